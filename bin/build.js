@@ -1,0 +1,84 @@
+// Builds dist/: type check, then one bundle a command with shared chunks. Not shipped.
+import {spawnSync} from 'node:child_process'
+import {existsSync, readdirSync, renameSync, rmSync} from 'node:fs'
+import {createRequire} from 'node:module'
+import {dirname, join, relative} from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const dist = join(root, 'dist')
+const require = createRequire(import.meta.url)
+
+const missing = ['typescript', 'esbuild'].filter((name) => !isInstalled(name))
+if (missing.length > 0) {
+  const what = `ayb cannot be built: ${missing.join(' and ')} not installed (are development packages omitted?).`
+  if (existsSync(join(dist, 'cli', 'main.js'))) {
+    process.stderr.write(`${what} The build that is in dist/ stays.\n`)
+    process.exit(0)
+  }
+  process.stderr.write(`${what} Run npm ci with development packages; npm prune --omit=dev removes them afterwards.\n`)
+  process.exit(1)
+}
+
+typeCheck()
+await bundle()
+
+function isInstalled(name) {
+  try {
+    require.resolve(`${name}/package.json`)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function typeCheck() {
+  const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc')
+  const {status} = spawnSync(process.execPath, [tsc, '--noEmit', '-p', root], {stdio: 'inherit'})
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+async function bundle() {
+  const {build} = await import('esbuild')
+  const src = join(root, 'src')
+  const commands = readdirSync(join(src, 'commands'), {recursive: true, withFileTypes: true})
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+  // A folder of its own, moved into place when whole: a build that fails or runs twice at once never
+  // leaves a dist/ that is half old.
+  const fresh = join(root, `.dist-${process.pid}`)
+  try {
+    await build({
+      absWorkingDir: root,
+      entryPoints: [...commands, 'src/cli/main.ts'],
+      outbase: 'src',
+      outdir: fresh,
+      bundle: true,
+      splitting: true,
+      chunkNames: 'chunks/[name]-[hash]',
+      format: 'esm',
+      platform: 'node',
+      target: 'node20.19',
+      sourcemap: true,
+      legalComments: 'external',
+      // pg asks for these only where they are installed.
+      external: ['pg-native', 'pg-cloudflare'],
+      // CommonJS inside an ES module needs a require, and some of it __dirname.
+      banner: {
+        js: [
+          "import {createRequire as __createRequire} from 'node:module'",
+          "import {dirname as __pathDirname} from 'node:path'",
+          "import {fileURLToPath as __fileURLToPath} from 'node:url'",
+          'const require = __createRequire(import.meta.url)',
+          'const __filename = __fileURLToPath(import.meta.url)',
+          'const __dirname = __pathDirname(__filename)',
+        ].join('\n'),
+      },
+      logLevel: 'warning',
+    })
+    rmSync(dist, {recursive: true, force: true})
+    renameSync(fresh, dist)
+  } finally {
+    rmSync(fresh, {recursive: true, force: true})
+  }
+}
