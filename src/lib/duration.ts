@@ -1,0 +1,38 @@
+import {invalidArgument} from './errors.ts'
+
+const UNITS_MS: Record<string, number> = {ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000}
+
+/** Timeouts of Postgres are 32-bit milliseconds. */
+const MAX_MS = 2_147_483_647
+
+/**
+ * The milliseconds of `500ms`, `30s`, `5m`, `2h` or `7d`.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function parseDuration(text: string, what: string): number {
+  const match = /^(\d+)(ms|s|m|h|d)$/.exec(text)
+  if (!match) {
+    throw invalidArgument(
+      `${what}: ${JSON.stringify(text)} is not a duration`,
+      'write a whole number and a unit: 500ms, 30s, 5m, 2h or 7d',
+    )
+  }
+  const ms = Number(match[1]) * (UNITS_MS[match[2] as string] as number)
+  if (ms > MAX_MS) throw invalidArgument(`${what}: ${text} is too long`, 'the longest duration is 24d')
+  return ms
+}
+
+/** Milliseconds for people: `342 ms`, `1.5 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 3600) return pair(seconds, 60, 'm', 's')
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 1440) return pair(minutes, 60, 'h', 'm')
+  return pair(Math.round(minutes / 60), 24, 'd', 'h')
+}
+
+function pair(total: number, base: number, big: string, small: string): string {
+  return `${Math.floor(total / base)} ${big} ${String(total % base).padStart(2, '0')} ${small}`
+}

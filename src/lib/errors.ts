@@ -1,0 +1,89 @@
+import {redact} from './redact.ts'
+
+/** Every error a person or a script can meet: its HTTP status and the exit code of the process. */
+export const ERRORS = {
+  INVALID_ARGUMENT: {status: 400, exitCode: 2},
+  INVALID_IDENTIFIER: {status: 400, exitCode: 2},
+  VIEW_NOT_FOUND: {status: 404, exitCode: 3},
+  NOT_REGISTERED: {status: 404, exitCode: 3},
+  SCHEDULE_NOT_FOUND: {status: 404, exitCode: 3},
+  JOB_NOT_FOUND: {status: 404, exitCode: 3},
+  ALREADY_REGISTERED: {status: 409, exitCode: 4},
+  SCHEDULE_EXISTS: {status: 409, exitCode: 4},
+  UNIQUE_INDEX_REQUIRED: {status: 409, exitCode: 4},
+  NOT_POPULATED: {status: 409, exitCode: 4},
+  JOB_STATE_CONFLICT: {status: 409, exitCode: 4},
+  UPGRADE_REQUIRED: {status: 409, exitCode: 4},
+  UNSUPPORTED_SERVER: {status: 409, exitCode: 4},
+  REFRESH_IN_PROGRESS: {status: 409, exitCode: 5},
+  CONNECTION_FAILED: {status: 503, exitCode: 6},
+  CONNECTION_LOST: {status: 503, exitCode: 6},
+  READ_ONLY: {status: 503, exitCode: 6},
+  UNTRUSTED_TABLE: {status: 403, exitCode: 7},
+  PERMISSION_DENIED: {status: 403, exitCode: 7},
+  TIMEOUT: {status: 504, exitCode: 8},
+  REFRESH_FAILED: {status: 500, exitCode: 1},
+  INTERNAL: {status: 500, exitCode: 1},
+  CANCELED: {status: 499, exitCode: 130},
+} as const
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** What a program can use of an error, as `details` in its JSON. */
+export interface ErrorDetails {
+  sqlstate?: string
+  detail?: string | null
+  timeoutMs?: number
+  blockers?: Blocker[]
+  [key: string]: unknown
+}
+
+/** A session in the way; null where this role may not see it. */
+export interface Blocker {
+  pid: number
+  user: string | null
+  applicationName: string | null
+  state: string | null
+  /** How long its transaction has been open, in milliseconds. */
+  transactionAgeMs: number | null
+}
+
+interface AybErrorOptions {
+  hint?: string | null
+  details?: ErrorDetails | null
+  exitCode?: number
+  cause?: unknown
+}
+
+/** An expected outcome that is not success. Anything else that is thrown is a bug. */
+export class AybError extends Error {
+  override readonly name: string = 'AybError'
+  readonly code: ErrorCode
+  /** What to do about it. */
+  readonly hint: string | null
+  readonly details: ErrorDetails | null
+  readonly exitCode: number
+
+  constructor(code: ErrorCode, message: string, options: AybErrorOptions = {}) {
+    super(redact(message), {cause: options.cause})
+    this.code = code
+    this.hint = options.hint ? redact(options.hint) : null
+    this.details = options.details ?? null
+    this.exitCode = options.exitCode ?? ERRORS[code].exitCode
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status
+  }
+}
+
+export const isAybError = (error: unknown, code?: ErrorCode): error is AybError =>
+  error instanceof AybError && (code === undefined || error.code === code)
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+export const invalidArgument = (message: string, hint?: string) =>
+  new AybError('INVALID_ARGUMENT', message, {hint: hint ?? null})
+
+export const invalidIdentifier = (what: string, text: string, hint: string) =>
+  new AybError('INVALID_IDENTIFIER', `${JSON.stringify(text)} is not a valid ${what}`, {hint})

@@ -1,0 +1,108 @@
+import {invalidIdentifier} from './errors.ts'
+import type {ViewName} from './records.ts'
+
+/** What a command line may call a view: a registration's id or a name. */
+export type ViewReference = {id: string} | ViewName
+
+const MAX_BYTES = 63
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const UNQUOTED = /^[\p{L}_][\p{L}\p{Nd}_$]*$/u
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+const HOW_TO_QUOTE = `names are letters, digits, _ and $; put any other in double quotes, inside single quotes for the shell: 'public."weekly stats"'`
+
+/** Whether the text is a UUID, as ids of registrations, schedules and jobs are. */
+export const isUuid = (text: string): boolean => UUID.test(text)
+
+/**
+ * One schema or view name, quoted in double quotes or plain; case is kept as typed.
+ * @throws AybError INVALID_IDENTIFIER
+ */
+export function parseIdentifier(text: string, what: string): string {
+  const parts = splitQualified(text, what)
+  if (parts.length !== 1) {
+    throw invalidIdentifier(what, text, `a dot separates a schema from a view; ${HOW_TO_QUOTE}`)
+  }
+  return parts[0] as string
+}
+
+/**
+ * `schema.view`, or `view` in schema `public`.
+ * @throws AybError INVALID_IDENTIFIER
+ */
+export function parseViewName(text: string): ViewName {
+  const parts = splitQualified(text, 'view name')
+  if (parts.length > 2) {
+    throw invalidIdentifier('view name', text, `write it as schema.view; ${HOW_TO_QUOTE}`)
+  }
+  const viewName = parts.pop() as string
+  return {schemaName: parts[0] ?? 'public', viewName}
+}
+
+/**
+ * A registration's UUID, `schema.view`, or `view`.
+ * @throws AybError INVALID_IDENTIFIER
+ */
+export function parseViewReference(text: string): ViewReference {
+  return isUuid(text) ? {id: text.toLowerCase()} : parseViewName(text)
+}
+
+/** The name as a person writes it and as parseViewName reads it back: quoted only where it must be. */
+export function qualifiedName({schemaName, viewName}: ViewName): string {
+  return `${quoteIfNeeded(schemaName)}.${quoteIfNeeded(viewName)}`
+}
+
+/** The text as one word of a POSIX shell. */
+export function shellWord(text: string): string {
+  return /^[\p{L}\p{N}_./:@%+=,-]+$/u.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
+
+/** A name for SQL, always in double quotes. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** `"schema"."view"` for SQL. */
+export function quoteViewName({schemaName, viewName}: ViewName): string {
+  return `${quoteIdentifier(schemaName)}.${quoteIdentifier(viewName)}`
+}
+
+/** The key text that the advisory lock of a view is hashed from. */
+export const lockName = ({schemaName, viewName}: ViewName): string => `${schemaName}.${viewName}`
+
+function quoteIfNeeded(name: string): string {
+  return UNQUOTED.test(name) ? name : quoteIdentifier(name)
+}
+
+/** Splits at the dots outside double quotes and checks each part. */
+function splitQualified(text: string, what: string): string[] {
+  const parts: string[] = []
+  let rest = text
+  for (;;) {
+    const quoted = /^"((?:[^"]|"")*)"/.exec(rest)
+    const part = quoted ? (quoted[1] as string).replaceAll('""', '"') : (/^[^."]*/.exec(rest)?.[0] ?? '')
+    const length = quoted ? quoted[0].length : part.length
+    if (!quoted && part !== '' && !UNQUOTED.test(part)) {
+      throw invalidIdentifier(what, text, HOW_TO_QUOTE)
+    }
+    checkStorable(part, text, what)
+    parts.push(part)
+    rest = rest.slice(length)
+    if (rest === '') return parts
+    if (!rest.startsWith('.')) throw invalidIdentifier(what, text, HOW_TO_QUOTE)
+    rest = rest.slice(1)
+  }
+}
+
+function checkStorable(part: string, text: string, what: string): void {
+  if (part === '') throw invalidIdentifier(what, text, 'it is empty')
+  if (CONTROL.test(part) || LONE_SURROGATE.test(part)) {
+    throw invalidIdentifier(what, text, 'it has a control character')
+  }
+  const bytes = Buffer.byteLength(part)
+  if (bytes > MAX_BYTES) {
+    throw invalidIdentifier(what, text, `it has ${bytes} bytes, and Postgres keeps at most ${MAX_BYTES}`)
+  }
+}

@@ -1,0 +1,161 @@
+import {formatDuration} from './duration.ts'
+import {AybError, type Blocker} from './errors.ts'
+import {qualifiedName, shellWord, type ViewReference} from './identifier.ts'
+import type {ConcurrentBlocker, Registration, ViewName} from './records.ts'
+
+/** The command that registers a view, as a shell takes it. */
+export const registerCommand = (view: ViewName): string =>
+  `ayb matviews register ${shellWord(qualifiedName(view))}`
+
+/** No registration of that id or name; `nearest` is the name of one that is similar. */
+export function notRegistered(reference: ViewReference, nearest: string | null): AybError {
+  if ('id' in reference) {
+    return new AybError('NOT_REGISTERED', `no registration has the id ${reference.id}`, {
+      hint: 'ayb matviews list',
+    })
+  }
+  const guess = nearest ? `; did you mean ${nearest}?` : ''
+  return new AybError(
+    'NOT_REGISTERED',
+    `materialized view ${qualifiedName(reference)} is not registered${guess}`,
+    {hint: registerCommand(reference)},
+  )
+}
+
+export const alreadyRegistered = (registration: Registration): AybError =>
+  new AybError(
+    'ALREADY_REGISTERED',
+    `${qualifiedName(registration)} is registered already, in ${registration.refreshMode} mode`,
+    {hint: 'pass --if-not-exists to accept that; change the mode with: ayb matviews update'},
+  )
+
+/** `other` is what bears the name instead; `nearest` is the name of a view that is similar. */
+export function viewNotFound(view: ViewName, other: string | null, nearest: string | null): AybError {
+  const name = qualifiedName(view)
+  const message = other
+    ? `${name} is ${/^[aeiou]/.test(other) ? 'an' : 'a'} ${other}, not a materialized view`
+    : `there is no materialized view ${name}`
+  return new AybError('VIEW_NOT_FOUND', message, {
+    hint: nearest ? `did you mean ${nearest}?` : 'see which there are with: ayb matviews discover',
+  })
+}
+
+/** A reason against concurrent mode, as the error that it is when somebody insists. */
+export const blockedError = ({code, message, hint}: ConcurrentBlocker): AybError =>
+  new AybError(code, message, {hint})
+
+export const notPopulated = (view: ViewName): ConcurrentBlocker => ({
+  code: 'NOT_POPULATED',
+  message: `${qualifiedName(view)} was never populated, and a concurrent refresh needs rows to compare with`,
+  hint: `ayb matviews refresh ${shellWord(qualifiedName(view))} --mode standard`,
+})
+
+/** `statement` is the CREATE UNIQUE INDEX that would do; null where no column can be indexed. */
+export function uniqueIndexRequired(
+  view: ViewName,
+  unfit: readonly {name: string; reason: string}[],
+  statement: string | null,
+): ConcurrentBlocker {
+  const why = unfit.map(({name, reason}) => `${name} ${reason}`).join(', ')
+  return {
+    code: 'UNIQUE_INDEX_REQUIRED',
+    message:
+      `${qualifiedName(view)} has no unique index that a concurrent refresh can use` +
+      (why === '' ? '' : `: ${why}; it must be on plain columns, valid, immediate and without WHERE`),
+    hint: statement ?? 'add a column that is unique and that an index can hold to the view, and index it',
+  }
+}
+
+export function refreshInProgress(view: ViewName, holder: Blocker | null): AybError {
+  const by = holder ? ` by ${describeBlocker(holder)}` : ''
+  return new AybError(
+    'REFRESH_IN_PROGRESS',
+    `refresh already in progress: ${qualifiedName(view)} is locked${by}`,
+    {
+      hint: 'try again when it is done, or pass --wait',
+      details: {blockers: holder ? [holder] : []},
+    },
+  )
+}
+
+/** `what` is missing; `statement` would grant it. */
+export function mayNotRefresh(
+  view: ViewName,
+  owner: string,
+  what: 'schema' | 'view' | 'tables',
+  statement: string,
+): AybError {
+  const name = qualifiedName(view)
+  const message = {
+    schema: `this role may not use the schema of ${name}, which belongs to ${owner}`,
+    view: `this role may not refresh ${name}, which belongs to ${owner}`,
+    tables: `this role may refresh ${name}, but not record it in ayb's tables`,
+  }[what]
+  return new AybError('PERMISSION_DENIED', message, {
+    hint: what === 'view' ? `${statement} -- or connect as ${owner}` : statement,
+    details: {owner},
+  })
+}
+
+export function statementTimeout(view: ViewName, timeoutMs: number): AybError {
+  return new AybError(
+    'TIMEOUT',
+    `statement timeout: the refresh of ${qualifiedName(view)} was cancelled after ${formatDuration(timeoutMs)}`,
+    {
+      hint: 'give it longer with --timeout, or see what its query does',
+      details: {timeoutMs, timeout: 'statement'},
+    },
+  )
+}
+
+export function lockTimeout(view: ViewName, timeoutMs: number, blockers: Blocker[]): AybError {
+  const by = blockers.length > 0 ? `, held by ${blockers.map(describeBlocker).join(' and ')}` : ''
+  return new AybError(
+    'TIMEOUT',
+    `lock timeout: the refresh of ${qualifiedName(view)} waited ${formatDuration(timeoutMs)} for a lock${by}`,
+    {
+      hint: 'give it longer with --lock-timeout, or refresh in concurrent mode, which does not wait for readers',
+      details: {timeoutMs, timeout: 'lock', blockers},
+    },
+  )
+}
+
+export function waitTimeout(view: ViewName, timeoutMs: number, holder: Blocker | null): AybError {
+  const by = holder ? ` by ${describeBlocker(holder)}` : ''
+  return new AybError(
+    'TIMEOUT',
+    `wait timeout: after ${formatDuration(timeoutMs)}, ${qualifiedName(view)} is still being refreshed${by}`,
+    {
+      hint: 'give it longer with --wait-timeout',
+      details: {timeoutMs, timeout: 'wait', blockers: holder ? [holder] : []},
+    },
+  )
+}
+
+/** An error as Postgres worded it. */
+interface ServerError extends Error {
+  sqlstate: string
+  serverMessage: string
+  detail: string | null
+  serverHint: string | null
+}
+
+/** Postgres refused for a reason of its own: its words, detail and SQLSTATE. */
+export function refreshFailed(view: ViewName, error: ServerError): AybError {
+  const {sqlstate, serverMessage, detail} = error
+  const more = detail ? ` (${detail})` : ''
+  return new AybError(
+    'REFRESH_FAILED',
+    `the refresh of ${qualifiedName(view)} failed: ${serverMessage}${more} (SQLSTATE ${sqlstate})`,
+    {hint: error.serverHint, details: {sqlstate, detail}, cause: error},
+  )
+}
+
+function describeBlocker({pid, user, applicationName, transactionAgeMs}: Blocker): string {
+  const known = [
+    applicationName,
+    user && `user ${user}`,
+    transactionAgeMs !== null && `in a transaction for ${formatDuration(transactionAgeMs)}`,
+  ].filter(Boolean)
+  return known.length > 0 ? `pid ${pid} (${known.join(', ')})` : `pid ${pid}`
+}

@@ -1,0 +1,135 @@
+/** What a refresh locks: `standard` blocks readers while it runs, `concurrent` does not. */
+export type RefreshMode = 'standard' | 'concurrent'
+
+export const REFRESH_MODES: readonly RefreshMode[] = ['standard', 'concurrent']
+
+/** An instant as ISO 8601 in UTC, for example `2026-03-01T12:00:00.000Z`. */
+export type Instant = string
+
+/** The name of a view as Postgres stores it, unquoted. */
+export interface ViewName {
+  schemaName: string
+  viewName: string
+}
+
+/** A materialized view that ayb looks after: one row of `_ayb_matview_refreshes`. */
+export interface Registration extends ViewName {
+  id: string
+  refreshMode: RefreshMode
+  lastRefreshAt: Instant | null
+  lastRefreshDurationMs: number | null
+  lastRefreshStatus: 'success' | 'error' | null
+  lastRefreshError: string | null
+  createdAt: Instant
+  updatedAt: Instant
+}
+
+/** A registration as lists show it. */
+export interface ListedRegistration extends Registration {
+  /** Whether a materialized view of that name is still there. */
+  exists: boolean
+  /** When the earliest enabled schedule refreshes it next. */
+  nextRunAt: Instant | null
+}
+
+/** One reason why a view cannot be refreshed concurrently, and what to do about it. */
+export interface ConcurrentBlocker {
+  code: 'NOT_POPULATED' | 'UNIQUE_INDEX_REQUIRED'
+  message: string
+  hint: string
+}
+
+/** A materialized view as the catalogs describe it. */
+export interface View extends ViewName {
+  owner: string
+  populated: boolean
+  /** Heap, indexes and TOAST together; null while a refresh holds the view. */
+  sizeBytes: number | null
+  registered: boolean
+  concurrentReady: boolean
+  concurrentBlockers: ConcurrentBlocker[]
+}
+
+export type RunStatus = 'success' | 'error' | 'canceled' | 'skipped'
+
+/** One attempt at a refresh: one row of `_ayb_matview_refresh_runs`. */
+export interface Run extends ViewName {
+  id: string
+  refreshMode: RefreshMode
+  trigger: 'manual' | 'schedule'
+  jobId: string | null
+  workerId: string | null
+  startedAt: Instant
+  durationMs: number | null
+  status: RunStatus
+  error: string | null
+  sizeBytes: number | null
+}
+
+/** A cron schedule: one row of `_ayb_job_schedules`. */
+export interface Schedule {
+  id: string
+  name: string
+  jobType: string
+  payload: unknown
+  cronExpr: string
+  timezone: string
+  enabled: boolean
+  maxAttempts: number
+  nextRunAt: Instant | null
+  lastRunAt: Instant | null
+  createdAt: Instant
+  updatedAt: Instant
+}
+
+/** What `ayb matviews register` answers. */
+export interface Registered {
+  registration: Registration
+  /** False when `--if-not-exists` found it registered already. */
+  created: boolean
+  warnings: string[]
+}
+
+/** What `ayb matviews update` and `unregister` answer. */
+export interface RegistrationDocument {
+  registration: Registration
+  warnings: string[]
+}
+
+/** What `ayb matviews refresh` answers: the registration as it is after the refresh. */
+export interface Refreshed {
+  registration: Registration
+  durationMs: number
+  warnings: string[]
+}
+
+/** What `ayb matviews show` answers. */
+export interface RegistrationDetails {
+  registration: Registration
+  /** Null where the view was dropped. */
+  view: View | null
+  schedules: Schedule[]
+  /** The last ten, newest first. */
+  recentRuns: Run[]
+  warnings: string[]
+}
+
+/** What `ayb migrate` answers. */
+export interface Migrated {
+  applied: string[]
+  version: number
+  warnings: string[]
+}
+
+/** What `ayb migrate --dry-run` answers. */
+export interface MigrationPlan {
+  pending: {name: string; sql: string}[]
+  version: number
+  warnings: string[]
+}
+
+/** Where a refresh is, for whoever watches. */
+export interface RefreshProgress {
+  phase: 'waiting' | 'refreshing'
+  registration: Registration
+}

@@ -1,0 +1,29 @@
+import {exactText, type Value} from './table.ts'
+import type {Style, Terminal} from './terminal.ts'
+import {printable} from './text.ts'
+import {displayWidth} from './width.ts'
+
+export interface Field {
+  label: string
+  /** The exact value, for pipes; a field with null is left out on a terminal, unless it has a `display`. */
+  value: Value
+  /** The value for people, where that is another text. */
+  display?: string
+  style?: Style | null
+}
+
+/** One record: on a terminal an aligned block of `Label:  value`, else lines of label, tab, exact value. */
+export function renderDetails(fields: readonly Field[], terminal: Terminal): string {
+  if (!terminal.isTerminal) {
+    return fields.map(({label, value}) => `${printable(label)}\t${exactText(value)}`).join('\n')
+  }
+  const shown = fields.filter(({value, display}) => value !== null || display !== undefined)
+  const labelWidth = Math.max(0, ...shown.map(({label}) => displayWidth(label)))
+  return shown
+    .map(({label, value, display, style}) => {
+      const text = display === undefined ? exactText(value) : printable(display)
+      const padding = ' '.repeat(labelWidth - displayWidth(label) + 2)
+      return `${terminal.style.bold(`${label}:`)}${padding}${style ? terminal.style[style](text) : text}`.trimEnd()
+    })
+    .join('\n')
+}

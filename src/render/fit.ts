@@ -1,0 +1,35 @@
+/** A column as the layout sees it; widths are in columns of the terminal. */
+interface Fitting {
+  width: number
+  /** How far it may be shortened. */
+  minWidth: number
+  /** The lowest is dropped first; of equals, the rightmost. */
+  priority: number
+}
+
+/**
+ * The width of each column, null where it is dropped, so that they fit side by side with a gap between them:
+ * the widest are shortened to their minimum first, then the columns of the lowest priority go.
+ */
+export function fitColumns(columns: readonly Fitting[], available: number, gap: number): (number | null)[] {
+  const kept = columns.map((column, index) => ({
+    index,
+    priority: column.priority,
+    width: Math.min(column.width, available),
+    minWidth: Math.min(column.width, column.minWidth),
+  }))
+  const excess = (size: 'width' | 'minWidth') =>
+    kept.reduce((sum, column) => sum + column[size], gap * (kept.length - 1)) - available
+
+  while (kept.length > 1 && excess('minWidth') > 0) {
+    const least = kept.reduce((a, b) => (b.priority <= a.priority ? b : a))
+    kept.splice(kept.indexOf(least), 1)
+  }
+  for (let tooMany = excess('width'); tooMany > 0; tooMany--) {
+    const shrinkable = kept.filter((column) => column.width > column.minWidth)
+    shrinkable.reduce((a, b) => (b.width > a.width ? b : a)).width--
+  }
+  const widths: (number | null)[] = columns.map(() => null)
+  for (const column of kept) widths[column.index] = column.width
+  return widths
+}

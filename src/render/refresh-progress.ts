@@ -1,0 +1,26 @@
+import {qualifiedName} from '../lib/identifier.ts'
+import type {RefreshProgress} from '../lib/records.ts'
+import {type Spinner, startSpinner} from './spinner.ts'
+import {describeTerminal} from './terminal.ts'
+
+const LABELS = {waiting: 'Waiting for', refreshing: 'Refreshing'} as const
+
+/** Shows a refresh on its way with a spinner, where the stream is a terminal. */
+export function watchRefresh(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, isSilent: boolean) {
+  let spinner: Spinner | undefined
+  return {
+    update({phase, registration}: RefreshProgress): void {
+      if (isSilent) return
+      const label = `${LABELS[phase]} ${qualifiedName(registration)}`
+      if (spinner) {
+        spinner.update(label)
+        return
+      }
+      const terminal = describeTerminal(stream, env)
+      spinner = startSpinner({stream, terminal, label, lastDurationMs: registration.lastRefreshDurationMs})
+    },
+    stop(): void {
+      spinner?.stop()
+    },
+  }
+}

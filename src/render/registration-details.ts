@@ -1,0 +1,96 @@
+import {formatDuration} from '../lib/duration.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import type {Instant, RegistrationDetails, Schedule} from '../lib/records.ts'
+import {type Field, renderDetails} from './details.ts'
+import {renderRuns} from './runs.ts'
+import {formatBytes} from './size.ts'
+import {registrationStatus, statusStyle, yesOrNo} from './status.ts'
+import {type Column, renderTable} from './table.ts'
+import type {RenderContext} from './terminal.ts'
+import {formatRelative} from './time.ts'
+import {blockerLines, concurrentState} from './views.ts'
+
+/**
+ * All that is known of a registration; off a terminal, lines that begin with what they hold: a field's label,
+ * `schedule` or `run`.
+ */
+export function renderRegistrationDetails(document: RegistrationDetails, context: RenderContext): string {
+  const {terminal} = context
+  const {view, schedules, recentRuns} = document
+  const details = renderDetails(fieldsOf(document, context), terminal)
+  const scheduleTable = renderTable(schedules, scheduleColumns(context), terminal)
+  const runs = renderRuns(recentRuns, context)
+  if (!terminal.isTerminal) {
+    return [details, ...labelled('schedule', scheduleTable), ...labelled('run', runs)].join('\n')
+  }
+  const sections = [details]
+  const section = (title: string, text: string) => sections.push(`${terminal.style.bold(title)}\n${text}`)
+  if (view && !view.concurrentReady) {
+    section('Before it can be refreshed concurrently:', blockerLines(view).join('\n'))
+  }
+  if (schedules.length > 0) section('Schedules:', scheduleTable)
+  if (recentRuns.length > 0) section('Recent refreshes:', runs)
+  return sections.join('\n\n')
+}
+
+function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContext): Field[] {
+  const status = registrationStatus(registration, view !== null)
+  const {lastRefreshAt, lastRefreshDurationMs} = registration
+  return [
+    {label: 'View', value: qualifiedName(registration)},
+    {label: 'ID', value: registration.id},
+    {label: 'Mode', value: registration.refreshMode},
+    {label: 'Status', value: status, style: statusStyle(status)},
+    {label: 'Last refresh', value: lastRefreshAt, display: exactAndRelative(lastRefreshAt, now)},
+    {label: 'Duration', value: lastRefreshDurationMs, ...shownAs(formatDuration, lastRefreshDurationMs)},
+    {label: 'Error', value: registration.lastRefreshError, style: 'red'},
+    {label: 'Owner', value: view?.owner ?? null},
+    {label: 'Populated', value: view?.populated ?? null, ...shownAs(yesOrNo, view?.populated)},
+    {label: 'Size', value: view?.sizeBytes ?? null, ...shownAs(formatBytes, view?.sizeBytes)},
+    {
+      label: 'Concurrent',
+      value: view && concurrentState(view),
+      style: view?.concurrentReady ? 'green' : 'yellow',
+    },
+    {
+      label: 'Registered',
+      value: registration.createdAt,
+      display: exactAndRelative(registration.createdAt, now),
+    },
+    {label: 'Updated', value: registration.updatedAt, display: exactAndRelative(registration.updatedAt, now)},
+  ]
+}
+
+function scheduleColumns({now}: RenderContext): Column<Schedule>[] {
+  return [
+    {header: 'NAME', value: (schedule) => schedule.name, priority: 9, minWidth: 20},
+    {header: 'CRON', value: (schedule) => schedule.cronExpr, priority: 8, minWidth: 11},
+    {header: 'TIMEZONE', value: (schedule) => schedule.timezone, priority: 5, minWidth: 12},
+    {
+      header: 'ENABLED',
+      value: (schedule) => schedule.enabled,
+      display: (schedule) => yesOrNo(schedule.enabled),
+      priority: 6,
+    },
+    {
+      header: 'NEXT RUN',
+      value: (schedule) => schedule.nextRunAt,
+      display: ({nextRunAt}) => (nextRunAt === null ? null : formatRelative(nextRunAt, now)),
+      priority: 7,
+    },
+  ]
+}
+
+function shownAs<T>(format: (value: T) => string, value: T | null | undefined): {display?: string} {
+  return value === null || value === undefined ? {} : {display: format(value)}
+}
+
+function exactAndRelative(instant: Instant | null, now: Date): string {
+  const relative = formatRelative(instant, now)
+  if (instant === null) return relative
+  return instant.startsWith(relative) ? instant : `${instant} (${relative})`
+}
+
+/** Each line of a tab-separated list behind a label. */
+const labelled = (label: string, lines: string): string[] =>
+  lines === '' ? [] : lines.split('\n').map((line) => `${label}\t${line}`)

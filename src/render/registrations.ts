@@ -1,0 +1,60 @@
+import {formatDuration} from '../lib/duration.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import type {ListedRegistration, Refreshed} from '../lib/records.ts'
+import {registrationStatus, statusStyle} from './status.ts'
+import {type Column, renderTable} from './table.ts'
+import type {RenderContext} from './terminal.ts'
+import {printableName} from './text.ts'
+import {formatRelative} from './time.ts'
+
+/** The list of registrations. */
+export function renderRegistrations(
+  list: readonly ListedRegistration[],
+  {terminal, now}: RenderContext,
+): string {
+  if (list.length === 0 && terminal.isTerminal) {
+    return 'No materialized views are registered. Find some with: ayb matviews discover'
+  }
+  const status = (entry: ListedRegistration) => registrationStatus(entry, entry.exists)
+  const columns: Column<ListedRegistration>[] = [
+    {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
+    {header: 'MODE', value: (entry) => entry.refreshMode, priority: 4},
+    {header: 'STATUS', value: status, style: (_, entry) => statusStyle(status(entry)), priority: 8},
+    {
+      header: 'LAST REFRESH',
+      value: (entry) => entry.lastRefreshAt,
+      display: (entry) => formatRelative(entry.lastRefreshAt, now),
+      priority: 7,
+    },
+    {
+      header: 'DURATION',
+      value: (entry) => entry.lastRefreshDurationMs,
+      display: (entry) =>
+        entry.lastRefreshDurationMs === null ? null : formatDuration(entry.lastRefreshDurationMs),
+      align: 'right',
+      priority: 5,
+    },
+    {
+      header: 'NEXT RUN',
+      value: (entry) => entry.nextRunAt,
+      display: (entry) => (entry.nextRunAt === null ? null : formatRelative(entry.nextRunAt, now)),
+      priority: 6,
+    },
+    {
+      header: 'ERROR',
+      value: (entry) => entry.lastRefreshError,
+      display: (entry) => entry.lastRefreshError ?? '',
+      priority: 3,
+      minWidth: 20,
+      omitWhenEmpty: true,
+    },
+    {header: 'ID', value: (entry) => entry.id, style: () => 'dim', priority: 1},
+  ]
+  return renderTable(list, columns, terminal)
+}
+
+/** What a refresh did: `Refreshed public.leaderboard in 342 ms`. */
+export function renderRefreshed({registration, durationMs}: Refreshed, {terminal}: RenderContext): string {
+  const duration = terminal.isTerminal ? formatDuration(durationMs) : `${durationMs} ms`
+  return `Refreshed ${printableName(registration)} in ${duration}`
+}

@@ -1,0 +1,25 @@
+import type {Registration, RunStatus} from '../lib/records.ts'
+import type {Style} from './terminal.ts'
+
+const VIEW_IS_GONE = 'view is gone'
+
+const STYLES: Record<RunStatus | typeof VIEW_IS_GONE, Style> = {
+  success: 'green',
+  error: 'red',
+  canceled: 'yellow',
+  skipped: 'yellow',
+  [VIEW_IS_GONE]: 'red',
+}
+
+/** How the last refresh went, or that there is nothing left to refresh. */
+type ShownStatus = keyof typeof STYLES
+
+/** How a registration stands: null before its first refresh. */
+export function registrationStatus(registration: Registration, viewExists: boolean): ShownStatus | null {
+  return viewExists ? registration.lastRefreshStatus : VIEW_IS_GONE
+}
+
+export const statusStyle = (status: ShownStatus | null): Style | null =>
+  status === null ? null : STYLES[status]
+
+export const yesOrNo = (value: boolean): string => (value ? 'yes' : 'no')

@@ -1,0 +1,147 @@
+import Table from 'cli-table3'
+import {fitColumns} from './fit.ts'
+import type {Style, Terminal} from './terminal.ts'
+import {printable} from './text.ts'
+import {displayWidth, shorten} from './width.ts'
+
+/** What a record holds: exact, and null where it is absent. */
+export type Value = string | number | boolean | null
+
+export interface Column<Row> {
+  header: string
+  /** The exact value, for pipes. */
+  value: (row: Row) => Value
+  /** The value for people, where that is another text; null shows as `-`. */
+  display?: (row: Row) => string | null
+  style?: (text: string, row: Row) => Style | null
+  align?: 'right'
+  /** Where the columns do not fit, the one with the lowest priority is dropped first. */
+  priority: number
+  /** In columns of the terminal: how far it may be shortened; without it, never. */
+  minWidth?: number
+  /** Left out on a terminal where every value is null. */
+  omitWhenEmpty?: boolean
+  /** A drawing, not data: left out of pipes. */
+  terminalOnly?: boolean
+}
+
+/** A column that is not dropped: where its cells are in a row, and how wide it is. */
+interface Placed {
+  index: number
+  width: number
+  align: 'left' | 'right'
+}
+
+interface Cell {
+  text: string
+  style: Style | null
+}
+
+const GAP = 2
+
+/** Far more than any terminal shows of a cell: to measure a megabyte of error message takes minutes. */
+const MAX_CELL_LENGTH = 2000
+
+/** The time of cli-table3 grows with the square of the rows: 20,000 in one piece took 43 s. */
+const ROWS_AT_ONCE = 100
+
+const BORDERLESS = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: ' '.repeat(GAP),
+}
+
+/** A list: on a terminal a table that fits it, else one record a line, tab-separated, without a header. */
+export function renderTable<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  terminal: Terminal,
+): string {
+  return terminal.isTerminal ? drawTable(rows, columns, terminal) : separateByTabs(rows, columns)
+}
+
+/** The value on one line, as it is, null as nothing. */
+export const exactText = (value: Value): string => (value === null ? '' : printable(String(value)))
+
+function separateByTabs<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+  const data = columns.filter((column) => !column.terminalOnly)
+  return rows.map((row) => data.map((column) => exactText(column.value(row))).join('\t')).join('\n')
+}
+
+function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Terminal): string {
+  const shown = columns.filter(
+    (column) => !column.omitWhenEmpty || rows.some((row) => column.value(row) !== null),
+  )
+  const cells = [
+    shown.map(({header}): Cell => ({text: header, style: 'bold'})),
+    ...rows.map((row) => shown.map((column) => cellOf(row, column))),
+  ]
+  const widths = fitColumns(
+    shown.map((column, index) => {
+      const headerWidth = displayWidth(column.header)
+      const width = cells.reduce((widest, line) => Math.max(widest, displayWidth(line[index]?.text ?? '')), 0)
+      return {width, minWidth: Math.max(headerWidth, column.minWidth ?? width), priority: column.priority}
+    }),
+    terminal.columns,
+    GAP,
+  )
+  const kept = shown.flatMap(({align}, index): Placed[] => {
+    const width = widths[index]
+    return width ? [{index, width, align: align ?? 'left'}] : []
+  })
+  const pieces: string[] = []
+  for (let start = 0; start < cells.length; start += ROWS_AT_ONCE) {
+    pieces.push(layOut(cells.slice(start, start + ROWS_AT_ONCE), kept, terminal))
+  }
+  return pieces.join('\n')
+}
+
+function cellOf<Row>(row: Row, column: Column<Row>): Cell {
+  const value = column.display ? column.display(row) : column.value(row)
+  if (value === null) return {text: '-', style: 'dim'}
+  const text = printable(String(value).slice(0, MAX_CELL_LENGTH)).trimEnd()
+  return {text, style: column.style?.(text, row) ?? null}
+}
+
+/**
+ * cli-table3 measures with an older string-width, which counts some emoji and scripts otherwise. So it lays out
+ * stand-ins, `#` for each column of a text, and the texts take their places afterwards, with their colours.
+ */
+function layOut(lines: Cell[][], columns: Placed[], {style}: Terminal): string {
+  const table = new Table({
+    chars: BORDERLESS,
+    style: {'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true},
+    colWidths: columns.map(({width}) => width),
+    colAligns: columns.map(({align}) => align),
+  })
+  const texts: string[] = []
+  for (const line of lines) {
+    table.push(
+      columns.map(({index, width}) => {
+        const cell = line[index]
+        const text = shorten(cell?.text ?? '', width)
+        const standIn = '#'.repeat(displayWidth(text))
+        if (standIn !== '') texts.push(cell?.style ? style[cell.style](text) : text)
+        return standIn
+      }),
+    )
+  }
+  const inOrder = texts.values()
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd().replace(/#+/g, () => inOrder.next().value ?? ''))
+    .join('\n')
+}

@@ -1,0 +1,26 @@
+const UNITS = [
+  {name: 'second', seconds: 1, count: 60},
+  {name: 'minute', seconds: 60, count: 60},
+  {name: 'hour', seconds: 3600, count: 24},
+  {name: 'day', seconds: 86_400, count: 31},
+]
+
+/** Clocks of a database and a laptop differ by as much. */
+const JUST_NOW = {pastSeconds: 10, futureSeconds: 2}
+
+/**
+ * An instant for people: `just now`, `3 minutes ago`, `in 2 hours`, past 30 days its date in UTC, `2026-01-31`,
+ * and for null `never`.
+ */
+export function formatRelative(instant: string | null, now: Date): string {
+  if (instant === null) return 'never'
+  const seconds = Math.round((Date.parse(instant) - now.getTime()) / 1000)
+  if (seconds > -JUST_NOW.pastSeconds && seconds < JUST_NOW.futureSeconds) return 'just now'
+  for (const unit of UNITS) {
+    const amount = Math.round(Math.abs(seconds) / unit.seconds)
+    if (amount >= unit.count) continue
+    const text = `${amount} ${unit.name}${amount === 1 ? '' : 's'}`
+    return seconds < 0 ? `${text} ago` : `in ${text}`
+  }
+  return instant.split('T', 1).join()
+}

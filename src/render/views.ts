@@ -1,0 +1,63 @@
+import {qualifiedName} from '../lib/identifier.ts'
+import type {View} from '../lib/records.ts'
+import {formatBytes} from './size.ts'
+import {yesOrNo} from './status.ts'
+import {type Column, renderTable} from './table.ts'
+import type {RenderContext} from './terminal.ts'
+import {printable, printableName} from './text.ts'
+
+const COLUMNS: Column<View>[] = [
+  {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
+  {header: 'OWNER', value: (view) => view.owner, priority: 3, minWidth: 10},
+  {
+    header: 'POPULATED',
+    value: (view) => view.populated,
+    display: (view) => yesOrNo(view.populated),
+    priority: 4,
+  },
+  {
+    header: 'SIZE',
+    value: (view) => view.sizeBytes,
+    display: (view) => (view.sizeBytes === null ? null : formatBytes(view.sizeBytes)),
+    align: 'right',
+    priority: 6,
+  },
+  {
+    header: 'REGISTERED',
+    value: (view) => view.registered,
+    display: (view) => yesOrNo(view.registered),
+    priority: 8,
+  },
+  {
+    header: 'CONCURRENT',
+    value: concurrentState,
+    style: (_, view) => (view.concurrentReady ? 'green' : 'yellow'),
+    priority: 7,
+    minWidth: 21,
+  },
+]
+
+/** The materialized views of a database; on a terminal followed by what the unready ones lack. */
+export function renderViews(views: readonly View[], {terminal}: RenderContext): string {
+  if (views.length === 0 && terminal.isTerminal) {
+    return 'This database has no materialized views. Make one with: CREATE MATERIALIZED VIEW … AS SELECT …'
+  }
+  const table = renderTable(views, COLUMNS, terminal)
+  const unready = views.filter((view) => view.concurrentBlockers.length > 0)
+  if (!terminal.isTerminal || unready.length === 0) return table
+  const title = terminal.style.bold('Before they can be refreshed concurrently:')
+  return [table, '', title, ...unready.flatMap(blockerLines)].join('\n')
+}
+
+/** Whether a view can be refreshed concurrently: `ready`, or the codes of what is missing. */
+export function concurrentState(view: View): string {
+  return view.concurrentReady ? 'ready' : view.concurrentBlockers.map(({code}) => code).join(',')
+}
+
+/** The hints stand on lines of their own, however long: they get pasted. */
+export function blockerLines(view: View): string[] {
+  return view.concurrentBlockers.flatMap(({message, hint}) => [
+    `${printableName(view)}: ${printable(message)}`,
+    `  ${printable(hint)}`,
+  ])
+}

@@ -1,0 +1,37 @@
+import {expect, it} from 'vitest'
+import {type Field, renderDetails} from '../../../src/render/details.ts'
+import {PIPE, terminalOf} from './fixtures.ts'
+
+const FIELDS: Field[] = [
+  {label: 'View', value: 'public.leaderboard'},
+  {label: 'Status', value: 'error', style: 'red'},
+  {label: 'Duration', value: 61_342, display: '1 m 01 s'},
+  {label: 'Last refresh', value: null, display: 'never'},
+  {label: 'Error', value: null},
+  {label: 'Note', value: 'two\nlines \u001b[31m'},
+]
+
+it('aligns the values on a terminal, and leaves out what is absent', () => {
+  expect(renderDetails(FIELDS, terminalOf(80)).split('\n')).toEqual([
+    'View:          public.leaderboard',
+    'Status:        error',
+    'Duration:      1 m 01 s',
+    'Last refresh:  never',
+    'Note:          two\\nlines \\x1b[31m',
+  ])
+})
+
+it('colours a value that has a style', () => {
+  expect(renderDetails(FIELDS, terminalOf(80, {FORCE_COLOR: '1'}))).toContain('\u001b[31merror\u001b[39m')
+})
+
+it('writes label, tab and exact value off a terminal, absent values too', () => {
+  expect(renderDetails(FIELDS, PIPE).split('\n')).toEqual([
+    'View\tpublic.leaderboard',
+    'Status\terror',
+    'Duration\t61342',
+    'Last refresh\t',
+    'Error\t',
+    'Note\ttwo\\nlines \\x1b[31m',
+  ])
+})
