@@ -1,0 +1,170 @@
+import type {ViewName} from '../lib/records.ts'
+import type {Database} from './database.ts'
+import type {Session} from './session.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
+
+/** What the catalogs say about one materialized view, as far as a refresh is concerned. */
+export interface CatalogView extends ViewName {
+  oid: number
+  owner: string
+  populated: boolean
+  sizeBytes: number | null
+  /** Whether the current role may refresh it. */
+  mayRefresh: boolean
+  mayUseSchema: boolean
+  hasUniqueIndex: boolean
+  /** The unique indexes that Postgres does not take for a concurrent refresh, and why. */
+  unfitIndexes: {name: string; reason: string}[]
+  registered: boolean
+  /** The statement that would let the current role do what it may not. */
+  grants: {useSchema: string; refresh: string}
+}
+
+interface CatalogViewRow {
+  oid: number
+  schema_name: string
+  view_name: string
+  owner: string
+  populated: boolean
+  may_refresh: boolean
+  may_use_schema: boolean
+  has_unique_index: boolean
+  unfit_indexes: {name: string; reason: string}[] | null
+  size_bytes: string | null
+  registered: boolean
+  grant_schema: string
+  grant_refresh: string
+}
+
+/** How long lists wait for a view that is locked before they leave its size out, in milliseconds. */
+const SIZE_PATIENCE_MS = 200
+
+/**
+ * Postgres wants for CONCURRENTLY: unique, immediate, valid, no predicate, and every key a plain column.
+ * Source: is_usable_unique_index in src/backend/commands/matview.c.
+ */
+const USABLE_INDEX =
+  'i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and 0 < all (i.indkey::int2[])'
+
+/** Until 16 the owner alone may refresh; 17 has a privilege for it, which older servers do not know by name. */
+const mayRefresh = (session: Session): string =>
+  session.serverVersion >= 170_000
+    ? "has_table_privilege(c.oid, 'MAINTAIN')"
+    : "pg_has_role(c.relowner, 'USAGE')"
+
+const grantRefresh = (session: Session): string =>
+  session.serverVersion >= 170_000
+    ? "format('GRANT MAINTAIN ON %I.%I TO %I;', n.nspname, c.relname, current_user)"
+    : "format('GRANT %I TO %I;', pg_get_userbyid(c.relowner), current_user)"
+
+/** All materialized views, or the one of that name, without ever waiting for one that is being refreshed. */
+export async function describeViews(db: Database, view: ViewName | null = null): Promise<CatalogView[]> {
+  const {session} = db
+  try {
+    return await session.transaction(async () => {
+      await session.query(`set local lock_timeout = ${SIZE_PATIENCE_MS}`)
+      return queryViews(db, view, true)
+    })
+  } catch (error) {
+    // A refresh took its lock between our look at the locks and the size.
+    if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
+    return queryViews(db, view, false)
+  }
+}
+
+/** The one of that name without its size: touches no lock of the view at all. */
+export async function describeView(db: Database, view: ViewName): Promise<CatalogView | null> {
+  const [found] = await queryViews(db, view, false)
+  return found ?? null
+}
+
+async function queryViews(db: Database, view: ViewName | null, isSized: boolean): Promise<CatalogView[]> {
+  const {session, tables} = db
+  const size = isSized
+    ? 'case when c.oid not in (select relation from held) then pg_total_relation_size(c.oid) end'
+    : 'null::bigint'
+  const registered = db.has('registrations')
+    ? `exists (select from ${tables.registrations} r where r.schema_name = n.nspname and r.view_name = c.relname)`
+    : 'false'
+  const rows = await session.query<CatalogViewRow>(
+    `with held as materialized (
+       select l.relation from pg_locks l
+        where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation is not null)
+     select c.oid, n.nspname as schema_name, c.relname as view_name, pg_get_userbyid(c.relowner) as owner,
+            c.relispopulated as populated, ${mayRefresh(session)} as may_refresh,
+            has_schema_privilege(n.oid, 'USAGE') as may_use_schema,
+            exists (select from pg_index i where i.indrelid = c.oid and ${USABLE_INDEX}) as has_unique_index,
+            (select json_agg(json_build_object('name', x.relname, 'reason',
+                      case when not i.indisvalid then 'is not valid'
+                           when i.indpred is not null then 'is partial'
+                           when not i.indimmediate then 'is deferrable'
+                           else 'is on an expression' end) order by x.relname)
+               from pg_index i join pg_class x on x.oid = i.indexrelid
+              where i.indrelid = c.oid and i.indisunique and not (${USABLE_INDEX})) as unfit_indexes,
+            ${size} as size_bytes, ${registered} as registered,
+            format('GRANT USAGE ON SCHEMA %I TO %I;', n.nspname, current_user) as grant_schema,
+            ${grantRefresh(session)} as grant_refresh
+       from pg_class c
+       join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind = 'm'
+        and ($1::text is null or n.nspname = $1)
+        and ($2::text is null or c.relname = $2)
+      order by n.nspname, c.relname`,
+    [view?.schemaName ?? null, view?.viewName ?? null],
+  )
+  return rows.map((row) => ({
+    oid: row.oid,
+    schemaName: row.schema_name,
+    viewName: row.view_name,
+    owner: row.owner,
+    populated: row.populated,
+    sizeBytes: row.size_bytes === null ? null : Number(row.size_bytes),
+    mayRefresh: row.may_refresh,
+    mayUseSchema: row.may_use_schema,
+    hasUniqueIndex: row.has_unique_index,
+    unfitIndexes: row.unfit_indexes ?? [],
+    registered: row.registered,
+    grants: {useSchema: row.grant_schema, refresh: row.grant_refresh},
+  }))
+}
+
+/** What bears a name that is not a materialized view's. */
+export type OtherRelation = 'table' | 'view' | 'foreign table' | 'index' | 'sequence' | 'relation'
+
+/** What kind of thing has that name; null where nothing has. */
+export async function findOtherRelation(session: Session, view: ViewName): Promise<OtherRelation | null> {
+  const rows = await session.query<{kind: OtherRelation}>(
+    `select case c.relkind when 'r' then 'table' when 'p' then 'table' when 'v' then 'view' when 'f' then 'foreign table'
+                           when 'i' then 'index' when 'I' then 'index' when 'S' then 'sequence' else 'relation' end as kind
+       from pg_class c
+       join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = $1 and c.relname = $2 and c.relkind <> 'm'`,
+    [view.schemaName, view.viewName],
+  )
+  return rows[0]?.kind ?? null
+}
+
+/** The names of all materialized views, for did-you-mean. */
+export async function listViewNames(session: Session): Promise<ViewName[]> {
+  const rows = await session.query<{schema_name: string; view_name: string}>(
+    `select n.nspname as schema_name, c.relname as view_name
+       from pg_class c
+       join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind = 'm'
+      order by n.nspname, c.relname
+      limit 5000`,
+  )
+  return rows.map((row) => ({schemaName: row.schema_name, viewName: row.view_name}))
+}
+
+/** The statement that would let the current role record a refresh; null where it may. */
+export async function findMissingTableGrant(db: Database): Promise<string | null> {
+  const {registrations, runs} = db.tables
+  const rows = await db.session.query<{statement: string}>(
+    `select format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s, %s TO %I;', $1::text, $2::text, current_user) as statement
+      where not (has_table_privilege($1, 'SELECT') and has_table_privilege($1, 'UPDATE')
+                 and has_table_privilege($2, 'INSERT'))`,
+    [registrations, runs],
+  )
+  return rows[0]?.statement ?? null
+}

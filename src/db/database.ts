@@ -1,0 +1,134 @@
+import {AybError} from '../lib/errors.ts'
+import type {ConnectOptions} from './connect.ts'
+import {
+  applyMigrations,
+  inspectSystem,
+  migrationScripts,
+  pendingMigrations,
+  type SystemState,
+} from './migrations/migrate.ts'
+import {Session} from './session.ts'
+import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
+
+/** A session together with the system tables that it found: what the use cases work on. */
+export class Database {
+  readonly session: Session
+  readonly tables: TableNames
+  /** What a person should hear of besides the result. */
+  readonly warnings: string[]
+  readonly #settings: SystemSettings
+  readonly #options: ConnectOptions
+  #state: SystemState
+
+  private constructor(
+    session: Session,
+    settings: SystemSettings,
+    options: ConnectOptions,
+    state: SystemState,
+  ) {
+    this.session = session
+    this.tables = tableNames(settings.schemaName)
+    this.warnings = [...session.warnings]
+    this.#settings = settings
+    this.#options = options
+    this.#state = state
+  }
+
+  /**
+   * Connects and looks at the system tables; changes nothing.
+   * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER, UNTRUSTED_TABLE, UPGRADE_REQUIRED
+   */
+  static async open(options: ConnectOptions): Promise<Database> {
+    const settings = systemSettings(options.env)
+    const session = await Session.open(options)
+    try {
+      const state = await inspectSystem(session, settings)
+      return new Database(session, settings, options, state)
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  }
+
+  /** Another session to the same database: to watch this one, or to speak after it was lost. */
+  async openSession(signal?: AbortSignal): Promise<Session> {
+    return Session.open({...this.#options, signal})
+  }
+
+  /** Whether the table is there to be read. */
+  has(table: SystemTable): boolean {
+    return this.#state.relations.has(table)
+  }
+
+  /**
+   * Refuses a server or role that takes no writes.
+   * @throws AybError READ_ONLY
+   */
+  requireWritable(): void {
+    const reason = this.session.readOnlyReason
+    if (reason === 'recovery') {
+      throw new AybError(
+        'READ_ONLY',
+        'this server is in recovery: it follows another server and takes no writes',
+        {
+          hint: 'connect to the primary, for example with target_session_attrs=read-write',
+          details: {reason},
+        },
+      )
+    }
+    if (reason) {
+      throw new AybError(
+        'READ_ONLY',
+        'the sessions of this role are read-only: default_transaction_read_only is on',
+        {
+          hint: 'connect as another role, or: ALTER ROLE … SET default_transaction_read_only = off',
+          details: {reason},
+        },
+      )
+    }
+  }
+
+  /**
+   * Makes sure that the tables are there and complete, creating or upgrading them where they are not.
+   * @throws AybError READ_ONLY, PERMISSION_DENIED, UNTRUSTED_TABLE, UPGRADE_REQUIRED
+   */
+  async prepareTables(): Promise<void> {
+    this.requireWritable()
+    const pending = pendingMigrations(this.#state)
+    if (pending.length === 0) return
+    const breaking = pending.find((migration) => migration.isBreaking)
+    if (breaking && this.#state.relations.size > 0) {
+      throw new AybError(
+        'UPGRADE_REQUIRED',
+        `the tables need an upgrade that older programs do not understand (${breaking.name})`,
+        {
+          hint: 'stop older workers, then run: ayb migrate',
+        },
+      )
+    }
+    await this.migrate()
+  }
+
+  /** Applies every pending migration, breaking ones included. Returns their names. */
+  async migrate(): Promise<string[]> {
+    this.requireWritable()
+    const {state, applied, warnings} = await applyMigrations(this.session, this.#settings)
+    this.#state = state
+    this.warnings.push(...warnings)
+    return applied
+  }
+
+  /** What migrate would run. */
+  pendingScripts(): {name: string; sql: string}[] {
+    return migrationScripts(this.#state, this.#settings)
+  }
+
+  /** The newest migration that is recorded as applied; 0 on a database without the tables. */
+  get version(): number {
+    return Math.max(0, ...this.#state.applied)
+  }
+
+  async close(): Promise<void> {
+    await this.session.close()
+  }
+}

@@ -1,0 +1,73 @@
+import type {Session} from './session.ts'
+
+/**
+ * A CREATE UNIQUE INDEX statement for each view, on columns that are really there and that look unique: first
+ * what is a key of its own in a base table, unless statistics speak against it, then what statistics call
+ * unique and never null. An estimate, made without reading the view itself; null where no column can be indexed.
+ * Where a view's column comes from is read from its rule as the parser noted it (resorigtbl, resorigcol).
+ */
+export async function suggestUniqueIndexes(
+  session: Session,
+  views: readonly {oid: number}[],
+): Promise<Map<number, string | null>> {
+  if (views.length === 0) return new Map()
+  const rows = await session.query<{oid: number; statement: string | null; is_guess: boolean}>(
+    `with wanted as (
+       select c.oid, n.nspname, c.relname
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = any ($1::oid[])),
+     origin as (
+       select r.ev_class as oid, m[1]::int as attnum, m[2]::oid as base_table, m[3]::int as base_column
+         from pg_rewrite r,
+              regexp_matches(r.ev_action::text,
+                ':resno (\\d+) :resname \\S+ :ressortgroupref \\d+ :resorigtbl (\\d+) :resorigcol (\\d+) :resjunk false', 'g') m
+        where r.ev_class = any ($1::oid[]) and r.rulename = '_RETURN'),
+     candidate as (
+       select w.oid, a.attnum, a.attname,
+              exists (select from origin o
+                        join pg_attribute b on b.attrelid = o.base_table and b.attnum = o.base_column
+                        join pg_index i on i.indrelid = o.base_table
+                       where o.oid = w.oid and o.attnum = a.attnum and b.atttypid = a.atttypid
+                         and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null
+                         and i.indnkeyatts = 1 and i.indkey[0] = b.attnum) as is_key,
+              s.n_distinct = -1 and s.null_frac = 0 as looks_unique
+         from wanted w
+         join pg_attribute a on a.attrelid = w.oid and a.attnum > 0 and not a.attisdropped
+         join pg_type t on t.oid = a.atttypid
+         left join pg_stats s on s.schemaname = w.nspname and s.tablename = w.relname and s.attname = a.attname
+        where t.typtype in ('e', 'r', 'm') or t.typcategory = 'A'
+           or exists (select from pg_opclass k join pg_am m on m.oid = k.opcmethod
+                       where m.amname = 'btree' and k.opcdefault
+                         and (k.opcintype in (t.oid, t.typbasetype)
+                              or exists (select from pg_cast x where x.castsource in (t.oid, t.typbasetype)
+                                           and x.casttarget = k.opcintype and x.castmethod = 'b' and x.castcontext = 'i')))),
+     ranked as (
+       select *, case when is_key and looks_unique is not false then 1
+                      when looks_unique then 2
+                      when is_key then 3 end as rank
+         from candidate),
+     best as (
+       select distinct on (oid) oid, attname from ranked
+        where rank is not null order by oid, rank, looks_unique desc nulls last, attnum),
+     every as (
+       select oid, string_agg(quote_ident(attname), ', ' order by attnum) as columns
+         from (select *, row_number() over (partition by oid order by attnum) as position from candidate) c
+        where position <= 32
+        group by oid)
+     select w.oid, best.oid is null as is_guess,
+            format('CREATE UNIQUE INDEX ON %I.%I (%s);', w.nspname, w.relname,
+                   coalesce(quote_ident(best.attname), every.columns)) as statement
+       from wanted w
+       join every on every.oid = w.oid
+       left join best on best.oid = w.oid`,
+    [views.map((view) => view.oid)],
+  )
+  const statements = new Map<number, string | null>(views.map((view) => [view.oid, null]))
+  for (const row of rows) {
+    const remark = row.is_guess
+      ? 'no column is known to be unique: choose those that are'
+      : 'an estimate: check that it is unique'
+    statements.set(row.oid, `${row.statement} -- ${remark}`)
+  }
+  return statements
+}

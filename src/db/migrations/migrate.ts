@@ -1,0 +1,144 @@
+import {AybError} from '../../lib/errors.ts'
+import {quoteIdentifier} from '../../lib/identifier.ts'
+import type {Session} from '../session.ts'
+import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
+import {SYSTEM_TABLES, type SystemSettings, type SystemTable, tableNames} from '../system.ts'
+import {findTrustedTables, type SystemRelation} from '../trust.ts'
+import {MIGRATIONS} from './all.ts'
+import type {Migration} from './migration.ts'
+
+/** Outside the 32 bits that the locks of views are in. */
+const MIGRATION_LOCK = '8097879711495936001'
+
+/** CREATE … IF NOT EXISTS of two sessions at once fails in the catalogs' own unique indexes. */
+const RACE_STATES = [SQLSTATE.UNIQUE_VIOLATION, SQLSTATE.DUPLICATE_TABLE, SQLSTATE.DUPLICATE_OBJECT]
+const RACE_ATTEMPTS = 5
+
+/** What is there of the system tables. */
+export interface SystemState {
+  relations: Map<SystemTable, SystemRelation>
+  /** The migrations that are recorded as applied. */
+  applied: Set<number>
+}
+
+/**
+ * Looks without changing anything.
+ * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED when a newer program made a breaking change
+ */
+export async function inspectSystem(session: Session, settings: SystemSettings): Promise<SystemState> {
+  const relations = await findTrustedTables(session, settings)
+  if (!relations.has('migrations')) return {relations, applied: new Set()}
+  const rows = await session.query<{version: number; name: string; breaking: boolean}>(
+    `select version, name, breaking from ${tableNames(settings.schemaName).migrations}`,
+  )
+  const newest = MIGRATIONS.at(-1)?.version ?? 0
+  const tooNew = rows.find((row) => row.breaking && row.version > newest)
+  if (tooNew) {
+    throw new AybError(
+      'UPGRADE_REQUIRED',
+      `the tables are at version ${tooNew.version} (${tooNew.name}), and this program knows ${newest}`,
+      {hint: 'upgrade ayb', details: {version: tooNew.version, supported: newest}},
+    )
+  }
+  return {relations, applied: new Set(rows.map((row) => row.version))}
+}
+
+/** The migrations that are still to be applied: not recorded, or with a table that has gone missing since. */
+export function pendingMigrations({relations, applied}: SystemState): Migration[] {
+  return MIGRATIONS.filter(
+    (migration) =>
+      !applied.has(migration.version) || migration.creates.some((table) => !relations.has(table)),
+  )
+}
+
+/** The SQL of the pending migrations, for somebody else to run. */
+export function migrationScripts(
+  state: SystemState,
+  settings: SystemSettings,
+): {name: string; sql: string}[] {
+  const tables = tableNames(settings.schemaName)
+  return pendingMigrations(state).map((migration, position) => {
+    const statements = [
+      ...(position === 0 && settings.schemaName !== 'public' ? [createSchema(settings)] : []),
+      ...migration.statements(tables).map((statement) => statement.sql),
+      recordMigration(migration, tables.migrations),
+    ]
+    return {name: migration.name, sql: `begin;\n${statements.join(';\n')};\ncommit;`}
+  })
+}
+
+/**
+ * Applies what is pending, in one transaction under a lock, so that many first commands at once all succeed.
+ * Looks again inside: a table that somebody else slipped in meanwhile is refused, never written to.
+ * @throws AybError PERMISSION_DENIED, UNTRUSTED_TABLE
+ */
+export async function applyMigrations(
+  session: Session,
+  settings: SystemSettings,
+): Promise<{state: SystemState; applied: string[]; warnings: string[]}> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await session.transaction(() => applyPending(session, settings))
+    } catch (error) {
+      if (attempt < RACE_ATTEMPTS && hasSqlstate(error, ...RACE_STATES)) continue
+      throw explainMigrationError(error, settings)
+    }
+  }
+}
+
+async function applyPending(session: Session, settings: SystemSettings) {
+  await session.query('select pg_advisory_xact_lock($1::bigint)', [MIGRATION_LOCK])
+  const tables = tableNames(settings.schemaName)
+  const before = await inspectSystem(session, settings)
+  const pending = pendingMigrations(before)
+  const warnings: string[] = []
+  if (pending.length > 0 && !(await hasSchema(session, settings))) await session.query(createSchema(settings))
+  for (const migration of pending) {
+    for (const {sql, indexOn} of migration.statements(tables)) {
+      const relation = indexOn && before.relations.get(indexOn)
+      if (indexOn && relation && !relation.isOwn) {
+        warnings.push(foreignIndexWarning(indexOn, relation.owner, sql))
+      } else {
+        await session.query(sql)
+      }
+    }
+  }
+  // What IF NOT EXISTS skipped was made by somebody else since the first look: check before writing to it.
+  const state = await inspectSystem(session, settings)
+  for (const migration of pending) await session.query(recordMigration(migration, tables.migrations))
+  for (const {version} of pending) state.applied.add(version)
+  return {state, applied: pending.map((migration) => migration.name), warnings}
+}
+
+async function hasSchema(session: Session, {schemaName}: SystemSettings): Promise<boolean> {
+  const rows = await session.query('select from pg_namespace where nspname = $1', [schemaName])
+  return rows.length > 0
+}
+
+const createSchema = ({schemaName}: SystemSettings): string =>
+  `create schema if not exists ${quoteIdentifier(schemaName)}`
+
+const recordMigration = ({version, name, isBreaking}: Migration, table: string): string =>
+  `insert into ${table} (version, name, breaking)
+values (${version}, '${name}', ${isBreaking})
+    on conflict (version) do nothing`
+
+function foreignIndexWarning(table: SystemTable, owner: string, sql: string): string {
+  return (
+    `${SYSTEM_TABLES[table]} belongs to ${owner}, so an index that makes its use faster was left out; ` +
+    `have ${owner} run: ${sql.replaceAll(/\s+/g, ' ')}`
+  )
+}
+
+function explainMigrationError(error: unknown, {schemaName}: SystemSettings): unknown {
+  if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) return error
+  return new AybError(
+    'PERMISSION_DENIED',
+    `this role may not create ayb's tables in schema ${schemaName}: ${error.message}`,
+    {
+      hint: 'run `ayb migrate` once as a role that may, or give a DBA the output of `ayb migrate --dry-run`',
+      details: {sqlstate: error.sqlstate},
+      cause: error,
+    },
+  )
+}

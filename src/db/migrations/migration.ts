@@ -1,0 +1,19 @@
+import type {SystemTable, TableNames} from '../system.ts'
+
+/** One statement of a migration, safe to repeat. */
+export interface MigrationStatement {
+  sql: string
+  /** The table that this is an index on, where it is one: optional where somebody else owns the table. */
+  indexOn?: SystemTable
+}
+
+/** One step from an older layout of the tables to a newer one. */
+export interface Migration {
+  version: number
+  name: string
+  /** Whether programs that know only older versions would work wrongly after it. */
+  isBreaking: boolean
+  /** The tables that exist when it has been applied. */
+  creates: readonly SystemTable[]
+  statements(tables: TableNames): MigrationStatement[]
+}

@@ -1,0 +1,116 @@
+import type {ViewReference} from '../lib/identifier.ts'
+import type {ListedRegistration, RefreshMode, Registration, ViewName} from '../lib/records.ts'
+import type {Database} from './database.ts'
+import {isoInstant} from './instant.ts'
+
+/** A registration as the table has it, instants as ISO text. */
+export interface RegistrationRow {
+  id: string
+  schema_name: string
+  view_name: string
+  refresh_mode: RefreshMode
+  last_refresh_at: string | null
+  last_refresh_duration_ms: number | null
+  last_refresh_status: 'success' | 'error' | null
+  last_refresh_error: string | null
+  created_at: string
+  updated_at: string
+}
+
+/** The columns of RegistrationRow, of the table under alias `r`. */
+export const REGISTRATION_COLUMNS = `r.id, r.schema_name, r.view_name, r.refresh_mode,
+       ${isoInstant('r.last_refresh_at')} as last_refresh_at, r.last_refresh_duration_ms,
+       r.last_refresh_status, r.last_refresh_error,
+       ${isoInstant('r.created_at')} as created_at, ${isoInstant('r.updated_at')} as updated_at`
+
+export function toRegistration(row: RegistrationRow): Registration {
+  return {
+    id: row.id,
+    schemaName: row.schema_name,
+    viewName: row.view_name,
+    refreshMode: row.refresh_mode,
+    lastRefreshAt: row.last_refresh_at,
+    lastRefreshDurationMs: row.last_refresh_duration_ms,
+    lastRefreshStatus: row.last_refresh_status,
+    lastRefreshError: row.last_refresh_error,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}
+
+/** The registration of that id or name; null where there is none, or no table yet. */
+export async function findRegistration(db: Database, reference: ViewReference): Promise<Registration | null> {
+  if (!db.has('registrations')) return null
+  const [condition, values] =
+    'id' in reference
+      ? ['r.id = $1', [reference.id]]
+      : ['r.schema_name = $1 and r.view_name = $2', [reference.schemaName, reference.viewName]]
+  const rows = await db.session.query<RegistrationRow>(
+    `select ${REGISTRATION_COLUMNS}
+       from ${db.tables.registrations} r
+      where ${condition}`,
+    values as string[],
+  )
+  return rows[0] ? toRegistration(rows[0]) : null
+}
+
+/** All registrations by name, or those of one schema. */
+export async function listRegistrations(
+  db: Database,
+  schemaName: string | null,
+): Promise<ListedRegistration[]> {
+  if (!db.has('registrations')) return []
+  const rows = await db.session.query<RegistrationRow & {view_exists: boolean}>(
+    `select ${REGISTRATION_COLUMNS},
+            exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                     where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm') as view_exists
+       from ${db.tables.registrations} r
+      where $1::text is null or r.schema_name = $1
+      order by r.schema_name, r.view_name`,
+    [schemaName],
+  )
+  return rows.map((row) => ({...toRegistration(row), exists: row.view_exists, nextRunAt: null}))
+}
+
+/** Adds a registration; null where that name is registered already. */
+export async function insertRegistration(
+  db: Database,
+  {schemaName, viewName}: ViewName,
+  mode: RefreshMode,
+): Promise<Registration | null> {
+  const rows = await db.session.query<RegistrationRow>(
+    `insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
+     values ($1, $2, $3)
+         on conflict (schema_name, view_name) do nothing
+  returning ${REGISTRATION_COLUMNS}`,
+    [schemaName, viewName, mode],
+  )
+  return rows[0] ? toRegistration(rows[0]) : null
+}
+
+/** Sets the refresh mode; null where the registration is gone. */
+export async function updateRefreshMode(
+  db: Database,
+  id: string,
+  mode: RefreshMode,
+): Promise<Registration | null> {
+  const rows = await db.session.query<RegistrationRow>(
+    `update ${db.tables.registrations} as r
+        set refresh_mode = $2, updated_at = now()
+      where r.id = $1
+  returning ${REGISTRATION_COLUMNS}`,
+    [id, mode],
+  )
+  return rows[0] ? toRegistration(rows[0]) : null
+}
+
+/** Removes a registration and returns it as it was; null where it is gone. */
+export async function deleteRegistration(db: Database, id: string): Promise<Registration | null> {
+  const rows = await db.session.query<RegistrationRow>(
+    `delete from ${db.tables.registrations} as r
+      where r.id = $1
+  returning ${REGISTRATION_COLUMNS}`,
+    [id],
+  )
+  return rows[0] ? toRegistration(rows[0]) : null
+}

@@ -1,0 +1,184 @@
+import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
+import {connect} from './connect.ts'
+import {connectionLost, isFatal, translateError, unsupportedServer} from './sqlstate.ts'
+
+const OLDEST_SERVER = 140_000
+
+/**
+ * What a role or database may have set, and what no statement of ours may depend on: a refresh takes as long
+ * as it takes, and bookkeeping is READ COMMITTED. By SET after connecting, never as startup parameters, which
+ * poolers refuse.
+ */
+const OWN_DEFAULTS = [
+  'set statement_timeout = 0',
+  'set lock_timeout = 0',
+  'set idle_in_transaction_session_timeout = 0',
+  'set idle_session_timeout = 0',
+  "set default_transaction_isolation = 'read committed'",
+  'set default_transaction_deferrable = off',
+]
+
+/**
+ * How soon the server notices that this process is gone, in the middle of a statement too: without these it
+ * runs the statement to its end and commits it. Not every platform of a server has all of them.
+ */
+const DEAD_CLIENT_DETECTION = [
+  "set client_connection_check_interval = '1s'",
+  "set tcp_keepalives_idle = '10s'",
+  "set tcp_keepalives_interval = '5s'",
+  'set tcp_keepalives_count = 3',
+  "set tcp_user_timeout = '30s'",
+]
+
+/** Resolves only names of Postgres itself: a function or operator in `public` never shadows one we call. */
+export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'
+
+/** Why a server takes no writes: it follows another one, or the role or database says so by default. */
+export type ReadOnlyReason = 'recovery' | 'default_transaction_read_only'
+
+interface Identity {
+  pid: number
+  backend_start: string | null
+  version: string
+  in_recovery: boolean
+  read_only: string
+}
+
+type Value = string | number | boolean | null | readonly string[] | readonly number[]
+
+/** One database session: statements, transactions, cancellation. Errors come out as AybError. */
+export class Session {
+  readonly target: ConnectionTarget
+  readonly warnings: readonly string[]
+  readonly pid: number
+  /** With the pid, what tells this backend from a later one of the same number. */
+  readonly backendStart: string | null
+  /** As server_version_num has it: 180004 is 18.4. */
+  readonly serverVersion: number
+  readonly readOnlyReason: ReadOnlyReason | null
+  readonly #connected: Connected
+  #isLost = false
+  #isClosed = false
+
+  private constructor(connected: Connected, identity: Identity) {
+    this.#connected = connected
+    this.target = connected.target
+    this.warnings = connected.warnings
+    this.pid = identity.pid
+    this.backendStart = identity.backend_start
+    this.serverVersion = Number(identity.version)
+    this.readOnlyReason = identity.in_recovery
+      ? 'recovery'
+      : identity.read_only === 'on'
+        ? 'default_transaction_read_only'
+        : null
+    connected.client.on('end', () => {
+      this.#isLost = true
+    })
+  }
+
+  /**
+   * Connects and sets what every session of ours relies on.
+   * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER
+   */
+  static async open(options: ConnectOptions): Promise<Session> {
+    const connected = await connect(options)
+    try {
+      // Names with their schema and no operators: the search_path is still the role's.
+      const {rows} = await connected.client.query<Identity>(
+        `select pg_catalog.pg_backend_pid() as pid,
+                (select backend_start::pg_catalog.text from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
+                  as backend_start,
+                pg_catalog.current_setting('server_version_num') as version,
+                pg_catalog.pg_is_in_recovery() as in_recovery,
+                pg_catalog.current_setting('default_transaction_read_only') as read_only`,
+      )
+      const session = new Session(connected, rows[0] as Identity)
+      if (session.serverVersion < OLDEST_SERVER) throw unsupportedServer(session.serverVersion)
+      await session.#useOwnDefaults()
+      return session
+    } catch (error) {
+      connected.client.end().catch(() => {})
+      throw translateError(error, {target: connected.target, isLost: false})
+    }
+  }
+
+  async #useOwnDefaults(): Promise<void> {
+    const defaults = [`set ${SAFE_SEARCH_PATH}`, ...OWN_DEFAULTS]
+    if (this.serverVersion >= 170_000) defaults.push('set transaction_timeout = 0')
+    const client = this.#connected.client
+    try {
+      await client.query([...defaults, ...DEAD_CLIENT_DETECTION].join('; '))
+    } catch (error) {
+      if (isFatal(error)) throw error
+      await client.query(defaults.join('; '))
+    }
+  }
+
+  /** Whether the connection can still be used. */
+  get isUsable(): boolean {
+    return !this.#isLost && !this.#isClosed
+  }
+
+  /** Runs one statement and returns its rows. */
+  async query<Row extends object>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
+    return this.#guard(async () => {
+      const result = await this.#connected.client.query<Row>(sql, [...values])
+      return result.rows
+    })
+  }
+
+  /**
+   * Sends several statements as one message, which the server runs in one transaction, and returns the rows of
+   * the last one. Takes no parameters: build it with quoted names and literals alone.
+   */
+  async script<Row extends object>(statements: readonly string[]): Promise<Row[]> {
+    return this.#guard(async () => {
+      const results: unknown = await this.#connected.client.query(statements.join(';\n'))
+      const last = Array.isArray(results) ? results.at(-1) : results
+      return (last as {rows: Row[]}).rows
+    })
+  }
+
+  /** Runs `work` in a READ COMMITTED transaction: committed when it returns, rolled back when it throws. */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    await this.query('begin')
+    try {
+      const result = await work()
+      await this.query('commit')
+      return result
+    } catch (error) {
+      // A rollback that fails means a dead connection, and must not hide what came first.
+      await this.query('rollback').catch(() => this.destroy())
+      throw error
+    }
+  }
+
+  /** Asks the server to cancel the statement that runs now. Never rejects. */
+  async cancel(): Promise<void> {
+    await this.#connected.cancel()
+  }
+
+  /** Ends the session in good order. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.#connected.client.end().catch(() => {})
+  }
+
+  /** Drops the connection at once, whatever runs on it: its locks go with it. */
+  destroy(): void {
+    this.#isClosed = true
+    this.#connected.destroy()
+  }
+
+  async #guard<T>(run: () => Promise<T>): Promise<T> {
+    if (!this.isUsable) throw connectionLost(this.target)
+    try {
+      return await run()
+    } catch (error) {
+      if (isFatal(error)) this.#isLost = true
+      throw translateError(error, {target: this.target, isLost: this.#isLost})
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import pg from 'pg'
+import {AybError, type ErrorCode, isAybError, messageOf} from '../lib/errors.ts'
+import type {ConnectionTarget} from './connect.ts'
+
+/** The SQLSTATEs that ayb acts on. */
+export const SQLSTATE = {
+  FEATURE_NOT_SUPPORTED: '0A000',
+  UNIQUE_VIOLATION: '23505',
+  READ_ONLY_TRANSACTION: '25006',
+  CHECK_VIOLATION: '23514',
+  INVALID_SCHEMA_NAME: '3F000',
+  INSUFFICIENT_PRIVILEGE: '42501',
+  DUPLICATE_OBJECT: '42710',
+  WRONG_OBJECT_TYPE: '42809',
+  UNDEFINED_TABLE: '42P01',
+  DUPLICATE_TABLE: '42P07',
+  OBJECT_NOT_IN_PREREQUISITE_STATE: '55000',
+  LOCK_NOT_AVAILABLE: '55P03',
+  QUERY_CANCELED: '57014',
+} as const
+
+/**
+ * An error that Postgres answered to a statement. Its code is what the SQLSTATE means by itself; a caller that
+ * knows what the statement was for says it better.
+ */
+export class StatementError extends AybError {
+  override readonly name: string = 'StatementError'
+  readonly sqlstate: string
+  /** Postgres's own DETAIL and HINT. */
+  readonly detail: string | null
+  readonly serverHint: string | null
+
+  constructor(error: pg.DatabaseError) {
+    const sqlstate = error.code ?? ''
+    const {code, hint} = generalMeaning(sqlstate)
+    super(code, code === 'INTERNAL' ? `${error.message} (SQLSTATE ${sqlstate})` : error.message, {
+      hint,
+      details: {sqlstate},
+      cause: error,
+    })
+    this.sqlstate = sqlstate
+    this.detail = error.detail ?? null
+    this.serverHint = error.hint ?? null
+  }
+
+  /** The message as Postgres wrote it. */
+  get serverMessage(): string {
+    return (this.cause as pg.DatabaseError).message
+  }
+}
+
+function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string | null} {
+  if (sqlstate === SQLSTATE.INSUFFICIENT_PRIVILEGE) {
+    return {
+      code: 'PERMISSION_DENIED',
+      hint: "ask the owner of ayb's tables for: GRANT SELECT, INSERT, UPDATE, DELETE ON the tables whose names begin with _ayb_",
+    }
+  }
+  if (sqlstate === SQLSTATE.READ_ONLY_TRANSACTION) {
+    return {code: 'READ_ONLY', hint: 'connect to a server, and as a role, that may write'}
+  }
+  // Classes of trouble on the server's side: out of resources, operator intervention, system error.
+  if (/^(53|57|58)/.test(sqlstate)) {
+    return {code: 'INTERNAL', hint: 'the server has a problem of its own: look into its log, then try again'}
+  }
+  return {code: 'INTERNAL', hint: null}
+}
+
+/** Whether Postgres answered with this error, and with one of these SQLSTATEs if any are named. */
+export const hasSqlstate = (error: unknown, ...states: string[]): error is StatementError =>
+  error instanceof StatementError && (states.length === 0 || states.includes(error.sqlstate))
+
+/** Whether the session ended with this error. */
+export function isFatal(error: unknown): boolean {
+  if (isAybError(error)) return false
+  return error instanceof pg.DatabaseError ? error.severity === 'FATAL' || error.severity === 'PANIC' : true
+}
+
+/** Turns what the driver threw into an AybError: a StatementError where the session is still alive. */
+export function translateError(
+  error: unknown,
+  context: {target: ConnectionTarget; isLost: boolean},
+): AybError {
+  if (isAybError(error)) return error
+  if (error instanceof pg.DatabaseError && !isFatal(error)) return new StatementError(error)
+  return connectionLost(context.target, error)
+}
+
+export function connectionLost({host, port, database}: ConnectionTarget, cause?: unknown): AybError {
+  const reason = cause === undefined ? '' : `: ${messageOf(cause)}`
+  const sqlstate = cause instanceof pg.DatabaseError ? cause.code : undefined
+  return new AybError(
+    'CONNECTION_LOST',
+    `lost the connection to database "${database}" at ${host}:${port}${reason}`,
+    {
+      hint: 'check that the server is running, then try again',
+      details: sqlstate ? {sqlstate} : null,
+      cause,
+    },
+  )
+}
+
+export function unsupportedServer(version: number): AybError {
+  const shown = `${Math.floor(version / 10_000)}.${version % 10_000}`
+  return new AybError('UNSUPPORTED_SERVER', `the server is PostgreSQL ${shown}, and ayb needs 14 or newer`, {
+    hint: 'upgrade the server',
+  })
+}

@@ -1,0 +1,37 @@
+import {parseIdentifier, quoteIdentifier} from '../lib/identifier.ts'
+
+/** The tables that ayb reads and writes, by what they hold. */
+export const SYSTEM_TABLES = {
+  migrations: '_ayb_cli_migrations',
+  registrations: '_ayb_matview_refreshes',
+  runs: '_ayb_matview_refresh_runs',
+} as const
+
+export type SystemTable = keyof typeof SYSTEM_TABLES
+
+/** Each system table as SQL names it: quoted, with its schema. */
+export type TableNames = Record<SystemTable, string>
+
+/** Where the system tables live, and whom else to trust with them. */
+export interface SystemSettings {
+  schemaName: string
+  trustedOwner: string | null
+}
+
+/**
+ * Reads AYB_SYSTEM_SCHEMA and AYB_TRUSTED_OWNER.
+ * @throws AybError INVALID_IDENTIFIER
+ */
+export function systemSettings(env: NodeJS.ProcessEnv): SystemSettings {
+  const schema = env.AYB_SYSTEM_SCHEMA
+  return {
+    schemaName: schema ? parseIdentifier(schema, 'schema name in AYB_SYSTEM_SCHEMA') : 'public',
+    trustedOwner: env.AYB_TRUSTED_OWNER || null,
+  }
+}
+
+export function tableNames(schemaName: string): TableNames {
+  const schema = quoteIdentifier(schemaName)
+  const entries = Object.entries(SYSTEM_TABLES).map(([key, name]) => [key, `${schema}.${name}`])
+  return Object.fromEntries(entries) as TableNames
+}
