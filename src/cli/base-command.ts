@@ -1,0 +1,103 @@
+import {Command, Flags} from '@oclif/core'
+import {Database} from '../db/database.ts'
+import {describeTerminal, type RenderContext} from '../render/terminal.ts'
+import {isJsonRequested, printFailure, printWarnings} from './output.ts'
+import {toAybError} from './parse-errors.ts'
+import {listenForSignals} from './signals.ts'
+
+/** The global flags that say where to connect. */
+interface ConnectionFlags {
+  'database-url'?: string | undefined
+}
+
+/** What every command has: the global flags, a database, JSON, and one way to fail. */
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true
+  static override baseFlags = {
+    'database-url': Flags.string({
+      summary: 'Where to connect; beats AYB_DATABASE_URL, DATABASE_URL and the PG* variables.',
+      helpValue: 'postgres://…',
+      helpGroup: 'GLOBAL',
+    }),
+  }
+
+  /** Aborts at the first SIGINT, SIGTERM or SIGHUP, with the error to end with. */
+  protected readonly signal = listenForSignals()
+  #warnings: readonly string[] = []
+
+  override jsonEnabled(): boolean {
+    return isJsonRequested(this.argv)
+  }
+
+  /** Exactly one document, and never coloured. */
+  override logJson(document: unknown): void {
+    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`)
+  }
+
+  /**
+   * Renders a document on stdout for people or pipes; nothing with --json. A table takes 50 ms to load: `render`
+   * imports what it needs, so that scripts do not pay for it.
+   */
+  protected async show(render: (context: RenderContext) => string | Promise<string>): Promise<void> {
+    if (this.jsonEnabled()) return
+    this.print(await render({terminal: describeTerminal(process.stdout, process.env), now: new Date()}))
+  }
+
+  /** Rendered text on stdout; none for an empty text, and none with --json. */
+  protected print(text: string): void {
+    if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
+  }
+
+  /** Opens the database, and closes it however `work` ends. A signal ends the work at once. */
+  protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
+    return this.withOwnCancellation(flags, async (db) => {
+      const drop = () => db.session.destroy()
+      this.signal.addEventListener('abort', drop, {once: true})
+      try {
+        return await work(db)
+      } catch (error) {
+        throw this.signal.aborted ? this.signal.reason : error
+      } finally {
+        this.signal.removeEventListener('abort', drop)
+      }
+    })
+  }
+
+  /** As withDatabase, for work that ends by itself when `this.signal` aborts. */
+  protected async withOwnCancellation<T>(
+    flags: ConnectionFlags,
+    work: (db: Database) => Promise<T>,
+  ): Promise<T> {
+    const db = await Database.open({
+      databaseUrl: flags['database-url'],
+      env: process.env,
+      applicationName: `ayb ${(this.id ?? '').replaceAll(':', ' ')}`,
+      signal: this.signal,
+    })
+    try {
+      return await work(db)
+    } finally {
+      this.#warnings = db.warnings
+      await db.close()
+    }
+  }
+
+  protected override async _run<T>(): Promise<T> {
+    const result = await super._run<T>()
+    // In JSON they are in the document, unless that is an array.
+    const isInDocument = this.jsonEnabled() && !Array.isArray(result)
+    if (result && !isInDocument) printWarnings(warningsOf(result) ?? this.#warnings)
+    return result
+  }
+
+  /** The one place where an error becomes text or JSON, and an exit code. */
+  protected override async catch(error: unknown): Promise<void> {
+    const failure = toAybError(error, this.config, this.id)
+    printWarnings(this.#warnings)
+    printFailure(failure, this.jsonEnabled())
+  }
+}
+
+function warningsOf(document: unknown): readonly string[] | undefined {
+  return (document as {warnings?: readonly string[]}).warnings
+}

@@ -1,0 +1,45 @@
+import type {Config} from '@oclif/core'
+import {invalidArgument} from '../lib/errors.ts'
+import {nearest} from '../lib/nearest.ts'
+
+const HELP_FLAGS = new Set(['--help', '-h'])
+
+/**
+ * The line as oclif takes it: `help x` is `x --help`. What oclif would answer with a help text and success, or
+ * with words of its own, is refused here: an unknown command, a flag before its command, a topic without a command.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function checkCommandLine(config: Config, line: readonly string[]): string[] {
+  const argv = line[0] === 'help' ? [...line.slice(1), '--help'] : [...line]
+  const [first, second] = argv
+  if (first === undefined || first === '--version') return argv
+  if (HELP_FLAGS.has(first)) return argv.slice(0, 1)
+  if (first.startsWith('-')) {
+    throw invalidArgument(
+      `the flag ${first} comes before its command`,
+      'write the command first: ayb COMMAND [FLAGS]',
+    )
+  }
+  if (config.findCommand(first)) return argv
+  if (!config.findTopic(first)) throw unknownCommand(config, first)
+  if (second === undefined || HELP_FLAGS.has(second)) return [first, '--help']
+  if (second.startsWith('-')) {
+    throw invalidArgument(
+      `ayb ${first}: the flag ${second} comes before its command`,
+      `write the command first: ayb ${first} COMMAND [FLAGS]; see: ayb ${first} --help`,
+    )
+  }
+  if (!config.findCommand(`${first}:${second}`)) throw unknownCommand(config, `${first} ${second}`)
+  return argv
+}
+
+function unknownCommand(config: Config, typed: string) {
+  const known = [
+    ...config.commandIDs.map((id) => id.replaceAll(':', ' ')),
+    ...config.topics.map(({name}) => name),
+  ]
+  const guess = nearest(typed, known)
+  const topic = typed.split(' ')[0] as string
+  const help = config.findTopic(topic) ? `see: ayb ${topic} --help` : 'see: ayb --help'
+  return invalidArgument(`there is no command: ayb ${typed}`, guess ? `did you mean: ayb ${guess}?` : help)
+}

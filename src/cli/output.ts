@@ -1,0 +1,39 @@
+import {AybError, isAybError, messageOf} from '../lib/errors.ts'
+import {redact} from '../lib/redact.ts'
+import {renderError, renderWarning} from '../render/error.ts'
+import {describeTerminal} from '../render/terminal.ts'
+
+/** Whether --json is on the line, before any `--`. */
+export function isJsonRequested(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return (end === -1 ? argv : argv.slice(0, end)).includes('--json')
+}
+
+/** Prints an error, as text on stderr or as a document on stdout, and sets the exit code of the process. */
+export function printFailure(error: AybError, isJson: boolean): void {
+  process.exitCode = error.exitCode
+  if (isJson) {
+    const {code, message, hint, status, details} = error
+    process.stdout.write(`${JSON.stringify({error: {code, message, hint, status, details}}, null, 2)}\n`)
+  } else {
+    process.stderr.write(`${renderError(error, describeTerminal(process.stderr, process.env))}\n`)
+  }
+  if (error.code === 'INTERNAL' && /(^|,)(\*|ayb\*?)/.test(process.env.DEBUG ?? '')) {
+    process.stderr.write(`${redact((error.cause as Error | undefined)?.stack ?? error.stack ?? '')}\n`)
+  }
+}
+
+/** Prints warnings on stderr, one a line. */
+export function printWarnings(warnings: readonly string[]): void {
+  const terminal = describeTerminal(process.stderr, process.env)
+  for (const warning of warnings) process.stderr.write(`${renderWarning(warning, terminal)}\n`)
+}
+
+/** What nobody expected, as the bug that it is. */
+export function internalError(error: unknown): AybError {
+  if (isAybError(error)) return error
+  return new AybError('INTERNAL', `unexpected: ${messageOf(error)}`, {
+    hint: 'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*',
+    cause: error,
+  })
+}

@@ -1,0 +1,47 @@
+import {type Config, Errors} from '@oclif/core'
+import {type AybError, invalidArgument, isAybError} from '../lib/errors.ts'
+import {nearest} from '../lib/nearest.ts'
+import {internalError} from './output.ts'
+
+/** What oclif's parser tells of a line that it does not take, besides its message. */
+interface ParseError extends Error {
+  flags?: string[]
+  args?: ({name?: string} | string)[]
+}
+
+/** Any thrown value as an AybError: ours as it is, oclif's as INVALID_ARGUMENT, the rest as INTERNAL. */
+export function toAybError(error: unknown, config: Config, id: string | undefined): AybError {
+  if (isAybError(error)) return error
+  if (error instanceof Error && isAybError(error.cause)) return error.cause
+  if (error instanceof Errors.CLIError) return explainParseError(error, config, id)
+  return internalError(error)
+}
+
+function explainParseError(error: ParseError, config: Config, id = ''): AybError {
+  const command = `ayb ${id.replaceAll(':', ' ')}`
+  const help = `see: ${command} --help`
+  const {flags, args} = error
+  if (flags?.[0]) {
+    const flag = flags[0]
+    const known = Object.keys(config.findCommand(id)?.flags ?? {}).map((name) => `--${name}`)
+    const guess = nearest(flag.replace(/=.*/s, ''), known)
+    return invalidArgument(`${command} has no flag ${flag}`, guess ? `did you mean ${guess}?` : help)
+  }
+  if (typeof args?.[0] === 'string') {
+    return invalidArgument(`${command} takes no argument ${JSON.stringify(args[0])} there`, help)
+  }
+  if (args) {
+    const missing = args.map((arg) => (typeof arg === 'string' ? arg : (arg.name ?? '').toUpperCase()))
+    return invalidArgument(`${command} needs ${missing.join(' and ')}`, help)
+  }
+  return invalidArgument(cleanMessage(error.message), help)
+}
+
+/** oclif's own sentence without its decoration: on one line, and without the pointer to the help. */
+function cleanMessage(message: string): string {
+  return message
+    .replace(/\nSee more help with --help$/, '')
+    .replace(/^The following errors? occurred:\s*/, '')
+    .replaceAll(/\s*\n\s*/g, '; ')
+    .trim()
+}

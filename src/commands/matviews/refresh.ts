@@ -1,0 +1,52 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../../cli/base-command.ts'
+import {durationFlag, modeFlag, viewArg} from '../../cli/flags.ts'
+import {refresh} from '../../core/refresh.ts'
+import type {Refreshed} from '../../lib/records.ts'
+import {watchRefresh} from '../../render/refresh-progress.ts'
+
+export default class MatviewsRefresh extends BaseCommand {
+  static override summary = 'Refresh a registered view now, and record how it went.'
+  static override description =
+    `One refresh of a view runs at a time, whoever starts it: a second one is refused (exit 5), or waits with --wait. Without --timeout it takes as long as it takes. Ctrl-C cancels it on the server.`
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> public.leaderboard',
+    '<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --mode concurrent --timeout 10m',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --wait-timeout 5m --lock-timeout 2s',
+  ]
+  static override args = {view: viewArg({required: true})}
+  static override flags = {
+    mode: modeFlag({summary: 'The mode for this once; the registration keeps its own.'}),
+    wait: Flags.boolean({summary: 'Wait while another session refreshes the view.'}),
+    'wait-timeout': durationFlag({summary: 'Wait that long at the most; implies --wait.'}),
+    timeout: durationFlag({summary: 'Cancel the refresh when it takes longer.'}),
+    'lock-timeout': durationFlag({summary: 'Give up when a lock on the view cannot be had for that long.'}),
+  }
+
+  async run(): Promise<Refreshed> {
+    const {args, flags} = await this.parse(MatviewsRefresh)
+    const waitTimeoutMs = flags['wait-timeout'] ?? null
+    const progress = watchRefresh(process.stderr, process.env, this.jsonEnabled())
+    try {
+      const refreshed = await this.withOwnCancellation(flags, (db) =>
+        refresh(db, args.view, {
+          mode: flags.mode ?? null,
+          wait: flags.wait || waitTimeoutMs !== null ? {timeoutMs: waitTimeoutMs} : null,
+          timeoutMs: flags.timeout ?? null,
+          lockTimeoutMs: flags['lock-timeout'] ?? null,
+          signal: this.signal,
+          onProgress: progress.update,
+        }),
+      )
+      progress.stop()
+      await this.show(async (context) => {
+        const {renderRefreshed} = await import('../../render/registrations.ts')
+        return renderRefreshed(refreshed, context)
+      })
+      return refreshed
+    } finally {
+      progress.stop()
+    }
+  }
+}

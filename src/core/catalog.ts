@@ -1,0 +1,68 @@
+import {type CatalogView, describeView, findOtherRelation, listViewNames} from '../db/catalog.ts'
+import type {Database} from '../db/database.ts'
+import {suggestUniqueIndexes} from '../db/index-suggestion.ts'
+import type {AybError} from '../lib/errors.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import {nearest} from '../lib/nearest.ts'
+import {notPopulated, uniqueIndexRequired, viewNotFound} from '../lib/outcomes.ts'
+import type {ConcurrentBlocker, View, ViewName} from '../lib/records.ts'
+
+/**
+ * The view as the catalogs have it.
+ * @throws AybError VIEW_NOT_FOUND, which tells what the name belongs to instead and what is near it
+ */
+export async function requireView(db: Database, name: ViewName): Promise<CatalogView> {
+  const view = await describeView(db, name)
+  if (!view) throw await explainMissingView(db, name)
+  return view
+}
+
+/** The error for a name that is no materialized view's. */
+export async function explainMissingView(db: Database, name: ViewName): Promise<AybError> {
+  const other = await findOtherRelation(db.session, name)
+  const views = await listViewNames(db.session)
+  return viewNotFound(name, other, nearestName(name, views))
+}
+
+/** Among names, the one that somebody most likely meant: the same view elsewhere first, then a similar spelling. */
+export function nearestName(name: ViewName, names: readonly ViewName[]): string | null {
+  const elsewhere = names.find(
+    (candidate) =>
+      candidate.viewName.toLowerCase() === name.viewName.toLowerCase() &&
+      (candidate.viewName !== name.viewName || candidate.schemaName !== name.schemaName),
+  )
+  return elsewhere ? qualifiedName(elsewhere) : nearest(qualifiedName(name), names.map(qualifiedName))
+}
+
+/** Why each view cannot be refreshed concurrently; an empty list where it can. */
+export async function findConcurrentBlockers(
+  db: Database,
+  views: readonly CatalogView[],
+): Promise<ConcurrentBlocker[][]> {
+  const lacking = views.filter((view) => !view.hasUniqueIndex)
+  const statements = await suggestUniqueIndexes(db.session, lacking)
+  return views.map((view) => [
+    ...(view.populated ? [] : [notPopulated(view)]),
+    ...(view.hasUniqueIndex
+      ? []
+      : [uniqueIndexRequired(view, view.unfitIndexes, statements.get(view.oid) ?? null)]),
+  ])
+}
+
+/** The documents of views from what the catalogs say. */
+export async function toViews(db: Database, views: readonly CatalogView[]): Promise<View[]> {
+  const blockers = await findConcurrentBlockers(db, views)
+  return views.map((view, position) => {
+    const concurrentBlockers = blockers[position] ?? []
+    return {
+      schemaName: view.schemaName,
+      viewName: view.viewName,
+      owner: view.owner,
+      populated: view.populated,
+      sizeBytes: view.sizeBytes,
+      registered: view.registered,
+      concurrentReady: concurrentBlockers.length === 0,
+      concurrentBlockers,
+    }
+  })
+}

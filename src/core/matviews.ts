@@ -1,0 +1,134 @@
+import {describeViews} from '../db/catalog.ts'
+import type {Database} from '../db/database.ts'
+import * as registrations from '../db/registrations.ts'
+import {listRuns} from '../db/runs.ts'
+import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
+import {alreadyRegistered, blockedError, notRegistered} from '../lib/outcomes.ts'
+import type {
+  ListedRegistration,
+  RefreshMode,
+  Registered,
+  Registration,
+  RegistrationDetails,
+  RegistrationDocument,
+  Run,
+  View,
+  ViewName,
+} from '../lib/records.ts'
+import {findConcurrentBlockers, nearestName, requireView, toViews} from './catalog.ts'
+
+const RECENT_RUNS = 10
+
+/**
+ * Registers a materialized view that exists. With `isExistingFine`, a view that is registered already stays as it is.
+ * @throws AybError VIEW_NOT_FOUND, ALREADY_REGISTERED
+ */
+export async function register(
+  db: Database,
+  name: ViewName,
+  mode: RefreshMode,
+  isExistingFine: boolean,
+): Promise<Registered> {
+  const view = await requireView(db, name)
+  await db.prepareTables()
+  const created = await registrations.insertRegistration(db, name, mode)
+  const registration = created ?? (await registrations.findRegistration(db, name))
+  // Unregistered between the two statements: as if this one had come a moment later.
+  if (!registration) return register(db, name, mode, isExistingFine)
+  if (!created && !isExistingFine) throw alreadyRegistered(registration)
+  const warnings = [...db.warnings]
+  if (registration.refreshMode !== mode) {
+    warnings.push(
+      `${qualifiedName(name)} is registered in ${registration.refreshMode} mode, and stays in it; ` +
+        `to change that: ayb matviews update ${registration.id} --mode ${mode}`,
+    )
+  }
+  if (registration.refreshMode === 'concurrent') {
+    const [blockers] = await findConcurrentBlockers(db, [view])
+    for (const {message, hint} of blockers ?? [])
+      warnings.push(`${message}; before its first refresh: ${hint}`)
+  }
+  return {registration, created: created !== null, warnings}
+}
+
+/** All registrations, or those of one schema. */
+export async function list(db: Database, schemaName: string | null): Promise<ListedRegistration[]> {
+  return registrations.listRegistrations(db, schemaName)
+}
+
+/**
+ * One registration with its view, its schedules and its last runs.
+ * @throws AybError NOT_REGISTERED
+ */
+export async function show(db: Database, reference: ViewReference): Promise<RegistrationDetails> {
+  const registration = await requireRegistration(db, reference)
+  const found = await describeViews(db, registration)
+  const [view] = await toViews(db, found)
+  const recentRuns = await listRuns(db, registration, RECENT_RUNS)
+  return {registration, view: view ?? null, schedules: [], recentRuns, warnings: [...db.warnings]}
+}
+
+/** All materialized views of the database, registered or not. */
+export async function discover(db: Database): Promise<View[]> {
+  return toViews(db, await describeViews(db))
+}
+
+/**
+ * Changes the refresh mode. Concurrent mode is refused while a concurrent refresh could not work.
+ * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND, NOT_POPULATED, UNIQUE_INDEX_REQUIRED
+ */
+export async function update(
+  db: Database,
+  reference: ViewReference,
+  mode: RefreshMode,
+): Promise<RegistrationDocument> {
+  const before = await requireRegistration(db, reference)
+  if (mode === 'concurrent') {
+    const view = await requireView(db, before)
+    const [blockers] = await findConcurrentBlockers(db, [view])
+    if (blockers?.[0]) throw blockedError(blockers[0])
+  }
+  await db.prepareTables()
+  const registration = await registrations.updateRefreshMode(db, before.id, mode)
+  if (!registration) throw notRegistered(before, null)
+  return {registration, warnings: [...db.warnings]}
+}
+
+/**
+ * Forgets a view, which stays as it is in the database. Its history stays too.
+ * @throws AybError NOT_REGISTERED
+ */
+export async function unregister(db: Database, reference: ViewReference): Promise<RegistrationDocument> {
+  const {id} = await requireRegistration(db, reference)
+  await db.prepareTables()
+  const registration = await registrations.deleteRegistration(db, id)
+  if (!registration) throw notRegistered(reference, null)
+  return {registration, warnings: [...db.warnings]}
+}
+
+/**
+ * The newest runs, newest first; those of a view that was unregistered too, by its name.
+ * @throws AybError NOT_REGISTERED
+ */
+export async function history(db: Database, reference: ViewReference, limit: number): Promise<Run[]> {
+  const registration = await registrations.findRegistration(db, reference)
+  if (registration) return listRuns(db, registration, limit)
+  const runs = 'id' in reference ? [] : await listRuns(db, reference, limit)
+  if (runs.length === 0) throw await explainUnregistered(db, reference)
+  return runs
+}
+
+/**
+ * The registration of that id or name.
+ * @throws AybError NOT_REGISTERED
+ */
+export async function requireRegistration(db: Database, reference: ViewReference): Promise<Registration> {
+  const registration = await registrations.findRegistration(db, reference)
+  if (!registration) throw await explainUnregistered(db, reference)
+  return registration
+}
+
+async function explainUnregistered(db: Database, reference: ViewReference) {
+  if ('id' in reference) return notRegistered(reference, null)
+  return notRegistered(reference, nearestName(reference, await registrations.listRegistrations(db, null)))
+}

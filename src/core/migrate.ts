@@ -1,0 +1,16 @@
+import type {Database} from '../db/database.ts'
+import type {Migrated, MigrationPlan} from '../lib/records.ts'
+
+/**
+ * Creates or upgrades the tables.
+ * @throws AybError READ_ONLY, PERMISSION_DENIED, UNTRUSTED_TABLE
+ */
+export async function migrate(db: Database): Promise<Migrated> {
+  const applied = await db.migrate()
+  return {applied, version: db.version, warnings: [...db.warnings]}
+}
+
+/** What migrate would run, without changing anything. */
+export function planMigration(db: Database): MigrationPlan {
+  return {pending: db.pendingScripts(), version: db.version, warnings: [...db.warnings]}
+}

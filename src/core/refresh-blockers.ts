@@ -1,0 +1,49 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import type {Database} from '../db/database.ts'
+import {findBlockers} from '../db/refresh.ts'
+import type {Blocker} from '../lib/errors.ts'
+
+const SHORTEST_INTERVAL_MS = 20
+const LONGEST_INTERVAL_MS = 1000
+
+/**
+ * Watches from a second session whom a refresh waits for: once its lock timeout has fired, Postgres no longer
+ * knows. Looks about eight times within the timeout, and remembers the last ones that it saw.
+ */
+export class BlockerWatch {
+  readonly #stopped = new AbortController()
+  readonly #watching: Promise<void>
+  #last: Blocker[] = []
+
+  constructor(db: Database, lockTimeoutMs: number) {
+    const intervalMs = Math.min(LONGEST_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, lockTimeoutMs / 8))
+    // Whom it waits for is a help, not the work: a second session that cannot be had changes nothing.
+    this.#watching = this.#watch(db, intervalMs).catch(() => {})
+  }
+
+  /** The sessions that were last seen in the way. */
+  async seen(): Promise<Blocker[]> {
+    await this.stop()
+    return this.#last
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort()
+    await this.#watching
+  }
+
+  async #watch(db: Database, intervalMs: number): Promise<void> {
+    const {signal} = this.#stopped
+    await sleep(intervalMs, undefined, {signal})
+    const session = await db.openSession(signal)
+    try {
+      while (!signal.aborted) {
+        const blockers = await findBlockers(session, db.session.pid)
+        if (blockers.length > 0) this.#last = blockers
+        await sleep(intervalMs, undefined, {signal})
+      }
+    } finally {
+      await session.close()
+    }
+  }
+}

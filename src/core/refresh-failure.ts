@@ -1,0 +1,69 @@
+import {describeView, findMissingTableGrant} from '../db/catalog.ts'
+import type {Database} from '../db/database.ts'
+import type {Attempt} from '../db/refresh.ts'
+import {hasSqlstate, SQLSTATE} from '../db/sqlstate.ts'
+import type {AybError, Blocker} from '../lib/errors.ts'
+import {blockedError, lockTimeout, mayNotRefresh, refreshFailed, statementTimeout} from '../lib/outcomes.ts'
+import {explainMissingView, findConcurrentBlockers} from './catalog.ts'
+
+/** The SQLSTATEs with which Postgres refuses before it works; a view's own query can raise each of them too. */
+const REFUSALS = [
+  SQLSTATE.UNDEFINED_TABLE,
+  SQLSTATE.INVALID_SCHEMA_NAME,
+  SQLSTATE.WRONG_OBJECT_TYPE,
+  SQLSTATE.FEATURE_NOT_SUPPORTED,
+  SQLSTATE.OBJECT_NOT_IN_PREREQUISITE_STATE,
+  SQLSTATE.INSUFFICIENT_PRIVILEGE,
+]
+
+/** What is known of a refresh that failed. */
+interface Circumstances {
+  /** Since the statement was sent. */
+  elapsedMs: number
+  signal: AbortSignal
+  /** The sessions that were in its way. */
+  blockers(): Promise<Blocker[]>
+}
+
+/**
+ * Why Postgres did not refresh, as an error that says what to do. Asked after the fact: a look beforehand costs
+ * every refresh, and proves nothing about the moment when the statement runs.
+ */
+export async function explainFailure(
+  db: Database,
+  attempt: Attempt,
+  error: unknown,
+  {elapsedMs, signal, blockers}: Circumstances,
+): Promise<unknown> {
+  const {registration: view, timeoutMs, lockTimeoutMs} = attempt
+  if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED)) {
+    if (signal.aborted) return signal.reason
+    if (timeoutMs !== null && elapsedMs >= timeoutMs) return statementTimeout(view, timeoutMs)
+  }
+  if (
+    hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE) &&
+    lockTimeoutMs !== null &&
+    elapsedMs >= lockTimeoutMs
+  ) {
+    return lockTimeout(view, lockTimeoutMs, await blockers())
+  }
+  if (hasSqlstate(error, ...REFUSALS)) {
+    const refusal = await findRefusal(db, attempt)
+    if (refusal) return refusal
+  }
+  return hasSqlstate(error) ? refreshFailed(view, error) : error
+}
+
+/** What is wrong with the view or the role, if anything is. */
+async function findRefusal(db: Database, {registration, mode}: Attempt): Promise<AybError | null> {
+  const view = await describeView(db, registration)
+  if (!view) return explainMissingView(db, registration)
+  if (!view.mayUseSchema) return mayNotRefresh(view, view.owner, 'schema', view.grants.useSchema)
+  if (!view.mayRefresh) return mayNotRefresh(view, view.owner, 'view', view.grants.refresh)
+  if (mode === 'concurrent') {
+    const [blockers] = await findConcurrentBlockers(db, [view])
+    if (blockers?.[0]) return blockedError(blockers[0])
+  }
+  const grant = await findMissingTableGrant(db)
+  return grant ? mayNotRefresh(view, view.owner, 'tables', grant) : null
+}
