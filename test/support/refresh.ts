@@ -1,0 +1,178 @@
+import type pg from 'pg'
+import {type AybResult, ayb} from './ayb.ts'
+import {createTestDatabase, type TestDatabase, until} from './database.ts'
+
+/** A row of the table of registrations, as far as a refresh changes it. */
+export interface RegistrationRow {
+  id: string
+  refresh_mode: string
+  last_refresh_at: Date | null
+  last_refresh_duration_ms: number | null
+  last_refresh_status: string | null
+  last_refresh_error: string | null
+}
+
+/** A row of the history. */
+export interface RunRow {
+  id: string
+  refresh_mode: string
+  trigger: string
+  job_id: string | null
+  worker_id: string | null
+  started_at: Date
+  duration_ms: number
+  status: string
+  error: string | null
+  size_bytes: string | null
+}
+
+/** The `error` of a failure with --json. */
+export interface ErrorDocument {
+  code: string
+  message: string
+  hint: string | null
+  status: number
+  details: {[key: string]: unknown} | null
+}
+
+/** A view whose refresh waits inside its query while the gate is closed. */
+export interface Gate {
+  close(): Promise<void>
+  open(): Promise<void>
+}
+
+const GATES = 4711
+let gates = 0
+
+/** A copy of the example with ayb's tables, and with `leaderboard` registered. */
+export async function createRefreshDatabase(): Promise<TestDatabase> {
+  const db = await createTestDatabase()
+  const {code, stderr} = await ayb(['migrate'], {url: db.url})
+  if (code !== 0) throw new Error(stderr)
+  await register(db, 'leaderboard')
+  return db
+}
+
+/** Registers a view of schema `public` and returns the id. */
+export async function register(db: TestDatabase, view: string, mode = 'standard'): Promise<string> {
+  const [row] = await db.query<{id: string}>(
+    'insert into _ayb_matview_refreshes (view_name, refresh_mode) values ($1, $2) returning id',
+    [view, mode],
+  )
+  return (row as {id: string}).id
+}
+
+export async function registrationOf(db: TestDatabase, view: string): Promise<RegistrationRow> {
+  const [row] = await db.query<RegistrationRow>('select * from _ayb_matview_refreshes where view_name = $1', [
+    view,
+  ])
+  return row as RegistrationRow
+}
+
+/** The history of a view, newest first. */
+export const runsOf = (db: TestDatabase, view: string): Promise<RunRow[]> =>
+  db.query<RunRow>('select * from _ayb_matview_refresh_runs where view_name = $1 order by started_at desc', [
+    view,
+  ])
+
+/**
+ * Makes and registers a view of one row, with a unique index: its refresh waits for the gate, and its `stamp`
+ * differs after each.
+ */
+export async function createGatedView(db: TestDatabase, view: string): Promise<Gate> {
+  const key = ++gates
+  await db.query(
+    `create materialized view ${view} as
+     select 1 as id, pg_advisory_xact_lock_shared(${GATES}, ${key})::text as gate, clock_timestamp() as stamp`,
+  )
+  await db.query(`create unique index on ${view} (id)`)
+  await register(db, view)
+  const keeper = await db.connect()
+  return {
+    close: async () => {
+      await keeper.query(`select pg_advisory_lock(${GATES}, ${key})`)
+    },
+    open: async () => {
+      await keeper.query(`select pg_advisory_unlock(${GATES}, ${key})`)
+    },
+  }
+}
+
+/** Waits until a REFRESH of the view runs, for at least so long, and returns the pid of its backend. */
+export async function untilRefreshing(db: TestDatabase, view: string, forMs = 0): Promise<number> {
+  return until(
+    async () => {
+      const [row] = await db.query<{pid: number}>(
+        `select pid from pg_stat_activity
+          where datname = current_database() and pid <> pg_backend_pid() and state = 'active'
+            and query ~ ('refresh materialized view [^;]*"' || $1 || '"')
+            and clock_timestamp() - query_start > $2 * interval '1 ms'`,
+        [view, forMs],
+      )
+      return row?.pid
+    },
+    {what: `a refresh of ${view}`},
+  )
+}
+
+/** Waits until a REFRESH of the view waits for a lock on it, and returns the pid of its backend. */
+export async function untilBlocked(db: TestDatabase, view: string): Promise<number> {
+  return until(
+    async () => {
+      const [row] = await db.query<{pid: number}>(
+        `select pid from pg_locks where locktype = 'relation' and not granted and relation = $1::regclass`,
+        [view],
+      )
+      return row?.pid
+    },
+    {what: `a session that waits for a lock on ${view}`},
+  )
+}
+
+/** What ayb has left on the server: its sessions, and the advisory locks of views. */
+export async function leftBehind(db: TestDatabase): Promise<pg.QueryResultRow[]> {
+  return db.query(
+    `select a.application_name as what, a.state from pg_stat_activity a
+      where a.datname = current_database() and a.application_name like 'ayb %'
+     union all
+     select 'lock', l.mode from pg_locks l
+      where l.locktype = 'advisory' and l.objsubid = 1
+        and l.database = (select oid from pg_database where datname = current_database())`,
+  )
+}
+
+/** Waits until neither a session nor a lock of ayb is left. */
+export async function untilNothingIsLeft(db: TestDatabase, timeoutMs: number): Promise<void> {
+  let left: pg.QueryResultRow[] = []
+  await until(
+    async () => {
+      left = await leftBehind(db)
+      return left.length === 0
+    },
+    {what: 'the sessions and locks of ayb to go', timeoutMs},
+  ).catch((error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(left)}`)
+  })
+}
+
+/** The error of a command that was run with --json. */
+export const errorOf = (result: AybResult): ErrorDocument => (result.json() as {error: ErrorDocument}).error
+
+/** As server_version_num has it. */
+export async function serverVersion(db: TestDatabase): Promise<number> {
+  const [row] = await db.query<{version: number}>(
+    `select current_setting('server_version_num')::int as version`,
+  )
+  return (row as {version: number}).version
+}
+
+/** A role that may use ayb's tables, and own views over the example. */
+export async function createRefresher(
+  db: TestDatabase,
+  suffix: string,
+  settings: Record<string, string | string[]> = {},
+): Promise<{name: string; url: string; password: string}> {
+  const role = await db.createRole(suffix, {settings})
+  await db.query(`grant select, insert, update, delete on all tables in schema public to ${role.name}`)
+  return role
+}

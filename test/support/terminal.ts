@@ -1,0 +1,78 @@
+import {spawn} from '@lydell/node-pty'
+import {matchOf} from './ayb.ts'
+import {emptyHome, killAtEnd, minimalEnvironment, programPath} from './children.ts'
+import {until} from './until.ts'
+
+export interface TerminalOptions {
+  /** 80 without it. */
+  columns?: number
+  /** 24 without it. */
+  rows?: number
+  /** Beside PATH, HOME, TERM and DATABASE_URL, which it can replace or, with undefined, take away. */
+  env?: Record<string, string | undefined>
+  /** Becomes DATABASE_URL. */
+  url?: string
+}
+
+export interface Terminal {
+  pid: number
+  /** All that was written so far, with its control sequences and `\r\n` at the ends of lines. */
+  output(): string
+  /** Types; `\x03` is Ctrl-C. */
+  write(text: string): void
+  resize(columns: number, rows: number): void
+  kill(signal?: NodeJS.Signals): void
+  /**
+   * Waits until the output matches.
+   * @throws Error after 10 s, or when the program ends first
+   */
+  waitFor(pattern: RegExp, timeoutMs?: number): Promise<RegExpExecArray>
+  /** How it ended, with the number of the signal, 0 for none. */
+  done: Promise<{code: number; signal: number; output: string}>
+}
+
+/** Starts `ayb` on a real pseudoterminal and kills it at the end of the test file. */
+export function openTerminal(args: string[], options: TerminalOptions = {}): Terminal {
+  const {columns = 80, rows = 24, url, env} = options
+  const home = emptyHome()
+  const pty = spawn(process.execPath, [programPath(), ...args], {
+    cols: columns,
+    rows,
+    cwd: home,
+    env: minimalEnvironment(home, url, {TERM: 'xterm-256color', ...env}),
+  })
+  const release = killAtEnd(() => pty.kill('SIGKILL'))
+
+  let output = ''
+  let isEnded = false
+  pty.onData((data) => {
+    output += data
+  })
+  const done = new Promise<{code: number; signal: number; output: string}>((resolve) => {
+    pty.onExit(({exitCode, signal = 0}) => {
+      isEnded = true
+      release()
+      resolve({code: exitCode, signal, output})
+    })
+  })
+
+  return {
+    pid: pty.pid,
+    output: () => output,
+    write: (text) => pty.write(text),
+    resize: (newColumns, newRows) => pty.resize(newColumns, newRows),
+    kill: (signal = 'SIGTERM') => pty.kill(signal),
+    waitFor: (pattern, timeoutMs = 10_000) =>
+      until(
+        () => {
+          const match = matchOf(pattern, output)
+          if (!match && isEnded) throw new Error(`ayb ${args.join(' ')} ended without ${pattern}: ${output}`)
+          return match
+        },
+        {what: `${pattern}`, timeoutMs},
+      ).catch((error) => {
+        throw isEnded ? error : new Error(`${error.message}: ayb ${args.join(' ')}: ${output}`)
+      }),
+    done,
+  }
+}
