@@ -34,13 +34,12 @@ export class BlockerWatch {
 
   async #watch(db: Database, intervalMs: number): Promise<void> {
     const {signal} = this.#stopped
-    await sleep(intervalMs, undefined, {signal})
     const session = await db.openSession(signal)
     try {
       while (!signal.aborted) {
+        await sleep(intervalMs, undefined, {signal})
         const blockers = await findBlockers(session, db.session.pid)
         if (blockers.length > 0) this.#last = blockers
-        await sleep(intervalMs, undefined, {signal})
       }
     } finally {
       await session.close()

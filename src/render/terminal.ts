@@ -36,7 +36,8 @@ export function describeTerminal(stream: {isTTY?: boolean; columns?: number}, en
     // A pty that nobody sized has 0 columns.
     columns: stream.columns || DEFAULT_COLUMNS,
     colorLevel,
-    isAnimated: isTerminal && env.TERM !== 'dumb' && !isContinuousIntegration(env),
+    // On one of 0 columns, which nobody sized, ora never ends drawing a line.
+    isAnimated: isTerminal && stream.columns !== 0 && env.TERM !== 'dumb' && !isContinuousIntegration(env),
     style: styles(colorLevel),
   }
 }

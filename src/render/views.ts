@@ -4,7 +4,7 @@ import {formatBytes} from './size.ts'
 import {yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
-import {printable, printableName} from './text.ts'
+import {printable} from './text.ts'
 
 const COLUMNS: Column<View>[] = [
   {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
@@ -57,7 +57,7 @@ export function concurrentState(view: View): string {
 /** The hints stand on lines of their own, however long: they get pasted. */
 export function blockerLines(view: View): string[] {
   return view.concurrentBlockers.flatMap(({message, hint}) => [
-    `${printableName(view)}: ${printable(message)}`,
+    printable(message),
     `  ${printable(hint)}`,
   ])
 }

@@ -47,6 +47,7 @@ describe('describeTerminal', () => {
     expect(describeTerminal(TTY, {}).columns).toBe(100)
     expect(describeTerminal({isTTY: true}, {}).columns).toBe(80)
     expect(describeTerminal({isTTY: true, columns: 0}, {}).columns).toBe(80)
+    expect(describeTerminal({isTTY: true, columns: 0}, {}).isAnimated).toBe(false)
   })
 
   it('styles by name, and nothing where there is nothing', () => {
