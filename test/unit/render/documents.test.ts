@@ -95,7 +95,7 @@ describe('renderViews', () => {
       'public.weekly_totals  app_owner  no               -  no          UNIQUE_INDEX_REQUIRED',
       '',
       'Before they can be refreshed concurrently:',
-      'public.weekly_totals: no unique index qualifies',
+      'no unique index qualifies',
       `  ${INDEX_HINT}`,
     ])
   })
@@ -199,7 +199,7 @@ describe('renderRegistrationDetails', () => {
       'Updated:       2026-03-01T11:57:00.000Z (3 minutes ago)',
       '',
       'Before it can be refreshed concurrently:',
-      'public.leaderboard: no unique index qualifies',
+      'no unique index qualifies',
       `  ${INDEX_HINT}`,
       '',
       'Schedules:',
