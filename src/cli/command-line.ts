@@ -1,4 +1,4 @@
-import type {Config} from '@oclif/core'
+import type {Command, Config} from '@oclif/core'
 import {invalidArgument} from '../lib/errors.ts'
 import {nearest} from '../lib/nearest.ts'
 
@@ -20,7 +20,11 @@ export function checkCommandLine(config: Config, line: readonly string[]): strin
       'write the command first: ayb COMMAND [FLAGS]',
     )
   }
-  if (config.findCommand(first)) return argv
+  const command = config.findCommand(first)
+  if (command) {
+    refuseStrayArgument(command, first, second)
+    return argv
+  }
   if (!config.findTopic(first)) throw unknownCommand(config, first)
   if (second === undefined || HELP_FLAGS.has(second)) return [first, '--help']
   if (second.startsWith('-')) {
@@ -29,8 +33,19 @@ export function checkCommandLine(config: Config, line: readonly string[]): strin
       `write the command first: ayb ${first} COMMAND [FLAGS]; see: ayb ${first} --help`,
     )
   }
-  if (!config.findCommand(`${first}:${second}`)) throw unknownCommand(config, `${first} ${second}`)
+  const subcommand = config.findCommand(`${first}:${second}`)
+  if (!subcommand) throw unknownCommand(config, `${first} ${second}`)
+  refuseStrayArgument(subcommand, `${first} ${second}`, argv[2])
   return argv
+}
+
+/** oclif takes a word behind a command without arguments for a part of the command's name. */
+function refuseStrayArgument(command: Command.Loadable, name: string, word: string | undefined): void {
+  if (word === undefined || word.startsWith('-') || Object.keys(command.args).length > 0) return
+  throw invalidArgument(
+    `ayb ${name} takes no argument ${JSON.stringify(word)} there`,
+    `see: ayb ${name} --help`,
+  )
 }
 
 function unknownCommand(config: Config, typed: string) {

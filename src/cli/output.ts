@@ -1,4 +1,4 @@
-import {AybError, isAybError, messageOf} from '../lib/errors.ts'
+import {AybError, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
 import {redact} from '../lib/redact.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import {describeTerminal} from '../render/terminal.ts'
@@ -33,7 +33,7 @@ export function printWarnings(warnings: readonly string[]): void {
 export function internalError(error: unknown): AybError {
   if (isAybError(error)) return error
   return new AybError('INTERNAL', `unexpected: ${messageOf(error)}`, {
-    hint: 'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*',
+    hint: REPORT_HINT,
     cause: error,
   })
 }

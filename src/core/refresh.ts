@@ -47,8 +47,7 @@ export async function refresh(
   reference: ViewReference,
   options: RefreshOptions,
 ): Promise<Refreshed> {
-  const registration = await requireRegistration(db, reference)
-  await db.prepareTables()
+  const registration = await prepare(db, reference, options.signal)
   const startedAt = await takeLock(db, registration, options)
   const attempt: Attempt = {
     runId: newRunId(),
@@ -66,6 +65,19 @@ export async function refresh(
   const warnings = [...db.warnings]
   if (!after) warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
   return {registration: after ?? registration, durationMs, warnings}
+}
+
+/** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that too. */
+async function prepare(db: Database, reference: ViewReference, signal: AbortSignal): Promise<Registration> {
+  try {
+    return await cancelOnAbort(db, signal, async () => {
+      const registration = await requireRegistration(db, reference)
+      await db.prepareTables()
+      return registration
+    })
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  }
 }
 
 /** Returns when the lock was taken, by the server's clock. */

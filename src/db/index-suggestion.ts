@@ -4,7 +4,8 @@ import type {Session} from './session.ts'
  * A CREATE UNIQUE INDEX statement for each view, on columns that are really there and that look unique: first
  * what is a key of its own in a base table, unless statistics speak against it, then what statistics call
  * unique and never null. An estimate, made without reading the view itself; null where no column can be indexed.
- * Where a view's column comes from is read from its rule as the parser noted it (resorigtbl, resorigcol).
+ * Where a view's column comes from is read from its rule as the parser noted it (resorigtbl, resorigcol), without
+ * a backslash in the pattern: a role's standard_conforming_strings may be off.
  */
 export async function suggestUniqueIndexes(
   session: Session,
@@ -20,7 +21,7 @@ export async function suggestUniqueIndexes(
        select r.ev_class as oid, m[1]::int as attnum, m[2]::oid as base_table, m[3]::int as base_column
          from pg_rewrite r,
               regexp_matches(r.ev_action::text,
-                ':resno (\\d+) :resname \\S+ :ressortgroupref \\d+ :resorigtbl (\\d+) :resorigcol (\\d+) :resjunk false', 'g') m
+                ':resno ([0-9]+) :resname [^ ]+ :ressortgroupref [0-9]+ :resorigtbl ([0-9]+) :resorigcol ([0-9]+) :resjunk false', 'g') m
         where r.ev_class = any ($1::oid[]) and r.rulename = '_RETURN'),
      candidate as (
        select w.oid, a.attnum, a.attname,

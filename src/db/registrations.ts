@@ -1,7 +1,9 @@
 import type {ViewReference} from '../lib/identifier.ts'
+import {refusedByServerTable} from '../lib/outcomes.ts'
 import type {ListedRegistration, RefreshMode, Registration, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {isoInstant} from './instant.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** A registration as the table has it, instants as ISO text. */
 export interface RegistrationRow {
@@ -72,20 +74,29 @@ export async function listRegistrations(
   return rows.map((row) => ({...toRegistration(row), exists: row.view_exists, nextRunAt: null}))
 }
 
-/** Adds a registration; null where that name is registered already. */
+/**
+ * Adds a registration; null where that name is registered already.
+ * @throws AybError INVALID_IDENTIFIER where the table, made by an AYB server, checks names more strictly
+ */
 export async function insertRegistration(
   db: Database,
-  {schemaName, viewName}: ViewName,
+  view: ViewName,
   mode: RefreshMode,
 ): Promise<Registration | null> {
-  const rows = await db.session.query<RegistrationRow>(
-    `insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
-     values ($1, $2, $3)
-         on conflict (schema_name, view_name) do nothing
-  returning ${REGISTRATION_COLUMNS}`,
-    [schemaName, viewName, mode],
-  )
-  return rows[0] ? toRegistration(rows[0]) : null
+  try {
+    const rows = await db.session.query<RegistrationRow>(
+      `insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
+       values ($1, $2, $3)
+           on conflict (schema_name, view_name) do nothing
+    returning ${REGISTRATION_COLUMNS}`,
+      [view.schemaName, view.viewName, mode],
+    )
+    return rows[0] ? toRegistration(rows[0]) : null
+  } catch (error) {
+    // The mode is one of the two that the table allows, so only its checks on names are left.
+    if (hasSqlstate(error, SQLSTATE.CHECK_VIOLATION)) throw refusedByServerTable(view, error)
+    throw error
+  }
 }
 
 /** Sets the refresh mode; null where the registration is gone. */

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import {AybError, type ErrorCode, isAybError, messageOf} from '../lib/errors.ts'
+import {AybError, type ErrorCode, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
 import type {ConnectionTarget} from './connect.ts'
 
 /** The SQLSTATEs that ayb acts on. */
@@ -49,7 +49,7 @@ export class StatementError extends AybError {
   }
 }
 
-function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string | null} {
+function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string} {
   if (sqlstate === SQLSTATE.INSUFFICIENT_PRIVILEGE) {
     return {
       code: 'PERMISSION_DENIED',
@@ -63,7 +63,7 @@ function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string | null
   if (/^(53|57|58)/.test(sqlstate)) {
     return {code: 'INTERNAL', hint: 'the server has a problem of its own: look into its log, then try again'}
   }
-  return {code: 'INTERNAL', hint: null}
+  return {code: 'INTERNAL', hint: REPORT_HINT}
 }
 
 /** Whether Postgres answered with this error, and with one of these SQLSTATEs if any are named. */

@@ -77,6 +77,10 @@ export class AybError extends Error {
   }
 }
 
+/** What to do about an INTERNAL error. */
+export const REPORT_HINT =
+  'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*'
+
 export const isAybError = (error: unknown, code?: ErrorCode): error is AybError =>
   error instanceof AybError && (code === undefined || error.code === code)
 

@@ -29,6 +29,17 @@ export const alreadyRegistered = (registration: Registration): AybError =>
     {hint: 'pass --if-not-exists to accept that; change the mode with: ayb matviews update'},
   )
 
+/** The table of an AYB server checks names more strictly than Postgres does. */
+export const refusedByServerTable = (view: ViewName, cause: Error): AybError =>
+  new AybError(
+    'INVALID_IDENTIFIER',
+    `ayb's table of registrations does not take the name ${qualifiedName(view)}`,
+    {
+      hint: 'an AYB server made the table, which allows only A-Z, a-z, 0-9 and _ in names: rename the view, or its schema',
+      cause,
+    },
+  )
+
 /** `other` is what bears the name instead; `nearest` is the name of a view that is similar. */
 export function viewNotFound(view: ViewName, other: string | null, nearest: string | null): AybError {
   const name = qualifiedName(view)

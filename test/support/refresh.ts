@@ -92,8 +92,9 @@ export async function createGatedView(db: TestDatabase, view: string): Promise<G
     close: async () => {
       await keeper.query(`select pg_advisory_lock(${GATES}, ${key})`)
     },
+    // Also after a test that failed before it opened the gate.
     open: async () => {
-      await keeper.query(`select pg_advisory_unlock(${GATES}, ${key})`)
+      await keeper.query('select pg_advisory_unlock_all()')
     },
   }
 }
