@@ -19,6 +19,15 @@ export default defineConfig({
           globalSetup: 'test/support/global-setup.ts',
         },
       },
+      // What needs programs that npm does not bring: npm run test:faults.
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          globalSetup: 'test/support/global-setup.ts',
+        },
+      },
     ],
   },
 })

@@ -5,7 +5,7 @@ import {parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {REFRESH_MODES, type RefreshMode} from '../lib/records.ts'
 
 /** Carries an AybError through oclif's parser, which rewrites the message of whatever a parse function throws. */
-export class ArgumentError extends Error {}
+class ArgumentError extends Error {}
 
 function checked<T>(parse: () => T): T {
   try {

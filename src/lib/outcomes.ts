@@ -4,7 +4,7 @@ import {qualifiedName, shellWord, type ViewReference} from './identifier.ts'
 import type {ConcurrentBlocker, Registration, ViewName} from './records.ts'
 
 /** The command that registers a view, as a shell takes it. */
-export const registerCommand = (view: ViewName): string =>
+const registerCommand = (view: ViewName): string =>
   `ayb matviews register ${shellWord(qualifiedName(view))}`
 
 /** No registration of that id or name; `nearest` is the name of one that is similar. */

@@ -1,7 +1,7 @@
 import type {SystemTable, TableNames} from '../system.ts'
 
 /** One statement of a migration, safe to repeat. */
-export interface MigrationStatement {
+interface MigrationStatement {
   sql: string
   /** The table that this is an index on, where it is one: optional where somebody else owns the table. */
   indexOn?: SystemTable
