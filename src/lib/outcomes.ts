@@ -4,8 +4,7 @@ import {qualifiedName, shellWord, type ViewReference} from './identifier.ts'
 import type {ConcurrentBlocker, Registration, ViewName} from './records.ts'
 
 /** The command that registers a view, as a shell takes it. */
-const registerCommand = (view: ViewName): string =>
-  `ayb matviews register ${shellWord(qualifiedName(view))}`
+const registerCommand = (view: ViewName): string => `ayb matviews register ${shellWord(qualifiedName(view))}`
 
 /** No registration of that id or name; `nearest` is the name of one that is similar. */
 export function notRegistered(reference: ViewReference, nearest: string | null): AybError {

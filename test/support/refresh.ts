@@ -3,7 +3,7 @@ import {type AybResult, ayb} from './ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from './database.ts'
 
 /** A row of the table of registrations, as far as a refresh changes it. */
-export interface RegistrationRow {
+interface RegistrationRow {
   id: string
   refresh_mode: string
   last_refresh_at: Date | null
@@ -13,7 +13,7 @@ export interface RegistrationRow {
 }
 
 /** A row of the history. */
-export interface RunRow {
+interface RunRow {
   id: string
   refresh_mode: string
   trigger: string
@@ -116,17 +116,20 @@ export async function untilRefreshing(db: TestDatabase, view: string, forMs = 0)
   )
 }
 
-/** Waits until a REFRESH of the view waits for a lock on it, and returns the pid of its backend. */
-export async function untilBlocked(db: TestDatabase, view: string): Promise<number> {
+/** Waits until a session waits for a lock on the relation, for at least so long, and returns its pid. */
+export async function untilBlocked(db: TestDatabase, relation: string, forMs = 0): Promise<number> {
   return until(
     async () => {
       const [row] = await db.query<{pid: number}>(
-        `select pid from pg_locks where locktype = 'relation' and not granted and relation = $1::regclass`,
-        [view],
+        `select pid from pg_locks
+          where locktype = 'relation' and not granted and relation = $1::regclass
+            and database = (select oid from pg_database where datname = current_database())
+            and clock_timestamp() - waitstart > $2 * interval '1 ms'`,
+        [relation, forMs],
       )
       return row?.pid
     },
-    {what: `a session that waits for a lock on ${view}`},
+    {what: `a session that waits for a lock on ${relation}`},
   )
 }
 

@@ -1,0 +1,243 @@
+import {randomUUID} from 'node:crypto'
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {Database} from '../../src/db/database.ts'
+import {
+  type Attempt,
+  findLockHolder,
+  findOutcome,
+  recordFailure,
+  runRefresh,
+  tryLock,
+  unlock,
+} from '../../src/db/refresh.ts'
+import {findRegistration} from '../../src/db/registrations.ts'
+import {StatementError} from '../../src/db/sqlstate.ts'
+import {isAybError} from '../../src/lib/errors.ts'
+import type {RefreshMode} from '../../src/lib/records.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {createRefreshDatabase, leftBehind, register, registrationOf, runsOf} from '../support/refresh.ts'
+
+const LEADERBOARD = {schemaName: 'public', viewName: 'leaderboard'}
+
+let server: TestDatabase
+const open: Database[] = []
+
+beforeAll(async () => {
+  server = await createRefreshDatabase()
+})
+
+afterAll(async () => {
+  for (const db of open) await db.close()
+})
+
+async function openDatabase(): Promise<Database> {
+  const db = await Database.open({databaseUrl: server.url, env: {}, applicationName: 'ayb test'})
+  open.push(db)
+  return db
+}
+
+/** An attempt at a view, with its lock held. */
+async function begin(db: Database, viewName: string, mode: RefreshMode = 'standard'): Promise<Attempt> {
+  const registration = await findRegistration(db, {schemaName: 'public', viewName})
+  if (!registration) throw new Error(`${viewName} is not registered`)
+  const startedAt = await tryLock(db.session, registration)
+  if (!startedAt) throw new Error(`${viewName} is locked`)
+  return {
+    runId: randomUUID(),
+    registration,
+    mode,
+    trigger: 'manual',
+    jobId: null,
+    workerId: null,
+    timeoutMs: null,
+    lockTimeoutMs: null,
+    startedAt,
+  }
+}
+
+async function createView(name: string): Promise<void> {
+  await server.query(`create materialized view ${name} as select clock_timestamp() as stamp`)
+  await register(server, name)
+}
+
+describe('the lock', () => {
+  test('is held by a session without a transaction or a snapshot', async () => {
+    const db = await openDatabase()
+    expect(await tryLock(db.session, LEADERBOARD)).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
+    const [session] = await server.query(
+      'select state, xact_start, backend_xid, backend_xmin from pg_stat_activity where pid = $1',
+      [db.session.pid],
+    )
+    expect(session).toEqual({state: 'idle', xact_start: null, backend_xid: null, backend_xmin: null})
+    const locks = await server.query('select locktype, objsubid, granted from pg_locks where pid = $1', [
+      db.session.pid,
+    ])
+    expect(locks).toEqual([{locktype: 'advisory', objsubid: 1, granted: true}])
+    await unlock(db.session, LEADERBOARD)
+  })
+
+  test('is not had twice, and its holder is found', async () => {
+    const [first, second] = [await openDatabase(), await openDatabase()]
+    await tryLock(first.session, LEADERBOARD)
+    expect(await tryLock(second.session, LEADERBOARD)).toBeNull()
+    expect(await findLockHolder(second.session, LEADERBOARD)).toEqual({
+      pid: first.session.pid,
+      user: server.user,
+      applicationName: 'ayb test',
+      state: 'idle',
+      transactionAgeMs: null,
+    })
+    await unlock(first.session, LEADERBOARD)
+    expect(await findLockHolder(second.session, LEADERBOARD)).toBeNull()
+    expect(await tryLock(second.session, LEADERBOARD)).not.toBeNull()
+    await unlock(second.session, LEADERBOARD)
+  })
+
+  test('that is not held cannot be given back', async () => {
+    const db = await openDatabase()
+    await expect(unlock(db.session, LEADERBOARD)).rejects.toSatisfy((error) => isAybError(error, 'INTERNAL'))
+  })
+})
+
+describe('a refresh', () => {
+  test('gives the lock back behind a success and behind a failure, and keeps the session', async () => {
+    await createView('both_ways')
+    const db = await openDatabase()
+    await runRefresh(db, await begin(db, 'both_ways'))
+    expect(await leftBehind(server)).not.toContainEqual(expect.objectContaining({what: 'lock'}))
+
+    const attempt = await begin(db, 'both_ways', 'concurrent')
+    await expect(runRefresh(db, attempt)).rejects.toBeInstanceOf(StatementError)
+    expect(await leftBehind(server)).not.toContainEqual(expect.objectContaining({what: 'lock'}))
+    expect(db.session.isUsable).toBe(true)
+  })
+
+  test('leaves the settings of its session as they were', async () => {
+    await createView('settled')
+    const db = await openDatabase()
+    const settings = `select current_setting('search_path') as path, current_setting('statement_timeout') as statement,
+                             current_setting('lock_timeout') as lock`
+    const attempt = {...(await begin(db, 'settled')), timeoutMs: 5000, lockTimeoutMs: 4000}
+    await runRefresh(db, attempt)
+    expect(await db.session.query(settings)).toEqual([
+      {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
+    ])
+    const failing = await begin(db, 'settled', 'concurrent')
+    await expect(runRefresh(db, {...failing, timeoutMs: 5000})).rejects.toThrow()
+    expect(await db.session.query(settings)).toEqual([
+      {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
+    ])
+  })
+
+  test('whose lock was lost ends its session', async () => {
+    await createView('unlocked')
+    const db = await openDatabase()
+    const attempt = await begin(db, 'unlocked')
+    await unlock(db.session, attempt.registration)
+    await runRefresh(db, attempt)
+    expect(db.session.isUsable).toBe(false)
+  })
+})
+
+describe('the record of a failure', () => {
+  test('is a run and the status of the registration', async () => {
+    await createView('failing')
+    const db = await openDatabase()
+    const attempt = await begin(db, 'failing')
+    await unlock(db.session, attempt.registration)
+    await recordFailure(db.session, db, attempt, 'error', 'no luck')
+    expect(await registrationOf(server, 'failing')).toMatchObject({
+      last_refresh_status: 'error',
+      last_refresh_error: 'no luck',
+      last_refresh_duration_ms: expect.any(Number),
+      last_refresh_at: expect.any(Date),
+    })
+    expect(await runsOf(server, 'failing')).toMatchObject([
+      {id: attempt.runId, status: 'error', error: 'no luck', size_bytes: null},
+    ])
+  })
+
+  test('that comes after a later success leaves that one’s status alone', async () => {
+    await createView('overtaken')
+    const [slow, fast] = [await openDatabase(), await openDatabase()]
+    const older = await begin(slow, 'overtaken')
+    await unlock(slow.session, older.registration)
+    await runRefresh(fast, await begin(fast, 'overtaken'))
+    const afterSuccess = await registrationOf(server, 'overtaken')
+    await recordFailure(slow.session, slow, older, 'error', 'too late')
+
+    expect(afterSuccess.last_refresh_status).toBe('success')
+    expect(await registrationOf(server, 'overtaken')).toEqual(afterSuccess)
+    const runs = await runsOf(server, 'overtaken')
+    expect(runs.map(({status}) => status).sort()).toEqual(['error', 'success'])
+  })
+
+  test('that comes after an earlier success replaces its status', async () => {
+    await createView('broken_later')
+    const db = await openDatabase()
+    await runRefresh(db, await begin(db, 'broken_later'))
+    const attempt = await begin(db, 'broken_later')
+    await unlock(db.session, attempt.registration)
+    await recordFailure(db.session, db, attempt, 'canceled', 'changed my mind')
+    expect(await registrationOf(server, 'broken_later')).toMatchObject({
+      last_refresh_status: 'error',
+      last_refresh_error: 'changed my mind',
+    })
+    expect((await runsOf(server, 'broken_later'))[0]).toMatchObject({status: 'canceled'})
+  })
+
+  test('made twice changes nothing the second time', async () => {
+    await createView('told_twice')
+    const db = await openDatabase()
+    const attempt = await begin(db, 'told_twice')
+    await unlock(db.session, attempt.registration)
+    await recordFailure(db.session, db, attempt, 'error', 'first')
+    const [registration, runs] = [
+      await registrationOf(server, 'told_twice'),
+      await runsOf(server, 'told_twice'),
+    ]
+    await recordFailure(db.session, db, attempt, 'error', 'second')
+    expect(await registrationOf(server, 'told_twice')).toEqual(registration)
+    expect(await runsOf(server, 'told_twice')).toEqual(runs)
+  })
+
+  test('of a run that was committed changes nothing', async () => {
+    await createView('done_already')
+    const db = await openDatabase()
+    const attempt = await begin(db, 'done_already')
+    await runRefresh(db, attempt)
+    const registration = await registrationOf(server, 'done_already')
+    await recordFailure(db.session, db, attempt, 'error', 'connection lost')
+    expect(await registrationOf(server, 'done_already')).toEqual(registration)
+    expect(await runsOf(server, 'done_already')).toMatchObject([{status: 'success', error: null}])
+  })
+})
+
+describe('the outcome of a lost refresh', () => {
+  test('is what was committed', async () => {
+    await createView('committed')
+    const [lost, fresh] = [await openDatabase(), await openDatabase()]
+    const attempt = await begin(lost, 'committed')
+    const {durationMs} = await runRefresh(lost, attempt)
+    expect(await findOutcome(fresh.session, lost.session, fresh, attempt.runId)).toMatchObject({
+      durationMs,
+      registration: {viewName: 'committed', lastRefreshStatus: 'success'},
+    })
+  })
+
+  test('is nothing where nothing was, and the backend is ended with its lock', async () => {
+    await createView('uncommitted')
+    const [lost, fresh] = [await openDatabase(), await openDatabase()]
+    const attempt = await begin(lost, 'uncommitted')
+    expect(await findOutcome(fresh.session, lost.session, fresh, attempt.runId)).toBeNull()
+    expect(await tryLock(fresh.session, attempt.registration)).not.toBeNull()
+    await unlock(fresh.session, attempt.registration)
+  })
+
+  test('never ends a later backend of the same pid', async () => {
+    const [other, fresh] = [await openDatabase(), await openDatabase()]
+    const stale = {pid: other.session.pid, backendStart: '2000-01-01 00:00:00+00'}
+    await findOutcome(fresh.session, stale, fresh, randomUUID())
+    expect(await other.session.query('select 1 as one')).toEqual([{one: 1}])
+  })
+})

@@ -1,0 +1,266 @@
+import {onTestFinished} from 'vitest'
+import type {ErrorCode} from '../../src/lib/errors.ts'
+import type {AybOptions, RunningAyb} from './ayb.ts'
+import {type TestDatabase, until} from './database.ts'
+import {documentOf} from './documents.ts'
+import {startRewritingProxy} from './rewriting-proxy.ts'
+
+/** One way to an error. */
+export interface Scenario {
+  args: string[]
+  /** What tells it from another one of the same line. */
+  where?: string
+  /** Brings the database into the state that the error is about; the test's own database without it. */
+  prepare?(db: TestDatabase): Promise<AybOptions | undefined>
+  /** What is done to the running program, before each of its two runs ends. */
+  interfere?(running: RunningAyb, db: TestDatabase): Promise<void>
+  exitCode?: number
+  message: RegExp
+  hint: RegExp | null
+}
+
+const SLOW = ['matviews', 'refresh', 'slow']
+
+const register = (db: TestDatabase, ...args: string[]) => documentOf(['matviews', 'register', ...args], db)
+
+async function prepareSlow(db: TestDatabase): Promise<undefined> {
+  await db.query('create materialized view slow as select 1 as one from pg_sleep(30) with no data')
+  await register(db, 'slow')
+}
+
+const slowBackend = (db: TestDatabase) =>
+  until(
+    async () => {
+      const [row] = await db.query<{pid: number}>(
+        `select pid from pg_stat_activity
+          where datname = current_database() and query ~ 'refresh materialized view "public"' and wait_event = 'PgSleep'`,
+      )
+      return row?.pid
+    },
+    {what: 'the refresh to run', timeoutMs: 20_000},
+  )
+
+const canceledBy = (signal: NodeJS.Signals, exitCode: number): Scenario => ({
+  args: SLOW,
+  where: `by ${signal}`,
+  prepare: prepareSlow,
+  interfere: async (running, db) => {
+    await slowBackend(db)
+    running.kill(signal)
+  },
+  exitCode,
+  message: new RegExp(`^canceled by ${signal}$`),
+  hint: null,
+})
+
+/** By code, at least one command line that ends with it. */
+export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
+  INVALID_ARGUMENT: [
+    {args: ['matviews', 'list', '--frobnicate'], message: /has no flag --frobnicate/, hint: /--help/},
+    {args: ['matviews', 'lst'], message: /there is no command/, hint: /did you mean/},
+  ],
+  INVALID_IDENTIFIER: [
+    {
+      args: ['matviews', 'show', 'weekly stats'],
+      message: /"weekly stats" is not a valid view name/,
+      hint: /double quotes/,
+    },
+  ],
+  VIEW_NOT_FOUND: [
+    {
+      args: ['matviews', 'register', 'users'],
+      message: /public\.users is a table, not a materialized view/,
+      hint: /ayb matviews discover/,
+    },
+    {
+      args: ['matviews', 'refresh', 'gone'],
+      prepare: async (db) => {
+        await db.query('create materialized view gone as select 1 as one')
+        await register(db, 'gone')
+        await db.query('drop materialized view gone')
+      },
+      message: /there is no materialized view public\.gone/,
+      hint: /ayb matviews discover/,
+    },
+  ],
+  NOT_REGISTERED: [
+    {
+      args: ['matviews', 'refresh', 'leaderboard'],
+      message: /public\.leaderboard is not registered/,
+      hint: /^ayb matviews register public\.leaderboard$/,
+    },
+  ],
+  ALREADY_REGISTERED: [
+    {
+      args: ['matviews', 'register', 'leaderboard'],
+      prepare: async (db) => void (await register(db, 'leaderboard')),
+      message: /registered already/,
+      hint: /--if-not-exists/,
+    },
+  ],
+  UNIQUE_INDEX_REQUIRED: [
+    {
+      args: ['matviews', 'refresh', 'leaderboard', '--mode', 'concurrent'],
+      prepare: async (db) => void (await register(db, 'leaderboard')),
+      message: /no unique index/,
+      hint: /^CREATE UNIQUE INDEX ON public\.leaderboard \(id\);/,
+    },
+  ],
+  NOT_POPULATED: [
+    {
+      args: ['matviews', 'refresh', 'empty'],
+      prepare: async (db) => {
+        await db.query('create materialized view empty as select id from users with no data')
+        await db.query('create unique index on empty (id)')
+        await register(db, 'empty', '--mode', 'concurrent').catch(() => {})
+      },
+      message: /never populated/,
+      hint: /^ayb matviews refresh public\.empty --mode standard$/,
+    },
+  ],
+  UPGRADE_REQUIRED: [
+    {
+      args: ['matviews', 'list'],
+      prepare: async (db) => {
+        await documentOf(['migrate'], db)
+        await db.query(
+          `insert into _ayb_cli_migrations (version, name, breaking) values (9000, '9000-new', true)`,
+        )
+      },
+      message: /at version 9000 \(9000-new\)/,
+      hint: /upgrade ayb/,
+    },
+  ],
+  UNSUPPORTED_SERVER: [
+    {
+      args: ['matviews', 'list'],
+      prepare: async (db) => {
+        const [row] = await db.query<{version: string}>(
+          `select current_setting('server_version_num') as version`,
+        )
+        const proxy = await startRewritingProxy(db, row?.version ?? '', '130022')
+        onTestFinished(() => proxy.close())
+        const url = new URL(db.url)
+        url.port = String(proxy.port)
+        url.searchParams.set('sslmode', 'disable')
+        return {url: url.href}
+      },
+      message: /PostgreSQL 13\.22, and ayb needs 14 or newer/,
+      hint: /upgrade the server/,
+    },
+  ],
+  REFRESH_IN_PROGRESS: [
+    {
+      args: ['matviews', 'refresh', 'leaderboard'],
+      prepare: async (db) => {
+        await register(db, 'leaderboard')
+        const holder = await db.connect()
+        await holder.query(`set application_name = 'a neighbour'`)
+        await holder.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
+      },
+      message: /^refresh already in progress: public\.leaderboard is locked by pid \d+ \(a neighbour/,
+      hint: /--wait/,
+    },
+  ],
+  CONNECTION_FAILED: [
+    {
+      args: ['matviews', 'list'],
+      prepare: async () => ({url: 'postgres://someone:hunter2@127.0.0.1:1/nothing'}),
+      message: /database "nothing" at 127\.0\.0\.1:1 as user "someone": connection refused/,
+      hint: /server running/,
+    },
+    {
+      args: ['matviews', 'list'],
+      where: 'with a malformed URL',
+      prepare: async () => ({url: 'not a url:hunter2@'}),
+      message: /DATABASE_URL is not a valid connection string/,
+      hint: /postgresql:\/\//,
+    },
+  ],
+  CONNECTION_LOST: [
+    {
+      args: SLOW,
+      prepare: prepareSlow,
+      interfere: async (_, db) => {
+        await db.query('select pg_terminate_backend($1)', [await slowBackend(db)])
+      },
+      message: /^lost the connection to database/,
+      hint: /server is running/,
+    },
+  ],
+  READ_ONLY: [
+    {
+      args: ['matviews', 'register', 'leaderboard'],
+      prepare: (db) => db.createRole('reader', {settings: {default_transaction_read_only: 'on'}}),
+      message: /default_transaction_read_only/,
+      hint: /ALTER ROLE/,
+    },
+  ],
+  UNTRUSTED_TABLE: [
+    {
+      args: ['matviews', 'list'],
+      prepare: async (db) => {
+        const other = await db.createRole('mallory')
+        await db.query('create table _ayb_matview_refreshes (id uuid)')
+        await db.query(`alter table _ayb_matview_refreshes owner to ${other.name}`)
+      },
+      message: /refusing to use public\._ayb_matview_refreshes: its owner is \S+mallory/,
+      hint: /AYB_TRUSTED_OWNER=/,
+    },
+  ],
+  PERMISSION_DENIED: [
+    {
+      args: ['matviews', 'refresh', 'leaderboard'],
+      prepare: async (db) => {
+        await register(db, 'leaderboard')
+        const guest = await db.createRole('guest')
+        await db.query(`grant select, insert, update, delete on all tables in schema public to ${guest.name}`)
+        return guest
+      },
+      message: /may not refresh public\.leaderboard, which belongs to/,
+      hint: /^GRANT /,
+    },
+    {
+      args: ['matviews', 'register', 'leaderboard'],
+      prepare: async (db) => {
+        await db.query('revoke create on schema public from public')
+        return db.createRole('guest')
+      },
+      message: /may not create ayb's tables/,
+      hint: /ayb migrate/,
+    },
+  ],
+  TIMEOUT: [
+    {
+      args: [...SLOW, '--timeout', '100ms'],
+      prepare: prepareSlow,
+      message: /^statement timeout:.*after 100 ms/,
+      hint: /--timeout/,
+    },
+  ],
+  REFRESH_FAILED: [
+    {
+      args: ['matviews', 'refresh', 'broken'],
+      prepare: async (db) => {
+        await db.query('create table numbers as select 1 as n')
+        await db.query('create materialized view broken as select 1 / n as quotient from numbers')
+        await register(db, 'broken')
+        await db.query('update numbers set n = 0')
+      },
+      message: /division by zero.*SQLSTATE 22012/,
+      hint: null,
+    },
+  ],
+  INTERNAL: [
+    {
+      args: ['matviews', 'list'],
+      prepare: async (db) => {
+        await documentOf(['migrate'], db)
+        await db.query('alter table _ayb_matview_refreshes drop column last_refresh_error')
+      },
+      message: /last_refresh_error.*SQLSTATE 42703/,
+      hint: /report/,
+    },
+  ],
+  CANCELED: [canceledBy('SIGINT', 130), canceledBy('SIGTERM', 143), canceledBy('SIGHUP', 129)],
+}
