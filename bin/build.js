@@ -16,7 +16,9 @@ if (missing.length > 0) {
     process.stderr.write(`${what} The build that is in dist/ stays.\n`)
     process.exit(0)
   }
-  process.stderr.write(`${what} Run npm ci with development packages; npm prune --omit=dev removes them afterwards.\n`)
+  process.stderr.write(
+    `${what} Run npm ci with development packages; npm prune --omit=dev removes them afterwards.\n`,
+  )
   process.exit(1)
 }
 

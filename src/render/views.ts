@@ -56,8 +56,5 @@ export function concurrentState(view: View): string {
 
 /** The hints stand on lines of their own, however long: they get pasted. */
 export function blockerLines(view: View): string[] {
-  return view.concurrentBlockers.flatMap(({message, hint}) => [
-    printable(message),
-    `  ${printable(hint)}`,
-  ])
+  return view.concurrentBlockers.flatMap(({message, hint}) => [printable(message), `  ${printable(hint)}`])
 }

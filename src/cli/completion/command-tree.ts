@@ -1,0 +1,92 @@
+import type {Command, Config} from '@oclif/core'
+
+/** A flag as it is typed. */
+export interface FlagSyntax {
+  /** With their dashes, the usual one first: `--mode`, `-m`. */
+  names: readonly string[]
+  summary: string
+  takesValue: boolean
+  /** The values it takes, where only some are allowed; else empty. */
+  values: readonly string[]
+  isRepeatable: boolean
+}
+
+/** A positional argument. */
+export interface ArgumentSyntax {
+  name: string
+  /** The values it takes, where only some are allowed; else empty. */
+  values: readonly string[]
+  isRequired: boolean
+}
+
+/** The program itself, a topic, or a command. */
+export interface CommandNode {
+  /** As typed, without the program: `['matviews', 'refresh']`, and none for the program itself. */
+  path: readonly string[]
+  /** One line, without a full stop. */
+  summary: string
+  children: readonly CommandNode[]
+  flags: readonly FlagSyntax[]
+  args: readonly ArgumentSyntax[]
+}
+
+const HELP = flagWithoutValue(['--help', '-h'], 'Show help')
+const VERSION = flagWithoutValue(['--version'], 'Show the version')
+
+/** What can be typed after the program's name, without what is hidden. */
+export function commandTree(config: Config): CommandNode {
+  const commands = config.commands.filter(({hidden}) => !hidden)
+  return nodeAt([], commands, config)
+}
+
+/** The node and all below it. */
+export function withDescendants(node: CommandNode): CommandNode[] {
+  return [node, ...node.children.flatMap(withDescendants)]
+}
+
+function nodeAt(path: readonly string[], commands: readonly Command.Cached[], config: Config): CommandNode {
+  const id = path.join(':')
+  const command = commands.find((candidate) => candidate.id === id)
+  const below = commands.filter((candidate) => id === '' || candidate.id.startsWith(`${id}:`))
+  const words = new Set(below.map((candidate) => candidate.id.split(':')[path.length] as string))
+  const flags = command ? Object.values(command.flags).filter(({hidden}) => !hidden) : []
+  const args = command ? Object.values(command.args).filter(({hidden}) => !hidden) : []
+  return {
+    path,
+    summary: oneLine(command?.summary ?? command?.description ?? config.findTopic(id)?.description),
+    children: [...words].sort().map((word) => nodeAt([...path, word], below, config)),
+    flags: [...flags.flatMap(flagSyntax), HELP, ...(id === '' ? [VERSION] : [])].sort(byFirstName),
+    args: args.map((arg) => ({
+      name: arg.name,
+      values: arg.options ?? [],
+      isRequired: arg.required ?? false,
+    })),
+  }
+}
+
+function flagSyntax(flag: Command.Flag.Cached): FlagSyntax[] {
+  const long = [flag.name, ...(flag.aliases ?? [])].map((name) => `--${name}`)
+  const short = [flag.char, ...(flag.charAliases ?? [])].flatMap((char) => (char ? [`-${char}`] : []))
+  const names = [...long, ...short]
+  const summary = oneLine(flag.summary ?? flag.description)
+  if (flag.type === 'boolean') {
+    const yes = flagWithoutValue(names, summary)
+    return flag.allowNo ? [yes, flagWithoutValue([`--no-${flag.name}`], summary)] : [yes]
+  }
+  return [
+    {names, summary, takesValue: true, values: flag.options ?? [], isRepeatable: flag.multiple ?? false},
+  ]
+}
+
+function flagWithoutValue(names: readonly string[], summary: string): FlagSyntax {
+  return {names, summary, takesValue: false, values: [], isRepeatable: false}
+}
+
+function byFirstName(a: FlagSyntax, b: FlagSyntax): number {
+  return (a.names[0] as string) < (b.names[0] as string) ? -1 : 1
+}
+
+/** Menus show a summary on one line, beside the word. */
+function oneLine(text = ''): string {
+  return text.replace(/\s+/g, ' ').trim().replace(/\.$/, '')
+}

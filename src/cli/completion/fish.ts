@@ -1,0 +1,77 @@
+import {type ArgumentSyntax, type CommandNode, type FlagSyntax, withDescendants} from './command-tree.ts'
+import {functionPrefix} from './quote.ts'
+
+/** The completion for fish, to be sourced or put into `completions/<program>.fish`. */
+export function fishScript(program: string, root: CommandNode): string {
+  const prefix = `_${functionPrefix(program)}`
+  const complete = `complete -c ${quoted(program)}`
+  const lines = withDescendants(root).flatMap((node) => linesOf(node, complete, prefix))
+  return `# fish completion for ${program}
+
+# The words after the program, up to the cursor; assignments before it are not among them.
+function ${prefix}_words
+    set -l words (commandline -opc)
+    while string match -q -- '*=*' "$words[1]"
+        set -e words[1]
+    end
+    set -q words[2]; and printf '%s\\n' $words[2..-1]
+end
+
+# Whether the line begins with these words.
+function ${prefix}_in
+    set -l words (${prefix}_words)
+    set -l last (count $argv)
+    test $last -eq 0; or test "$words[1..$last]" = "$argv"
+end
+
+# Whether the next argument is the one with that number, after these words. Flags do not count.
+function ${prefix}_next
+    set -l words (string match -v -- '-*' (${prefix}_words))
+    set -l position $argv[1]
+    set -e argv[1]
+    test (count $words) -eq (math (count $argv) + $position - 1); and ${prefix}_in $argv
+end
+
+${complete} -e
+${complete} -f
+${lines.join('\n')}`
+}
+
+function linesOf(node: CommandNode, complete: string, prefix: string): string[] {
+  const next = (position: number) => `-n ${quoted([`${prefix}_next`, position, ...node.path].join(' '))}`
+  const at = `-n ${quoted(node.path.length > 0 ? `${prefix}_in ${node.path.join(' ')}` : `${prefix}_next 1`)}`
+  return [
+    ...node.children.map(
+      ({path, summary}) =>
+        `${complete} ${next(1)} -a ${valueList([path.at(-1) as string])} -d ${quoted(summary)}`,
+    ),
+    ...node.flags.map((flag) => `${complete} ${at} ${flagOptions(flag)}`),
+    ...node.args.flatMap((arg, index) => argumentLine(arg, `${complete} ${next(index + 1)}`)),
+  ]
+}
+
+function flagOptions({names, summary, takesValue, values}: FlagSyntax): string {
+  const spellings = names.map((name) =>
+    name.startsWith('--') ? `-l ${quoted(name.slice(2))}` : `-s ${quoted(name.slice(1))}`,
+  )
+  return [
+    ...spellings,
+    ...(takesValue ? ['-x'] : []),
+    ...(values.length > 0 ? [`-a ${valueList(values)}`] : []),
+    `-d ${quoted(summary)}`,
+  ].join(' ')
+}
+
+function argumentLine({name, values}: ArgumentSyntax, line: string): string[] {
+  return values.length > 0 ? [`${line} -a ${valueList(values)} -d ${quoted(name)}`] : []
+}
+
+/** fish expands the list once more when it completes, so each word is quoted within it. */
+function valueList(values: readonly string[]): string {
+  return quoted(values.map((value) => (/^[\w-]+$/.test(value) ? value : quoted(value))).join(' '))
+}
+
+/** The text as one word of fish, where a backslash escapes inside single quotes. */
+function quoted(text: string): string {
+  return `'${text.replaceAll(/[\\']/g, '\\$&')}'`
+}

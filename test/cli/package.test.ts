@@ -1,0 +1,174 @@
+import {spawnSync} from 'node:child_process'
+import {mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs'
+import {builtinModules} from 'node:module'
+import {homedir, tmpdir, userInfo} from 'node:os'
+import {dirname, join, sep} from 'node:path'
+import {build} from 'esbuild'
+import {publint} from 'publint'
+import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest'
+import {programPath} from '../support/children.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {generateManifest, MANIFEST_FILE, PACKAGE_ROOT} from '../support/manifest.ts'
+
+interface Packed {
+  filename: string
+  files: {path: string; mode: number}[]
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'ayb-package-'))
+afterAll(() => rmSync(folder, {recursive: true, force: true}))
+
+/**
+ * The output of a program that needs nothing of this process but PATH.
+ * @throws Error where it fails
+ */
+function run(command: string, args: string[], cwd: string): string {
+  const {error, status, stdout, stderr} = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: {PATH: process.env.PATH ?? '', HOME: folder},
+  })
+  if (error) throw error
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${stderr}${stdout}`)
+  return stdout
+}
+
+const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'))
+
+let packed: Packed
+/** The package as it is installed, without anything beside it. */
+let unpacked: string
+
+beforeAll(() => {
+  programPath()
+  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]
+  packed = JSON.parse(run('npm', args, PACKAGE_ROOT))[0]
+  const target = join(folder, 'empty')
+  mkdirSync(target)
+  run('tar', ['-xzf', join(folder, packed.filename), '-C', target], folder)
+  unpacked = join(target, 'package')
+})
+
+describe('the package', () => {
+  it('holds the program, its manifest, the README and the licence, and nothing else', () => {
+    const others = packed.files.map(({path}) => path).filter((path) => !path.startsWith('dist/'))
+    expect(others.sort()).toEqual([
+      'LICENSE',
+      'README.md',
+      'bin/run.js',
+      'oclif.manifest.json',
+      'package.json',
+    ])
+    const inDist = packed.files.map(({path}) => path).filter((path) => path.startsWith('dist/'))
+    expect(inDist).toContain('dist/cli/main.js')
+    expect(inDist.filter((path) => !/\.js(\.LEGAL\.txt)?$/.test(path))).toEqual([])
+  })
+
+  it('has a program that can be executed', () => {
+    const mode = packed.files.find(({path}) => path === 'bin/run.js')?.mode ?? 0
+    expect(mode & 0o111).toBe(0o111)
+  })
+
+  it('has a file for each command of its manifest', () => {
+    const {commands} = readJson(join(unpacked, 'oclif.manifest.json'))
+    const files = Object.keys(commands).map((id) => `dist/commands/${id.replaceAll(':', '/')}.js`)
+    const shipped = packed.files.map(({path}) => path).filter((path) => path.startsWith('dist/commands/'))
+    expect(shipped.filter((path) => path.endsWith('.js')).sort()).toEqual(files.sort())
+  })
+
+  it('gives publint nothing to say', async () => {
+    const {messages} = await publint({pkgDir: unpacked, pack: false})
+    expect(messages).toEqual([])
+  })
+
+  it('tells nothing of the machine that it was built on', () => {
+    // Short ones, /root or /app, are also words of other people's code.
+    const isTelling = (path: string) => path.split(sep).length > 2
+    const own = `${sep}${userInfo().username}${sep}`
+    const telling = [own, ...[PACKAGE_ROOT, dirname(PACKAGE_ROOT), homedir(), tmpdir()].filter(isTelling)]
+    const anyHome = /(?:file:\/\/\/|["'`(\s])(?:\/home|\/Users|[A-Z]:\\+Users)[/\\]+[\w.-]+[/\\]/
+    for (const {path} of packed.files) {
+      const text = readFileSync(join(unpacked, path), 'utf8')
+      expect(
+        telling.filter((part) => text.includes(part)),
+        path,
+      ).toEqual([])
+      expect(text.match(anyHome)?.[0], path).toBeUndefined()
+    }
+  })
+
+  it('names each package that the program imports as a dependency', async () => {
+    const {metafile} = await build({
+      absWorkingDir: PACKAGE_ROOT,
+      entryPoints: sourceFiles(),
+      outdir: folder,
+      bundle: true,
+      packages: 'external',
+      platform: 'node',
+      format: 'esm',
+      write: false,
+      metafile: true,
+      logLevel: 'silent',
+    })
+    const imports = Object.values(metafile.inputs).flatMap(({imports}) => imports)
+    const packages = imports.filter(({external}) => external).map(({path}) => packageOf(path))
+    const {dependencies} = readJson(join(PACKAGE_ROOT, 'package.json'))
+    expect(Object.keys(dependencies)).toEqual(
+      expect.arrayContaining(packages.filter((name) => name !== null)),
+    )
+    expect(packages).toContain('@oclif/core')
+  })
+})
+
+describe('the manifest', () => {
+  it('is the one of the commands as they are', async () => {
+    programPath()
+    const fresh = await generateManifest(inject('root'))
+    expect(readFileSync(MANIFEST_FILE, 'utf8'), 'write it again: npm run manifest').toBe(fresh)
+  })
+})
+
+describe('the program with nothing installed beside it', () => {
+  const runAyb = (...args: string[]) =>
+    run(process.execPath, [join(unpacked, 'bin', 'run.js'), ...args], folder)
+
+  it('says its version', () => {
+    const {version} = readJson(join(PACKAGE_ROOT, 'package.json'))
+    expect(runAyb('--version')).toContain(`ayb/${version} `)
+  })
+
+  it('shows the help of everything that it has', () => {
+    expect(runAyb('--help')).toContain('matviews')
+    const {commands} = readJson(join(unpacked, 'oclif.manifest.json'))
+    for (const id of Object.keys(commands)) {
+      expect(runAyb(...id.split(':'), '--help')).toContain(`$ ayb ${id.replaceAll(':', ' ')}`)
+    }
+  }, 120_000)
+
+  it('runs a command without a database', () => {
+    expect(runAyb('completion', 'bash')).toContain('complete -F')
+  })
+
+  it('shows what is in a database', async () => {
+    const {url} = await createTestDatabase()
+    expect(runAyb('matviews', 'discover', '--database-url', url)).toContain('leaderboard')
+    expect(runAyb('matviews', 'list', '--database-url', url, '--json')).toBe('[]\n')
+  })
+})
+
+function sourceFiles(): string[] {
+  const src = join(PACKAGE_ROOT, 'src')
+  return readdirSync(src, {recursive: true, encoding: 'utf8'})
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(src, name))
+}
+
+/** `@scope/name` of `@scope/name/file`; null for what comes with Node. */
+function packageOf(specifier: string): string | null {
+  if (specifier.startsWith('node:') || builtinModules.includes(specifier)) return null
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
+}
