@@ -70,10 +70,16 @@ function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string} {
 export const hasSqlstate = (error: unknown, ...states: string[]): error is StatementError =>
   error instanceof StatementError && (states.length === 0 || states.includes(error.sqlstate))
 
+/**
+ * The SQLSTATEs that end a session: operator intervention but a cancelled query, connection exceptions, and the
+ * timeouts of idle sessions and whole transactions. By code: the severity that says so is translated by the server.
+ */
+const FATAL = /^(57P0[1-5]|08...|25P0[34])$/
+
 /** Whether the session ended with this error. */
 export function isFatal(error: unknown): boolean {
   if (isAybError(error)) return false
-  return error instanceof pg.DatabaseError ? error.severity === 'FATAL' || error.severity === 'PANIC' : true
+  return error instanceof pg.DatabaseError ? FATAL.test(error.code ?? '') : true
 }
 
 /** Turns what the driver threw into an AybError: a StatementError where the session is still alive. */
