@@ -43,7 +43,8 @@ let unpacked: string
 beforeAll(() => {
   programPath()
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]
-  packed = JSON.parse(run('npm', args, PACKAGE_ROOT))[0]
+  // A list until npm 11, from 12 on an object by package name.
+  packed = Object.values(JSON.parse(run('npm', args, PACKAGE_ROOT)) as Record<string, Packed>)[0] as Packed
   const target = join(folder, 'empty')
   mkdirSync(target)
   run('tar', ['-xzf', join(folder, packed.filename), '-C', target], folder)
