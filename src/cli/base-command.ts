@@ -1,5 +1,5 @@
 import {Command, Flags} from '@oclif/core'
-import {Database} from '../db/database.ts'
+import type {Database} from '../db/database.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
 import {isJsonRequested, printFailure, printWarnings} from './output.ts'
 import {toAybError} from './parse-errors.ts'
@@ -63,17 +63,31 @@ export abstract class BaseCommand extends Command {
     })
   }
 
+  /** A database that the caller closes. The signal ends the attempt to connect. */
+  protected async openDatabase(flags: ConnectionFlags, signal?: AbortSignal): Promise<Database> {
+    // The driver takes 30 ms and more to load, which commands without a database do not pay.
+    const {Database} = await import('../db/database.ts')
+    return Database.open({
+      databaseUrl: flags['database-url'],
+      env: process.env,
+      applicationName: `ayb ${(this.id ?? '').replaceAll(':', ' ')}`,
+      signal,
+    })
+  }
+
+  /** The signal, which aborts too when whoever reads the stream goes away. */
+  protected untilClosed(stream: NodeJS.WritableStream): AbortSignal {
+    const closed = new AbortController()
+    stream.once('error', (error) => closed.abort(error))
+    return AbortSignal.any([this.signal, closed.signal])
+  }
+
   /** As withDatabase, for work that ends by itself when `this.signal` aborts. */
   protected async withOwnCancellation<T>(
     flags: ConnectionFlags,
     work: (db: Database) => Promise<T>,
   ): Promise<T> {
-    const db = await Database.open({
-      databaseUrl: flags['database-url'],
-      env: process.env,
-      applicationName: `ayb ${(this.id ?? '').replaceAll(':', ' ')}`,
-      signal: this.signal,
-    })
+    const db = await this.openDatabase(flags, this.signal)
     try {
       return await work(db)
     } finally {

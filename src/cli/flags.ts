@@ -1,7 +1,8 @@
 import {Args, Flags} from '@oclif/core'
-import {parseDuration} from '../lib/duration.ts'
-import {isAybError} from '../lib/errors.ts'
-import {parseViewReference, type ViewReference} from '../lib/identifier.ts'
+import {parseDuration, parseRetention} from '../lib/duration.ts'
+import {invalidArgument, isAybError} from '../lib/errors.ts'
+import {isUuid, parseViewReference, type ViewReference} from '../lib/identifier.ts'
+import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {REFRESH_MODES, type RefreshMode} from '../lib/records.ts'
 
 /** Carries an AybError through oclif's parser, which rewrites the message of whatever a parse function throws. */
@@ -22,6 +23,12 @@ export const durationFlag = Flags.custom<number>({
   parse: async (text, _context, {name}) => checked(() => parseDuration(text, `--${name}`)),
 })
 
+/** A duration in milliseconds, or 0 for no end. */
+export const retentionFlag = Flags.custom<number>({
+  helpValue: '<duration>',
+  parse: async (text, _context, {name}) => checked(() => parseRetention(text, `--${name}`)),
+})
+
 /** standard or concurrent. */
 export const modeFlag = Flags.custom<RefreshMode>({
   helpValue: REFRESH_MODES.join('|'),
@@ -34,4 +41,35 @@ export const viewArg = Args.custom<ViewReference>({
   // Without this, oclif takes a missing argument from a stdin that is not a terminal.
   ignoreStdin: true,
   parse: async (text) => checked(() => parseViewReference(text)),
+})
+
+/** As viewArg, for a flag. */
+export const viewFlag = Flags.custom<ViewReference>({
+  helpValue: '<view>',
+  parse: async (text) => checked(() => parseViewReference(text)),
+})
+
+/** The schedule that a command is about: its id or its name. */
+export const scheduleArg = Args.custom<string>({
+  description: 'A schedule, by name or id.',
+  ignoreStdin: true,
+  parse: async (text) => text,
+})
+
+/** The job that a command is about: its id. */
+export const jobArg = Args.custom<string>({
+  description: 'The id of a job.',
+  ignoreStdin: true,
+  parse: async (text) =>
+    checked(() => {
+      if (!isUuid(text))
+        throw invalidArgument(`${JSON.stringify(text)} is not the id of a job`, 'see: ayb jobs list')
+      return text.toLowerCase()
+    }),
+})
+
+/** What a job is to do, as JSON. */
+export const payloadFlag = Flags.custom<RefreshPayload>({
+  helpValue: '<json>',
+  parse: async (text) => checked(() => parsePayload(text)),
 })

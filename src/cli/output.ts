@@ -18,10 +18,13 @@ export function printFailure(error: AybError, isJson: boolean): void {
   } else {
     process.stderr.write(`${renderError(error, describeTerminal(process.stderr, process.env))}\n`)
   }
-  if (error.code === 'INTERNAL' && /(^|,)(\*|ayb\*?)/.test(process.env.DEBUG ?? '')) {
+  if (error.code === 'INTERNAL' && isDebugging(process.env)) {
     process.stderr.write(`${redact((error.cause as Error | undefined)?.stack ?? error.stack ?? '')}\n`)
   }
 }
+
+/** Whether DEBUG=ayb* (or DEBUG=*) asks for more than users want to see. */
+export const isDebugging = ({DEBUG = ''}: NodeJS.ProcessEnv): boolean => /(^|,)(\*|ayb\*?)(,|$)/.test(DEBUG)
 
 /** Prints warnings on stderr, one a line. */
 export function printWarnings(warnings: readonly string[]): void {

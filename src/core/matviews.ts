@@ -2,7 +2,8 @@ import {describeViews} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import * as registrations from '../db/registrations.ts'
 import {listRuns} from '../db/runs.ts'
-import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
+import {listSchedulesOfView} from '../db/schedules.ts'
+import {qualifiedName, shellWord, type ViewReference} from '../lib/identifier.ts'
 import {alreadyRegistered, blockedError, notRegistered} from '../lib/outcomes.ts'
 import type {
   ListedRegistration,
@@ -65,7 +66,8 @@ export async function show(db: Database, reference: ViewReference): Promise<Regi
   const found = await describeViews(db, registration)
   const [view] = await toViews(db, found)
   const recentRuns = await listRuns(db, registration, RECENT_RUNS)
-  return {registration, view: view ?? null, schedules: [], recentRuns, warnings: [...db.warnings]}
+  const schedules = await listSchedulesOfView(db, registration)
+  return {registration, view: view ?? null, schedules, recentRuns, warnings: [...db.warnings]}
 }
 
 /** All materialized views of the database, registered or not. */
@@ -103,7 +105,13 @@ export async function unregister(db: Database, reference: ViewReference): Promis
   await db.prepareTables()
   const registration = await registrations.deleteRegistration(db, id)
   if (!registration) throw notRegistered(reference, null)
-  return {registration, warnings: [...db.warnings]}
+  const enabled = (await listSchedulesOfView(db, registration)).filter((schedule) => schedule.enabled)
+  const warnings = enabled.map(
+    ({name}) =>
+      `the schedule ${name} is enabled and will register the view again; ` +
+      `to stop that: ayb schedules disable ${shellWord(name)}`,
+  )
+  return {registration, warnings: [...db.warnings, ...warnings]}
 }
 
 /**

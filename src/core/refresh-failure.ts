@@ -1,6 +1,6 @@
 import {describeView, findMissingTableGrant} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
-import type {Attempt} from '../db/refresh.ts'
+import type {Attempt} from '../db/settle.ts'
 import {hasSqlstate, SQLSTATE} from '../db/sqlstate.ts'
 import type {AybError, Blocker} from '../lib/errors.ts'
 import {blockedError, lockTimeout, mayNotRefresh, refreshFailed, statementTimeout} from '../lib/outcomes.ts'

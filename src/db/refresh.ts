@@ -2,31 +2,19 @@ import {randomUUID} from 'node:crypto'
 import pg from 'pg'
 import {AybError, type Blocker} from '../lib/errors.ts'
 import {lockName, quoteViewName} from '../lib/identifier.ts'
-import type {RefreshMode, Registration, RunStatus, ViewName} from '../lib/records.ts'
+import type {Registration, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
 import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
 import {SAFE_SEARCH_PATH, type Session} from './session.ts'
-
-/** One attempt at a refresh, from the moment that it holds the lock. */
-export interface Attempt {
-  /** Of the run that will be recorded, known beforehand: after a lost connection it tells whether it was. */
-  runId: string
-  registration: Registration
-  mode: RefreshMode
-  trigger: 'manual' | 'schedule'
-  jobId: string | null
-  workerId: string | null
-  timeoutMs: number | null
-  lockTimeoutMs: number | null
-  /** By the server's clock, exact to the microsecond. */
-  startedAt: string
-}
+import {type Attempt, successRecord} from './settle.ts'
 
 export interface RecordedRefresh {
   /** As it is after the refresh; null where it was unregistered meanwhile. */
   registration: Registration | null
   durationMs: number
+  /** False where the job was no longer ours: the data is fresh, and nothing of it was recorded. */
+  isSettled: boolean
 }
 
 /** The instant when the lock was taken, or null where another session holds it. */
@@ -88,13 +76,16 @@ export async function runRefresh(db: Database, attempt: Attempt): Promise<Record
   const [outcome] = await Promise.allSettled([refreshed, unlocked])
   if (outcome.status === 'rejected') throw outcome.reason
   const row = outcome.value[0] as SuccessRow
-  return {
-    registration: row.id === null ? null : toRegistration(row as RegistrationRow),
-    durationMs: row.run_duration_ms,
-  }
+  return toRecorded(row)
 }
 
-type SuccessRow = (RegistrationRow | {id: null}) & {run_duration_ms: number}
+type SuccessRow = (RegistrationRow | {id: null}) & {run_duration_ms: number; is_settled: boolean}
+
+const toRecorded = (row: SuccessRow): RecordedRefresh => ({
+  registration: row.id === null ? null : toRegistration(row as RegistrationRow),
+  durationMs: row.run_duration_ms,
+  isSettled: row.is_settled,
+})
 
 function refreshMessage(db: Database, attempt: Attempt): string[] {
   const {session} = db
@@ -117,75 +108,6 @@ function refreshMessage(db: Database, attempt: Attempt): string[] {
   ]
 }
 
-/** How long since the message arrived, which both now() and statement_timestamp() tell. */
-const ELAPSED_MS =
-  'least(round(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000), 2147483647)::int'
-
-function successRecord({tables}: Database, attempt: Attempt): string {
-  const {registration: view} = attempt
-  const schema = literal(view.schemaName)
-  const name = literal(view.viewName)
-  return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
-run as (
-  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes)
-  select ${literal(attempt.runId)}, ${schema}, ${name}, ${literal(attempt.mode)}, ${literal(attempt.trigger)},
-         ${literalOrNull(attempt.jobId)}::uuid, ${literalOrNull(attempt.workerId)}, statement_timestamp(), done.ms, 'success',
-         (select pg_total_relation_size(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-           where n.nspname = ${schema} and c.relname = ${name})
-    from done),
-r as (
-  update ${tables.registrations} as r
-     set last_refresh_at = done.at, last_refresh_duration_ms = done.ms, last_refresh_status = 'success',
-         last_refresh_error = null, updated_at = done.at
-    from done
-   where r.schema_name = ${schema} and r.view_name = ${name}
-returning r.*)
-select ${REGISTRATION_COLUMNS}, done.ms as run_duration_ms
-  from done left join r on true`
-}
-
-/**
- * Records an attempt that ended otherwise. It no longer holds the lock, so a later attempt may have ended
- * meanwhile: that one's status stands. Recording the same run twice changes nothing.
- */
-export async function recordFailure(
-  session: Session,
-  {tables}: Database,
-  attempt: Attempt,
-  status: Exclude<RunStatus, 'success'>,
-  message: string,
-): Promise<void> {
-  const {schemaName, viewName} = attempt.registration
-  await session.query(
-    `with done as materialized (
-       select clock_timestamp() as at,
-              least(round(extract(epoch from clock_timestamp() - $8::timestamptz) * 1000), 2147483647)::int as ms),
-     run as (
-       insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error)
-       select $1, $2, $3, $4, $5, $6, $7, $8, done.ms, $9, $10 from done
-           on conflict (id) do nothing
-       returning id)
-     update ${tables.registrations} as r
-        set last_refresh_at = done.at, last_refresh_duration_ms = done.ms, last_refresh_status = 'error',
-            last_refresh_error = $10, updated_at = done.at
-       from done, run
-      where r.schema_name = $2 and r.view_name = $3
-        and (r.last_refresh_at is null or r.last_refresh_at <= $8::timestamptz)`,
-    [
-      attempt.runId,
-      schemaName,
-      viewName,
-      attempt.mode,
-      attempt.trigger,
-      attempt.jobId,
-      attempt.workerId,
-      attempt.startedAt,
-      status,
-      message,
-    ],
-  )
-}
-
 /** After a lost connection: ends that backend if it still lives, and tells whether its refresh was committed. */
 export async function findOutcome(
   session: Session,
@@ -196,22 +118,18 @@ export async function findOutcome(
   await session.query(
     `select pg_terminate_backend(a.pid, 5000)
        from pg_stat_activity a
-      where a.pid = $1 and a.backend_start::text = $2`,
+      where a.pid = $1 and extract(epoch from a.backend_start)::text = $2`,
     [lost.pid, lost.backendStart],
   )
   const rows = await session.query<SuccessRow>(
-    `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms
+    `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled
        from ${tables.runs} h
        left join ${tables.registrations} r on r.schema_name = h.schema_name and r.view_name = h.view_name
       where h.id = $1 and h.status = 'success'`,
     [runId],
   )
   const row = rows[0]
-  if (!row) return null
-  return {
-    registration: row.id === null ? null : toRegistration(row as RegistrationRow),
-    durationMs: row.run_duration_ms,
-  }
+  return row ? toRecorded(row) : null
 }
 
 export const newRunId = (): string => randomUUID()
@@ -236,5 +154,3 @@ const toBlocker = (row: BlockerRow): Blocker => ({
 })
 
 const literal = (text: string): string => pg.escapeLiteral(text)
-
-const literalOrNull = (text: string | null): string => (text === null ? 'null' : literal(text))

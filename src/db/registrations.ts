@@ -1,8 +1,15 @@
 import type {ViewReference} from '../lib/identifier.ts'
 import {refusedByServerTable} from '../lib/outcomes.ts'
-import type {ListedRegistration, RefreshMode, Registration, ViewName} from '../lib/records.ts'
+import {
+  JOB_TYPE,
+  type ListedRegistration,
+  type RefreshMode,
+  type Registration,
+  type ViewName,
+} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {isoInstant} from './instant.ts'
+import {payloadNames} from './schedules.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** A registration as the table has it, instants as ISO text. */
@@ -62,16 +69,21 @@ export async function listRegistrations(
   schemaName: string | null,
 ): Promise<ListedRegistration[]> {
   if (!db.has('registrations')) return []
-  const rows = await db.session.query<RegistrationRow & {view_exists: boolean}>(
+  const nextRun = db.has('schedules')
+    ? `(select min(s.next_run_at) from ${db.tables.schedules} s
+         where s.enabled and s.job_type = '${JOB_TYPE}' and ${payloadNames('s.payload', 'r.schema_name', 'r.view_name')})`
+    : 'null::timestamptz'
+  const rows = await db.session.query<RegistrationRow & {view_exists: boolean; next_run_at: string | null}>(
     `select ${REGISTRATION_COLUMNS},
             exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                     where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm') as view_exists
+                     where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm') as view_exists,
+            ${isoInstant(nextRun)} as next_run_at
        from ${db.tables.registrations} r
       where $1::text is null or r.schema_name = $1
       order by r.schema_name, r.view_name`,
     [schemaName],
   )
-  return rows.map((row) => ({...toRegistration(row), exists: row.view_exists, nextRunAt: null}))
+  return rows.map((row) => ({...toRegistration(row), exists: row.view_exists, nextRunAt: row.next_run_at}))
 }
 
 /**

@@ -1,3 +1,4 @@
+import {quoteIdentifier} from '../lib/identifier.ts'
 import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
 import {connect} from './connect.ts'
 import {connectionLost, isFatal, translateError, unsupportedServer} from './sqlstate.ts'
@@ -44,18 +45,20 @@ interface Identity {
   read_only: string
 }
 
-type Value = string | number | boolean | null | readonly string[] | readonly number[]
+type Value = string | number | boolean | null | readonly (string | null)[] | readonly number[]
 
 /** One database session: statements, transactions, cancellation. Errors come out as AybError. */
 export class Session {
   readonly target: ConnectionTarget
   readonly warnings: readonly string[]
   readonly pid: number
-  /** With the pid, what tells this backend from a later one of the same number. */
+  /** With the pid, what tells this backend from a later one of the same number: seconds since 1970, exact. */
   readonly backendStart: string | null
   /** As server_version_num has it: 180004 is 18.4. */
   readonly serverVersion: number
   readonly readOnlyReason: ReadOnlyReason | null
+  /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
+  deadlineMs: number | null = null
   readonly #connected: Connected
   #isLost = false
   #isClosed = false
@@ -87,8 +90,8 @@ export class Session {
       // Names with their schema and no operators: the search_path is still the role's.
       const {rows} = await connected.client.query<Identity>(
         `select pg_catalog.pg_backend_pid() as pid,
-                (select backend_start::pg_catalog.text from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
-                  as backend_start,
+                (select extract(epoch from backend_start)::pg_catalog.text
+                   from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) as backend_start,
                 pg_catalog.current_setting('server_version_num') as version,
                 pg_catalog.pg_is_in_recovery() as in_recovery,
                 pg_catalog.current_setting('default_transaction_read_only') as read_only`,
@@ -154,6 +157,26 @@ export class Session {
     }
   }
 
+  /** Listens on a channel: `onNotification` is called for each notification while the session lives. */
+  async listen(channel: string, onNotification: () => void): Promise<void> {
+    this.#connected.client.on('notification', onNotification)
+    await this.query(`listen ${quoteIdentifier(channel)}`)
+  }
+
+  /** Calls `onEnd` once, when the connection is gone for whatever reason. */
+  onEnd(onEnd: () => void): void {
+    if (this.#isLost) onEnd()
+    else this.#connected.client.once('end', onEnd)
+  }
+
+  /** The instant by the server's clock, in milliseconds since 1970. */
+  async serverTime(): Promise<Date> {
+    const rows = await this.query<{ms: string}>(
+      'select round(extract(epoch from clock_timestamp()) * 1000)::bigint as ms',
+    )
+    return new Date(Number(rows[0]?.ms))
+  }
+
   /** Asks the server to cancel the statement that runs now. Never rejects. */
   async cancel(): Promise<void> {
     await this.#connected.cancel()
@@ -174,11 +197,14 @@ export class Session {
 
   async #guard<T>(run: () => Promise<T>): Promise<T> {
     if (!this.isUsable) throw connectionLost(this.target)
+    const deadline = this.deadlineMs === null ? undefined : setTimeout(() => this.destroy(), this.deadlineMs)
     try {
       return await run()
     } catch (error) {
       if (isFatal(error)) this.#isLost = true
       throw translateError(error, {target: this.target, isLost: this.#isLost})
+    } finally {
+      clearTimeout(deadline)
     }
   }
 }

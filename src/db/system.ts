@@ -5,6 +5,8 @@ export const SYSTEM_TABLES = {
   migrations: '_ayb_cli_migrations',
   registrations: '_ayb_matview_refreshes',
   runs: '_ayb_matview_refresh_runs',
+  schedules: '_ayb_job_schedules',
+  jobs: '_ayb_jobs',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

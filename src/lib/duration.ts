@@ -22,6 +22,13 @@ export function parseDuration(text: string, what: string): number {
   return ms
 }
 
+/**
+ * As parseDuration, and `0` for keeping everything.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export const parseRetention = (text: string, what: string): number =>
+  text === '0' ? 0 : parseDuration(text, what)
+
 /** Milliseconds for people: `342 ms`, `1.5 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`

@@ -96,6 +96,14 @@ function splitQualified(text: string, what: string): string[] {
   }
 }
 
+/** Whether a value is a name that Postgres could store. */
+export const isStorableIdentifier = (value: unknown): value is string =>
+  typeof value === 'string' &&
+  value !== '' &&
+  !CONTROL.test(value) &&
+  !LONE_SURROGATE.test(value) &&
+  Buffer.byteLength(value) <= MAX_BYTES
+
 function checkStorable(part: string, text: string, what: string): void {
   if (part === '') throw invalidIdentifier(what, text, 'it is empty')
   if (CONTROL.test(part) || LONE_SURROGATE.test(part)) {

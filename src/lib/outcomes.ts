@@ -1,7 +1,7 @@
 import {formatDuration} from './duration.ts'
 import {AybError, type Blocker} from './errors.ts'
 import {qualifiedName, shellWord, type ViewReference} from './identifier.ts'
-import type {ConcurrentBlocker, Registration, ViewName} from './records.ts'
+import type {ConcurrentBlocker, Job, Registration, ViewName} from './records.ts'
 
 /** The command that registers a view, as a shell takes it. */
 const registerCommand = (view: ViewName): string => `ayb matviews register ${shellWord(qualifiedName(view))}`
@@ -74,6 +74,31 @@ export function uniqueIndexRequired(
       (why === '' ? '' : `: ${why}; it must be on plain columns, valid, immediate and without WHERE`),
     hint: statement ?? 'add a column that is unique and that an index can hold to the view, and index it',
   }
+}
+
+/** `reference` is what was typed; `nearest` is the name of a schedule that is similar. */
+export function scheduleNotFound(reference: string, nearest: string | null): AybError {
+  return new AybError('SCHEDULE_NOT_FOUND', `there is no schedule ${JSON.stringify(reference)}`, {
+    hint: nearest ? `did you mean ${nearest}?` : 'see which there are with: ayb schedules list',
+  })
+}
+
+export const scheduleExists = (name: string): AybError =>
+  new AybError('SCHEDULE_EXISTS', `the name ${JSON.stringify(name)} is taken by another schedule`, {
+    hint: 'choose another name, or change that schedule with: ayb schedules update; those of other programs are not shown, and keep their names',
+  })
+
+export const jobNotFound = (id: string): AybError =>
+  new AybError('JOB_NOT_FOUND', `there is no job ${id}`, {hint: 'see which there are with: ayb jobs list'})
+
+export function jobStateConflict(job: Job, action: 'retry' | 'cancel'): AybError {
+  const wanted = {retry: 'only a failed job can be retried', cancel: 'only a queued job can be canceled'}[
+    action
+  ]
+  return new AybError('JOB_STATE_CONFLICT', `job ${job.id} is ${job.state}: ${wanted}`, {
+    hint: `ayb jobs show ${job.id}`,
+    details: {state: job.state},
+  })
 }
 
 export function refreshInProgress(view: ViewName, holder: Blocker | null): AybError {

@@ -82,6 +82,85 @@ export interface Schedule {
   updatedAt: Instant
 }
 
+/** A schedule as lists show it. */
+export interface ListedSchedule extends Schedule {
+  /** How the last run that it caused ended. */
+  lastRunStatus: RunStatus | null
+}
+
+export type JobState = 'queued' | 'running' | 'completed' | 'failed' | 'canceled'
+
+export const JOB_STATES: readonly JobState[] = ['queued', 'running', 'completed', 'failed', 'canceled']
+
+/** The one type of job that ayb knows; others in the same tables belong to other programs. */
+export const JOB_TYPE = 'materialized_view_refresh'
+
+/** One refresh to be done, or done: one row of `_ayb_jobs`. */
+export interface Job {
+  id: string
+  type: string
+  payload: unknown
+  state: JobState
+  /** Not before this. */
+  runAt: Instant
+  /** How often it was started. */
+  attempts: number
+  maxAttempts: number
+  lastError: string | null
+  workerId: string | null
+  /** Until when the worker has it for itself. */
+  leaseUntil: Instant | null
+  scheduleId: string | null
+  createdAt: Instant
+  updatedAt: Instant
+  lastRunAt: Instant | null
+  completedAt: Instant | null
+  canceledAt: Instant | null
+}
+
+/** What the commands on one schedule answer. */
+export interface ScheduleDocument {
+  schedule: Schedule
+  warnings: string[]
+}
+
+/** What the commands on one job, and `ayb schedules run`, answer. */
+export interface JobDocument {
+  job: Job
+  warnings: string[]
+}
+
+/** What `ayb schedules next` answers. */
+export interface NextRuns {
+  cronExpr: string
+  timezone: string
+  runs: Instant[]
+  warnings: string[]
+}
+
+/** What `ayb jobs prune` answers. */
+export interface Pruned {
+  deleted: number
+  warnings: string[]
+}
+
+/** What `ayb jobs stats` answers: how many jobs are in each state. */
+export interface JobStats extends Record<JobState, number> {
+  /** Since the oldest queued job was created; null where none is queued. */
+  oldestQueuedAgeSec: number | null
+  warnings: string[]
+}
+
+/** What `ayb worker --once` answers. */
+export interface WorkerResult {
+  claimed: number
+  succeeded: number
+  failed: number
+  retried: number
+  skipped: number
+  warnings: string[]
+}
+
 /** What `ayb matviews register` answers. */
 export interface Registered {
   registration: Registration

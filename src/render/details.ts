@@ -8,7 +8,7 @@ export interface Field {
   /** The exact value, for pipes; a field with null is left out on a terminal, unless it has a `display`. */
   value: Value
   /** The value for people, where that is another text. */
-  display?: string
+  display?: string | null
   style?: Style | null
 }
 
@@ -17,11 +17,11 @@ export function renderDetails(fields: readonly Field[], terminal: Terminal): str
   if (!terminal.isTerminal) {
     return fields.map(({label, value}) => `${printable(label)}\t${exactText(value)}`).join('\n')
   }
-  const shown = fields.filter(({value, display}) => value !== null || display !== undefined)
+  const shown = fields.filter(({value, display}) => value !== null || display != null)
   const labelWidth = Math.max(0, ...shown.map(({label}) => displayWidth(label)))
   return shown
     .map(({label, value, display, style}) => {
-      const text = display === undefined ? exactText(value) : printable(display)
+      const text = display == null ? exactText(value) : printable(display)
       const padding = ' '.repeat(labelWidth - displayWidth(label) + 2)
       return `${terminal.style.bold(`${label}:`)}${padding}${style ? terminal.style[style](text) : text}`.trimEnd()
     })

@@ -1,16 +1,9 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {Database} from '../../src/db/database.ts'
-import {
-  type Attempt,
-  findLockHolder,
-  findOutcome,
-  recordFailure,
-  runRefresh,
-  tryLock,
-  unlock,
-} from '../../src/db/refresh.ts'
+import {findLockHolder, findOutcome, runRefresh, tryLock, unlock} from '../../src/db/refresh.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
+import {type Attempt, type Failure, recordFailure} from '../../src/db/settle.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import {isAybError} from '../../src/lib/errors.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
@@ -46,14 +39,19 @@ async function begin(db: Database, viewName: string, mode: RefreshMode = 'standa
     runId: randomUUID(),
     registration,
     mode,
-    trigger: 'manual',
-    jobId: null,
-    workerId: null,
+    job: null,
     timeoutMs: null,
     lockTimeoutMs: null,
     startedAt,
   }
 }
+
+const failure = (status: Failure['status'], message: string): Failure => ({
+  status,
+  message,
+  durationMs: 5,
+  job: {state: 'failed'},
+})
 
 async function createView(name: string): Promise<void> {
   await server.query(`create materialized view ${name} as select clock_timestamp() as stamp`)
@@ -145,7 +143,7 @@ describe('the record of a failure', () => {
     const db = await openDatabase()
     const attempt = await begin(db, 'failing')
     await unlock(db.session, attempt.registration)
-    await recordFailure(db.session, db, attempt, 'error', 'no luck')
+    await recordFailure(db.session, db, attempt, failure('error', 'no luck'))
     expect(await registrationOf(server, 'failing')).toMatchObject({
       last_refresh_status: 'error',
       last_refresh_error: 'no luck',
@@ -164,7 +162,7 @@ describe('the record of a failure', () => {
     await unlock(slow.session, older.registration)
     await runRefresh(fast, await begin(fast, 'overtaken'))
     const afterSuccess = await registrationOf(server, 'overtaken')
-    await recordFailure(slow.session, slow, older, 'error', 'too late')
+    await recordFailure(slow.session, slow, older, failure('error', 'too late'))
 
     expect(afterSuccess.last_refresh_status).toBe('success')
     expect(await registrationOf(server, 'overtaken')).toEqual(afterSuccess)
@@ -178,7 +176,7 @@ describe('the record of a failure', () => {
     await runRefresh(db, await begin(db, 'broken_later'))
     const attempt = await begin(db, 'broken_later')
     await unlock(db.session, attempt.registration)
-    await recordFailure(db.session, db, attempt, 'canceled', 'changed my mind')
+    await recordFailure(db.session, db, attempt, failure('canceled', 'changed my mind'))
     expect(await registrationOf(server, 'broken_later')).toMatchObject({
       last_refresh_status: 'error',
       last_refresh_error: 'changed my mind',
@@ -191,12 +189,12 @@ describe('the record of a failure', () => {
     const db = await openDatabase()
     const attempt = await begin(db, 'told_twice')
     await unlock(db.session, attempt.registration)
-    await recordFailure(db.session, db, attempt, 'error', 'first')
+    await recordFailure(db.session, db, attempt, failure('error', 'first'))
     const [registration, runs] = [
       await registrationOf(server, 'told_twice'),
       await runsOf(server, 'told_twice'),
     ]
-    await recordFailure(db.session, db, attempt, 'error', 'second')
+    await recordFailure(db.session, db, attempt, failure('error', 'second'))
     expect(await registrationOf(server, 'told_twice')).toEqual(registration)
     expect(await runsOf(server, 'told_twice')).toEqual(runs)
   })
@@ -207,7 +205,7 @@ describe('the record of a failure', () => {
     const attempt = await begin(db, 'done_already')
     await runRefresh(db, attempt)
     const registration = await registrationOf(server, 'done_already')
-    await recordFailure(db.session, db, attempt, 'error', 'connection lost')
+    await recordFailure(db.session, db, attempt, failure('error', 'connection lost'))
     expect(await registrationOf(server, 'done_already')).toEqual(registration)
     expect(await runsOf(server, 'done_already')).toMatchObject([{status: 'success', error: null}])
   })

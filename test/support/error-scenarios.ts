@@ -23,6 +23,20 @@ const SLOW = ['matviews', 'refresh', 'slow']
 
 const register = (db: TestDatabase, ...args: string[]) => documentOf(['matviews', 'register', ...args], db)
 
+const NIGHTLY = ['schedules', 'create', '--name', 'nightly', '--cron', '0 3 * * *', '--view', 'leaderboard']
+
+const JOB_ID = '550e8400-e29b-41d4-a716-446655440000'
+
+/** Puts a job of this state into the table. */
+async function prepareJob(db: TestDatabase, state: 'completed' | 'running'): Promise<undefined> {
+  await documentOf(['migrate'], db)
+  await db.query(
+    `insert into _ayb_jobs (id, type, state, payload)
+     values ($1, 'materialized_view_refresh', $2, '{"view_name": "leaderboard"}')`,
+    [JOB_ID, state],
+  )
+}
+
 async function prepareSlow(db: TestDatabase): Promise<undefined> {
   await db.query('create materialized view slow as select 1 as one from pg_sleep(30) with no data')
   await register(db, 'slow')
@@ -96,6 +110,48 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
       prepare: async (db) => void (await register(db, 'leaderboard')),
       message: /registered already/,
       hint: /--if-not-exists/,
+    },
+  ],
+  SCHEDULE_NOT_FOUND: [
+    {
+      args: ['schedules', 'show', 'nightyl'],
+      prepare: async (db) => void (await documentOf(NIGHTLY, db)),
+      message: /^there is no schedule "nightyl"$/,
+      hint: /^did you mean nightly\?$/,
+    },
+    {
+      args: ['jobs', 'list', '--schedule', 'nightly'],
+      message: /^there is no schedule "nightly"$/,
+      hint: /ayb schedules list$/,
+    },
+  ],
+  JOB_NOT_FOUND: [
+    {
+      args: ['jobs', 'show', JOB_ID],
+      message: new RegExp(`^there is no job ${JOB_ID}$`),
+      hint: /ayb jobs list$/,
+    },
+  ],
+  SCHEDULE_EXISTS: [
+    {
+      args: NIGHTLY,
+      prepare: async (db) => void (await documentOf(NIGHTLY, db)),
+      message: /^the name "nightly" is taken by another schedule$/,
+      hint: /choose another name/,
+    },
+  ],
+  JOB_STATE_CONFLICT: [
+    {
+      args: ['jobs', 'retry', JOB_ID],
+      prepare: (db) => prepareJob(db, 'completed'),
+      message: new RegExp(`^job ${JOB_ID} is completed: only a failed job can be retried$`),
+      hint: new RegExp(`^ayb jobs show ${JOB_ID}$`),
+    },
+    {
+      args: ['jobs', 'cancel', JOB_ID],
+      prepare: (db) => prepareJob(db, 'running'),
+      message: new RegExp(`^job ${JOB_ID} is running: only a queued job can be canceled$`),
+      hint: new RegExp(`^ayb jobs show ${JOB_ID}$`),
     },
   ],
   UNIQUE_INDEX_REQUIRED: [

@@ -49,7 +49,7 @@ export const registrations: Migration = {
     {
       sql: `create index if not exists ayb_cli_runs_view
     on ${tables.runs} (schema_name, view_name, started_at desc)`,
-      indexOn: 'runs',
+      index: {name: 'ayb_cli_runs_view', on: 'runs'},
     },
   ],
 }

@@ -1,5 +1,6 @@
 import {registrations} from './0001-registrations.ts'
+import {schedulesAndJobs} from './0002-schedules-and-jobs.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
-export const MIGRATIONS: readonly Migration[] = [registrations]
+export const MIGRATIONS: readonly Migration[] = [registrations, schedulesAndJobs]

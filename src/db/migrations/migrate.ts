@@ -94,12 +94,11 @@ async function applyPending(session: Session, settings: SystemSettings) {
   const warnings: string[] = []
   if (pending.length > 0 && !(await hasSchema(session, settings))) await session.query(createSchema(settings))
   for (const migration of pending) {
-    for (const {sql, indexOn} of migration.statements(tables)) {
-      const relation = indexOn && before.relations.get(indexOn)
-      if (indexOn && relation && !relation.isOwn) {
-        warnings.push(foreignIndexWarning(indexOn, relation.owner, sql))
-      } else {
-        await session.query(sql)
+    for (const {sql, index} of migration.statements(tables)) {
+      const relation = index && before.relations.get(index.on)
+      if (!index || !relation || relation.isOwn) await session.query(sql)
+      else if (!(await hasIndex(session, settings, index))) {
+        warnings.push(foreignIndexWarning(index.on, relation.owner, sql))
       }
     }
   }
@@ -112,6 +111,18 @@ async function applyPending(session: Session, settings: SystemSettings) {
 
 async function hasSchema(session: Session, {schemaName}: SystemSettings): Promise<boolean> {
   const rows = await session.query('select from pg_namespace where nspname = $1', [schemaName])
+  return rows.length > 0
+}
+
+async function hasIndex(
+  session: Session,
+  {schemaName}: SystemSettings,
+  index: {name: string; on: SystemTable},
+): Promise<boolean> {
+  const rows = await session.query(
+    'select from pg_indexes where schemaname = $1 and tablename = $2 and indexname = $3',
+    [schemaName, SYSTEM_TABLES[index.on], index.name],
+  )
   return rows.length > 0
 }
 

@@ -3,8 +3,8 @@ import type {SystemTable, TableNames} from '../system.ts'
 /** One statement of a migration, safe to repeat. */
 interface MigrationStatement {
   sql: string
-  /** The table that this is an index on, where it is one: optional where somebody else owns the table. */
-  indexOn?: SystemTable
+  /** The index that this creates, where it is one: optional where somebody else owns its table. */
+  index?: {name: string; on: SystemTable}
 }
 
 /** One step from an older layout of the tables to a newer one. */

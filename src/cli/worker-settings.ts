@@ -1,0 +1,113 @@
+import {parseDuration, parseRetention} from '../lib/duration.ts'
+import {invalidArgument} from '../lib/errors.ts'
+
+/** The environment variables that stand in for flags of `ayb worker`; the first three are those of AYB's configuration. */
+const WORKER_ENV = {
+  concurrency: 'AYB_JOBS_WORKER_CONCURRENCY',
+  pollInterval: 'AYB_JOBS_POLL_INTERVAL_MS',
+  leaseDuration: 'AYB_JOBS_LEASE_DURATION_S',
+  refreshTimeout: 'AYB_JOBS_REFRESH_TIMEOUT',
+  lockTimeout: 'AYB_JOBS_LOCK_TIMEOUT',
+  shutdownTimeout: 'AYB_JOBS_SHUTDOWN_TIMEOUT',
+  retention: 'AYB_JOBS_RETENTION',
+  listen: 'AYB_JOBS_LISTEN',
+  logFormat: 'AYB_JOBS_LOG_FORMAT',
+  enabled: 'AYB_JOBS_ENABLED',
+} as const
+
+const MOST_CONCURRENCY = 1000
+
+/** The flags of `ayb worker` as they were typed; durations in milliseconds. */
+interface WorkerFlags {
+  concurrency?: number | undefined
+  'poll-interval'?: number | undefined
+  'lease-duration'?: number | undefined
+  'refresh-timeout'?: number | undefined
+  'lock-timeout'?: number | undefined
+  'shutdown-timeout'?: number | undefined
+  retention?: number | undefined
+  listen?: string | undefined
+  'log-format'?: string | undefined
+}
+
+/**
+ * What the worker is to do: flags beat the environment, which beats the defaults. Durations in milliseconds.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
+  if (env[WORKER_ENV.enabled]?.toLowerCase() === 'false') {
+    throw invalidArgument(
+      `${WORKER_ENV.enabled} is false, so the worker does not start`,
+      `unset ${WORKER_ENV.enabled}`,
+    )
+  }
+  const number = (flag: number | undefined, name: string, fallback: number): number =>
+    flag ?? wholeNumber(env[name], name) ?? fallback
+  const duration = (flag: number | undefined, name: string): number | null =>
+    flag ?? (env[name] ? parseDuration(env[name], name) : null)
+  /** What to call a value in a refusal: as it was given. */
+  const source = (flag: number | string | undefined, flagName: string, name: string): string =>
+    flag === undefined && env[name] ? name : flagName
+  const settings = {
+    concurrency: number(flags.concurrency, WORKER_ENV.concurrency, 4),
+    pollIntervalMs: number(flags['poll-interval'], WORKER_ENV.pollInterval, 5000),
+    leaseMs: flags['lease-duration'] ?? number(undefined, WORKER_ENV.leaseDuration, 300) * 1000,
+    refreshTimeoutMs: duration(flags['refresh-timeout'], WORKER_ENV.refreshTimeout),
+    lockTimeoutMs: duration(flags['lock-timeout'], WORKER_ENV.lockTimeout),
+    shutdownTimeoutMs: duration(flags['shutdown-timeout'], WORKER_ENV.shutdownTimeout) ?? 25_000,
+    retentionMs: retention(flags.retention, env[WORKER_ENV.retention]),
+    listen: listenAddress(
+      flags.listen ?? (env[WORKER_ENV.listen] || undefined),
+      source(flags.listen, '--listen', WORKER_ENV.listen),
+    ),
+    logFormat: logFormat(flags['log-format'] ?? (env[WORKER_ENV.logFormat] || undefined)),
+  }
+  const concurrency = source(flags.concurrency, '--concurrency', WORKER_ENV.concurrency)
+  atLeast(settings.concurrency, 1, concurrency)
+  if (settings.concurrency > MOST_CONCURRENCY) {
+    throw invalidArgument(
+      `${concurrency}: ${settings.concurrency} is over ${MOST_CONCURRENCY}`,
+      'run more workers',
+    )
+  }
+  const pollInterval = source(flags['poll-interval'], '--poll-interval', WORKER_ENV.pollInterval)
+  atLeast(settings.pollIntervalMs, 10, pollInterval, ' ms')
+  const leaseDuration = source(flags['lease-duration'], '--lease-duration', WORKER_ENV.leaseDuration)
+  atLeast(settings.leaseMs, 1000, leaseDuration, ' ms')
+  return settings
+}
+
+function retention(flag: number | undefined, text: string | undefined): number {
+  return flag ?? (text ? parseRetention(text, WORKER_ENV.retention) : 30 * 86_400_000)
+}
+
+function wholeNumber(text: string | undefined, name: string): number | undefined {
+  if (text === undefined || text === '') return undefined
+  if (!/^\d{1,9}$/.test(text)) {
+    throw invalidArgument(`${name}: ${JSON.stringify(text)} is not a whole number`, 'for example: 4')
+  }
+  return Number(text)
+}
+
+function atLeast(value: number, least: number, what: string, unit = ''): void {
+  if (value < least) throw invalidArgument(`${what} must be at least ${least}${unit}, and is ${value}${unit}`)
+}
+
+function listenAddress(text: string | undefined, what: string): {host: string; port: number} | null {
+  if (text === undefined) return null
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  if (!match || port > 65_535) {
+    throw invalidArgument(
+      `${what}: ${JSON.stringify(text)} is not an address to listen on`,
+      'for example: 127.0.0.1:9187, or :9187 for all',
+    )
+  }
+  return {host: match[1] ?? (match[2] || '0.0.0.0'), port}
+}
+
+function logFormat(text: string | undefined): 'pretty' | 'json' | null {
+  if (text === undefined || text === 'pretty' || text === 'json') return text ?? null
+  const name = WORKER_ENV.logFormat
+  throw invalidArgument(`${name}: ${JSON.stringify(text)} is not a log format`, 'there are pretty and json')
+}

@@ -1,0 +1,17 @@
+import {BaseCommand} from '../../cli/base-command.ts'
+import {jobArg} from '../../cli/flags.ts'
+import {cancelJob} from '../../core/jobs.ts'
+import type {JobDocument} from '../../lib/records.ts'
+
+export default class JobsCancel extends BaseCommand {
+  static override summary = 'Cancel a queued job.'
+  static override examples = ['<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000']
+  static override args = {job: jobArg({required: true})}
+
+  async run(): Promise<JobDocument> {
+    const {args, flags} = await this.parse(JobsCancel)
+    const changed = await this.withDatabase(flags, (db) => cancelJob(db, args.job))
+    this.print(`Canceled: job ${changed.job.id}`)
+    return changed
+  }
+}

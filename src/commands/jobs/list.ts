@@ -1,0 +1,38 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../../cli/base-command.ts'
+import {listJobs} from '../../core/jobs.ts'
+import {JOB_STATES, type Job, type JobState} from '../../lib/records.ts'
+
+export default class JobsList extends BaseCommand {
+  static override summary = 'List the newest jobs: view, state, attempts, error.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --state failed --json',
+    '<%= config.bin %> <%= command.id %> --schedule nightly --limit 5',
+  ]
+  static override flags = {
+    state: Flags.custom<JobState>({options: [...JOB_STATES]})({
+      summary: 'Only jobs in this state.',
+      helpValue: '<state>',
+    }),
+    schedule: Flags.string({summary: 'Only jobs of this schedule, by name or id.', helpValue: '<schedule>'}),
+    limit: Flags.integer({
+      summary: 'How many at the most.',
+      default: 50,
+      min: 1,
+      max: 10_000,
+      helpValue: '<n>',
+    }),
+  }
+
+  async run(): Promise<Job[]> {
+    const {flags} = await this.parse(JobsList)
+    const filter = {state: flags.state ?? null, schedule: flags.schedule ?? null, limit: flags.limit}
+    const jobs = await this.withDatabase(flags, (db) => listJobs(db, filter))
+    await this.show(async (context) => {
+      const {renderJobs} = await import('../../render/jobs.ts')
+      return renderJobs(jobs, context)
+    })
+    return jobs
+  }
+}

@@ -1,0 +1,18 @@
+import {BaseCommand} from '../../cli/base-command.ts'
+import {listSchedules} from '../../core/schedules.ts'
+import type {ListedSchedule} from '../../lib/records.ts'
+
+export default class SchedulesList extends BaseCommand {
+  static override summary = 'List the schedules: view, next run, how the last run ended.'
+  static override examples = ['<%= config.bin %> <%= command.id %>']
+
+  async run(): Promise<ListedSchedule[]> {
+    const {flags} = await this.parse(SchedulesList)
+    const schedules = await this.withDatabase(flags, (db) => listSchedules(db))
+    await this.show(async (context) => {
+      const {renderSchedules} = await import('../../render/schedules.ts')
+      return renderSchedules(schedules, context)
+    })
+    return schedules
+  }
+}

@@ -1,0 +1,33 @@
+import {Args, Flags} from '@oclif/core'
+import {BaseCommand} from '../../cli/base-command.ts'
+import {previewRuns} from '../../core/preview.ts'
+import type {NextRuns} from '../../lib/records.ts'
+
+export default class SchedulesNext extends BaseCommand {
+  static override summary = 'Tell when a cron expression comes next; needs no database.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> "0 3 * * *" --timezone Europe/Berlin',
+    '<%= config.bin %> <%= command.id %> @hourly --count 3 --json',
+  ]
+  static override args = {
+    cron: Args.string({description: 'A cron expression.', required: true, ignoreStdin: true}),
+  }
+  static override flags = {
+    timezone: Flags.string({
+      summary: 'The IANA time zone to read it in.',
+      default: 'UTC',
+      helpValue: '<zone>',
+    }),
+    count: Flags.integer({summary: 'How many runs.', default: 5, min: 1, max: 1000, helpValue: '<n>'}),
+  }
+
+  async run(): Promise<NextRuns> {
+    const {args, flags} = await this.parse(SchedulesNext)
+    const next = previewRuns(args.cron, flags.timezone, flags.count, new Date())
+    await this.show(async (context) => {
+      const {renderNextRuns} = await import('../../render/schedules.ts')
+      return renderNextRuns(next, context)
+    })
+    return next
+  }
+}

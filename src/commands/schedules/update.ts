@@ -1,0 +1,54 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../../cli/base-command.ts'
+import {payloadFlag, scheduleArg, viewFlag} from '../../cli/flags.ts'
+import {checkInput, scheduleTarget} from '../../core/schedule-input.ts'
+import {updateSchedule} from '../../core/schedules.ts'
+import {invalidArgument} from '../../lib/errors.ts'
+import type {ScheduleDocument} from '../../lib/records.ts'
+
+export default class SchedulesUpdate extends BaseCommand {
+  static override summary = 'Change a schedule.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> nightly --cron "30 2 * * *"',
+    '<%= config.bin %> <%= command.id %> nightly --timezone America/New_York --max-attempts 5',
+  ]
+  static override args = {schedule: scheduleArg({required: true})}
+  static override flags = {
+    name: Flags.string({summary: 'What to call it from now on.', helpValue: '<name>'}),
+    cron: Flags.string({summary: 'When to run.', helpValue: '<expression>'}),
+    view: viewFlag({summary: 'The view to refresh, by name or registration id.'}),
+    payload: payloadFlag({summary: 'The same as a job payload: {"schema": …, "view_name": …}.'}),
+    timezone: Flags.string({summary: 'The IANA time zone of --cron.', helpValue: '<zone>'}),
+    enabled: Flags.boolean({summary: 'Whether it runs from now on.', allowNo: true}),
+    'max-attempts': Flags.integer({
+      summary: 'How often a run is tried before it counts as failed.',
+      min: 1,
+      max: 1000,
+      helpValue: '<n>',
+    }),
+  }
+
+  async run(): Promise<ScheduleDocument> {
+    const {args, flags} = await this.parse(SchedulesUpdate)
+    const changes = checkInput({
+      name: flags.name,
+      cron: flags.cron,
+      timezone: flags.timezone,
+      target: scheduleTarget(flags.payload, flags.view),
+      enabled: flags.enabled,
+      maxAttempts: flags['max-attempts'],
+    })
+    if (Object.values(changes).every((change) => change === undefined)) {
+      throw invalidArgument(
+        'there is nothing to update',
+        'pass at least one flag; see: ayb schedules update --help',
+      )
+    }
+    const updated = await this.withDatabase(flags, (db) => updateSchedule(db, args.schedule, changes))
+    await this.show(async (context) => {
+      const {renderScheduleLine} = await import('../../render/schedules.ts')
+      return renderScheduleLine('Updated', updated.schedule, context)
+    })
+    return updated
+  }
+}

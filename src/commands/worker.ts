@@ -1,0 +1,94 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../cli/base-command.ts'
+import {durationFlag, retentionFlag} from '../cli/flags.ts'
+import {isDebugging} from '../cli/output.ts'
+import {workerSettings} from '../cli/worker-settings.ts'
+import {Worker} from '../core/worker/worker.ts'
+import {serveHealth} from '../http/health.ts'
+import {invalidArgument} from '../lib/errors.ts'
+import type {WorkerResult} from '../lib/records.ts'
+import {observeWorker} from '../observe/worker-observer.ts'
+import {describeTerminal} from '../render/terminal.ts'
+
+export default class WorkerCommand extends BaseCommand {
+  static override summary = 'Run schedules: turn what is due into refreshes, until stopped.'
+  static override description =
+    `Any number of workers may run, on any machines: Postgres is all that they share. A worker that is killed loses nothing: another one takes its jobs over. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back; a second signal ends at once.
+
+Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JOBS_POLL_INTERVAL_MS (milliseconds), AYB_JOBS_LEASE_DURATION_S (seconds), and as durations or values AYB_JOBS_REFRESH_TIMEOUT, AYB_JOBS_LOCK_TIMEOUT, AYB_JOBS_SHUTDOWN_TIMEOUT, AYB_JOBS_RETENTION, AYB_JOBS_LISTEN, AYB_JOBS_LOG_FORMAT. With AYB_JOBS_ENABLED=false it does not start.`
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --concurrency 8 --listen 127.0.0.1:9187 --log-format json',
+    '<%= config.bin %> <%= command.id %> --once --json',
+  ]
+  static override flags = {
+    concurrency: Flags.integer({summary: 'How many refreshes at once. Default: 4.', helpValue: '<n>'}),
+    'poll-interval': durationFlag({summary: 'How often to look without being woken. Default: 5s.'}),
+    'lease-duration': durationFlag({
+      summary: 'After how long without a sign of life other programs may take a job over. Default: 300s.',
+    }),
+    'refresh-timeout': durationFlag({summary: 'Cancel a refresh that takes longer.'}),
+    'lock-timeout': durationFlag({summary: 'Give up when a lock on a view cannot be had for that long.'}),
+    'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
+    retention: retentionFlag({summary: 'How long finished jobs are kept; 0 keeps all. Default: 30d.'}),
+    once: Flags.boolean({summary: 'Run all that is due, then end: 0, or 1 if a job failed.'}),
+    listen: Flags.string({summary: 'Serve /healthz, /readyz and /metrics there.', helpValue: '<host:port>'}),
+    'log-format': Flags.string({
+      summary: 'How to log. Default: pretty on a terminal, else json.',
+      options: ['pretty', 'json'],
+      helpValue: 'pretty|json',
+    }),
+  }
+
+  async run(): Promise<WorkerResult | undefined> {
+    const {flags} = await this.parse(WorkerCommand)
+    if (this.jsonEnabled() && !flags.once) {
+      throw invalidArgument(
+        'a worker has no one result for --json',
+        'for logs in JSON: --log-format json; or pass --once',
+      )
+    }
+    const settings = workerSettings(flags, process.env)
+    // A result on stdout must not have logs around it.
+    const stream = flags.once ? process.stderr : process.stdout
+    const terminal = describeTerminal(stream, process.env)
+    const observer = await observeWorker({
+      stream,
+      format: settings.logFormat ?? (terminal.isTerminal ? 'pretty' : 'json'),
+      isVerbose: isDebugging(process.env),
+      hasMetrics: settings.listen !== null,
+      paint: (style, text) => terminal.style[style](text),
+    })
+    const open = (signal?: AbortSignal) => this.openDatabase(flags, signal)
+    const worker = new Worker({...settings, isOnce: flags.once}, open, observer.onEvent)
+    const health = settings.listen && (await serveHealth(settings.listen, healthOf(worker, observer)))
+    if (health) observer.log({level: 'info', msg: `listening on http://${health.address}`})
+    try {
+      const result = await worker.run(this.untilClosed(stream))
+      return flags.once ? this.#report(result) : undefined
+    } finally {
+      await health?.close()
+    }
+  }
+
+  #report(result: WorkerResult): WorkerResult {
+    this.signal.throwIfAborted()
+    const {claimed, succeeded, failed, retried, skipped} = result
+    if (failed > 0) process.exitCode = 1
+    this.print(
+      `${claimed} claimed: ${succeeded} succeeded, ${failed} failed, ${retried} to be retried, ${skipped} skipped`,
+    )
+    return result
+  }
+}
+
+/** A loop that has not come round for a minute hangs: each of its statements has a deadline of half of that. */
+const HANGS_AFTER_MS = 60_000
+
+function healthOf(worker: Worker, observer: Awaited<ReturnType<typeof observeWorker>>) {
+  return {
+    isAlive: () => worker.lastTurnAgeMs < worker.longestSleepMs + HANGS_AFTER_MS,
+    isReady: () => worker.isDatabaseUp,
+    metrics: async () => observer.metrics(await worker.countJobs()),
+  }
+}

@@ -1,0 +1,151 @@
+import type {Database} from '../db/database.ts'
+import {findOutcome, runRefresh} from '../db/refresh.ts'
+import type {Session} from '../db/session.ts'
+import {type Attempt, type JobEnd, recordFailure} from '../db/settle.ts'
+import {isAybError, messageOf} from '../lib/errors.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import type {Registration} from '../lib/records.ts'
+import {BlockerWatch} from './refresh-blockers.ts'
+import {explainFailure} from './refresh-failure.ts'
+
+/** How an attempt ended. `isSettled` is false where its job was no longer ours: then nothing was recorded. */
+export type AttemptOutcome = SuccessfulAttempt | FailedAttempt
+
+interface SuccessfulAttempt {
+  status: 'success'
+  /** As it is after the refresh; null where it was unregistered meanwhile. */
+  registration: Registration | null
+  durationMs: number
+  isSettled: boolean
+}
+
+interface FailedAttempt {
+  status: 'failed'
+  /** An AybError; anything else is a bug. */
+  reason: unknown
+  durationMs: number
+  jobEnd: JobEnd
+  isSettled: boolean
+}
+
+/** Who is behind an attempt. */
+export interface AttemptContext {
+  /** Aborted with the error to end with: the statement is cancelled on the server. */
+  signal: AbortSignal
+  /** What becomes of the job when the attempt failed for that reason. */
+  jobEndAfter(reason: unknown): JobEnd
+  /** A new session, after the connection was lost. */
+  reconnect(): Promise<Session>
+}
+
+/** A cancel request that arrives before its statement is lost, so it is sent again until the statement ends. */
+const CANCEL_AGAIN_MS = 250
+
+/** Runs the refresh of a session that holds the lock, and records how it ended. Releases the lock. */
+export async function runAttempt(
+  db: Database,
+  attempt: Attempt,
+  context: AttemptContext,
+): Promise<AttemptOutcome> {
+  const sentAt = performance.now()
+  const blockers = attempt.lockTimeoutMs === null ? null : new BlockerWatch(db, attempt.lockTimeoutMs)
+  try {
+    const done = await cancelOnAbort(db.session, context.signal, () => runRefresh(db, attempt))
+    return {status: 'success', ...done}
+  } catch (error) {
+    const durationMs = performance.now() - sentAt
+    if (isAybError(error, 'CONNECTION_LOST')) return settleAfterLoss(db, attempt, error, durationMs, context)
+    const reason = await explainFailure(db, attempt, error, {
+      elapsedMs: durationMs,
+      signal: context.signal,
+      blockers: async () => (await blockers?.seen()) ?? [],
+    })
+    return record(db, db.session, attempt, reason, durationMs, context)
+  } finally {
+    await blockers?.stop()
+  }
+}
+
+/** Runs a statement; when the signal aborts, has the server cancel it and waits for how it ended. */
+export async function cancelOnAbort<T>(
+  session: Session,
+  signal: AbortSignal,
+  run: () => Promise<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const cancel = () => {
+    void session.cancel()
+    timer = setTimeout(cancel, CANCEL_AGAIN_MS)
+  }
+  if (signal.aborted) cancel()
+  signal.addEventListener('abort', cancel, {once: true})
+  try {
+    return await run()
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', cancel)
+  }
+}
+
+/**
+ * The connection is gone, and what it did is not known: a new one makes sure that nothing runs on, and sees
+ * whether the refresh was committed. If not, it records the failure.
+ */
+async function settleAfterLoss(
+  db: Database,
+  attempt: Attempt,
+  loss: unknown,
+  durationMs: number,
+  context: AttemptContext,
+): Promise<AttemptOutcome> {
+  const reason = context.signal.aborted ? context.signal.reason : loss
+  let session: Session | undefined
+  try {
+    session = await context.reconnect()
+    const done = await findOutcome(session, db.session, db, attempt.runId)
+    if (done) return {status: 'success', ...done}
+    return await record(db, session, attempt, reason, durationMs, context)
+  } catch (error) {
+    return unrecorded(db, attempt, reason, durationMs, context, error)
+  } finally {
+    await session?.close()
+  }
+}
+
+async function record(
+  db: Database,
+  session: Session,
+  attempt: Attempt,
+  reason: unknown,
+  durationMs: number,
+  context: AttemptContext,
+): Promise<FailedAttempt> {
+  const jobEnd = context.jobEndAfter(reason)
+  const status = isAybError(reason, 'CANCELED') ? 'canceled' : 'error'
+  try {
+    const isSettled = await recordFailure(session, db, attempt, {
+      status,
+      message: messageOf(reason),
+      durationMs,
+      job: jobEnd,
+    })
+    return {status: 'failed', reason, durationMs, jobEnd, isSettled}
+  } catch (error) {
+    return unrecorded(db, attempt, reason, durationMs, context, error)
+  }
+}
+
+/** What could not be recorded is said, not swallowed. */
+function unrecorded(
+  db: Database,
+  {registration}: Attempt,
+  reason: unknown,
+  durationMs: number,
+  context: AttemptContext,
+  error: unknown,
+): FailedAttempt {
+  db.warnings.push(
+    `how the refresh of ${qualifiedName(registration)} ended could not be recorded: ${messageOf(error)}`,
+  )
+  return {status: 'failed', reason, durationMs, jobEnd: context.jobEndAfter(reason), isSettled: false}
+}

@@ -1,0 +1,80 @@
+import {checkTimezone, parseCron} from '../lib/cron.ts'
+import {invalidArgument} from '../lib/errors.ts'
+import {isUuid, type ViewReference} from '../lib/identifier.ts'
+import type {RefreshPayload} from '../lib/payload.ts'
+
+const LONGEST_NAME = 100
+const LONGEST_TIMEZONE = 50
+
+/** What a schedule is to refresh: a payload as it is stored, or a view. */
+export type ScheduleTarget = {payload: RefreshPayload} | {view: ViewReference}
+
+/** What a person may say about a schedule. */
+export interface ScheduleInput {
+  name: string
+  cron: string
+  timezone: string
+  target: ScheduleTarget
+  enabled: boolean
+  maxAttempts: number
+}
+
+/** What a person wants changed of a schedule. */
+export type ScheduleChanges = {[Key in keyof ScheduleInput]?: ScheduleInput[Key] | undefined}
+
+/**
+ * What two flags say together; undefined where neither is given.
+ * @throws AybError INVALID_ARGUMENT where both are
+ */
+export function scheduleTarget(
+  payload: RefreshPayload | undefined,
+  view: ViewReference | undefined,
+): ScheduleTarget | undefined {
+  if (payload && view) throw invalidArgument('the view is named twice', 'pass --view or --payload, not both')
+  if (payload) return {payload}
+  return view && {view}
+}
+
+/**
+ * The same with name, cron expression and time zone as they are stored. Needs no database: what is wrong with a
+ * command line is said before anything is connected to.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function checkInput<Input extends ScheduleChanges>(input: Input): Input {
+  const {name, cron, timezone} = input
+  return {
+    ...input,
+    ...(name === undefined ? {} : {name: checkName(name)}),
+    ...(cron === undefined ? {} : {cron: parseCron(cron).text}),
+    ...(timezone === undefined ? {} : {timezone: checkZone(timezone)}),
+  }
+}
+
+function checkName(name: string): string {
+  if (name.trim() === '') {
+    throw invalidArgument('the name of the schedule is empty', 'for example: --name nightly')
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) {
+    throw invalidArgument('the name of the schedule has a control character', 'for example: --name nightly')
+  }
+  const length = [...name].length
+  if (length > LONGEST_NAME) {
+    throw invalidArgument(
+      `the name of the schedule has ${length} characters, and at most ${LONGEST_NAME} can be stored`,
+      'choose a shorter name',
+    )
+  }
+  if (isUuid(name)) {
+    throw invalidArgument('the name of the schedule looks like an id', 'choose a name with words')
+  }
+  return name
+}
+
+function checkZone(timezone: string): string {
+  const zone = checkTimezone(timezone)
+  if (zone.length > LONGEST_TIMEZONE) {
+    throw invalidArgument(`the time zone ${zone} is longer than ${LONGEST_TIMEZONE} characters`)
+  }
+  return zone
+}

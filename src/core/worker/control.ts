@@ -1,0 +1,144 @@
+import type {Database} from '../../db/database.ts'
+import {WAKE_CHANNEL} from '../../db/wake.ts'
+import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
+import type {Emit} from '../../lib/worker-events.ts'
+import type {Alarm} from './alarm.ts'
+import type {WorkerSessions} from './sessions.ts'
+
+const FIRST_PAUSE_MS = 200
+/** Between two attempts to connect. */
+export const LONGEST_PAUSE_MS = 10_000
+/** Statements of the control session are short: one that is not answered by then has a dead network under it. */
+const STATEMENT_DEADLINE_MS = 30_000
+/** A burst of notifications is one wake-up. */
+const MERGE_MS = 50
+
+/** Opens a session that nobody has prepared yet; the signal ends the attempt. */
+export type OpenDatabase = (signal?: AbortSignal) => Promise<Database>
+
+/**
+ * The session that schedules, claims and watches. Lost, it is opened again, with a growing pause, while refreshes go on
+ * undisturbed on theirs. On a server in recovery it waits for the promotion.
+ */
+export class ControlSession {
+  /** Whether the database could be reached when last heard of. */
+  isUp = false
+  /** When it last tried to open a session, as performance.now() tells it. */
+  lastAttemptAt = 0
+  readonly #open: OpenDatabase
+  readonly #sessions: WorkerSessions
+  readonly #alarm: Alarm
+  readonly #emit: Emit
+  readonly #pollIntervalMs: number
+  #db: Database | null = null
+  #onNotify: () => void
+  #isWaitingForPromotion = false
+
+  constructor(
+    open: OpenDatabase,
+    sessions: WorkerSessions,
+    alarm: Alarm,
+    emit: Emit,
+    options: {pollIntervalMs: number; onNotify: () => void},
+  ) {
+    this.#open = open
+    this.#sessions = sessions
+    this.#alarm = alarm
+    this.#emit = emit
+    this.#pollIntervalMs = options.pollIntervalMs
+    this.#onNotify = options.onNotify
+  }
+
+  /**
+   * The session, opened if need be; null when the signal aborts first.
+   * @throws AybError what stops the very first one, except a server in recovery
+   */
+  async get(signal: AbortSignal): Promise<Database | null> {
+    if (this.#db?.session.isUsable) return this.#db
+    const isFirst = this.#db === null
+    if (!isFirst) this.lose('the connection ended')
+    for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      this.lastAttemptAt = performance.now()
+      try {
+        const db = await this.#connect(signal)
+        if (db) return db
+        await this.#alarm.wait(this.#pollIntervalMs, signal)
+      } catch (error) {
+        if (signal.aborted) return null
+        if (isFirst && !this.#isWaitingForPromotion) throw error
+        if (!isTransient(error)) throw error
+        await this.#alarm.wait(pauseMs, signal)
+      }
+    }
+    return null
+  }
+
+  /** Gives up the session after an error, and says so once. */
+  lose(reason: unknown): void {
+    this.#db?.session.destroy()
+    if (!this.isUp) return
+    this.isUp = false
+    this.#emit({type: 'database-lost', error: messageOf(reason)})
+  }
+
+  async close(): Promise<void> {
+    await this.#db?.close()
+  }
+
+  /** A prepared session; null while the server is in recovery. */
+  async #connect(signal: AbortSignal): Promise<Database | null> {
+    const db = await this.#open(signal)
+    try {
+      if (db.session.readOnlyReason === 'recovery') {
+        await db.close()
+        if (!this.#isWaitingForPromotion) this.#emit({type: 'waiting-for-promotion'})
+        this.#isWaitingForPromotion = true
+        return null
+      }
+      await db.prepareTables()
+      await this.#sessions.adopt(db)
+      db.session.deadlineMs = STATEMENT_DEADLINE_MS
+      await db.session.listen(WAKE_CHANNEL, () => this.#merge())
+    } catch (error) {
+      db.session.destroy()
+      throw error
+    }
+    for (const message of db.warnings.splice(0)) this.#emit({type: 'warning', message})
+    db.session.onEnd(() => this.#alarm.ring())
+    if (this.#db || this.#isWaitingForPromotion) {
+      this.#emit({type: 'database-back', workerId: this.#sessions.workerId})
+    }
+    this.#isWaitingForPromotion = false
+    this.#db = db
+    this.isUp = true
+    return db
+  }
+
+  #merging: NodeJS.Timeout | null = null
+
+  #merge(): void {
+    this.#merging ??= setTimeout(() => {
+      this.#merging = null
+      this.#onNotify()
+    }, this.#mergeDelay())
+  }
+
+  #lastNotifyAt = Number.NEGATIVE_INFINITY
+
+  /** The first of a burst is passed on at once. */
+  #mergeDelay(): number {
+    const now = performance.now()
+    const isBurst = now - this.#lastNotifyAt < MERGE_MS
+    this.#lastNotifyAt = now
+    return isBurst ? MERGE_MS : 0
+  }
+}
+
+/** Whether trying again later may help: the database is away, or takes no writes for the moment. */
+export function isTransient(error: unknown): error is AybError {
+  return (
+    isAybError(error, 'CONNECTION_LOST') ||
+    isAybError(error, 'CONNECTION_FAILED') ||
+    isAybError(error, 'READ_ONLY')
+  )
+}

@@ -1,0 +1,35 @@
+import type {JobEnd} from '../../db/settle.ts'
+import {type ErrorCode, isAybError} from '../../lib/errors.ts'
+
+const FIRST_DELAY_MS = 5000
+const LONGEST_DELAY_MS = 300_000
+const JITTER_MS = 1000
+
+/** What cannot get better by itself: somebody has to change the view, its index, a grant or the payload first. */
+const PERMANENT: readonly ErrorCode[] = [
+  'INVALID_ARGUMENT',
+  'INVALID_IDENTIFIER',
+  'VIEW_NOT_FOUND',
+  'NOT_REGISTERED',
+  'UNIQUE_INDEX_REQUIRED',
+  'NOT_POPULATED',
+  'PERMISSION_DENIED',
+]
+
+/** How long to wait after a failed attempt, in milliseconds: doubling from 5 s to 5 min, spread by up to 1 s. */
+export function retryDelayMs(attempt: number, random: number): number {
+  return Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), LONGEST_DELAY_MS) + random * JITTER_MS
+}
+
+/** What becomes of a job whose attempt failed for that reason. */
+export function jobEndAfter(reason: unknown, attempt: number, maxAttempts: number): JobEnd {
+  // The worker stops: somebody else goes on where it left off.
+  if (isAybError(reason, 'CANCELED')) return {state: 'queued', delayMs: 0, isAttemptReturned: true}
+  if (isAybError(reason) && PERMANENT.includes(reason.code)) return {state: 'failed'}
+  if (attempt >= maxAttempts) return {state: 'failed'}
+  return {
+    state: 'queued',
+    delayMs: Math.round(retryDelayMs(attempt, Math.random())),
+    isAttemptReturned: false,
+  }
+}

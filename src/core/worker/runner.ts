@@ -1,0 +1,151 @@
+import type {ClaimedJob} from '../../db/claims.ts'
+import type {Database} from '../../db/database.ts'
+import {newRunId, tryLock} from '../../db/refresh.ts'
+import {findRegistration, insertRegistration} from '../../db/registrations.ts'
+import type {Session} from '../../db/session.ts'
+import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
+import {type AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
+import {viewOfPayload} from '../../lib/payload.ts'
+import type {Registration, ViewName} from '../../lib/records.ts'
+import type {Emit} from '../../lib/worker-events.ts'
+import {requireView} from '../catalog.ts'
+import {runAttempt} from '../refresh-attempt.ts'
+import {jobEndAfter} from './retry.ts'
+
+/** How the worker refreshes. Durations in milliseconds; null means no limit. */
+interface RunnerOptions {
+  timeoutMs: number | null
+  lockTimeoutMs: number | null
+}
+
+/** What the runner needs from the worker around it. */
+export interface RunnerContext extends RunnerOptions {
+  emit: Emit
+  /** Knows the tables; its session may be gone. */
+  template: Database
+  /** Aborted when the worker does not wait any longer for what runs. */
+  signal: AbortSignal
+  /** A new session when one was lost in mid-refresh; tries until the worker ends. */
+  reconnect(): Promise<Session>
+}
+
+export type JobResult = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost'
+
+/** Runs one claimed job on a session of its own, and settles it whatever happens. */
+export async function runJob(db: Database, job: ClaimedJob, context: RunnerContext): Promise<JobResult> {
+  const view = viewOfPayload(job.payload)
+  const facts = factsOf(job, view)
+  const startedAt = performance.now()
+  try {
+    if (!view) throw invalidArgument(`the payload names no view: ${JSON.stringify(job.payload)}`)
+    const registration = job.registration ?? (await autoRegister(db, view))
+    const lockedAt = await tryLock(db.session, registration)
+    if (lockedAt === null) return await skip(db, job, registration, context)
+    context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
+    return await refreshLocked(db, job, registration, lockedAt, context)
+  } catch (reason) {
+    // It never got as far as a refresh, or the session died on the way: there is no run to record.
+    const end = jobEndAfter(reason, job.attempt, job.maxAttempts)
+    const session = db.session.isUsable ? db.session : await context.reconnect()
+    try {
+      const isSettled = await endJob(session, db, job, end, messageOf(reason))
+      return report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
+    } finally {
+      if (session !== db.session) await session.close()
+    }
+  }
+}
+
+/** A scheduled view that nobody registered is registered, in standard mode. */
+async function autoRegister(db: Database, view: ViewName): Promise<Registration> {
+  await requireView(db, view)
+  const created = await insertRegistration(db, view, 'standard')
+  const registration = created ?? (await findRegistration(db, view))
+  return registration ?? autoRegister(db, view)
+}
+
+async function skip(
+  db: Database,
+  job: ClaimedJob,
+  registration: Registration,
+  {emit}: RunnerContext,
+): Promise<JobResult> {
+  const facts = factsOf(job, registration)
+  const delayMs = await putBack(db.session, db, job, registration)
+  if (delayMs === null) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  emit({type: 'job-skipped', ...facts, delayMs})
+  return 'skipped'
+}
+
+async function refreshLocked(
+  db: Database,
+  job: ClaimedJob,
+  registration: Registration,
+  startedAt: string,
+  context: RunnerContext,
+): Promise<JobResult> {
+  const attempt: Attempt = {
+    runId: newRunId(),
+    registration,
+    mode: registration.refreshMode,
+    job,
+    timeoutMs: context.timeoutMs,
+    lockTimeoutMs: context.lockTimeoutMs,
+    startedAt,
+  }
+  const outcome = await runAttempt(db, attempt, {
+    signal: context.signal,
+    jobEndAfter: (reason) => jobEndAfter(reason, job.attempt, job.maxAttempts),
+    reconnect: context.reconnect,
+  })
+  for (const message of db.warnings.splice(0)) context.emit({type: 'warning', message})
+  if (outcome.status === 'failed') {
+    const {reason, jobEnd, durationMs, isSettled} = outcome
+    return report(job, registration, reason, jobEnd, durationMs, isSettled, context)
+  }
+  const facts = factsOf(job, registration)
+  if (!outcome.isSettled) {
+    context.emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  context.emit({type: 'job-succeeded', ...facts, durationMs: outcome.durationMs})
+  return 'succeeded'
+}
+
+function report(
+  job: ClaimedJob,
+  view: ViewName | null,
+  reason: unknown,
+  end: JobEnd,
+  durationMs: number,
+  isSettled: boolean,
+  {emit}: RunnerContext,
+): JobResult {
+  const facts = {...factsOf(job, view), durationMs: Math.round(durationMs)}
+  if (!isSettled) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  if (isAybError(reason, 'CANCELED')) {
+    emit({type: 'job-interrupted', ...facts})
+    return 'interrupted'
+  }
+  const error = {error: messageOf(reason), code: isAybError(reason) ? (reason as AybError).code : null}
+  if (end.state === 'failed') {
+    emit({type: 'job-failed', ...facts, ...error})
+    return 'failed'
+  }
+  emit({type: 'job-retried', ...facts, ...error, delayMs: end.delayMs})
+  return 'retried'
+}
+
+export const factsOf = (job: ClaimedJob, view: ViewName | null) => ({
+  jobId: job.id,
+  scheduleId: job.scheduleId,
+  view: view && qualifiedName(view),
+  attempt: job.attempt,
+})

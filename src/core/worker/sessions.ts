@@ -1,0 +1,85 @@
+import {hostname} from 'node:os'
+import type {Database} from '../../db/database.ts'
+import {holdLivenessKey, newLivenessKey} from '../../db/liveness.ts'
+
+/** As jobs name their worker: `ayb:<key>:<host>:<pid>`, at most 100 characters. */
+function workerId(keyHex: string): string {
+  return `ayb:${keyHex}:${hostname().slice(0, 60)}:${process.pid}`
+}
+
+interface Identity {
+  id: string
+  keyHex: string
+  /** How many sessions hold the key now. */
+  sessions: number
+}
+
+/**
+ * The sessions of one worker. Each holds the worker's key before it is used, so that the worker counts as alive as
+ * long as one of them is. When the last one is lost, others may take its jobs: the next session begins a new identity.
+ */
+export class WorkerSessions {
+  readonly #open: () => Promise<Database>
+  readonly #idle: Database[] = []
+  #identity: Identity | null = null
+
+  /** `open` connects; the sessions are for refreshes unless said otherwise. */
+  constructor(open: () => Promise<Database>) {
+    this.#open = open
+  }
+
+  /** What claims are made under. Changes when all sessions were lost. */
+  get workerId(): string {
+    return this.#current().id
+  }
+
+  get keyHex(): string {
+    return this.#current().keyHex
+  }
+
+  /** Makes a session one of the worker's. */
+  async adopt(db: Database): Promise<Database> {
+    const identity = this.#current()
+    // Counted before it holds the key: when the others end meanwhile, the identity must not end with them.
+    identity.sessions++
+    db.session.onEnd(() => this.#forget(identity))
+    try {
+      await holdLivenessKey(db.session, identity.keyHex)
+    } catch (error) {
+      db.session.destroy()
+      throw error
+    }
+    return db
+  }
+
+  #forget(identity: Identity): void {
+    identity.sessions--
+    if (identity.sessions === 0 && this.#identity === identity) this.#identity = null
+  }
+
+  /** A session for one refresh: one that is kept, or a new one. */
+  async acquire(): Promise<Database> {
+    for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
+      if (kept.session.isUsable) return kept
+    }
+    return this.adopt(await this.#open())
+  }
+
+  /** Keeps a session for the next refresh. */
+  release(db: Database): void {
+    if (db.session.isUsable) this.#idle.push(db)
+  }
+
+  /** Closes the sessions that are kept. */
+  async close(): Promise<void> {
+    await Promise.all(this.#idle.splice(0).map((db) => db.close()))
+  }
+
+  #current(): Identity {
+    if (!this.#identity) {
+      const keyHex = newLivenessKey()
+      this.#identity = {id: workerId(keyHex), keyHex, sessions: 0}
+    }
+    return this.#identity
+  }
+}

@@ -1,0 +1,175 @@
+import {busyName, type ClaimedJob, endSilentBackends, renewLeases} from '../../db/claims.ts'
+import type {Database} from '../../db/database.ts'
+import {endJob} from '../../db/settle.ts'
+import {isAybError, messageOf} from '../../lib/errors.ts'
+import {viewOfPayload} from '../../lib/payload.ts'
+import type {WorkerResult} from '../../lib/records.ts'
+import {factsOf, type JobResult, type RunnerContext, runJob} from './runner.ts'
+import type {WorkerSessions} from './sessions.ts'
+
+/** A refresh that may hang on a dead network is looked at after this long. */
+const WATCH_AFTER_MS = 5000
+
+interface Running {
+  job: ClaimedJob
+  startedAt: number
+  /** Null until it has a session. */
+  db: Database | null
+  done: Promise<void>
+}
+
+type Tally = Omit<WorkerResult, 'warnings'>
+
+/** The jobs that a worker has in hand, no more than it has slots. */
+export class Slots {
+  readonly tally: Tally = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
+  readonly #running = new Map<string, Running>()
+  readonly #total: number
+  readonly #sessions: WorkerSessions
+  readonly #context: RunnerContext
+  readonly #onFree: () => void
+
+  constructor(total: number, sessions: WorkerSessions, context: RunnerContext, onFree: () => void) {
+    this.#total = total
+    this.#sessions = sessions
+    this.#context = context
+    this.#onFree = onFree
+  }
+
+  get busy(): number {
+    return this.#running.size
+  }
+
+  get free(): number {
+    return this.#total - this.#running.size
+  }
+
+  /** The views that are in hand, as claims leave them out. */
+  get busyViews(): string[] {
+    return [...this.#running.values()].flatMap(({job}) => {
+      const view = viewOfPayload(job.payload)
+      return view ? [busyName(view)] : []
+    })
+  }
+
+  /** The jobs that are in hand. */
+  get jobIds(): string[] {
+    return [...this.#running.keys()]
+  }
+
+  /** Starts what was claimed. Of two jobs of one view, the second goes back as if it had not been claimed. */
+  async start(control: Database, jobs: readonly ClaimedJob[]): Promise<void> {
+    const second: ClaimedJob[] = []
+    for (const job of jobs) {
+      const view = viewOfPayload(job.payload)
+      if (view && this.busyViews.includes(busyName(view))) {
+        second.push(job)
+        continue
+      }
+      this.tally.claimed++
+      const running: Running = {job, startedAt: performance.now(), db: null, done: Promise.resolve()}
+      this.#running.set(job.id, running)
+      running.done = this.#run(running)
+    }
+    this.emitSlots()
+    for (const job of second) {
+      const end = {state: 'queued', delayMs: 0, isAttemptReturned: true} as const
+      await endJob(control.session, control, job, end, null)
+    }
+  }
+
+  /** Resolves when nothing runs any more. */
+  async drain(): Promise<void> {
+    await Promise.all([...this.#running.values()].map(({done}) => done))
+  }
+
+  /** Drops every session that a job runs on, whatever it waits for. */
+  dropAll(): void {
+    for (const {db} of this.#running.values()) db?.session.destroy()
+  }
+
+  /** Keeps the jobs that run this worker's own. */
+  async renewLeases(control: Database, leaseMs: number): Promise<void> {
+    const idsByWorker = new Map<string, string[]>()
+    for (const {job} of this.#running.values()) {
+      idsByWorker.set(job.workerId, [...(idsByWorker.get(job.workerId) ?? []), job.id])
+    }
+    for (const [workerId, ids] of idsByWorker) await renewLeases(control, workerId, ids, leaseMs)
+  }
+
+  /** Drops the sessions whose backend has nothing to do while their answer is awaited. */
+  async dropSilent(control: Database): Promise<void> {
+    const watched = [...this.#running.values()].filter(
+      ({db, startedAt}) => db?.session.isUsable && performance.now() - startedAt > WATCH_AFTER_MS,
+    )
+    if (watched.length === 0) return
+    const silent = await endSilentBackends(
+      control.session,
+      watched.flatMap(({db}) => (db ? [db.session] : [])),
+    )
+    for (const {db, job} of watched) {
+      // Whatever was idle may have got its answer since, and run something else by now.
+      const isStillAwaited = this.#running.get(job.id)?.db === db
+      if (!db || !isStillAwaited || !silent.includes(db.session.pid)) continue
+      this.#context.emit({
+        type: 'backend-silent',
+        pid: db.session.pid,
+        ...factsOf(job, viewOfPayload(job.payload)),
+      })
+      db.session.destroy()
+    }
+  }
+
+  async #run(running: Running): Promise<void> {
+    const {job} = running
+    try {
+      const db = await this.#sessionFor(job)
+      if (db) {
+        running.db = db
+        this.#count(await runJob(db, job, this.#context))
+        this.#sessions.release(db)
+      }
+    } catch (error) {
+      // It could not be settled, so it is taken back as that of a dead worker. What its session holds is not known.
+      running.db?.session.destroy()
+      const {emit} = this.#context
+      emit({type: 'warning', message: `job ${job.id} could not be settled: ${messageOf(error)}`})
+      emit({type: 'job-lost', ...factsOf(job, viewOfPayload(job.payload))})
+    } finally {
+      this.#running.delete(job.id)
+      this.emitSlots()
+      this.#onFree()
+    }
+  }
+
+  /** A session for the job; null where none could be had, and the job went back. */
+  async #sessionFor(job: ClaimedJob): Promise<Database | null> {
+    try {
+      const db = await this.#sessions.acquire()
+      db.warnings.length = 0
+      return db
+    } catch (error) {
+      if (!isAybError(error)) throw error
+      this.#context.emit({type: 'warning', message: `no session for job ${job.id}: ${error.message}`})
+      const session = await this.#context.reconnect()
+      try {
+        const end = {state: 'queued', delayMs: 1000, isAttemptReturned: true} as const
+        await endJob(session, this.#context.template, job, end, null)
+      } finally {
+        await session.close()
+      }
+      return null
+    }
+  }
+
+  #count(result: JobResult): void {
+    if (result === 'succeeded' || result === 'failed' || result === 'retried' || result === 'skipped') {
+      this.tally[result]++
+    }
+  }
+
+  /** Tells how many slots are busy. */
+  emitSlots(): void {
+    this.#context.emit({type: 'slots', busy: this.busy, total: this.#total})
+  }
+}

@@ -1,0 +1,341 @@
+import {claimJobs} from '../../db/claims.ts'
+import type {Database} from '../../db/database.ts'
+import {countJobs, deleteFinishedJobs} from '../../db/jobs.ts'
+import type {Session} from '../../db/session.ts'
+import {type Survey, survey} from '../../db/survey.ts'
+import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
+import type {JobState, WorkerResult} from '../../lib/records.ts'
+import type {Emit} from '../../lib/worker-events.ts'
+import {Alarm} from './alarm.ts'
+import {
+  ControlSession,
+  isTransient,
+  LONGEST_PAUSE_MS as LONGEST_RECONNECT_PAUSE_MS,
+  type OpenDatabase,
+} from './control.ts'
+import {FrozenWorkers} from './frozen.ts'
+import {Scheduler} from './scheduler.ts'
+import {WorkerSessions} from './sessions.ts'
+import {Slots} from './slots.ts'
+
+/** How a worker works. Durations in milliseconds. */
+export interface WorkerOptions {
+  concurrency: number
+  pollIntervalMs: number
+  leaseMs: number
+  refreshTimeoutMs: number | null
+  lockTimeoutMs: number | null
+  shutdownTimeoutMs: number
+  /** How long finished jobs are kept; 0 keeps all. */
+  retentionMs: number
+  /** Runs what is due, then ends. */
+  isOnce: boolean
+}
+
+/** How soon to look again at what another worker held a moment ago; longer each time that it still holds it. */
+const FIRST_CONTENDED_PAUSE_MS = 50
+const LONGEST_CONTENDED_PAUSE_MS = 1000
+/** Between two attempts to get a session for what was lost in mid-refresh. */
+const RECONNECT_PAUSE_MS = 500
+/** How soon to look again after a statement failed that should not have. */
+const FAILURE_PAUSE_MS = 5000
+const TEND_INTERVAL_MS = 5000
+const COUNT_INTERVAL_MS = 15_000
+const PRUNE_INTERVAL_MS = 600_000
+const PRUNE_BATCH = 500
+const PRUNE_BATCHES = 20
+/** How long a cancelled refresh may take to be settled before its session is dropped. */
+const CANCEL_PATIENCE_MS = 10_000
+
+/** Turns due schedules into jobs, and jobs into refreshes, until it is told to stop. */
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #emit: Emit
+  readonly #alarm = new Alarm()
+  readonly #sessions: WorkerSessions
+  readonly #control: ControlSession
+  readonly #scheduler: Scheduler
+  readonly #frozen: FrozenWorkers
+  /** Aborts what runs, when waiting for it takes too long. */
+  readonly #cutOff = new AbortController()
+  #slots: Slots | null = null
+  #lastTurnAt = performance.now()
+  /** Whether the last claim left something: then a free slot is filled without another look around. */
+  #hasBacklog = false
+  #nextSurveyAt = 0
+  #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
+  #nextPruneAt = 0
+  #nextCountAt = 0
+  #counted: Promise<Record<JobState, number> | null> = Promise.resolve(null)
+
+  /** `open` connects as the worker; it is called for each session. */
+  constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
+    this.#options = options
+    this.#emit = emit
+    this.#sessions = new WorkerSessions(open)
+    this.#scheduler = new Scheduler(emit)
+    this.#frozen = new FrozenWorkers(emit)
+    this.#control = new ControlSession(open, this.#sessions, this.#alarm, emit, {
+      pollIntervalMs: options.pollIntervalMs,
+      onNotify: () => this.#lookAgain(),
+    })
+  }
+
+  /** Whether the database could be reached when last heard of. */
+  get isDatabaseUp(): boolean {
+    return this.#control.isUp
+  }
+
+  /** How long ago the loop last came round, or tried to reach the database, in milliseconds. */
+  get lastTurnAgeMs(): number {
+    return performance.now() - Math.max(this.#lastTurnAt, this.#control.lastAttemptAt)
+  }
+
+  /** How long the loop may sleep between two turns, in milliseconds. */
+  get longestSleepMs(): number {
+    return Math.max(this.#options.pollIntervalMs, LONGEST_RECONNECT_PAUSE_MS)
+  }
+
+  /** How many jobs are in each state, counted at most every 15 s; null while the database is away. */
+  async countJobs(): Promise<Record<JobState, number> | null> {
+    if (!this.#control.isUp) return null
+    if (performance.now() >= this.#nextCountAt) {
+      this.#nextCountAt = performance.now() + COUNT_INTERVAL_MS
+      this.#counted = this.#count()
+    }
+    return this.#counted
+  }
+
+  async #count(): Promise<Record<JobState, number> | null> {
+    try {
+      const control = await this.#control.get(AbortSignal.abort())
+      if (!control) return null
+      const {oldestQueuedAgeSec: _, ...jobs} = await countJobs(control)
+      return jobs
+    } catch (error) {
+      if (isAybError(error)) return null
+      throw error
+    }
+  }
+
+  /**
+   * Works until the signal aborts, or with `isOnce` until nothing is due. What runs may then finish for the
+   * shutdown timeout; what does not is cancelled and goes back into the queue.
+   * @throws AybError what keeps the first session from being opened
+   */
+  async run(signal: AbortSignal): Promise<WorkerResult> {
+    const first = await this.#control.get(signal)
+    if (!first) return this.#result()
+    const slots = this.#makeSlots(first)
+    this.#slots = slots
+    this.#emit({
+      type: 'started',
+      workerId: this.#sessions.workerId,
+      concurrency: this.#options.concurrency,
+      server: describeServer(first.session),
+    })
+    slots.emitSlots()
+    const tending = setInterval(() => void this.#tend(slots), this.#tendIntervalMs())
+    try {
+      await this.#loop(slots, signal)
+    } finally {
+      await this.#drain(slots, signal)
+      clearInterval(tending)
+      await this.#sessions.close()
+      await this.#control.close()
+    }
+    this.#emit({type: 'stopped'})
+    return this.#result()
+  }
+
+  async #loop(slots: Slots, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#lastTurnAt = performance.now()
+      const control = await this.#control.get(signal)
+      if (!control) return
+      let pauseMs: number | null
+      try {
+        pauseMs = await this.#turn(control, slots)
+      } catch (error) {
+        pauseMs = this.#survive(error)
+      }
+      if (pauseMs === null) return
+      await this.#alarm.wait(pauseMs, signal)
+    }
+  }
+
+  /** One look around and what follows from it. Returns how long to sleep; null when nothing is left to do. */
+  async #turn(control: Database, slots: Slots): Promise<number | null> {
+    if (this.#hasBacklog && performance.now() < this.#nextSurveyAt) {
+      await this.#claim(control, slots)
+      if (this.#hasBacklog) return Math.max(this.#nextSurveyAt - performance.now(), 0)
+    }
+    const seen = await survey(control, {
+      surveyor: {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds},
+      busyViews: slots.busyViews,
+      unreadable: this.#scheduler.unreadable,
+    })
+    this.#tell(seen)
+    const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
+    const isDue = seen.nextScheduleInMs === 0
+    const isUncontended = !isDue || (await this.#scheduler.run(control))
+    const claimed = isDue || seen.hasClaimable ? await this.#claim(control, slots) : 0
+    await this.#prune(control)
+    return this.#pauseAfter(seen, slots, {isDue, isUncontended, claimed, hasEnded})
+  }
+
+  #pauseAfter(
+    seen: Survey,
+    slots: Slots,
+    turn: {isDue: boolean; isUncontended: boolean; claimed: number; hasEnded: boolean},
+  ): number | null {
+    const {pollIntervalMs, isOnce} = this.#options
+    const isMissed = seen.hasClaimable && slots.free > 0 && turn.claimed === 0
+    if (!turn.isUncontended || isMissed) return this.#sleepFor(this.#contendedPause())
+    this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
+    // The next due time of what has just been moved on is not known yet, and the jobs of ended workers are free now.
+    if (turn.isDue || turn.hasEnded) return this.#sleepFor(0)
+    if (isOnce && slots.busy === 0 && turn.claimed === 0) return null
+    const waits = [pollIntervalMs, seen.nextScheduleInMs ?? pollIntervalMs]
+    if (slots.free > 0 && seen.nextJobInMs !== null) waits.push(seen.nextJobInMs)
+    return this.#sleepFor(Math.ceil(Math.min(...waits)))
+  }
+
+  #contendedPause(): number {
+    const pauseMs = this.#contendedPauseMs
+    this.#contendedPauseMs = Math.min(pauseMs * 2, LONGEST_CONTENDED_PAUSE_MS)
+    return pauseMs
+  }
+
+  #sleepFor(ms: number): number {
+    this.#nextSurveyAt = performance.now() + ms
+    return ms
+  }
+
+  async #claim(control: Database, slots: Slots): Promise<number> {
+    const free = slots.free
+    if (free === 0) return 0
+    const jobs = await claimJobs(control, {
+      slots: free,
+      workerId: this.#sessions.workerId,
+      leaseMs: this.#options.leaseMs,
+      busyViews: slots.busyViews,
+    })
+    this.#hasBacklog = jobs.length === free
+    await slots.start(control, jobs)
+    return jobs.length
+  }
+
+  #lookAgain(): void {
+    this.#nextSurveyAt = 0
+    this.#alarm.ring()
+  }
+
+  /** Goes on after an error where that can help; what only a person can mend is told, and tried again later. */
+  #survive(error: unknown): number {
+    if (isTransient(error)) {
+      this.#control.lose(error)
+      return 0
+    }
+    if (!isAybError(error)) throw error
+    this.#emit({type: 'warning', message: error.message})
+    return FAILURE_PAUSE_MS
+  }
+
+  #tell(seen: Survey): void {
+    for (const {id, view, attempt, workerId, state} of seen.recovered) {
+      this.#emit({type: 'job-recovered', jobId: id, view, attempt, deadWorkerId: workerId, state})
+    }
+    if (seen.exhausted > 0) this.#emit({type: 'jobs-exhausted', jobs: seen.exhausted})
+  }
+
+  async #prune(control: Database): Promise<void> {
+    const {retentionMs} = this.#options
+    if (retentionMs === 0 || performance.now() < this.#nextPruneAt) return
+    this.#nextPruneAt = performance.now() + PRUNE_INTERVAL_MS
+    let jobs = 0
+    for (let batch = 0; batch < PRUNE_BATCHES; batch++) {
+      const deleted = await deleteFinishedJobs(control, retentionMs, PRUNE_BATCH)
+      jobs += deleted
+      if (deleted < PRUNE_BATCH) break
+    }
+    if (jobs > 0) this.#emit({type: 'pruned', jobs})
+  }
+
+  #tendIntervalMs(): number {
+    return Math.min(TEND_INTERVAL_MS, this.#options.leaseMs / 3)
+  }
+
+  #nextRenewalAt = 0
+
+  /** Looks after what runs, on the control session. What fails here is the loop's to notice. */
+  async #tend(slots: Slots): Promise<void> {
+    if (slots.busy === 0 || !this.#control.isUp) return
+    try {
+      const control = await this.#control.get(AbortSignal.abort())
+      if (!control) return
+      if (performance.now() >= this.#nextRenewalAt) {
+        this.#nextRenewalAt = performance.now() + this.#options.leaseMs / 3
+        await slots.renewLeases(control, this.#options.leaseMs)
+      }
+      await slots.dropSilent(control)
+    } catch (error) {
+      if (!isAybError(error)) throw error
+    }
+  }
+
+  async #drain(slots: Slots, signal: AbortSignal): Promise<void> {
+    if (!signal.aborted) return slots.drain()
+    this.#emit({type: 'stopping', running: slots.busy, signal: messageOf(signal.reason)})
+    const {shutdownTimeoutMs} = this.#options
+    const patience = setTimeout(
+      () => this.#cutOff.abort(new AybError('CANCELED', 'canceled: the worker was stopped')),
+      shutdownTimeoutMs,
+    )
+    const limit = setTimeout(() => {
+      this.#giveUp.abort()
+      slots.dropAll()
+    }, shutdownTimeoutMs + CANCEL_PATIENCE_MS)
+    try {
+      await slots.drain()
+    } finally {
+      clearTimeout(patience)
+      clearTimeout(limit)
+    }
+  }
+
+  /** Aborts waiting for a database that does not come back. */
+  readonly #giveUp = new AbortController()
+
+  #makeSlots(template: Database): Slots {
+    const {concurrency, refreshTimeoutMs, lockTimeoutMs} = this.#options
+    const context = {
+      timeoutMs: refreshTimeoutMs,
+      lockTimeoutMs,
+      emit: this.#emit,
+      template,
+      signal: this.#cutOff.signal,
+      reconnect: () => this.#reconnect(template),
+    }
+    return new Slots(concurrency, this.#sessions, context, () => this.#alarm.ring())
+  }
+
+  async #reconnect(template: Database): Promise<Session> {
+    for (;;) {
+      try {
+        return await template.openSession()
+      } catch (error) {
+        if (!isTransient(error) || this.#giveUp.signal.aborted) throw error
+        await new Alarm().wait(RECONNECT_PAUSE_MS, this.#giveUp.signal)
+      }
+    }
+  }
+
+  #result(): WorkerResult {
+    const none = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
+    return {...none, ...this.#slots?.tally, warnings: []}
+  }
+}
+
+const describeServer = ({target, serverVersion}: Session): string =>
+  `PostgreSQL ${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000} at ${target.host}:${target.port}/${target.database}`

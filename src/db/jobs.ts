@@ -1,0 +1,194 @@
+import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records.ts'
+import type {Database} from './database.ts'
+import {isoInstant} from './instant.ts'
+import {wakeWorkers} from './wake.ts'
+
+interface JobRow {
+  id: string
+  type: string
+  payload: unknown
+  state: JobState
+  run_at: string
+  attempts: number
+  max_attempts: number
+  last_error: string | null
+  worker_id: string | null
+  lease_until: string | null
+  schedule_id: string | null
+  created_at: string
+  updated_at: string
+  last_run_at: string | null
+  completed_at: string | null
+  canceled_at: string | null
+}
+
+const instants = [
+  'run_at',
+  'lease_until',
+  'created_at',
+  'updated_at',
+  'last_run_at',
+  'completed_at',
+  'canceled_at',
+]
+  .map((column) => `${isoInstant(`j.${column}`)} as ${column}`)
+  .join(', ')
+
+const JOB_COLUMNS = `j.id, j.type, j.payload, j.state, j.attempts, j.max_attempts, j.last_error, j.worker_id,
+       j.schedule_id, ${instants}`
+
+const toJob = (row: JobRow): Job => ({
+  id: row.id,
+  type: row.type,
+  payload: row.payload,
+  state: row.state,
+  runAt: row.run_at,
+  attempts: row.attempts,
+  maxAttempts: row.max_attempts,
+  lastError: row.last_error,
+  workerId: row.worker_id,
+  leaseUntil: row.lease_until,
+  scheduleId: row.schedule_id,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+  lastRunAt: row.last_run_at,
+  completedAt: row.completed_at,
+  canceledAt: row.canceled_at,
+})
+
+/** Which jobs to list; null means all. */
+export interface JobFilter {
+  state: JobState | null
+  scheduleId: string | null
+  limit: number
+}
+
+/** The job of that id, of our type; null where there is none, or no table yet. */
+export async function findJob(db: Database, id: string): Promise<Job | null> {
+  if (!db.has('jobs')) return null
+  const rows = await db.session.query<JobRow>(
+    `select ${JOB_COLUMNS}
+       from ${db.tables.jobs} j
+      where j.id = $1 and j.type = '${JOB_TYPE}'`,
+    [id],
+  )
+  return rows[0] ? toJob(rows[0]) : null
+}
+
+/** The newest jobs first. */
+export async function listJobs(db: Database, {state, scheduleId, limit}: JobFilter): Promise<Job[]> {
+  if (!db.has('jobs')) return []
+  const rows = await db.session.query<JobRow>(
+    `select ${JOB_COLUMNS}
+       from ${db.tables.jobs} j
+      where j.type = '${JOB_TYPE}'
+        and ($1::text is null or j.state = $1)
+        and ($2::uuid is null or j.schedule_id = $2)
+      order by j.created_at desc, j.id
+      limit $3`,
+    [state, scheduleId, limit],
+  )
+  return rows.map(toJob)
+}
+
+/**
+ * The job of a schedule that is queued, or a new one that is due now. Within a transaction that holds the
+ * schedule's row, so that no other makes a second one.
+ */
+export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
+  const queued = await db.session.query<JobRow>(
+    `select ${JOB_COLUMNS}
+       from ${db.tables.jobs} j
+      where j.schedule_id = $1 and j.state = 'queued' and j.type = '${JOB_TYPE}'
+      order by j.run_at
+      limit 1`,
+    [scheduleId],
+  )
+  if (queued[0]) return toJob(queued[0])
+  const rows = await db.session.query<JobRow>(
+    `insert into ${db.tables.jobs} as j (type, payload, max_attempts, schedule_id)
+     select '${JOB_TYPE}', s.payload, s.max_attempts, s.id
+       from ${db.tables.schedules} s
+      where s.id = $1
+  returning ${JOB_COLUMNS}`,
+    [scheduleId],
+  )
+  await wakeWorkers(db.session)
+  return toJob(rows[0] as JobRow)
+}
+
+/** Queues a failed job again, with all its attempts; null where it is not failed. */
+export async function retryJob(db: Database, id: string): Promise<Job | null> {
+  return db.session.transaction(async () => {
+    const rows = await db.session.query<JobRow>(
+      `update ${db.tables.jobs} as j
+          set state = 'queued', attempts = 0, run_at = now(), last_error = null, lease_until = null,
+              worker_id = null, completed_at = null, canceled_at = null, updated_at = now()
+        where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'failed'
+    returning ${JOB_COLUMNS}`,
+      [id],
+    )
+    await wakeWorkers(db.session)
+    return rows[0] ? toJob(rows[0]) : null
+  })
+}
+
+/** Cancels a queued job; null where it is not queued. */
+export async function cancelJob(db: Database, id: string): Promise<Job | null> {
+  const rows = await db.session.query<JobRow>(
+    `update ${db.tables.jobs} as j
+        set state = 'canceled', canceled_at = now(), updated_at = now()
+      where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'
+  returning ${JOB_COLUMNS}`,
+    [id],
+  )
+  return rows[0] ? toJob(rows[0]) : null
+}
+
+/** Cancels what a schedule has queued. */
+export async function cancelQueuedJobs(db: Database, scheduleId: string): Promise<void> {
+  await db.session.query(
+    `update ${db.tables.jobs} as j
+        set state = 'canceled', canceled_at = now(), updated_at = now()
+      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'`,
+    [scheduleId],
+  )
+}
+
+/** Deletes up to `limit` jobs that ended longer ago than that, and their runs. Returns how many jobs. */
+export async function deleteFinishedJobs(db: Database, olderThanMs: number, limit: number): Promise<number> {
+  if (!db.has('jobs')) return 0
+  // The history is a table of our own, which a database that only an AYB server has used does not have.
+  const deleteRuns = db.has('runs')
+    ? `runs as (delete from ${db.tables.runs} h using old where h.job_id = old.id),`
+    : ''
+  const rows = await db.session.query<{deleted: number}>(
+    `with old as materialized (
+       select j.id from ${db.tables.jobs} j
+        where j.type = '${JOB_TYPE}' and j.state in ('completed', 'failed', 'canceled')
+          and coalesce(j.completed_at, j.canceled_at, j.updated_at) < now() - $1 * interval '1 ms'
+        limit $2
+          for update skip locked),
+     ${deleteRuns}
+     jobs as (delete from ${db.tables.jobs} j using old where j.id = old.id returning j.id)
+     select count(*)::int as deleted from jobs`,
+    [olderThanMs, limit],
+  )
+  return rows[0]?.deleted ?? 0
+}
+
+/** How many jobs are in each state, and how old the oldest queued one is. */
+export async function countJobs(db: Database): Promise<Omit<JobStats, 'warnings'>> {
+  const none = {queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, oldestQueuedAgeSec: null}
+  if (!db.has('jobs')) return none
+  const rows = await db.session.query<{state: JobState; jobs: number; oldest_sec: number}>(
+    `select j.state, count(*)::int as jobs,
+            greatest(0, floor(extract(epoch from now() - min(j.created_at))))::int as oldest_sec
+       from ${db.tables.jobs} j
+      where j.type = '${JOB_TYPE}'
+      group by j.state`,
+  )
+  const counts = Object.fromEntries(rows.map((row) => [row.state, row.jobs]))
+  const oldest = rows.find((row) => row.state === 'queued')?.oldest_sec ?? null
+  return {...none, ...counts, oldestQueuedAgeSec: oldest}
+}

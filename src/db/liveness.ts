@@ -1,0 +1,33 @@
+import {randomBytes} from 'node:crypto'
+import type {Session} from './session.ts'
+
+/**
+ * A random 64-bit key as 16 hex digits, outside the 32 bits (and their sign extension) that the locks of views
+ * are in.
+ */
+export function newLivenessKey(): string {
+  for (;;) {
+    const hex = randomBytes(8).toString('hex')
+    const high = hex.slice(0, 8)
+    if (high !== '00000000' && high !== 'ffffffff') return hex
+  }
+}
+
+/** Holds the key with this session, shared: whoever sees it held knows that the worker has a session left. */
+export async function holdLivenessKey(session: Session, keyHex: string): Promise<void> {
+  await session.query(`select pg_advisory_lock_shared(('x' || $1)::bit(64)::bigint)`, [keyHex])
+}
+
+/** Ends all sessions of a worker that hold its key: one that was stopped in the middle must not wake up and write. */
+export async function endWorker(session: Session, keyHex: string): Promise<number> {
+  const rows = await session.query(
+    `select pg_terminate_backend(l.pid, 5000)
+       from pg_locks l
+      where l.locktype = 'advisory' and l.objsubid = 1 and l.mode = 'ShareLock' and l.granted
+        and (l.classid::bigint << 32) | l.objid::bigint = ('x' || $1)::bit(64)::bigint
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+        and l.pid <> pg_backend_pid()`,
+    [keyHex],
+  )
+  return rows.length
+}

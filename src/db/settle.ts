@@ -1,0 +1,215 @@
+import pg from 'pg'
+import type {RefreshMode, Registration} from '../lib/records.ts'
+import type {Database} from './database.ts'
+import {exactInstant} from './instant.ts'
+import {REGISTRATION_COLUMNS} from './registrations.ts'
+import type {Session} from './session.ts'
+
+/** A job that a worker has for itself: what a statement must find unchanged to end it. */
+export interface JobClaim {
+  id: string
+  workerId: string
+  attempt: number
+  /** last_run_at to the microsecond, as text: a Date would lose what tells two attempts apart. */
+  token: string
+}
+
+/** One attempt at a refresh, from the moment that it holds the lock. */
+export interface Attempt {
+  /** Of the run that will be recorded, known beforehand: after a lost connection it tells whether it was. */
+  runId: string
+  registration: Registration
+  mode: RefreshMode
+  /** Null for a refresh by hand. */
+  job: JobClaim | null
+  timeoutMs: number | null
+  lockTimeoutMs: number | null
+  /** By the server's clock, exact to the microsecond. */
+  startedAt: string
+}
+
+/** How an attempt failed, and what becomes of its job. */
+export interface Failure {
+  status: 'error' | 'canceled'
+  message: string
+  durationMs: number
+  /** Ignored where there is no job. */
+  job: JobEnd
+}
+
+/** Failed for good, or queued again: after a while, with or without having used up an attempt. */
+export type JobEnd = {state: 'failed'} | {state: 'queued'; delayMs: number; isAttemptReturned: boolean}
+
+/** How long since the message arrived, which both now() and statement_timestamp() tell. */
+const ELAPSED_MS =
+  'least(round(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000), 2147483647)::int'
+
+/** The job of a claim, as long as nobody took it away. */
+const isStillOurs = (id: string, workerId: string, attempt: string, token: string): string =>
+  `j.id = ${id} and j.state = 'running' and j.worker_id = ${workerId} and j.attempts = ${attempt}
+     and ${exactInstant('j.last_run_at')} = ${token}`
+
+/**
+ * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's end.
+ * A job that is no longer ours leaves everything as it is. All values are literals: it travels with REFRESH in one
+ * message, which takes no parameters.
+ */
+export function successRecord({tables}: Database, attempt: Attempt): string {
+  const {registration, job} = attempt
+  const schema = literal(registration.schemaName)
+  const view = literal(registration.viewName)
+  const end = job
+    ? `j as (
+  update ${tables.jobs} as j
+     set state = 'completed', completed_at = done.at, last_error = null, lease_until = null, worker_id = null,
+         updated_at = done.at
+    from done
+   where ${isStillOurs(literal(job.id), literal(job.workerId), String(job.attempt), literal(job.token))}
+returning j.id),`
+    : 'j as (select null::uuid as id),'
+  return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
+${end}
+run as (
+  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes)
+  select ${literal(attempt.runId)}, ${schema}, ${view}, ${literal(attempt.mode)}, ${literal(triggerOf(attempt))},
+         j.id, ${job ? literal(job.workerId) : 'null'}, statement_timestamp(), done.ms, 'success',
+         (select pg_total_relation_size(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where n.nspname = ${schema} and c.relname = ${view})
+    from done, j),
+r as (
+  update ${tables.registrations} as r
+     set last_refresh_at = done.at, last_refresh_duration_ms = done.ms, last_refresh_status = 'success',
+         last_refresh_error = null, updated_at = done.at
+    from done, j
+   where r.schema_name = ${schema} and r.view_name = ${view}
+returning r.*)
+select ${REGISTRATION_COLUMNS}, done.ms as run_duration_ms, exists (select from j) as is_settled
+  from done left join r on true`
+}
+
+/**
+ * Records an attempt that failed, and what becomes of its job. It no longer holds the lock, so a later attempt may
+ * have ended meanwhile: that one's status stands. Recording the same run twice changes nothing, and a job that is
+ * no longer ours leaves everything as it is. Returns whether it was.
+ */
+export async function recordFailure(
+  session: Session,
+  {tables}: Database,
+  attempt: Attempt,
+  failure: Failure,
+): Promise<boolean> {
+  const {registration, job} = attempt
+  const end = failure.job.state === 'queued' ? failure.job : null
+  const jobCte = job
+    ? `j as (
+       update ${tables.jobs} as j
+          set state = $10::text, run_at = case when $10::text = 'queued' then done.at + $11 * interval '1 ms' else j.run_at end,
+              attempts = j.attempts - $12::int, last_error = $9, lease_until = null, worker_id = null, updated_at = done.at
+         from done
+        where ${isStillOurs('$13', '$14', '$15', '$16')}
+     returning j.id),`
+    : 'j as (select null::uuid as id),'
+  const rows = await session.query<{is_settled: boolean}>(
+    `with done as materialized (select clock_timestamp() as at),
+     ${jobCte}
+     run as (
+       insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error)
+       select $1::uuid, $2, $3, $4, $5, j.id, ${job ? '$14' : 'null'}, $6::timestamptz, $7::int, $8, $9 from j
+           on conflict (id) do nothing
+       returning id),
+     r as (
+       update ${tables.registrations} as r
+          set last_refresh_at = done.at, last_refresh_duration_ms = $7, last_refresh_status = 'error',
+              last_refresh_error = $9, updated_at = done.at
+         from done, run
+        where r.schema_name = $2 and r.view_name = $3
+          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz))
+     select exists (select from j) as is_settled`,
+    [
+      attempt.runId,
+      registration.schemaName,
+      registration.viewName,
+      attempt.mode,
+      triggerOf(attempt),
+      attempt.startedAt,
+      Math.min(Math.round(failure.durationMs), 2_147_483_647),
+      failure.status,
+      failure.message,
+      ...(job
+        ? [
+            failure.job.state,
+            end?.delayMs ?? 0,
+            end?.isAttemptReturned ? 1 : 0,
+            job.id,
+            job.workerId,
+            job.attempt,
+            job.token,
+          ]
+        : []),
+    ],
+  )
+  return rows[0]?.is_settled ?? false
+}
+
+/**
+ * Puts a job back whose view is being refreshed by somebody else: without using up an attempt, and after a
+ * while that grows with the job's age. Leaves one skipped run a job, however often that happens. Returns the delay
+ * in milliseconds; null where the job is no longer ours.
+ */
+export async function putBack(
+  session: Session,
+  {tables}: Database,
+  job: JobClaim,
+  {schemaName, viewName, refreshMode}: Registration,
+): Promise<number | null> {
+  const rows = await session.query<{delay_ms: number}>(
+    `with j as (
+       update ${tables.jobs} as j
+          set state = 'queued', attempts = greatest(j.attempts - 1, 0), lease_until = null, worker_id = null,
+              updated_at = now(),
+              run_at = now() + least(greatest((now() - j.created_at) / 4, interval '1 s'), interval '60 s')
+        where ${isStillOurs('$1', '$2', '$3', '$4')}
+     returning j.id, j.run_at),
+     run as (
+       insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, status, error)
+       select $5, $6, $7, 'schedule', j.id, $2, 'skipped', 'refresh already in progress' from j
+        where not exists (select from ${tables.runs} h where h.job_id = j.id and h.status = 'skipped'))
+     select round(extract(epoch from j.run_at - now()) * 1000)::int as delay_ms from j`,
+    [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode],
+  )
+  return rows[0]?.delay_ms ?? null
+}
+
+/** Ends or puts back a job that never got as far as a refresh. Returns whether it was still ours. */
+export async function endJob(
+  session: Session,
+  {tables}: Database,
+  job: JobClaim,
+  end: JobEnd,
+  message: string | null,
+): Promise<boolean> {
+  const queued = end.state === 'queued' ? end : null
+  const rows = await session.query(
+    `update ${tables.jobs} as j
+        set state = $5::text, run_at = case when $5::text = 'queued' then now() + $6 * interval '1 ms' else j.run_at end,
+            attempts = j.attempts - $7::int, last_error = coalesce($8, j.last_error), lease_until = null, worker_id = null,
+            updated_at = now()
+      where ${isStillOurs('$1', '$2', '$3', '$4')}
+  returning j.id`,
+    [
+      job.id,
+      job.workerId,
+      job.attempt,
+      job.token,
+      end.state,
+      queued?.delayMs ?? 0,
+      queued?.isAttemptReturned ? 1 : 0,
+      message,
+    ],
+  )
+  return rows.length > 0
+}
+
+const triggerOf = ({job}: Attempt): 'manual' | 'schedule' => (job ? 'schedule' : 'manual')
+
+const literal = (text: string): string => pg.escapeLiteral(text)

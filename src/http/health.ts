@@ -1,0 +1,78 @@
+import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http'
+import type {AddressInfo} from 'node:net'
+import {AybError, messageOf} from '../lib/errors.ts'
+
+/** Where to listen. */
+export interface ListenAddress {
+  host: string
+  port: number
+}
+
+/** What the routes ask. */
+export interface HealthSource {
+  /** Whether the loops turn, database or not. */
+  isAlive(): boolean
+  /** Whether work can be done. */
+  isReady(): boolean
+  metrics(): Promise<{contentType: string; text: string}>
+}
+
+/**
+ * Serves /healthz, /readyz and /metrics.
+ * @throws AybError INVALID_ARGUMENT where the address cannot be listened on
+ */
+export async function serveHealth(
+  {host, port}: ListenAddress,
+  source: HealthSource,
+): Promise<{address: string; close(): Promise<void>}> {
+  const server = createServer((request, response) => {
+    answer(request, response, source).catch((error) => send(response, 500, `${messageOf(error)}\n`))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  }).catch((error) => {
+    throw new AybError('INVALID_ARGUMENT', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
+      hint: 'choose another address with --listen',
+      cause: error,
+    })
+  })
+  const bound = server.address() as AddressInfo
+  const shownHost = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
+  return {address: `${shownHost}:${bound.port}`, close: () => close(server)}
+}
+
+async function answer(
+  {url, method}: IncomingMessage,
+  response: ServerResponse,
+  source: HealthSource,
+): Promise<void> {
+  const path = (url ?? '').replace(/\?.*/s, '')
+  if (method !== 'GET' && method !== 'HEAD') return send(response, 405, 'method not allowed\n')
+  if (path === '/healthz') return sendState(response, source.isAlive(), 'the worker does not turn')
+  if (path === '/readyz') return sendState(response, source.isReady(), 'the database cannot be reached')
+  if (path === '/metrics') {
+    const {contentType, text} = await source.metrics()
+    return send(response, 200, text, contentType)
+  }
+  send(response, 404, 'not found: there are /healthz, /readyz and /metrics\n')
+}
+
+const sendState = (response: ServerResponse, isGood: boolean, otherwise: string): void =>
+  send(response, isGood ? 200 : 503, isGood ? 'ok\n' : `${otherwise}\n`)
+
+function send(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  contentType = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(status, {'content-type': contentType, 'cache-control': 'no-store'}).end(text)
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}

@@ -1,0 +1,50 @@
+import type {ErrorCode} from './errors.ts'
+
+/** What identifies one attempt at a job. */
+interface AttemptFacts {
+  jobId: string
+  scheduleId: string | null
+  /** As a person writes it; null where the payload names none. */
+  view: string | null
+  attempt: number
+}
+
+/** Everything that a worker has to tell. It never logs: whoever runs it does. */
+export type WorkerEvent =
+  | {type: 'started'; workerId: string; concurrency: number; server: string}
+  | {type: 'stopping'; running: number; signal: string}
+  | {type: 'stopped'}
+  | {type: 'database-lost'; error: string}
+  | {type: 'database-back'; workerId: string}
+  | {type: 'waiting-for-promotion'}
+  | {type: 'jobs-queued'; schedules: number; jobs: number}
+  | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string}
+  | {
+      type: 'job-recovered'
+      jobId: string
+      view: string | null
+      attempt: number
+      deadWorkerId: string | null
+      state: 'queued' | 'failed'
+    }
+  | {type: 'jobs-exhausted'; jobs: number}
+  | {type: 'worker-ended'; keyHex: string; sessions: number}
+  | ({type: 'job-started'; latenessMs: number} & AttemptFacts)
+  | ({type: 'job-succeeded'; durationMs: number} & AttemptFacts)
+  | ({
+      type: 'job-retried'
+      durationMs: number
+      error: string
+      code: ErrorCode | null
+      delayMs: number
+    } & AttemptFacts)
+  | ({type: 'job-failed'; durationMs: number; error: string; code: ErrorCode | null} & AttemptFacts)
+  | ({type: 'job-skipped'; delayMs: number} & AttemptFacts)
+  | ({type: 'job-interrupted'; durationMs: number} & AttemptFacts)
+  | ({type: 'job-lost'} & AttemptFacts)
+  | ({type: 'backend-silent'; pid: number} & AttemptFacts)
+  | {type: 'pruned'; jobs: number}
+  | {type: 'warning'; message: string}
+  | {type: 'slots'; busy: number; total: number}
+
+export type Emit = (event: WorkerEvent) => void

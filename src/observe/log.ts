@@ -1,0 +1,47 @@
+import {formatDuration} from '../lib/duration.ts'
+
+type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** One line of a log. */
+export interface LogEntry {
+  level: LogLevel
+  msg: string
+  view?: string | null
+  jobId?: string
+  scheduleId?: string | null
+  attempt?: number
+  durationMs?: number
+  error?: string
+  [field: string]: unknown
+}
+
+/** Colours a text where colours are wanted. */
+export type Paint = (style: 'dim' | 'red' | 'yellow' | 'cyan', text: string) => string
+
+const MARKS = {debug: 'dim', info: 'cyan', warn: 'yellow', error: 'red'} as const
+
+/** One JSON object a line: time, level, msg and what is known besides; what is null or absent is left out. */
+export function jsonLine(entry: LogEntry, now: Date): string {
+  const {level, msg, ...fields} = entry
+  const known = Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
+  )
+  return JSON.stringify({time: now.toISOString(), level, msg, ...known})
+}
+
+/** A line for people: local time, level, what happened to which view, how long it took, why it failed. */
+export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
+  const {level, msg, view, durationMs, error} = entry
+  const time = now.toTimeString().slice(0, 8)
+  const parts = [oneLine(msg)]
+  if (view) parts.push(oneLine(view))
+  if (durationMs !== undefined) parts.push(`in ${formatDuration(durationMs)}`)
+  const text = parts.join(' ')
+  const line = error ? `${text}: ${oneLine(error)}` : text
+  return `${paint('dim', time)} ${paint(MARKS[level], level.padEnd(5))} ${line}`
+}
+
+/** Texts of a database must neither break a line nor move a cursor. */
+const oneLine = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ')

@@ -1,0 +1,88 @@
+import {Counter, Gauge, Histogram, Registry} from 'prom-client'
+import type {JobState} from '../lib/records.ts'
+import type {WorkerEvent} from '../lib/worker-events.ts'
+
+/** In seconds: from a near-empty view to one of hours. */
+const DURATION_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400]
+const LATENESS_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600]
+
+/** What a worker has counted, in Prometheus's text format. */
+export class WorkerMetrics {
+  readonly #registry = new Registry()
+  readonly #refreshes = new Counter({
+    name: 'ayb_refreshes_total',
+    help: 'Refreshes of this worker by view and how they ended: success, error, canceled or skipped.',
+    labelNames: ['view', 'status'],
+    registers: [this.#registry],
+  })
+  readonly #durations = new Histogram({
+    name: 'ayb_refresh_duration_seconds',
+    help: 'How long the successful refreshes of this worker took.',
+    labelNames: ['view'],
+    buckets: DURATION_BUCKETS,
+    registers: [this.#registry],
+  })
+  readonly #lateness = new Histogram({
+    name: 'ayb_refresh_lateness_seconds',
+    help: 'How long after their due time jobs were started.',
+    buckets: LATENESS_BUCKETS,
+    registers: [this.#registry],
+  })
+  readonly #jobs = new Gauge({
+    name: 'ayb_jobs',
+    help: 'Refresh jobs in the database by state.',
+    labelNames: ['state'],
+    registers: [this.#registry],
+  })
+  readonly #slots = new Gauge({
+    name: 'ayb_worker_slots',
+    help: 'Refreshes that this worker can run at once, by state: busy or free.',
+    labelNames: ['state'],
+    registers: [this.#registry],
+  })
+  readonly #lastRefresh = new Gauge({
+    name: 'ayb_last_refresh_timestamp_seconds',
+    help: 'When this worker last refreshed the view successfully, in seconds since 1970.',
+    labelNames: ['view'],
+    registers: [this.#registry],
+  })
+
+  readonly contentType = this.#registry.contentType
+
+  /** Counts one event of the worker. */
+  count(event: WorkerEvent): void {
+    switch (event.type) {
+      case 'job-started':
+        this.#lateness.observe(event.latenessMs / 1000)
+        break
+      case 'job-succeeded':
+        this.#refreshes.inc({view: viewLabel(event), status: 'success'})
+        this.#durations.observe({view: viewLabel(event)}, event.durationMs / 1000)
+        this.#lastRefresh.set({view: viewLabel(event)}, Date.now() / 1000)
+        break
+      case 'job-retried':
+      case 'job-failed':
+        this.#refreshes.inc({view: viewLabel(event), status: 'error'})
+        break
+      case 'job-interrupted':
+        this.#refreshes.inc({view: viewLabel(event), status: 'canceled'})
+        break
+      case 'job-skipped':
+        this.#refreshes.inc({view: viewLabel(event), status: 'skipped'})
+        break
+      case 'slots':
+        this.#slots.set({state: 'busy'}, event.busy)
+        this.#slots.set({state: 'free'}, event.total - event.busy)
+        break
+    }
+  }
+
+  /** All metrics as text. `jobs` are counted by the caller; null where the database cannot be asked. */
+  async text(jobs: Record<JobState, number> | null): Promise<string> {
+    this.#jobs.reset()
+    for (const [state, count] of Object.entries(jobs ?? {})) this.#jobs.set({state}, count)
+    return this.#registry.metrics()
+  }
+}
+
+const viewLabel = ({view}: {view: string | null}): string => view ?? ''

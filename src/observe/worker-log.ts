@@ -1,0 +1,108 @@
+import {formatDuration} from '../lib/duration.ts'
+import type {WorkerEvent} from '../lib/worker-events.ts'
+import type {LogEntry} from './log.ts'
+
+/** What a worker's event says in a log; null for those that only metrics count. */
+export function describeEvent(event: WorkerEvent): LogEntry | null {
+  switch (event.type) {
+    case 'started': {
+      const {workerId, concurrency, server} = event
+      return {
+        level: 'info',
+        msg: `worker started, ${concurrency} at a time, on ${server}`,
+        workerId,
+        concurrency,
+      }
+    }
+    case 'stopping':
+      return {
+        level: 'info',
+        msg: `${event.signal}: stopping, ${event.running} still running`,
+        running: event.running,
+      }
+    case 'stopped':
+      return {level: 'info', msg: 'worker stopped'}
+    case 'database-lost':
+      return {level: 'error', msg: 'database lost, reconnecting', error: event.error}
+    case 'database-back':
+      return {level: 'info', msg: 'database is back', workerId: event.workerId}
+    case 'waiting-for-promotion':
+      return {level: 'warn', msg: 'the server is in recovery: waiting until it is promoted'}
+    case 'jobs-queued': {
+      const {schedules, jobs} = event
+      return {level: 'debug', msg: `${schedules} schedules were due, ${jobs} jobs queued`, schedules, jobs}
+    }
+    case 'schedule-unreadable': {
+      const {scheduleId, name, error} = event
+      return {level: 'error', msg: `schedule ${name} cannot be read and is passed over`, scheduleId, error}
+    }
+    case 'job-recovered': {
+      const {jobId, view, attempt, deadWorkerId, state} = event
+      const fate = state === 'queued' ? 'queued again' : 'failed, no attempts left'
+      return {level: 'warn', msg: `its worker died, ${fate}:`, view, jobId, attempt, deadWorkerId}
+    }
+    case 'jobs-exhausted':
+      return {
+        level: 'warn',
+        msg: `${event.jobs} queued jobs had no attempts left and failed`,
+        jobs: event.jobs,
+      }
+    case 'worker-ended':
+      return {
+        level: 'warn',
+        msg: `ended ${event.sessions} sessions of a worker that outlived its lease`,
+        key: event.keyHex,
+      }
+    case 'warning':
+      return {level: 'warn', msg: event.message}
+    case 'pruned':
+      return {level: 'info', msg: `deleted ${event.jobs} finished jobs past retention`, jobs: event.jobs}
+    case 'slots':
+      return null
+    default:
+      return describeJobEvent(event)
+  }
+}
+
+type JobEvent = Extract<WorkerEvent, {jobId: string; attempt: number; scheduleId: string | null}>
+
+function describeJobEvent(event: JobEvent): LogEntry {
+  const {view, jobId, scheduleId, attempt} = event
+  const facts = {view, jobId, scheduleId, attempt}
+  switch (event.type) {
+    case 'job-started':
+      return {level: 'debug', msg: 'refreshing', ...facts, latenessMs: Math.round(event.latenessMs)}
+    case 'job-succeeded':
+      return {level: 'info', msg: 'refreshed', ...facts, durationMs: event.durationMs}
+    case 'job-retried': {
+      const {durationMs, error, code, delayMs} = event
+      const msg = `attempt ${attempt} failed, again in ${formatDuration(delayMs)}:`
+      return {level: 'warn', msg, ...facts, durationMs, error, code}
+    }
+    case 'job-failed': {
+      const {durationMs, error, code} = event
+      return {
+        level: 'error',
+        msg: `failed for good at attempt ${attempt}:`,
+        ...facts,
+        durationMs,
+        error,
+        code,
+      }
+    }
+    case 'job-skipped': {
+      const again = formatDuration(event.delayMs)
+      return {level: 'info', msg: `refresh already in progress, again in ${again}:`, ...facts}
+    }
+    case 'job-interrupted':
+      return {level: 'warn', msg: 'canceled and put back:', ...facts, durationMs: event.durationMs}
+    case 'job-lost':
+      return {level: 'warn', msg: 'the job was taken over by another worker, nothing was recorded:', ...facts}
+    case 'backend-silent':
+      return {
+        level: 'warn',
+        msg: `backend ${event.pid} is idle while its answer is awaited, connection dropped:`,
+        ...facts,
+      }
+  }
+}

@@ -1,0 +1,117 @@
+import {qualifiedName} from '../lib/identifier.ts'
+import {viewOfPayload} from '../lib/payload.ts'
+import type {ListedSchedule, NextRuns, Schedule} from '../lib/records.ts'
+import {renderDetails} from './details.ts'
+import {statusStyle, yesOrNo} from './status.ts'
+import {type Column, renderTable} from './table.ts'
+import type {RenderContext} from './terminal.ts'
+import {printable} from './text.ts'
+import {formatRelative} from './time.ts'
+
+const viewOf = ({payload}: Schedule): string | null => {
+  const view = viewOfPayload(payload)
+  return view && qualifiedName(view)
+}
+
+/** The list of schedules. */
+export function renderSchedules(list: readonly ListedSchedule[], {terminal, now}: RenderContext): string {
+  if (list.length === 0 && terminal.isTerminal) {
+    return 'There are no schedules. Make one with: ayb schedules create --name nightly --cron "0 3 * * *" --view VIEW'
+  }
+  const columns: Column<ListedSchedule>[] = [
+    {header: 'NAME', value: (schedule) => schedule.name, priority: 9, minWidth: 20},
+    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20},
+    {header: 'CRON', value: (schedule) => schedule.cronExpr, priority: 6, minWidth: 12},
+    {header: 'TIME ZONE', value: (schedule) => schedule.timezone, priority: 3},
+    {
+      header: 'ENABLED',
+      value: (schedule) => schedule.enabled,
+      display: (schedule) => yesOrNo(schedule.enabled),
+      priority: 4,
+    },
+    {
+      header: 'NEXT RUN',
+      value: (schedule) => schedule.nextRunAt,
+      display: (schedule) => (schedule.nextRunAt === null ? null : formatRelative(schedule.nextRunAt, now)),
+      priority: 7,
+    },
+    {
+      header: 'LAST RUN',
+      value: (schedule) => schedule.lastRunAt,
+      display: (schedule) => formatRelative(schedule.lastRunAt, now),
+      priority: 2,
+    },
+    {
+      header: 'STATUS',
+      value: (schedule) => schedule.lastRunStatus,
+      style: (_, schedule) => statusStyle(schedule.lastRunStatus),
+      priority: 5,
+    },
+    {header: 'ID', value: (schedule) => schedule.id, priority: 1},
+  ]
+  return renderTable(list, columns, terminal)
+}
+
+/** One schedule. */
+export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContext): string {
+  return renderDetails(
+    [
+      {label: 'Schedule', value: schedule.name, style: 'bold'},
+      {label: 'ID', value: schedule.id},
+      {label: 'View', value: viewOf(schedule)},
+      {label: 'Cron', value: schedule.cronExpr},
+      {label: 'Time zone', value: schedule.timezone},
+      {label: 'Enabled', value: schedule.enabled, display: yesOrNo(schedule.enabled)},
+      {label: 'Max attempts', value: schedule.maxAttempts},
+      {
+        label: 'Next run',
+        value: schedule.nextRunAt,
+        display: schedule.nextRunAt && `${formatRelative(schedule.nextRunAt, now)} (${schedule.nextRunAt})`,
+      },
+      {label: 'Last run', value: schedule.lastRunAt, display: formatRelative(schedule.lastRunAt, now)},
+      {label: 'Payload', value: JSON.stringify(schedule.payload)},
+      {label: 'Created', value: schedule.createdAt, display: formatRelative(schedule.createdAt, now)},
+      {label: 'Updated', value: schedule.updatedAt, display: formatRelative(schedule.updatedAt, now)},
+    ],
+    terminal,
+  )
+}
+
+/** What was done to a schedule, in a line. */
+export function renderScheduleLine(verb: string, schedule: Schedule, {now}: RenderContext): string {
+  const {name, id, nextRunAt} = schedule
+  const next =
+    nextRunAt === null || verb === 'Deleted'
+      ? ''
+      : `, next run ${formatRelative(nextRunAt, now)} (${nextRunAt})`
+  return printable(`${verb} ${name} (id ${id})${next}`)
+}
+
+/** When an expression comes next: in its own time zone for people, in UTC for pipes. */
+export function renderNextRuns({timezone, runs}: NextRuns, {terminal, now}: RenderContext): string {
+  if (!terminal.isTerminal) return runs.join('\n')
+  const weekday = new Intl.DateTimeFormat('en-GB', {timeZone: timezone, weekday: 'short'})
+  // Swedish dates are those of ISO 8601.
+  const local = new Intl.DateTimeFormat('sv-SE', {
+    timeZone: timezone,
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    timeZoneName: 'short',
+  })
+  const columns: Column<string>[] = [
+    {
+      header: timezone,
+      value: (run) => run,
+      display: (run) => `${weekday.format(new Date(run))} ${local.format(new Date(run))}`,
+      priority: 3,
+      minWidth: 20,
+    },
+    {header: 'UTC', value: (run) => run, priority: 1},
+    {header: '', value: (run) => run, display: (run) => formatRelative(run, now), priority: 2},
+  ]
+  return renderTable(runs, columns, terminal)
+}

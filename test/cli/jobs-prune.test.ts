@@ -1,0 +1,107 @@
+import {beforeEach, describe, expect, test} from 'vitest'
+import {JOB_STATES, type Pruned} from '../../src/lib/records.ts'
+import {ayb} from '../support/ayb.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {documentOf, failureOf, keysOf} from '../support/documents.ts'
+import {insertJob, jobRows} from '../support/schedules.ts'
+
+const DAY = 86_400
+
+/** Nothing listens there: whoever gets as far as connecting fails with another code. */
+const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
+
+const prune = (db: TestDatabase, olderThan: string) =>
+  documentOf<Pruned>(['jobs', 'prune', '--older-than', olderThan], db)
+
+describe('ayb jobs prune', () => {
+  let db: TestDatabase
+
+  beforeEach(async () => {
+    db = await createTestDatabase()
+    await documentOf(['migrate'], db)
+  })
+
+  const insertRun = (jobId: string | null) =>
+    db.query(
+      `insert into _ayb_matview_refresh_runs (schema_name, view_name, refresh_mode, trigger, status, job_id)
+       values ('public', 'leaderboard', 'standard', 'manual', 'success', $1)`,
+      [jobId],
+    )
+
+  test('deletes what ended longer ago than that, with its runs, and nothing else', async () => {
+    const kept: string[] = []
+    for (const state of JOB_STATES) {
+      const old = await insertJob(db, {state, endedAge: 8 * DAY, createdAge: 8 * DAY})
+      await insertRun(old)
+      await insertRun(old)
+      // What counts is when it ended, not when it began.
+      const recent = await insertJob(db, {state, endedAge: 6 * DAY, createdAge: 30 * DAY})
+      await insertRun(recent)
+      const foreign = await insertJob(db, {state, endedAge: 8 * DAY, type: 'send_mail'})
+      kept.push(recent, foreign, ...(state === 'queued' || state === 'running' ? [old] : []))
+    }
+    await insertRun(null)
+    const document = await prune(db, '7d')
+    expect(keysOf(document)).toEqual(['deleted', 'warnings'])
+    expect(document).toEqual({deleted: 3, warnings: []})
+    expect((await jobRows(db)).map(({id}) => id).toSorted()).toEqual(kept.toSorted())
+    const orphans = await db.query(
+      `select from _ayb_matview_refresh_runs h
+        where job_id is not null and not exists (select from _ayb_jobs j where j.id = h.job_id)`,
+    )
+    expect(orphans).toEqual([])
+    // Two of each old job that is kept, one of each recent one, and the one of no job.
+    expect(await db.query('select from _ayb_matview_refresh_runs')).toHaveLength(4 + 5 + 1)
+    expect(await prune(db, '7d')).toEqual({deleted: 0, warnings: []})
+  })
+
+  test('goes on until all is deleted, however many batches that takes', async () => {
+    await db.query(
+      `insert into _ayb_jobs (type, state, completed_at)
+       select 'materialized_view_refresh', 'completed', now() - interval '2 days' from generate_series(1, 2500)`,
+    )
+    expect(await prune(db, '1d')).toEqual({deleted: 2500, warnings: []})
+    expect(await jobRows(db)).toEqual([])
+  })
+
+  test('leaves a job that somebody holds for the next time', async () => {
+    const held = await insertJob(db, {state: 'completed', endedAge: 8 * DAY})
+    await insertJob(db, {state: 'completed', endedAge: 8 * DAY})
+    const holder = await db.connect()
+    await holder.query('begin')
+    await holder.query('select from _ayb_jobs where id = $1 for update', [held])
+    expect(await prune(db, '7d')).toMatchObject({deleted: 1})
+    await holder.query('rollback')
+    expect(await prune(db, '7d')).toMatchObject({deleted: 1})
+  })
+
+  test('needs no history, which is a table of our own', async () => {
+    await insertJob(db, {state: 'failed', endedAge: 8 * DAY})
+    await db.query('drop table _ayb_matview_refresh_runs, _ayb_cli_migrations')
+    expect(await prune(db, '7d')).toEqual({deleted: 1, warnings: []})
+  })
+
+  test('says how many on one line of text', async () => {
+    await insertJob(db, {state: 'canceled', endedAge: 2})
+    const args = ['jobs', 'prune', '--older-than', '1s']
+    expect(await ayb(args, db)).toMatchObject({code: 0, stdout: 'Deleted 1 job\n', stderr: ''})
+    expect(await ayb(args, db)).toMatchObject({code: 0, stdout: 'Deleted 0 jobs\n', stderr: ''})
+  })
+
+  test('is refused to a session that may not write', async () => {
+    const reader = await db.createRole('reader', {settings: {default_transaction_read_only: 'on'}})
+    await db.query(`grant select, delete on all tables in schema public to ${reader.name}`)
+    await failureOf(['jobs', 'prune', '--older-than', '7d'], 'READ_ONLY', reader)
+  })
+})
+
+describe('a line that prunes nothing', () => {
+  test.each([
+    {args: [], says: 'older-than'},
+    {args: ['--older-than', '7'], says: '--older-than: "7" is not a duration'},
+    {args: ['7d'], says: '7d'},
+  ])('is refused: $args', async ({args, says}) => {
+    const failure = await failureOf(['jobs', 'prune', ...args], 'INVALID_ARGUMENT', NOWHERE)
+    expect(failure.message).toContain(says)
+  })
+})

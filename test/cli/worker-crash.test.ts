@@ -1,0 +1,228 @@
+import {describe, expect, test} from 'vitest'
+import {type TestDatabase, until} from '../support/database.ts'
+import {startPostgres} from '../support/postgres.ts'
+import {createGatedView, leftBehind, register, registrationOf, untilRefreshing} from '../support/refresh.ts'
+import {
+  createWorkerDatabase,
+  insertJob,
+  insertSchedule,
+  PATIENCE_MS,
+  runsOfJob,
+  say,
+  startWorker,
+  stopWorkers,
+  untilJob,
+  untilState,
+} from '../support/worker.ts'
+
+/** Ends sessions of workers: all, those that listen, or those that refresh. */
+async function terminate(db: TestDatabase, which: 'all' | 'control' | 'refresh'): Promise<void> {
+  const condition = {all: 'true', control: `query not like '%refresh materialized view %'`}
+  const sql = which === 'refresh' ? `query like '%refresh materialized view %'` : condition[which]
+  const ended = await db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and application_name = 'ayb worker' and ${sql}`,
+  )
+  expect(ended.length).toBeGreaterThan(0)
+}
+
+describe.concurrent('a worker that is killed', {timeout: 90_000}, () => {
+  test('in mid-refresh leaves nothing on the server, and another one goes on', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    const victim = await startWorker(db)
+    const pid = await untilRefreshing(db, 'slow')
+    const heir = await startWorker(db)
+    const killedAt = performance.now()
+    victim.kill('SIGKILL')
+    await until(
+      async () => (await db.query('select from pg_stat_activity where pid = $1', [pid])).length === 0,
+      {what: 'its statement to end', timeoutMs: PATIENCE_MS},
+    )
+    const goneMs = performance.now() - killedAt
+    await untilJob(db, id, ({attempts, state}) => attempts === 2 && state === 'running', 'taken over')
+    const takenMs = performance.now() - killedAt
+    say(`after SIGKILL: gone after ${Math.round(goneMs)} ms, taken over after ${Math.round(takenMs)} ms`)
+    expect(goneMs).toBeLessThan(15_000)
+    expect(takenMs).toBeLessThan(30_000)
+    await gate.open()
+    await untilState(db, id, 'completed')
+    expect(await runsOfJob(db, id)).toMatchObject([
+      {status: 'error', error: expect.stringContaining('died'), worker_id: victim.logs()[0]?.workerId},
+      {status: 'success', error: null, worker_id: heir.logs()[0]?.workerId},
+    ])
+    expect(heir.logs().find(({level}) => level === 'warn')).toMatchObject({
+      msg: 'its worker died, queued again:',
+      view: 'public.slow',
+      jobId: id,
+      attempt: 1,
+    })
+    await stopWorkers([heir])
+  })
+
+  test('by the same view each time is not tried for ever', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'poison')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'poison'}, {max_attempts: 2})
+    for (const attempt of [1, 2]) {
+      const victim = await startWorker(db)
+      await untilJob(db, id, ({attempts, state}) => attempts === attempt && state === 'running', 'running')
+      await untilRefreshing(db, 'poison')
+      victim.kill('SIGKILL')
+      await victim.done
+    }
+    const survivor = await startWorker(db)
+    expect(await untilState(db, id, 'failed')).toMatchObject({
+      attempts: 2,
+      worker_id: null,
+      last_error: expect.stringContaining('died'),
+    })
+    expect(await runsOfJob(db, id)).toMatchObject([{status: 'error'}, {status: 'error'}])
+    await stopWorkers([survivor])
+    expect(await leftBehind(db)).toEqual([])
+  })
+})
+
+describe.concurrent('a worker whose', {timeout: 90_000}, () => {
+  test('control session is ended goes on with its refresh', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    const worker = await startWorker(db)
+    await untilRefreshing(db, 'slow')
+    await terminate(db, 'control')
+    await worker.waitForLog(({msg}) => msg === 'database is back', 'the database')
+    await gate.open()
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 1})
+    await insertSchedule(db, 'next', {view: 'leaderboard'})
+    await db.query('notify ayb_cli_wake')
+    await worker.waitForLog(({view}) => view === 'public.leaderboard', 'the next job')
+    await stopWorkers([worker])
+    expect(worker.logs().filter(({level}) => level !== 'debug' && level !== 'info')).toMatchObject([
+      {level: 'error', msg: 'database lost, reconnecting', error: expect.any(String)},
+    ])
+    // It kept its name: one session was left.
+    const names = worker.logs().flatMap(({workerId}) => workerId ?? [])
+    expect(new Set(names).size).toBe(1)
+  })
+
+  test('refresh session is ended records that, and tries again', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    const worker = await startWorker(db)
+    await untilRefreshing(db, 'slow')
+    await terminate(db, 'refresh')
+    const retried = await untilJob(db, id, ({state}) => state === 'queued', 'queued again')
+    expect(retried).toMatchObject({attempts: 1, last_error: expect.stringContaining('lost the connection')})
+    expect(await runsOfJob(db, id)).toMatchObject([{status: 'error', error: retried.last_error}])
+    expect(await registrationOf(db, 'slow')).toMatchObject({last_refresh_status: 'error'})
+    await gate.open()
+    await db.query('update _ayb_jobs set run_at = now()')
+    await db.query('notify ayb_cli_wake')
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2, last_error: null})
+    await stopWorkers([worker])
+  })
+
+  test('sessions are all ended begins anew', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    const worker = await startWorker(db)
+    await untilRefreshing(db, 'slow')
+    await terminate(db, 'all')
+    const back = await worker.waitForLog(({msg}) => msg === 'database is back', 'the database')
+    expect(back.workerId).not.toBe(worker.logs()[0]?.workerId)
+    await gate.open()
+    // By whoever is first: itself, which lost the connection, or its new identity, which finds the old one dead.
+    await untilJob(db, id, ({state, attempts}) => state !== 'running' || attempts === 2, 'settled')
+    await db.query(`update _ayb_jobs set run_at = now() where state = 'queued'`)
+    await db.query('notify ayb_cli_wake')
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
+    expect((await runsOfJob(db, id)).map(({status}) => status)).toEqual(['error', 'success'])
+    await stopWorkers([worker])
+    expect(worker.logs().filter(({msg}) => msg === 'database lost, reconnecting')).toHaveLength(1)
+    expect(worker.logs().filter(({msg}) => msg === 'database is back')).toHaveLength(1)
+  })
+
+  test('claim was lost on the way takes the job back at its next look', async () => {
+    const db = await createWorkerDatabase()
+    await register(db, 'leaderboard')
+    const worker = await startWorker(db, ['--poll-interval', '200ms'])
+    const {workerId = ''} = worker.logs()[0] ?? {}
+    // What a claim leaves whose answer never arrived.
+    const id = await insertJob(
+      db,
+      {view_name: 'leaderboard'},
+      {
+        state: 'running',
+        worker_id: workerId,
+        attempts: 1,
+        lease_until: '2100-01-01',
+        last_run_at: '2020-01-01',
+      },
+    )
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
+    await stopWorkers([worker])
+    expect(worker.logs().filter(({msg}) => /ended|lost/.test(msg))).toEqual([])
+  })
+})
+
+test('workers survive a server that crashes and recovers', async () => {
+  const server = await startPostgres()
+  const {Client} = (await import('pg')).default
+  const connect = async () => {
+    const client = new Client({connectionString: server.url()})
+    client.on('error', () => {})
+    await client.connect()
+    return client
+  }
+  const before = await connect()
+  await before.query(
+    'create materialized view slow as select 1 as one, pg_advisory_xact_lock_shared(1, 1)::text',
+  )
+  const workers = [await startWorker({url: server.url()}), await startWorker({url: server.url()})]
+  await before.query('select pg_advisory_lock(1, 1)')
+  await before.query(
+    `insert into _ayb_jobs (type, payload) values ('materialized_view_refresh', '{"view_name": "slow"}')`,
+  )
+  await before.query('notify ayb_cli_wake')
+  const [worker] = await Promise.all([
+    until(() => workers.find((each) => each.logs().some(({msg}) => msg === 'refreshing')), {
+      what: 'a refresh',
+      timeoutMs: PATIENCE_MS,
+    }),
+  ])
+  // One backend that is killed has the server end all others and recover.
+  const {rows} = await before.query('select pg_backend_pid() as pid')
+  process.kill(rows[0].pid, 'SIGKILL')
+  for (const each of workers) {
+    await each.waitForLog(({msg}) => msg === 'database is back', 'the database to be back')
+    expect(each.logs().filter(({msg}) => msg === 'database lost, reconnecting')).toHaveLength(1)
+  }
+  const after = await connect()
+  const job = () => after.query('select id, state, attempts from _ayb_jobs')
+  await until(async () => (await job()).rows[0].state !== 'running', {
+    what: 'it settled',
+    timeoutMs: PATIENCE_MS,
+  })
+  await after.query(`update _ayb_jobs set run_at = now() where state = 'queued'`)
+  await after.query('notify ayb_cli_wake')
+  await until(async () => (await job()).rows[0].state === 'completed', {
+    what: 'the job',
+    timeoutMs: PATIENCE_MS,
+  })
+  const runs = await after.query('select status from _ayb_matview_refresh_runs order by started_at')
+  expect(runs.rows).toEqual([{status: 'error'}, {status: 'success'}])
+  expect((await job()).rows[0].attempts).toBe(2)
+  expect(worker.logs()[0]?.level).toBe('info')
+  await stopWorkers(workers)
+  await after.end()
+  await server.stop()
+}, 120_000)

@@ -1,0 +1,166 @@
+import {describe, expect, test} from 'vitest'
+import {until} from '../support/database.ts'
+import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
+import {
+  complaints,
+  createWorkerDatabase,
+  insertJob,
+  jobOf,
+  PATIENCE_MS,
+  runsOfJob,
+  startWorker,
+  stopWorkers,
+  untilJob,
+  untilState,
+} from '../support/worker.ts'
+
+const SHORT = ['--lease-duration', '1s', '--poll-interval', '200ms']
+
+describe.concurrent('the lease of a job', {timeout: 90_000}, () => {
+  test('is renewed while its refresh runs, however long', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    const worker = await startWorker(db, ['--lease-duration', '3s', '--poll-interval', '200ms'])
+    await untilRefreshing(db, 'slow')
+    const first = (await jobOf(db, id)).lease_until as Date
+    const other = await startWorker(db, SHORT)
+    // Three leases later than at first.
+    await until(async () => Number((await jobOf(db, id)).lease_until) - first.getTime() > 9000, {
+      what: 'the lease to be renewed',
+      timeoutMs: PATIENCE_MS,
+    })
+    expect(await jobOf(db, id)).toMatchObject({state: 'running', attempts: 1})
+    await gate.open()
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 1})
+    await stopWorkers([worker, other])
+    expect(complaints([worker, other])).toEqual([])
+  })
+
+  test('that another program holds counts until it is over, and while the view is locked', async () => {
+    const db = await createWorkerDatabase()
+    await register(db, 'leaderboard')
+    await db.query('create materialized view other as select 1 as one')
+    const foreign = {state: 'running', worker_id: 'server-1', attempts: 1, last_run_at: '2020-01-01'}
+    const live = await insertJob(db, {view_name: 'other'}, {...foreign, lease_until: '2100-01-01'})
+    const locked = await insertJob(db, {view_name: 'leaderboard'}, {...foreign, lease_until: '2020-01-01'})
+    const dead = await insertJob(db, {view_name: 'other'}, {...foreign, lease_until: '2020-01-01'})
+    const endless = await insertJob(db, {view_name: 'other'}, foreign)
+    const locker = await db.connect()
+    await locker.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
+    const worker = await startWorker(db, ['--poll-interval', '200ms'])
+    for (const id of [dead, endless]) {
+      expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
+    }
+    expect(await jobOf(db, live)).toMatchObject({state: 'running', worker_id: 'server-1', attempts: 1})
+    expect(await jobOf(db, locked)).toMatchObject({state: 'running', worker_id: 'server-1', attempts: 1})
+    await locker.query('select pg_advisory_unlock_all()')
+    expect(await untilState(db, locked, 'completed')).toMatchObject({attempts: 2})
+    expect(await runsOfJob(db, locked)).toMatchObject([
+      {status: 'error', worker_id: 'server-1', error: 'worker server-1 died or lost its lease'},
+      {status: 'success'},
+    ])
+    await stopWorkers([worker])
+  })
+})
+
+describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}, () => {
+  test('between claim and refresh is ended, and begins anew when it wakes', async () => {
+    const db = await createWorkerDatabase()
+    await register(db, 'leaderboard')
+    const frozen = await startWorker(db, SHORT)
+    // The session that it opens for the refresh waits here.
+    const barrier = await db.connect()
+    await barrier.query('begin; lock table _ayb_cli_migrations in access exclusive mode')
+    const id = await insertJob(db, {view_name: 'leaderboard'})
+    await until(
+      async () => {
+        const [row] = await db.query(
+          `select from pg_locks where not granted and relation = '_ayb_cli_migrations'::regclass`,
+        )
+        return row
+      },
+      {what: 'its session', timeoutMs: PATIENCE_MS},
+    )
+    frozen.kill('SIGSTOP')
+    await barrier.query('rollback')
+    const heir = await startWorker(db, SHORT)
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
+    const heirId = heir.logs()[0]?.workerId
+    expect(heir.logs().find(({msg}) => msg.startsWith('ended '))).toMatchObject({
+      level: 'warn',
+      key: frozen.logs()[0]?.workerId?.slice(4, 20),
+    })
+    frozen.kill('SIGCONT')
+    const back = await frozen.waitForLog(({msg}) => msg === 'database is back', 'the late one to come back')
+    // Whether or not its session for the refresh outlived it, its claim is not what it was.
+    await frozen.waitForLog(
+      ({msg, jobId}) => msg.startsWith('no session for job') || (jobId === id && msg.includes('taken over')),
+      'that its job is lost',
+    )
+    expect(await jobOf(db, id)).toMatchObject({state: 'completed', attempts: 2})
+    expect(await runsOfJob(db, id)).toMatchObject([{status: 'error'}, {status: 'success', worker_id: heirId}])
+
+    await stopWorkers([heir])
+    const next = await insertJob(db, {view_name: 'leaderboard'})
+    await untilState(db, next, 'completed')
+    expect(await runsOfJob(db, next)).toMatchObject([{status: 'success', worker_id: back.workerId}])
+    await stopWorkers([frozen])
+  })
+
+  test('in mid-refresh keeps its job while the view is locked, and its result stands', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    const frozen = await startWorker(db, SHORT)
+    await untilRefreshing(db, 'slow')
+    frozen.kill('SIGSTOP')
+    const other = await startWorker(db, SHORT)
+    await untilJob(db, id, ({lease_until}) => Number(lease_until) < Date.now() - 2000, 'past its lease')
+    // The other one has looked several times, and does not touch it.
+    const later = await insertJob(db, {view_name: 'leaderboard'})
+    await untilState(db, later, 'completed')
+    expect(await jobOf(db, id)).toMatchObject({state: 'running', attempts: 1})
+    await gate.open()
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 1})
+    frozen.kill('SIGCONT')
+    await frozen.waitForLog(({msg, jobId}) => msg === 'refreshed' && jobId === id, 'the answer')
+    expect(await runsOfJob(db, id)).toMatchObject([
+      {status: 'success', worker_id: frozen.logs()[0]?.workerId},
+    ])
+    await stopWorkers([frozen, other])
+    expect(complaints([frozen, other])).toEqual([])
+  })
+
+  test('is left alone by a role that may not end it, which goes on with everything else', async () => {
+    const db = await createWorkerDatabase()
+    await register(db, 'leaderboard')
+    await db.query(`create materialized view other as select 1 as one`)
+    const role = await db.createRole('weak')
+    await db.query(`grant select, insert, update, delete on all tables in schema public to ${role.name};
+                    alter materialized view other owner to ${role.name};
+                    grant create on schema public to ${role.name}`)
+    // A session that holds a key, as a stopped worker's does.
+    const key = 'abcdef0123456789'
+    const frozen = await db.connect()
+    await frozen.query(`select pg_advisory_lock_shared(('x' || $1)::bit(64)::bigint)`, [key])
+    const stuck = await insertJob(
+      db,
+      {view_name: 'leaderboard'},
+      {state: 'running', worker_id: `ayb:${key}:host:1`, attempts: 1, lease_until: '2020-01-01'},
+    )
+    const worker = await startWorker({url: role.url}, ['--poll-interval', '100ms'])
+    for (let n = 0; n < 3; n++) {
+      await untilState(db, await insertJob(db, {view_name: 'other'}), 'completed')
+    }
+    expect((await jobOf(db, stuck)).state).toBe('running')
+    await frozen.end()
+    await untilJob(db, stuck, ({state}) => state !== 'running', 'taken back')
+    await stopWorkers([worker])
+    expect(worker.logs().filter(({msg}) => msg.includes('cannot be ended'))).toMatchObject([
+      {level: 'warn', msg: expect.stringContaining(key)},
+    ])
+  })
+})

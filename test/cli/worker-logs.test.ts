@@ -1,0 +1,118 @@
+import {describe, expect, test} from 'vitest'
+import {ayb, startAyb} from '../support/ayb.ts'
+import {errorOf, register} from '../support/refresh.ts'
+import {openTerminal} from '../support/terminal.ts'
+import {
+  createWorkerDatabase,
+  insertJob,
+  PATIENCE_MS,
+  startWorker,
+  stopWorkers,
+  untilState,
+} from '../support/worker.ts'
+
+describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
+  test('is one JSON object a line on a pipe', async () => {
+    const db = await createWorkerDatabase()
+    await register(db, 'leaderboard')
+    const id = await insertJob(db, {view_name: 'leaderboard'})
+    const worker = await startWorker(db, [], {env: {DEBUG: undefined}})
+    await untilState(db, id, 'completed')
+    await worker.waitForLog(({msg}) => msg === 'refreshed', 'the refresh')
+    await stopWorkers([worker])
+    expect(worker.stderr()).toBe('')
+    const [started, refreshed, stopping, stopped] = worker.logs()
+    expect(Object.keys(started ?? {}).slice(0, 3)).toEqual(['time', 'level', 'msg'])
+    expect(started).toMatchObject({
+      level: 'info',
+      msg: expect.stringMatching(
+        /^worker started, 4 at a time, on PostgreSQL \d+\.\d+ at 127\.0\.0\.1:\d+\//,
+      ),
+      workerId: expect.stringMatching(/^ayb:/),
+      concurrency: 4,
+    })
+    expect(refreshed).toEqual({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      level: 'info',
+      msg: 'refreshed',
+      view: 'public.leaderboard',
+      jobId: id,
+      attempt: 1,
+      durationMs: expect.any(Number),
+    })
+    expect(stopping).toMatchObject({msg: 'canceled by SIGTERM: stopping, 0 still running'})
+    expect(stopped).toMatchObject({msg: 'worker stopped'})
+    expect(worker.logs()).toHaveLength(4)
+    expect(worker.stdout()).not.toContain(db.password)
+  })
+
+  test('is for people on a terminal, and as asked for anywhere', async () => {
+    const db = await createWorkerDatabase()
+    await register(db, 'leaderboard')
+    const terminal = openTerminal(['worker'], {url: db.url, columns: 200})
+    await terminal.waitFor(/worker started, 4 at a time/, PATIENCE_MS)
+    await untilState(db, await insertJob(db, {view_name: 'leaderboard'}), 'completed')
+    await terminal.waitFor(/refreshed public\.leaderboard in \d/, PATIENCE_MS)
+    terminal.write('\x03')
+    expect(await terminal.done).toMatchObject({code: 0, output: expect.stringMatching(/worker stopped\r\n$/)})
+
+    const json = openTerminal(['worker', '--log-format', 'json'], {url: db.url, columns: 500})
+    await json.waitFor(/\{"time":"[^"]+","level":"info","msg":"worker started/, PATIENCE_MS)
+    json.kill()
+    await json.done
+
+    const pretty = startAyb(['worker'], {url: db.url, env: {AYB_JOBS_LOG_FORMAT: 'pretty'}})
+    await pretty.waitForOutput(/^\d\d:\d\d:\d\d info {2}worker started/, PATIENCE_MS)
+    pretty.kill()
+    expect((await pretty.done).code).toBe(0)
+  })
+})
+
+describe.concurrent('settings of a worker', {timeout: 90_000}, () => {
+  test('--json without --once is refused, and says what to do', async () => {
+    const result = await ayb(['worker', '--json'])
+    expect(result.code).toBe(2)
+    expect(errorOf(result)).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      hint: expect.stringContaining('--log-format json'),
+    })
+  })
+
+  test.each([
+    [{AYB_JOBS_ENABLED: 'false'}, 'AYB_JOBS_ENABLED is false'],
+    [{AYB_JOBS_WORKER_CONCURRENCY: 'many'}, 'AYB_JOBS_WORKER_CONCURRENCY'],
+    [{AYB_JOBS_WORKER_CONCURRENCY: '0'}, 'AYB_JOBS_WORKER_CONCURRENCY'],
+    [{AYB_JOBS_POLL_INTERVAL_MS: '5s'}, 'AYB_JOBS_POLL_INTERVAL_MS'],
+    [{AYB_JOBS_LEASE_DURATION_S: '-1'}, 'AYB_JOBS_LEASE_DURATION_S'],
+    [{AYB_JOBS_RETENTION: 'long'}, 'AYB_JOBS_RETENTION'],
+  ] as const)('%j is refused, naming the variable', async (env, message) => {
+    const result = await ayb(['worker'], {env})
+    expect(result).toMatchObject({code: 2, stdout: '', stderr: expect.stringContaining(`Error: ${message}`)})
+  })
+
+  test.each([
+    [['--concurrency', '0'], '--concurrency'],
+    [['--poll-interval', '5'], '"5" is not a duration'],
+    [['--lease-duration', '10ms'], '--lease-duration'],
+    [['--log-format', 'xml'], 'xml'],
+    [['--listen', '9187'], '--listen'],
+    [['stray'], 'stray'],
+  ])('%j is refused', async (args, message) => {
+    const result = await ayb(['worker', ...args])
+    expect(result).toMatchObject({code: 2, stdout: '', stderr: expect.stringContaining(message)})
+  })
+
+  test('come from the environment, and flags beat it', async () => {
+    const db = await createWorkerDatabase()
+    const env = {AYB_JOBS_WORKER_CONCURRENCY: '7', AYB_JOBS_ENABLED: 'true'}
+    const both = [await startWorker(db, [], {env}), await startWorker(db, ['--concurrency', '2'], {env})]
+    expect(both.map((worker) => worker.logs()[0]?.concurrency)).toEqual([7, 2])
+    await stopWorkers(both)
+  })
+
+  test('a database that cannot be reached at the start ends it', async () => {
+    const result = await ayb(['worker'], {url: 'postgres://nobody@127.0.0.1:1/nothing'})
+    expect(result).toMatchObject({code: 6, stdout: ''})
+    expect(result.stderr).toContain('127.0.0.1')
+  })
+})

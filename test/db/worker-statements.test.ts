@@ -1,0 +1,226 @@
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {claimJobs, endSilentBackends, renewLeases} from '../../src/db/claims.ts'
+import {Database} from '../../src/db/database.ts'
+import {advanceSchedules, readDueSchedules} from '../../src/db/due.ts'
+import {endWorker, holdLivenessKey, newLivenessKey} from '../../src/db/liveness.ts'
+import {endJob, putBack} from '../../src/db/settle.ts'
+import {survey} from '../../src/db/survey.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {createWorkerDatabase, insertJob, insertSchedule, jobOf, runsOfJob} from '../support/worker.ts'
+
+let server: TestDatabase
+let db: Database
+const VIEW = {view_name: 'leaderboard'}
+const KEY = '0123456789abcdef'
+const WORKER_ID = `ayb:${KEY}:host:1`
+
+const open = () =>
+  Database.open({databaseUrl: server.url, env: {}, applicationName: 'ayb worker', signal: undefined})
+
+const claim = (slots = 10, busyViews: string[] = []) =>
+  claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: 60_000, busyViews})
+
+const look = (jobIds: string[] = [], keyHex = 'fedcba9876543210') =>
+  survey(db, {surveyor: {keyHex, jobIds}, busyViews: [], unreadable: []})
+
+beforeAll(async () => {
+  server = await createWorkerDatabase()
+  db = await open()
+})
+
+beforeEach(async () => {
+  await server.query('truncate _ayb_jobs, _ayb_job_schedules, _ayb_matview_refresh_runs')
+})
+
+afterAll(async () => {
+  await db.close()
+})
+
+describe('a claim', () => {
+  test('takes the oldest due jobs, no more than asked for, and none of a busy view', async () => {
+    const late = await insertJob(server, VIEW, {run_at: '2020-01-01'})
+    const later = await insertJob(server, {schema: 'app', view_name: 'x'}, {run_at: '2020-01-02'})
+    await insertJob(server, VIEW, {run_at: '2100-01-01'})
+    await insertJob(server, VIEW, {run_at: '2019-01-01', attempts: 3})
+    await insertJob(server, VIEW, {run_at: '2019-01-01', type: 'send_mail'})
+    expect((await claim(1)).map(({id}) => id)).toEqual([late])
+    expect(await claim(10, ['app.x'])).toEqual([])
+    expect(await claim()).toMatchObject([{id: later, attempt: 1, workerId: WORKER_ID, registration: null}])
+    expect(await jobOf(server, later)).toMatchObject({state: 'running', worker_id: WORKER_ID, attempts: 1})
+  })
+
+  test('waits for nobody', async () => {
+    const held = await insertJob(server, VIEW, {run_at: '2020-01-01'})
+    const free = await insertJob(server, VIEW)
+    const holder = await server.connect()
+    await holder.query('begin')
+    await holder.query('select from _ayb_jobs where id = $1 for update', [held])
+    expect((await claim()).map(({id}) => id)).toEqual([free])
+    await holder.query('rollback')
+  })
+})
+
+describe('the end of a job', () => {
+  test.each([
+    [{state: 'failed'} as const, {state: 'failed', attempts: 1}],
+    [{state: 'queued', delayMs: 5000, isAttemptReturned: false} as const, {state: 'queued', attempts: 1}],
+    [{state: 'queued', delayMs: 0, isAttemptReturned: true} as const, {state: 'queued', attempts: 0}],
+  ])('is written as %j', async (end, expected) => {
+    await insertJob(server, VIEW)
+    const [job] = await claim()
+    if (!job) throw new Error('nothing was claimed')
+    expect(await endJob(db.session, db, job, end, 'why')).toBe(true)
+    expect(await jobOf(server, job.id)).toMatchObject({
+      ...expected,
+      last_error: 'why',
+      worker_id: null,
+      lease_until: null,
+    })
+  })
+
+  test('is refused once it is somebody else’s, or another attempt', async () => {
+    await insertJob(server, VIEW)
+    const [job] = await claim()
+    if (!job) throw new Error('nothing was claimed')
+    const end = {state: 'failed'} as const
+    const registration = {schemaName: 'public', viewName: 'leaderboard', refreshMode: 'standard'} as const
+    for (const late of [
+      {...job, workerId: 'other'},
+      {...job, attempt: 2},
+      {...job, token: job.token.replace(/.Z$/, (last) => (last === '0Z' ? '1Z' : '0Z'))},
+    ]) {
+      expect(await endJob(db.session, db, late, end, null)).toBe(false)
+      expect(await putBack(db.session, db, late, registration as never)).toBeNull()
+    }
+    expect(await jobOf(server, job.id)).toMatchObject({state: 'running', attempts: 1})
+    expect(await runsOfJob(server, job.id)).toEqual([])
+  })
+
+  test('put back, comes after a while that grows with its age, with one skipped run', async () => {
+    const registration = {schemaName: 'public', viewName: 'leaderboard', refreshMode: 'standard'} as never
+    const id = await insertJob(server, VIEW)
+    for (const [age, least, most] of [
+      ['0 s', 1000, 1500],
+      ['100 s', 25_000, 27_000],
+      ['1 day', 60_000, 60_000],
+    ] as const) {
+      await server.query(`update _ayb_jobs set run_at = now(), created_at = now() - $1::interval`, [age])
+      const [job] = await claim()
+      if (!job) throw new Error('nothing was claimed')
+      const delayMs = (await putBack(db.session, db, job, registration)) as number
+      expect(delayMs).toBeGreaterThanOrEqual(least)
+      expect(delayMs).toBeLessThanOrEqual(most)
+      expect(await jobOf(server, id)).toMatchObject({state: 'queued', attempts: 0, worker_id: null})
+    }
+    expect(await runsOfJob(server, id)).toMatchObject([{status: 'skipped'}])
+  })
+})
+
+describe('a look around', () => {
+  test('takes back the job of a worker whose key nobody holds, unless its view is locked', async () => {
+    const id = await insertJob(server, VIEW, {state: 'running', worker_id: WORKER_ID, attempts: 1})
+    const locker = await server.connect()
+    await locker.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
+    expect((await look()).recovered).toEqual([])
+    await locker.query('select pg_advisory_unlock_all()')
+    expect((await look()).recovered).toMatchObject([{id, state: 'queued', attempt: 1, workerId: WORKER_ID}])
+    expect((await look()).hasClaimable).toBe(true)
+    expect(await runsOfJob(server, id)).toMatchObject([{status: 'error', worker_id: WORKER_ID}])
+  })
+
+  test('names a worker that lives past its lease, which is ended before its job is taken', async () => {
+    const other = await open()
+    await holdLivenessKey(other.session, KEY)
+    const values = {state: 'running', worker_id: WORKER_ID, attempts: 1}
+    const inTime = await insertJob(server, VIEW, {...values, lease_until: '2100-01-01'})
+    expect(await look()).toMatchObject({frozenWorkers: [], recovered: []})
+    await insertJob(server, VIEW, {...values, lease_until: '2020-01-01'})
+    expect(await look()).toMatchObject({frozenWorkers: [KEY], recovered: []})
+    expect(await endWorker(db.session, KEY)).toBe(1)
+    expect((await look()).recovered).toHaveLength(2)
+    expect((await jobOf(server, inTime)).state).toBe('queued')
+    await other.close()
+  })
+
+  test('of a worker at its own jobs leaves those in hand, and takes back the others', async () => {
+    await holdLivenessKey(db.session, KEY)
+    const values = {state: 'running', worker_id: WORKER_ID, attempts: 1, lease_until: '2020-01-01'}
+    const inHand = await insertJob(server, VIEW, values)
+    const lost = await insertJob(server, VIEW, {...values, lease_until: '2100-01-01'})
+    const seen = await look([inHand], KEY)
+    expect(seen).toMatchObject({frozenWorkers: [], recovered: [{id: lost}]})
+    expect((await jobOf(server, inHand)).state).toBe('running')
+    await renewLeases(db, WORKER_ID, [inHand], 60_000)
+    expect(Number((await jobOf(server, inHand)).lease_until)).toBeGreaterThan(Date.now())
+    await db.session.query('select pg_advisory_unlock_all()')
+  })
+
+  test('tells when there is work next', async () => {
+    expect(await look()).toMatchObject({hasClaimable: false, nextScheduleInMs: null, nextJobInMs: null})
+    await insertSchedule(server, 'next', {view: 'leaderboard', nextRunAt: `now() + interval '1 hour'`})
+    await insertSchedule(server, 'mail', {type: 'send_mail'})
+    await server.query(`insert into _ayb_jobs (type, run_at) values
+      ('materialized_view_refresh', now() + interval '30 min'), ('send_mail', now())`)
+    const seen = await look()
+    expect(seen.hasClaimable).toBe(false)
+    expect(seen.nextScheduleInMs).toBeGreaterThan(3_500_000)
+    expect(seen.nextScheduleInMs).toBeLessThanOrEqual(3_600_000)
+    expect(seen.nextJobInMs).toBeLessThanOrEqual(1_800_000)
+  })
+})
+
+describe('a due schedule', () => {
+  test('is advanced only as it was read', async () => {
+    await insertSchedule(server, 'due', {view: 'leaderboard'})
+    const {due} = await readDueSchedules(db, 10, [])
+    const advances = due.map((schedule) => ({...schedule, next: new Date('2100-01-01')}))
+    for (const changed of [
+      {...advances[0], cronExpr: '0 * * * *'},
+      {...advances[0], timezone: 'Europe/Berlin'},
+      {...advances[0], seen: '2020-01-01T00:00:00.000000Z'},
+    ]) {
+      expect(await advanceSchedules(db, [changed as never])).toEqual({advanced: 0, enqueued: 0})
+    }
+    expect(await advanceSchedules(db, advances)).toEqual({advanced: 1, enqueued: 1})
+    expect(await advanceSchedules(db, advances)).toEqual({advanced: 0, enqueued: 0})
+    const [row] = await server.query<{is_due_time: boolean}>(
+      `select j.run_at = $1::timestamptz as is_due_time from _ayb_jobs j`,
+      [due[0]?.seen],
+    )
+    expect(row?.is_due_time).toBe(true)
+  })
+
+  test('adds no job while one of its own is queued', async () => {
+    const id = await insertSchedule(server, 'due', {view: 'leaderboard'})
+    await insertJob(server, VIEW, {schedule_id: id, run_at: '2100-01-01'})
+    const {due} = await readDueSchedules(db, 10, [])
+    const advances = due.map((schedule) => ({...schedule, next: null}))
+    expect(await advanceSchedules(db, advances)).toEqual({advanced: 1, enqueued: 0})
+    expect((await readDueSchedules(db, 10, [])).due).toEqual([])
+  })
+})
+
+describe('liveness', () => {
+  test('keys stay out of the range of the locks of views', () => {
+    const keys = Array.from({length: 1000}, newLivenessKey)
+    for (const key of keys) expect(key).toMatch(/^(?!0{8}|f{8})[0-9a-f]{16}$/)
+    expect(new Set(keys).size).toBe(1000)
+  })
+
+  test('a backend that is idle while its answer is awaited is ended, another one is not', async () => {
+    const [idle, busy, gone] = await Promise.all([open(), open(), open()])
+    const sleeping = busy.session.query('select pg_sleep(4)')
+    const backends = [idle.session, busy.session, gone.session]
+    await gone.close()
+    const [, , missing] = backends
+    expect(await endSilentBackends(db.session, backends)).toEqual([missing?.pid])
+    await sleeping
+    // Another backend may have that pid by now.
+    expect(await endSilentBackends(db.session, [{pid: idle.session.pid, backendStart: '1.0'}])).toEqual([
+      idle.session.pid,
+    ])
+    expect(await idle.session.query('select 1 as one')).toEqual([{one: 1}])
+    await idle.close()
+    await busy.close()
+  }, 60_000)
+})

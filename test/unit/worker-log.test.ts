@@ -1,0 +1,67 @@
+import {describe, expect, test} from 'vitest'
+import {jsonLine, prettyLine} from '../../src/observe/log.ts'
+import {describeEvent} from '../../src/observe/worker-log.ts'
+
+const NOW = new Date('2026-03-01T12:34:56.789Z')
+const plain = (_: string, text: string) => text
+
+describe('a line of the log', () => {
+  const entry = {
+    level: 'error',
+    msg: 'failed',
+    view: 'public.leaderboard',
+    scheduleId: null,
+    durationMs: 1500,
+    error: 'division by zero\nDETAIL: "x"',
+  } as const
+
+  test('is one JSON object, time and level first, without what is not known', () => {
+    const line = jsonLine({...entry, jobId: undefined as never}, NOW)
+    expect(line).not.toContain('\n')
+    expect(Object.entries(JSON.parse(line))).toEqual([
+      ['time', '2026-03-01T12:34:56.789Z'],
+      ['level', 'error'],
+      ['msg', 'failed'],
+      ['view', 'public.leaderboard'],
+      ['durationMs', 1500],
+      ['error', 'division by zero\nDETAIL: "x"'],
+    ])
+  })
+
+  test('for people is one line, whatever the database says', () => {
+    expect(prettyLine(entry, NOW, plain)).toMatch(
+      /^\d\d:34:56 error failed public\.leaderboard in 1\.5 s: division by zero DETAIL: "x"$/,
+    )
+    const hostile = prettyLine({...entry, error: 'a\u001b[2Jb\u0007c\u009bd'}, NOW, plain)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
+    expect(hostile).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
+  })
+})
+
+describe('an event', () => {
+  const facts = {jobId: 'j', scheduleId: 's', view: 'public.v', attempt: 2}
+
+  test.each([
+    [{type: 'job-succeeded', ...facts, durationMs: 5} as const, 'info', {...facts, durationMs: 5}],
+    [
+      {type: 'job-failed', ...facts, durationMs: 5, error: 'e', code: 'TIMEOUT'} as const,
+      'error',
+      {...facts, durationMs: 5, error: 'e', code: 'TIMEOUT'},
+    ],
+    [
+      {type: 'job-retried', ...facts, durationMs: 5, error: 'e', code: null, delayMs: 5000} as const,
+      'warn',
+      {...facts, durationMs: 5, error: 'e'},
+    ],
+    [{type: 'job-skipped', ...facts, delayMs: 1000} as const, 'info', facts],
+    [{type: 'job-interrupted', ...facts, durationMs: 5} as const, 'warn', facts],
+    [{type: 'job-lost', ...facts} as const, 'warn', facts],
+    [{type: 'job-started', ...facts, latenessMs: 3.4} as const, 'debug', {...facts, latenessMs: 3}],
+  ])('%j has its level and its fields', (event, level, fields) => {
+    expect(describeEvent(event)).toMatchObject({level, ...fields})
+  })
+
+  test('that only metrics count is no line', () => {
+    expect(describeEvent({type: 'slots', busy: 1, total: 4})).toBeNull()
+  })
+})
