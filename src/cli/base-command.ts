@@ -1,5 +1,6 @@
 import {Command, Flags} from '@oclif/core'
 import type {Database} from '../db/database.ts'
+import {dropOnAbort} from '../lib/abort.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
 import {isJsonRequested, printFailure, printWarnings} from './output.ts'
 import {toAybError} from './parse-errors.ts'
@@ -15,7 +16,7 @@ export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true
   static override baseFlags = {
     'database-url': Flags.string({
-      summary: 'Where to connect; beats AYB_DATABASE_URL, DATABASE_URL and the PG* variables.',
+      summary: 'Where to connect; takes precedence over AYB_DATABASE_URL, DATABASE_URL and PG*.',
       helpValue: 'postgres://…',
       helpGroup: 'GLOBAL',
     }),
@@ -50,17 +51,7 @@ export abstract class BaseCommand extends Command {
 
   /** Opens the database, and closes it however `work` ends. A signal ends the work at once. */
   protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
-    return this.withOwnCancellation(flags, async (db) => {
-      const drop = () => db.session.destroy()
-      this.signal.addEventListener('abort', drop, {once: true})
-      try {
-        return await work(db)
-      } catch (error) {
-        throw this.signal.aborted ? this.signal.reason : error
-      } finally {
-        this.signal.removeEventListener('abort', drop)
-      }
-    })
+    return this.withOwnCancellation(flags, (db) => dropOnAbort(db.session, this.signal, () => work(db)))
   }
 
   /** A database that the caller closes. The signal ends the attempt to connect. */
@@ -90,6 +81,8 @@ export abstract class BaseCommand extends Command {
     const db = await this.openDatabase(flags, this.signal)
     try {
       return await work(db)
+    } catch (error) {
+      throw await db.explain(error).catch(() => error)
     } finally {
       this.#warnings = db.warnings
       await db.close()

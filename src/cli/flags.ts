@@ -17,15 +17,24 @@ function checked<T>(parse: () => T): T {
   }
 }
 
+const DURATION_HELP = '500ms|30s|5m|2h|7d'
+
 /** A duration such as 500ms, 30s, 5m, 2h or 7d, in milliseconds. */
 export const durationFlag = Flags.custom<number>({
-  helpValue: '<duration>',
+  helpValue: DURATION_HELP,
   parse: async (text, _context, {name}) => checked(() => parseDuration(text, `--${name}`)),
+})
+
+/** As durationFlag, for what 0 would turn off. */
+export const timeoutFlag = Flags.custom<number>({
+  helpValue: DURATION_HELP,
+  parse: async (text, _context, {name}) =>
+    checked(() => parseDuration(text, `--${name}`, {isZeroFine: false})),
 })
 
 /** A duration in milliseconds, or 0 for no end. */
 export const retentionFlag = Flags.custom<number>({
-  helpValue: '<duration>',
+  helpValue: DURATION_HELP,
   parse: async (text, _context, {name}) => checked(() => parseRetention(text, `--${name}`)),
 })
 

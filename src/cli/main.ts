@@ -10,7 +10,7 @@ const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Runs one command line, and sets the exit code of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
-  ignoreClosedPipes()
+  surviveClosedOutput()
   const config = await Config.load({root: ROOT})
   try {
     await run(checkCommandLine(config, argv), config)
@@ -19,11 +19,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** `ayb … | head -1` ends quietly: whoever closed the pipe has seen enough. */
-function ignoreClosedPipes(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-    })
-  }
+/** `ayb … | head -1` ends quietly: whoever closed the pipe has seen enough. A full disk is told in a line. */
+function surviveClosedOutput(): void {
+  process.stderr.on('error', () => {})
+  // oclif has put a listener of its own there, which throws, and so prints a stack.
+  process.stdout.removeAllListeners('error')
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return
+    process.stderr.write(`Error: cannot write to stdout: ${error.message}\n`)
+    process.exitCode = 1
+  })
 }

@@ -41,6 +41,7 @@ function explainParseError(error: ParseError, config: Config, id = ''): AybError
 function cleanMessage(message: string): string {
   return message
     .replace(/\nSee more help with --help$/, '')
+    .replace(/^Parsing (--\S+) \n\t/, '$1: ')
     .replace(/^The following errors? occurred:\s*/, '')
     .replaceAll(/\s*\n\s*/g, '; ')
     .trim()

@@ -44,7 +44,8 @@ export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
   const number = (flag: number | undefined, name: string, fallback: number): number =>
     flag ?? wholeNumber(env[name], name) ?? fallback
   const duration = (flag: number | undefined, name: string): number | null =>
-    flag ?? (env[name] ? parseDuration(env[name], name) : null)
+    flag ??
+    (env[name] ? parseDuration(env[name], name, {isZeroFine: name === WORKER_ENV.shutdownTimeout}) : null)
   /** What to call a value in a refusal: as it was given. */
   const source = (flag: number | string | undefined, flagName: string, name: string): string =>
     flag === undefined && env[name] ? name : flagName

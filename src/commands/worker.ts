@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../cli/base-command.ts'
-import {durationFlag, retentionFlag} from '../cli/flags.ts'
+import {durationFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
 import {isDebugging} from '../cli/output.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
 import {Worker} from '../core/worker/worker.ts'
@@ -27,8 +27,8 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
     'lease-duration': durationFlag({
       summary: 'After how long without a sign of life other programs may take a job over. Default: 300s.',
     }),
-    'refresh-timeout': durationFlag({summary: 'Cancel a refresh that takes longer.'}),
-    'lock-timeout': durationFlag({summary: 'Give up when a lock on a view cannot be had for that long.'}),
+    'refresh-timeout': timeoutFlag({summary: 'Cancel a refresh that takes longer.'}),
+    'lock-timeout': timeoutFlag({summary: 'Give up when a lock on a view cannot be had for that long.'}),
     'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
     retention: retentionFlag({summary: 'How long finished jobs are kept; 0 keeps all. Default: 30d.'}),
     once: Flags.boolean({summary: 'Run all that is due, then end: 0, or 1 if a job failed.'}),

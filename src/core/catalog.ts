@@ -31,7 +31,16 @@ export function nearestName(name: ViewName, names: readonly ViewName[]): string 
       candidate.viewName.toLowerCase() === name.viewName.toLowerCase() &&
       (candidate.viewName !== name.viewName || candidate.schemaName !== name.schemaName),
   )
-  return elsewhere ? qualifiedName(elsewhere) : nearest(qualifiedName(name), names.map(qualifiedName))
+  if (elsewhere) return qualifiedName(elsewhere)
+  // Within one schema its name says nothing: only the views' own names are compared.
+  const neighbours = names.filter((candidate) => candidate.schemaName === name.schemaName)
+  const neighbour = nearest(
+    name.viewName,
+    neighbours.map(({viewName}) => viewName),
+  )
+  if (neighbour !== null) return qualifiedName({...name, viewName: neighbour})
+  const others = names.filter((candidate) => candidate.schemaName !== name.schemaName)
+  return nearest(qualifiedName(name), others.map(qualifiedName))
 }
 
 /** Why each view cannot be refreshed concurrently; an empty list where it can. */

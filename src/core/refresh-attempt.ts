@@ -1,5 +1,6 @@
 import type {Database} from '../db/database.ts'
 import {findOutcome, runRefresh} from '../db/refresh.ts'
+import type {RefreshLock} from '../db/refresh-lock.ts'
 import type {Session} from '../db/session.ts'
 import {type Attempt, type JobEnd, recordFailure} from '../db/settle.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
@@ -40,17 +41,20 @@ export interface AttemptContext {
 
 /** A cancel request that arrives before its statement is lost, so it is sent again until the statement ends. */
 const CANCEL_AGAIN_MS = 250
+/** Somebody may hold a lock on ayb's own tables: a failure is told, recorded or not. */
+const RECORD_DEADLINE_MS = 15_000
 
 /** Runs the refresh of a session that holds the lock, and records how it ended. Releases the lock. */
 export async function runAttempt(
   db: Database,
   attempt: Attempt,
+  lock: RefreshLock,
   context: AttemptContext,
 ): Promise<AttemptOutcome> {
   const sentAt = performance.now()
   const blockers = attempt.lockTimeoutMs === null ? null : new BlockerWatch(db, attempt.lockTimeoutMs)
   try {
-    const done = await cancelOnAbort(db.session, context.signal, () => runRefresh(db, attempt))
+    const done = await cancelOnAbort(db.session, context.signal, () => runRefresh(db, attempt, lock))
     return {status: 'success', ...done}
   } catch (error) {
     const durationMs = performance.now() - sentAt
@@ -73,8 +77,9 @@ export async function cancelOnAbort<T>(
   run: () => Promise<T>,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
+  let requested = Promise.resolve()
   const cancel = () => {
-    void session.cancel()
+    requested = session.cancel()
     timer = setTimeout(cancel, CANCEL_AGAIN_MS)
   }
   if (signal.aborted) cancel()
@@ -84,6 +89,8 @@ export async function cancelOnAbort<T>(
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', cancel)
+    // One that is still on its way must not hit the next statement.
+    await requested
   }
 }
 
@@ -122,6 +129,8 @@ async function record(
 ): Promise<FailedAttempt> {
   const jobEnd = context.jobEndAfter(reason)
   const status = isAybError(reason, 'CANCELED') ? 'canceled' : 'error'
+  const {deadlineMs} = session
+  session.deadlineMs = RECORD_DEADLINE_MS
   try {
     const isSettled = await recordFailure(session, db, attempt, {
       status,
@@ -132,6 +141,8 @@ async function record(
     return {status: 'failed', reason, durationMs, jobEnd, isSettled}
   } catch (error) {
     return unrecorded(db, attempt, reason, durationMs, context, error)
+  } finally {
+    session.deadlineMs = deadlineMs
   }
 }
 

@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+import {findBlockers} from '../db/blockers.ts'
 import type {Database} from '../db/database.ts'
-import {findBlockers} from '../db/refresh.ts'
 import type {Blocker} from '../lib/errors.ts'
 
 const SHORTEST_INTERVAL_MS = 20

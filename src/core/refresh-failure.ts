@@ -36,9 +36,10 @@ export async function explainFailure(
   {elapsedMs, signal, blockers}: Circumstances,
 ): Promise<unknown> {
   const {registration: view, timeoutMs, lockTimeoutMs} = attempt
-  if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED)) {
-    if (signal.aborted) return signal.reason
-    if (timeoutMs !== null && elapsedMs >= timeoutMs) return statementTimeout(view, timeoutMs)
+  // Whatever it says: a function of the view may have caught the cancellation, and raised something else.
+  if (signal.aborted && hasSqlstate(error)) return signal.reason
+  if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED) && timeoutMs !== null && elapsedMs >= timeoutMs) {
+    return statementTimeout(view, timeoutMs)
   }
   if (
     hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE) &&
@@ -58,7 +59,7 @@ export async function explainFailure(
 async function findRefusal(db: Database, {registration, mode}: Attempt): Promise<AybError | null> {
   const view = await describeView(db, registration)
   if (!view) return explainMissingView(db, registration)
-  if (!view.mayUseSchema) return mayNotRefresh(view, view.owner, 'schema', view.grants.useSchema)
+  if (!view.mayUseSchema) return mayNotRefresh(view, view.schemaOwner, 'schema', view.grants.useSchema)
   if (!view.mayRefresh) return mayNotRefresh(view, view.owner, 'view', view.grants.refresh)
   if (mode === 'concurrent') {
     const [blockers] = await findConcurrentBlockers(db, [view])

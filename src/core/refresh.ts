@@ -1,9 +1,12 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+import {findLockHolder} from '../db/blockers.ts'
 import type {Database} from '../db/database.ts'
-import {findLockHolder, newRunId, tryLock} from '../db/refresh.ts'
+import {newRunId} from '../db/refresh.ts'
+import {type RefreshLock, withRefreshLock} from '../db/refresh-lock.ts'
+import {findRegistration} from '../db/registrations.ts'
 import type {Attempt} from '../db/settle.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
-import {refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
+import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
 import type {Refreshed, RefreshMode, RefreshProgress, Registration, ViewName} from '../lib/records.ts'
 import {requireRegistration} from './matviews.ts'
 import {cancelOnAbort, runAttempt} from './refresh-attempt.ts'
@@ -34,8 +37,31 @@ export async function refresh(
   reference: ViewReference,
   options: RefreshOptions,
 ): Promise<Refreshed> {
-  const registration = await prepare(db, reference, options.signal)
-  const startedAt = await takeLock(db, registration, options)
+  const {signal, wait} = options
+  const registration = await prepare(db, reference, signal)
+  const deadline = wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
+  let hasWaited = false
+  for (let pauseMs = FIRST_WAIT_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)) {
+    signal.throwIfAborted()
+    const refreshed = await withRefreshLock(db.session, registration, async (lock) => {
+      const current = hasWaited ? await readAgain(db, registration) : registration
+      return refreshLocked(db, current, lock, options)
+    })
+    if (refreshed) return refreshed
+    const leftMs = deadline - performance.now()
+    if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
+    hasWaited = true
+    options.onProgress?.({phase: 'waiting', registration})
+    await pause(Math.min(pauseMs, leftMs), signal)
+  }
+}
+
+async function refreshLocked(
+  db: Database,
+  registration: Registration,
+  lock: RefreshLock,
+  options: RefreshOptions,
+): Promise<Refreshed> {
   const attempt: Attempt = {
     runId: newRunId(),
     registration,
@@ -43,10 +69,10 @@ export async function refresh(
     job: null,
     timeoutMs: options.timeoutMs,
     lockTimeoutMs: options.lockTimeoutMs,
-    startedAt,
+    startedAt: lock.startedAt,
   }
   options.onProgress?.({phase: 'refreshing', registration})
-  const outcome = await runAttempt(db, attempt, {
+  const outcome = await runAttempt(db, attempt, lock, {
     signal: options.signal,
     jobEndAfter: () => ({state: 'failed'}),
     reconnect: () => db.openSession(),
@@ -71,19 +97,11 @@ async function prepare(db: Database, reference: ViewReference, signal: AbortSign
   }
 }
 
-/** Returns when the lock was taken, by the server's clock. */
-async function takeLock(db: Database, registration: Registration, options: RefreshOptions): Promise<string> {
-  const {signal, wait} = options
-  const deadline = wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
-  for (let pauseMs = FIRST_WAIT_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)) {
-    signal.throwIfAborted()
-    const startedAt = await tryLock(db.session, registration)
-    if (startedAt) return startedAt
-    const leftMs = deadline - performance.now()
-    if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
-    options.onProgress?.({phase: 'waiting', registration})
-    await pause(Math.min(pauseMs, leftMs), signal)
-  }
+/** What was read before a wait may have changed: another mode, or no registration any more. */
+async function readAgain(db: Database, before: Registration): Promise<Registration> {
+  const now = await findRegistration(db, {id: before.id})
+  if (!now) throw notRegistered(before, null)
+  return now
 }
 
 async function stillLocked(db: Database, view: ViewName, waitedMs: number | null) {

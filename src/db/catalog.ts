@@ -18,6 +18,8 @@ export interface CatalogView extends ViewName {
   registered: boolean
   /** The statement that would let the current role do what it may not. */
   grants: {useSchema: string; refresh: string}
+  /** Of the schema: who can grant its use. */
+  schemaOwner: string
 }
 
 interface CatalogViewRow {
@@ -34,6 +36,7 @@ interface CatalogViewRow {
   registered: boolean
   grant_schema: string
   grant_refresh: string
+  schema_owner: string
 }
 
 /** How long lists wait for a view that is locked before they leave its size out, in milliseconds. */
@@ -55,7 +58,9 @@ const mayRefresh = (session: Session): string =>
 const grantRefresh = (session: Session): string =>
   session.serverVersion >= 170_000
     ? "format('GRANT MAINTAIN ON %I.%I TO %I;', n.nspname, c.relname, current_user)"
-    : "format('GRANT %I TO %I;', pg_get_userbyid(c.relowner), current_user)"
+    : `case when (select o.rolsuper from pg_roles o where o.oid = c.relowner)
+            then format('ALTER MATERIALIZED VIEW %I.%I OWNER TO %I;', n.nspname, c.relname, current_user)
+            else format('GRANT %I TO %I;', pg_get_userbyid(c.relowner), current_user) end`
 
 /** All materialized views, or the one of that name, without ever waiting for one that is being refreshed. */
 export async function describeViews(db: Database, view: ViewName | null = null): Promise<CatalogView[]> {
@@ -103,7 +108,7 @@ async function queryViews(db: Database, view: ViewName | null, isSized: boolean)
               where i.indrelid = c.oid and i.indisunique and not (${USABLE_INDEX})) as unfit_indexes,
             ${size} as size_bytes, ${registered} as registered,
             format('GRANT USAGE ON SCHEMA %I TO %I;', n.nspname, current_user) as grant_schema,
-            ${grantRefresh(session)} as grant_refresh
+            ${grantRefresh(session)} as grant_refresh, pg_get_userbyid(n.nspowner) as schema_owner
        from pg_class c
        join pg_namespace n on n.oid = c.relnamespace
       where c.relkind = 'm'
@@ -125,6 +130,7 @@ async function queryViews(db: Database, view: ViewName | null, isSized: boolean)
     unfitIndexes: row.unfit_indexes ?? [],
     registered: row.registered,
     grants: {useSchema: row.grant_schema, refresh: row.grant_refresh},
+    schemaOwner: row.schema_owner,
   }))
 }
 

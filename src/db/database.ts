@@ -1,3 +1,4 @@
+import {dropOnAbort} from '../lib/abort.ts'
 import {AybError} from '../lib/errors.ts'
 import type {ConnectOptions} from './connect.ts'
 import {
@@ -9,6 +10,7 @@ import {
 } from './migrations/migrate.ts'
 import {Session} from './session.ts'
 import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
+import {explainDenial} from './trust.ts'
 
 /** A session together with the system tables that it found: what the use cases work on. */
 export class Database {
@@ -42,12 +44,18 @@ export class Database {
     const settings = systemSettings(options.env)
     const session = await Session.open(options)
     try {
-      const state = await inspectSystem(session, settings)
+      const state = await dropOnAbort(session, options.signal, () => inspectSystem(session, settings))
       return new Database(session, settings, options, state)
     } catch (error) {
+      const explained = await explainDenial(session, settings, error).catch(() => error)
       await session.close()
-      throw error
+      throw explained
     }
+  }
+
+  /** The error as a person can act on it: a missing right to ayb's tables with their owner and the GRANT. */
+  explain(error: unknown): Promise<unknown> {
+    return explainDenial(this.session, this.#settings, error)
   }
 
   /** Another session to the same database: to watch this one, or to speak after it was lost. */

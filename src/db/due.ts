@@ -10,6 +10,8 @@ export interface DueSchedule {
   timezone: string
   /** next_run_at to the microsecond. */
   seen: string
+  /** updated_at to the microsecond: `schedules run` moves it when it queues a job. */
+  updatedAt: string | null
 }
 
 /** Names a schedule as long as nobody changes its timing. */
@@ -52,9 +54,10 @@ export async function readDueSchedules(
     cron_expr: string
     timezone: string
     seen: string
+    updated_at: string | null
     now_ms: string
   }>(
-    `select s.id, s.name, s.cron_expr, s.timezone, ${exactInstant('s.next_run_at')} as seen,
+    `select s.id, s.name, s.cron_expr, s.timezone, ${exactInstant('s.next_run_at')} as seen, ${exactInstant('s.updated_at')} as updated_at,
             round(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
        from ${db.tables.schedules} s
       where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at <= now() ${except.sql}
@@ -69,6 +72,7 @@ export async function readDueSchedules(
       cronExpr: row.cron_expr,
       timezone: row.timezone,
       seen: row.seen,
+      updatedAt: row.updated_at,
     })),
     now: new Date(Number(rows[0]?.now_ms)),
   }
@@ -90,12 +94,12 @@ export async function advanceSchedules(
 ): Promise<{advanced: number; enqueued: number}> {
   const rows = await db.session.query<{advanced: number; enqueued: number}>(
     `with v as materialized (
-       select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[])
-                  as v(id, seen, next, cron, tz)),
+       select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[])
+                  as v(id, seen, next, cron, tz, updated_at)),
      due as materialized (
        select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next
          from ${db.tables.schedules} s join v on v.id = s.id
-        where s.enabled and s.next_run_at = v.seen and s.cron_expr = v.cron and s.timezone = v.tz
+        where s.enabled and s.next_run_at = v.seen and s.cron_expr = v.cron and s.timezone = v.tz and s.updated_at is not distinct from v.updated_at
           for no key update of s skip locked),
      advanced as (
        update ${db.tables.schedules} s set next_run_at = due.next, last_run_at = now(), updated_at = now()
@@ -113,6 +117,7 @@ export async function advanceSchedules(
       advances.map((advance) => advance.next?.toISOString() ?? null),
       advances.map((advance) => advance.cronExpr),
       advances.map((advance) => advance.timezone),
+      advances.map((advance) => advance.updatedAt),
     ],
   )
   return rows[0] ?? {advanced: 0, enqueued: 0}

@@ -93,7 +93,8 @@ export async function listJobs(db: Database, {state, scheduleId, limit}: JobFilt
 
 /**
  * The job of a schedule that is queued, or a new one that is due now. Within a transaction that holds the
- * schedule's row, so that no other makes a second one.
+ * schedule's row, so that no other makes a second one; and touches the row, so that a worker that read it before
+ * does not either.
  */
 export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
   const queued = await db.session.query<JobRow>(
@@ -106,10 +107,11 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
   )
   if (queued[0]) return toJob(queued[0])
   const rows = await db.session.query<JobRow>(
-    `insert into ${db.tables.jobs} as j (type, payload, max_attempts, schedule_id)
-     select '${JOB_TYPE}', s.payload, s.max_attempts, s.id
-       from ${db.tables.schedules} s
-      where s.id = $1
+    `with s as (
+       update ${db.tables.schedules} set updated_at = clock_timestamp() where id = $1
+       returning id, payload, max_attempts)
+     insert into ${db.tables.jobs} as j (type, payload, max_attempts, schedule_id)
+     select '${JOB_TYPE}', s.payload, s.max_attempts, s.id from s
   returning ${JOB_COLUMNS}`,
     [scheduleId],
   )

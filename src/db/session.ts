@@ -1,3 +1,4 @@
+import {dropOnAbort} from '../lib/abort.ts'
 import {quoteIdentifier} from '../lib/identifier.ts'
 import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
 import {connect} from './connect.ts'
@@ -47,6 +48,9 @@ interface Identity {
 
 type Value = string | number | boolean | null | readonly (string | null)[] | readonly number[]
 
+/** What a server that lets somebody in answers at once; one that does not has stalled. */
+const PREPARE_DEADLINE_MS = 10_000
+
 /** One database session: statements, transactions, cancellation. Errors come out as AybError. */
 export class Session {
   readonly target: ConnectionTarget
@@ -87,6 +91,16 @@ export class Session {
   static async open(options: ConnectOptions): Promise<Session> {
     const connected = await connect(options)
     try {
+      return await dropOnAbort(connected, options.signal, () => Session.#prepare(connected))
+    } catch (error) {
+      connected.client.end().catch(() => {})
+      throw translateError(error, connected.target)
+    }
+  }
+
+  static async #prepare(connected: Connected): Promise<Session> {
+    const deadline = setTimeout(() => connected.destroy(), PREPARE_DEADLINE_MS)
+    try {
       // Names with their schema and no operators: the search_path is still the role's.
       const {rows} = await connected.client.query<Identity>(
         `select pg_catalog.pg_backend_pid() as pid,
@@ -100,9 +114,8 @@ export class Session {
       if (session.serverVersion < OLDEST_SERVER) throw unsupportedServer(session.serverVersion)
       await session.#useOwnDefaults()
       return session
-    } catch (error) {
-      connected.client.end().catch(() => {})
-      throw translateError(error, {target: connected.target, isLost: false})
+    } finally {
+      clearTimeout(deadline)
     }
   }
 
@@ -115,6 +128,11 @@ export class Session {
     } catch (error) {
       if (isFatal(error)) throw error
       await client.query(defaults.join('; '))
+      for (const setting of DEAD_CLIENT_DETECTION) {
+        await client.query(setting).catch((unsupported) => {
+          if (isFatal(unsupported)) throw unsupported
+        })
+      }
     }
   }
 
@@ -202,7 +220,7 @@ export class Session {
       return await run()
     } catch (error) {
       if (isFatal(error)) this.#isLost = true
-      throw translateError(error, {target: this.target, isLost: this.#isLost})
+      throw translateError(error, this.target)
     } finally {
       clearTimeout(deadline)
     }

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import {AybError, type ErrorCode, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
-import type {ConnectionTarget} from './connect.ts'
+import {type ConnectionTarget, where} from './connection-target.ts'
 
 /** The SQLSTATEs that ayb acts on. */
 export const SQLSTATE = {
@@ -71,10 +71,11 @@ export const hasSqlstate = (error: unknown, ...states: string[]): error is State
   error instanceof StatementError && (states.length === 0 || states.includes(error.sqlstate))
 
 /**
- * The SQLSTATEs that end a session: operator intervention but a cancelled query, connection exceptions, and the
- * timeouts of idle sessions and whole transactions. By code: the severity that says so is translated by the server.
+ * The SQLSTATEs that end a session: operator intervention but a cancelled query, and the timeouts of idle sessions
+ * and whole transactions. By code: the severity that says so is translated by the server. Not class 08: a view over
+ * a foreign table raises it when the other server is away.
  */
-const FATAL = /^(57P0[1-5]|08...|25P0[34])$/
+const FATAL = /^(57P0[1-5]|25P0[34])$/
 
 /** Whether the session ended with this error. */
 export function isFatal(error: unknown): boolean {
@@ -83,21 +84,18 @@ export function isFatal(error: unknown): boolean {
 }
 
 /** Turns what the driver threw into an AybError: a StatementError where the session is still alive. */
-export function translateError(
-  error: unknown,
-  context: {target: ConnectionTarget; isLost: boolean},
-): AybError {
+export function translateError(error: unknown, target: ConnectionTarget): AybError {
   if (isAybError(error)) return error
   if (error instanceof pg.DatabaseError && !isFatal(error)) return new StatementError(error)
-  return connectionLost(context.target, error)
+  return connectionLost(target, error)
 }
 
-export function connectionLost({host, port, database}: ConnectionTarget, cause?: unknown): AybError {
+export function connectionLost(target: ConnectionTarget, cause?: unknown): AybError {
   const reason = cause === undefined ? '' : `: ${messageOf(cause)}`
   const sqlstate = cause instanceof pg.DatabaseError ? cause.code : undefined
   return new AybError(
     'CONNECTION_LOST',
-    `lost the connection to database "${database}" at ${host}:${port}${reason}`,
+    `lost the connection to database "${target.database}" at ${where(target)} as user "${target.user}"${reason}`,
     {
       hint: 'check that the server is running, then try again',
       details: sqlstate ? {sqlstate} : null,

@@ -1,6 +1,7 @@
 import {AybError} from '../lib/errors.ts'
 import {shellWord} from '../lib/identifier.ts'
 import type {Session} from './session.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable} from './system.ts'
 
 interface RelationRow {
@@ -76,4 +77,33 @@ function checkTrust(row: RelationRow, {schemaName}: SystemSettings): void {
       `ask ${row.owner} who changed it and why, and have that undone`,
     )
   }
+}
+
+/**
+ * Says whose the tables are, and what would let the current role use them, where an error is about that; any other
+ * error passes as it is.
+ */
+export async function explainDenial(
+  session: Session,
+  {schemaName}: SystemSettings,
+  error: unknown,
+): Promise<unknown> {
+  if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE) || !session.isUsable) return error
+  const rows = await session.query<{owners: string; statement: string}>(
+    `select string_agg(distinct pg_get_userbyid(c.relowner), ', ') as owners,
+            format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;',
+                   string_agg(format('%I.%I', n.nspname, c.relname), ', ' order by c.relname), current_user) as statement
+       from pg_class c
+       join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = $1 and c.relname = any ($2)
+     having count(*) > 0`,
+    [schemaName, Object.values(SYSTEM_TABLES)],
+  )
+  if (!rows[0]) return error
+  const {owners, statement} = rows[0]
+  return new AybError('PERMISSION_DENIED', `${error.serverMessage}: ayb's tables belong to ${owners}`, {
+    hint: statement,
+    details: {sqlstate: error.sqlstate, owner: owners},
+    cause: error,
+  })
 }

@@ -6,10 +6,11 @@ const UNITS_MS: Record<string, number> = {ms: 1, s: 1000, m: 60_000, h: 3_600_00
 const MAX_MS = 2_147_483_647
 
 /**
- * The milliseconds of `500ms`, `30s`, `5m`, `2h` or `7d`.
+ * The milliseconds of `500ms`, `30s`, `5m`, `2h` or `7d`. Nought means no limit to Postgres, which is not what a person
+ * means by it: timeouts of statements pass `isZeroFine: false`.
  * @throws AybError INVALID_ARGUMENT
  */
-export function parseDuration(text: string, what: string): number {
+export function parseDuration(text: string, what: string, {isZeroFine = true} = {}): number {
   const match = /^(\d+)(ms|s|m|h|d)$/.exec(text)
   if (!match) {
     throw invalidArgument(
@@ -18,6 +19,8 @@ export function parseDuration(text: string, what: string): number {
     )
   }
   const ms = Number(match[1]) * (UNITS_MS[match[2] as string] as number)
+  if (ms === 0 && !isZeroFine)
+    throw invalidArgument(`${what}: ${text} is no time at all`, 'leave it out for no limit')
   if (ms > MAX_MS) throw invalidArgument(`${what}: ${text} is too long`, 'the longest duration is 24d')
   return ms
 }

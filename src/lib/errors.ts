@@ -68,7 +68,7 @@ export class AybError extends Error {
     super(redact(message), {cause: options.cause})
     this.code = code
     this.hint = options.hint ? redact(options.hint) : null
-    this.details = options.details ?? null
+    this.details = redactTexts(options.details ?? null)
     this.exitCode = options.exitCode ?? ERRORS[code].exitCode
   }
 
@@ -80,6 +80,16 @@ export class AybError extends Error {
 /** What to do about an INTERNAL error. */
 export const REPORT_HINT =
   'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*'
+
+/** What Postgres quotes in a DETAIL can be a connection string. */
+function redactTexts(details: ErrorDetails | null): ErrorDetails | null {
+  if (details === null) return null
+  const entries = Object.entries(details).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? redact(value) : value,
+  ])
+  return Object.fromEntries(entries)
+}
 
 export const isAybError = (error: unknown, code?: ErrorCode): error is AybError =>
   error instanceof AybError && (code === undefined || error.code === code)

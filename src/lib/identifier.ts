@@ -11,6 +11,8 @@ const UNQUOTED = /^[\p{L}_][\p{L}\p{Nd}_$]*$/u
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 const LONE_SURROGATE = /\p{Surrogate}/u
 
+const HOW_TO_QUOTE_ONE = `names are letters, digits, _ and $; put any other in double quotes, inside single quotes for the shell: '"weekly stats"'`
+
 const HOW_TO_QUOTE = `names are letters, digits, _ and $; put any other in double quotes, inside single quotes for the shell: 'public."weekly stats"'`
 
 /** Whether the text is a UUID, as ids of registrations, schedules and jobs are. */
@@ -21,9 +23,9 @@ export const isUuid = (text: string): boolean => UUID.test(text)
  * @throws AybError INVALID_IDENTIFIER
  */
 export function parseIdentifier(text: string, what: string): string {
-  const parts = splitQualified(text, what)
+  const parts = splitQualified(text, what, HOW_TO_QUOTE_ONE)
   if (parts.length !== 1) {
-    throw invalidIdentifier(what, text, `a dot separates a schema from a view; ${HOW_TO_QUOTE}`)
+    throw invalidIdentifier(what, text, `a dot separates a schema from a view; ${HOW_TO_QUOTE_ONE}`)
   }
   return parts[0] as string
 }
@@ -33,7 +35,7 @@ export function parseIdentifier(text: string, what: string): string {
  * @throws AybError INVALID_IDENTIFIER
  */
 export function parseViewName(text: string): ViewName {
-  const parts = splitQualified(text, 'view name')
+  const parts = splitQualified(text, 'view name', HOW_TO_QUOTE)
   if (parts.length > 2) {
     throw invalidIdentifier('view name', text, `write it as schema.view; ${HOW_TO_QUOTE}`)
   }
@@ -77,7 +79,7 @@ function quoteIfNeeded(name: string): string {
 }
 
 /** Splits at the dots outside double quotes and checks each part. */
-function splitQualified(text: string, what: string): string[] {
+function splitQualified(text: string, what: string, howToQuote: string): string[] {
   const parts: string[] = []
   let rest = text
   for (;;) {
@@ -85,13 +87,13 @@ function splitQualified(text: string, what: string): string[] {
     const part = quoted ? (quoted[1] as string).replaceAll('""', '"') : (/^[^."]*/.exec(rest)?.[0] ?? '')
     const length = quoted ? quoted[0].length : part.length
     if (!quoted && part !== '' && !UNQUOTED.test(part)) {
-      throw invalidIdentifier(what, text, HOW_TO_QUOTE)
+      throw invalidIdentifier(what, text, howToQuote)
     }
     checkStorable(part, text, what)
     parts.push(part)
     rest = rest.slice(length)
     if (rest === '') return parts
-    if (!rest.startsWith('.')) throw invalidIdentifier(what, text, HOW_TO_QUOTE)
+    if (!rest.startsWith('.')) throw invalidIdentifier(what, text, howToQuote)
     rest = rest.slice(1)
   }
 }

@@ -25,7 +25,9 @@ export const alreadyRegistered = (registration: Registration): AybError =>
   new AybError(
     'ALREADY_REGISTERED',
     `${qualifiedName(registration)} is registered already, in ${registration.refreshMode} mode`,
-    {hint: 'pass --if-not-exists to accept that; change the mode with: ayb matviews update'},
+    {
+      hint: `pass --if-not-exists to accept that; to change the mode: ayb matviews update ${shellWord(qualifiedName(registration))} --mode ${registration.refreshMode === 'standard' ? 'concurrent' : 'standard'}`,
+    },
   )
 
 /** The table of an AYB server checks names more strictly than Postgres does. */
@@ -113,7 +115,7 @@ export function refreshInProgress(view: ViewName, holder: Blocker | null): AybEr
   )
 }
 
-/** `what` is missing; `statement` would grant it. */
+/** `what` is missing: the right to use something of that owner's; `statement` would grant it. */
 export function mayNotRefresh(
   view: ViewName,
   owner: string,
@@ -122,7 +124,7 @@ export function mayNotRefresh(
 ): AybError {
   const name = qualifiedName(view)
   const message = {
-    schema: `this role may not use the schema of ${name}, which belongs to ${owner}`,
+    schema: `this role may not use schema ${view.schemaName}, where ${name} is and which belongs to ${owner}`,
     view: `this role may not refresh ${name}, which belongs to ${owner}`,
     tables: `this role may refresh ${name}, but not record it in ayb's tables`,
   }[what]
@@ -137,7 +139,7 @@ export function statementTimeout(view: ViewName, timeoutMs: number): AybError {
     'TIMEOUT',
     `statement timeout: the refresh of ${qualifiedName(view)} was cancelled after ${formatDuration(timeoutMs)}`,
     {
-      hint: 'give it longer with --timeout, or see what its query does',
+      hint: 'give it longer with --timeout; to see who is in its way, pass --lock-timeout too',
       details: {timeoutMs, timeout: 'statement'},
     },
   )

@@ -2,5 +2,8 @@
 export function redact(text: string): string {
   return text
     .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/?#:@'"]*):[^\s'"]*@/gi, '$1:***@')
-    .replace(/\b(password|sslpassword|pgpassword)(\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&'"]+)/gi, '$1$2***')
+    .replace(
+      /\b(password|sslpassword|pgpassword)(\s*=\s*)('(?:[^'\\]|\\.)*'|(?:\\.|[^\s&"\\])+)/gi,
+      '$1$2***',
+    )
 }

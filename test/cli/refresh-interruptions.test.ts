@@ -145,6 +145,13 @@ describe('a network that fails', () => {
     proxy.close()
     links.at(-1)?.near.destroy()
     const result = await running.done
+    // The server looks after its client once a second: until then the statement could still go on.
+    await until(
+      async () =>
+        (await db.query(`select from pg_stat_activity where application_name = 'ayb matviews refresh'`))
+          .length === 0,
+      {what: 'the backend to end'},
+    )
     await gate.open()
     expect(result).toMatchObject({code: 6, stdout: ''})
     expect(result.stderr).toMatch(/^Warning: .*public\.gated .*could not be recorded: /)

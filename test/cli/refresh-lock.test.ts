@@ -234,3 +234,45 @@ test('a view that hides its holder from this role is refused all the same', asyn
   expect(result.code).toBe(5)
   expect(errorOf(result).message).toContain(`pid ${otherPid}`)
 })
+
+describe('what changes while a refresh waits', () => {
+  const waiting = async () => {
+    await other.query('select pg_advisory_lock($1)', [LEADERBOARD_KEY])
+    const running = startAyb(['matviews', 'refresh', 'leaderboard', '--wait', '--json'], {url: db.url})
+    await until(
+      () =>
+        db
+          .query(`select from pg_stat_activity where application_name = 'ayb matviews refresh' and state = 'idle'
+                     and query like '%pg_try_advisory_lock%'`)
+          .then((rows) => rows.length > 0),
+      {what: 'the refresh to wait', timeoutMs: 20_000},
+    )
+    return running
+  }
+
+  test('its mode counts', async () => {
+    const running = await waiting()
+    await db.query(
+      `update _ayb_matview_refreshes set refresh_mode = 'concurrent' where view_name = 'leaderboard'`,
+    )
+    await other.query('select pg_advisory_unlock_all()')
+    const {code} = await running.done
+    expect(code).toBe(4)
+    expect((await runsOf(db, 'leaderboard'))[0]).toMatchObject({refresh_mode: 'concurrent', status: 'error'})
+    await db.query(
+      `update _ayb_matview_refreshes set refresh_mode = 'standard' where view_name = 'leaderboard'`,
+    )
+  })
+
+  test('a view that was unregistered is not refreshed', async () => {
+    const running = await waiting()
+    const before = await runsOf(db, 'leaderboard')
+    await db.query(`delete from _ayb_matview_refreshes where view_name = 'leaderboard'`)
+    await other.query('select pg_advisory_unlock_all()')
+    const result = await running.done
+    expect(result.code).toBe(3)
+    expect(errorOf(result)).toMatchObject({code: 'NOT_REGISTERED'})
+    expect(await runsOf(db, 'leaderboard')).toEqual(before)
+    await untilNothingIsLeft(db, 5000)
+  })
+})

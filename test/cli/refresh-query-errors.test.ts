@@ -61,6 +61,7 @@ async function expectFailed(result: AybResult, view: string, {sqlstate, words, d
 describe('an error that the query raises', () => {
   test.each([
     ['55000', 'concurrent'],
+    ['08001', 'standard'],
     ['42P01', 'standard'],
     ['3F000', 'standard'],
     ['42809', 'standard'],

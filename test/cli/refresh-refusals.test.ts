@@ -185,7 +185,7 @@ describe('a role', () => {
     const error = errorOf(result)
     expect(error).toMatchObject({
       code: 'PERMISSION_DENIED',
-      message: `this role may not use the schema of closed.inner_view, which belongs to ${clerk.name}`,
+      message: `this role may not use schema closed, where closed.inner_view is and which belongs to ${db.user}`,
       hint: `GRANT USAGE ON SCHEMA closed TO ${clerk.name};`,
     })
     expect(await runsOf(db, 'inner_view')).toMatchObject([{status: 'error', error: error.message}])

@@ -125,15 +125,12 @@ describe('ayb schedules create', () => {
     expect(document.warnings).toEqual([])
   })
 
-  test.each(['n'.repeat(100), '😀'.repeat(100), 'größe "quoted" \'and\' $(more)', '-', '  spaced  '])(
-    'takes the name %j',
-    async (name) => {
-      const {schedule} = await create(db, `--name=${name}`, '--cron', '@daily', '--view', 'leaderboard')
-      expect(schedule.name).toBe(name)
-      const shown = await documentOf<ScheduleDocument>(['schedules', 'show', name], db)
-      expect(shown.schedule).toEqual(schedule)
-    },
-  )
+  test.each(['😀'.repeat(100), ' größe "quoted" \'and\' $(more) '])('takes the name %j', async (name) => {
+    const {schedule} = await create(db, `--name=${name}`, '--cron', '@daily', '--view', 'leaderboard')
+    expect(schedule.name).toBe(name)
+    const shown = await documentOf<ScheduleDocument>(['schedules', 'show', name], db)
+    expect(shown.schedule).toEqual(schedule)
+  })
 
   describe('a name that is taken', () => {
     test('is refused, and nothing changes', async () => {

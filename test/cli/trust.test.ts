@@ -74,7 +74,9 @@ describe('a system table that another role made first', () => {
       await documentOf(['migrate'], role)
       expect(await documentOf(['matviews', 'list'], plain)).toEqual([])
       expect(await documentOf(['matviews', 'list'], role)).toEqual([])
-      await plain.query('drop table _ayb_cli_migrations, _ayb_matview_refreshes, _ayb_matview_refresh_runs')
+      await plain.query(
+        'drop table _ayb_cli_migrations, _ayb_matview_refreshes, _ayb_matview_refresh_runs, _ayb_jobs, _ayb_job_schedules',
+      )
     }
   })
 })

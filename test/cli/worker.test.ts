@@ -71,19 +71,29 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
     await register(db, 'leaderboard')
     const id = await insertSchedule(db, 'soon', {view: 'leaderboard', nextRunAt: `now() + interval '1 day'`})
     const worker = await startWorker(db, ['--poll-interval', '60s'])
-    await db.query(`update _ayb_job_schedules set next_run_at = now() + interval '1 s'`)
-    await db.query('notify ayb_cli_wake')
-    await until(async () => (await runsOf(db, 'leaderboard')).length > 0, {what: 'a run', timeoutMs: 30_000})
-    const [row] = await db.query<{late: number}>(
-      `select (extract(epoch from h.started_at - j.run_at) * 1000)::int as late
-         from _ayb_jobs j join _ayb_matview_refresh_runs h on h.job_id = j.id where j.schedule_id = $1`,
-      [id],
-    )
-    const late = row?.late as number
-    say(`a due schedule was started ${late} ms after its time`)
-    expect(late).toBeGreaterThanOrEqual(0)
-    expect(late).toBeLessThan(2000)
+    // The first refresh opens its session; the second one finds it open.
+    for (const what of ['first', 'second']) {
+      await db.query('delete from _ayb_jobs')
+      await db.query(`update _ayb_job_schedules set next_run_at = now() + interval '1 s'`)
+      await db.query('notify ayb_cli_wake')
+      const late = await until(
+        async () => {
+          const [row] = await db.query<{late: number}>(
+            `select (extract(epoch from h.started_at - j.run_at) * 1000)::int as late
+               from _ayb_jobs j join _ayb_matview_refresh_runs h on h.job_id = j.id where j.schedule_id = $1`,
+            [id],
+          )
+          return row && {ms: row.late}
+        },
+        {what: `the ${what} run`, timeoutMs: PATIENCE_MS},
+      )
+      say(`the ${what} refresh of an idle worker was started ${late.ms} ms after its time`)
+      expect(late.ms).toBeGreaterThanOrEqual(0)
+      expect(late.ms).toBeLessThan(2000)
+    }
     await stopWorkers([worker])
+    const claims = worker.logs().flatMap(({latenessMs}) => latenessMs ?? [])
+    say(`their jobs were claimed after ${claims.join(' and ')} ms`)
   })
 
   test('is woken by a command, and sees at the poll what others add', async () => {

@@ -1,11 +1,12 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {findLockHolder} from '../../src/db/blockers.ts'
 import {Database} from '../../src/db/database.ts'
-import {findLockHolder, findOutcome, runRefresh, tryLock, unlock} from '../../src/db/refresh.ts'
+import {findOutcome, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
+import {type RefreshLock, takeRefreshLock, withRefreshLock} from '../../src/db/refresh-lock.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {type Attempt, type Failure, recordFailure} from '../../src/db/settle.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
-import {isAybError} from '../../src/lib/errors.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createRefreshDatabase, leftBehind, register, registrationOf, runsOf} from '../support/refresh.ts'
@@ -29,22 +30,31 @@ async function openDatabase(): Promise<Database> {
   return db
 }
 
+const locks = new Map<string, RefreshLock>()
+
 /** An attempt at a view, with its lock held. */
 async function begin(db: Database, viewName: string, mode: RefreshMode = 'standard'): Promise<Attempt> {
   const registration = await findRegistration(db, {schemaName: 'public', viewName})
   if (!registration) throw new Error(`${viewName} is not registered`)
-  const startedAt = await tryLock(db.session, registration)
-  if (!startedAt) throw new Error(`${viewName} is locked`)
+  const lock = await takeRefreshLock(db.session, registration)
+  if (!lock) throw new Error(`${viewName} is locked`)
+  const runId = randomUUID()
+  locks.set(runId, lock)
   return {
-    runId: randomUUID(),
+    runId,
     registration,
     mode,
     job: null,
     timeoutMs: null,
     lockTimeoutMs: null,
-    startedAt,
+    startedAt: lock.startedAt,
   }
 }
+
+const release = async ({runId}: Attempt): Promise<void> => locks.get(runId)?.release()
+
+const run = (db: Database, attempt: Attempt): Promise<RecordedRefresh> =>
+  runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock)
 
 const failure = (status: Failure['status'], message: string): Failure => ({
   status,
@@ -61,39 +71,43 @@ async function createView(name: string): Promise<void> {
 describe('the lock', () => {
   test('is held by a session without a transaction or a snapshot', async () => {
     const db = await openDatabase()
-    expect(await tryLock(db.session, LEADERBOARD)).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
-    const [session] = await server.query(
-      'select state, xact_start, backend_xid, backend_xmin from pg_stat_activity where pid = $1',
-      [db.session.pid],
-    )
-    expect(session).toEqual({state: 'idle', xact_start: null, backend_xid: null, backend_xmin: null})
-    const locks = await server.query('select locktype, objsubid, granted from pg_locks where pid = $1', [
-      db.session.pid,
-    ])
-    expect(locks).toEqual([{locktype: 'advisory', objsubid: 1, granted: true}])
-    await unlock(db.session, LEADERBOARD)
-  })
-
-  test('is not had twice, and its holder is found', async () => {
-    const [first, second] = [await openDatabase(), await openDatabase()]
-    await tryLock(first.session, LEADERBOARD)
-    expect(await tryLock(second.session, LEADERBOARD)).toBeNull()
-    expect(await findLockHolder(second.session, LEADERBOARD)).toEqual({
-      pid: first.session.pid,
-      user: server.user,
-      applicationName: 'ayb test',
-      state: 'idle',
-      transactionAgeMs: null,
+    await withRefreshLock(db.session, LEADERBOARD, async ({startedAt}) => {
+      expect(startedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
+      const [session] = await server.query(
+        'select state, xact_start, backend_xid, backend_xmin from pg_stat_activity where pid = $1',
+        [db.session.pid],
+      )
+      expect(session).toEqual({state: 'idle', xact_start: null, backend_xid: null, backend_xmin: null})
+      const held = await server.query('select locktype, objsubid, granted from pg_locks where pid = $1', [
+        db.session.pid,
+      ])
+      expect(held).toEqual([{locktype: 'advisory', objsubid: 1, granted: true}])
     })
-    await unlock(first.session, LEADERBOARD)
-    expect(await findLockHolder(second.session, LEADERBOARD)).toBeNull()
-    expect(await tryLock(second.session, LEADERBOARD)).not.toBeNull()
-    await unlock(second.session, LEADERBOARD)
   })
 
-  test('that is not held cannot be given back', async () => {
-    const db = await openDatabase()
-    await expect(unlock(db.session, LEADERBOARD)).rejects.toSatisfy((error) => isAybError(error, 'INTERNAL'))
+  test('is not had twice, its holder is found, and it is free again behind the work', async () => {
+    const [first, second] = [await openDatabase(), await openDatabase()]
+    await withRefreshLock(first.session, LEADERBOARD, async () => {
+      expect(await takeRefreshLock(second.session, LEADERBOARD)).toBeNull()
+      expect(await findLockHolder(second.session, LEADERBOARD)).toEqual({
+        pid: first.session.pid,
+        user: server.user,
+        applicationName: 'ayb test',
+        state: 'idle',
+        transactionAgeMs: null,
+      })
+    })
+    expect(await findLockHolder(second.session, LEADERBOARD)).toBeNull()
+    expect(await withRefreshLock(second.session, LEADERBOARD, async () => 'had')).toBe('had')
+  })
+
+  test('is given back when the work fails', async () => {
+    const [first, second] = [await openDatabase(), await openDatabase()]
+    const failing = withRefreshLock(first.session, LEADERBOARD, async () => {
+      throw new Error('no luck')
+    })
+    await expect(failing).rejects.toThrow('no luck')
+    expect(await findLockHolder(second.session, LEADERBOARD)).toBeNull()
   })
 })
 
@@ -101,11 +115,11 @@ describe('a refresh', () => {
   test('gives the lock back behind a success and behind a failure, and keeps the session', async () => {
     await createView('both_ways')
     const db = await openDatabase()
-    await runRefresh(db, await begin(db, 'both_ways'))
+    await run(db, await begin(db, 'both_ways'))
     expect(await leftBehind(server)).not.toContainEqual(expect.objectContaining({what: 'lock'}))
 
     const attempt = await begin(db, 'both_ways', 'concurrent')
-    await expect(runRefresh(db, attempt)).rejects.toBeInstanceOf(StatementError)
+    await expect(run(db, attempt)).rejects.toBeInstanceOf(StatementError)
     expect(await leftBehind(server)).not.toContainEqual(expect.objectContaining({what: 'lock'}))
     expect(db.session.isUsable).toBe(true)
   })
@@ -116,12 +130,12 @@ describe('a refresh', () => {
     const settings = `select current_setting('search_path') as path, current_setting('statement_timeout') as statement,
                              current_setting('lock_timeout') as lock`
     const attempt = {...(await begin(db, 'settled')), timeoutMs: 5000, lockTimeoutMs: 4000}
-    await runRefresh(db, attempt)
+    await run(db, attempt)
     expect(await db.session.query(settings)).toEqual([
       {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
     ])
     const failing = await begin(db, 'settled', 'concurrent')
-    await expect(runRefresh(db, {...failing, timeoutMs: 5000})).rejects.toThrow()
+    await expect(run(db, {...failing, timeoutMs: 5000})).rejects.toThrow()
     expect(await db.session.query(settings)).toEqual([
       {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
     ])
@@ -131,8 +145,8 @@ describe('a refresh', () => {
     await createView('unlocked')
     const db = await openDatabase()
     const attempt = await begin(db, 'unlocked')
-    await unlock(db.session, attempt.registration)
-    await runRefresh(db, attempt)
+    await db.session.query('select pg_advisory_unlock_all()')
+    await run(db, attempt)
     expect(db.session.isUsable).toBe(false)
   })
 })
@@ -142,7 +156,7 @@ describe('the record of a failure', () => {
     await createView('failing')
     const db = await openDatabase()
     const attempt = await begin(db, 'failing')
-    await unlock(db.session, attempt.registration)
+    await release(attempt)
     await recordFailure(db.session, db, attempt, failure('error', 'no luck'))
     expect(await registrationOf(server, 'failing')).toMatchObject({
       last_refresh_status: 'error',
@@ -159,8 +173,8 @@ describe('the record of a failure', () => {
     await createView('overtaken')
     const [slow, fast] = [await openDatabase(), await openDatabase()]
     const older = await begin(slow, 'overtaken')
-    await unlock(slow.session, older.registration)
-    await runRefresh(fast, await begin(fast, 'overtaken'))
+    await release(older)
+    await run(fast, await begin(fast, 'overtaken'))
     const afterSuccess = await registrationOf(server, 'overtaken')
     await recordFailure(slow.session, slow, older, failure('error', 'too late'))
 
@@ -173,9 +187,9 @@ describe('the record of a failure', () => {
   test('that comes after an earlier success replaces its status', async () => {
     await createView('broken_later')
     const db = await openDatabase()
-    await runRefresh(db, await begin(db, 'broken_later'))
+    await run(db, await begin(db, 'broken_later'))
     const attempt = await begin(db, 'broken_later')
-    await unlock(db.session, attempt.registration)
+    await release(attempt)
     await recordFailure(db.session, db, attempt, failure('canceled', 'changed my mind'))
     expect(await registrationOf(server, 'broken_later')).toMatchObject({
       last_refresh_status: 'error',
@@ -188,7 +202,7 @@ describe('the record of a failure', () => {
     await createView('told_twice')
     const db = await openDatabase()
     const attempt = await begin(db, 'told_twice')
-    await unlock(db.session, attempt.registration)
+    await release(attempt)
     await recordFailure(db.session, db, attempt, failure('error', 'first'))
     const [registration, runs] = [
       await registrationOf(server, 'told_twice'),
@@ -203,7 +217,7 @@ describe('the record of a failure', () => {
     await createView('done_already')
     const db = await openDatabase()
     const attempt = await begin(db, 'done_already')
-    await runRefresh(db, attempt)
+    await run(db, attempt)
     const registration = await registrationOf(server, 'done_already')
     await recordFailure(db.session, db, attempt, failure('error', 'connection lost'))
     expect(await registrationOf(server, 'done_already')).toEqual(registration)
@@ -216,7 +230,7 @@ describe('the outcome of a lost refresh', () => {
     await createView('committed')
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'committed')
-    const {durationMs} = await runRefresh(lost, attempt)
+    const {durationMs} = await run(lost, attempt)
     expect(await findOutcome(fresh.session, lost.session, fresh, attempt.runId)).toMatchObject({
       durationMs,
       registration: {viewName: 'committed', lastRefreshStatus: 'success'},
@@ -228,8 +242,7 @@ describe('the outcome of a lost refresh', () => {
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'uncommitted')
     expect(await findOutcome(fresh.session, lost.session, fresh, attempt.runId)).toBeNull()
-    expect(await tryLock(fresh.session, attempt.registration)).not.toBeNull()
-    await unlock(fresh.session, attempt.registration)
+    expect(await withRefreshLock(fresh.session, attempt.registration, async () => 'had')).toBe('had')
   })
 
   test('never ends a later backend of the same pid', async () => {

@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {durationFlag, modeFlag, viewArg} from '../../cli/flags.ts'
+import {durationFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/flags.ts'
 import {refresh} from '../../core/refresh.ts'
 import type {Refreshed} from '../../lib/records.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
@@ -20,8 +20,8 @@ export default class MatviewsRefresh extends BaseCommand {
     mode: modeFlag({summary: 'The mode for this once; the registration keeps its own.'}),
     wait: Flags.boolean({summary: 'Wait while another session refreshes the view.'}),
     'wait-timeout': durationFlag({summary: 'Wait that long at the most; implies --wait.'}),
-    timeout: durationFlag({summary: 'Cancel the refresh when it takes longer.'}),
-    'lock-timeout': durationFlag({summary: 'Give up when a lock on the view cannot be had for that long.'}),
+    timeout: timeoutFlag({summary: 'Cancel the refresh when it takes longer.'}),
+    'lock-timeout': timeoutFlag({summary: 'Give up when a lock on the view cannot be had for that long.'}),
   }
 
   async run(): Promise<Refreshed> {

@@ -3,8 +3,9 @@ import {BaseCommand} from '../../cli/base-command.ts'
 import {modeFlag} from '../../cli/flags.ts'
 import {register} from '../../core/matviews.ts'
 import {invalidArgument} from '../../lib/errors.ts'
-import {isUuid, parseIdentifier, parseViewName, qualifiedName} from '../../lib/identifier.ts'
+import {isUuid, parseIdentifier, parseViewName} from '../../lib/identifier.ts'
 import type {Registered, ViewName} from '../../lib/records.ts'
+import {printableName} from '../../render/text.ts'
 
 export default class MatviewsRegister extends BaseCommand {
   static override summary = 'Register a materialized view, so that ayb can refresh it.'
@@ -37,7 +38,7 @@ export default class MatviewsRegister extends BaseCommand {
     const {registration, created} = registered
     const state = created ? 'Registered' : 'Already registered:'
     this.print(
-      `${state} ${qualifiedName(registration)} (${registration.refreshMode} mode, id ${registration.id})`,
+      `${state} ${printableName(registration)} (${registration.refreshMode} mode, id ${registration.id})`,
     )
     return registered
   }

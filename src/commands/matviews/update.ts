@@ -2,8 +2,8 @@ import {BaseCommand} from '../../cli/base-command.ts'
 import {modeFlag, viewArg} from '../../cli/flags.ts'
 import {update} from '../../core/matviews.ts'
 import {invalidArgument} from '../../lib/errors.ts'
-import {qualifiedName} from '../../lib/identifier.ts'
 import type {RegistrationDocument} from '../../lib/records.ts'
+import {printableName} from '../../render/text.ts'
 
 export default class MatviewsUpdate extends BaseCommand {
   static override summary = 'Change how a registered view is refreshed.'
@@ -21,7 +21,7 @@ export default class MatviewsUpdate extends BaseCommand {
     if (!mode)
       throw invalidArgument('there is nothing to update', 'pass --mode standard or --mode concurrent')
     const updated = await this.withDatabase(flags, (db) => update(db, args.view, mode))
-    this.print(`Updated ${qualifiedName(updated.registration)}: ${mode} mode`)
+    this.print(`Updated ${printableName(updated.registration)}: ${mode} mode`)
     return updated
   }
 }

@@ -1,6 +1,7 @@
 import type {ClaimedJob} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
-import {newRunId, tryLock} from '../../db/refresh.ts'
+import {newRunId} from '../../db/refresh.ts'
+import {type RefreshLock, withRefreshLock} from '../../db/refresh-lock.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
 import type {Session} from '../../db/session.ts'
 import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
@@ -40,10 +41,11 @@ export async function runJob(db: Database, job: ClaimedJob, context: RunnerConte
   try {
     if (!view) throw invalidArgument(`the payload names no view: ${JSON.stringify(job.payload)}`)
     const registration = job.registration ?? (await autoRegister(db, view))
-    const lockedAt = await tryLock(db.session, registration)
-    if (lockedAt === null) return await skip(db, job, registration, context)
-    context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
-    return await refreshLocked(db, job, registration, lockedAt, context)
+    const result = await withRefreshLock(db.session, registration, (lock) => {
+      context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
+      return refreshLocked(db, job, registration, lock, context)
+    })
+    return result ?? (await skip(db, job, registration, context))
   } catch (reason) {
     // It never got as far as a refresh, or the session died on the way: there is no run to record.
     const end = jobEndAfter(reason, job.attempt, job.maxAttempts)
@@ -85,7 +87,7 @@ async function refreshLocked(
   db: Database,
   job: ClaimedJob,
   registration: Registration,
-  startedAt: string,
+  lock: RefreshLock,
   context: RunnerContext,
 ): Promise<JobResult> {
   const attempt: Attempt = {
@@ -95,9 +97,9 @@ async function refreshLocked(
     job,
     timeoutMs: context.timeoutMs,
     lockTimeoutMs: context.lockTimeoutMs,
-    startedAt,
+    startedAt: lock.startedAt,
   }
-  const outcome = await runAttempt(db, attempt, {
+  const outcome = await runAttempt(db, attempt, lock, {
     signal: context.signal,
     jobEndAfter: (reason) => jobEndAfter(reason, job.attempt, job.maxAttempts),
     reconnect: context.reconnect,

@@ -33,6 +33,7 @@ export class Scheduler {
       const {advanced, enqueued} = await advanceSchedules(db, advances)
       if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
       if (advanced < advances.length) return false
+      if (due.length < BATCH) return true
     }
   }
 

@@ -65,6 +65,14 @@ export class WorkerSessions {
     return this.adopt(await this.#open())
   }
 
+  /** Opens a session ahead of the first refresh, which then starts at once. A failure is the refresh's to meet. */
+  async warmUp(): Promise<void> {
+    await this.acquire().then(
+      (db) => this.release(db),
+      () => {},
+    )
+  }
+
   /** Keeps a session for the next refresh. */
   release(db: Database): void {
     if (db.session.isUsable) this.#idle.push(db)

@@ -1,6 +1,6 @@
 import {claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
-import {countJobs, deleteFinishedJobs} from '../../db/jobs.ts'
+import {countJobs} from '../../db/jobs.ts'
 import type {Session} from '../../db/session.ts'
 import {type Survey, survey} from '../../db/survey.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
@@ -14,9 +14,11 @@ import {
   type OpenDatabase,
 } from './control.ts'
 import {FrozenWorkers} from './frozen.ts'
+import {Retention} from './retention.ts'
 import {Scheduler} from './scheduler.ts'
 import {WorkerSessions} from './sessions.ts'
 import {Slots} from './slots.ts'
+import {tendJobs} from './tending.ts'
 
 /** How a worker works. Durations in milliseconds. */
 export interface WorkerOptions {
@@ -39,11 +41,7 @@ const LONGEST_CONTENDED_PAUSE_MS = 1000
 const RECONNECT_PAUSE_MS = 500
 /** How soon to look again after a statement failed that should not have. */
 const FAILURE_PAUSE_MS = 5000
-const TEND_INTERVAL_MS = 5000
 const COUNT_INTERVAL_MS = 15_000
-const PRUNE_INTERVAL_MS = 600_000
-const PRUNE_BATCH = 500
-const PRUNE_BATCHES = 20
 /** How long a cancelled refresh may take to be settled before its session is dropped. */
 const CANCEL_PATIENCE_MS = 10_000
 
@@ -56,6 +54,7 @@ export class Worker {
   readonly #control: ControlSession
   readonly #scheduler: Scheduler
   readonly #frozen: FrozenWorkers
+  readonly #retention: Retention
   /** Aborts what runs, when waiting for it takes too long. */
   readonly #cutOff = new AbortController()
   #slots: Slots | null = null
@@ -64,7 +63,6 @@ export class Worker {
   #hasBacklog = false
   #nextSurveyAt = 0
   #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
-  #nextPruneAt = 0
   #nextCountAt = 0
   #counted: Promise<Record<JobState, number> | null> = Promise.resolve(null)
 
@@ -75,6 +73,7 @@ export class Worker {
     this.#sessions = new WorkerSessions(open)
     this.#scheduler = new Scheduler(emit)
     this.#frozen = new FrozenWorkers(emit)
+    this.#retention = new Retention(options.retentionMs, emit)
     this.#control = new ControlSession(open, this.#sessions, this.#alarm, emit, {
       pollIntervalMs: options.pollIntervalMs,
       onNotify: () => this.#lookAgain(),
@@ -135,12 +134,14 @@ export class Worker {
       server: describeServer(first.session),
     })
     slots.emitSlots()
-    const tending = setInterval(() => void this.#tend(slots), this.#tendIntervalMs())
+    const stopTending = tendJobs(this.#control, slots, this.#options.leaseMs)
+    const warming = this.#options.isOnce ? null : this.#sessions.warmUp()
     try {
       await this.#loop(slots, signal)
     } finally {
       await this.#drain(slots, signal)
-      clearInterval(tending)
+      stopTending()
+      await warming
       await this.#sessions.close()
       await this.#control.close()
     }
@@ -180,7 +181,7 @@ export class Worker {
     const isDue = seen.nextScheduleInMs === 0
     const isUncontended = !isDue || (await this.#scheduler.run(control))
     const claimed = isDue || seen.hasClaimable ? await this.#claim(control, slots) : 0
-    await this.#prune(control)
+    await this.#retention.prune(control)
     return this.#pauseAfter(seen, slots, {isDue, isUncontended, claimed, hasEnded})
   }
 
@@ -247,41 +248,6 @@ export class Worker {
       this.#emit({type: 'job-recovered', jobId: id, view, attempt, deadWorkerId: workerId, state})
     }
     if (seen.exhausted > 0) this.#emit({type: 'jobs-exhausted', jobs: seen.exhausted})
-  }
-
-  async #prune(control: Database): Promise<void> {
-    const {retentionMs} = this.#options
-    if (retentionMs === 0 || performance.now() < this.#nextPruneAt) return
-    this.#nextPruneAt = performance.now() + PRUNE_INTERVAL_MS
-    let jobs = 0
-    for (let batch = 0; batch < PRUNE_BATCHES; batch++) {
-      const deleted = await deleteFinishedJobs(control, retentionMs, PRUNE_BATCH)
-      jobs += deleted
-      if (deleted < PRUNE_BATCH) break
-    }
-    if (jobs > 0) this.#emit({type: 'pruned', jobs})
-  }
-
-  #tendIntervalMs(): number {
-    return Math.min(TEND_INTERVAL_MS, this.#options.leaseMs / 3)
-  }
-
-  #nextRenewalAt = 0
-
-  /** Looks after what runs, on the control session. What fails here is the loop's to notice. */
-  async #tend(slots: Slots): Promise<void> {
-    if (slots.busy === 0 || !this.#control.isUp) return
-    try {
-      const control = await this.#control.get(AbortSignal.abort())
-      if (!control) return
-      if (performance.now() >= this.#nextRenewalAt) {
-        this.#nextRenewalAt = performance.now() + this.#options.leaseMs / 3
-        await slots.renewLeases(control, this.#options.leaseMs)
-      }
-      await slots.dropSilent(control)
-    } catch (error) {
-      if (!isAybError(error)) throw error
-    }
   }
 
   async #drain(slots: Slots, signal: AbortSignal): Promise<void> {

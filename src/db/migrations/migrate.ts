@@ -92,6 +92,7 @@ async function applyPending(session: Session, settings: SystemSettings) {
   const before = await inspectSystem(session, settings)
   const pending = pendingMigrations(before)
   const warnings: string[] = []
+  let state = before
   if (pending.length > 0 && !(await hasSchema(session, settings))) await session.query(createSchema(settings))
   for (const migration of pending) {
     for (const {sql, index} of migration.statements(tables)) {
@@ -101,9 +102,9 @@ async function applyPending(session: Session, settings: SystemSettings) {
         warnings.push(foreignIndexWarning(index.on, relation.owner, sql))
       }
     }
+    // What IF NOT EXISTS skipped was made by somebody else since the first look: check before using it.
+    state = await inspectSystem(session, settings)
   }
-  // What IF NOT EXISTS skipped was made by somebody else since the first look: check before writing to it.
-  const state = await inspectSystem(session, settings)
   for (const migration of pending) await session.query(recordMigration(migration, tables.migrations))
   for (const {version} of pending) state.applied.add(version)
   return {state, applied: pending.map((migration) => migration.name), warnings}
