@@ -1,3 +1,5 @@
+import {check} from './check.ts'
+
 /** How much there is, for prose and checks. */
 export const USER_COUNT = 1000
 export const WORKOUT_COUNT = 120_000
@@ -70,6 +72,16 @@ export const topOfTables = (count: number): string =>
   from users u join workouts w on w.user_id = u.id
  group by u.id
  order by total_minutes desc limit ${count};`
+
+/**
+ * Who has that place, from 1 on.
+ * @throws CheckFailure where nobody has
+ */
+export function nameAt(standings: readonly Standing[], place: number): string {
+  const standing = standings[place - 1]
+  check(standing !== undefined, `somebody has place ${place}`)
+  return standing.name
+}
 
 /** A very good month: enough for the second or the third to lead. */
 export const logWorkouts = (name: string): string =>

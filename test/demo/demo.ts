@@ -123,6 +123,8 @@ async function keepUp({databaseUrl, owner}: Stage): Promise<void> {
   print(`ayb matviews register ${VIEW} --mode concurrent`)
   print(`ayb matviews refresh ${VIEW}`)
   print(`ayb matviews show ${VIEW}`)
+  print(`ayb schedules create --name live --cron "*/10 * * * * *" --view ${VIEW}`)
+  print('ayb worker')
   print('ayb --help')
   await owner.waitForEnd()
   throw new CheckFailure('the database has gone away')

@@ -3,7 +3,6 @@ import {check} from './check.ts'
 import {VIEW} from './data.ts'
 import {printRemark} from './print.ts'
 import type {SqlSession} from './session.ts'
-import type {BackgroundCommand} from './shell.ts'
 import type {Stage} from './stage.ts'
 
 const TIMEOUT_MS = 30_000
@@ -20,10 +19,14 @@ export async function withHeldRefresh(
   await holder.show('begin;')
   await holder.show('lock table workouts;')
   const refresh = shell.start(['matviews', 'refresh', VIEW])
-  const pid = await until(() => findHeldRefresh(owner, refresh), {
-    what: 'the refresh to wait for the import',
-    timeoutMs: TIMEOUT_MS,
-  })
+  const findIt = async () => {
+    if (!refresh.isRunning()) {
+      await refresh.finish()
+      check(false, 'the refresh waits for the locked table')
+    }
+    return findHeldRefresh(owner, 'ayb matviews refresh')
+  }
+  const pid = await until(findIt, {what: 'the refresh to wait for the import', timeoutMs: TIMEOUT_MS})
   printRemark(`pid ${pid} holds the refresh lock of ${VIEW} and waits for the import`)
   await meanwhile()
   check(refresh.isRunning(), 'the refresh ran all the while')
@@ -32,23 +35,22 @@ export async function withHeldRefresh(
   await holder.close()
 }
 
-/** The pid of the session that has the refresh lock and the view, and waits for the table. */
-async function findHeldRefresh(owner: SqlSession, refresh: BackgroundCommand): Promise<number | undefined> {
-  if (!refresh.isRunning()) {
-    await refresh.finish()
-    check(false, 'the refresh waits for the locked table')
-  }
+/** The pid of the program's session that has the refresh lock and the view, and waits for the table. */
+export async function findHeldRefresh(
+  owner: SqlSession,
+  applicationName: string,
+): Promise<number | undefined> {
   const rows = await owner.query<{pid: number}>(
     `select a.pid
        from pg_stat_activity a
-      where a.application_name = 'ayb matviews refresh'
+      where a.application_name = $2
         and exists (select from pg_locks l where l.pid = a.pid and l.granted and l.locktype = 'advisory'
                      and l.objid = hashtext($1)::bigint & 4294967295)
         and exists (select from pg_locks l where l.pid = a.pid and l.granted and l.mode = 'ExclusiveLock'
                      and l.relation = 'leaderboard'::regclass)
         and exists (select from pg_locks l where l.pid = a.pid and not l.granted
                      and l.relation = 'workouts'::regclass)`,
-    [VIEW],
+    [VIEW, applicationName],
   )
   return rows[0]?.pid
 }

@@ -33,6 +33,11 @@ export function printRemark(text: string): void {
   print(styled('dim', `(${text})`))
 }
 
+/** A line of a program in the background. */
+export function printLogLine(name: string, line: string): void {
+  print(`${styled('dim', `${name} |`)} ${line}`)
+}
+
 /** How it all ended, where it ended well. */
 export function printSuccess(text: string): void {
   printGap()

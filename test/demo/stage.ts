@@ -4,13 +4,21 @@ import {join} from 'node:path'
 import {startPostgres} from '../support/postgres.ts'
 import {SqlSession} from './session.ts'
 import {Shell} from './shell.ts'
+import {Workers} from './workers.ts'
 
 const DATABASE = 'fitness'
+
+/** A part of the story. */
+export interface Step {
+  title: string
+  play(stage: Stage): Promise<void>
+}
 
 /** What a step has to play with. */
 export interface Stage {
   databaseUrl: string
   shell: Shell
+  workers: Workers
   /** The owner of the data, at a psql prompt. */
   owner: SqlSession
   /** Opens a session of somebody else, closed with the stage at the latest. */
@@ -49,7 +57,8 @@ export async function openStage(program: string): Promise<Stage> {
     home = mkdtempSync(join(tmpdir(), 'ayb-demo-'))
     shell = new Shell({program, home, databaseUrl})
     const owner = await openSession(DATABASE)
-    return {databaseUrl, shell, owner, openSession: (name) => openSession(name), close}
+    const workers = new Workers(shell)
+    return {databaseUrl, shell, workers, owner, openSession: (name) => openSession(name), close}
   } catch (error) {
     await close()
     throw error

@@ -4,6 +4,7 @@ import {
   CREATE_TABLES,
   CREATE_VIEW,
   logWorkouts,
+  nameAt,
   type Standing,
   topOfTables,
   topOfView,
@@ -13,13 +14,9 @@ import {
 } from './data.ts'
 import {withHeldRefresh} from './held-refresh.ts'
 import {say} from './print.ts'
+import {HOURLY, LIVE, SCHEDULE_STEPS} from './schedules.ts'
 import type {Shell} from './shell.ts'
-import type {Stage} from './stage.ts'
-
-export interface Step {
-  title: string
-  play(stage: Stage): Promise<void>
-}
+import type {Stage, Step} from './stage.ts'
 
 /** What happens, in this order; each step builds on what the ones before it have left in the database. */
 export const STORY: readonly Step[] = [
@@ -34,6 +31,7 @@ export const STORY: readonly Step[] = [
   {title: 'A concurrent refresh and the same reader', play: refreshUnderReader},
   {title: 'Two refreshes at once', play: refreshTwice},
   {title: 'What has happened so far', play: showHistory},
+  ...SCHEDULE_STEPS,
   {title: 'A slip of the finger', play: misspell},
   {title: 'Take it off the list', play: unregister},
 ]
@@ -212,9 +210,16 @@ async function misspell({shell}: Stage): Promise<void> {
 }
 
 async function unregister({shell, owner}: Stage): Promise<void> {
-  say('Every command takes the id of a registration, too. The view itself stays where it is.')
+  say(
+    'Every command takes the id of a registration, too. Here ayb warns: a schedule that is still enabled ' +
+      'would put the view back on the list.',
+  )
   const {registration} = await show(shell)
-  await shell.run(['matviews', 'unregister', registration.id])
+  await shell.run(['matviews', 'unregister', registration.id], {prints: `the schedule ${HOURLY} is enabled`})
+  say('So the schedules go too. The view itself stays where it is.')
+  await shell.run(['schedules', 'delete', HOURLY])
+  await shell.run(['schedules', 'delete', LIVE])
+  checkEqual(await shell.json(['schedules', 'list']), [], 'schedules that are left')
   checkEqual(await shell.json(['matviews', 'list']), [], 'registrations that are left')
   const rows = await owner.show<{count: string}>('select count(*) from leaderboard;')
   checkEqual(rows, [{count: String(USER_COUNT)}], 'rows of the view')
@@ -230,9 +235,3 @@ const show = (shell: Shell) => shell.json<RegistrationDetails>(['matviews', 'sho
 const formatted = (count: number): string => count.toLocaleString('en')
 
 const runs = (shell: Shell) => shell.json<Run[]>(['matviews', 'history', VIEW])
-
-function nameAt(standings: readonly Standing[], place: number): string {
-  const standing = standings[place - 1]
-  check(standing !== undefined, `somebody has place ${place}`)
-  return standing.name
-}

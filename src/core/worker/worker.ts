@@ -252,7 +252,7 @@ export class Worker {
 
   async #drain(slots: Slots, signal: AbortSignal): Promise<void> {
     if (!signal.aborted) return slots.drain()
-    this.#emit({type: 'stopping', running: slots.busy, signal: messageOf(signal.reason)})
+    this.#emit({type: 'stopping', running: slots.busy, signal: signalName(signal.reason)})
     const {shutdownTimeoutMs} = this.#options
     const patience = setTimeout(
       () => this.#cutOff.abort(new AybError('CANCELED', 'canceled: the worker was stopped')),
@@ -302,6 +302,10 @@ export class Worker {
     return {...none, ...this.#slots?.tally, warnings: []}
   }
 }
+
+/** What told the worker to stop: a signal's name, or a stream that was closed. */
+const signalName = (reason: unknown): string =>
+  isAybError(reason) ? String(reason.details?.signal ?? reason.message) : messageOf(reason)
 
 const describeServer = ({target, serverVersion}: Session): string =>
   `PostgreSQL ${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000} at ${target.host}:${target.port}/${target.database}`
