@@ -1,5 +1,5 @@
 import {Args, Flags} from '@oclif/core'
-import {parseDuration, parseRetention} from '../lib/duration.ts'
+import {parseAge, parseDuration, parseRetention} from '../lib/duration.ts'
 import {invalidArgument, isAybError} from '../lib/errors.ts'
 import {isUuid, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
@@ -30,6 +30,12 @@ export const timeoutFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,
   parse: async (text, _context, {name}) =>
     checked(() => parseDuration(text, `--${name}`, {isZeroFine: false})),
+})
+
+/** How long ago, in milliseconds. */
+export const ageFlag = Flags.custom<number>({
+  helpValue: DURATION_HELP,
+  parse: async (text, _context, {name}) => checked(() => parseAge(text, `--${name}`)),
 })
 
 /** A duration in milliseconds, or 0 for no end. */

@@ -5,6 +5,7 @@ import type {Blocker} from '../lib/errors.ts'
 
 const SHORTEST_INTERVAL_MS = 20
 const LONGEST_INTERVAL_MS = 1000
+const PATIENCE_MS = 100
 
 /**
  * Watches from a second session whom a refresh waits for: once its lock timeout has fired, Postgres no longer
@@ -34,6 +35,8 @@ export class BlockerWatch {
 
   async #watch(db: Database, intervalMs: number): Promise<void> {
     const {signal} = this.#stopped
+    // A refresh that is over by then needs no second session.
+    await sleep(Math.min(PATIENCE_MS, intervalMs), undefined, {signal})
     const session = await db.openSession(signal)
     try {
       while (!signal.aborted) {

@@ -51,7 +51,7 @@ export async function claimJobs(
           set state = 'running', worker_id = $2, lease_until = now() + $3 * interval '1 ms', attempts = j.attempts + 1,
               last_run_at = now(), updated_at = now()
          from c where j.id = c.id
-       returning j.*, now() - j.run_at as lateness)
+       returning j.*, case when isfinite(j.run_at) then now() - j.run_at else interval '0' end as lateness)
      select u.id as job_id, u.payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,

@@ -2,6 +2,9 @@ import {JOB_TYPE} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
 
+/** SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or BC. */
+export const HAS_TIME = "isfinite(s.next_run_at) and s.next_run_at >= '0001-01-02'"
+
 /** A schedule that is due: what it was when it was read, exactly. */
 export interface DueSchedule {
   id: string
@@ -60,7 +63,7 @@ export async function readDueSchedules(
     `select s.id, s.name, s.cron_expr, s.timezone, ${exactInstant('s.next_run_at')} as seen, ${exactInstant('s.updated_at')} as updated_at,
             round(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
        from ${db.tables.schedules} s
-      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at <= now() ${except.sql}
+      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at <= now() and ${HAS_TIME} ${except.sql}
       order by s.next_run_at
       limit $1`,
     [limit, ...except.values],

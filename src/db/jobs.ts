@@ -80,19 +80,20 @@ export async function listJobs(db: Database, {state, scheduleId, limit}: JobFilt
   if (!db.has('jobs')) return []
   const rows = await db.session.query<JobRow>(
     `select ${JOB_COLUMNS}
-       from ${db.tables.jobs} j
-      where j.type = '${JOB_TYPE}'
-        and ($1::text is null or j.state = $1)
-        and ($2::uuid is null or j.schedule_id = $2)
-      order by j.created_at desc, j.id
-      limit $3`,
+       from (select * from ${db.tables.jobs} j
+              where j.type = '${JOB_TYPE}'
+                and ($1::text is null or j.state = $1)
+                and ($2::uuid is null or j.schedule_id = $2)
+              order by j.created_at desc, j.id
+              limit $3) j
+      order by j.created_at desc, j.id`,
     [state, scheduleId, limit],
   )
   return rows.map(toJob)
 }
 
 /**
- * The job of a schedule that is queued, or a new one that is due now. Within a transaction that holds the
+ * The job of a schedule that is queued, due now if it was to be tried again later; or a new one that is. Within a transaction that holds the
  * schedule's row, so that no other makes a second one; and touches the row, so that a worker that read it before
  * does not either.
  */
@@ -105,7 +106,18 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
       limit 1`,
     [scheduleId],
   )
-  if (queued[0]) return toJob(queued[0])
+  if (queued[0]) {
+    const advanced = await db.session.query<JobRow>(
+      `update ${db.tables.jobs} as j
+          set run_at = now(), updated_at = now()
+        where j.id = $1 and j.state = 'queued' and j.run_at > now()
+    returning ${JOB_COLUMNS}`,
+      [queued[0].id],
+    )
+    await wakeWorkers(db.session)
+    // A worker may have claimed it in between.
+    return toJob(advanced[0] ?? queued[0])
+  }
   const rows = await db.session.query<JobRow>(
     `with s as (
        update ${db.tables.schedules} set updated_at = clock_timestamp() where id = $1
@@ -169,6 +181,7 @@ export async function deleteFinishedJobs(db: Database, olderThanMs: number, limi
        select j.id from ${db.tables.jobs} j
         where j.type = '${JOB_TYPE}' and j.state in ('completed', 'failed', 'canceled')
           and coalesce(j.completed_at, j.canceled_at, j.updated_at) < now() - $1 * interval '1 ms'
+        order by coalesce(j.completed_at, j.canceled_at, j.updated_at)
         limit $2
           for update skip locked),
      ${deleteRuns}

@@ -21,7 +21,7 @@ export async function holdLivenessKey(session: Session, keyHex: string): Promise
 /** Ends all sessions of a worker that hold its key: one that was stopped in the middle must not wake up and write. */
 export async function endWorker(session: Session, keyHex: string): Promise<number> {
   const rows = await session.query(
-    `select pg_terminate_backend(l.pid, 5000)
+    `select pg_terminate_backend(l.pid)
        from pg_locks l
       where l.locktype = 'advisory' and l.objsubid = 1 and l.mode = 'ShareLock' and l.granted
         and (l.classid::bigint << 32) | l.objid::bigint = ('x' || $1)::bit(64)::bigint

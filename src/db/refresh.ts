@@ -27,8 +27,12 @@ export async function runRefresh(
   lock: RefreshLock,
 ): Promise<RecordedRefresh> {
   const {session} = db
+  const {deadlineMs} = session
+  // It takes as long as it takes, and the unlock waits behind it.
+  session.deadlineMs = null
   const refreshed = session.script<SuccessRow>(refreshMessage(db, attempt))
   const [outcome] = await Promise.allSettled([refreshed, lock.release()])
+  session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') throw outcome.reason
   const row = outcome.value[0] as SuccessRow
   return toRecorded(row)

@@ -50,6 +50,7 @@ type Value = string | number | boolean | null | readonly (string | null)[] | rea
 
 /** What a server that lets somebody in answers at once; one that does not has stalled. */
 const PREPARE_DEADLINE_MS = 10_000
+const CLOSE_DEADLINE_MS = 2000
 
 /** One database session: statements, transactions, cancellation. Errors come out as AybError. */
 export class Session {
@@ -204,7 +205,10 @@ export class Session {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    // A backend that does not answer never hangs up by itself.
+    const deadline = setTimeout(() => this.#connected.destroy(), CLOSE_DEADLINE_MS)
     await this.#connected.client.end().catch(() => {})
+    clearTimeout(deadline)
   }
 
   /** Drops the connection at once, whatever runs on it: its locks go with it. */

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type {RefreshMode, Registration} from '../lib/records.ts'
+import type {RefreshMode, Registration, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
 import {REGISTRATION_COLUMNS} from './registrations.ts'
@@ -180,22 +180,36 @@ export async function putBack(
   return rows[0]?.delay_ms ?? null
 }
 
-/** Ends or puts back a job that never got as far as a refresh. Returns whether it was still ours. */
+/**
+ * Ends or puts back a job that never got as far as a refresh; with a message and a view, leaves a run that says why.
+ * Returns whether it was still ours.
+ */
 export async function endJob(
   session: Session,
   {tables}: Database,
   job: JobClaim,
   end: JobEnd,
   message: string | null,
+  view: ViewName | null = null,
 ): Promise<boolean> {
   const queued = end.state === 'queued' ? end : null
   const rows = await session.query(
-    `update ${tables.jobs} as j
+    `with j as (
+     update ${tables.jobs} as j
         set state = $5::text, run_at = case when $5::text = 'queued' then now() + $6 * interval '1 ms' else j.run_at end,
-            attempts = j.attempts - $7::int, last_error = coalesce($8, j.last_error), lease_until = null, worker_id = null,
+            attempts = j.attempts - $7::int, last_error = coalesce($8::text, j.last_error), lease_until = null, worker_id = null,
             updated_at = now()
       where ${isStillOurs('$1', '$2', '$3', '$4')}
-  returning j.id`,
+  returning j.id, j.last_run_at, $2::text as worker_was),
+     run as (
+       insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, status, error)
+       select $9::text, $10::text,
+              coalesce((select r.refresh_mode from ${tables.registrations} r
+                         where r.schema_name = $9::text and r.view_name = $10::text), 'standard'),
+              'schedule', j.id, j.worker_was, j.last_run_at, 'error', $8::text
+         from j
+        where $8::text is not null and $9::text is not null and $7::int = 0)
+     select id from j`,
     [
       job.id,
       job.workerId,
@@ -205,6 +219,8 @@ export async function endJob(
       queued?.delayMs ?? 0,
       queued?.isAttemptReturned ? 1 : 0,
       message,
+      view?.schemaName ?? null,
+      view?.viewName ?? null,
     ],
   )
   return rows.length > 0

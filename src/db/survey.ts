@@ -1,7 +1,7 @@
 import {JOB_TYPE} from '../lib/records.ts'
 import {lockNameOf} from './claims.ts'
 import type {Database} from './database.ts'
-import {exceptTimings, type ScheduleTiming} from './due.ts'
+import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
 
 /** A job whose worker was found dead. */
 interface RecoveredJob {
@@ -111,9 +111,17 @@ export async function survey(
          left join ${registrations} r
            on r.schema_name = coalesce(e.payload->>'schema', 'public') and r.view_name = e.payload->>'view_name'
         where length(coalesce(e.payload->>'schema', 'public')) <= 63 and length(e.payload->>'view_name') <= 63),
+     hurt as (
+       update ${registrations} r
+          set last_refresh_at = now(), last_refresh_status = 'error', last_refresh_error = e.last_error, updated_at = now()
+         from recovered e
+        where r.schema_name = coalesce(e.payload->>'schema', 'public') and r.view_name = e.payload->>'view_name'
+          and (r.last_refresh_at is null or r.last_refresh_at <= e.last_run_at)),
      spent as materialized (
        select j.id from ${jobs} j
         where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.attempts >= j.max_attempts and j.run_at <= now()
+        order by j.run_at
+        limit 500
           for no key update skip locked),
      exhausted as (
        update ${jobs} j
@@ -128,10 +136,10 @@ export async function survey(
                      where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.attempts < j.max_attempts
                        and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)) as has_claimable,
             (select ${millisecondsUntil('s.next_run_at')} from ${schedules} s
-              where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at is not null ${except.sql}
+              where s.enabled and s.job_type = '${JOB_TYPE}' and ${HAS_TIME} ${except.sql}
               order by s.next_run_at limit 1) as next_schedule_ms,
             (select ${millisecondsUntil('j.run_at')} from ${jobs} j
-              where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at > now() and j.attempts < j.max_attempts
+              where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at > now() and isfinite(j.run_at) and j.attempts < j.max_attempts
                 and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)
               order by j.run_at limit 1) as next_job_ms`,
     [options.busyViews, keyHex, jobIds, ...except.values],

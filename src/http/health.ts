@@ -37,6 +37,8 @@ export async function serveHealth(
       cause: error,
     })
   })
+  // Out of descriptors for a moment: that must not end the worker.
+  server.on('error', () => {})
   const bound = server.address() as AddressInfo
   const shownHost = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
   return {address: `${shownHost}:${bound.port}`, close: () => close(server)}

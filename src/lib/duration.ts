@@ -2,7 +2,7 @@ import {invalidArgument} from './errors.ts'
 
 const UNITS_MS: Record<string, number> = {ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000}
 
-/** Timeouts of Postgres are 32-bit milliseconds. */
+/** Timeouts of Postgres and timers of Node are 32-bit milliseconds. */
 const MAX_MS = 2_147_483_647
 
 /**
@@ -10,7 +10,11 @@ const MAX_MS = 2_147_483_647
  * means by it: timeouts of statements pass `isZeroFine: false`.
  * @throws AybError INVALID_ARGUMENT
  */
-export function parseDuration(text: string, what: string, {isZeroFine = true} = {}): number {
+export function parseDuration(
+  text: string,
+  what: string,
+  {isZeroFine = true, longestMs = MAX_MS} = {},
+): number {
   const match = /^(\d+)(ms|s|m|h|d)$/.exec(text)
   if (!match) {
     throw invalidArgument(
@@ -21,16 +25,31 @@ export function parseDuration(text: string, what: string, {isZeroFine = true} = 
   const ms = Number(match[1]) * (UNITS_MS[match[2] as string] as number)
   if (ms === 0 && !isZeroFine)
     throw invalidArgument(`${what}: ${text} is no time at all`, 'leave it out for no limit')
-  if (ms > MAX_MS) throw invalidArgument(`${what}: ${text} is too long`, 'the longest duration is 24d')
+  if (ms > longestMs) {
+    throw invalidArgument(
+      `${what}: ${text} is too long`,
+      `the longest is ${Math.floor(longestMs / 86_400_000)}d`,
+    )
+  }
   return ms
 }
 
+/** A hundred years. */
+const MAX_AGE_MS = 36_525 * 86_400_000
+
 /**
- * As parseDuration, and `0` for keeping everything.
+ * As parseDuration, for how long ago something may be.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export const parseAge = (text: string, what: string): number =>
+  parseDuration(text, what, {longestMs: MAX_AGE_MS})
+
+/**
+ * As parseAge, and `0` for keeping everything.
  * @throws AybError INVALID_ARGUMENT
  */
 export const parseRetention = (text: string, what: string): number =>
-  text === '0' ? 0 : parseDuration(text, what)
+  text === '0' ? 0 : parseAge(text, what)
 
 /** Milliseconds for people: `342 ms`, `1.5 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`. */
 export function formatDuration(ms: number): string {

@@ -62,6 +62,7 @@ export class WorkerMetrics {
         break
       case 'job-retried':
       case 'job-failed':
+      case 'job-recovered':
         this.#refreshes.inc({view: viewLabel(event), status: 'error'})
         break
       case 'job-interrupted':

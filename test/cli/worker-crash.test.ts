@@ -175,7 +175,8 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
 })
 
 test('workers survive a server that crashes and recovers', async () => {
-  const server = await startPostgres()
+  // What was committed must outlive the crash.
+  const server = await startPostgres({settings: {synchronous_commit: 'on'}})
   const {Client} = (await import('pg')).default
   const connect = async () => {
     const client = new Client({connectionString: server.url()})

@@ -70,6 +70,18 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
     const db = await createWorkerDatabase()
     await register(db, 'leaderboard')
     const frozen = await startWorker(db, SHORT)
+    // It keeps a session for its first refresh ready: without that one it has to open another.
+    await until(
+      async () =>
+        (
+          await db.query(
+            `select pg_terminate_backend(pid) from pg_stat_activity
+              where application_name = 'ayb worker' and datname = current_database() and state = 'idle'
+                and query like '%pg_advisory_lock_shared%'`,
+          )
+        ).length > 0,
+      {what: 'its spare session', timeoutMs: PATIENCE_MS},
+    )
     // The session that it opens for the refresh waits here.
     const barrier = await db.connect()
     await barrier.query('begin; lock table _ayb_cli_migrations in access exclusive mode')

@@ -40,7 +40,7 @@ describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
       attempt: 1,
       durationMs: expect.any(Number),
     })
-    expect(stopping).toMatchObject({msg: 'canceled by SIGTERM: stopping, 0 still running'})
+    expect(stopping).toMatchObject({msg: 'SIGTERM: stopping, 0 still running'})
     expect(stopped).toMatchObject({msg: 'worker stopped'})
     expect(worker.logs()).toHaveLength(4)
     expect(worker.stdout()).not.toContain(db.password)

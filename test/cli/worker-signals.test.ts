@@ -30,7 +30,7 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
     // It can only be claimed by a free slot: all that this worker has are three more.
     await untilState(db, later, 'completed')
     worker.kill(signal)
-    await worker.waitForLog(({msg}) => msg === `canceled by ${signal}: stopping, 1 still running`, 'stopping')
+    await worker.waitForLog(({msg}) => msg === `${signal}: stopping, 1 still running`, 'stopping')
     const unclaimed = await insertJob(db, {view_name: 'leaderboard'})
     await db.query('notify ayb_cli_wake')
     await gate.open()

@@ -1,5 +1,5 @@
 import {BaseCommand} from '../../cli/base-command.ts'
-import {durationFlag} from '../../cli/flags.ts'
+import {ageFlag} from '../../cli/flags.ts'
 import {pruneJobs} from '../../core/jobs.ts'
 import type {Pruned} from '../../lib/records.ts'
 
@@ -9,7 +9,7 @@ export default class JobsPrune extends BaseCommand {
     'Completed, failed and canceled jobs only. Workers do the same by themselves, after --retention.'
   static override examples = ['<%= config.bin %> <%= command.id %> --older-than 7d']
   static override flags = {
-    'older-than': durationFlag({summary: 'How long ago they must have ended.', required: true}),
+    'older-than': ageFlag({summary: 'How long ago they must have ended.', required: true}),
   }
 
   async run(): Promise<Pruned> {

@@ -2,7 +2,6 @@
 export class Alarm {
   #isRinging = false
   #wake: (() => void) | null = null
-  #previous = new AbortController()
 
   ring(): void {
     this.#isRinging = true
@@ -13,23 +12,18 @@ export class Alarm {
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     if (!this.#isRinging && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms)
+        // Taken off again: the signal outlives thousands of waits.
         const wake = () => {
           clearTimeout(timer)
+          signal.removeEventListener('abort', wake)
           resolve()
         }
+        const timer = setTimeout(wake, ms)
         this.#wake = wake
-        signal.addEventListener('abort', wake, {once: true, signal: this.#untilNextWait()})
+        signal.addEventListener('abort', wake, {once: true})
       })
     }
     this.#wake = null
     this.#isRinging = false
-  }
-
-  /** Takes the listener of the wait before off the signal, which outlives thousands of waits. */
-  #untilNextWait(): AbortSignal {
-    this.#previous.abort()
-    this.#previous = new AbortController()
-    return this.#previous.signal
   }
 }

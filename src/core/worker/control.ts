@@ -8,8 +8,6 @@ import type {WorkerSessions} from './sessions.ts'
 const FIRST_PAUSE_MS = 200
 /** Between two attempts to connect. */
 export const LONGEST_PAUSE_MS = 10_000
-/** Statements of the control session are short: one that is not answered by then has a dead network under it. */
-const STATEMENT_DEADLINE_MS = 30_000
 /** A burst of notifications is one wake-up. */
 const MERGE_MS = 50
 
@@ -73,6 +71,11 @@ export class ControlSession {
     return null
   }
 
+  /** The session as it is, without waiting for a new one; null while there is none. */
+  get current(): Database | null {
+    return this.#db?.session.isUsable ? this.#db : null
+  }
+
   /** Gives up the session after an error, and says so once. */
   lose(reason: unknown): void {
     this.#db?.session.destroy()
@@ -97,7 +100,6 @@ export class ControlSession {
       }
       await db.prepareTables()
       await this.#sessions.adopt(db)
-      db.session.deadlineMs = STATEMENT_DEADLINE_MS
       await db.session.listen(WAKE_CHANNEL, () => this.#merge())
     } catch (error) {
       db.session.destroy()
@@ -128,9 +130,9 @@ export class ControlSession {
   /** The first of a burst is passed on at once. */
   #mergeDelay(): number {
     const now = performance.now()
-    const isBurst = now - this.#lastNotifyAt < MERGE_MS
-    this.#lastNotifyAt = now
-    return isBurst ? MERGE_MS : 0
+    const delayMs = Math.max(0, this.#lastNotifyAt + MERGE_MS - now)
+    this.#lastNotifyAt = now + delayMs
+    return delayMs
   }
 }
 

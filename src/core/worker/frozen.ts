@@ -8,6 +8,8 @@ export class FrozenWorkers {
   readonly #emit: Emit
   /** Those whose sessions this role may not end: told of once. */
   readonly #untouchable = new Set<string>()
+  /** Those whose sessions were asked to end. */
+  readonly #asked = new Set<string>()
 
   constructor(emit: Emit) {
     this.#emit = emit
@@ -18,7 +20,11 @@ export class FrozenWorkers {
     let ended = 0
     for (const keyHex of keys) {
       const sessions = await this.#endOne(control, keyHex)
-      if (sessions > 0) this.#emit({type: 'worker-ended', keyHex, sessions})
+      // A backend that does not react is asked again at each look, but at the pace of the polls, and told of once.
+      const isNew = sessions > 0 && !this.#asked.has(keyHex)
+      if (!isNew) continue
+      this.#asked.add(keyHex)
+      this.#emit({type: 'worker-ended', keyHex, sessions})
       ended += sessions
     }
     return ended > 0

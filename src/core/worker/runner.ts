@@ -27,6 +27,8 @@ export interface RunnerContext extends RunnerOptions {
   template: Database
   /** Aborted when the worker does not wait any longer for what runs. */
   signal: AbortSignal
+  /** The control session as it is; null while there is none. */
+  control(): Database | null
   /** A new session when one was lost in mid-refresh; tries until the worker ends. */
   reconnect(): Promise<Session>
 }
@@ -48,14 +50,32 @@ export async function runJob(db: Database, job: ClaimedJob, context: RunnerConte
     return result ?? (await skip(db, job, registration, context))
   } catch (reason) {
     // It never got as far as a refresh, or the session died on the way: there is no run to record.
-    const end = jobEndAfter(reason, job.attempt, job.maxAttempts)
-    const session = db.session.isUsable ? db.session : await context.reconnect()
-    try {
-      const isSettled = await endJob(session, db, job, end, messageOf(reason))
-      return report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
-    } finally {
-      if (session !== db.session) await session.close()
-    }
+    const end = isAybError(reason, 'CONNECTION_LOST')
+      ? RETURNED
+      : jobEndAfter(reason, job.attempt, job.maxAttempts)
+    const settle = (session: Session) => endJob(session, db, job, end, messageOf(reason), view)
+    const isSettled = db.session.isUsable
+      ? await settle(db.session)
+      : await settleOnAnySession(context, settle)
+    return report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
+  }
+}
+
+/** A kept session that had died unnoticed is no attempt. */
+const RETURNED: JobEnd = {state: 'queued', delayMs: 1000, isAttemptReturned: true}
+
+/** Settles a job that has no session: on the control session, or where that is gone too, on a new one. */
+export async function settleOnAnySession<T>(
+  context: RunnerContext,
+  settle: (session: Session) => Promise<T>,
+): Promise<T> {
+  const control = context.control()
+  if (control) return settle(control.session)
+  const session = await context.reconnect()
+  try {
+    return await settle(session)
+  } finally {
+    await session.close()
   }
 }
 

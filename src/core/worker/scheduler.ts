@@ -24,17 +24,17 @@ export class Scheduler {
     this.#emit = emit
   }
 
-  /** Queues a job for every due schedule. Returns false where another worker held some of them. */
+  /**
+   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. Returns false where
+   * another worker held some of them.
+   */
   async run(db: Database): Promise<boolean> {
-    for (;;) {
-      const {due, now} = await readDueSchedules(db, BATCH, this.unreadable)
-      if (due.length === 0) return true
-      const advances = await this.#advances(due, now)
-      const {advanced, enqueued} = await advanceSchedules(db, advances)
-      if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
-      if (advanced < advances.length) return false
-      if (due.length < BATCH) return true
-    }
+    const {due, now} = await readDueSchedules(db, BATCH, this.unreadable)
+    if (due.length === 0) return true
+    const advances = await this.#advances(due, now)
+    const {advanced, enqueued} = await advanceSchedules(db, advances)
+    if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
+    return advanced === advances.length
   }
 
   async #advances(due: readonly DueSchedule[], now: Date): Promise<Advance[]> {

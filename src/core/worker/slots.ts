@@ -4,7 +4,7 @@ import {endJob} from '../../db/settle.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import type {WorkerResult} from '../../lib/records.ts'
-import {factsOf, type JobResult, type RunnerContext, runJob} from './runner.ts'
+import {factsOf, type JobResult, type RunnerContext, runJob, settleOnAnySession} from './runner.ts'
 import type {WorkerSessions} from './sessions.ts'
 
 /** A refresh that may hang on a dead network is looked at after this long. */
@@ -151,13 +151,10 @@ export class Slots {
     } catch (error) {
       if (!isAybError(error)) throw error
       this.#context.emit({type: 'warning', message: `no session for job ${job.id}: ${error.message}`})
-      const session = await this.#context.reconnect()
-      try {
-        const end = {state: 'queued', delayMs: 1000, isAttemptReturned: true} as const
-        await endJob(session, this.#context.template, job, end, null)
-      } finally {
-        await session.close()
-      }
+      const end = {state: 'queued', delayMs: 1000, isAttemptReturned: true} as const
+      await settleOnAnySession(this.#context, (session) =>
+        endJob(session, this.#context.template, job, end, null),
+      )
       return null
     }
   }

@@ -1,3 +1,4 @@
+import {setMaxListeners} from 'node:events'
 import {claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {countJobs} from '../../db/jobs.ts'
@@ -17,6 +18,7 @@ import {FrozenWorkers} from './frozen.ts'
 import {Retention} from './retention.ts'
 import {Scheduler} from './scheduler.ts'
 import {WorkerSessions} from './sessions.ts'
+import {Shutdown} from './shutdown.ts'
 import {Slots} from './slots.ts'
 import {tendJobs} from './tending.ts'
 
@@ -39,11 +41,13 @@ const FIRST_CONTENDED_PAUSE_MS = 50
 const LONGEST_CONTENDED_PAUSE_MS = 1000
 /** Between two attempts to get a session for what was lost in mid-refresh. */
 const RECONNECT_PAUSE_MS = 500
+/**
+ * Statements of a worker are short, but for the refreshes: one that is not answered by then has a dead network under it.
+ */
+const STATEMENT_DEADLINE_MS = 30_000
 /** How soon to look again after a statement failed that should not have. */
 const FAILURE_PAUSE_MS = 5000
 const COUNT_INTERVAL_MS = 15_000
-/** How long a cancelled refresh may take to be settled before its session is dropped. */
-const CANCEL_PATIENCE_MS = 10_000
 
 /** Turns due schedules into jobs, and jobs into refreshes, until it is told to stop. */
 export class Worker {
@@ -57,6 +61,8 @@ export class Worker {
   readonly #retention: Retention
   /** Aborts what runs, when waiting for it takes too long. */
   readonly #cutOff = new AbortController()
+  /** Aborts waiting for a database that does not come back. */
+  readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
   /** Whether the last claim left something: then a free slot is filled without another look around. */
@@ -70,11 +76,18 @@ export class Worker {
   constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
     this.#options = options
     this.#emit = emit
-    this.#sessions = new WorkerSessions(open)
+    const openWithDeadline: OpenDatabase = async (signal) => {
+      const db = await open(signal)
+      db.session.deadlineMs = STATEMENT_DEADLINE_MS
+      return db
+    }
+    this.#sessions = new WorkerSessions(openWithDeadline)
+    // One listener a refresh in hand.
+    setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
     this.#scheduler = new Scheduler(emit)
     this.#frozen = new FrozenWorkers(emit)
     this.#retention = new Retention(options.retentionMs, emit)
-    this.#control = new ControlSession(open, this.#sessions, this.#alarm, emit, {
+    this.#control = new ControlSession(openWithDeadline, this.#sessions, this.#alarm, emit, {
       pollIntervalMs: options.pollIntervalMs,
       onNotify: () => this.#lookAgain(),
     })
@@ -107,9 +120,10 @@ export class Worker {
 
   async #count(): Promise<Record<JobState, number> | null> {
     try {
-      const control = await this.#control.get(AbortSignal.abort())
-      if (!control) return null
-      const {oldestQueuedAgeSec: _, ...jobs} = await countJobs(control)
+      // Not on the control session: with a million jobs it takes a while, and nothing due may wait for it.
+      const db = await this.#sessions.acquire()
+      const {oldestQueuedAgeSec: _, ...jobs} = await countJobs(db)
+      this.#sessions.release(db)
       return jobs
     } catch (error) {
       if (isAybError(error)) return null
@@ -136,10 +150,22 @@ export class Worker {
     slots.emitSlots()
     const stopTending = tendJobs(this.#control, slots, this.#options.leaseMs)
     const warming = this.#options.isOnce ? null : this.#sessions.warmUp()
+    const shutdown = new Shutdown(signal, this.#options.shutdownTimeoutMs, {
+      onSignal: () => this.#emit({type: 'stopping', running: slots.busy, signal: signalName(signal.reason)}),
+      // The loop may wait for an answer; what it waits for is not wanted any more.
+      onImpatience: () => this.#control.current?.session.destroy(),
+      onTimeout: () => this.#cutOff.abort(new AybError('CANCELED', 'canceled: the worker was stopped')),
+      onLimit: () => {
+        this.#giveUp.abort()
+        slots.dropAll()
+      },
+    })
     try {
       await this.#loop(slots, signal)
     } finally {
-      await this.#drain(slots, signal)
+      shutdown.loopEnded()
+      await Promise.race([slots.drain(), shutdown.givenUp])
+      shutdown.end()
       stopTending()
       await warming
       await this.#sessions.close()
@@ -152,11 +178,11 @@ export class Worker {
   async #loop(slots: Slots, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#lastTurnAt = performance.now()
-      const control = await this.#control.get(signal)
-      if (!control) return
       let pauseMs: number | null
       try {
-        pauseMs = await this.#turn(control, slots)
+        const control = await this.#control.get(signal)
+        if (!control) return
+        pauseMs = await this.#turn(control, slots, signal)
       } catch (error) {
         pauseMs = this.#survive(error)
       }
@@ -166,11 +192,13 @@ export class Worker {
   }
 
   /** One look around and what follows from it. Returns how long to sleep; null when nothing is left to do. */
-  async #turn(control: Database, slots: Slots): Promise<number | null> {
+  async #turn(control: Database, slots: Slots, signal: AbortSignal): Promise<number | null> {
     if (this.#hasBacklog && performance.now() < this.#nextSurveyAt) {
       await this.#claim(control, slots)
       if (this.#hasBacklog) return Math.max(this.#nextSurveyAt - performance.now(), 0)
     }
+    // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
+    const wasBusy = slots.busy > 0
     const seen = await survey(control, {
       surveyor: {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds},
       busyViews: slots.busyViews,
@@ -180,15 +208,16 @@ export class Worker {
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
     const isUncontended = !isDue || (await this.#scheduler.run(control))
+    if (signal.aborted) return null
     const claimed = isDue || seen.hasClaimable ? await this.#claim(control, slots) : 0
     await this.#retention.prune(control)
-    return this.#pauseAfter(seen, slots, {isDue, isUncontended, claimed, hasEnded})
+    return this.#pauseAfter(seen, slots, {isDue, isUncontended, claimed, hasEnded, wasBusy})
   }
 
   #pauseAfter(
     seen: Survey,
     slots: Slots,
-    turn: {isDue: boolean; isUncontended: boolean; claimed: number; hasEnded: boolean},
+    turn: {isDue: boolean; isUncontended: boolean; claimed: number; hasEnded: boolean; wasBusy: boolean},
   ): number | null {
     const {pollIntervalMs, isOnce} = this.#options
     const isMissed = seen.hasClaimable && slots.free > 0 && turn.claimed === 0
@@ -196,7 +225,7 @@ export class Worker {
     this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
     // The next due time of what has just been moved on is not known yet, and the jobs of ended workers are free now.
     if (turn.isDue || turn.hasEnded) return this.#sleepFor(0)
-    if (isOnce && slots.busy === 0 && turn.claimed === 0) return null
+    if (isOnce && slots.busy === 0 && turn.claimed === 0) return turn.wasBusy ? this.#sleepFor(0) : null
     const waits = [pollIntervalMs, seen.nextScheduleInMs ?? pollIntervalMs]
     if (slots.free > 0 && seen.nextJobInMs !== null) waits.push(seen.nextJobInMs)
     return this.#sleepFor(Math.ceil(Math.min(...waits)))
@@ -250,29 +279,6 @@ export class Worker {
     if (seen.exhausted > 0) this.#emit({type: 'jobs-exhausted', jobs: seen.exhausted})
   }
 
-  async #drain(slots: Slots, signal: AbortSignal): Promise<void> {
-    if (!signal.aborted) return slots.drain()
-    this.#emit({type: 'stopping', running: slots.busy, signal: signalName(signal.reason)})
-    const {shutdownTimeoutMs} = this.#options
-    const patience = setTimeout(
-      () => this.#cutOff.abort(new AybError('CANCELED', 'canceled: the worker was stopped')),
-      shutdownTimeoutMs,
-    )
-    const limit = setTimeout(() => {
-      this.#giveUp.abort()
-      slots.dropAll()
-    }, shutdownTimeoutMs + CANCEL_PATIENCE_MS)
-    try {
-      await slots.drain()
-    } finally {
-      clearTimeout(patience)
-      clearTimeout(limit)
-    }
-  }
-
-  /** Aborts waiting for a database that does not come back. */
-  readonly #giveUp = new AbortController()
-
   #makeSlots(template: Database): Slots {
     const {concurrency, refreshTimeoutMs, lockTimeoutMs} = this.#options
     const context = {
@@ -281,18 +287,22 @@ export class Worker {
       emit: this.#emit,
       template,
       signal: this.#cutOff.signal,
+      control: () => this.#control.current,
       reconnect: () => this.#reconnect(template),
     }
     return new Slots(concurrency, this.#sessions, context, () => this.#alarm.ring())
   }
 
   async #reconnect(template: Database): Promise<Session> {
+    const pause = new Alarm()
     for (;;) {
       try {
-        return await template.openSession()
+        const session = await template.openSession(this.#giveUp.signal)
+        session.deadlineMs = STATEMENT_DEADLINE_MS
+        return session
       } catch (error) {
         if (!isTransient(error) || this.#giveUp.signal.aborted) throw error
-        await new Alarm().wait(RECONNECT_PAUSE_MS, this.#giveUp.signal)
+        await pause.wait(RECONNECT_PAUSE_MS, this.#giveUp.signal)
       }
     }
   }

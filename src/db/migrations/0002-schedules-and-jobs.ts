@@ -64,6 +64,21 @@ export const schedulesAndJobs: Migration = {
       index: {name: 'ayb_cli_jobs_claim', on: 'jobs'},
     },
     {
+      sql: `create index if not exists ayb_cli_jobs_exhausted on ${tables.jobs} (run_at)
+    where state = 'queued' and type = 'materialized_view_refresh' and attempts >= max_attempts`,
+      index: {name: 'ayb_cli_jobs_exhausted', on: 'jobs'},
+    },
+    {
+      sql: `create index if not exists ayb_cli_jobs_newest on ${tables.jobs} (created_at desc, id)
+    where type = 'materialized_view_refresh'`,
+      index: {name: 'ayb_cli_jobs_newest', on: 'jobs'},
+    },
+    {
+      sql: `create index if not exists ayb_cli_jobs_ended on ${tables.jobs} (coalesce(completed_at, canceled_at, updated_at))
+    where type = 'materialized_view_refresh' and state in ('completed', 'failed', 'canceled')`,
+      index: {name: 'ayb_cli_jobs_ended', on: 'jobs'},
+    },
+    {
       sql: `create index if not exists ayb_cli_jobs_live on ${tables.jobs} (schedule_id)
     where state in ('queued', 'running')`,
       index: {name: 'ayb_cli_jobs_live', on: 'jobs'},

@@ -1,0 +1,65 @@
+/** How long the loop may still wait for an answer once a signal came. */
+const IMPATIENCE_MS = 1000
+/** How long a cancelled refresh may take to be settled before its session is dropped. */
+const CANCEL_PATIENCE_MS = 10_000
+/** How long what was dropped may take to notice. */
+const DROP_PATIENCE_MS = 2000
+/** The longest timer of Node; a longer one fires at once. */
+const LONGEST_TIMER_MS = 2_147_483_647
+
+/** What is done at each step. */
+interface Steps {
+  onSignal(): void
+  /** The loop has not ended a second after the signal. */
+  onImpatience(): void
+  /** What runs has had its time. */
+  onTimeout(): void
+  /** What was cancelled has had its time, too. */
+  onLimit(): void
+}
+
+/** The clock of a shutdown: it runs from the signal on, whatever the worker waits for at that moment. */
+export class Shutdown {
+  /** Resolves when nothing is waited for any longer. */
+  readonly givenUp: Promise<void>
+  readonly #signal: AbortSignal
+  readonly #start: () => void
+  #timers: NodeJS.Timeout[] = []
+  #impatience: NodeJS.Timeout | undefined
+
+  /** `timeoutMs` is how long refreshes may finish. */
+  constructor(signal: AbortSignal, timeoutMs: number, steps: Steps) {
+    this.#signal = signal
+    let giveUp = () => {}
+    this.givenUp = new Promise((resolve) => {
+      giveUp = resolve
+    })
+    this.#start = () => {
+      steps.onSignal()
+      this.#impatience = setTimeout(steps.onImpatience, IMPATIENCE_MS)
+      this.#after(timeoutMs, steps.onTimeout)
+      this.#after(timeoutMs + CANCEL_PATIENCE_MS, steps.onLimit)
+      this.#after(timeoutMs + CANCEL_PATIENCE_MS + DROP_PATIENCE_MS, giveUp)
+    }
+    if (signal.aborted) this.#start()
+    else signal.addEventListener('abort', this.#start, {once: true})
+  }
+
+  /** The loop waits for nothing any more. */
+  loopEnded(): void {
+    clearTimeout(this.#impatience)
+    this.#impatience = undefined
+  }
+
+  /** Stops the clock. */
+  end(): void {
+    this.loopEnded()
+    this.#signal.removeEventListener('abort', this.#start)
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers = []
+  }
+
+  #after(ms: number, step: () => void): void {
+    this.#timers.push(setTimeout(step, Math.min(ms, LONGEST_TIMER_MS)))
+  }
+}
