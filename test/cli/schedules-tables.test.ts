@@ -62,7 +62,10 @@ const SERVER_TABLES = `
 /** Our own indexes on the tables of a server. */
 const OWN_INDEXES = [
   'ayb_cli_jobs_claim',
+  'ayb_cli_jobs_ended',
+  'ayb_cli_jobs_exhausted',
   'ayb_cli_jobs_live',
+  'ayb_cli_jobs_newest',
   'ayb_cli_jobs_schedule',
   'ayb_cli_schedules_due',
 ]
