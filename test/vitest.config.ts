@@ -19,7 +19,7 @@ export default defineConfig({
           globalSetup: 'test/support/global-setup.ts',
         },
       },
-      // What needs programs that npm does not bring: npm run test:faults.
+      // What needs programs that npm does not bring, and the slow faults: npm run test:faults.
       {
         extends: true,
         test: {
