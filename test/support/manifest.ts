@@ -16,6 +16,8 @@ export async function generateManifest(root: string): Promise<string> {
     respectNoCacheDefault: true,
   })
   await plugin.load()
-  const manifest: Interfaces.Manifest = plugin.manifest
+  // oclif lists the commands as the file system does, which differs from one to the next.
+  const commands = Object.entries(plugin.manifest.commands).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const manifest: Interfaces.Manifest = {...plugin.manifest, commands: Object.fromEntries(commands)}
   return `${JSON.stringify(manifest, null, 2)}\n`
 }
