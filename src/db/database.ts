@@ -63,12 +63,6 @@ export class Database {
     return Session.open({...this.#options, signal})
   }
 
-  /** The same tables on a session of their own, as they were found when this one was opened. */
-  async fork(applicationName: string): Promise<Database> {
-    const options = {...this.#options, applicationName, signal: undefined}
-    return new Database(await Session.open(options), this.#settings, options, this.#state)
-  }
-
   /** Whether the table is there to be read. */
   has(table: SystemTable): boolean {
     return this.#state.relations.has(table)

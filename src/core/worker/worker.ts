@@ -1,7 +1,6 @@
 import {setMaxListeners} from 'node:events'
 import {claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
-import {countJobs} from '../../db/jobs.ts'
 import type {Session} from '../../db/session.ts'
 import {type Survey, survey} from '../../db/survey.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
@@ -15,6 +14,7 @@ import {
   type OpenDatabase,
 } from './control.ts'
 import {FrozenWorkers} from './frozen.ts'
+import {JobCount} from './job-count.ts'
 import {Retention} from './retention.ts'
 import {Scheduler} from './scheduler.ts'
 import {WorkerSessions} from './sessions.ts'
@@ -47,7 +47,6 @@ const RECONNECT_PAUSE_MS = 500
 const STATEMENT_DEADLINE_MS = 30_000
 /** How soon to look again after a statement failed that should not have. */
 const FAILURE_PAUSE_MS = 5000
-const COUNT_INTERVAL_MS = 15_000
 
 /** Turns due schedules into jobs, and jobs into refreshes, until it is told to stop. */
 export class Worker {
@@ -59,6 +58,7 @@ export class Worker {
   readonly #scheduler: Scheduler
   readonly #frozen: FrozenWorkers
   readonly #retention: Retention
+  readonly #jobCount: JobCount
   /** Aborts what runs, when waiting for it takes too long. */
   readonly #cutOff = new AbortController()
   /** Aborts waiting for a database that does not come back. */
@@ -69,8 +69,6 @@ export class Worker {
   #hasBacklog = false
   #nextSurveyAt = 0
   #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
-  #nextCountAt = 0
-  #counted: Promise<Record<JobState, number> | null> = Promise.resolve(null)
 
   /** `open` connects as the worker; it is called for each session. */
   constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
@@ -82,6 +80,7 @@ export class Worker {
       return db
     }
     this.#sessions = new WorkerSessions(openWithDeadline)
+    this.#jobCount = new JobCount(this.#sessions)
     // One listener a refresh in hand.
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
     this.#scheduler = new Scheduler(emit)
@@ -110,25 +109,7 @@ export class Worker {
 
   /** How many jobs are in each state, counted at most every 15 s; null while the database is away. */
   async countJobs(): Promise<Record<JobState, number> | null> {
-    if (!this.#control.isUp) return null
-    if (performance.now() >= this.#nextCountAt) {
-      this.#nextCountAt = performance.now() + COUNT_INTERVAL_MS
-      this.#counted = this.#count()
-    }
-    return this.#counted
-  }
-
-  async #count(): Promise<Record<JobState, number> | null> {
-    try {
-      // Not on the control session: with a million jobs it takes a while, and nothing due may wait for it.
-      const db = await this.#sessions.acquire()
-      const {oldestQueuedAgeSec: _, ...jobs} = await countJobs(db)
-      this.#sessions.release(db)
-      return jobs
-    } catch (error) {
-      if (isAybError(error)) return null
-      throw error
-    }
+    return this.#control.isUp ? this.#jobCount.read() : null
   }
 
   /**
