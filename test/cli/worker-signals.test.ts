@@ -29,6 +29,8 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
     const later = await insertJob(db, {view_name: 'leaderboard'}, {run_at: '2000-01-01'})
     // It can only be claimed by a free slot: all that this worker has are three more.
     await untilState(db, later, 'completed')
+    // The row says so a moment before the worker has its slot back.
+    await worker.waitForLog(({msg, jobId}) => msg === 'refreshed' && jobId === later, 'the slot to be free')
     worker.kill(signal)
     await worker.waitForLog(({msg}) => msg === `${signal}: stopping, 1 still running`, 'stopping')
     const unclaimed = await insertJob(db, {view_name: 'leaderboard'})
