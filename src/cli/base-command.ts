@@ -1,5 +1,6 @@
-import {Command, Flags} from '@oclif/core'
-import type {Database} from '../db/database.ts'
+import {Command} from '@oclif/core/command'
+import * as Flags from '@oclif/core/flags'
+import {Database} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
 import {isJsonRequested, printFailure, printWarnings} from './output.ts'
@@ -56,8 +57,6 @@ export abstract class BaseCommand extends Command {
 
   /** A database that the caller closes. The signal ends the attempt to connect. */
   protected async openDatabase(flags: ConnectionFlags, signal?: AbortSignal): Promise<Database> {
-    // The driver takes 30 ms and more to load, which commands without a database do not pay.
-    const {Database} = await import('../db/database.ts')
     return Database.open({
       databaseUrl: flags['database-url'],
       env: process.env,

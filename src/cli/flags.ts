@@ -1,4 +1,5 @@
-import {Args, Flags} from '@oclif/core'
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
 import {parseAge, parseDuration, parseRetention} from '../lib/duration.ts'
 import {invalidArgument, isAybError} from '../lib/errors.ts'
 import {isUuid, parseViewReference, type ViewReference} from '../lib/identifier.ts'

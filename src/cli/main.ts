@@ -1,6 +1,12 @@
 import {dirname} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import {Config, run} from '@oclif/core'
+// Before main: it puts a listener on stdout, which surviveClosedOutput replaces.
+import '@oclif/core/command'
+import {Config} from '@oclif/core/config'
+import type {PJSON} from '@oclif/core/interfaces'
+import {run} from '@oclif/core/run'
+import {settings} from '@oclif/core/settings'
+import pjson from '../../package.json' with {type: 'json'}
 import {checkCommandLine} from './command-line.ts'
 import {isJsonRequested, printFailure} from './output.ts'
 import {toAybError} from './parse-errors.ts'
@@ -11,7 +17,9 @@ const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** Runs one command line, and sets the exit code of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
   surviveClosedOutput()
-  const config = await Config.load({root: ROOT})
+  // Without these oclif looks for a project in TypeScript, where NODE_ENV says so, and for plugins in the home folder.
+  settings.enableAutoTranspile = false
+  const config = await Config.load({root: ROOT, pjson: pjson as PJSON, devPlugins: false, userPlugins: false})
   try {
     await run(checkCommandLine(config, argv), config)
   } catch (error) {

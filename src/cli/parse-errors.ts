@@ -1,4 +1,5 @@
-import {type Config, Errors} from '@oclif/core'
+import type {Config} from '@oclif/core/config'
+import * as Errors from '@oclif/core/errors'
 import {type AybError, invalidArgument, isAybError} from '../lib/errors.ts'
 import {nearest} from '../lib/nearest.ts'
 import {internalError} from './output.ts'

@@ -1,4 +1,4 @@
-import {Args} from '@oclif/core'
+import * as Args from '@oclif/core/args'
 import {BaseCommand} from '../cli/base-command.ts'
 import {completionScript, SHELLS, type Shell} from '../cli/completion/shells.ts'
 import {invalidArgument} from '../lib/errors.ts'

@@ -1,4 +1,4 @@
-import {Flags} from '@oclif/core'
+import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
 import {migrate, planMigration} from '../core/migrate.ts'
 import type {Migrated, MigrationPlan} from '../lib/records.ts'

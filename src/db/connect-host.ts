@@ -1,6 +1,4 @@
-import {lookup} from 'node:dns/promises'
 import {isIP, type Socket} from 'node:net'
-import {TLSSocket} from 'node:tls'
 import type pg from 'pg'
 import {isAybError} from '../lib/errors.ts'
 import {requestCancel} from './cancel.ts'
@@ -10,7 +8,7 @@ import {requireRole} from './server-role.ts'
 import {startSession} from './session-start.ts'
 import type {HostSettings, SessionAttrs, Settings} from './settings.ts'
 import {abortable, openSocket, type SocketAddress, withDeadline} from './socket.ts'
-import {encrypt, encryptionAttempts} from './tls.ts'
+import {encrypt, encryptionAttempts, isTls} from './tls.ts'
 
 /** A session with the server. */
 export interface Connected {
@@ -77,6 +75,7 @@ async function addressesOf(
   if (isSocketHost(host)) return [{path: socketPath(host.replace(/^@/, '\0'), port)}]
   if (isIP(host) !== 0) return [{host, port}]
   try {
+    const {lookup} = await import('node:dns/promises')
     const found = await abortable(lookup(host, {all: true, verbatim: true}), signal)
     return found.map((entry) => ({host: entry.address, port}))
   } catch (error) {
@@ -97,7 +96,7 @@ async function connectToAddress(
     let isEncrypted = true
     try {
       const stream = await encrypt(socket, encryption, attempt.host.host, attempt.settings.tls, signal)
-      isEncrypted = stream instanceof TLSSocket
+      isEncrypted = isTls(stream)
       return await login(attempt, address, socket, stream, signal)
     } catch (error) {
       socket.destroy()
@@ -156,7 +155,7 @@ async function login(
       await requestCancel({
         address: remoteAddress && remotePort ? {host: remoteAddress, port: remotePort} : address,
         host: host.host,
-        isEncrypted: stream instanceof TLSSocket,
+        isEncrypted: isTls(stream),
         tls: settings.tls,
         processId,
         secretKey,

@@ -1,9 +1,9 @@
 import type {Socket} from 'node:net'
-import {TLSSocket} from 'node:tls'
 import type pg from 'pg'
 import {closedEarly, HostFailure, notPostgres} from './host-failure.ts'
 import type {HostSettings, Settings} from './settings.ts'
 import {abortable} from './socket.ts'
+import {isTls} from './tls.ts'
 
 /** The messages that a server may begin with: authentication, error, notice, protocol negotiation. */
 const FIRST_LETTERS = 'RENv'
@@ -60,7 +60,7 @@ export async function startSession(
   // A killed backend is an event on the client; without a listener it would end the process.
   client.on('error', () => {})
   client.connection.on('authenticationSASL', ({mechanisms}: {mechanisms: string[]}) => {
-    isBindingOffered = stream instanceof TLSSocket && mechanisms.includes('SCRAM-SHA-256-PLUS')
+    isBindingOffered = isTls(stream) && mechanisms.includes('SCRAM-SHA-256-PLUS')
   })
 
   const hungUp = new Promise<never>((_, reject) => {

@@ -162,6 +162,11 @@ export class Session {
     })
   }
 
+  /** The text as a literal of SQL, quotes included, for statements that take no parameters. */
+  literal(text: string): string {
+    return this.#connected.client.escapeLiteral(text)
+  }
+
   /** Runs `work` in a READ COMMITTED transaction: committed when it returns, rolled back when it throws. */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
     await this.query('begin')

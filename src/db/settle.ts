@@ -1,4 +1,3 @@
-import pg from 'pg'
 import type {RefreshMode, Registration, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
@@ -54,7 +53,8 @@ const isStillOurs = (id: string, workerId: string, attempt: string, token: strin
  * A job that is no longer ours leaves everything as it is. All values are literals: it travels with REFRESH in one
  * message, which takes no parameters.
  */
-export function successRecord({tables}: Database, attempt: Attempt): string {
+export function successRecord({tables, session}: Database, attempt: Attempt): string {
+  const literal = (text: string) => session.literal(text)
   const {registration, job} = attempt
   const schema = literal(registration.schemaName)
   const view = literal(registration.viewName)
@@ -227,5 +227,3 @@ export async function endJob(
 }
 
 const triggerOf = ({job}: Attempt): 'manual' | 'schedule' => (job ? 'schedule' : 'manual')
-
-const literal = (text: string): string => pg.escapeLiteral(text)

@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type {DatabaseError} from 'pg'
 import {AybError, type ErrorCode, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
 import {type ConnectionTarget, where} from './connection-target.ts'
 
@@ -30,7 +30,7 @@ export class StatementError extends AybError {
   readonly detail: string | null
   readonly serverHint: string | null
 
-  constructor(error: pg.DatabaseError) {
+  constructor(error: DatabaseError) {
     const sqlstate = error.code ?? ''
     const {code, hint} = generalMeaning(sqlstate)
     super(code, code === 'INTERNAL' ? `${error.message} (SQLSTATE ${sqlstate})` : error.message, {
@@ -45,7 +45,7 @@ export class StatementError extends AybError {
 
   /** The message as Postgres wrote it. */
   get serverMessage(): string {
-    return (this.cause as pg.DatabaseError).message
+    return (this.cause as DatabaseError).message
   }
 }
 
@@ -77,22 +77,26 @@ export const hasSqlstate = (error: unknown, ...states: string[]): error is State
  */
 const FATAL = /^(57P0[1-5]|25P0[34])$/
 
+/** Whether that is an error which the server sent, told by its fields: to ask for its class would load the driver. */
+const isAnswer = (error: unknown): error is DatabaseError =>
+  error instanceof Error && 'severity' in error && 'routine' in error
+
 /** Whether the session ended with this error. */
 export function isFatal(error: unknown): boolean {
   if (isAybError(error)) return false
-  return error instanceof pg.DatabaseError ? FATAL.test(error.code ?? '') : true
+  return isAnswer(error) ? FATAL.test(error.code ?? '') : true
 }
 
 /** Turns what the driver threw into an AybError: a StatementError where the session is still alive. */
 export function translateError(error: unknown, target: ConnectionTarget): AybError {
   if (isAybError(error)) return error
-  if (error instanceof pg.DatabaseError && !isFatal(error)) return new StatementError(error)
+  if (isAnswer(error) && !isFatal(error)) return new StatementError(error)
   return connectionLost(target, error)
 }
 
 export function connectionLost(target: ConnectionTarget, cause?: unknown): AybError {
   const reason = cause === undefined ? '' : `: ${messageOf(cause)}`
-  const sqlstate = cause instanceof pg.DatabaseError ? cause.code : undefined
+  const sqlstate = isAnswer(cause) ? cause.code : undefined
   return new AybError(
     'CONNECTION_LOST',
     `lost the connection to database "${target.database}" at ${where(target)} as user "${target.user}"${reason}`,

@@ -1,4 +1,4 @@
-import type {Config} from '@oclif/core'
+import type {Config} from '@oclif/core/config'
 import {bashScript} from './bash.ts'
 import {commandTree} from './command-tree.ts'
 import {fishScript} from './fish.ts'

@@ -1,4 +1,4 @@
-import {Flags} from '@oclif/core'
+import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {listJobs} from '../../core/jobs.ts'
 import {JOB_STATES, type Job, type JobState} from '../../lib/records.ts'

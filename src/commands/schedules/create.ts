@@ -1,4 +1,4 @@
-import {Flags} from '@oclif/core'
+import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {payloadFlag, viewFlag} from '../../cli/flags.ts'
 import {checkInput, scheduleTarget} from '../../core/schedule-input.ts'
