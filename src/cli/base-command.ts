@@ -56,11 +56,16 @@ export abstract class BaseCommand extends Command {
   }
 
   /** A database that the caller closes. The signal ends the attempt to connect. */
-  protected async openDatabase(flags: ConnectionFlags, signal?: AbortSignal): Promise<Database> {
+  protected async openDatabase(
+    flags: ConnectionFlags,
+    signal?: AbortSignal,
+    {keepsStatements = false} = {},
+  ): Promise<Database> {
     return Database.open({
       databaseUrl: flags['database-url'],
       env: process.env,
       applicationName: `ayb ${(this.id ?? '').replaceAll(':', ' ')}`,
+      keepsStatements,
       signal,
     })
   }

@@ -12,6 +12,8 @@ export interface ConnectOptions {
   env: NodeJS.ProcessEnv
   /** What `pg_stat_activity` shows. */
   applicationName: string
+  /** Whether the session runs the same statements again and again, and so is to plan each but once. */
+  keepsStatements?: boolean | undefined
   /** Ends the attempt at once. */
   signal?: AbortSignal | undefined
 }

@@ -27,11 +27,12 @@ export async function runRefresh(
   lock: RefreshLock,
 ): Promise<RecordedRefresh> {
   const {session} = db
+  const message = await refreshMessage(db, attempt)
   const {deadlineMs} = session
   // It takes as long as it takes, and the unlock waits behind it.
   session.deadlineMs = null
-  const refreshed = session.script<SuccessRow>(refreshMessage(db, attempt))
-  const [outcome] = await Promise.allSettled([refreshed, lock.release()])
+  const sent = session.together(() => [session.script<SuccessRow>(message), lock.release()] as const)
+  const [outcome] = await Promise.allSettled(sent)
   session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') throw outcome.reason
   const row = outcome.value[0] as SuccessRow
@@ -46,7 +47,7 @@ const toRecorded = (row: SuccessRow): RecordedRefresh => ({
   isSettled: row.is_settled,
 })
 
-function refreshMessage(db: Database, attempt: Attempt): string[] {
+async function refreshMessage(db: Database, attempt: Attempt): Promise<string[]> {
   const {session} = db
   const timeouts = [
     ...(attempt.timeoutMs === null ? [] : [`set local statement_timeout = ${attempt.timeoutMs}`]),
@@ -61,10 +62,12 @@ function refreshMessage(db: Database, attempt: Attempt): string[] {
     ...rolePath,
     `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`,
     `set local ${SAFE_SEARCH_PATH}`,
-    'set local statement_timeout = 0',
+    ...(attempt.timeoutMs === null ? [] : ['set local statement_timeout = 0']),
+    // As planByIndex has it: the plan of the record is kept, however small the tables were when it was made.
+    'set local enable_seqscan = off',
     // While the view is locked, nobody's lock on our own tables may keep its readers waiting for ever.
     "set local lock_timeout = '30s'",
-    successRecord(db, attempt),
+    await successRecord(db, attempt),
   ]
 }
 

@@ -65,11 +65,15 @@ export class Session {
   /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
   deadlineMs: number | null = null
   readonly #connected: Connected
+  /** The statements that the server keeps for this session, their names by their text; null where it keeps none. */
+  readonly #statements: Map<string, string> | null
+  #statementCount = 0
   #isLost = false
   #isClosed = false
 
-  private constructor(connected: Connected, identity: Identity) {
+  private constructor(connected: Connected, identity: Identity, keepsStatements: boolean) {
     this.#connected = connected
+    this.#statements = keepsStatements ? new Map() : null
     this.target = connected.target
     this.warnings = connected.warnings
     this.pid = identity.pid
@@ -92,14 +96,16 @@ export class Session {
   static async open(options: ConnectOptions): Promise<Session> {
     const connected = await connect(options)
     try {
-      return await dropOnAbort(connected, options.signal, () => Session.#prepare(connected))
+      return await dropOnAbort(connected, options.signal, () =>
+        Session.#prepare(connected, options.keepsStatements ?? false),
+      )
     } catch (error) {
       connected.client.end().catch(() => {})
       throw translateError(error, connected.target)
     }
   }
 
-  static async #prepare(connected: Connected): Promise<Session> {
+  static async #prepare(connected: Connected, keepsStatements: boolean): Promise<Session> {
     const deadline = setTimeout(() => connected.destroy(), PREPARE_DEADLINE_MS)
     try {
       // Names with their schema and no operators: the search_path is still the role's.
@@ -111,7 +117,7 @@ export class Session {
                 pg_catalog.pg_is_in_recovery() as in_recovery,
                 pg_catalog.current_setting('default_transaction_read_only') as read_only`,
       )
-      const session = new Session(connected, rows[0] as Identity)
+      const session = new Session(connected, rows[0] as Identity, keepsStatements)
       if (session.serverVersion < OLDEST_SERVER) throw unsupportedServer(session.serverVersion)
       await session.#useOwnDefaults()
       return session
@@ -145,9 +151,42 @@ export class Session {
   /** Runs one statement and returns its rows. */
   async query<Row extends object>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
     return this.#guard(async () => {
-      const result = await this.#connected.client.query<Row>(sql, [...values])
+      // Without values it may be several statements, or one that no plan is made for.
+      const name = values.length > 0 ? this.#nameOf(sql) : undefined
+      const result = await this.#connected.client.query<Row>({name, text: sql, values: [...values]})
       return result.rows
     })
+  }
+
+  /** Whether the server keeps the statements of this session, so that `prepare` pays. */
+  get keepsStatements(): boolean {
+    return this.#statements !== null
+  }
+
+  /** Has the server keep a statement for `execute` inside a script, and returns its name. Once for each text. */
+  async prepare(sql: string, types: readonly string[]): Promise<string> {
+    const known = this.#statements?.get(sql)
+    if (known !== undefined) return known
+    if (this.#statements === null) throw new Error('this session keeps no statements')
+    const name = this.#nameOf(sql) as string
+    try {
+      await this.#guard(() => this.#connected.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`))
+    } catch (error) {
+      this.#statements.delete(sql)
+      throw error
+    }
+    return name
+  }
+
+  /** Undefined where the server is not to keep it. */
+  #nameOf(sql: string): string | undefined {
+    if (this.#statements === null) return undefined
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    this.#statementCount++
+    const name = `ayb_${this.#statementCount}`
+    this.#statements.set(sql, name)
+    return name
   }
 
   /**
@@ -160,6 +199,17 @@ export class Session {
       const last = Array.isArray(results) ? results.at(-1) : results
       return (last as {rows: Row[]}).rows
     })
+  }
+
+  /** What `send` submits goes out in one piece: each piece wakes the server, and costs as much as a small statement. */
+  together<T>(send: () => T): T {
+    const {stream} = this.#connected.client.connection
+    stream.cork()
+    try {
+      return send()
+    } finally {
+      stream.uncork()
+    }
   }
 
   /** The text as a literal of SQL, quotes included, for statements that take no parameters. */

@@ -1,4 +1,5 @@
 import type {Database} from '../../db/database.ts'
+import {planByIndex} from '../../db/plans.ts'
 import {WAKE_CHANNEL} from '../../db/wake.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
@@ -100,6 +101,7 @@ export class ControlSession {
       }
       await db.prepareTables()
       await this.#sessions.adopt(db)
+      await planByIndex(db.session)
       await db.session.listen(WAKE_CHANNEL, () => this.#merge())
     } catch (error) {
       db.session.destroy()

@@ -1,4 +1,5 @@
 import {setMaxListeners} from 'node:events'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
@@ -45,6 +46,8 @@ const RECONNECT_PAUSE_MS = 500
  * Statements of a worker are short, but for the refreshes: one that is not answered by then has a dead network under it.
  */
 const STATEMENT_DEADLINE_MS = 30_000
+/** For how long slots that become free are gathered while there is more to do than slots: one claim serves them all. */
+const GATHER_MS = 1
 /** How soon to look again after a statement failed that should not have. */
 const FAILURE_PAUSE_MS = 5000
 
@@ -175,6 +178,7 @@ export class Worker {
   /** One look around and what follows from it. Returns how long to sleep; null when nothing is left to do. */
   async #turn(control: Database, slots: Slots, signal: AbortSignal): Promise<number | null> {
     if (this.#hasBacklog && performance.now() < this.#nextSurveyAt) {
+      if (slots.busy > 0) await sleep(GATHER_MS)
       await this.#claim(control, slots)
       if (this.#hasBacklog) return Math.max(this.#nextSurveyAt - performance.now(), 0)
     }
