@@ -1,3 +1,4 @@
+import type {ClaimedJob, ClaimRequest} from '../db/claims.ts'
 import type {Database} from '../db/database.ts'
 import {findOutcome, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
@@ -18,6 +19,8 @@ interface SuccessfulAttempt {
   registration: Registration | null
   durationMs: number
   isSettled: boolean
+  /** The job that was claimed behind it. */
+  next: ClaimedJob | null
 }
 
 interface FailedAttempt {
@@ -35,6 +38,8 @@ export interface AttemptContext {
   signal: AbortSignal
   /** What becomes of the job when the attempt failed for that reason. */
   jobEndAfter(reason: unknown): JobEnd
+  /** What to claim behind a success, in its transaction; null where nothing is to be claimed. */
+  claimNext?(): ClaimRequest | null
   /** A new session, after the connection was lost. */
   reconnect(): Promise<Session>
 }
@@ -54,7 +59,9 @@ export async function runAttempt(
   const sentAt = performance.now()
   const blockers = attempt.lockTimeoutMs === null ? null : new BlockerWatch(db, attempt.lockTimeoutMs)
   try {
-    const done = await cancelOnAbort(db.session, context.signal, () => runRefresh(db, attempt, lock))
+    const done = await cancelOnAbort(db.session, context.signal, () =>
+      runRefresh(db, attempt, lock, context.claimNext?.() ?? null),
+    )
     return {status: 'success', ...done}
   } catch (error) {
     const durationMs = performance.now() - sentAt
@@ -110,7 +117,7 @@ async function settleAfterLoss(
   try {
     session = await context.reconnect()
     const done = await findOutcome(session, db.session, db, attempt.runId)
-    if (done) return {status: 'success', ...done}
+    if (done) return {status: 'success', ...done, next: null}
     return await record(db, session, attempt, reason, durationMs, context)
   } catch (error) {
     return unrecorded(db, attempt, reason, durationMs, context, error)

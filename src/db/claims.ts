@@ -30,41 +30,67 @@ interface ClaimRow {
 export const lockNameOf = (alias: string): string =>
   `(coalesce(${alias}.payload->>'schema', 'public') || '.' || (${alias}.payload->>'view_name'))`
 
+/** How many jobs to claim, for whom and for how long, and the views that the worker refreshes right now. */
+export interface ClaimRequest {
+  slots: number
+  workerId: string
+  leaseMs: number
+  busyViews: readonly string[]
+}
+
+const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]'] as const
+
+/** A claim as the table has it. */
+export type ClaimedRow = ClaimRow & (RegistrationRow | {id: null})
+
+/** Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker refreshes. */
+export async function claimJobs(db: Database, request: ClaimRequest): Promise<ClaimedJob[]> {
+  const {slots, workerId, leaseMs, busyViews} = request
+  const rows = await db.session.query<ClaimedRow>(claimSql(db), [slots, workerId, leaseMs, busyViews])
+  return toClaimedJobs(rows, workerId)
+}
+
+/** The same as a statement for the end of a script, on a session that keeps statements. */
+export async function claimBehind(db: Database, request: ClaimRequest): Promise<string> {
+  const {slots, workerId, leaseMs, busyViews} = request
+  const statement = await db.session.prepare(claimSql(db), CLAIM_TYPES)
+  const views = busyViews.map((view) => db.session.literal(view)).join(', ')
+  return `execute ${statement} (${slots}, ${db.session.literal(workerId)}, ${leaseMs}, array[${views}]::text[])`
+}
+
 /**
- * Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker refreshes
- * right now. Literals for state and type: with parameters the partial index would not be used.
+ * Literals for state and type: with parameters the partial index would not be used. And not now(): behind a refresh
+ * of an hour that is an hour ago.
  */
-export async function claimJobs(
-  db: Database,
-  options: {slots: number; workerId: string; leaseMs: number; busyViews: readonly string[]},
-): Promise<ClaimedJob[]> {
-  const rows = await db.session.query<ClaimRow & (RegistrationRow | {id: null})>(
-    `with c as materialized (
-       select j.id from ${db.tables.jobs} j
-        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.attempts < j.max_attempts
+const claimSql = ({tables}: Database): string =>
+  `with clock as materialized (select clock_timestamp() as at),
+     c as materialized (
+       select j.id from ${tables.jobs} j
+        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.attempts < j.max_attempts
           and coalesce(${lockNameOf('j')} <> all ($4::text[]), true)
         order by j.run_at
         limit $1
           for no key update skip locked),
      u as (
-       update ${db.tables.jobs} j
-          set state = 'running', worker_id = $2, lease_until = now() + $3 * interval '1 ms', attempts = j.attempts + 1,
-              last_run_at = now(), updated_at = now()
-         from c where j.id = c.id
-       returning j.*, case when isfinite(j.run_at) then now() - j.run_at else interval '0' end as lateness)
+       update ${tables.jobs} j
+          set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = j.attempts + 1,
+              last_run_at = clock.at, updated_at = clock.at
+         from c, clock where j.id = c.id
+       returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)
      select u.id as job_id, u.payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             ${REGISTRATION_COLUMNS}
        from u
-       left join ${db.tables.registrations} r
+       left join ${tables.registrations} r
          on r.schema_name = coalesce(u.payload->>'schema', 'public') and r.view_name = u.payload->>'view_name'
-      order by u.run_at`,
-    [options.slots, options.workerId, options.leaseMs, options.busyViews],
-  )
-  return rows.map((row) => ({
+      order by u.run_at`
+
+/** The rows of a claim as jobs. */
+export const toClaimedJobs = (rows: readonly ClaimedRow[], workerId: string): ClaimedJob[] =>
+  rows.map((row) => ({
     id: row.job_id,
-    workerId: options.workerId,
+    workerId,
     attempt: row.attempts,
     token: row.token,
     payload: row.payload,
@@ -73,7 +99,6 @@ export async function claimJobs(
     latenessMs: row.lateness_ms,
     registration: row.id === null ? null : toRegistration(row as RegistrationRow),
   }))
-}
 
 /** Keeps the jobs of a worker its own for another while. */
 export async function renewLeases(

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {quoteViewName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
+import {type ClaimedJob, type ClaimedRow, type ClaimRequest, claimBehind, toClaimedJobs} from './claims.ts'
 import type {Database} from './database.ts'
 import type {RefreshLock} from './refresh-lock.ts'
 import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
@@ -15,28 +16,39 @@ export interface RecordedRefresh {
   isSettled: boolean
 }
 
+/** A refresh that a claim may have followed. */
+export interface RefreshAndClaim extends RecordedRefresh {
+  /** The job that was claimed in the same transaction. */
+  next: ClaimedJob | null
+}
+
 /**
  * REFRESH, its record and, right behind them, the unlock. Refresh and record are one message, so that no crash
  * comes between them, and the unlock is sent without waiting for the answer: a client that is stopped meanwhile
- * would keep the lock.
+ * would keep the lock. With a claim, the record is followed by that, in the same transaction: of near-empty views a
+ * claim of its own, committed for itself, would take longer than the refresh.
  * @throws StatementError, or AybError CONNECTION_LOST
  */
 export async function runRefresh(
   db: Database,
   attempt: Attempt,
   lock: RefreshLock,
-): Promise<RecordedRefresh> {
+  claim: ClaimRequest | null = null,
+): Promise<RefreshAndClaim> {
   const {session} = db
   const message = await refreshMessage(db, attempt)
+  if (claim) message.push(await claimBehind(db, claim))
   const {deadlineMs} = session
   // It takes as long as it takes, and the unlock waits behind it.
   session.deadlineMs = null
-  const sent = session.together(() => [session.script<SuccessRow>(message), lock.release()] as const)
+  const sent = session.together(() => [session.script(message), lock.release()] as const)
   const [outcome] = await Promise.allSettled(sent)
   session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') throw outcome.reason
-  const row = outcome.value[0] as SuccessRow
-  return toRecorded(row)
+  const results = outcome.value
+  const claimed = claim ? toClaimedJobs(results.pop() as ClaimedRow[], claim.workerId) : []
+  const row = results.pop()?.[0] as SuccessRow
+  return {...toRecorded(row), next: claimed[0] ?? null}
 }
 
 type SuccessRow = (RegistrationRow | {id: null}) & {run_duration_ms: number; is_settled: boolean}

@@ -190,14 +190,12 @@ export class Session {
   }
 
   /**
-   * Sends several statements as one message, which the server runs in one transaction, and returns the rows of
-   * the last one. Takes no parameters: build it with quoted names and literals alone.
+   * Sends several statements as one message, which the server runs in one transaction, and returns the rows of each. Takes no parameters: build it with quoted names and literals alone.
    */
-  async script<Row extends object>(statements: readonly string[]): Promise<Row[]> {
+  async script(statements: readonly string[]): Promise<object[][]> {
     return this.#guard(async () => {
       const results: unknown = await this.#connected.client.query(statements.join(';\n'))
-      const last = Array.isArray(results) ? results.at(-1) : results
-      return (last as {rows: Row[]}).rows
+      return [results].flat().map((result) => (result as {rows: object[]}).rows)
     })
   }
 

@@ -64,7 +64,8 @@ const millisecondsUntil = (instant: string): string =>
  * without one, when the lease is over. A job whose view is locked is being worked on whatever its worker's state. The
  * lease of a worker that still holds its key ends nothing by itself: first its sessions have to be ended (endWorker).
  * A job under the surveyor's own key that it does not have in hand was claimed by an answer that never arrived, or
- * could not be settled: nobody works on it either.
+ * could not be settled: nobody works on it either. Unless it is fresh: then the answer to its claim, which another session
+ * may have made, may still be on its way.
  */
 export async function survey(
   db: Database,
@@ -84,11 +85,12 @@ export async function survey(
          from (select j.id, j.worker_id, j.attempts, ${KEY_HEX} as key_hex, j.lease_until is null or j.lease_until < now() as is_late,
                       ('x' || (${KEY_HEX}))::bit(64)::bigint in (select key from held) as is_key_held,
                       coalesce(${KEY_HEX} = $2, false) as is_own,
+                      coalesce(j.last_run_at > now() - interval '5 s', false) as is_fresh,
                       coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked
                  from ${jobs} j
                 where j.state = 'running' and j.type = '${JOB_TYPE}') x
         where not x.is_locked and (x.is_late or x.is_key_held is false or x.is_own)
-          and not (x.is_own and x.id = any ($3::uuid[]))),
+          and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh))),
      dead as materialized (
        select j.id from ${jobs} j join suspect x on x.id = j.id
         where j.state = 'running' and (x.is_own or x.is_key_held is not true)

@@ -70,7 +70,12 @@ describe.concurrent('a job that cannot get better by itself fails at once', {tim
         last_refresh_status: 'error',
         last_refresh_error: job.last_error,
       })
-      expect(worker.logs().find(({jobId, level}) => jobId === id && level === 'error')).toMatchObject({code})
+      // The row says so a moment before the log does.
+      const line = await worker.waitForLog(
+        ({jobId, level}) => jobId === id && level === 'error',
+        'the failure',
+      )
+      expect(line).toMatchObject({code})
     }
     await stopWorkers([worker])
   })

@@ -44,6 +44,27 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
     await untilNothingIsLeft(db, PATIENCE_MS)
   })
 
+  test('gives back the job that it claimed with the end of the one before', async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const slow = await insertJob(db, {view_name: 'slow'}, {run_at: '2000-01-01'})
+    const next = await insertJob(db, {view_name: 'leaderboard'}, {run_at: '2000-01-02'})
+    const worker = await startWorker(db, ['--concurrency', '1'])
+    await untilRefreshing(db, 'slow')
+    worker.kill()
+    await worker.waitForLog(({msg}) => msg === 'SIGTERM: stopping, 1 still running', 'stopping')
+    await gate.open()
+    expect(await worker.done).toMatchObject({code: 0, signal: null, stderr: ''})
+    expect(await jobOf(db, slow)).toMatchObject({state: 'completed'})
+    const [claimed] = await db.query('select from _ayb_jobs where id = $1 and last_run_at is not null', [
+      next,
+    ])
+    expect(claimed).toBeDefined()
+    expect(await jobOf(db, next)).toMatchObject({state: 'queued', attempts: 0, worker_id: null})
+    expect(await runsOfJob(db, next)).toEqual([])
+  })
+
   test('cancels what takes longer than its patience, and puts it back', async () => {
     const {db, gate, id, worker} = await startInMidRefresh(['--shutdown-timeout', '200ms'])
     worker.kill()

@@ -252,3 +252,84 @@ describe('the outcome of a lost refresh', () => {
     expect(await other.session.query('select 1 as one')).toEqual([{one: 1}])
   })
 })
+
+describe('a claim behind a refresh', () => {
+  const claim = {
+    slots: 1,
+    workerId: 'ayb:00000001deadbeef:test:1',
+    leaseMs: 300_000,
+    busyViews: ['public.busy'],
+  }
+
+  /** A session as a worker has it. */
+  async function openAsWorker(): Promise<Database> {
+    const db = await Database.open({
+      databaseUrl: server.url,
+      env: {},
+      applicationName: 'ayb test',
+      keepsStatements: true,
+    })
+    open.push(db)
+    return db
+  }
+
+  const queue = async (viewName: string, runAt: string): Promise<string> => {
+    const rows = await server.query<{id: string}>(
+      `insert into _ayb_jobs (type, payload, run_at) values ('materialized_view_refresh', $1, ${runAt}) returning id`,
+      [{view_name: viewName}],
+    )
+    return (rows[0] as {id: string}).id
+  }
+
+  const stateOf = async (id: string) =>
+    (
+      await server.query(
+        `select state, attempts, worker_id, lease_until > clock_timestamp() + interval '290 s' as is_leased
+           from _ayb_jobs where id = $1`,
+        [id],
+      )
+    )[0]
+
+  test('takes what became due while it ran, for a lease from then on, and leaves busy views', async () => {
+    const db = await openAsWorker()
+    await createView('before')
+    const busy = await queue('busy', "'2000-01-01'")
+    const due = await queue('leaderboard', "clock_timestamp() + interval '200 ms'")
+    const attempt = await begin(db, 'before')
+    await server.query('drop materialized view before')
+    await server.query('create materialized view before as select pg_sleep(0.3)::text as nap with no data')
+    const {next} = await runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock, claim)
+    expect(next).toMatchObject({
+      id: due,
+      workerId: claim.workerId,
+      attempt: 1,
+      payload: {view_name: 'leaderboard'},
+      registration: LEADERBOARD,
+    })
+    expect(await stateOf(due)).toEqual({
+      state: 'running',
+      attempts: 1,
+      worker_id: claim.workerId,
+      is_leased: true,
+    })
+    expect(await stateOf(busy)).toMatchObject({state: 'queued', attempts: 0})
+    await server.query('delete from _ayb_jobs')
+  })
+
+  test('takes nothing when the refresh fails, and finds nothing where nothing is due', async () => {
+    const db = await openAsWorker()
+    await server.query('create materialized view dividing as select 1 / 0 as ratio with no data')
+    await register(server, 'dividing')
+    await createView('fine')
+    const queued = await queue('leaderboard', "'2000-01-01'")
+    const failing = await begin(db, 'dividing')
+    await expect(
+      runRefresh(db, failing, locks.get(failing.runId) as RefreshLock, claim),
+    ).rejects.toBeInstanceOf(StatementError)
+    expect(await stateOf(queued)).toMatchObject({state: 'queued', attempts: 0})
+    await server.query('delete from _ayb_jobs')
+    const fine = await begin(db, 'fine')
+    const {next, isSettled} = await runRefresh(db, fine, locks.get(fine.runId) as RefreshLock, claim)
+    expect({next, isSettled}).toEqual({next: null, isSettled: true})
+  })
+})

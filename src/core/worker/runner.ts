@@ -1,4 +1,4 @@
-import type {ClaimedJob} from '../../db/claims.ts'
+import type {ClaimedJob, ClaimRequest} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {newRunId} from '../../db/refresh.ts'
 import {type RefreshLock, withRefreshLock} from '../../db/refresh-lock.ts'
@@ -29,14 +29,22 @@ export interface RunnerContext extends RunnerOptions {
   signal: AbortSignal
   /** The control session as it is; null while there is none. */
   control(): Database | null
+  /** What to claim behind a refresh, for the slot that it leaves; null where nothing is to be claimed. */
+  claimNext(): ClaimRequest | null
   /** A new session when one was lost in mid-refresh; tries until the worker ends. */
   reconnect(): Promise<Session>
 }
 
 export type JobResult = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost'
 
+/** What became of a job, and the one that was claimed with its end, which is running now and to be run. */
+export interface JobOutcome {
+  result: JobResult
+  next: ClaimedJob | null
+}
+
 /** Runs one claimed job on a session of its own, and settles it whatever happens. */
-export async function runJob(db: Database, job: ClaimedJob, context: RunnerContext): Promise<JobResult> {
+export async function runJob(db: Database, job: ClaimedJob, context: RunnerContext): Promise<JobOutcome> {
   const view = viewOfPayload(job.payload)
   const facts = factsOf(job, view)
   const startedAt = performance.now()
@@ -47,7 +55,7 @@ export async function runJob(db: Database, job: ClaimedJob, context: RunnerConte
       context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
       return refreshLocked(db, job, registration, lock, context)
     })
-    return result ?? (await skip(db, job, registration, context))
+    return result ?? {result: await skip(db, job, registration, context), next: null}
   } catch (reason) {
     // It never got as far as a refresh, or the session died on the way: there is no run to record.
     const end = isAybError(reason, 'CONNECTION_LOST')
@@ -57,7 +65,8 @@ export async function runJob(db: Database, job: ClaimedJob, context: RunnerConte
     const isSettled = db.session.isUsable
       ? await settle(db.session)
       : await settleOnAnySession(context, settle)
-    return report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
+    const result = report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
+    return {result, next: null}
   }
 }
 
@@ -109,7 +118,7 @@ async function refreshLocked(
   registration: Registration,
   lock: RefreshLock,
   context: RunnerContext,
-): Promise<JobResult> {
+): Promise<JobOutcome> {
   const attempt: Attempt = {
     runId: newRunId(),
     registration,
@@ -122,20 +131,23 @@ async function refreshLocked(
   const outcome = await runAttempt(db, attempt, lock, {
     signal: context.signal,
     jobEndAfter: (reason) => jobEndAfter(reason, job.attempt, job.maxAttempts),
+    claimNext: context.claimNext,
     reconnect: context.reconnect,
   })
   for (const message of db.warnings.splice(0)) context.emit({type: 'warning', message})
   if (outcome.status === 'failed') {
     const {reason, jobEnd, durationMs, isSettled} = outcome
-    return report(job, registration, reason, jobEnd, durationMs, isSettled, context)
+    const result = report(job, registration, reason, jobEnd, durationMs, isSettled, context)
+    return {result, next: null}
   }
+  const {next} = outcome
   const facts = factsOf(job, registration)
   if (!outcome.isSettled) {
     context.emit({type: 'job-lost', ...facts})
-    return 'lost'
+    return {result: 'lost', next}
   }
   context.emit({type: 'job-succeeded', ...facts, durationMs: outcome.durationMs})
-  return 'succeeded'
+  return {result: 'succeeded', next}
 }
 
 function report(

@@ -1,4 +1,10 @@
-import {busyName, type ClaimedJob, endSilentBackends, renewLeases} from '../../db/claims.ts'
+import {
+  busyName,
+  type ClaimedJob,
+  type ClaimRequest,
+  endSilentBackends,
+  renewLeases,
+} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {endJob} from '../../db/settle.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
@@ -20,6 +26,16 @@ interface Running {
 
 type Tally = Omit<WorkerResult, 'warnings'>
 
+/** What the slots need from the worker around them. */
+export interface SlotsContext extends Omit<RunnerContext, 'claimNext'> {
+  /** For how long a job is claimed, in milliseconds. */
+  leaseMs: number
+  /** Whether the last claim left something: then a slot claims its next job with the end of the one before. */
+  hasBacklog(): boolean
+  /** Called when a slot has nothing to do any more. */
+  onFree(): void
+}
+
 /** The jobs that a worker has in hand, no more than it has slots. */
 export class Slots {
   readonly tally: Tally = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
@@ -27,13 +43,19 @@ export class Slots {
   readonly #total: number
   readonly #sessions: WorkerSessions
   readonly #context: RunnerContext
+  readonly #leaseMs: number
+  readonly #hasBacklog: () => boolean
   readonly #onFree: () => void
+  #isClosed = false
 
-  constructor(total: number, sessions: WorkerSessions, context: RunnerContext, onFree: () => void) {
+  constructor(total: number, sessions: WorkerSessions, context: SlotsContext) {
+    const {leaseMs, hasBacklog, onFree, ...runner} = context
     this.#total = total
     this.#sessions = sessions
-    this.#context = context
+    this.#leaseMs = leaseMs
+    this.#hasBacklog = hasBacklog
     this.#onFree = onFree
+    this.#context = {...runner, claimNext: () => this.#claimNext()}
   }
 
   get busy(): number {
@@ -72,10 +94,18 @@ export class Slots {
       running.done = this.#run(running)
     }
     this.emitSlots()
-    for (const job of second) {
-      const end = {state: 'queued', delayMs: 0, isAttemptReturned: true} as const
-      await endJob(control.session, control, job, end, null)
-    }
+    for (const job of second) await giveBack(control, job)
+  }
+
+  /** From now on no slot takes another job. */
+  close(): void {
+    this.#isClosed = true
+  }
+
+  #claimNext(): ClaimRequest | null {
+    if (this.#isClosed || !this.#hasBacklog()) return null
+    const {busyViews} = this
+    return {slots: 1, workerId: this.#sessions.workerId, leaseMs: this.#leaseMs, busyViews}
   }
 
   /** Resolves when nothing runs any more. */
@@ -120,18 +150,22 @@ export class Slots {
     }
   }
 
-  async #run(running: Running): Promise<void> {
-    const {job} = running
+  async #run(first: Running): Promise<void> {
+    let running: Running | null = first
+    let job = first.job
     try {
       const db = await this.#sessionFor(job)
-      if (db) {
+      while (running && db) {
         running.db = db
-        this.#count(await runJob(db, job, this.#context))
-        this.#sessions.release(db)
+        const {result, next} = await runJob(db, job, this.#context)
+        this.#count(result)
+        running = next && (await this.#follow(running, next))
+        if (running) job = running.job
       }
+      if (db) this.#sessions.release(db)
     } catch (error) {
       // It could not be settled, so it is taken back as that of a dead worker. What its session holds is not known.
-      running.db?.session.destroy()
+      running?.db?.session.destroy()
       const {emit} = this.#context
       emit({type: 'warning', message: `job ${job.id} could not be settled: ${messageOf(error)}`})
       emit({type: 'job-lost', ...factsOf(job, viewOfPayload(job.payload))})
@@ -140,6 +174,21 @@ export class Slots {
       this.emitSlots()
       this.#onFree()
     }
+  }
+
+  /** Puts the job that was claimed with the end of another in its place; null where it went back instead. */
+  async #follow(before: Running, job: ClaimedJob): Promise<Running | null> {
+    this.#running.delete(before.job.id)
+    const view = viewOfPayload(job.payload)
+    // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
+    if (this.#isClosed || (view && this.busyViews.includes(busyName(view)))) {
+      await giveBack(before.db as Database, job)
+      return null
+    }
+    this.tally.claimed++
+    const running: Running = {...before, job, startedAt: performance.now()}
+    this.#running.set(job.id, running)
+    return running
   }
 
   /** A session for the job; null where none could be had, and the job went back. */
@@ -170,3 +219,7 @@ export class Slots {
     this.#context.emit({type: 'slots', busy: this.busy, total: this.#total})
   }
 }
+
+/** As if it had not been claimed. */
+const giveBack = (db: Database, job: ClaimedJob): Promise<boolean> =>
+  endJob(db.session, db, job, {state: 'queued', delayMs: 0, isAttemptReturned: true}, null)

@@ -135,7 +135,10 @@ export class Worker {
     const stopTending = tendJobs(this.#control, slots, this.#options.leaseMs)
     const warming = this.#options.isOnce ? null : this.#sessions.warmUp()
     const shutdown = new Shutdown(signal, this.#options.shutdownTimeoutMs, {
-      onSignal: () => this.#emit({type: 'stopping', running: slots.busy, signal: signalName(signal.reason)}),
+      onSignal: () => {
+        slots.close()
+        this.#emit({type: 'stopping', running: slots.busy, signal: signalName(signal.reason)})
+      },
       // The loop may wait for an answer; what it waits for is not wanted any more.
       onImpatience: () => this.#control.current?.session.destroy(),
       onTimeout: () => this.#cutOff.abort(new AybError('CANCELED', 'canceled: the worker was stopped')),
@@ -265,8 +268,8 @@ export class Worker {
   }
 
   #makeSlots(template: Database): Slots {
-    const {concurrency, refreshTimeoutMs, lockTimeoutMs} = this.#options
-    const context = {
+    const {concurrency, leaseMs, refreshTimeoutMs, lockTimeoutMs} = this.#options
+    return new Slots(concurrency, this.#sessions, {
       timeoutMs: refreshTimeoutMs,
       lockTimeoutMs,
       emit: this.#emit,
@@ -274,8 +277,10 @@ export class Worker {
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
       reconnect: () => this.#reconnect(template),
-    }
-    return new Slots(concurrency, this.#sessions, context, () => this.#alarm.ring())
+      leaseMs,
+      hasBacklog: () => this.#hasBacklog,
+      onFree: () => this.#alarm.ring(),
+    })
   }
 
   async #reconnect(template: Database): Promise<Session> {
