@@ -1,9 +1,10 @@
 // Builds dist/: type check, then one bundle a command with shared chunks. Not shipped.
 import {spawnSync} from 'node:child_process'
-import {existsSync, readdirSync, readFileSync, renameSync, rmSync} from 'node:fs'
+import {existsSync, readdirSync, renameSync, rmSync} from 'node:fs'
 import {createRequire} from 'node:module'
 import {dirname, join, relative} from 'node:path'
 import {fileURLToPath} from 'node:url'
+import {startUpPlugins} from './start-up-plugins.js'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
@@ -20,51 +21,6 @@ if (missing.length > 0) {
     `${what} Run npm ci with development packages; npm prune --omit=dev removes them afterwards.\n`,
   )
   process.exit(1)
-}
-
-/** Importing node:process reads every property of it, and opens stdin and stdout on the way: 30 ms of each start. */
-const globalProcess = {
-  name: 'global-process',
-  setup({onResolve, onLoad}) {
-    onResolve({filter: /^(node:)?process$/}, () => ({path: 'process', namespace: 'global-process'}))
-    onLoad({filter: /.*/, namespace: 'global-process'}, () => ({
-      contents: 'export default globalThis.process',
-    }))
-  },
-}
-
-/**
- * oclif's modules load all that they name, of which a command that the manifest knows needs the smaller part: here each
- * loads at its first use, 15 ms less.
- */
-const oclifOnUse = {
-  name: 'oclif-on-use',
-  setup({onLoad, onResolve}) {
-    const imports = /^(?:const|var) (\w+_\d+) = ((?:__import\w+\()?require\([^()]*\)\)?);$/gm
-    onLoad({filter: /@oclif[/\\]core[/\\]lib[/\\].*\.js$/}, ({path}) => {
-      let contents = readFileSync(path, 'utf8')
-      for (const [statement, name, load] of contents.matchAll(imports)) {
-        contents = contents
-          .replace(statement, '')
-          .replaceAll(new RegExp(`\\b${name}\\b`, 'g'), `(${name}())`)
-          .concat(`\nfunction ${name}() { return ${load}; }`)
-      }
-      return {contents: path.endsWith('plugin.js') ? sortPlainly(contents) : contents}
-    })
-    // For commands without a manifest, plugins, files of settings, and installers for Windows' Linux: ayb has none.
-    onResolve({filter: /^(tinyglobby|minimatch|lilconfig|wsl-utils)$/}, ({path}) => ({
-      path,
-      namespace: 'unused',
-    }))
-    onLoad({filter: /.*/, namespace: 'unused'}, () => ({contents: 'export const isWsl = false'}))
-  },
-}
-
-/** The first localeCompare of a process reads the collation rules: 10 to 25 ms, for names in ASCII. */
-function sortPlainly(contents) {
-  const slow = 'a.id.localeCompare(b.id)'
-  if (!contents.includes(slow)) throw new Error(`oclif does not sort by ${slow} any more`)
-  return contents.replace(slow, '(a.id < b.id ? -1 : 1)')
 }
 
 function isInstalled(name) {
@@ -114,7 +70,7 @@ async function bundle() {
       external: ['pg-native', 'pg-cloudflare'],
       // pg looks for Cloudflare by making a Response, for which Node loads all of fetch: 50 ms of each start.
       define: {Response: 'undefined'},
-      plugins: [globalProcess, oclifOnUse],
+      plugins: startUpPlugins,
       // CommonJS inside an ES module needs a require, and some of it __dirname.
       banner: {
         js: [
