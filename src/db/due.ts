@@ -89,7 +89,8 @@ export interface Advance extends DueSchedule {
 /**
  * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set on what
  * was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody holds are left
- * for the next look.
+ * for the next look. The jobs of a schedule are looked up one schedule at a time: as a join, planned while there were
+ * few, the queue would be read once for each.
  */
 export async function advanceSchedules(
   db: Database,
@@ -111,7 +112,9 @@ export async function advanceSchedules(
        insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
        select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.due_at
          from due
-        where not exists (select from ${db.tables.jobs} j where j.schedule_id = due.id and j.state = 'queued')
+        where not exists (select from (select j.state from ${db.tables.jobs} j
+                                        where j.schedule_id = due.id and j.state in ('queued', 'running') offset 0) live
+                           where live.state = 'queued')
        returning id)
      select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,
     [

@@ -12,7 +12,7 @@ import type {Emit} from '../../lib/worker-events.ts'
 
 const BATCH = 500
 /** Reading an expression takes the event loop for itself: so many, then everybody else has a turn. */
-const CRONS_PER_TURN = 100
+const CRONS_PER_TURN = 25
 
 /** Turns due schedules into jobs. */
 export class Scheduler {
@@ -22,28 +22,38 @@ export class Scheduler {
 
   constructor(emit: Emit) {
     this.#emit = emit
+    // The first reading of a time zone loads its rules, which nothing that is due should wait for.
+    nextRun(parseCron('0 0 * * *'), 'UTC', new Date())
   }
 
   /**
-   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. Returns false where
-   * another worker held some of them.
+   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. Tells whether another
+   * worker held some of them, and whether there may be more of them.
    */
-  async run(db: Database): Promise<boolean> {
+  async run(db: Database): Promise<{isContended: boolean; isMore: boolean}> {
     const {due, now} = await readDueSchedules(db, BATCH, this.unreadable)
-    if (due.length === 0) return true
+    if (due.length === 0) return {isContended: false, isMore: false}
     const advances = await this.#advances(due, now)
     const {advanced, enqueued} = await advanceSchedules(db, advances)
     if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
-    return advanced === advances.length
+    const isContended = advanced < advances.length
+    return {isContended, isMore: !isContended && due.length === BATCH}
   }
 
   async #advances(due: readonly DueSchedule[], now: Date): Promise<Advance[]> {
     const advances: Advance[] = []
+    // Many schedules share a time, such as every full hour.
+    const known = new Map<string, Date | null>()
     for (const [position, schedule] of due.entries()) {
       if (position % CRONS_PER_TURN === CRONS_PER_TURN - 1)
         await new Promise((resolve) => setImmediate(resolve))
       try {
-        const next = nextRun(parseCron(schedule.cronExpr), checkTimezone(schedule.timezone), now)
+        const timing = `${schedule.cronExpr}\n${schedule.timezone}`
+        let next = known.get(timing)
+        if (next === undefined) {
+          next = nextRun(parseCron(schedule.cronExpr), checkTimezone(schedule.timezone), now)
+          known.set(timing, next)
+        }
         advances.push({...schedule, next})
       } catch (error) {
         this.#passOver(schedule, error)

@@ -195,11 +195,21 @@ export class Worker {
     this.#tell(seen)
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
-    const isUncontended = !isDue || (await this.#scheduler.run(control))
+    const isUncontended = !isDue || (await this.#queueDue(control, slots, signal))
     if (signal.aborted) return null
     const claimed = isDue || seen.hasClaimable ? await this.#claim(control, slots) : 0
     await this.#retention.prune(control)
     return this.#pauseAfter(seen, slots, {isDue, isUncontended, claimed, hasEnded, wasBusy})
+  }
+
+  /** Makes jobs of all that is due, and fills the slots in between. Returns false where another worker held some of it. */
+  async #queueDue(control: Database, slots: Slots, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      const {isContended, isMore} = await this.#scheduler.run(control)
+      if (!isMore || signal.aborted) return !isContended
+      this.#lastTurnAt = performance.now()
+      await this.#claim(control, slots)
+    }
   }
 
   #pauseAfter(
