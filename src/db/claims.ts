@@ -31,31 +31,42 @@ export const lockNameOf = (alias: string): string =>
   `(coalesce(${alias}.payload->>'schema', 'public') || '.' || (${alias}.payload->>'view_name'))`
 
 /** How many jobs to claim, for whom and for how long, and the views that the worker refreshes right now. */
-export interface ClaimRequest {
+export interface ClaimRequest extends ClaimFloor {
   slots: number
   workerId: string
   leaseMs: number
   busyViews: readonly string[]
 }
 
-const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]'] as const
+export interface ClaimFloor {
+  /**
+   * Where to begin to look: what was the oldest job a moment ago, to the microsecond; null where that is not known. What
+   * is before it is done, but as long as somebody holds an old snapshot, a claim would step over every trace of it.
+   */
+  notBefore: string | null
+}
+
+const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]', 'timestamptz'] as const
 
 /** A claim as the table has it. */
 export type ClaimedRow = ClaimRow & (RegistrationRow | {id: null})
 
 /** Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker refreshes. */
 export async function claimJobs(db: Database, request: ClaimRequest): Promise<ClaimedJob[]> {
-  const {slots, workerId, leaseMs, busyViews} = request
-  const rows = await db.session.query<ClaimedRow>(claimSql(db), [slots, workerId, leaseMs, busyViews])
+  const {slots, workerId, leaseMs, busyViews, notBefore} = request
+  const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
+  const rows = await db.session.query<ClaimedRow>(claimSql(db), values)
   return toClaimedJobs(rows, workerId)
 }
 
 /** The same as a statement for the end of a script, on a session that keeps statements. */
 export async function claimBehind(db: Database, request: ClaimRequest): Promise<string> {
-  const {slots, workerId, leaseMs, busyViews} = request
+  const {slots, workerId, leaseMs, busyViews, notBefore} = request
   const statement = await db.session.prepare(claimSql(db), CLAIM_TYPES)
-  const views = busyViews.map((view) => db.session.literal(view)).join(', ')
-  return `execute ${statement} (${slots}, ${db.session.literal(workerId)}, ${leaseMs}, array[${views}]::text[])`
+  const literal = (text: string) => db.session.literal(text)
+  const views = `array[${busyViews.map(literal).join(', ')}]::text[]`
+  const from = literal(notBefore ?? '-infinity')
+  return `execute ${statement} (${slots}, ${literal(workerId)}, ${leaseMs}, ${views}, ${from})`
 }
 
 /**
@@ -66,7 +77,8 @@ const claimSql = ({tables}: Database): string =>
   `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
        select j.id from ${tables.jobs} j
-        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.attempts < j.max_attempts
+        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.run_at >= $5
+          and j.attempts < j.max_attempts
           and coalesce(${lockNameOf('j')} <> all ($4::text[]), true)
         order by j.run_at
         limit $1

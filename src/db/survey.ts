@@ -2,6 +2,7 @@ import {JOB_TYPE} from '../lib/records.ts'
 import {lockNameOf} from './claims.ts'
 import type {Database} from './database.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
+import {exactInstant} from './instant.ts'
 
 /** A job whose worker was found dead. */
 interface RecoveredJob {
@@ -23,6 +24,8 @@ export interface Survey {
   frozenWorkers: string[]
   /** Whether a job may be claimed now. */
   hasClaimable: boolean
+  /** When the oldest of them was due, to the microsecond; null where there is none, or one was taken back just now. */
+  oldestClaimable: string | null
   /** In milliseconds from now; 0 for one that is due, null where there is none. */
   nextScheduleInMs: number | null
   nextJobInMs: number | null
@@ -40,7 +43,7 @@ interface SurveyRow {
     | null
   exhausted: number
   frozen: string[] | null
-  has_claimable: boolean
+  oldest_claimable: string | null
   next_schedule_ms: number | null
   next_job_ms: number | null
 }
@@ -92,10 +95,12 @@ export async function survey(
         where not x.is_locked and (x.is_late or x.is_key_held is false or x.is_own)
           and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh))),
      dead as materialized (
-       select j.id from ${jobs} j join suspect x on x.id = j.id
-        where j.state = 'running' and (x.is_own or x.is_key_held is not true)
-          and j.worker_id is not distinct from x.worker_id and j.attempts = x.attempts
-          for no key update of j skip locked),
+       select j.id from suspect x cross join lateral (
+         select j.id from ${jobs} j
+          where j.id = x.id and j.state || '' = 'running'
+            and j.worker_id is not distinct from x.worker_id and j.attempts = x.attempts
+            for no key update skip locked) j
+        where x.is_own or x.is_key_held is not true),
      recovered as (
        update ${jobs} j
           set state = case when j.attempts < j.max_attempts then 'queued' else 'failed' end,
@@ -134,9 +139,10 @@ export async function survey(
                                                'view', ${lockNameOf('e')})) from recovered e) as recovered,
             (select count(*)::int from exhausted) as exhausted,
             (select json_agg(distinct x.key_hex) from suspect x where x.is_late and x.is_key_held and not x.is_own) as frozen,
-            exists (select from ${jobs} j
-                     where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.attempts < j.max_attempts
-                       and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)) as has_claimable,
+            (select case when j.run_at >= '0001-01-02' then ${exactInstant('j.run_at')} else '-infinity' end from ${jobs} j
+              where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.attempts < j.max_attempts
+                and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)
+              order by j.run_at limit 1) as oldest_claimable,
             (select ${millisecondsUntil('s.next_run_at')} from ${schedules} s
               where s.enabled and s.job_type = '${JOB_TYPE}' and ${HAS_TIME} ${except.sql}
               order by s.next_run_at limit 1) as next_schedule_ms,
@@ -158,7 +164,8 @@ export async function survey(
     recovered,
     exhausted: row.exhausted,
     frozenWorkers: row.frozen ?? [],
-    hasClaimable: row.has_claimable || recovered.some((job) => job.state === 'queued'),
+    hasClaimable: row.oldest_claimable !== null || recovered.some((job) => job.state === 'queued'),
+    oldestClaimable: recovered.length > 0 ? null : row.oldest_claimable,
     nextScheduleInMs: row.next_schedule_ms,
     nextJobInMs: row.next_job_ms,
   }

@@ -259,6 +259,7 @@ describe('a claim behind a refresh', () => {
     workerId: 'ayb:00000001deadbeef:test:1',
     leaseMs: 300_000,
     busyViews: ['public.busy'],
+    notBefore: null,
   }
 
   /** A session as a worker has it. */

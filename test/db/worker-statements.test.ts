@@ -17,8 +17,8 @@ const WORKER_ID = `ayb:${KEY}:host:1`
 const open = () =>
   Database.open({databaseUrl: server.url, env: {}, applicationName: 'ayb worker', signal: undefined})
 
-const claim = (slots = 10, busyViews: string[] = []) =>
-  claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: 60_000, busyViews})
+const claim = (slots = 10, busyViews: string[] = [], notBefore: string | null = null) =>
+  claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: 60_000, busyViews, notBefore})
 
 const look = (jobIds: string[] = [], keyHex = 'fedcba9876543210') =>
   survey(db, {surveyor: {keyHex, jobIds}, busyViews: [], unreadable: []})
@@ -47,6 +47,23 @@ describe('a claim', () => {
     expect(await claim(10, ['app.x'])).toEqual([])
     expect(await claim()).toMatchObject([{id: later, attempt: 1, workerId: WORKER_ID, registration: null}])
     expect(await jobOf(server, later)).toMatchObject({state: 'running', worker_id: WORKER_ID, attempts: 1})
+  })
+
+  test('begins at the oldest that a look around has seen', async () => {
+    const older = await insertJob(server, VIEW, {run_at: '2020-01-01 00:00:00.000001'})
+    const later = await insertJob(server, VIEW, {run_at: '2020-01-02'})
+    const {oldestClaimable} = await look()
+    expect(oldestClaimable).toBe('2020-01-01T00:00:00.000001Z')
+    expect((await claim(10, [], '2020-01-02T00:00:00.000000Z')).map(({id}) => id)).toEqual([later])
+    expect((await claim(10, [], oldestClaimable)).map(({id}) => id)).toEqual([older])
+    expect((await look()).oldestClaimable).toBeNull()
+  })
+
+  test.each(['-infinity', '0044-03-15 BC'])('finds a job of the time %s', async (runAt) => {
+    const id = await insertJob(server, VIEW, {run_at: runAt})
+    const {hasClaimable, oldestClaimable} = await look()
+    expect({hasClaimable, oldestClaimable}).toEqual({hasClaimable: true, oldestClaimable: '-infinity'})
+    expect(await claim(10, [], oldestClaimable)).toMatchObject([{id}])
   })
 
   test('waits for nobody', async () => {

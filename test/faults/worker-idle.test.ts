@@ -26,14 +26,19 @@ describe.concurrent('an idle worker', {timeout: 90_000}, () => {
     // Postgres may count the transactions of a session only when it has been idle for ten seconds.
     await until(async () => (await committed(db)) > 0, {what: 'statistics'})
     await sleep(11_000)
-    const before = await committed(db)
-    await sleep(WINDOW_MS)
-    // Less the one that asked first.
-    const commits = (await committed(db)) - before - 1
+    const allowed = WINDOW_MS / 2000
+    let commits = Number.POSITIVE_INFINITY
+    // Autovacuum's own count too, when it comes by; it does not come three times in a row.
+    for (let window = 0; window < 3 && commits > allowed; window++) {
+      const before = await committed(db)
+      await sleep(WINDOW_MS)
+      // Less the one that asked first.
+      commits = (await committed(db)) - before - 1
+    }
     const status = readFileSync(`/proc/${worker.pid}/status`, 'utf8')
     const rssMb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
     say(`an idle worker: ${commits} transactions in ${WINDOW_MS / 1000} s, ${Math.round(rssMb)} MB`)
-    expect(commits).toBeLessThanOrEqual(WINDOW_MS / 2000)
+    expect(commits).toBeLessThanOrEqual(allowed)
     expect(rssMb).toBeLessThan(120)
     await stopWorkers([worker])
     expect(worker.logs()).toHaveLength(3)

@@ -32,6 +32,8 @@ export interface SlotsContext extends Omit<RunnerContext, 'claimNext'> {
   leaseMs: number
   /** Whether the last claim left something: then a slot claims its next job with the end of the one before. */
   hasBacklog(): boolean
+  /** Where claims begin to look. */
+  claimFloor(): string | null
   /** Called when a slot has nothing to do any more. */
   onFree(): void
 }
@@ -45,15 +47,17 @@ export class Slots {
   readonly #context: RunnerContext
   readonly #leaseMs: number
   readonly #hasBacklog: () => boolean
+  readonly #claimFloor: () => string | null
   readonly #onFree: () => void
   #isClosed = false
 
   constructor(total: number, sessions: WorkerSessions, context: SlotsContext) {
-    const {leaseMs, hasBacklog, onFree, ...runner} = context
+    const {leaseMs, hasBacklog, claimFloor, onFree, ...runner} = context
     this.#total = total
     this.#sessions = sessions
     this.#leaseMs = leaseMs
     this.#hasBacklog = hasBacklog
+    this.#claimFloor = claimFloor
     this.#onFree = onFree
     this.#context = {...runner, claimNext: () => this.#claimNext()}
   }
@@ -105,7 +109,13 @@ export class Slots {
   #claimNext(): ClaimRequest | null {
     if (this.#isClosed || !this.#hasBacklog()) return null
     const {busyViews} = this
-    return {slots: 1, workerId: this.#sessions.workerId, leaseMs: this.#leaseMs, busyViews}
+    return {
+      slots: 1,
+      workerId: this.#sessions.workerId,
+      leaseMs: this.#leaseMs,
+      busyViews,
+      notBefore: this.#claimFloor(),
+    }
   }
 
   /** Resolves when nothing runs any more. */

@@ -70,6 +70,8 @@ export class Worker {
   #lastTurnAt = performance.now()
   /** Whether the last claim left something: then a free slot is filled without another look around. */
   #hasBacklog = false
+  /** Where claims begin to look, as of the last survey. */
+  #claimFloor: string | null = null
   #nextSurveyAt = 0
   #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
 
@@ -193,6 +195,7 @@ export class Worker {
       unreadable: this.#scheduler.unreadable,
     })
     this.#tell(seen)
+    this.#claimFloor = seen.oldestClaimable
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
     const isUncontended = !isDue || (await this.#queueDue(control, slots, signal))
@@ -204,6 +207,8 @@ export class Worker {
 
   /** Makes jobs of all that is due, and fills the slots in between. Returns false where another worker held some of it. */
   async #queueDue(control: Database, slots: Slots, signal: AbortSignal): Promise<boolean> {
+    // What was due earlier may be queued later than what was there before.
+    this.#claimFloor = null
     for (;;) {
       const {isContended, isMore} = await this.#scheduler.run(control)
       if (!isMore || signal.aborted) return !isContended
@@ -248,6 +253,7 @@ export class Worker {
       workerId: this.#sessions.workerId,
       leaseMs: this.#options.leaseMs,
       busyViews: slots.busyViews,
+      notBefore: this.#claimFloor,
     })
     this.#hasBacklog = jobs.length === free
     await slots.start(control, jobs)
@@ -289,6 +295,7 @@ export class Worker {
       reconnect: () => this.#reconnect(template),
       leaseMs,
       hasBacklog: () => this.#hasBacklog,
+      claimFloor: () => this.#claimFloor,
       onFree: () => this.#alarm.ring(),
     })
   }
