@@ -38,7 +38,7 @@ export interface ClaimRequest extends ClaimFloor {
   busyViews: readonly string[]
 }
 
-export interface ClaimFloor {
+interface ClaimFloor {
   /**
    * Where to begin to look: what was the oldest job a moment ago, to the microsecond; null where that is not known. What
    * is before it is done, but as long as somebody holds an old snapshot, a claim would step over every trace of it.

@@ -1,0 +1,45 @@
+// What both job queues of the comparison share: a task that refreshes a view, and the clock that is read at the end.
+import pg from 'pg'
+
+/** {jobs, views, slots, isTuned, isConcurrent, leadMs, deadlineMs} */
+export const settings = JSON.parse(process.argv[2])
+
+const pool = new pg.Pool({connectionString: process.env.DATABASE_URL, max: settings.slots + 2})
+const command = settings.isConcurrent ? 'refresh materialized view concurrently' : 'refresh materialized view'
+let done = 0
+let dueAt = Number.NaN
+
+const databaseNow = async () => {
+  const {rows} = await pool.query('select extract(epoch from clock_timestamp())::float8 * 1000 as now')
+  return rows[0].now
+}
+
+/** The view of each job, in turn. */
+export const views = Array.from({length: settings.jobs}, (_, n) => `v${n % settings.views}`)
+
+/** When all jobs are to be due, by the database's clock. */
+export async function chooseDue() {
+  dueAt = Math.round((await databaseNow()) + settings.leadMs)
+  return new Date(dueAt)
+}
+
+/** The task. */
+export async function refresh(view) {
+  await pool.query(`${command} ${pg.escapeIdentifier(view)}`)
+  done++
+  if (done === settings.jobs) await report()
+}
+
+/** Call it when all jobs are in the queue. */
+export async function startClock() {
+  const now = await databaseNow()
+  if (now > dueAt) throw new Error(`the jobs were queued ${now - dueAt} ms after they were due`)
+  setTimeout(report, dueAt - now + settings.deadlineMs)
+  // As far as the pool can: connecting is no part of the comparison.
+  await Promise.all(Array.from({length: settings.slots}, () => pool.query('select pg_sleep(0.05)')))
+}
+
+async function report() {
+  const elapsedMs = (await databaseNow()) - dueAt
+  process.stdout.write(`result ${JSON.stringify({done, elapsedMs})}\n`)
+}

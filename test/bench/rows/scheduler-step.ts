@@ -1,0 +1,89 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import {until} from '../../support/until.ts'
+import {createSchedules} from '../load/schedules.ts'
+import type {Measurement} from '../row.ts'
+import {type BenchDatabase, createBenchDatabase, startBenchServer, startBenchWorker} from '../server.ts'
+
+const SCHEDULES = 10_000
+const SLOTS = 4
+const QUEUED_TARGET_MS = 2000
+const BLOCKED_TARGET_MS = 50
+/** From the creation of the schedules to when they are due. */
+const LEAD_MS = 5000
+const AFTER_MS = 3000
+const LOOK_EVERY_MS = 500
+const DEADLINE_MS = 120_000
+const MONITOR = new URL('../load/event-loop-monitor.mjs', import.meta.url).href
+
+/** How long the event loop served nobody, and how much of that the process worked, both in milliseconds. */
+interface Blocked {
+  blockedMs: number
+  cpuMs: number
+}
+
+/** How soon many schedules that are due at once become jobs, and whether the worker answers meanwhile. */
+export const schedulerStep: Measurement = {
+  name: 'schedulerStep',
+  isQuick: false,
+  async measure(bench) {
+    // So that the schedules tell when their jobs were committed, and nobody has to ask meanwhile.
+    const server = await startBenchServer({settings: {track_commit_timestamp: 'on'}})
+    try {
+      const db = await createBenchDatabase(server)
+      const {blocked, queuedMs} = await measureStep(db)
+      bench.say(`${Math.round(queuedMs)} ms`)
+      const common = {beside: '', theirs: '', ratio: null}
+      return [
+        {
+          ...common,
+          what: `${SCHEDULES} schedules due at one instant, until all are jobs`,
+          ours: `${Math.round(queuedMs)} ms`,
+          target: `at most ${QUEUED_TARGET_MS} ms`,
+          isMet: queuedMs <= QUEUED_TARGET_MS,
+          note: `commit of the last by the database's clock, while ${SLOTS} slots refresh`,
+        },
+        {
+          ...common,
+          what: 'longest block of the worker’s event loop there',
+          ours: `${blocked.blockedMs.toFixed(1)} ms`,
+          target: `at most ${BLOCKED_TARGET_MS} ms`,
+          isMet: blocked.blockedMs <= BLOCKED_TARGET_MS,
+          note: `by the clock; the process used ${blocked.cpuMs.toFixed(1)} ms of processor time in it`,
+        },
+      ]
+    } finally {
+      await server.stop()
+    }
+  },
+}
+
+async function measureStep(db: BenchDatabase): Promise<{queuedMs: number; blocked: Blocked}> {
+  const worker = await startBenchWorker(db, {slots: SLOTS, env: {NODE_OPTIONS: `--import=${MONITOR}`}})
+  // Loading itself blocks, and is not what is measured.
+  worker.kill('SIGUSR2')
+  const dueAt = await createSchedules(db, {count: SCHEDULES, inMs: LEAD_MS, intervalMs: 0})
+  await sleep(LEAD_MS)
+  await until(() => areAllQueued(db), {what: `${SCHEDULES} jobs`, timeoutMs: DEADLINE_MS})
+  // The refreshes go on for a while.
+  await sleep(AFTER_MS)
+  await worker.stop()
+  const [, report = ''] = /^longest block (.+)$/m.exec(worker.output()) ?? []
+  return {queuedMs: await lastQueuedMs(db, dueAt), blocked: JSON.parse(report) as Blocked}
+}
+
+/** Seldom: whoever asks takes part of the machine. */
+async function areAllQueued(db: BenchDatabase): Promise<boolean> {
+  await sleep(LOOK_EVERY_MS)
+  const [row] = await db.query<{count: number}>('select count(*)::int as count from _ayb_jobs')
+  return row?.count === SCHEDULES
+}
+
+/** A schedule is moved on in the transaction that makes its job, and then not again for a year. */
+async function lastQueuedMs(db: BenchDatabase, dueAt: number): Promise<number> {
+  const [row] = await db.query<{ms: number}>(
+    `select extract(epoch from max(pg_xact_commit_timestamp(xmin)))::float8 * 1000 - $1::float8 as ms
+       from _ayb_job_schedules`,
+    [dueAt],
+  )
+  return row?.ms ?? Number.NaN
+}
