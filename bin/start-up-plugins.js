@@ -40,7 +40,8 @@ const oclifOnUse = {
     })
     // For commands without a manifest, plugins, and files of settings: ayb has none.
     onResolve({filter: /^(tinyglobby|minimatch|lilconfig)$/}, ({path}) => ({path, namespace: 'unused'}))
-    onLoad({filter: /.*/, namespace: 'unused'}, () => ({contents: ''}))
+    const contents = `throw new Error('oclif.manifest.json cannot be read: install ayb again')`
+    onLoad({filter: /.*/, namespace: 'unused'}, () => ({contents}))
   },
 }
 

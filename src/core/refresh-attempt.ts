@@ -3,7 +3,7 @@ import type {Database} from '../db/database.ts'
 import {findOutcome, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
 import type {Session} from '../db/session.ts'
-import {type Attempt, type JobEnd, recordFailure} from '../db/settle.ts'
+import {type Attempt, giveBackUnseen, type JobEnd, recordFailure} from '../db/settle.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
@@ -117,7 +117,10 @@ async function settleAfterLoss(
   try {
     session = await context.reconnect()
     const done = await findOutcome(session, db.session, db, attempt.runId)
-    if (done) return {status: 'success', ...done, next: null}
+    if (done) {
+      await giveBackUnseen(session, db, attempt.runId)
+      return {status: 'success', ...done, next: null}
+    }
     return await record(db, session, attempt, reason, durationMs, context)
   } catch (error) {
     return unrecorded(db, attempt, reason, durationMs, context, error)

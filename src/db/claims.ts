@@ -31,17 +31,14 @@ export const lockNameOf = (alias: string): string =>
   `(coalesce(${alias}.payload->>'schema', 'public') || '.' || (${alias}.payload->>'view_name'))`
 
 /** How many jobs to claim, for whom and for how long, and the views that the worker refreshes right now. */
-export interface ClaimRequest extends ClaimFloor {
+export interface ClaimRequest {
   slots: number
   workerId: string
   leaseMs: number
   busyViews: readonly string[]
-}
-
-interface ClaimFloor {
   /**
-   * Where to begin to look: what was the oldest job a moment ago, to the microsecond; null where that is not known. What
-   * is before it is done, but as long as somebody holds an old snapshot, a claim would step over every trace of it.
+   * Where to begin to look: when the oldest job was due a moment ago, to the microsecond; null where that is not known.
+   * As long as somebody holds an old snapshot, a claim would step over every trace of those before it.
    */
   notBefore: string | null
 }

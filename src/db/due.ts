@@ -60,7 +60,7 @@ export async function readDueSchedules(
     updated_at: string | null
     now_ms: string
   }>(
-    `select s.id, s.name, s.cron_expr, s.timezone, ${exactInstant('s.next_run_at')} as seen, ${exactInstant('s.updated_at')} as updated_at,
+    `select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${exactInstant('s.next_run_at')} as seen, ${exactInstant('s.updated_at')} as updated_at,
             round(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
        from ${db.tables.schedules} s
       where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at <= now() and ${HAS_TIME} ${except.sql}
@@ -113,7 +113,7 @@ export async function advanceSchedules(
        select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.due_at
          from due
         where not exists (select from (select j.state from ${db.tables.jobs} j
-                                        where j.schedule_id = due.id and j.state in ('queued', 'running') offset 0) live
+                                        where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
                            where live.state = 'queued')
        returning id)
      select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,

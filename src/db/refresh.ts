@@ -6,7 +6,8 @@ import type {Database} from './database.ts'
 import type {RefreshLock} from './refresh-lock.ts'
 import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
 import {SAFE_SEARCH_PATH, type Session} from './session.ts'
-import {type Attempt, successRecord} from './settle.ts'
+import type {Attempt} from './settle.ts'
+import {successRecord} from './success-record.ts'
 
 export interface RecordedRefresh {
   /** As it is after the refresh; null where it was unregistered meanwhile. */
@@ -75,7 +76,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<string[]>
     `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`,
     `set local ${SAFE_SEARCH_PATH}`,
     ...(attempt.timeoutMs === null ? [] : ['set local statement_timeout = 0']),
-    // As planByIndex has it: the plan of the record is kept, however small the tables were when it was made.
+    // The plan of the record is kept, however small the tables were when it was made.
     'set local enable_seqscan = off',
     // While the view is locked, nobody's lock on our own tables may keep its readers waiting for ever.
     "set local lock_timeout = '30s'",

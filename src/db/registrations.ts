@@ -27,9 +27,9 @@ export interface RegistrationRow {
 }
 
 /** The columns of RegistrationRow, of the table under alias `r`. */
-export const REGISTRATION_COLUMNS = `r.id, r.schema_name, r.view_name, r.refresh_mode,
+export const REGISTRATION_COLUMNS = `r.id, r.schema_name::text, r.view_name::text, r.refresh_mode::text,
        ${isoInstant('r.last_refresh_at')} as last_refresh_at, r.last_refresh_duration_ms,
-       r.last_refresh_status, r.last_refresh_error,
+       r.last_refresh_status::text, r.last_refresh_error,
        ${isoInstant('r.created_at')} as created_at, ${isoInstant('r.updated_at')} as updated_at`
 
 export function toRegistration(row: RegistrationRow): Registration {

@@ -2,7 +2,8 @@ import {dropOnAbort} from '../lib/abort.ts'
 import {quoteIdentifier} from '../lib/identifier.ts'
 import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
 import {connect} from './connect.ts'
-import {connectionLost, isFatal, translateError, unsupportedServer} from './sqlstate.ts'
+import {KeptStatements} from './kept-statements.ts'
+import {connectionLost, isFatal, isStatementOutdated, translateError, unsupportedServer} from './sqlstate.ts'
 
 const OLDEST_SERVER = 140_000
 
@@ -65,15 +66,14 @@ export class Session {
   /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
   deadlineMs: number | null = null
   readonly #connected: Connected
-  /** The statements that the server keeps for this session, their names by their text; null where it keeps none. */
-  readonly #statements: Map<string, string> | null
-  #statementCount = 0
+  /** Null where the server keeps none. */
+  readonly #statements: KeptStatements | null
   #isLost = false
   #isClosed = false
 
   private constructor(connected: Connected, identity: Identity, keepsStatements: boolean) {
     this.#connected = connected
-    this.#statements = keepsStatements ? new Map() : null
+    this.#statements = keepsStatements ? new KeptStatements() : null
     this.target = connected.target
     this.warnings = connected.warnings
     this.pid = identity.pid
@@ -152,7 +152,7 @@ export class Session {
   async query<Row extends object>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
     return this.#guard(async () => {
       // Without values it may be several statements, or one that no plan is made for.
-      const name = values.length > 0 ? this.#nameOf(sql) : undefined
+      const name = values.length > 0 ? this.#statements?.nameOf(sql) : undefined
       const result = await this.#connected.client.query<Row>({name, text: sql, values: [...values]})
       return result.rows
     })
@@ -165,32 +165,15 @@ export class Session {
 
   /** Has the server keep a statement for `execute` inside a script, and returns its name. Once for each text. */
   async prepare(sql: string, types: readonly string[]): Promise<string> {
-    const known = this.#statements?.get(sql)
-    if (known !== undefined) return known
     if (this.#statements === null) throw new Error('this session keeps no statements')
-    const name = this.#nameOf(sql) as string
-    try {
-      await this.#guard(() => this.#connected.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`))
-    } catch (error) {
-      this.#statements.delete(sql)
-      throw error
-    }
-    return name
-  }
-
-  /** Undefined where the server is not to keep it. */
-  #nameOf(sql: string): string | undefined {
-    if (this.#statements === null) return undefined
-    const known = this.#statements.get(sql)
-    if (known !== undefined) return known
-    this.#statementCount++
-    const name = `ayb_${this.#statementCount}`
-    this.#statements.set(sql, name)
-    return name
+    return this.#statements.prepared(sql, (name) =>
+      this.#guard(() => this.#connected.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`)),
+    )
   }
 
   /**
-   * Sends several statements as one message, which the server runs in one transaction, and returns the rows of each. Takes no parameters: build it with quoted names and literals alone.
+   * Sends several statements as one message, which the server runs in one transaction, and returns the rows of
+   * each. Takes no parameters: build it with quoted names and literals alone.
    */
   async script(statements: readonly string[]): Promise<object[][]> {
     return this.#guard(async () => {
@@ -277,6 +260,11 @@ export class Session {
       return await run()
     } catch (error) {
       if (isFatal(error)) this.#isLost = true
+      // The session is as good as lost: opened anew, it prepares them anew.
+      if (this.#statements && isStatementOutdated(error)) {
+        this.destroy()
+        throw connectionLost(this.target, error)
+      }
       throw translateError(error, this.target)
     } finally {
       clearTimeout(deadline)

@@ -1,9 +1,7 @@
 import type {RefreshMode, Registration, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
-import {REGISTRATION_COLUMNS} from './registrations.ts'
 import type {Session} from './session.ts'
-import type {TableNames} from './system.ts'
 
 /** A job that a worker has for itself: what a statement must find unchanged to end it. */
 export interface JobClaim {
@@ -40,85 +38,13 @@ export interface Failure {
 /** Failed for good, or queued again: after a while, with or without having used up an attempt. */
 export type JobEnd = {state: 'failed'} | {state: 'queued'; delayMs: number; isAttemptReturned: boolean}
 
-/** How long since the message arrived, which both now() and statement_timestamp() tell. */
-const ELAPSED_MS =
-  'least(round(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000), 2147483647)::int'
+/** As if the job had never been claimed. */
+export type GivenBack = {state: 'queued'; delayMs: null; isAttemptReturned: true}
 
-/** The job of a claim, as long as nobody took it away. */
-const isStillOurs = (id: string, workerId: string, attempt: string, token: string): string =>
+/** SQL: the job of a claim under alias `j`, as long as nobody took it away. */
+export const isStillOurs = (id: string, workerId: string, attempt: string, token: string): string =>
   `j.id = ${id} and j.state = 'running' and j.worker_id = ${workerId} and j.attempts = ${attempt}
      and ${exactInstant('j.last_run_at')} = ${token}`
-
-/** The values of a success record, with their types; in this order. */
-const RECORD_TYPES = {
-  runId: 'uuid',
-  schema: 'text',
-  view: 'text',
-  mode: 'text',
-  trigger: 'text',
-  jobId: 'uuid',
-  workerId: 'text',
-  attempt: 'int',
-  token: 'text',
-} as const
-
-type RecordValues = Record<keyof typeof RECORD_TYPES, string>
-
-/**
- * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's end.
- * A job that is no longer ours leaves everything as it is. It travels with REFRESH in one message, which takes no
- * parameters, so its values are literals; a session that keeps statements has it planned beforehand.
- */
-export async function successRecord({tables, session}: Database, attempt: Attempt): Promise<string> {
-  const {registration, mode, runId, job} = attempt
-  const literal = (text: string) => session.literal(text)
-  const values: RecordValues = {
-    runId: literal(runId),
-    schema: literal(registration.schemaName),
-    view: literal(registration.viewName),
-    mode: literal(mode),
-    trigger: literal(triggerOf(attempt)),
-    jobId: job ? literal(job.id) : 'null',
-    workerId: job ? literal(job.workerId) : 'null',
-    attempt: String(job?.attempt ?? 'null'),
-    token: job ? literal(job.token) : 'null',
-  }
-  if (!session.keepsStatements) return recordSql(tables, job !== null, values)
-  const names = Object.keys(RECORD_TYPES).map((name, position) => [name, `$${position + 1}`])
-  const sql = recordSql(tables, job !== null, Object.fromEntries(names) as RecordValues)
-  const statement = await session.prepare(sql, Object.values(RECORD_TYPES))
-  return `execute ${statement} (${Object.values(values).join(', ')})`
-}
-
-function recordSql(tables: TableNames, hasJob: boolean, v: RecordValues): string {
-  const end = hasJob
-    ? `j as (
-  update ${tables.jobs} as j
-     set state = 'completed', completed_at = done.at, last_error = null, lease_until = null, worker_id = null,
-         updated_at = done.at
-    from done
-   where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
-returning j.id),`
-    : 'j as (select null::uuid as id),'
-  return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
-${end}
-run as (
-  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes)
-  select ${v.runId}::uuid, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
-         j.id, ${v.workerId}::text, statement_timestamp(), done.ms, 'success',
-         (select pg_total_relation_size(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-           where n.nspname = ${v.schema} and c.relname = ${v.view})
-    from done, j),
-r as (
-  update ${tables.registrations} as r
-     set last_refresh_at = done.at, last_refresh_duration_ms = done.ms, last_refresh_status = 'success',
-         last_refresh_error = null, updated_at = done.at
-    from done, j
-   where r.schema_name = ${v.schema} and r.view_name = ${v.view}
-returning r.*)
-select ${REGISTRATION_COLUMNS}, done.ms as run_duration_ms, exists (select from j) as is_settled
-  from done left join r on true`
-}
 
 /**
  * Records an attempt that failed, and what becomes of its job. It no longer holds the lock, so a later attempt may
@@ -221,7 +147,7 @@ export async function endJob(
   session: Session,
   {tables}: Database,
   job: JobClaim,
-  end: JobEnd,
+  end: JobEnd | GivenBack,
   message: string | null,
   view: ViewName | null = null,
 ): Promise<boolean> {
@@ -229,7 +155,7 @@ export async function endJob(
   const rows = await session.query(
     `with j as (
      update ${tables.jobs} as j
-        set state = $5::text, run_at = case when $5::text = 'queued' then now() + $6 * interval '1 ms' else j.run_at end,
+        set state = $5::text, run_at = coalesce(now() + $6::float8 * interval '1 ms', j.run_at),
             attempts = j.attempts - $7::int, last_error = coalesce($8::text, j.last_error), lease_until = null, worker_id = null,
             updated_at = now()
       where ${isStillOurs('$1', '$2', '$3', '$4')}
@@ -249,7 +175,7 @@ export async function endJob(
       job.attempt,
       job.token,
       end.state,
-      queued?.delayMs ?? 0,
+      queued?.delayMs ?? null,
       queued?.isAttemptReturned ? 1 : 0,
       message,
       view?.schemaName ?? null,
@@ -259,4 +185,19 @@ export async function endJob(
   return rows.length > 0
 }
 
-const triggerOf = ({job}: Attempt): 'manual' | 'schedule' => (job ? 'schedule' : 'manual')
+/**
+ * Gives back the job that was claimed in the transaction that recorded a run, where the answer that names it was lost.
+ * One transaction wrote both rows, which is how it is found.
+ */
+export async function giveBackUnseen(session: Session, {tables}: Database, runId: string): Promise<void> {
+  await session.query(
+    `update ${tables.jobs} as j
+        set state = 'queued', attempts = j.attempts - 1, lease_until = null, worker_id = null, updated_at = now()
+       from ${tables.runs} h
+      where h.id = $1 and j.xmin = h.xmin and j.state = 'running' and j.worker_id = h.worker_id`,
+    [runId],
+  )
+}
+
+/** What a run tells of who started it. */
+export const triggerOf = ({job}: Attempt): 'manual' | 'schedule' => (job ? 'schedule' : 'manual')

@@ -87,6 +87,14 @@ export function isFatal(error: unknown): boolean {
   return isAnswer(error) ? FATAL.test(error.code ?? '') : true
 }
 
+/**
+ * Whether a statement that the server kept cannot be run any more: it was forgotten, or a table changed so that its
+ * columns are of other types. The same SQLSTATE can come from a view's own query; the routine that raised it cannot.
+ */
+export const isStatementOutdated = (error: unknown): boolean =>
+  isAnswer(error) &&
+  (error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery'))
+
 /** Turns what the driver threw into an AybError: a StatementError where the session is still alive. */
 export function translateError(error: unknown, target: ConnectionTarget): AybError {
   if (isAybError(error)) return error

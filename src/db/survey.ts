@@ -24,8 +24,10 @@ export interface Survey {
   frozenWorkers: string[]
   /** Whether a job may be claimed now. */
   hasClaimable: boolean
-  /** When the oldest of them was due, to the microsecond; null where there is none, or one was taken back just now. */
-  oldestClaimable: string | null
+  /** When the oldest due job was due, of a busy view too, to the microsecond; null where there is none, or it is not known. */
+  oldestDue: string | null
+  /** How long until a job of the surveyor counts as lost that may only have been claimed a moment ago; null without one. */
+  ownFreshInMs: number | null
   /** In milliseconds from now; 0 for one that is due, null where there is none. */
   nextScheduleInMs: number | null
   nextJobInMs: number | null
@@ -43,7 +45,9 @@ interface SurveyRow {
     | null
   exhausted: number
   frozen: string[] | null
-  oldest_claimable: string | null
+  has_claimable: boolean
+  oldest_due: string | null
+  own_fresh_ms: number | null
   next_schedule_ms: number | null
   next_job_ms: number | null
 }
@@ -51,11 +55,16 @@ interface SurveyRow {
 /** SQL: the liveness key in a worker's id, null in the id of another program's. */
 const KEY_HEX = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then substr(j.worker_id, 5, 16) end`
 
+/** SQL: how long a claim may take to be committed, answered and taken note of. */
+const FRESH = "interval '5 s'"
+
 /** The worker that looks, whose key and jobs need no proof of life. */
 export interface Surveyor {
   keyHex: string
   /** The jobs that it has in hand. */
   jobIds: readonly string[]
+  /** Whether it may have claimed jobs that are not in hand yet. */
+  isClaiming: boolean
 }
 
 const millisecondsUntil = (instant: string): string =>
@@ -68,15 +77,16 @@ const millisecondsUntil = (instant: string): string =>
  * lease of a worker that still holds its key ends nothing by itself: first its sessions have to be ended (endWorker).
  * A job under the surveyor's own key that it does not have in hand was claimed by an answer that never arrived, or
  * could not be settled: nobody works on it either. Unless it is fresh: then the answer to its claim, which another session
- * may have made, may still be on its way.
+ * may have made, may still be on its way. (`state || ''` keeps the planner from reading all running jobs once more: those
+ * in question are looked up by their ids.)
  */
 export async function survey(
   db: Database,
   options: {surveyor: Surveyor; busyViews: readonly string[]; unreadable: readonly ScheduleTiming[]},
 ): Promise<Survey> {
   const {jobs, registrations, runs, schedules} = db.tables
-  const {keyHex, jobIds} = options.surveyor
-  const except = exceptTimings(4, options.unreadable)
+  const {keyHex, jobIds, isClaiming} = options.surveyor
+  const except = exceptTimings(5, options.unreadable)
   const rows = await db.session.query<SurveyRow>(
     `with held as materialized (
        select (l.classid::bigint << 32) | l.objid::bigint as key
@@ -88,12 +98,12 @@ export async function survey(
          from (select j.id, j.worker_id, j.attempts, ${KEY_HEX} as key_hex, j.lease_until is null or j.lease_until < now() as is_late,
                       ('x' || (${KEY_HEX}))::bit(64)::bigint in (select key from held) as is_key_held,
                       coalesce(${KEY_HEX} = $2, false) as is_own,
-                      coalesce(j.last_run_at > now() - interval '5 s', false) as is_fresh,
+                      coalesce(j.last_run_at > now() - ${FRESH}, false) as is_fresh,
                       coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked
                  from ${jobs} j
                 where j.state = 'running' and j.type = '${JOB_TYPE}') x
         where not x.is_locked and (x.is_late or x.is_key_held is false or x.is_own)
-          and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh))),
+          and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh or $4))),
      dead as materialized (
        select j.id from suspect x cross join lateral (
          select j.id from ${jobs} j
@@ -139,18 +149,29 @@ export async function survey(
                                                'view', ${lockNameOf('e')})) from recovered e) as recovered,
             (select count(*)::int from exhausted) as exhausted,
             (select json_agg(distinct x.key_hex) from suspect x where x.is_late and x.is_key_held and not x.is_own) as frozen,
-            (select case when j.run_at >= '0001-01-02' then ${exactInstant('j.run_at')} else '-infinity' end from ${jobs} j
-              where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.attempts < j.max_attempts
-                and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)
-              order by j.run_at limit 1) as oldest_claimable,
+            coalesce(oldest.is_free, false) or exists (
+              select from ${jobs} j
+               where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.run_at >= oldest.run_at
+                 and j.attempts < j.max_attempts and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)) as has_claimable,
+            case when oldest.run_at >= '0001-01-02' then ${exactInstant('oldest.run_at')}
+                 when oldest.run_at is not null then '-infinity' end as oldest_due,
+            (select ${millisecondsUntil(`max(j.last_run_at) + ${FRESH}`)} from ${jobs} j
+              where j.state = 'running' and j.type = '${JOB_TYPE}' and ${KEY_HEX} = $2 and not j.id = any ($3::uuid[])
+             having max(j.last_run_at) > now() - ${FRESH}) as own_fresh_ms,
             (select ${millisecondsUntil('s.next_run_at')} from ${schedules} s
               where s.enabled and s.job_type = '${JOB_TYPE}' and ${HAS_TIME} ${except.sql}
               order by s.next_run_at limit 1) as next_schedule_ms,
             (select ${millisecondsUntil('j.run_at')} from ${jobs} j
               where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at > now() and isfinite(j.run_at) and j.attempts < j.max_attempts
                 and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)
-              order by j.run_at limit 1) as next_job_ms`,
-    [options.busyViews, keyHex, jobIds, ...except.values],
+              order by j.run_at limit 1) as next_job_ms
+       from (select) as one
+       left join lateral (
+         select j.run_at, coalesce(${lockNameOf('j')} <> all ($1::text[]), true) as is_free
+           from ${jobs} j
+          where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.attempts < j.max_attempts
+          order by j.run_at limit 1) as oldest on true`,
+    [options.busyViews, keyHex, jobIds, isClaiming, ...except.values],
   )
   const row = rows[0] as SurveyRow
   const recovered = (row.recovered ?? []).map((job) => ({
@@ -164,8 +185,9 @@ export async function survey(
     recovered,
     exhausted: row.exhausted,
     frozenWorkers: row.frozen ?? [],
-    hasClaimable: row.oldest_claimable !== null || recovered.some((job) => job.state === 'queued'),
-    oldestClaimable: recovered.length > 0 ? null : row.oldest_claimable,
+    hasClaimable: row.has_claimable || recovered.some((job) => job.state === 'queued'),
+    oldestDue: recovered.length > 0 ? null : row.oldest_due,
+    ownFreshInMs: row.own_fresh_ms,
     nextScheduleInMs: row.next_schedule_ms,
     nextJobInMs: row.next_job_ms,
   }

@@ -71,6 +71,7 @@ async function handshake(
 ): Promise<TLSSocket> {
   // It takes 7 ms to load, which only encrypted sessions pay.
   const tls = await import('node:tls')
+  if (socket.destroyed) throw closedEarly()
   const isFull = settings.mode === 'verify-full'
   const named = settings.sendsServerName && isIP(host) === 0
   try {

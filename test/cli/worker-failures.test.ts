@@ -1,13 +1,16 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
+import {until} from '../support/database.ts'
 import {createRefresher, register, registrationOf} from '../support/refresh.ts'
 import {
   committed,
+  complaints,
   createWorkerDatabase,
   insertJob,
   insertSchedule,
   jobOf,
+  PATIENCE_MS,
   runsOfJob,
   startWorker,
   stopWorkers,
@@ -82,6 +85,34 @@ describe.concurrent('a job that cannot get better by itself fails at once', {tim
 })
 
 describe.concurrent('a worker', {timeout: 90_000}, () => {
+  test('goes on when another program changes the types of columns', async () => {
+    const db = await createWorkerDatabase()
+    const worker = await startWorker(db)
+    const due = async (name: string) => {
+      await insertSchedule(db, name, {view: 'leaderboard'})
+      await db.query('notify ayb_cli_wake')
+      return until(
+        async () => {
+          const [job] = await db.query<{state: string}>(
+            `select j.state from _ayb_jobs j join _ayb_job_schedules s on s.id = j.schedule_id where s.name = $1`,
+            [name],
+          )
+          return job?.state === 'completed'
+        },
+        {what: `${name} to be done`, timeoutMs: PATIENCE_MS},
+      )
+    }
+    await due('before')
+    await db.query(`alter table _ayb_job_schedules alter column name type varchar(120), alter column timezone type text;
+                    alter table _ayb_matview_refreshes alter column refresh_mode type varchar(30)`)
+    await due('wider')
+    expect(complaints([worker])).toEqual([])
+    // No cast hides this one: the sessions are given up, and opened anew.
+    await db.query('alter table _ayb_matview_refreshes alter column last_refresh_duration_ms type bigint')
+    await due('other')
+    await stopWorkers([worker])
+  })
+
   test('retries what may get better, until the attempts are used up', async () => {
     const db = await createWorkerDatabase()
     await db.query(`create table divisors (n int); insert into divisors values (0);

@@ -61,7 +61,12 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
       next,
     ])
     expect(claimed).toBeDefined()
-    expect(await jobOf(db, next)).toMatchObject({state: 'queued', attempts: 0, worker_id: null})
+    expect(await jobOf(db, next)).toMatchObject({
+      state: 'queued',
+      attempts: 0,
+      worker_id: null,
+      run_at: new Date('2000-01-02T00:00:00Z'),
+    })
     expect(await runsOfJob(db, next)).toEqual([])
   })
 

@@ -1,11 +1,18 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {findLockHolder} from '../../src/db/blockers.ts'
+import {claimJobs} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
 import {findOutcome, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
 import {type RefreshLock, takeRefreshLock, withRefreshLock} from '../../src/db/refresh-lock.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
-import {type Attempt, type Failure, recordFailure} from '../../src/db/settle.ts'
+import {
+  type Attempt,
+  type Failure,
+  giveBackUnseen,
+  type JobClaim,
+  recordFailure,
+} from '../../src/db/settle.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
 import type {TestDatabase} from '../support/database.ts'
@@ -314,6 +321,27 @@ describe('a claim behind a refresh', () => {
       is_leased: true,
     })
     expect(await stateOf(busy)).toMatchObject({state: 'queued', attempts: 0})
+    await server.query('delete from _ayb_jobs')
+  })
+
+  test('goes back where its answer was lost', async () => {
+    const db = await openAsWorker()
+    await createView('unheard')
+    const [lost, other] = [await queue('leaderboard', "'2000-01-01'"), await queue('other', "'2000-01-02'")]
+    const [job] = await server.query<JobClaim>(
+      `update _ayb_jobs set state = 'running', worker_id = $2, attempts = 1, last_run_at = now() where id = $1
+       returning id, worker_id as "workerId", attempts as attempt,
+                 to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
+      [await queue('unheard', "'2000-01-03'"), claim.workerId],
+    )
+    const attempt = {...(await begin(db, 'unheard')), job: job as JobClaim}
+    const {next} = await runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock, claim)
+    expect(next?.id).toBe(lost)
+    const [held] = await claimJobs(db, {...claim, workerId: claim.workerId})
+    expect(held?.id).toBe(other)
+    await giveBackUnseen(db.session, db, attempt.runId)
+    expect(await stateOf(lost)).toMatchObject({state: 'queued', attempts: 0, worker_id: null})
+    expect(await stateOf(other)).toMatchObject({state: 'running', attempts: 1})
     await server.query('delete from _ayb_jobs')
   })
 

@@ -3,6 +3,7 @@ import {claimJobs, endSilentBackends, renewLeases} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/due.ts'
 import {endWorker, holdLivenessKey, newLivenessKey} from '../../src/db/liveness.ts'
+import {planByIndex} from '../../src/db/plans.ts'
 import {endJob, putBack} from '../../src/db/settle.ts'
 import {survey} from '../../src/db/survey.ts'
 import type {TestDatabase} from '../support/database.ts'
@@ -14,14 +15,23 @@ const VIEW = {view_name: 'leaderboard'}
 const KEY = '0123456789abcdef'
 const WORKER_ID = `ayb:${KEY}:host:1`
 
-const open = () =>
-  Database.open({databaseUrl: server.url, env: {}, applicationName: 'ayb worker', signal: undefined})
+/** A session as the one that a worker claims and looks around on. */
+async function open(): Promise<Database> {
+  const opened = await Database.open({
+    databaseUrl: server.url,
+    env: {},
+    applicationName: 'ayb worker',
+    keepsStatements: true,
+  })
+  await planByIndex(opened.session)
+  return opened
+}
 
 const claim = (slots = 10, busyViews: string[] = [], notBefore: string | null = null) =>
   claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: 60_000, busyViews, notBefore})
 
 const look = (jobIds: string[] = [], keyHex = 'fedcba9876543210') =>
-  survey(db, {surveyor: {keyHex, jobIds}, busyViews: [], unreadable: []})
+  survey(db, {surveyor: {keyHex, jobIds, isClaiming: false}, busyViews: [], unreadable: []})
 
 beforeAll(async () => {
   server = await createWorkerDatabase()
@@ -52,18 +62,18 @@ describe('a claim', () => {
   test('begins at the oldest that a look around has seen', async () => {
     const older = await insertJob(server, VIEW, {run_at: '2020-01-01 00:00:00.000001'})
     const later = await insertJob(server, VIEW, {run_at: '2020-01-02'})
-    const {oldestClaimable} = await look()
-    expect(oldestClaimable).toBe('2020-01-01T00:00:00.000001Z')
+    const {oldestDue} = await look()
+    expect(oldestDue).toBe('2020-01-01T00:00:00.000001Z')
     expect((await claim(10, [], '2020-01-02T00:00:00.000000Z')).map(({id}) => id)).toEqual([later])
-    expect((await claim(10, [], oldestClaimable)).map(({id}) => id)).toEqual([older])
-    expect((await look()).oldestClaimable).toBeNull()
+    expect((await claim(10, [], oldestDue)).map(({id}) => id)).toEqual([older])
+    expect((await look()).oldestDue).toBeNull()
   })
 
   test.each(['-infinity', '0044-03-15 BC'])('finds a job of the time %s', async (runAt) => {
     const id = await insertJob(server, VIEW, {run_at: runAt})
-    const {hasClaimable, oldestClaimable} = await look()
-    expect({hasClaimable, oldestClaimable}).toEqual({hasClaimable: true, oldestClaimable: '-infinity'})
-    expect(await claim(10, [], oldestClaimable)).toMatchObject([{id}])
+    const {hasClaimable, oldestDue} = await look()
+    expect({hasClaimable, oldestDue}).toEqual({hasClaimable: true, oldestDue: '-infinity'})
+    expect(await claim(10, [], oldestDue)).toMatchObject([{id}])
   })
 
   test('waits for nobody', async () => {

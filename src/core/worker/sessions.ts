@@ -22,6 +22,7 @@ export class WorkerSessions {
   readonly #open: () => Promise<Database>
   readonly #idle: Database[] = []
   #identity: Identity | null = null
+  #isClosed = false
 
   /** `open` connects; the sessions are for refreshes unless said otherwise. */
   constructor(open: () => Promise<Database>) {
@@ -73,13 +74,15 @@ export class WorkerSessions {
     )
   }
 
-  /** Keeps a session for the next refresh. */
-  release(db: Database): void {
-    if (db.session.isUsable) this.#idle.push(db)
+  /** Keeps a session for the next refresh, unless there is to be none. */
+  async release(db: Database): Promise<void> {
+    if (this.#isClosed) await db.close()
+    else if (db.session.isUsable) this.#idle.push(db)
   }
 
-  /** Closes the sessions that are kept. */
+  /** Closes the sessions that are kept, and from now on those that come back. */
   async close(): Promise<void> {
+    this.#isClosed = true
     await Promise.all(this.#idle.splice(0).map((db) => db.close()))
   }
 

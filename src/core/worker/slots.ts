@@ -1,10 +1,4 @@
-import {
-  busyName,
-  type ClaimedJob,
-  type ClaimRequest,
-  endSilentBackends,
-  renewLeases,
-} from '../../db/claims.ts'
+import {busyName, type ClaimedJob, endSilentBackends, renewLeases} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {endJob} from '../../db/settle.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
@@ -21,19 +15,15 @@ interface Running {
   startedAt: number
   /** Null until it has a session. */
   db: Database | null
+  /** Whether a job may have been claimed behind it that is not in hand yet. */
+  isClaiming: boolean
   done: Promise<void>
 }
 
 type Tally = Omit<WorkerResult, 'warnings'>
 
 /** What the slots need from the worker around them. */
-export interface SlotsContext extends Omit<RunnerContext, 'claimNext'> {
-  /** For how long a job is claimed, in milliseconds. */
-  leaseMs: number
-  /** Whether the last claim left something: then a slot claims its next job with the end of the one before. */
-  hasBacklog(): boolean
-  /** Where claims begin to look. */
-  claimFloor(): string | null
+export interface SlotsContext extends RunnerContext {
   /** Called when a slot has nothing to do any more. */
   onFree(): void
 }
@@ -44,22 +34,13 @@ export class Slots {
   readonly #running = new Map<string, Running>()
   readonly #total: number
   readonly #sessions: WorkerSessions
-  readonly #context: RunnerContext
-  readonly #leaseMs: number
-  readonly #hasBacklog: () => boolean
-  readonly #claimFloor: () => string | null
-  readonly #onFree: () => void
+  readonly #context: SlotsContext
   #isClosed = false
 
   constructor(total: number, sessions: WorkerSessions, context: SlotsContext) {
-    const {leaseMs, hasBacklog, claimFloor, onFree, ...runner} = context
     this.#total = total
     this.#sessions = sessions
-    this.#leaseMs = leaseMs
-    this.#hasBacklog = hasBacklog
-    this.#claimFloor = claimFloor
-    this.#onFree = onFree
-    this.#context = {...runner, claimNext: () => this.#claimNext()}
+    this.#context = context
   }
 
   get busy(): number {
@@ -78,6 +59,11 @@ export class Slots {
     })
   }
 
+  /** Whether a job may have been claimed that is not in hand yet. */
+  get isClaiming(): boolean {
+    return [...this.#running.values()].some(({isClaiming}) => isClaiming)
+  }
+
   /** The jobs that are in hand. */
   get jobIds(): string[] {
     return [...this.#running.keys()]
@@ -85,20 +71,20 @@ export class Slots {
 
   /** Starts what was claimed. Of two jobs of one view, the second goes back as if it had not been claimed. */
   async start(control: Database, jobs: readonly ClaimedJob[]): Promise<void> {
-    const second: ClaimedJob[] = []
+    const returned: ClaimedJob[] = []
     for (const job of jobs) {
-      const view = viewOfPayload(job.payload)
-      if (view && this.busyViews.includes(busyName(view))) {
-        second.push(job)
+      if (this.#isClosed || this.#isBusyWith(job)) {
+        returned.push(job)
         continue
       }
       this.tally.claimed++
-      const running: Running = {job, startedAt: performance.now(), db: null, done: Promise.resolve()}
+      const startedAt = performance.now()
+      const running: Running = {job, startedAt, db: null, isClaiming: false, done: Promise.resolve()}
       this.#running.set(job.id, running)
       running.done = this.#run(running)
     }
     this.emitSlots()
-    for (const job of second) await giveBack(control, job)
+    for (const job of returned) await giveBack(control, job)
   }
 
   /** From now on no slot takes another job. */
@@ -106,16 +92,9 @@ export class Slots {
     this.#isClosed = true
   }
 
-  #claimNext(): ClaimRequest | null {
-    if (this.#isClosed || !this.#hasBacklog()) return null
-    const {busyViews} = this
-    return {
-      slots: 1,
-      workerId: this.#sessions.workerId,
-      leaseMs: this.#leaseMs,
-      busyViews,
-      notBefore: this.#claimFloor(),
-    }
+  #isBusyWith(job: ClaimedJob): boolean {
+    const view = viewOfPayload(job.payload)
+    return view !== null && this.busyViews.includes(busyName(view))
   }
 
   /** Resolves when nothing runs any more. */
@@ -160,45 +139,47 @@ export class Slots {
     }
   }
 
-  async #run(first: Running): Promise<void> {
-    let running: Running | null = first
-    let job = first.job
+  async #run(running: Running): Promise<void> {
     try {
-      const db = await this.#sessionFor(job)
-      while (running && db) {
+      const db = await this.#sessionFor(running.job)
+      if (db) {
         running.db = db
-        const {result, next} = await runJob(db, job, this.#context)
-        this.#count(result)
-        running = next && (await this.#follow(running, next))
-        if (running) job = running.job
+        while (await this.#runOne(running, db)) this.tally.claimed++
+        await this.#sessions.release(db)
       }
-      if (db) this.#sessions.release(db)
     } catch (error) {
       // It could not be settled, so it is taken back as that of a dead worker. What its session holds is not known.
-      running?.db?.session.destroy()
+      running.db?.session.destroy()
+      const {job} = running
       const {emit} = this.#context
       emit({type: 'warning', message: `job ${job.id} could not be settled: ${messageOf(error)}`})
       emit({type: 'job-lost', ...factsOf(job, viewOfPayload(job.payload))})
     } finally {
-      this.#running.delete(job.id)
+      this.#running.delete(running.job.id)
       this.emitSlots()
-      this.#onFree()
+      this.#context.onFree()
     }
   }
 
-  /** Puts the job that was claimed with the end of another in its place; null where it went back instead. */
-  async #follow(before: Running, job: ClaimedJob): Promise<Running | null> {
-    this.#running.delete(before.job.id)
-    const view = viewOfPayload(job.payload)
-    // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
-    if (this.#isClosed || (view && this.busyViews.includes(busyName(view)))) {
-      await giveBack(before.db as Database, job)
-      return null
+  /** Runs the job in hand. Returns whether another one is to be run now, which was claimed with its end. */
+  async #runOne(running: Running, db: Database): Promise<boolean> {
+    const claimNext = () => {
+      const request = this.#isClosed ? null : this.#context.claimNext()
+      running.isClaiming = request !== null
+      return request
     }
-    this.tally.claimed++
-    const running: Running = {...before, job, startedAt: performance.now()}
-    this.#running.set(job.id, running)
-    return running
+    const {result, next} = await runJob(db, running.job, {...this.#context, claimNext})
+    this.#count(result)
+    running.isClaiming = false
+    if (!next) return false
+    this.#running.delete(running.job.id)
+    // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
+    const isReturned = this.#isClosed || this.#isBusyWith(next)
+    running.job = next
+    running.startedAt = performance.now()
+    this.#running.set(next.id, running)
+    if (isReturned) await giveBack(db, next)
+    return !isReturned
   }
 
   /** A session for the job; null where none could be had, and the job went back. */
@@ -232,4 +213,4 @@ export class Slots {
 
 /** As if it had not been claimed. */
 const giveBack = (db: Database, job: ClaimedJob): Promise<boolean> =>
-  endJob(db.session, db, job, {state: 'queued', delayMs: 0, isAttemptReturned: true}, null)
+  endJob(db.session, db, job, {state: 'queued', delayMs: null, isAttemptReturned: true}, null)

@@ -1,6 +1,6 @@
 import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
-import {claimJobs} from '../../db/claims.ts'
+import {type ClaimRequest, claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
 import {type Survey, survey} from '../../db/survey.ts'
@@ -48,6 +48,10 @@ const RECONNECT_PAUSE_MS = 500
 const STATEMENT_DEADLINE_MS = 30_000
 /** For how long slots that become free are gathered while there is more to do than slots: one claim serves them all. */
 const GATHER_MS = 1
+/** How long claims may go on without a look around, which alone sees what they pass over. */
+const LONGEST_BACKLOG_MS = 5000
+/** For how long jobs are made of schedules without a look around. */
+const LONGEST_QUEUEING_MS = 5000
 /** How soon to look again after a statement failed that should not have. */
 const FAILURE_PAUSE_MS = 5000
 
@@ -68,7 +72,7 @@ export class Worker {
   readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
-  /** Whether the last claim left something: then a free slot is filled without another look around. */
+  /** Whether the last claim filled all slots: then a free one is filled without another look around. */
   #hasBacklog = false
   /** Where claims begin to look, as of the last survey. */
   #claimFloor: string | null = null
@@ -152,6 +156,7 @@ export class Worker {
     try {
       await this.#loop(slots, signal)
     } finally {
+      slots.close()
       shutdown.loopEnded()
       await Promise.race([slots.drain(), shutdown.givenUp])
       shutdown.end()
@@ -184,18 +189,19 @@ export class Worker {
   async #turn(control: Database, slots: Slots, signal: AbortSignal): Promise<number | null> {
     if (this.#hasBacklog && performance.now() < this.#nextSurveyAt) {
       if (slots.busy > 0) await sleep(GATHER_MS)
+      if (signal.aborted) return null
       await this.#claim(control, slots)
       if (this.#hasBacklog) return Math.max(this.#nextSurveyAt - performance.now(), 0)
     }
     // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
     const wasBusy = slots.busy > 0
     const seen = await survey(control, {
-      surveyor: {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds},
+      surveyor: {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds, isClaiming: slots.isClaiming},
       busyViews: slots.busyViews,
       unreadable: this.#scheduler.unreadable,
     })
     this.#tell(seen)
-    this.#claimFloor = seen.oldestClaimable
+    this.#claimFloor = seen.oldestDue
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
     const isUncontended = !isDue || (await this.#queueDue(control, slots, signal))
@@ -209,9 +215,10 @@ export class Worker {
   async #queueDue(control: Database, slots: Slots, signal: AbortSignal): Promise<boolean> {
     // What was due earlier may be queued later than what was there before.
     this.#claimFloor = null
+    const endsAt = performance.now() + LONGEST_QUEUEING_MS
     for (;;) {
       const {isContended, isMore} = await this.#scheduler.run(control)
-      if (!isMore || signal.aborted) return !isContended
+      if (!isMore || signal.aborted || performance.now() > endsAt) return !isContended
       this.#lastTurnAt = performance.now()
       await this.#claim(control, slots)
     }
@@ -228,8 +235,10 @@ export class Worker {
     this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
     // The next due time of what has just been moved on is not known yet, and the jobs of ended workers are free now.
     if (turn.isDue || turn.hasEnded) return this.#sleepFor(0)
-    if (isOnce && slots.busy === 0 && turn.claimed === 0) return turn.wasBusy ? this.#sleepFor(0) : null
-    const waits = [pollIntervalMs, seen.nextScheduleInMs ?? pollIntervalMs]
+    const {nextScheduleInMs, ownFreshInMs} = seen
+    const isIdle = slots.busy === 0 && turn.claimed === 0 && ownFreshInMs === null
+    if (isOnce && isIdle) return turn.wasBusy ? this.#sleepFor(0) : null
+    const waits = [pollIntervalMs, nextScheduleInMs ?? pollIntervalMs, ownFreshInMs ?? pollIntervalMs]
     if (slots.free > 0 && seen.nextJobInMs !== null) waits.push(seen.nextJobInMs)
     return this.#sleepFor(Math.ceil(Math.min(...waits)))
   }
@@ -241,23 +250,27 @@ export class Worker {
   }
 
   #sleepFor(ms: number): number {
-    this.#nextSurveyAt = performance.now() + ms
+    this.#nextSurveyAt = performance.now() + Math.min(ms, LONGEST_BACKLOG_MS)
     return ms
   }
 
   async #claim(control: Database, slots: Slots): Promise<number> {
     const free = slots.free
     if (free === 0) return 0
-    const jobs = await claimJobs(control, {
-      slots: free,
-      workerId: this.#sessions.workerId,
-      leaseMs: this.#options.leaseMs,
-      busyViews: slots.busyViews,
-      notBefore: this.#claimFloor,
-    })
+    const jobs = await claimJobs(control, this.#claimRequest(free, slots.busyViews))
     this.#hasBacklog = jobs.length === free
     await slots.start(control, jobs)
     return jobs.length
+  }
+
+  #claimRequest(slots: number, busyViews: readonly string[]): ClaimRequest {
+    const {workerId} = this.#sessions
+    return {slots, workerId, leaseMs: this.#options.leaseMs, busyViews, notBefore: this.#claimFloor}
+  }
+
+  /** With the end of a job, while there is more to do than slots. */
+  #claimNext(): ClaimRequest | null {
+    return this.#hasBacklog ? this.#claimRequest(1, this.#slots?.busyViews ?? []) : null
   }
 
   #lookAgain(): void {
@@ -284,7 +297,7 @@ export class Worker {
   }
 
   #makeSlots(template: Database): Slots {
-    const {concurrency, leaseMs, refreshTimeoutMs, lockTimeoutMs} = this.#options
+    const {concurrency, refreshTimeoutMs, lockTimeoutMs} = this.#options
     return new Slots(concurrency, this.#sessions, {
       timeoutMs: refreshTimeoutMs,
       lockTimeoutMs,
@@ -293,9 +306,7 @@ export class Worker {
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
       reconnect: () => this.#reconnect(template),
-      leaseMs,
-      hasBacklog: () => this.#hasBacklog,
-      claimFloor: () => this.#claimFloor,
+      claimNext: () => this.#claimNext(),
       onFree: () => this.#alarm.ring(),
     })
   }

@@ -1,7 +1,7 @@
 import {type ClaimedJob, claimJobs} from '../../../src/db/claims.ts'
 import type {Database} from '../../../src/db/database.ts'
 import {newRunId} from '../../../src/db/refresh.ts'
-import {successRecord} from '../../../src/db/settle.ts'
+import {successRecord} from '../../../src/db/success-record.ts'
 import {type Survey, survey} from '../../../src/db/survey.ts'
 import type {BenchDatabase} from '../server.ts'
 
@@ -28,7 +28,7 @@ export const claim = (db: Database, slots: number, notBefore: string | null = nu
 
 /** Looks around with the statement of a worker that has nothing in hand. */
 export const lookAround = (db: Database): Promise<Survey> =>
-  survey(db, {surveyor: {keyHex: KEY, jobIds: []}, busyViews: [], unreadable: []})
+  survey(db, {surveyor: {keyHex: KEY, jobIds: [], isClaiming: false}, busyViews: [], unreadable: []})
 
 /** Ends jobs with the statement of a worker, without the REFRESH before it. */
 export async function complete(db: Database, jobs: readonly ClaimedJob[]): Promise<void> {

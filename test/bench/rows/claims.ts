@@ -110,9 +110,9 @@ async function timeRounds(own: Database): Promise<Timings> {
   const timings: Timings = {claims: [], surveys: []}
   for (let round = 0; round < ROUNDS; round++) {
     const startedAt = performance.now()
-    const {oldestClaimable} = await lookAround(own)
+    const {oldestDue} = await lookAround(own)
     const surveyedAt = performance.now()
-    const jobs = await claim(own, SLOTS, oldestClaimable)
+    const jobs = await claim(own, SLOTS, oldestDue)
     timings.surveys.push(surveyedAt - startedAt)
     timings.claims.push(performance.now() - surveyedAt)
     if (jobs.length !== SLOTS) throw new Error(`a claim of ${SLOTS} jobs found ${jobs.length}`)

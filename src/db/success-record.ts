@@ -1,0 +1,80 @@
+import type {Database} from './database.ts'
+import {REGISTRATION_COLUMNS} from './registrations.ts'
+import {type Attempt, isStillOurs, triggerOf} from './settle.ts'
+import type {TableNames} from './system.ts'
+
+/** How long since the message arrived, which both now() and statement_timestamp() tell. */
+const ELAPSED_MS =
+  'least(round(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000), 2147483647)::int'
+
+/** The values of a success record, with their types; in this order. */
+const RECORD_TYPES = {
+  runId: 'uuid',
+  schema: 'text',
+  view: 'text',
+  mode: 'text',
+  trigger: 'text',
+  jobId: 'uuid',
+  workerId: 'text',
+  attempt: 'int',
+  token: 'text',
+} as const
+
+type RecordValues = Record<keyof typeof RECORD_TYPES, string>
+
+/**
+ * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's end.
+ * A job that is no longer ours leaves everything as it is. It travels with REFRESH in one message, which takes no
+ * parameters, so its values are literals; a session that keeps statements has it planned beforehand.
+ */
+export async function successRecord({tables, session}: Database, attempt: Attempt): Promise<string> {
+  const {registration, mode, runId, job} = attempt
+  const literal = (text: string) => session.literal(text)
+  const values: RecordValues = {
+    runId: literal(runId),
+    schema: literal(registration.schemaName),
+    view: literal(registration.viewName),
+    mode: literal(mode),
+    trigger: literal(triggerOf(attempt)),
+    jobId: job ? literal(job.id) : 'null',
+    workerId: job ? literal(job.workerId) : 'null',
+    attempt: String(job?.attempt ?? 'null'),
+    token: job ? literal(job.token) : 'null',
+  }
+  if (!session.keepsStatements) return recordSql(tables, job !== null, values)
+  const names = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
+  const parameters = names.map((name, position) => [name, `$${position + 1}`])
+  const sql = recordSql(tables, job !== null, Object.fromEntries(parameters) as RecordValues)
+  const statement = await session.prepare(sql, Object.values(RECORD_TYPES))
+  return `execute ${statement} (${names.map((name) => values[name]).join(', ')})`
+}
+
+function recordSql(tables: TableNames, hasJob: boolean, v: RecordValues): string {
+  const end = hasJob
+    ? `j as (
+  update ${tables.jobs} as j
+     set state = 'completed', completed_at = done.at, last_error = null, lease_until = null, worker_id = null,
+         updated_at = done.at
+    from done
+   where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
+returning j.id),`
+    : 'j as (select null::uuid as id),'
+  return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
+${end}
+run as (
+  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes)
+  select ${v.runId}::uuid, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
+         j.id, ${v.workerId}::text, statement_timestamp(), done.ms, 'success',
+         (select pg_total_relation_size(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where n.nspname = ${v.schema} and c.relname = ${v.view})
+    from done, j),
+r as (
+  update ${tables.registrations} as r
+     set last_refresh_at = done.at, last_refresh_duration_ms = done.ms, last_refresh_status = 'success',
+         last_refresh_error = null, updated_at = done.at
+    from done, j
+   where r.schema_name = ${v.schema} and r.view_name = ${v.view}
+returning r.*)
+select ${REGISTRATION_COLUMNS}, done.ms as run_duration_ms, exists (select from j) as is_settled
+  from done left join r on true`
+}
