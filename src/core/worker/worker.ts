@@ -1,6 +1,5 @@
 import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
-import {type ClaimRequest, claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
 import {type Survey, survey} from '../../db/survey.ts'
@@ -8,6 +7,7 @@ import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {Alarm} from './alarm.ts'
+import {Claimer} from './claimer.ts'
 import {
   ControlSession,
   isTransient,
@@ -62,6 +62,7 @@ export class Worker {
   readonly #alarm = new Alarm()
   readonly #sessions: WorkerSessions
   readonly #control: ControlSession
+  readonly #claimer: Claimer
   readonly #scheduler: Scheduler
   readonly #frozen: FrozenWorkers
   readonly #retention: Retention
@@ -72,10 +73,6 @@ export class Worker {
   readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
-  /** Whether the last claim filled all slots: then a free one is filled without another look around. */
-  #hasBacklog = false
-  /** Where claims begin to look, as of the last survey. */
-  #claimFloor: string | null = null
   #nextSurveyAt = 0
   #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
 
@@ -92,6 +89,7 @@ export class Worker {
     this.#jobCount = new JobCount(this.#sessions)
     // One listener a refresh in hand.
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
+    this.#claimer = new Claimer(this.#sessions, options.leaseMs)
     this.#scheduler = new Scheduler(emit)
     this.#frozen = new FrozenWorkers(emit)
     this.#retention = new Retention(options.retentionMs, emit)
@@ -187,11 +185,11 @@ export class Worker {
 
   /** One look around and what follows from it. Returns how long to sleep; null when nothing is left to do. */
   async #turn(control: Database, slots: Slots, signal: AbortSignal): Promise<number | null> {
-    if (this.#hasBacklog && performance.now() < this.#nextSurveyAt) {
+    if (this.#claimer.hasBacklog && performance.now() < this.#nextSurveyAt) {
       if (slots.busy > 0) await sleep(GATHER_MS)
       if (signal.aborted) return null
-      await this.#claim(control, slots)
-      if (this.#hasBacklog) return Math.max(this.#nextSurveyAt - performance.now(), 0)
+      await this.#claimer.fill(slots, control)
+      if (this.#claimer.hasBacklog) return Math.max(this.#nextSurveyAt - performance.now(), 0)
     }
     // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
     const wasBusy = slots.busy > 0
@@ -201,12 +199,12 @@ export class Worker {
       unreadable: this.#scheduler.unreadable,
     })
     this.#tell(seen)
-    this.#claimFloor = seen.oldestDue
+    this.#claimer.notBefore = seen.oldestDue
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
     const isUncontended = !isDue || (await this.#queueDue(control, slots, signal))
     if (signal.aborted) return null
-    const claimed = isDue || seen.hasClaimable ? await this.#claim(control, slots) : 0
+    const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
     await this.#retention.prune(control)
     return this.#pauseAfter(seen, slots, {isDue, isUncontended, claimed, hasEnded, wasBusy})
   }
@@ -214,13 +212,13 @@ export class Worker {
   /** Makes jobs of all that is due, and fills the slots in between. Returns false where another worker held some of it. */
   async #queueDue(control: Database, slots: Slots, signal: AbortSignal): Promise<boolean> {
     // What was due earlier may be queued later than what was there before.
-    this.#claimFloor = null
+    this.#claimer.notBefore = null
     const endsAt = performance.now() + LONGEST_QUEUEING_MS
     for (;;) {
       const {isContended, isMore} = await this.#scheduler.run(control)
       if (!isMore || signal.aborted || performance.now() > endsAt) return !isContended
       this.#lastTurnAt = performance.now()
-      await this.#claim(control, slots)
+      await this.#claimer.fill(slots, control)
     }
   }
 
@@ -252,25 +250,6 @@ export class Worker {
   #sleepFor(ms: number): number {
     this.#nextSurveyAt = performance.now() + Math.min(ms, LONGEST_BACKLOG_MS)
     return ms
-  }
-
-  async #claim(control: Database, slots: Slots): Promise<number> {
-    const free = slots.free
-    if (free === 0) return 0
-    const jobs = await claimJobs(control, this.#claimRequest(free, slots.busyViews))
-    this.#hasBacklog = jobs.length === free
-    await slots.start(control, jobs)
-    return jobs.length
-  }
-
-  #claimRequest(slots: number, busyViews: readonly string[]): ClaimRequest {
-    const {workerId} = this.#sessions
-    return {slots, workerId, leaseMs: this.#options.leaseMs, busyViews, notBefore: this.#claimFloor}
-  }
-
-  /** With the end of a job, while there is more to do than slots. */
-  #claimNext(): ClaimRequest | null {
-    return this.#hasBacklog ? this.#claimRequest(1, this.#slots?.busyViews ?? []) : null
   }
 
   #lookAgain(): void {
@@ -306,7 +285,7 @@ export class Worker {
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
       reconnect: () => this.#reconnect(template),
-      claimNext: () => this.#claimNext(),
+      claimNext: () => this.#claimer.next(this.#slots),
       onFree: () => this.#alarm.ring(),
     })
   }
