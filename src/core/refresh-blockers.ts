@@ -40,9 +40,9 @@ export class BlockerWatch {
     const session = await db.openSession(signal)
     try {
       while (!signal.aborted) {
-        await sleep(intervalMs, undefined, {signal})
         const blockers = await findBlockers(session, db.session.pid)
         if (blockers.length > 0) this.#last = blockers
+        await sleep(intervalMs, undefined, {signal})
       }
     } finally {
       await session.close()

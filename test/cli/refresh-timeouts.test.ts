@@ -97,8 +97,8 @@ describe('--lock-timeout', () => {
 
   test('names the session in the way', async () => {
     const {client, pid} = await openReader('leaderboard')
-    const result = await refresh('leaderboard', '--lock-timeout', '800ms', '--json')
-    const inText = await refresh('leaderboard', '--lock-timeout', '800ms')
+    const result = await refresh('leaderboard', '--lock-timeout', '2s', '--json')
+    const inText = await refresh('leaderboard', '--lock-timeout', '2s')
     const rows = await readAtOnce('leaderboard')
     await client.query('commit')
 
@@ -110,7 +110,7 @@ describe('--lock-timeout', () => {
       hint: expect.stringContaining('--lock-timeout'),
       details: {
         timeout: 'lock',
-        timeoutMs: 800,
+        timeoutMs: 2000,
         blockers: [
           {
             pid,
@@ -122,7 +122,7 @@ describe('--lock-timeout', () => {
         ],
       },
     })
-    const named = `lock timeout: the refresh of public\\.leaderboard waited 800 ms for a lock, held by pid ${pid} \\(nightly report, user ${db.user}, in a transaction for \\d+.*\\)`
+    const named = `lock timeout: the refresh of public\\.leaderboard waited 2\\.0 s for a lock, held by pid ${pid} \\(nightly report, user ${db.user}, in a transaction for \\d+.*\\)`
     expect(error.message).toMatch(new RegExp(`^${named}$`))
     expect(inText).toMatchObject({code: 8, stdout: ''})
     expect(inText.stderr).toMatch(new RegExp(`^Error: ${named}\nHint: `))
