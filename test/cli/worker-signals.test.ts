@@ -118,6 +118,28 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
     expect(await worker.done).toMatchObject({code: 0, signal: null})
   })
 
+  test('while its statement waits for a lock, ends without a word about the database', async () => {
+    const db = await createWorkerDatabase()
+    const worker = await startWorker(db)
+    const other = await db.connect()
+    await other.query('begin; lock table _ayb_jobs')
+    await db.query('notify ayb_cli_wake')
+    await until(
+      async () => {
+        const waiting = await db.query(
+          `select from pg_stat_activity where application_name = 'ayb worker' and wait_event_type = 'Lock'
+              and datname = current_database()`,
+        )
+        return waiting.length > 0
+      },
+      {what: 'the worker to wait for the lock', timeoutMs: PATIENCE_MS},
+    )
+    worker.kill()
+    expect(await worker.done).toMatchObject({code: 0, signal: null, stderr: ''})
+    expect(worker.logs().filter(({level}) => level === 'warn' || level === 'error')).toEqual([])
+    await other.query('rollback')
+  })
+
   test('ends with the one who reads its log', async () => {
     const db = await createWorkerDatabase()
     const {spawn} = await import('node:child_process')

@@ -176,6 +176,8 @@ export class Worker {
         if (!control) return
         pauseMs = await this.#turn(control, slots, signal)
       } catch (error) {
+        // Told to stop, it opens no other session; and it may have dropped this one itself.
+        if (signal.aborted && isTransient(error)) return
         pauseMs = this.#survive(error)
       }
       if (pauseMs === null) return
