@@ -1,4 +1,4 @@
-import type {ClaimedJob, ClaimRequest} from '../db/claims.ts'
+import type {ClaimRequest, LockedJob} from '../db/claims.ts'
 import type {Database} from '../db/database.ts'
 import {findOutcome, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
@@ -15,12 +15,12 @@ export type AttemptOutcome = SuccessfulAttempt | FailedAttempt
 
 interface SuccessfulAttempt {
   status: 'success'
-  /** As it is after the refresh; null where it was unregistered meanwhile. */
+  /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
   registration: Registration | null
   durationMs: number
   isSettled: boolean
   /** The job that was claimed behind it. */
-  next: ClaimedJob | null
+  next: LockedJob | null
 }
 
 interface FailedAttempt {

@@ -1,7 +1,7 @@
-import {JOB_TYPE, type Registration, type ViewName} from '../lib/records.ts'
+import {JOB_TYPE, type RefreshMode, type RefreshTarget, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
-import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
+import {heldLock, type RefreshLock} from './refresh-lock.ts'
 import type {Session} from './session.ts'
 import type {JobClaim} from './settle.ts'
 
@@ -13,7 +13,14 @@ export interface ClaimedJob extends JobClaim {
   /** How long after its time it was claimed, by the server's clock, in milliseconds. */
   latenessMs: number
   /** Of the view that the payload names; null where there is none. */
-  registration: Registration | null
+  registration: RefreshTarget | null
+}
+
+/** A job that was claimed on the session that is to run it, and what came of taking its view's lock at once. */
+export interface LockedJob {
+  job: ClaimedJob
+  /** Null where another session holds it, or where there is no view. */
+  lock: RefreshLock | null
 }
 
 interface ClaimRow {
@@ -24,6 +31,16 @@ interface ClaimRow {
   schedule_id: string | null
   token: string
   lateness_ms: number
+  registration_id: string | null
+  schema_name: string
+  view_name: string
+  refresh_mode: RefreshMode
+}
+
+/** A claim that took the lock too. */
+export interface LockedRow extends ClaimRow {
+  lock_name: string | null
+  locked_at: string | null
 }
 
 /** SQL: the view that the payload of a job under that alias names, as the text its lock is hashed from. */
@@ -45,32 +62,44 @@ export interface ClaimRequest {
 
 const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]', 'timestamptz'] as const
 
-/** A claim as the table has it. */
-export type ClaimedRow = ClaimRow & (RegistrationRow | {id: null})
-
 /** Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker refreshes. */
 export async function claimJobs(db: Database, request: ClaimRequest): Promise<ClaimedJob[]> {
   const {slots, workerId, leaseMs, busyViews, notBefore} = request
   const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
-  const rows = await db.session.query<ClaimedRow>(claimSql(db), values)
-  return toClaimedJobs(rows, workerId)
+  const rows = await db.session.query<ClaimRow>(claimSql(db), values)
+  return rows.map((row) => toClaimedJob(row, workerId))
 }
 
-/** The same as a statement for the end of a script, on a session that keeps statements. */
-export async function claimBehind(db: Database, request: ClaimRequest): Promise<string> {
-  const {slots, workerId, leaseMs, busyViews, notBefore} = request
-  const statement = await db.session.prepare(claimSql(db), CLAIM_TYPES)
+/**
+ * The same for one job as a statement for the end of a script, on a session that keeps statements. The session takes
+ * the lock of its view at once: a statement more would be a good part of what a small refresh costs.
+ */
+export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
+  const {workerId, leaseMs, busyViews, notBefore} = request
+  const statement = await db.session.prepare(claimSql(db, LOCK_TOO), CLAIM_TYPES)
   const literal = (text: string) => db.session.literal(text)
   const views = `array[${busyViews.map(literal).join(', ')}]::text[]`
   const from = literal(notBefore ?? '-infinity')
-  return `execute ${statement} (${slots}, ${literal(workerId)}, ${leaseMs}, ${views}, ${from})`
+  return `execute ${statement} (1, ${literal(workerId)}, ${leaseMs}, ${views}, ${from})`
+}
+
+/** Materialized: so that it is called once a row, and only for what was claimed. */
+const LOCK_TOO = {
+  cte: `,
+     l as materialized (
+       select n.name, pg_try_advisory_lock(hashtext(n.name)) as is_locked
+         from (select ${lockNameOf('u')} as name from u offset 0) n)`,
+  columns: `,
+            l.name as lock_name, case when l.is_locked then ${exactInstant('clock_timestamp()')} end as locked_at`,
+  join: `
+       left join l on true`,
 }
 
 /**
  * Literals for state and type: with parameters the partial index would not be used. And not now(): behind a refresh
  * of an hour that is an hour ago.
  */
-const claimSql = ({tables}: Database): string =>
+const claimSql = ({tables}: Database, lock = {cte: '', columns: '', join: ''}): string =>
   `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
        select j.id from ${tables.jobs} j
@@ -85,29 +114,42 @@ const claimSql = ({tables}: Database): string =>
           set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = j.attempts + 1,
               last_run_at = clock.at, updated_at = clock.at
          from c, clock where j.id = c.id
-       returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)
+       returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)${lock.cte}
      select u.id as job_id, u.payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
-            ${REGISTRATION_COLUMNS}
+            r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text${lock.columns}
        from u
        left join ${tables.registrations} r
-         on r.schema_name = coalesce(u.payload->>'schema', 'public') and r.view_name = u.payload->>'view_name'
+         on r.schema_name = coalesce(u.payload->>'schema', 'public') and r.view_name = u.payload->>'view_name'${lock.join}
       order by u.run_at`
 
-/** The rows of a claim as jobs. */
-export const toClaimedJobs = (rows: readonly ClaimedRow[], workerId: string): ClaimedJob[] =>
-  rows.map((row) => ({
-    id: row.job_id,
-    workerId,
-    attempt: row.attempts,
-    token: row.token,
-    payload: row.payload,
-    maxAttempts: row.max_attempts,
-    scheduleId: row.schedule_id,
-    latenessMs: row.lateness_ms,
-    registration: row.id === null ? null : toRegistration(row as RegistrationRow),
-  }))
+const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
+  id: row.job_id,
+  workerId,
+  attempt: row.attempts,
+  token: row.token,
+  payload: row.payload,
+  maxAttempts: row.max_attempts,
+  scheduleId: row.schedule_id,
+  latenessMs: row.lateness_ms,
+  registration:
+    row.registration_id === null
+      ? null
+      : {
+          id: row.registration_id,
+          schemaName: row.schema_name,
+          viewName: row.view_name,
+          refreshMode: row.refresh_mode,
+        },
+})
+
+/** The row that `claimBehind` returned to that session. */
+export const toLockedJob = (session: Session, row: LockedRow, workerId: string): LockedJob => ({
+  job: toClaimedJob(row, workerId),
+  lock:
+    row.lock_name === null || row.locked_at === null ? null : heldLock(session, row.lock_name, row.locked_at),
+})
 
 /** Keeps the jobs of a worker its own for another while. */
 export async function renewLeases(

@@ -1,16 +1,17 @@
 import {randomUUID} from 'node:crypto'
 import {quoteViewName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
-import {type ClaimedJob, type ClaimedRow, type ClaimRequest, claimBehind, toClaimedJobs} from './claims.ts'
+import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from './claims.ts'
 import type {Database} from './database.ts'
-import type {RefreshLock} from './refresh-lock.ts'
+import {holdsAnyRefreshLock, type RefreshLock} from './refresh-lock.ts'
 import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
 import {SAFE_SEARCH_PATH, type Session} from './session.ts'
 import type {Attempt} from './settle.ts'
+import {connectionLost} from './sqlstate.ts'
 import {successRecord} from './success-record.ts'
 
 export interface RecordedRefresh {
-  /** As it is after the refresh; null where it was unregistered meanwhile. */
+  /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
   registration: Registration | null
   durationMs: number
   /** False where the job was no longer ours: the data is fresh, and nothing of it was recorded. */
@@ -20,7 +21,7 @@ export interface RecordedRefresh {
 /** A refresh that a claim may have followed. */
 export interface RefreshAndClaim extends RecordedRefresh {
   /** The job that was claimed in the same transaction. */
-  next: ClaimedJob | null
+  next: LockedJob | null
 }
 
 /**
@@ -45,11 +46,28 @@ export async function runRefresh(
   const sent = session.together(() => [session.script(message), lock.release()] as const)
   const [outcome] = await Promise.allSettled(sent)
   session.deadlineMs = deadlineMs
-  if (outcome.status === 'rejected') throw outcome.reason
+  if (outcome.status === 'rejected') {
+    if (claim) await dropIfLocked(session, outcome.reason)
+    throw outcome.reason
+  }
   const results = outcome.value
-  const claimed = claim ? toClaimedJobs(results.pop() as ClaimedRow[], claim.workerId) : []
+  const claimed = claim ? (results.pop()?.[0] as LockedRow | undefined) : undefined
   const row = results.pop()?.[0] as SuccessRow
-  return {...toRecorded(row), next: claimed[0] ?? null}
+  return {
+    ...toRecorded(row),
+    next: claimed && claim ? toLockedJob(session, claimed, claim.workerId) : null,
+  }
+}
+
+/**
+ * A cancel request may come between the claim, which takes a lock that outlives its transaction, and the commit. What
+ * it locked is not known then.
+ * @throws AybError CONNECTION_LOST where the session holds a lock
+ */
+async function dropIfLocked(session: Session, reason: unknown): Promise<void> {
+  if (!session.isUsable || !(await holdsAnyRefreshLock(session))) return
+  session.destroy()
+  throw connectionLost(session.target, reason)
 }
 
 type SuccessRow = (RegistrationRow | {id: null}) & {run_duration_ms: number; is_settled: boolean}

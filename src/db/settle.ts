@@ -1,4 +1,4 @@
-import type {RefreshMode, Registration, ViewName} from '../lib/records.ts'
+import type {RefreshMode, RefreshTarget, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
 import type {Session} from './session.ts'
@@ -16,7 +16,7 @@ export interface JobClaim {
 export interface Attempt {
   /** Of the run that will be recorded, known beforehand: after a lost connection it tells whether it was. */
   runId: string
-  registration: Registration
+  registration: RefreshTarget
   mode: RefreshMode
   /** Null for a refresh by hand. */
   job: JobClaim | null
@@ -119,7 +119,7 @@ export async function putBack(
   session: Session,
   {tables}: Database,
   job: JobClaim,
-  {schemaName, viewName, refreshMode}: Registration,
+  {schemaName, viewName, refreshMode}: RefreshTarget,
 ): Promise<number | null> {
   const rows = await session.query<{delay_ms: number}>(
     `with j as (

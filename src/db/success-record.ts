@@ -59,6 +59,8 @@ function recordSql(tables: TableNames, hasJob: boolean, v: RecordValues): string
    where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
 returning j.id),`
     : 'j as (select null::uuid as id),'
+  // Nobody asks a worker for the registration.
+  const registration = hasJob ? 'null::uuid as id' : REGISTRATION_COLUMNS
   return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
 ${end}
 run as (
@@ -75,6 +77,6 @@ r as (
     from done, j
    where r.schema_name = ${v.schema} and r.view_name = ${v.view}
 returning r.*)
-select ${REGISTRATION_COLUMNS}, done.ms as run_duration_ms, exists (select from j) as is_settled
-  from done left join r on true`
+select ${registration}, done.ms as run_duration_ms, exists (select from j) as is_settled
+  from done${hasJob ? '' : ' left join r on true'}`
 }

@@ -24,6 +24,9 @@ export interface Registration extends ViewName {
   updatedAt: Instant
 }
 
+/** What a refresh needs to know of a registration. */
+export type RefreshTarget = Pick<Registration, 'id' | 'schemaName' | 'viewName' | 'refreshMode'>
+
 /** A registration as lists show it. */
 export interface ListedRegistration extends Registration {
   /** Whether a materialized view of that name is still there. */

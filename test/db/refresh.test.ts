@@ -15,7 +15,7 @@ import {
 } from '../../src/db/settle.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
-import type {TestDatabase} from '../support/database.ts'
+import {type TestDatabase, until} from '../support/database.ts'
 import {createRefreshDatabase, leftBehind, register, registrationOf, runsOf} from '../support/refresh.ts'
 
 const LEADERBOARD = {schemaName: 'public', viewName: 'leaderboard'}
@@ -307,7 +307,7 @@ describe('a claim behind a refresh', () => {
     await server.query('drop materialized view before')
     await server.query('create materialized view before as select pg_sleep(0.3)::text as nap with no data')
     const {next} = await runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock, claim)
-    expect(next).toMatchObject({
+    expect(next?.job).toMatchObject({
       id: due,
       workerId: claim.workerId,
       attempt: 1,
@@ -321,6 +321,7 @@ describe('a claim behind a refresh', () => {
       is_leased: true,
     })
     expect(await stateOf(busy)).toMatchObject({state: 'queued', attempts: 0})
+    await next?.lock?.release()
     await server.query('delete from _ayb_jobs')
   })
 
@@ -336,7 +337,8 @@ describe('a claim behind a refresh', () => {
     )
     const attempt = {...(await begin(db, 'unheard')), job: job as JobClaim}
     const {next} = await runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock, claim)
-    expect(next?.id).toBe(lost)
+    expect(next?.job.id).toBe(lost)
+    await next?.lock?.release()
     const [held] = await claimJobs(db, {...claim, workerId: claim.workerId})
     expect(held?.id).toBe(other)
     await giveBackUnseen(db.session, db, attempt.runId)
@@ -360,5 +362,41 @@ describe('a claim behind a refresh', () => {
     const fine = await begin(db, 'fine')
     const {next, isSettled} = await runRefresh(db, fine, locks.get(fine.runId) as RefreshLock, claim)
     expect({next, isSettled}).toEqual({next: null, isSettled: true})
+  })
+
+  test('has the lock of its view with it, where nobody else has', async () => {
+    const [db, other] = [await openAsWorker(), await openDatabase()]
+    await createView('first')
+    await queue('leaderboard', "'2000-01-01'")
+    const first = await begin(db, 'first')
+    const {next} = await runRefresh(db, first, locks.get(first.runId) as RefreshLock, claim)
+    expect(next?.lock?.startedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
+    expect((await findLockHolder(other.session, LEADERBOARD))?.pid).toBe(db.session.pid)
+    expect(await findLockHolder(other.session, first.registration)).toBeNull()
+    await next?.lock?.release()
+
+    await withRefreshLock(other.session, LEADERBOARD, async () => {
+      await queue('leaderboard', "'2000-01-01'")
+      const again = await begin(db, 'first')
+      const second = await runRefresh(db, again, locks.get(again.runId) as RefreshLock, claim)
+      expect(second.next).toMatchObject({job: {payload: {view_name: 'leaderboard'}}, lock: null})
+    })
+    await server.query('delete from _ayb_jobs')
+  })
+
+  test('that is not known to have failed leaves no lock behind', async () => {
+    const db = await openAsWorker()
+    await createView('locked_too')
+    const other = await begin(db, 'locked_too')
+    const failing = await begin(db, 'dividing')
+    await expect(
+      runRefresh(db, failing, locks.get(failing.runId) as RefreshLock, claim),
+    ).rejects.toMatchObject({code: 'CONNECTION_LOST'})
+    expect(db.session.isUsable).toBe(false)
+    const fresh = await openDatabase()
+    await until(async () => (await findLockHolder(fresh.session, other.registration)) === null, {
+      what: 'the lock to go with its session',
+      timeoutMs: 10_000,
+    })
   })
 })

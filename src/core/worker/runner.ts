@@ -1,4 +1,4 @@
-import type {ClaimedJob, ClaimRequest} from '../../db/claims.ts'
+import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {newRunId} from '../../db/refresh.ts'
 import {type RefreshLock, withRefreshLock} from '../../db/refresh-lock.ts'
@@ -8,7 +8,7 @@ import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
 import {type AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
-import type {Registration, ViewName} from '../../lib/records.ts'
+import type {RefreshTarget, ViewName} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
 import {runAttempt} from '../refresh-attempt.ts'
@@ -40,21 +40,29 @@ export type JobResult = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interr
 /** What became of a job, and the one that was claimed with its end, which is running now and to be run. */
 export interface JobOutcome {
   result: JobResult
-  next: ClaimedJob | null
+  next: LockedJob | null
 }
 
-/** Runs one claimed job on a session of its own, and settles it whatever happens. */
-export async function runJob(db: Database, job: ClaimedJob, context: RunnerContext): Promise<JobOutcome> {
+/**
+ * Runs one claimed job on a session of its own, and settles it whatever happens. `lock` is what came of taking its
+ * view's lock on that session, where that was tried.
+ */
+export async function runJob(
+  db: Database,
+  {job, lock: taken}: Omit<LockedJob, 'lock'> & Partial<LockedJob>,
+  context: RunnerContext,
+): Promise<JobOutcome> {
   const view = viewOfPayload(job.payload)
   const facts = factsOf(job, view)
   const startedAt = performance.now()
   try {
     if (!view) throw invalidArgument(`the payload names no view: ${JSON.stringify(job.payload)}`)
     const registration = job.registration ?? (await autoRegister(db, view))
-    const result = await withRefreshLock(db.session, registration, (lock) => {
+    const work = (lock: RefreshLock) => {
       context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
       return refreshLocked(db, job, registration, lock, context)
-    })
+    }
+    const result = await withRefreshLock(db.session, registration, work, taken)
     return result ?? {result: await skip(db, job, registration, context), next: null}
   } catch (reason) {
     // It never got as far as a refresh, or the session died on the way: there is no run to record.
@@ -67,6 +75,8 @@ export async function runJob(db: Database, job: ClaimedJob, context: RunnerConte
       : await settleOnAnySession(context, settle)
     const result = report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
     return {result, next: null}
+  } finally {
+    await taken?.release()
   }
 }
 
@@ -89,7 +99,7 @@ export async function settleOnAnySession<T>(
 }
 
 /** A scheduled view that nobody registered is registered, in standard mode. */
-async function autoRegister(db: Database, view: ViewName): Promise<Registration> {
+async function autoRegister(db: Database, view: ViewName): Promise<RefreshTarget> {
   await requireView(db, view)
   const created = await insertRegistration(db, view, 'standard')
   const registration = created ?? (await findRegistration(db, view))
@@ -99,7 +109,7 @@ async function autoRegister(db: Database, view: ViewName): Promise<Registration>
 async function skip(
   db: Database,
   job: ClaimedJob,
-  registration: Registration,
+  registration: RefreshTarget,
   {emit}: RunnerContext,
 ): Promise<JobResult> {
   const facts = factsOf(job, registration)
@@ -115,7 +125,7 @@ async function skip(
 async function refreshLocked(
   db: Database,
   job: ClaimedJob,
-  registration: Registration,
+  registration: RefreshTarget,
   lock: RefreshLock,
   context: RunnerContext,
 ): Promise<JobOutcome> {

@@ -1,4 +1,4 @@
-import {busyName, type ClaimedJob, endSilentBackends, renewLeases} from '../../db/claims.ts'
+import {busyName, type ClaimedJob, endSilentBackends, type LockedJob, renewLeases} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {endJob} from '../../db/settle.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
@@ -144,7 +144,11 @@ export class Slots {
       const db = await this.#sessionFor(running.job)
       if (db) {
         running.db = db
-        while (await this.#runOne(running, db)) this.tally.claimed++
+        let next = await this.#runOne(running, {job: running.job}, db)
+        while (next) {
+          this.tally.claimed++
+          next = await this.#runOne(running, next, db)
+        }
         await this.#sessions.release(db)
       }
     } catch (error) {
@@ -161,25 +165,31 @@ export class Slots {
     }
   }
 
-  /** Runs the job in hand. Returns whether another one is to be run now, which was claimed with its end. */
-  async #runOne(running: Running, db: Database): Promise<boolean> {
+  /** Runs the job in hand. Returns the one to be run now, which was claimed with its end. */
+  async #runOne(
+    running: Running,
+    locked: Parameters<typeof runJob>[1],
+    db: Database,
+  ): Promise<LockedJob | null> {
     const claimNext = () => {
       const request = this.#isClosed ? null : this.#context.claimNext()
       running.isClaiming = request !== null
       return request
     }
-    const {result, next} = await runJob(db, running.job, {...this.#context, claimNext})
+    const {result, next} = await runJob(db, locked, {...this.#context, claimNext})
     this.#count(result)
     running.isClaiming = false
-    if (!next) return false
+    if (!next) return null
     this.#running.delete(running.job.id)
     // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
-    const isReturned = this.#isClosed || this.#isBusyWith(next)
-    running.job = next
+    const isReturned = this.#isClosed || this.#isBusyWith(next.job)
+    running.job = next.job
     running.startedAt = performance.now()
-    this.#running.set(next.id, running)
-    if (isReturned) await giveBack(db, next)
-    return !isReturned
+    this.#running.set(next.job.id, running)
+    if (!isReturned) return next
+    await next.lock?.release()
+    await giveBack(db, next.job)
+    return null
   }
 
   /** A session for the job; null where none could be had, and the job went back. */
