@@ -1,5 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {PostgresServer} from '../support/postgres.ts'
+import {type ProcessorTime, processorTime, usedBetween} from './processor.ts'
 import {
   type BenchDatabase,
   type BenchWorker,
@@ -25,12 +26,18 @@ export interface Drain {
   node?: string
 }
 
+/** How fast it went, and what each refresh took of the processors: null where that is not told. */
+export interface Rate {
+  perSecond: number
+  each: ProcessorTime | null
+}
+
 /**
  * How many refreshes a second ayb does when so many schedules are due at one instant, ten or so a view: from then to
  * the end of the last job, by the database's clock, on a fresh database.
  * @throws Error where any of them did not succeed
  */
-export async function drainWithAyb(server: PostgresServer, drain: Drain): Promise<number> {
+export async function drainWithAyb(server: PostgresServer, drain: Drain): Promise<Rate> {
   const {jobs, mode, slots, workers: count = 1, node} = drain
   const db = await createBenchDatabase(server, {mode})
   const workers: BenchWorker[] = []
@@ -39,11 +46,14 @@ export async function drainWithAyb(server: PostgresServer, drain: Drain): Promis
       workers.push(await startBenchWorker(db, {slots, ...(node === undefined ? {} : {node})}))
     }
     const due = await insertSchedules(db, jobs)
+    const pids = workers.map(({pid}) => pid)
+    const before = processorTime(server, pids)
     await untilCompleted(db, jobs)
+    const each = usedBetween(before, processorTime(server, pids), jobs)
     await checkRuns(db, jobs)
     const rate = await jobsPerSecond(db, jobs, due)
     await Promise.all(workers.map((worker) => worker.stop()))
-    return rate
+    return {perSecond: rate, each}
   } finally {
     for (const worker of workers) worker.kill('SIGKILL')
     await db.drop()

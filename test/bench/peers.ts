@@ -1,6 +1,7 @@
 import {join} from 'node:path'
 import type {PostgresServer} from '../support/postgres.ts'
-import {LEAD_MS} from './drain.ts'
+import {LEAD_MS, type Rate} from './drain.ts'
+import {processorTime, usedBetween} from './processor.ts'
 import {peersFolder, startProgram} from './programs.ts'
 import {createBenchDatabase, type Mode} from './server.ts'
 
@@ -12,8 +13,7 @@ export interface Peer {
 }
 
 /** What it does of the work until the deadline. */
-export interface PeerResult {
-  jobsPerSecond: number
+export interface PeerResult extends Rate {
   done: number
 }
 
@@ -40,10 +40,12 @@ export async function drainWithPeer(
   const program = startProgram(node, [join(peersFolder, `${peer.program}.mjs`), JSON.stringify(settings)], {
     url: db.url,
   })
+  const before = processorTime(server, [program.pid])
   try {
     const [, json = ''] = await program.waitFor(/^result (.+)$/m, deadlineMs + 60_000)
     const {done, elapsedMs} = JSON.parse(json) as {done: number; elapsedMs: number}
-    return {done, jobsPerSecond: (done / elapsedMs) * 1000}
+    const each = usedBetween(before, processorTime(server, [program.pid]), done)
+    return {done, perSecond: (done / elapsedMs) * 1000, each}
   } finally {
     program.kill('SIGKILL')
     await program.ended

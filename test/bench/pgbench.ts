@@ -1,6 +1,8 @@
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {PostgresServer} from '../support/postgres.ts'
+import type {Rate} from './drain.ts'
+import {processorTime, usedBetween} from './processor.ts'
 import {runProgram, temporaryFolder} from './programs.ts'
 import {createBenchDatabase, type Mode} from './server.ts'
 
@@ -19,7 +21,7 @@ export async function refreshWithPgbench(
   server: PostgresServer,
   pgbench: string,
   {jobs, mode, slots}: {jobs: number; mode: Mode; slots: number},
-): Promise<number> {
+): Promise<Rate> {
   const db = await createBenchDatabase(server, {hasAyb: false})
   try {
     const script = join(temporaryFolder(), 'refresh.sql')
@@ -33,7 +35,10 @@ export async function refreshWithPgbench(
       '-f',
       script,
     ]
-    return transactionsPerSecond(await runProgram(pgbench, args, {url: db.url}), transactions * slots)
+    const before = processorTime(server, [])
+    const report = await runProgram(pgbench, args, {url: db.url})
+    const each = usedBetween(before, processorTime(server, []), transactions * slots)
+    return {perSecond: transactionsPerSecond(report, transactions * slots), each}
   } finally {
     await db.drop()
   }

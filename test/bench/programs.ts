@@ -1,7 +1,8 @@
 import {type ChildProcess, spawn} from 'node:child_process'
-import {existsSync, mkdtempSync, rmSync} from 'node:fs'
+import {closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {delimiter, dirname, join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {fileURLToPath} from 'node:url'
 
 /** The benchmark itself. */
@@ -40,13 +41,17 @@ export interface RunningProgram {
    * @throws Error where it ends first, or after `timeoutMs`, 30 s by default
    */
   waitFor(pattern: RegExp, timeoutMs?: number): Promise<RegExpExecArray>
-  /** Resolves with its exit code, null where a signal ended it, once all that it printed has arrived. */
+  /** Resolves with its exit code, null where a signal ended it. */
   ended: Promise<number | null>
 }
 
 const running = new Set<ChildProcess>()
 const folders: string[] = []
 let home: string | undefined
+let outputs: string | undefined
+let started = 0
+
+const LOOK_EVERY_MS = 50
 
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -83,54 +88,38 @@ function connectionVariables(url: string): Record<string, string> {
   }
 }
 
-/** Starts a program and reads what it prints. */
+/**
+ * Starts a program. What it prints goes into a file: a line of log read as it comes would cost this process about as
+ * much as a small refresh costs the worker.
+ */
 export function startProgram(
   command: string,
   args: readonly string[],
   options: ProgramOptions = {},
 ): RunningProgram {
-  const child = spawn(command, args, {env: environmentOf(options), cwd: options.cwd ?? tmpdir()})
+  outputs ??= temporaryFolder()
+  const file = join(outputs, String(++started))
+  const fd = openSync(file, 'w')
+  const child = spawn(command, args, {
+    env: environmentOf(options),
+    cwd: options.cwd ?? tmpdir(),
+    stdio: ['pipe', fd, fd],
+  })
+  closeSync(fd)
   running.add(child)
-  const chunks: string[] = []
-  const listeners = new Set<() => void>()
   let isEnded = false
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      chunks.push(chunk)
-      for (const listener of listeners) listener()
-    })
-  }
   // A program that ends without reading its input closes the pipe.
-  child.stdin.on('error', () => {})
-  const output = () => chunks.join('')
+  child.stdin?.on('error', () => {})
+  const output = () => readFileSync(file, 'utf8')
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code) => resolve(code))
+    child.once('exit', (code) => resolve(code))
   }).finally(() => {
     isEnded = true
     running.delete(child)
-    for (const listener of listeners) listener()
   })
   // Who waits for output learns of it there.
   ended.catch(() => {})
-
-  const waitFor = (pattern: RegExp, timeoutMs = 30_000) =>
-    new Promise<RegExpExecArray>((resolve, reject) => {
-      const timer = setTimeout(() => settle(`did not print ${pattern} in ${timeoutMs} ms`), timeoutMs)
-      const settle = (failure: string | null, match?: RegExpExecArray) => {
-        clearTimeout(timer)
-        listeners.delete(look)
-        if (match) resolve(match)
-        else reject(new Error(`${command} ${args.join(' ')} ${failure}:\n${output()}`))
-      }
-      const look = () => {
-        const match = pattern.exec(output())
-        if (match) settle(null, match)
-        else if (isEnded) settle(`ended without ${pattern}`)
-      }
-      listeners.add(look)
-      look()
-    })
 
   return {
     pid: child.pid ?? 0,
@@ -139,9 +128,25 @@ export function startProgram(
       child.kill(signal)
     },
     write: (line) => {
-      child.stdin.write(`${line}\n`)
+      child.stdin?.write(`${line}\n`)
     },
-    waitFor,
+    async waitFor(pattern, timeoutMs = 30_000) {
+      const deadline = performance.now() + timeoutMs
+      for (;;) {
+        // Looked at first: what it printed last is there by then.
+        const hadEnded = isEnded
+        const match = pattern.exec(output())
+        if (match) return match
+        const isLate = performance.now() > deadline
+        if (hadEnded || isLate) {
+          const failure = hadEnded
+            ? `ended without ${pattern}`
+            : `did not print ${pattern} in ${timeoutMs} ms`
+          throw new Error(`${command} ${args.join(' ')} ${failure}:\n${output()}`)
+        }
+        await sleep(LOOK_EVERY_MS)
+      }
+    },
     ended,
   }
 }

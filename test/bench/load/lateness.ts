@@ -12,7 +12,7 @@ export interface Instants {
   intervalMs: number
 }
 
-/** How late each started by the database's clock, in milliseconds. */
+/** How late each started by the database's clock, in milliseconds, in the order in which they were due. */
 export interface Lateness {
   values: readonly number[]
   /** How many had not started when the measurement ended: they count with the lateness that they had by then. */
@@ -116,7 +116,8 @@ async function readLateness(db: BenchDatabase, starts: string): Promise<Lateness
   const rows = await db.query<{ms: number; has_started: boolean}>(
     `select extract(epoch from coalesce(started_at, clock_timestamp()) - due_at)::float8 * 1000 as ms,
             started_at is not null as has_started
-       from (${starts}) s`,
+       from (${starts}) s
+      order by due_at`,
   )
   return {values: rows.map(({ms}) => ms), unstarted: rows.filter((row) => !row.has_started).length}
 }

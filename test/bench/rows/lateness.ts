@@ -3,6 +3,7 @@ import {installedVersion, isInstalled} from '../install.ts'
 import {type Instants, type Lateness, latenessOfAyb, latenessOfPeer, SLOTS} from '../load/lateness.ts'
 import type {Peer} from '../peers.ts'
 import {findNode24} from '../programs.ts'
+import {undisturbed} from '../rounds.ts'
 import type {Bench, Measurement, Row} from '../row.ts'
 import {startBenchServer} from '../server.ts'
 import {median, quantile} from '../statistics.ts'
@@ -41,7 +42,7 @@ export const lateness: Measurement = {
     try {
       const seconds = bench.isQuick ? QUICK_SECONDS : SECONDS
       const instants = {count: seconds * PER_SECOND, intervalMs: 1000 / PER_SECOND}
-      const ours = await latenessOfAyb(server, instants)
+      const ours = await undisturbed(() => latenessOfAyb(server, instants))
       bench.say(describe(ours))
       const row = ownRow(instants, ours)
       return bench.isQuick ? [row] : [row, ...(await besidePeers(bench, server, instants))]
@@ -64,17 +65,28 @@ function ownRow(instants: Instants, ours: Lateness): Row {
     ratio: null,
     target: `p50 at most ${MEDIAN_TARGET_MS} ms, p99 ${P99_TARGET_MS} ms`,
     isMet,
-    note: `from the due time to the REFRESH, by the database’s clock; 1 worker, ${SLOTS} slots. pg_cron starts on whole seconds alone`,
+    note: `from the due time to the REFRESH, by the database’s clock; 1 worker, ${SLOTS} slots. pg_cron starts on whole seconds alone${lateStretch(ours)}`,
   }
+}
+
+/** What is late in one stretch, and never before or after, was late because nobody on the machine got on. */
+function lateStretch({values}: Lateness): string {
+  const late = values.flatMap((value, n) => (value > P99_TARGET_MS ? [n] : []))
+  const [first, last] = [late[0], late.at(-1)]
+  if (first === undefined || last === undefined) return ''
+  const seconds = ((last - first + 1) / PER_SECOND).toFixed(1)
+  return `; ${late.length} were later than ${P99_TARGET_MS} ms, all of them due within ${seconds} s`
 }
 
 async function besidePeers(bench: Bench, server: PostgresServer, instants: Instants): Promise<Row[]> {
   const node = findNode24()
   if (node === null) return PEERS.map((peer) => peerRow(instants, peer, null, null))
-  const ours = await latenessOfAyb(server, instants, node)
+  const ours = await undisturbed(() => latenessOfAyb(server, instants, node))
   const rows: Row[] = []
   for (const peer of PEERS) {
-    const theirs = isInstalled(peer.program) ? await latenessOfPeer(server, peer, instants, node) : null
+    const theirs = isInstalled(peer.program)
+      ? await undisturbed(() => latenessOfPeer(server, peer, instants, node))
+      : null
     rows.push(peerRow(instants, peer, ours, theirs))
     if (theirs) bench.say(`${labelOf(peer)}: ${describe(theirs)}`)
   }

@@ -59,8 +59,8 @@ export const pgCron: Measurement = {
   },
 }
 
-const drainOn = (server: PostgresServer): Promise<number> =>
-  drainWithAyb(server, {jobs: JOBS, mode: 'standard', slots: SLOTS})
+const drainOn = async (server: PostgresServer): Promise<number> =>
+  (await drainWithAyb(server, {jobs: JOBS, mode: 'standard', slots: SLOTS})).perSecond
 
 /** A client of its own needs no password where it comes through the socket. */
 const startServer = (binDir: string, socketDir: string, hasWorkers: boolean): Promise<PostgresServer> =>

@@ -1,14 +1,15 @@
 import type {PostgresServer} from '../../support/postgres.ts'
-import {type Drain, drainWithAyb} from '../drain.ts'
+import {type Drain, drainWithAyb, type Rate} from '../drain.ts'
 import {findPostgresProgram} from '../environment.ts'
 import {installedVersion, isInstalled} from '../install.ts'
 import {drainWithPeer, type Peer} from '../peers.ts'
 import {refreshWithPgbench} from '../pgbench.ts'
+import type {ProcessorTime} from '../processor.ts'
 import {findNode24} from '../programs.ts'
 import {type Contestant, runRounds} from '../rounds.ts'
 import type {Bench, Measurement, Row} from '../row.ts'
 import {type Mode, startBenchServer} from '../server.ts'
-import {describeValues, medianRatio} from '../statistics.ts'
+import {describeValues, median, medianRatio} from '../statistics.ts'
 
 const ROUNDS = 3
 const JOBS = 2000
@@ -79,18 +80,24 @@ async function besideServer(bench: Bench, server: PostgresServer): Promise<Row[]
   const rows: Row[] = []
   for (const load of bench.isQuick ? QUICK_LOADS : LOADS) {
     const drain: Drain = {...load, jobs}
-    const contestants: Contestant[] = [{name: 'ayb', measure: () => drainWithAyb(server, drain)}]
+    const profiles = new Profiles()
+    const contestants = [profiles.contestant('ayb', () => drainWithAyb(server, drain))]
     if (pgbench !== null) {
-      contestants.push({name: 'pgbench', measure: () => refreshWithPgbench(server, pgbench, drain)})
+      contestants.push(profiles.contestant('pgbench', () => refreshWithPgbench(server, pgbench, drain)))
     }
     const valuesOf = await runRounds(contestants, bench.isQuick ? 1 : ROUNDS)
-    rows.push(rowBesideServer(drain, valuesOf('ayb'), valuesOf('pgbench')))
+    rows.push(rowBesideServer(drain, valuesOf('ayb'), valuesOf('pgbench'), profiles))
     bench.say(`${nameOf(drain)}: ${describeValues(valuesOf('ayb'), 'jobs/s')}`)
   }
   return rows
 }
 
-function rowBesideServer(drain: Drain, ours: readonly number[], theirs: readonly number[]): Row {
+function rowBesideServer(
+  drain: Drain,
+  ours: readonly number[],
+  theirs: readonly number[],
+  profiles: Profiles,
+): Row {
   const isGuarded = GUARDED_SLOTS.includes(drain.slots)
   const least = TARGETS[drain.mode]
   const row = {
@@ -109,7 +116,7 @@ function rowBesideServer(drain: Drain, ours: readonly number[], theirs: readonly
     theirs: describeValues(theirs, 'tps'),
     ratio,
     isMet: isGuarded ? ratio >= least : null,
-    note: '',
+    note: isGuarded && ratio < least ? profiles.compare('pgbench') : '',
   }
 }
 
@@ -126,21 +133,17 @@ async function besidePeers(bench: Bench, server: PostgresServer): Promise<Row[]>
 async function besidePeersOn(node: string, load: Load, server: PostgresServer): Promise<Row[]> {
   const drain = {...load, jobs: JOBS, node}
   const unfinished = new Map<string, number>()
-  const toContestant = (peer: Peer): Contestant => ({
-    name: labelOf(peer),
-    measure: async () => {
-      const {done, jobsPerSecond} = await drainWithPeer(server, peer, {
-        ...drain,
-        deadlineMs: PEER_DEADLINE_MS,
-      })
-      if (done < JOBS) unfinished.set(labelOf(peer), done)
-      return jobsPerSecond
-    },
-  })
+  const profiles = new Profiles()
+  const toContestant = (peer: Peer): Contestant =>
+    profiles.contestant(labelOf(peer), async () => {
+      const result = await drainWithPeer(server, peer, {...drain, deadlineMs: PEER_DEADLINE_MS})
+      if (result.done < JOBS) unfinished.set(labelOf(peer), result.done)
+      return result
+    })
   const present = PEERS.filter(({program}) => isInstalled(program))
   const fast = present.filter(({isSlow}) => !isSlow).map(toContestant)
   const slow = present.filter(({isSlow}) => isSlow).map(toContestant)
-  const ayb = {name: 'ayb', measure: () => drainWithAyb(server, drain)}
+  const ayb = profiles.contestant('ayb', () => drainWithAyb(server, drain))
   const fastValues = await runRounds([ayb, ...fast], ROUNDS)
   const slowValues = await runRounds(slow, 1)
   return PEERS.map((peer) => {
@@ -148,7 +151,10 @@ async function besidePeersOn(node: string, load: Load, server: PostgresServer): 
     const done = unfinished.get(labelOf(peer))
     const cut =
       done === undefined ? '' : `; stopped after ${PEER_DEADLINE_MS / 1000} s, with ${done} of ${JOBS} done`
-    return rowBesidePeer(peer, load, fastValues('ayb'), values, `${peer.note}${cut}`)
+    const ours = fastValues('ayb')
+    const isBehind = values.length > 0 && medianRatio(ours, values) <= 1
+    const profile = isBehind ? `; ${profiles.compare(labelOf(peer))}` : ''
+    return rowBesidePeer(peer, load, ours, values, `${peer.note}${cut}${profile}`)
   })
 }
 
@@ -193,3 +199,38 @@ const nameOf = ({jobs, mode, slots}: Drain): string =>
 
 const labelOf = ({program, isTuned}: Peer): string =>
   `${program} ${installedVersion(program) ?? ''}, ${isTuned ? 'tuned' : 'default'}`
+
+/** What the contestants took of the processors for each refresh, round by round. */
+class Profiles {
+  readonly #rounds = new Map<string, ProcessorTime[]>()
+
+  contestant(name: string, run: () => Promise<Rate>): Contestant {
+    return {
+      name,
+      measure: async () => {
+        const {perSecond, each} = await run()
+        if (each) this.#rounds.set(name, [...(this.#rounds.get(name) ?? []), each])
+        return perSecond
+      },
+    }
+  }
+
+  /** Where the time of ayb goes, beside that of the other; empty where that is not known. */
+  compare(other: string): string {
+    const [ours, theirs] = [this.#of('ayb'), this.#of(other)]
+    if (!ours || !theirs) return ''
+    const client = theirs.clientMs === 0 ? '' : ` and ${ms(theirs.clientMs)} in its own process`
+    return `a refresh takes ${ms(ours.serverMs)} of the server’s processors and ${ms(ours.clientMs)} of the worker’s; with ${other} ${ms(theirs.serverMs)} of the server’s${client}`
+  }
+
+  #of(name: string): ProcessorTime | null {
+    const rounds = this.#rounds.get(name)
+    if (!rounds) return null
+    return {
+      serverMs: median(rounds.map(({serverMs}) => serverMs)),
+      clientMs: median(rounds.map(({clientMs}) => clientMs)),
+    }
+  }
+}
+
+const ms = (value: number): string => `${value.toFixed(2)} ms`

@@ -19,7 +19,10 @@ export const workers: Measurement = {
       const contestants = [1, ...COUNTS].map(
         (count): Contestant => ({
           name: String(count),
-          measure: () => drainWithAyb(server, {jobs: JOBS, mode: 'standard', slots: SLOTS, workers: count}),
+          measure: async () => {
+            const drain = {jobs: JOBS, mode: 'standard', slots: SLOTS, workers: count} as const
+            return (await drainWithAyb(server, drain)).perSecond
+          },
         }),
       )
       const valuesOf = await runRounds(contestants, ROUNDS, (round) =>
