@@ -217,6 +217,8 @@ export class Worker {
     this.#claimer.notBefore = null
     const endsAt = performance.now() + LONGEST_QUEUEING_MS
     for (;;) {
+      // Whoever is to run them, all jobs are to be made soon: slots are filled between the batches alone.
+      this.#claimer.hasBacklog = false
       const {isContended, isMore} = await this.#scheduler.run(control)
       if (!isMore || signal.aborted || performance.now() > endsAt) return !isContended
       this.#lastTurnAt = performance.now()

@@ -2,6 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {PostgresServer} from '../../support/postgres.ts'
 import {until} from '../../support/until.ts'
 import {createSchedules} from '../load/schedules.ts'
+import {type ProcessorTime, processorTime, usedBetween} from '../processor.ts'
 import {undisturbed} from '../rounds.ts'
 import type {Measurement} from '../row.ts'
 import {type BenchDatabase, createBenchDatabase, startBenchServer, startBenchWorker} from '../server.ts'
@@ -15,7 +16,7 @@ const BLOCKED_TARGET_MS = 50
 /** From the creation of the schedules to when they are due. */
 const LEAD_MS = 5000
 const AFTER_MS = 3000
-const LOOK_EVERY_MS = 500
+const LOOK_EVERY_MS = 250
 const DEADLINE_MS = 120_000
 const MONITOR = new URL('../load/event-loop-monitor.mjs', import.meta.url).href
 
@@ -49,7 +50,7 @@ export const schedulerStep: Measurement = {
           ours: describeValues(queuedMs, 'ms'),
           target: `at most ${QUEUED_TARGET_MS} ms`,
           isMet: median(queuedMs) <= QUEUED_TARGET_MS,
-          note: `commit of the last by the database's clock, while ${SLOTS} slots refresh`,
+          note: `commit of the last by the database's clock, while ${SLOTS} slots refresh${processorTimeOf(steps)}`,
         },
         {
           ...common,
@@ -69,29 +70,40 @@ export const schedulerStep: Measurement = {
 interface Step {
   queuedMs: number
   blocked: Blocked
+  /** Until all jobs were there, refreshes among them. */
+  used: ProcessorTime | null
+}
+
+function processorTimeOf(steps: readonly Step[]): string {
+  const used = steps.flatMap((step) => step.used ?? [])
+  if (used.length === 0) return ''
+  const seconds = (values: number[]) => `${(median(values) / 1000).toFixed(1)} s`
+  return `, in which the server used ${seconds(used.map(({serverMs}) => serverMs))} of the processors and the worker ${seconds(used.map(({clientMs}) => clientMs))}`
 }
 
 async function measureStep(server: PostgresServer): Promise<Step> {
   const db = await createBenchDatabase(server)
   try {
-    return await measureStepIn(db)
+    return await measureStepIn(server, db)
   } finally {
     await db.drop()
   }
 }
 
-async function measureStepIn(db: BenchDatabase): Promise<Step> {
+async function measureStepIn(server: PostgresServer, db: BenchDatabase): Promise<Step> {
   const worker = await startBenchWorker(db, {slots: SLOTS, env: {NODE_OPTIONS: `--import=${MONITOR}`}})
   // Loading itself blocks, and is not what is measured.
   worker.kill('SIGUSR2')
   const dueAt = await createSchedules(db, {count: SCHEDULES, inMs: LEAD_MS, intervalMs: 0})
   await sleep(LEAD_MS)
+  const before = processorTime(server, [worker.pid])
   await until(() => areAllQueued(db), {what: `${SCHEDULES} jobs`, timeoutMs: DEADLINE_MS})
+  const used = usedBetween(before, processorTime(server, [worker.pid]), 1)
   // The refreshes go on for a while.
   await sleep(AFTER_MS)
   await worker.stop()
   const [, report = ''] = /^longest block (.+)$/m.exec(worker.output()) ?? []
-  return {queuedMs: await lastQueuedMs(db, dueAt), blocked: JSON.parse(report) as Blocked}
+  return {queuedMs: await lastQueuedMs(db, dueAt), blocked: JSON.parse(report) as Blocked, used}
 }
 
 /** Seldom: whoever asks takes part of the machine. */

@@ -1,15 +1,15 @@
 import type {PostgresServer} from '../../support/postgres.ts'
-import {type Drain, drainWithAyb, type Rate} from '../drain.ts'
+import {type Drain, drainWithAyb} from '../drain.ts'
 import {findPostgresProgram} from '../environment.ts'
 import {installedVersion, isInstalled} from '../install.ts'
 import {drainWithPeer, type Peer} from '../peers.ts'
 import {refreshWithPgbench} from '../pgbench.ts'
-import type {ProcessorTime} from '../processor.ts'
+import {Profiles} from '../profiles.ts'
 import {findNode24} from '../programs.ts'
 import {type Contestant, runRounds} from '../rounds.ts'
 import type {Bench, Measurement, Row} from '../row.ts'
 import {type Mode, startBenchServer} from '../server.ts'
-import {describeValues, median, medianRatio} from '../statistics.ts'
+import {describeValues, medianRatio} from '../statistics.ts'
 
 const ROUNDS = 3
 const JOBS = 2000
@@ -199,38 +199,3 @@ const nameOf = ({jobs, mode, slots}: Drain): string =>
 
 const labelOf = ({program, isTuned}: Peer): string =>
   `${program} ${installedVersion(program) ?? ''}, ${isTuned ? 'tuned' : 'default'}`
-
-/** What the contestants took of the processors for each refresh, round by round. */
-class Profiles {
-  readonly #rounds = new Map<string, ProcessorTime[]>()
-
-  contestant(name: string, run: () => Promise<Rate>): Contestant {
-    return {
-      name,
-      measure: async () => {
-        const {perSecond, each} = await run()
-        if (each) this.#rounds.set(name, [...(this.#rounds.get(name) ?? []), each])
-        return perSecond
-      },
-    }
-  }
-
-  /** Where the time of ayb goes, beside that of the other; empty where that is not known. */
-  compare(other: string): string {
-    const [ours, theirs] = [this.#of('ayb'), this.#of(other)]
-    if (!ours || !theirs) return ''
-    const client = theirs.clientMs === 0 ? '' : ` and ${ms(theirs.clientMs)} in its own process`
-    return `a refresh takes ${ms(ours.serverMs)} of the server’s processors and ${ms(ours.clientMs)} of the worker’s; with ${other} ${ms(theirs.serverMs)} of the server’s${client}`
-  }
-
-  #of(name: string): ProcessorTime | null {
-    const rounds = this.#rounds.get(name)
-    if (!rounds) return null
-    return {
-      serverMs: median(rounds.map(({serverMs}) => serverMs)),
-      clientMs: median(rounds.map(({clientMs}) => clientMs)),
-    }
-  }
-}
-
-const ms = (value: number): string => `${value.toFixed(2)} ms`

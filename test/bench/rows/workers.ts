@@ -1,5 +1,6 @@
 import {drainWithAyb} from '../drain.ts'
-import {type Contestant, runRounds} from '../rounds.ts'
+import {Profiles} from '../profiles.ts'
+import {runRounds} from '../rounds.ts'
 import type {Measurement, Row} from '../row.ts'
 import {startBenchServer} from '../server.ts'
 import {describeValues, medianRatio} from '../statistics.ts'
@@ -16,35 +17,33 @@ export const workers: Measurement = {
   async measure(bench) {
     const server = await startBenchServer()
     try {
-      const contestants = [1, ...COUNTS].map(
-        (count): Contestant => ({
-          name: String(count),
-          measure: async () => {
-            const drain = {jobs: JOBS, mode: 'standard', slots: SLOTS, workers: count} as const
-            return (await drainWithAyb(server, drain)).perSecond
-          },
-        }),
-      )
+      const profiles = new Profiles()
+      const contestants = [1, ...COUNTS].map((count) => {
+        const drain = {jobs: JOBS, mode: 'standard', slots: SLOTS, workers: count} as const
+        return profiles.contestant(nameOf(count), () => drainWithAyb(server, drain))
+      })
       const valuesOf = await runRounds(contestants, ROUNDS, (round) =>
         bench.say(`round ${round} of ${ROUNDS}`),
       )
-      return COUNTS.map((count) => toRow(count, valuesOf(String(count)), valuesOf('1')))
+      return COUNTS.map((count) => toRow(count, valuesOf(nameOf(count)), valuesOf(nameOf(1)), profiles))
     } finally {
       await server.stop()
     }
   },
 }
 
-function toRow(count: number, ours: readonly number[], alone: readonly number[]): Row {
+const nameOf = (count: number): string => (count === 1 ? '1 worker' : `${count} workers`)
+
+function toRow(count: number, ours: readonly number[], alone: readonly number[], profiles: Profiles): Row {
   const ratio = medianRatio(ours, alone)
   return {
-    what: `${JOBS} refreshes due at once, ${count} workers of ${SLOTS} slots`,
-    beside: `1 worker of ${SLOTS} slots`,
+    what: `${JOBS} refreshes due at once, ${nameOf(count)} of ${SLOTS} slots`,
+    beside: `${nameOf(1)} of ${SLOTS} slots`,
     ours: describeValues(ours, 'jobs/s'),
     theirs: describeValues(alone, 'jobs/s'),
     ratio,
     target: 'at least 1',
     isMet: ratio >= 1,
-    note: '',
+    note: ratio >= 1 ? '' : profiles.compare(nameOf(1), nameOf(count)),
   }
 }
