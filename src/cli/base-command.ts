@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {Database} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
-import {isJsonRequested, printFailure, printWarnings} from './output.ts'
+import {isDebugging, isJsonRequested, printFailure, printWarnings} from './output.ts'
 import {toAybError} from './parse-errors.ts'
 import {listenForSignals} from './signals.ts'
 
@@ -83,6 +83,11 @@ export abstract class BaseCommand extends Command {
     work: (db: Database) => Promise<T>,
   ): Promise<T> {
     const db = await this.openDatabase(flags, this.signal)
+    if (db.session.isPooled && isDebugging(process.env)) {
+      process.stderr.write(
+        'ayb: connected through a pooler, so the lock of a view is held for the transaction of its refresh; AYB_POOLED=off overrules\n',
+      )
+    }
     try {
       return await work(db)
     } catch (error) {

@@ -57,15 +57,18 @@ export async function runAttempt(
   context: AttemptContext,
 ): Promise<AttemptOutcome> {
   const sentAt = performance.now()
-  const blockers = attempt.lockTimeoutMs === null ? null : new BlockerWatch(db, attempt.lockTimeoutMs)
+  const blockers =
+    attempt.lockTimeoutMs === null ? null : new BlockerWatch(db, lock.pid, attempt.lockTimeoutMs)
   try {
     const done = await cancelOnAbort(db.session, context.signal, () =>
-      runRefresh(db, attempt, lock, context.claimNext?.() ?? null),
+      runRefresh(db, attempt, lock, db.session.keepsStatements ? (context.claimNext?.() ?? null) : null),
     )
     return {status: 'success', ...done}
   } catch (error) {
     const durationMs = performance.now() - sentAt
-    if (isAybError(error, 'CONNECTION_LOST')) return settleAfterLoss(db, attempt, error, durationMs, context)
+    if (isAybError(error, 'CONNECTION_LOST')) {
+      return settleAfterLoss(db, attempt, lock, error, durationMs, context)
+    }
     const reason = await explainFailure(db, attempt, error, {
       elapsedMs: durationMs,
       signal: context.signal,
@@ -108,6 +111,7 @@ export async function cancelOnAbort<T>(
 async function settleAfterLoss(
   db: Database,
   attempt: Attempt,
+  lock: RefreshLock,
   loss: unknown,
   durationMs: number,
   context: AttemptContext,
@@ -116,7 +120,7 @@ async function settleAfterLoss(
   let session: Session | undefined
   try {
     session = await context.reconnect()
-    const done = await findOutcome(session, db.session, db, attempt.runId)
+    const done = await findOutcome(session, db.session, db, attempt, lock)
     if (done) {
       await giveBackUnseen(session, db, attempt.runId)
       return {status: 'success', ...done, next: null}

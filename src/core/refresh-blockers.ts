@@ -16,10 +16,11 @@ export class BlockerWatch {
   readonly #watching: Promise<void>
   #last: Blocker[] = []
 
-  constructor(db: Database, lockTimeoutMs: number) {
+  /** `pid` is of the backend that refreshes. */
+  constructor(db: Database, pid: number, lockTimeoutMs: number) {
     const intervalMs = Math.min(LONGEST_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, lockTimeoutMs / 8))
     // Whom it waits for is a help, not the work: a second session that cannot be had changes nothing.
-    this.#watching = this.#watch(db, intervalMs).catch(() => {})
+    this.#watching = this.#watch(db, pid, intervalMs).catch(() => {})
   }
 
   /** The sessions that were last seen in the way. */
@@ -33,14 +34,14 @@ export class BlockerWatch {
     await this.#watching
   }
 
-  async #watch(db: Database, intervalMs: number): Promise<void> {
+  async #watch(db: Database, pid: number, intervalMs: number): Promise<void> {
     const {signal} = this.#stopped
     // A refresh that is over by then needs no second session.
     await sleep(Math.min(PATIENCE_MS, intervalMs), undefined, {signal})
     const session = await db.openSession(signal)
     try {
       while (!signal.aborted) {
-        const blockers = await findBlockers(session, db.session.pid)
+        const blockers = await findBlockers(session, pid)
         if (blockers.length > 0) this.#last = blockers
         await sleep(intervalMs, undefined, {signal})
       }

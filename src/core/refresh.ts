@@ -10,6 +10,7 @@ import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
 import type {Refreshed, RefreshMode, RefreshProgress, Registration, ViewName} from '../lib/records.ts'
 import {requireRegistration} from './matviews.ts'
 import {cancelOnAbort, runAttempt} from './refresh-attempt.ts'
+import {watchingForSilence} from './refresh-silence.ts'
 
 /** How a refresh is to be done. Durations in milliseconds; null means no limit. */
 export interface RefreshOptions {
@@ -72,11 +73,13 @@ async function refreshLocked(
     startedAt: lock.startedAt,
   }
   options.onProgress?.({phase: 'refreshing', registration})
-  const outcome = await runAttempt(db, attempt, lock, {
-    signal: options.signal,
-    jobEndAfter: () => ({state: 'failed'}),
-    reconnect: () => db.openSession(),
-  })
+  const outcome = await watchingForSilence(db, () =>
+    runAttempt(db, attempt, lock, {
+      signal: options.signal,
+      jobEndAfter: () => ({state: 'failed'}),
+      reconnect: () => db.openSession(),
+    }),
+  )
   if (outcome.status === 'failed') throw outcome.reason
   const {registration: after, durationMs} = outcome
   const warnings = [...db.warnings]

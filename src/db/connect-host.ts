@@ -13,6 +13,8 @@ import {encrypt, encryptionAttempts, isTls} from './tls.ts'
 /** A session with the server. */
 export interface Connected {
   client: pg.Client
+  /** As the protocol's BackendKeyData has it: of the backend, or made up by a pooler. */
+  processId: number | null
   target: ConnectionTarget
   /** Settings that were passed over, such as a password file that others can read. */
   warnings: string[]
@@ -147,6 +149,7 @@ async function login(
   await requireRole(client, wanted, signal)
   return {
     client,
+    processId: client.processID,
     target,
     warnings: settings.warnings,
     async cancel() {

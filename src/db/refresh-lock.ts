@@ -1,13 +1,22 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import {AybError} from '../lib/errors.ts'
 import {lockName} from '../lib/identifier.ts'
 import type {ViewName} from '../lib/records.ts'
 import {exactInstant} from './instant.ts'
 import type {Session} from './session.ts'
 
-/** The lock of a view, held by a session: whoever refreshes a view holds it, AYB servers too. */
+/** A backend looks every second whether its client is still there. */
+const RELEASE_PATIENCE_MS = 10_000
+const RELEASE_LOOK_MS = 100
+
+/** The lock of a view, held by a session or a transaction: whoever refreshes a view holds it, AYB servers too. */
 export interface RefreshLock {
   /** When it was taken, by the server's clock, exact to the microsecond. */
   startedAt: string
+  /** The backend that holds it. */
+  pid: number
+  /** Whether it is held for the transaction that is open on the session, and ends with it: behind a pooler. */
+  isOfTransaction: boolean
   /**
    * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return the same.
    * A session whose unlock did not end as expected is dropped, and the lock with it.
@@ -37,8 +46,26 @@ export async function withRefreshLock<T>(
 
 /** The lock, or null where another session holds it. Whoever takes it this way must see to its release. */
 export async function takeRefreshLock(session: Session, view: ViewName): Promise<RefreshLock | null> {
-  const startedAt = await tryLock(session, view)
-  return startedAt === null ? null : heldLock(session, lockName(view), startedAt)
+  if (session.isPooled) return takeForTransaction(session, view)
+  const taken = await tryLock(session, view, 'pg_try_advisory_lock')
+  return taken ? heldLock(session, lockName(view), taken.at) : null
+}
+
+/** The lock of a session would stay behind on the server connection, and exclude nobody who gets that one next. */
+async function takeForTransaction(session: Session, view: ViewName): Promise<RefreshLock | null> {
+  await session.begin()
+  try {
+    const taken = await tryLock(session, view, 'pg_try_advisory_xact_lock')
+    if (taken) {
+      const release = () => session.rollback()
+      return {startedAt: taken.at, pid: taken.pid, isOfTransaction: true, release}
+    }
+  } catch (error) {
+    await session.rollback()
+    throw error
+  }
+  await session.rollback()
+  return null
 }
 
 /** The lock of that name, which the session has held since that instant. */
@@ -46,10 +73,26 @@ export function heldLock(session: Session, name: string, startedAt: string): Ref
   let released: Promise<void> | undefined
   return {
     startedAt,
+    pid: session.pid,
+    isOfTransaction: false,
     release() {
       released ??= unlock(session, name).catch(() => session.destroy())
       return released
     },
+  }
+}
+
+/** Waits until that backend no longer holds the lock of the view, but not for longer than it takes to notice a lost client. */
+export async function untilReleased(session: Session, pid: number, view: ViewName): Promise<void> {
+  for (const deadline = performance.now() + RELEASE_PATIENCE_MS; performance.now() < deadline; ) {
+    const held = await session.query(
+      `select from pg_locks l
+        where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
+          and (l.classid::bigint << 32) | l.objid::bigint = hashtext($2)::bigint`,
+      [pid, lockName(view)],
+    )
+    if (held.length === 0) return
+    await sleep(RELEASE_LOOK_MS)
   }
 }
 
@@ -62,15 +105,19 @@ export async function holdsAnyRefreshLock(session: Session): Promise<boolean> {
   return rows.length > 0
 }
 
-/** The instant when the lock was taken, or null where another session holds it. */
-async function tryLock(session: Session, view: ViewName): Promise<string | null> {
+/** When the lock was taken, and by which backend; null where another session holds it. */
+async function tryLock(
+  session: Session,
+  view: ViewName,
+  lockFunction: 'pg_try_advisory_lock' | 'pg_try_advisory_xact_lock',
+): Promise<{at: string; pid: number} | null> {
   // Materialized: in a WHERE the planner may call it once a row, and each call needs its own unlock.
-  const rows = await session.query<{is_locked: boolean; at: string}>(
-    `with attempt as materialized (select pg_try_advisory_lock(hashtext($1)) as is_locked)
-     select is_locked, ${exactInstant('statement_timestamp()')} as at from attempt`,
+  const rows = await session.query<{is_locked: boolean; at: string; pid: number}>(
+    `with attempt as materialized (select ${lockFunction}(hashtext($1)) as is_locked)
+     select is_locked, ${exactInstant('statement_timestamp()')} as at, pg_backend_pid() as pid from attempt`,
     [lockName(view)],
   )
-  return rows[0]?.is_locked ? rows[0].at : null
+  return rows[0]?.is_locked ? rows[0] : null
 }
 
 async function unlock(session: Session, name: string): Promise<void> {

@@ -3,9 +3,10 @@ import {quoteViewName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
 import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from './claims.ts'
 import type {Database} from './database.ts'
-import {holdsAnyRefreshLock, type RefreshLock} from './refresh-lock.ts'
+import {holdsAnyRefreshLock, type RefreshLock, untilReleased} from './refresh-lock.ts'
 import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
-import {SAFE_SEARCH_PATH, type Session} from './session.ts'
+import type {Session} from './session.ts'
+import {SAFE_SEARCH_PATH} from './session-settings.ts'
 import type {Attempt} from './settle.ts'
 import {connectionLost} from './sqlstate.ts'
 import {successRecord} from './success-record.ts'
@@ -41,9 +42,9 @@ export async function runRefresh(
   const message = await refreshMessage(db, attempt)
   if (claim) message.push(await claimBehind(db, claim))
   const {deadlineMs} = session
-  // It takes as long as it takes, and the unlock waits behind it.
-  session.deadlineMs = null
-  const sent = session.together(() => [session.script(message), lock.release()] as const)
+  // Without a timeout it takes as long as it takes, and the unlock waits behind it.
+  session.deadlineMs = attempt.timeoutMs === null ? null : attempt.timeoutMs + ANSWER_PATIENCE_MS
+  const sent = session.together(() => sendWithUnlock(session, message, lock))
   const [outcome] = await Promise.allSettled(sent)
   session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') {
@@ -57,6 +58,16 @@ export async function runRefresh(
     ...toRecorded(row),
     next: claimed && claim ? toLockedJob(session, claimed, claim.workerId) : null,
   }
+}
+
+/** Behind the timeout of a REFRESH: its record may wait for a lock for 30 s, and then there is the network. */
+const ANSWER_PATIENCE_MS = 40_000
+
+/** The lock of a transaction ends with it: where it fails, before anybody here has heard of that. */
+function sendWithUnlock(session: Session, message: readonly string[], lock: RefreshLock) {
+  if (!lock.isOfTransaction) return [session.script(message), lock.release()] as const
+  const sent = session.script(message, {commits: true})
+  return [sent.finally(() => lock.release())] as const
 }
 
 /**
@@ -102,19 +113,19 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<string[]>
   ]
 }
 
-/** After a lost connection: ends that backend if it still lives, and tells whether its refresh was committed. */
+/**
+ * After a lost connection: ends that backend if it still lives, and tells whether its refresh was committed. Behind a
+ * pooler, which hangs up on it, it waits for its end instead: the backend may serve somebody else at any moment.
+ */
 export async function findOutcome(
   session: Session,
-  lost: {pid: number; backendStart: string | null},
+  lost: Pick<Session, 'pid' | 'backendStart' | 'isPooled'>,
   {tables}: Database,
-  runId: string,
+  {runId, registration}: Pick<Attempt, 'runId' | 'registration'>,
+  lock: Pick<RefreshLock, 'pid'>,
 ): Promise<RecordedRefresh | null> {
-  await session.query(
-    `select pg_terminate_backend(a.pid, 5000)
-       from pg_stat_activity a
-      where a.pid = $1 and extract(epoch from a.backend_start)::text = $2`,
-    [lost.pid, lost.backendStart],
-  )
+  if (lost.isPooled) await untilReleased(session, lock.pid, registration)
+  else await endBackend(session, lost)
   const rows = await session.query<SuccessRow>(
     `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled
        from ${tables.runs} h
@@ -124,6 +135,15 @@ export async function findOutcome(
   )
   const row = rows[0]
   return row ? toRecorded(row) : null
+}
+
+async function endBackend(session: Session, lost: Pick<Session, 'pid' | 'backendStart'>): Promise<void> {
+  await session.query(
+    `select pg_terminate_backend(a.pid, 5000)
+       from pg_stat_activity a
+      where a.pid = $1 and extract(epoch from a.backend_start)::text = $2`,
+    [lost.pid, lost.backendStart],
+  )
 }
 
 export const newRunId = (): string => randomUUID()

@@ -3,38 +3,11 @@ import {quoteIdentifier} from '../lib/identifier.ts'
 import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
 import {connect} from './connect.ts'
 import {KeptStatements} from './kept-statements.ts'
+import {isPooled} from './pooling.ts'
+import {findOwnBeginning, useOwnDefaults} from './session-settings.ts'
 import {connectionLost, isFatal, isStatementOutdated, translateError, unsupportedServer} from './sqlstate.ts'
 
 const OLDEST_SERVER = 140_000
-
-/**
- * What a role or database may have set, and what no statement of ours may depend on: a refresh takes as long
- * as it takes, and bookkeeping is READ COMMITTED. By SET after connecting, never as startup parameters, which
- * poolers refuse.
- */
-const OWN_DEFAULTS = [
-  'set statement_timeout = 0',
-  'set lock_timeout = 0',
-  'set idle_in_transaction_session_timeout = 0',
-  'set idle_session_timeout = 0',
-  "set default_transaction_isolation = 'read committed'",
-  'set default_transaction_deferrable = off',
-]
-
-/**
- * How soon the server notices that this process is gone, in the middle of a statement too: without these it
- * runs the statement to its end and commits it. Not every platform of a server has all of them.
- */
-const DEAD_CLIENT_DETECTION = [
-  "set client_connection_check_interval = '1s'",
-  "set tcp_keepalives_idle = '10s'",
-  "set tcp_keepalives_interval = '5s'",
-  'set tcp_keepalives_count = 3',
-  "set tcp_user_timeout = '30s'",
-]
-
-/** Resolves only names of Postgres itself: a function or operator in `public` never shadows one we call. */
-export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'
 
 /** Why a server takes no writes: it follows another one, or the role or database says so by default. */
 export type ReadOnlyReason = 'recovery' | 'default_transaction_read_only'
@@ -57,23 +30,37 @@ const CLOSE_DEADLINE_MS = 2000
 export class Session {
   readonly target: ConnectionTarget
   readonly warnings: readonly string[]
+  /** Of the backend; behind a pooler, of the one that was there first, which may serve anybody by now. */
   readonly pid: number
   /** With the pid, what tells this backend from a later one of the same number: seconds since 1970, exact. */
   readonly backendStart: string | null
   /** As server_version_num has it: 180004 is 18.4. */
   readonly serverVersion: number
   readonly readOnlyReason: ReadOnlyReason | null
+  /** Whether each transaction may be on another server connection: nothing that a session holds lasts. */
+  readonly isPooled: boolean
   /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
   deadlineMs: number | null = null
   readonly #connected: Connected
   /** Null where the server keeps none. */
   readonly #statements: KeptStatements | null
+  /** What begins a transaction here. */
+  readonly #begin: string
+  #isInTransaction = false
   #isLost = false
   #isClosed = false
 
-  private constructor(connected: Connected, identity: Identity, keepsStatements: boolean) {
+  /** `beginning` is what begins each transaction behind a pooler; null without one. */
+  private constructor(
+    connected: Connected,
+    identity: Identity,
+    keepsStatements: boolean,
+    beginning: string | null,
+  ) {
     this.#connected = connected
-    this.#statements = keepsStatements ? new KeptStatements() : null
+    this.isPooled = beginning !== null
+    this.#begin = beginning ?? 'begin'
+    this.#statements = keepsStatements && !this.isPooled ? new KeptStatements() : null
     this.target = connected.target
     this.warnings = connected.warnings
     this.pid = identity.pid
@@ -91,25 +78,24 @@ export class Session {
 
   /**
    * Connects and sets what every session of ours relies on.
-   * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER
+   * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER, INVALID_ARGUMENT
    */
   static async open(options: ConnectOptions): Promise<Session> {
     const connected = await connect(options)
     try {
-      return await dropOnAbort(connected, options.signal, () =>
-        Session.#prepare(connected, options.keepsStatements ?? false),
-      )
+      return await dropOnAbort(connected, options.signal, () => Session.#prepare(connected, options))
     } catch (error) {
       connected.client.end().catch(() => {})
       throw translateError(error, connected.target)
     }
   }
 
-  static async #prepare(connected: Connected, keepsStatements: boolean): Promise<Session> {
+  static async #prepare(connected: Connected, options: ConnectOptions): Promise<Session> {
+    const {client} = connected
     const deadline = setTimeout(() => connected.destroy(), PREPARE_DEADLINE_MS)
     try {
       // Names with their schema and no operators: the search_path is still the role's.
-      const {rows} = await connected.client.query<Identity>(
+      const {rows} = await client.query<Identity>(
         `select pg_catalog.pg_backend_pid() as pid,
                 (select extract(epoch from backend_start)::pg_catalog.text
                    from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) as backend_start,
@@ -117,29 +103,16 @@ export class Session {
                 pg_catalog.pg_is_in_recovery() as in_recovery,
                 pg_catalog.current_setting('default_transaction_read_only') as read_only`,
       )
-      const session = new Session(connected, rows[0] as Identity, keepsStatements)
-      if (session.serverVersion < OLDEST_SERVER) throw unsupportedServer(session.serverVersion)
-      await session.#useOwnDefaults()
-      return session
+      const identity = rows[0] as Identity
+      const version = Number(identity.version)
+      if (version < OLDEST_SERVER) throw unsupportedServer(version)
+      const beginning = isPooled(options.env, connected.processId, identity.pid)
+        ? await findOwnBeginning(client, version)
+        : null
+      if (beginning === null) await useOwnDefaults(client, version)
+      return new Session(connected, identity, options.keepsStatements ?? false, beginning)
     } finally {
       clearTimeout(deadline)
-    }
-  }
-
-  async #useOwnDefaults(): Promise<void> {
-    const defaults = [`set ${SAFE_SEARCH_PATH}`, ...OWN_DEFAULTS]
-    if (this.serverVersion >= 170_000) defaults.push('set transaction_timeout = 0')
-    const client = this.#connected.client
-    try {
-      await client.query([...defaults, ...DEAD_CLIENT_DETECTION].join('; '))
-    } catch (error) {
-      if (isFatal(error)) throw error
-      await client.query(defaults.join('; '))
-      for (const setting of DEAD_CLIENT_DETECTION) {
-        await client.query(setting).catch((unsupported) => {
-          if (isFatal(unsupported)) throw unsupported
-        })
-      }
     }
   }
 
@@ -150,7 +123,7 @@ export class Session {
 
   /** Runs one statement and returns its rows. */
   async query<Row extends object>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
-    return this.#guard(async () => {
+    return this.#settled(async () => {
       // Without values it may be several statements, or one that no plan is made for.
       const name = values.length > 0 ? this.#statements?.nameOf(sql) : undefined
       const result = await this.#connected.client.query<Row>({name, text: sql, values: [...values]})
@@ -173,13 +146,17 @@ export class Session {
 
   /**
    * Sends several statements as one message, which the server runs in one transaction, and returns the rows of
-   * each. Takes no parameters: build it with quoted names and literals alone.
+   * each. Takes no parameters: build it with quoted names and literals alone. With `commits`, it ends the transaction
+   * that was begun before.
    */
-  async script(statements: readonly string[]): Promise<object[][]> {
-    return this.#guard(async () => {
-      const results: unknown = await this.#connected.client.query(statements.join(';\n'))
-      return [results].flat().map((result) => (result as {rows: object[]}).rows)
+  async script(statements: readonly string[], {commits = false} = {}): Promise<object[][]> {
+    const all = commits ? [...statements, 'commit'] : statements
+    const results = await this.#settled(async () => {
+      const answer: unknown = await this.#connected.client.query(all.join(';\n'))
+      return [answer].flat().map((result) => (result as {rows: object[]}).rows)
     })
+    if (commits) this.#isInTransaction = false
+    return results.slice(0, statements.length)
   }
 
   /** What `send` submits goes out in one piece: each piece wakes the server, and costs as much as a small statement. */
@@ -198,16 +175,34 @@ export class Session {
     return this.#connected.client.escapeLiteral(text)
   }
 
+  /** Begins a READ COMMITTED transaction, for what has to end in one message with other work. */
+  async begin(): Promise<void> {
+    this.#isInTransaction = true
+    try {
+      await this.#guard(() => this.#connected.client.query(this.#begin))
+    } catch (error) {
+      await this.rollback()
+      throw error
+    }
+  }
+
+  /** Ends a transaction that is still open. Never rejects: where it cannot be ended, the session is. */
+  async rollback(): Promise<void> {
+    if (!this.#isInTransaction) return
+    this.#isInTransaction = false
+    await this.#guard(() => this.#connected.client.query('rollback')).catch(() => this.destroy())
+  }
+
   /** Runs `work` in a READ COMMITTED transaction: committed when it returns, rolled back when it throws. */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
-    await this.query('begin')
+    await this.begin()
     try {
       const result = await work()
-      await this.query('commit')
+      await this.script([], {commits: true})
       return result
     } catch (error) {
       // A rollback that fails means a dead connection, and must not hide what came first.
-      await this.query('rollback').catch(() => this.destroy())
+      await this.rollback()
       throw error
     }
   }
@@ -251,6 +246,22 @@ export class Session {
   destroy(): void {
     this.#isClosed = true
     this.#connected.destroy()
+  }
+
+  /** Runs a statement under our own settings: behind a pooler in a transaction of its own, unless it is in one. */
+  async #settled<T>(run: () => Promise<T>): Promise<T> {
+    if (!this.isPooled || this.#isInTransaction) return this.#guard(run)
+    return this.#guard(async () => {
+      const {client} = this.#connected
+      // A statement that fails makes a rollback of the commit.
+      const [begun, done, ended] = await Promise.allSettled(
+        this.together(() => [client.query(this.#begin), run(), client.query('commit')] as const),
+      )
+      if (begun.status === 'rejected') throw begun.reason
+      if (done.status === 'rejected') throw done.reason
+      if (ended.status === 'rejected') throw ended.reason
+      return done.value
+    })
   }
 
   async #guard<T>(run: () => Promise<T>): Promise<T> {

@@ -96,7 +96,7 @@ export async function survey(
      suspect as materialized (
        select x.id, x.worker_id, x.attempts, x.key_hex, x.is_late, x.is_key_held, x.is_own
          from (select j.id, j.worker_id, j.attempts, ${KEY_HEX} as key_hex, j.lease_until is null or j.lease_until < now() as is_late,
-                      ('x' || (${KEY_HEX}))::bit(64)::bigint in (select key from held) as is_key_held,
+                      case when ${KEY_HEX} is not null then ('x' || (${KEY_HEX}))::bit(64)::bigint in (select key from held) end as is_key_held,
                       coalesce(${KEY_HEX} = $2, false) as is_own,
                       coalesce(j.last_run_at > now() - ${FRESH}, false) as is_fresh,
                       coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked

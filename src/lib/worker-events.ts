@@ -12,6 +12,7 @@ interface AttemptFacts {
 /** Everything that a worker has to tell. It never logs: whoever runs it does. */
 export type WorkerEvent =
   | {type: 'started'; workerId: string; concurrency: number; server: string}
+  | {type: 'pooled'; pollIntervalMs: number; leaseMs: number}
   | {type: 'stopping'; running: number; signal: string}
   | {type: 'stopped'}
   | {type: 'database-lost'; error: string}

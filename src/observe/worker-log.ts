@@ -14,6 +14,13 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
         concurrency,
       }
     }
+    case 'pooled': {
+      const [poll, lease] = [formatDuration(event.pollIntervalMs), formatDuration(event.leaseMs)]
+      return {
+        level: 'info',
+        msg: `connected through a pooler: looks every ${poll} without being woken, takes the jobs of others after their lease (${lease} here), and needs a pool larger than its concurrency`,
+      }
+    }
     case 'stopping':
       return {
         level: 'info',

@@ -238,7 +238,7 @@ describe('the outcome of a lost refresh', () => {
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'committed')
     const {durationMs} = await run(lost, attempt)
-    expect(await findOutcome(fresh.session, lost.session, fresh, attempt.runId)).toMatchObject({
+    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lost.session)).toMatchObject({
       durationMs,
       registration: {viewName: 'committed', lastRefreshStatus: 'success'},
     })
@@ -248,14 +248,17 @@ describe('the outcome of a lost refresh', () => {
     await createView('uncommitted')
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'uncommitted')
-    expect(await findOutcome(fresh.session, lost.session, fresh, attempt.runId)).toBeNull()
+    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lost.session)).toBeNull()
     expect(await withRefreshLock(fresh.session, attempt.registration, async () => 'had')).toBe('had')
   })
 
   test('never ends a later backend of the same pid', async () => {
     const [other, fresh] = [await openDatabase(), await openDatabase()]
-    const stale = {pid: other.session.pid, backendStart: '2000-01-01 00:00:00+00'}
-    await findOutcome(fresh.session, stale, fresh, randomUUID())
+    const stale = {pid: other.session.pid, backendStart: '2000-01-01 00:00:00+00', isPooled: false}
+    const registration = await findRegistration(fresh, LEADERBOARD)
+    if (!registration) throw new Error('leaderboard is not registered')
+    const attempt = {runId: randomUUID(), registration}
+    await findOutcome(fresh.session, stale, fresh, attempt, stale)
     expect(await other.session.query('select 1 as one')).toEqual([{one: 1}])
   })
 })

@@ -101,8 +101,10 @@ export class ControlSession {
       }
       await db.prepareTables()
       await this.#sessions.adopt(db)
-      await planByIndex(db.session)
-      await db.session.listen(WAKE_CHANNEL, () => this.#merge())
+      if (!db.session.isPooled) {
+        await planByIndex(db.session)
+        await db.session.listen(WAKE_CHANNEL, () => this.#merge())
+      }
     } catch (error) {
       db.session.destroy()
       throw error

@@ -2,9 +2,12 @@ import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
 import {holdLivenessKey, newLivenessKey} from '../../db/liveness.ts'
 
-/** As jobs name their worker: `ayb:<key>:<host>:<pid>`, at most 100 characters. */
-function workerId(keyHex: string): string {
-  return `ayb:${keyHex}:${hostname().slice(0, 60)}:${process.pid}`
+/**
+ * As jobs name their worker: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no session could hold the
+ * key, and who finds it held by nobody would take the jobs: such a worker's id shows none, and its leases count.
+ */
+function workerId(keyHex: string, isPooled: boolean): string {
+  return `ayb:${isPooled ? 'pooled-' : ''}${keyHex}:${hostname().slice(0, 52)}:${process.pid}`
 }
 
 interface Identity {
@@ -22,6 +25,7 @@ export class WorkerSessions {
   readonly #open: () => Promise<Database>
   readonly #idle: Database[] = []
   #identity: Identity | null = null
+  #isPooled = false
   #isClosed = false
 
   /** `open` connects; the sessions are for refreshes unless said otherwise. */
@@ -40,12 +44,13 @@ export class WorkerSessions {
 
   /** Makes a session one of the worker's. */
   async adopt(db: Database): Promise<Database> {
+    this.#isPooled = db.session.isPooled
     const identity = this.#current()
     // Counted before it holds the key: when the others end meanwhile, the identity must not end with them.
     identity.sessions++
     db.session.onEnd(() => this.#forget(identity))
     try {
-      await holdLivenessKey(db.session, identity.keyHex)
+      if (!db.session.isPooled) await holdLivenessKey(db.session, identity.keyHex)
     } catch (error) {
       db.session.destroy()
       throw error
@@ -89,7 +94,7 @@ export class WorkerSessions {
   #current(): Identity {
     if (!this.#identity) {
       const keyHex = newLivenessKey()
-      this.#identity = {id: workerId(keyHex), keyHex, sessions: 0}
+      this.#identity = {id: workerId(keyHex, this.#isPooled), keyHex, sessions: 0}
     }
     return this.#identity
   }

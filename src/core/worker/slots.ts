@@ -1,6 +1,7 @@
-import {busyName, type ClaimedJob, endSilentBackends, type LockedJob, renewLeases} from '../../db/claims.ts'
+import {busyName, type ClaimedJob, type LockedJob, renewLeases} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {endJob} from '../../db/settle.ts'
+import {endSilentBackends} from '../../db/silent-backends.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import type {WorkerResult} from '../../lib/records.ts'
@@ -119,7 +120,9 @@ export class Slots {
   /** Drops the sessions whose backend has nothing to do while their answer is awaited. */
   async dropSilent(control: Database): Promise<void> {
     const watched = [...this.#running.values()].filter(
-      ({db, startedAt}) => db?.session.isUsable && performance.now() - startedAt > WATCH_AFTER_MS,
+      // Behind a pooler it is not known which backend that is.
+      ({db, startedAt}) =>
+        db?.session.isUsable && !db.session.isPooled && performance.now() - startedAt > WATCH_AFTER_MS,
     )
     if (watched.length === 0) return
     const silent = await endSilentBackends(

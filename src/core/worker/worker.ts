@@ -16,6 +16,7 @@ import {
 } from './control.ts'
 import {FrozenWorkers} from './frozen.ts'
 import {JobCount} from './job-count.ts'
+import {Pacing} from './pacing.ts'
 import {Retention} from './retention.ts'
 import {Scheduler} from './scheduler.ts'
 import {WorkerSessions} from './sessions.ts'
@@ -37,9 +38,6 @@ export interface WorkerOptions {
   isOnce: boolean
 }
 
-/** How soon to look again at what another worker held a moment ago; longer each time that it still holds it. */
-const FIRST_CONTENDED_PAUSE_MS = 50
-const LONGEST_CONTENDED_PAUSE_MS = 1000
 /** Between two attempts to get a session for what was lost in mid-refresh. */
 const RECONNECT_PAUSE_MS = 500
 /**
@@ -48,8 +46,6 @@ const RECONNECT_PAUSE_MS = 500
 const STATEMENT_DEADLINE_MS = 30_000
 /** For how long slots that become free are gathered while there is more to do than slots: one claim serves them all. */
 const GATHER_MS = 1
-/** How long claims may go on without a look around, which alone sees what they pass over. */
-const LONGEST_BACKLOG_MS = 5000
 /** For how long jobs are made of schedules without a look around. */
 const LONGEST_QUEUEING_MS = 5000
 /** How soon to look again after a statement failed that should not have. */
@@ -67,14 +63,13 @@ export class Worker {
   readonly #frozen: FrozenWorkers
   readonly #retention: Retention
   readonly #jobCount: JobCount
+  readonly #pacing: Pacing
   /** Aborts what runs, when waiting for it takes too long. */
   readonly #cutOff = new AbortController()
   /** Aborts waiting for a database that does not come back. */
   readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
-  #nextSurveyAt = 0
-  #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
 
   /** `open` connects as the worker; it is called for each session. */
   constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
@@ -87,6 +82,7 @@ export class Worker {
     }
     this.#sessions = new WorkerSessions(openWithDeadline)
     this.#jobCount = new JobCount(this.#sessions)
+    this.#pacing = new Pacing(options)
     // One listener a refresh in hand.
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
     this.#claimer = new Claimer(this.#sessions, options.leaseMs)
@@ -135,6 +131,13 @@ export class Worker {
       concurrency: this.#options.concurrency,
       server: describeServer(first.session),
     })
+    if (first.session.isPooled) {
+      this.#emit({
+        type: 'pooled',
+        pollIntervalMs: this.#options.pollIntervalMs,
+        leaseMs: this.#options.leaseMs,
+      })
+    }
     slots.emitSlots()
     const stopTending = tendJobs(this.#control, slots, this.#options.leaseMs)
     const warming = this.#options.isOnce ? null : this.#sessions.warmUp()
@@ -187,11 +190,11 @@ export class Worker {
 
   /** One look around and what follows from it. Returns how long to sleep; null when nothing is left to do. */
   async #turn(control: Database, slots: Slots, signal: AbortSignal): Promise<number | null> {
-    if (this.#claimer.hasBacklog && performance.now() < this.#nextSurveyAt) {
+    if (this.#claimer.hasBacklog && this.#pacing.untilSurveyMs > 0) {
       if (slots.busy > 0) await sleep(GATHER_MS)
       if (signal.aborted) return null
       await this.#claimer.fill(slots, control)
-      if (this.#claimer.hasBacklog) return Math.max(this.#nextSurveyAt - performance.now(), 0)
+      if (this.#claimer.hasBacklog) return this.#pacing.untilSurveyMs
     }
     // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
     const wasBusy = slots.busy > 0
@@ -208,7 +211,8 @@ export class Worker {
     if (signal.aborted) return null
     const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
     await this.#retention.prune(control)
-    return this.#pauseAfter(seen, slots, {isDue, isUncontended, claimed, hasEnded, wasBusy})
+    const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
+    return this.#pacing.pauseAfter({seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after})
   }
 
   /** Makes jobs of all that is due, and fills the slots in between. Returns false where another worker held some of it. */
@@ -226,38 +230,8 @@ export class Worker {
     }
   }
 
-  #pauseAfter(
-    seen: Survey,
-    slots: Slots,
-    turn: {isDue: boolean; isUncontended: boolean; claimed: number; hasEnded: boolean; wasBusy: boolean},
-  ): number | null {
-    const {pollIntervalMs, isOnce} = this.#options
-    const isMissed = seen.hasClaimable && slots.free > 0 && turn.claimed === 0
-    if (!turn.isUncontended || isMissed) return this.#sleepFor(this.#contendedPause())
-    this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
-    // The next due time of what has just been moved on is not known yet, and the jobs of ended workers are free now.
-    if (turn.isDue || turn.hasEnded) return this.#sleepFor(0)
-    const {nextScheduleInMs, ownFreshInMs} = seen
-    const isIdle = slots.busy === 0 && turn.claimed === 0 && ownFreshInMs === null
-    if (isOnce && isIdle) return turn.wasBusy ? this.#sleepFor(0) : null
-    const waits = [pollIntervalMs, nextScheduleInMs ?? pollIntervalMs, ownFreshInMs ?? pollIntervalMs]
-    if (slots.free > 0 && seen.nextJobInMs !== null) waits.push(seen.nextJobInMs)
-    return this.#sleepFor(Math.ceil(Math.min(...waits)))
-  }
-
-  #contendedPause(): number {
-    const pauseMs = this.#contendedPauseMs
-    this.#contendedPauseMs = Math.min(pauseMs * 2, LONGEST_CONTENDED_PAUSE_MS)
-    return pauseMs
-  }
-
-  #sleepFor(ms: number): number {
-    this.#nextSurveyAt = performance.now() + Math.min(ms, LONGEST_BACKLOG_MS)
-    return ms
-  }
-
   #lookAgain(): void {
-    this.#nextSurveyAt = 0
+    this.#pacing.lookAgain()
     this.#alarm.ring()
   }
 

@@ -1,0 +1,72 @@
+import type pg from 'pg'
+import {isFatal} from './sqlstate.ts'
+
+/** Resolves only names of Postgres itself: a function or operator in `public` never shadows one we call. */
+export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'
+
+/**
+ * What a role or database may have set, and what no statement of ours may depend on: a refresh takes as long
+ * as it takes.
+ */
+const NO_LIMITS = ['statement_timeout = 0', 'lock_timeout = 0', 'idle_in_transaction_session_timeout = 0']
+
+/** Bookkeeping is READ COMMITTED. */
+const TRANSACTIONS = [
+  'idle_session_timeout = 0',
+  "default_transaction_isolation = 'read committed'",
+  'default_transaction_deferrable = off',
+]
+
+/**
+ * How soon the server notices that this process is gone, in the middle of a statement too: without these it
+ * runs the statement to its end and commits it. Not every platform of a server has all of them.
+ */
+const CLIENT_CHECK = "client_connection_check_interval = '1s'"
+const DEAD_NETWORK_DETECTION = [
+  "tcp_keepalives_idle = '10s'",
+  "tcp_keepalives_interval = '5s'",
+  'tcp_keepalives_count = 3',
+  "tcp_user_timeout = '30s'",
+]
+
+/** `transaction_timeout` came with 17. */
+const limitsOf = (serverVersion: number): string[] =>
+  serverVersion >= 170_000 ? [...NO_LIMITS, 'transaction_timeout = 0'] : NO_LIMITS
+
+/** For the whole session, by SET after connecting: poolers refuse them as startup parameters. */
+export async function useOwnDefaults(client: pg.Client, serverVersion: number): Promise<void> {
+  const defaults = [SAFE_SEARCH_PATH, ...limitsOf(serverVersion), ...TRANSACTIONS].map(
+    (setting) => `set ${setting}`,
+  )
+  const detection = [CLIENT_CHECK, ...DEAD_NETWORK_DETECTION].map((setting) => `set ${setting}`)
+  try {
+    await client.query([...defaults, ...detection].join('; '))
+  } catch (error) {
+    if (isFatal(error)) throw error
+    await client.query(defaults.join('; '))
+    for (const setting of detection) {
+      await client.query(setting).catch((unsupported) => {
+        if (isFatal(unsupported)) throw unsupported
+      })
+    }
+  }
+}
+
+/**
+ * The same for one transaction, which it begins: behind a pooler, the next one may be on another server connection, and
+ * what is set for a session stays behind for whoever gets that one next. Tries it once.
+ */
+export async function findOwnBeginning(client: pg.Client, serverVersion: number): Promise<string> {
+  const settings = [SAFE_SEARCH_PATH, ...limitsOf(serverVersion)]
+  const begin = (locals: readonly string[]) =>
+    ['begin isolation level read committed', ...locals.map((setting) => `set local ${setting}`)].join('; ')
+  try {
+    await client.query(begin([...settings, CLIENT_CHECK]))
+    return begin([...settings, CLIENT_CHECK])
+  } catch (error) {
+    if (isFatal(error)) throw error
+    return begin(settings)
+  } finally {
+    await client.query('rollback')
+  }
+}

@@ -1,0 +1,111 @@
+import {spawn} from 'node:child_process'
+import {chownSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {createServer} from 'node:net'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import pg from 'pg'
+import {killAtEnd} from './children.ts'
+import type {TestDatabase} from './database.ts'
+import {unprivilegedAccount} from './postgres-binaries.ts'
+import {until} from './until.ts'
+
+/** A pooler in front of one database. */
+export interface PgBouncer {
+  /** The database through it, as superuser. */
+  url: string
+  /** What its own console answers, for example to `show pools`. */
+  console(command: string): Promise<Record<string, unknown>[]>
+  stop(): Promise<void>
+}
+
+/**
+ * Starts PgBouncer, which Debian has as `pgbouncer`.
+ * @throws Error where it does not listen in time
+ */
+export async function startPgBouncer(
+  db: TestDatabase,
+  {poolMode, poolSize = 20}: {poolMode: 'transaction' | 'session'; poolSize?: number},
+): Promise<PgBouncer> {
+  const folder = mkdtempSync(join(tmpdir(), 'ayb-pgbouncer-'))
+  const port = await freePort()
+  const file = join(folder, 'pgbouncer.ini')
+  writeFileSync(
+    file,
+    `[databases]
+${db.name} = host=${db.host} port=${db.port} user=${db.user} password='${db.password}'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = any
+admin_users = ${db.user}
+pool_mode = ${poolMode}
+default_pool_size = ${poolSize}
+max_client_conn = 500
+server_reset_query = DISCARD ALL
+`,
+  )
+  // It refuses to run as root.
+  const account = unprivilegedAccount()
+  if (account) for (const path of [folder, file]) chownSync(path, account.uid, account.gid)
+  const child = spawn('pgbouncer', [file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    ...(account ? {uid: account.uid, gid: account.gid} : {}),
+  })
+  let log = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    log += text
+  })
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', () => resolve())
+  })
+  ended.catch((error) => {
+    log += String(error)
+  })
+  const forget = killAtEnd(() => {
+    child.kill('SIGKILL')
+    rmSync(folder, {recursive: true, force: true})
+  })
+  const urlOf = (database: string) =>
+    `postgres://${encodeURIComponent(db.user)}:any@127.0.0.1:${port}/${database}`
+  const ask = async (command: string) => {
+    const client = new pg.Client({connectionString: urlOf('pgbouncer')})
+    client.on('error', () => {})
+    await client.connect()
+    try {
+      return (await client.query(command)).rows as Record<string, unknown>[]
+    } finally {
+      await client.end()
+    }
+  }
+  await until(() => ask('show version').catch(() => null), {
+    what: 'pgbouncer to listen',
+    timeoutMs: 10_000,
+  }).catch((error) => {
+    throw new Error(`${error.message}:\n${log}`)
+  })
+  return {
+    url: urlOf(db.name),
+    console: ask,
+    async stop() {
+      child.kill('SIGKILL')
+      await ended
+      forget()
+      rmSync(folder, {recursive: true, force: true})
+    },
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const listener = createServer()
+    listener.once('error', reject)
+    listener.listen(0, '127.0.0.1', () => {
+      const address = listener.address()
+      listener.close(() =>
+        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
+      )
+    })
+  })
+}
