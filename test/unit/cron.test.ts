@@ -223,7 +223,7 @@ describe('nextRun', () => {
 
   it('agrees with cron-parser in UTC, over months and years', () => {
     // It reads a step over all days as a restriction, Vixie cron does not.
-    const isReadAlike = ({text}: Cron) => !/ \*\/\d+ \S+ [^*]\S*$| [^*]\S* \S+ \*\/\d+$/.test(text)
+    const isReadAlike = ({text}: Cron) => !/ \*\/\d+ \S+ (?!\*$)\S+$| (?!\* )\S+ \S+ \*\/\d+$/.test(text)
     const instant = fc.integer({min: Date.UTC(1990, 0, 1), max: Date.UTC(2110, 0, 1)})
     fc.assert(
       fc.property(anyCron.filter(isReadAlike), instant, ({text}, after) => {
