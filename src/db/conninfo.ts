@@ -136,13 +136,17 @@ function parseUrl(text: string, source: string): Conninfo {
   const path = /^\/([^?]*)/.exec(rest)
   set('dbname', path?.[1] ?? '')
   rest = rest.slice(path?.[0].length ?? 0)
-  if (rest.startsWith('?')) parseQuery(rest.slice(1), settings, source)
+  if (rest.startsWith('?')) {
+    // A forgotten @ makes a port of the password, up to a bare ? in it.
+    const arePorts = ports.every((port) => /^\d*$/.test(port))
+    parseQuery(rest.slice(1), settings, source, arePorts)
+  }
   return settings
 }
 
-function parseQuery(query: string, settings: Conninfo, source: string): void {
+function parseQuery(query: string, settings: Conninfo, source: string, isRestSafe: boolean): void {
   // A password with a bare ? puts its own end here.
-  let isNameSafe = !query.includes('@')
+  let isNameSafe = isRestSafe && !query.includes('@')
   if (query === '') return
   for (const pair of query.replace(/&$/, '').split('&')) {
     const parts = pair.split('=')

@@ -18,6 +18,19 @@ export async function holdLivenessKey(session: Session, keyHex: string): Promise
   await session.query(`select pg_advisory_lock_shared(('x' || $1)::bit(64)::bigint)`, [keyHex])
 }
 
+/** Whether the session holds advisory locks besides the key. Behind a pooler, where it holds nothing, it is not asked. */
+export async function holdsOtherLocks(session: Session, keyHex: string): Promise<boolean> {
+  if (session.isPooled) return false
+  const rows = await session.query(
+    `select from pg_locks l
+      where l.pid = pg_backend_pid() and l.locktype = 'advisory'
+        and not (l.objsubid = 1 and l.mode = 'ShareLock'
+                 and (l.classid::bigint << 32) | l.objid::bigint = ('x' || $1)::bit(64)::bigint)`,
+    [keyHex],
+  )
+  return rows.length > 0
+}
+
 /** Ends all sessions of a worker that hold its key: one that was stopped in the middle must not wake up and write. */
 export async function endWorker(session: Session, keyHex: string): Promise<number> {
   const rows = await session.query(

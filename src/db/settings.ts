@@ -78,7 +78,7 @@ export function resolveSettings(databaseUrl: string | undefined, env: NodeJS.Pro
   for (const [name, harmless] of Object.entries(UNSUPPORTED)) {
     const value = get(name)
     if (value && !harmless.includes(value)) {
-      throw badSettings(`${name}=${value} is not supported`, `leave ${name} out`)
+      throw badSettings(`${name}=${JSON.stringify(value)} is not supported`, `leave ${name} out`)
     }
   }
 

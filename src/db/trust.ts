@@ -1,5 +1,5 @@
 import {AybError} from '../lib/errors.ts'
-import {shellWord} from '../lib/identifier.ts'
+import {qualifiedName, shellWord} from '../lib/identifier.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable} from './system.ts'
@@ -58,7 +58,7 @@ export async function findTrustedTables(
 }
 
 function checkTrust(row: RelationRow, {schemaName}: SystemSettings): void {
-  const table = `${schemaName}.${row.relname}`
+  const table = qualifiedName({schemaName, viewName: row.relname})
   const refuse = (why: string, hint: string) => {
     throw new AybError('UNTRUSTED_TABLE', `refusing to use ${table}: ${why}`, {
       hint,

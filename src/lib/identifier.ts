@@ -74,7 +74,8 @@ export function quoteViewName({schemaName, viewName}: ViewName): string {
 /** The key text that the advisory lock of a view is hashed from. */
 export const lockName = ({schemaName, viewName}: ViewName): string => `${schemaName}.${viewName}`
 
-function quoteIfNeeded(name: string): string {
+/** One name as a person writes it: quoted only where it must be. */
+export function quoteIfNeeded(name: string): string {
   return UNQUOTED.test(name) ? name : quoteIdentifier(name)
 }
 

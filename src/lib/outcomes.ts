@@ -1,6 +1,6 @@
 import {formatDuration} from './duration.ts'
 import {AybError, type Blocker} from './errors.ts'
-import {qualifiedName, shellWord, type ViewReference} from './identifier.ts'
+import {qualifiedName, quoteIfNeeded, shellWord, type ViewReference} from './identifier.ts'
 import type {ConcurrentBlocker, Job, Registration, ViewName} from './records.ts'
 
 /** The command that registers a view, as a shell takes it. */
@@ -124,7 +124,7 @@ export function mayNotRefresh(
 ): AybError {
   const name = qualifiedName(view)
   const message = {
-    schema: `this role may not use schema ${view.schemaName}, where ${name} is and which belongs to ${owner}`,
+    schema: `this role may not use schema ${quoteIfNeeded(view.schemaName)}, where ${name} is and which belongs to ${owner}`,
     view: `this role may not refresh ${name}, which belongs to ${owner}`,
     tables: `this role may refresh ${name}, but not record it in ayb's tables`,
   }[what]

@@ -7,7 +7,7 @@ import {planByIndex} from '../../src/db/plans.ts'
 import {endJob, putBack} from '../../src/db/settle.ts'
 import {endSilentBackends} from '../../src/db/silent-backends.ts'
 import {survey} from '../../src/db/survey.ts'
-import type {TestDatabase} from '../support/database.ts'
+import {type TestDatabase, until} from '../support/database.ts'
 import {createWorkerDatabase, insertJob, insertSchedule, jobOf, runsOfJob} from '../support/worker.ts'
 
 let server: TestDatabase
@@ -165,7 +165,15 @@ describe('a look around', () => {
     await insertJob(server, VIEW, {...values, lease_until: '2020-01-01'})
     expect(await look()).toMatchObject({frozenWorkers: [KEY], recovered: []})
     expect(await endWorker(db.session, KEY)).toBe(1)
-    expect((await look()).recovered).toHaveLength(2)
+    // Its backend may take a moment.
+    const recovered = await until(
+      async () => {
+        const seen = (await look()).recovered
+        return seen.length > 0 && seen
+      },
+      {what: 'its jobs to be taken'},
+    )
+    expect(recovered).toHaveLength(2)
     expect((await jobOf(server, inTime)).state).toBe('queued')
     await other.close()
   })

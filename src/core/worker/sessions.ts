@@ -1,6 +1,6 @@
 import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
-import {holdLivenessKey, newLivenessKey} from '../../db/liveness.ts'
+import {holdLivenessKey, holdsOtherLocks, newLivenessKey} from '../../db/liveness.ts'
 
 /**
  * As jobs name their worker: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no session could hold the
@@ -81,8 +81,12 @@ export class WorkerSessions {
 
   /** Keeps a session for the next refresh, unless there is to be none. */
   async release(db: Database): Promise<void> {
-    if (this.#isClosed) await db.close()
-    else if (db.session.isUsable) this.#idle.push(db)
+    if (!db.session.isUsable) return
+    const {keyHex} = this.#current()
+    // What the queries of views locked for the session would stay locked for as long as it is kept.
+    const isClean = this.#isClosed || !(await holdsOtherLocks(db.session, keyHex).catch(() => true))
+    if (isClean && !this.#isClosed) this.#idle.push(db)
+    else await db.close()
   }
 
   /** Closes the sessions that are kept, and from now on those that come back. */

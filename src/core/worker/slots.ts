@@ -1,5 +1,6 @@
 import {busyName, type ClaimedJob, type LockedJob, renewLeases} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
+import type {Session} from '../../db/session.ts'
 import {endJob} from '../../db/settle.ts'
 import {endSilentBackends} from '../../db/silent-backends.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
@@ -85,7 +86,7 @@ export class Slots {
       running.done = this.#run(running)
     }
     this.emitSlots()
-    for (const job of returned) await giveBack(control, job)
+    for (const job of returned) await giveBack(control.session, control, job)
   }
 
   /** From now on no slot takes another job. */
@@ -185,13 +186,15 @@ export class Slots {
     if (!next) return null
     this.#running.delete(running.job.id)
     // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
-    const isReturned = this.#isClosed || this.#isBusyWith(next.job)
+    // The view's own query may have let go of the lock, which ends the session.
+    const isReturned = this.#isClosed || this.#isBusyWith(next.job) || !db.session.isUsable
     running.job = next.job
     running.startedAt = performance.now()
     this.#running.set(next.job.id, running)
     if (!isReturned) return next
     await next.lock?.release()
-    await giveBack(db, next.job)
+    if (db.session.isUsable) await giveBack(db.session, db, next.job)
+    else await settleOnAnySession(this.#context, (session) => giveBack(session, db, next.job))
     return null
   }
 
@@ -225,5 +228,5 @@ export class Slots {
 }
 
 /** As if it had not been claimed. */
-const giveBack = (db: Database, job: ClaimedJob): Promise<boolean> =>
-  endJob(db.session, db, job, {state: 'queued', delayMs: null, isAttemptReturned: true}, null)
+const giveBack = (session: Session, db: Database, job: ClaimedJob): Promise<boolean> =>
+  endJob(session, db, job, {state: 'queued', delayMs: null, isAttemptReturned: true}, null)

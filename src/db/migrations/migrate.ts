@@ -1,5 +1,5 @@
 import {AybError} from '../../lib/errors.ts'
-import {quoteIdentifier} from '../../lib/identifier.ts'
+import {quoteIdentifier, quoteIfNeeded} from '../../lib/identifier.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable, tableNames} from '../system.ts'
@@ -146,7 +146,7 @@ function explainMigrationError(error: unknown, {schemaName}: SystemSettings): un
   if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) return error
   return new AybError(
     'PERMISSION_DENIED',
-    `this role may not create ayb's tables in schema ${schemaName}: ${error.message}`,
+    `this role may not create ayb's tables in schema ${quoteIfNeeded(schemaName)}: ${error.message}`,
     {
       hint: 'run `ayb migrate` once as a role that may, or give a DBA the output of `ayb migrate --dry-run`',
       details: {sqlstate: error.sqlstate},
