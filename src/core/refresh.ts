@@ -4,6 +4,7 @@ import type {Database} from '../db/database.ts'
 import {newRunId} from '../db/refresh.ts'
 import {type RefreshLock, withRefreshLock} from '../db/refresh-lock.ts'
 import {findRegistration} from '../db/registrations.ts'
+import type {Session} from '../db/session.ts'
 import type {Attempt} from '../db/settle.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
@@ -27,6 +28,7 @@ export interface RefreshOptions {
 }
 
 const FIRST_WAIT_MS = 50
+const RECONNECTED_DEADLINE_MS = 30_000
 const LONGEST_WAIT_MS = 1000
 
 /**
@@ -77,7 +79,7 @@ async function refreshLocked(
     runAttempt(db, attempt, lock, {
       signal: options.signal,
       jobEndAfter: () => ({state: 'failed'}),
-      reconnect: () => db.openSession(),
+      reconnect: () => reconnect(db),
     }),
   )
   if (outcome.status === 'failed') throw outcome.reason
@@ -85,6 +87,13 @@ async function refreshLocked(
   const warnings = [...db.warnings]
   if (!after) warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
   return {registration: after ?? registration, durationMs, warnings}
+}
+
+/** The network that lost the first session may fail the second one, too. */
+async function reconnect(db: Database): Promise<Session> {
+  const session = await db.openSession()
+  session.deadlineMs = RECONNECTED_DEADLINE_MS
+  return session
 }
 
 /** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that too. */

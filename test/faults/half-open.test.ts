@@ -1,0 +1,265 @@
+import {afterAll, describe, expect, test} from 'vitest'
+import {ayb, startAyb} from '../support/ayb.ts'
+import {type TestDatabase, until} from '../support/database.ts'
+import {
+  createGatedView,
+  createRefreshDatabase,
+  errorOf,
+  registrationOf,
+  runsOf,
+  untilNothingIsLeft,
+  untilRefreshing,
+} from '../support/refresh.ts'
+import {type Link, type StallingProxy, startStallingProxy} from '../support/stalling-proxy.ts'
+import {
+  complaints,
+  createWorkerDatabase,
+  insertJob,
+  jobOf,
+  PATIENCE_MS,
+  runsOfJob,
+  startWorker,
+  stopWorkers,
+  untilJob,
+  untilState,
+} from '../support/worker.ts'
+
+/** How long a program may take to give up what is never answered: its own deadlines are half a minute and more. */
+const GIVING_UP_MS = 120_000
+
+const proxies: StallingProxy[] = []
+
+afterAll(() => Promise.all(proxies.map((proxy) => proxy.close())))
+
+async function startProxy(db: TestDatabase): Promise<StallingProxy> {
+  const proxy = await startStallingProxy(db)
+  proxies.push(proxy)
+  return proxy
+}
+
+/** Stalls the connection of that backend, on which bytes passed until now. */
+async function stallBackend(db: TestDatabase, proxy: StallingProxy, pid: number): Promise<Link> {
+  const [row] = await db.query<{client_port: number}>(
+    'select client_port from pg_stat_activity where pid = $1',
+    [pid],
+  )
+  const link = proxy.stall(row?.client_port ?? 0)
+  expect(link.passed).toBeGreaterThan(0)
+  return link
+}
+
+/** Waits until the server has answered, and the answer got lost. */
+async function untilAnswerIsLost(db: TestDatabase, pid: number, link: Link): Promise<void> {
+  await until(
+    async () => {
+      const [row] = await db.query<{state: string}>('select state from pg_stat_activity where pid = $1', [
+        pid,
+      ])
+      return row?.state === 'idle' && link.lost.fromServer > 0
+    },
+    {what: `backend ${pid} to have answered`, timeoutMs: PATIENCE_MS},
+  )
+}
+
+describe.concurrent('a refresh by hand whose connection goes half-open', {timeout: 180_000}, () => {
+  async function startRefresh(...args: string[]) {
+    const db = await createRefreshDatabase()
+    const proxy = await startProxy(db)
+    const gate = await createGatedView(db, 'gated')
+    await gate.close()
+    const running = startAyb(['matviews', 'refresh', 'gated', '--json', ...args], {
+      url: proxy.through(db.url),
+      timeoutMs: GIVING_UP_MS,
+    })
+    const pid = await untilRefreshing(db, 'gated')
+    return {db, proxy, gate, running, pid}
+  }
+
+  test('ends after its --timeout, and records that over a new connection', async () => {
+    const {db, proxy, gate, running, pid} = await startRefresh('--timeout', '5s')
+    const link = await stallBackend(db, proxy, pid)
+    const {passed} = link
+    await untilAnswerIsLost(db, pid, link)
+    const result = await running.done
+    await gate.open()
+    expect(link.passed).toBe(passed)
+    expect([6, 8]).toContain(result.code)
+    const error = errorOf(result)
+    expect(['CONNECTION_LOST', 'TIMEOUT']).toContain(error.code)
+    expect(await runsOf(db, 'gated')).toMatchObject([{status: 'error', error: error.message}])
+    expect(await registrationOf(db, 'gated')).toMatchObject({
+      last_refresh_status: 'error',
+      last_refresh_error: error.message,
+    })
+    await untilNothingIsLeft(db, PATIENCE_MS)
+  })
+
+  test('ends after its --timeout where no new connection is answered either, and says what is not recorded', async () => {
+    const {db, proxy, gate, running, pid} = await startRefresh('--timeout', '5s')
+    const [link] = proxy.stallAll()
+    if (!link) throw new Error('nothing was connected')
+    const {passed} = link
+    await untilAnswerIsLost(db, pid, link)
+    const result = await running.done
+    await gate.open()
+    expect(link.passed).toBe(passed)
+    expect(proxy.unanswered()).toBeGreaterThan(0)
+    expect([6, 8]).toContain(result.code)
+    expect(result.stderr).toMatch(/public\.gated .*could not be recorded: .*no answer after/)
+    expect(await runsOf(db, 'gated')).toEqual([])
+    // The lock is free all the same.
+    expect((await ayb(['matviews', 'refresh', 'gated'], {url: db.url})).code).toBe(0)
+  })
+
+  test('is found to be a success, without a --timeout, once the server has committed it', async () => {
+    const {db, proxy, gate, running, pid} = await startRefresh()
+    const link = await stallBackend(db, proxy, pid)
+    const {passed} = link
+    await gate.open()
+    await untilAnswerIsLost(db, pid, link)
+    const result = await running.done
+    expect(link.passed).toBe(passed)
+    expect(result).toMatchObject({code: 0, stderr: ''})
+    expect(result.json()).toMatchObject({registration: {lastRefreshStatus: 'success'}})
+    expect(await runsOf(db, 'gated')).toMatchObject([{status: 'success'}])
+    await untilNothingIsLeft(db, PATIENCE_MS)
+  })
+
+  test('ends at the first Ctrl-C, and records that it was canceled', async () => {
+    const {db, proxy, gate, running, pid} = await startRefresh()
+    const link = await stallBackend(db, proxy, pid)
+    running.kill('SIGINT')
+    await untilAnswerIsLost(db, pid, link)
+    const result = await running.done
+    await gate.open()
+    expect(result.code).toBe(130)
+    expect(errorOf(result)).toMatchObject({code: 'CANCELED', message: 'canceled by SIGINT'})
+    expect(await runsOf(db, 'gated')).toMatchObject([{status: 'canceled', error: 'canceled by SIGINT'}])
+    await untilNothingIsLeft(db, PATIENCE_MS)
+  })
+})
+
+describe.concurrent('a worker whose refresh session goes half-open', {timeout: 150_000}, () => {
+  test('waits while the backend is busy, and finds the refresh that was committed', async () => {
+    const db = await createWorkerDatabase()
+    const proxy = await startProxy(db)
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    // It looks after its backends three times a lease, and renews the lease each time.
+    const worker = await startWorker({url: proxy.through(db.url)}, ['--lease-duration', '6s'])
+    const pid = await untilRefreshing(db, 'slow')
+    const link = await stallBackend(db, proxy, pid)
+    const {passed} = link
+    const stalledAt = Number((await jobOf(db, id)).lease_until)
+    const other = await startWorker(db, ['--poll-interval', '200ms'])
+    const second = await insertJob(db, {view_name: 'slow'})
+
+    await untilJob(db, id, ({lease_until}) => Number(lease_until) - stalledAt > 9000, 'looked after for 9 s')
+    expect(await untilRefreshing(db, 'slow')).toBe(pid)
+    expect(await jobOf(db, id)).toMatchObject({state: 'running', attempts: 1})
+    // The other one tries its own job of the view in vain.
+    expect(await runsOfJob(db, second)).toMatchObject([{status: 'skipped'}])
+    expect(complaints([worker, other])).toEqual([])
+
+    await gate.open()
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 1, last_error: null})
+    await worker.waitForLog(({msg, jobId}) => msg === 'refreshed' && jobId === id, 'its answer')
+    expect(link.lost.fromServer).toBeGreaterThan(0)
+    expect(link.passed).toBe(passed)
+    expect(await runsOfJob(db, id)).toMatchObject([
+      {status: 'success', worker_id: worker.logs()[0]?.workerId},
+    ])
+    expect(complaints([worker])).toMatchObject([{msg: expect.stringContaining(`backend ${pid} is idle`)}])
+    expect(await db.query('select from pg_stat_activity where pid = $1', [pid])).toEqual([])
+
+    await untilState(db, second, 'completed')
+    expect((await runsOfJob(db, second)).map(({status}) => status)).toEqual(['skipped', 'success'])
+    await stopWorkers([other])
+    await untilState(db, await insertJob(db, {view_name: 'leaderboard'}), 'completed')
+    await stopWorkers([worker])
+    await untilNothingIsLeft(db, PATIENCE_MS)
+  })
+
+  test('tries again where the refresh had failed', async () => {
+    const db = await createWorkerDatabase()
+    const proxy = await startProxy(db)
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'slow'})
+    const worker = await startWorker({url: proxy.through(db.url)}, ['--refresh-timeout', '5s'])
+    const pid = await untilRefreshing(db, 'slow')
+    const link = await stallBackend(db, proxy, pid)
+    await untilAnswerIsLost(db, pid, link)
+    await gate.open()
+    const retried = await untilJob(db, id, ({state}) => state !== 'running', 'settled')
+    expect(retried).toMatchObject({
+      state: 'queued',
+      attempts: 1,
+      last_error: expect.stringContaining('lost the connection'),
+    })
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2, last_error: null})
+    expect(await runsOfJob(db, id)).toMatchObject([
+      {status: 'error', error: retried.last_error},
+      {status: 'success'},
+    ])
+    await stopWorkers([worker])
+    await untilNothingIsLeft(db, PATIENCE_MS)
+  })
+})
+
+describe.concurrent('a worker whose sessions all go half-open', {timeout: 240_000}, () => {
+  test('says so, comes back with the network, and settles its jobs once', async () => {
+    const db = await createWorkerDatabase()
+    const proxy = await startProxy(db)
+    const [early, late] = [await createGatedView(db, 'early'), await createGatedView(db, 'late')]
+    await Promise.all([early.close(), late.close()])
+    const inTime = await insertJob(db, {view_name: 'early'})
+    const overdue = await insertJob(db, {view_name: 'late'})
+    const worker = await startWorker({url: proxy.through(db.url)}, ['--poll-interval', '1s'], {
+      timeoutMs: 240_000,
+    })
+    const pids = [await untilRefreshing(db, 'early'), await untilRefreshing(db, 'late')]
+    const links = proxy.stallAll()
+    expect(links.length).toBeGreaterThanOrEqual(3)
+    const passed = links.map((link) => link.passed)
+
+    // What it committed stands, although its answer got lost.
+    await early.open()
+    await untilState(db, inTime, 'completed')
+    const logged = (msg: string, what: string) =>
+      until(() => worker.logs().find((line) => line.msg === msg), {what, timeoutMs: GIVING_UP_MS})
+    await logged('database lost, reconnecting', 'the worker to notice')
+    await until(() => proxy.unanswered() > 0, {what: 'an attempt to reconnect', timeoutMs: PATIENCE_MS})
+    expect(links.some(({lost}) => lost.fromServer > 0)).toBe(true)
+    expect(links.some(({lost}) => lost.fromProgram > 0)).toBe(true)
+
+    // Others go on, and leave it what it still holds.
+    const other = await startWorker(db, ['--poll-interval', '200ms'])
+    await untilState(db, await insertJob(db, {view_name: 'leaderboard'}), 'completed')
+    await stopWorkers([other])
+    expect(await jobOf(db, overdue)).toMatchObject({state: 'running', attempts: 1})
+
+    proxy.heal()
+    await logged('database is back', 'the worker to come back')
+    await late.open()
+    await untilState(db, overdue, 'completed')
+    for (const id of [inTime, overdue]) {
+      await worker.waitForLog(({msg, jobId}) => msg === 'refreshed' && jobId === id, 'the answer')
+      expect(await jobOf(db, id)).toMatchObject({state: 'completed', attempts: 1})
+      expect((await runsOfJob(db, id)).map(({status}) => status)).toEqual(['success'])
+    }
+    expect(links.map((link) => link.passed)).toEqual(passed)
+    // It may first try a session that was spare when all stalled, and takes that for no attempt.
+    const next = await insertJob(db, {view_name: 'leaderboard'})
+    expect(await untilState(db, next, 'completed')).toMatchObject({attempts: 1})
+    await stopWorkers([worker])
+    expect(complaints([other])).toEqual([])
+    const complaintsOf = (...ids: unknown[]) => complaints([worker]).filter(({jobId}) => ids.includes(jobId))
+    expect(complaintsOf(undefined)).toMatchObject([{msg: 'database lost, reconnecting'}])
+    expect(complaintsOf(inTime, overdue)).toMatchObject(
+      pids.map((pid) => ({msg: expect.stringContaining(`backend ${pid} is idle`)})),
+    )
+    expect(worker.logs().filter(({msg}) => msg === 'database is back')).toHaveLength(1)
+  })
+})
