@@ -36,6 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // The server can go first when the run is interrupted.
   admin.on('error', () => {})
   await admin.connect()
+  await tellVersions(admin)
   const run = randomBytes(4).toString('hex')
   const prefix = `ayb_test_${run}_`
   const template = `ayb_test_template_${run}`
@@ -61,6 +62,13 @@ async function openServer(): Promise<{
   if (adminUrl) return {adminUrl, socketDir: null, stop: async () => {}}
   const {url, socketDir, stop} = await startPostgres()
   return {adminUrl: url(), socketDir, stop}
+}
+
+/** The version matrix makes sure of them. */
+async function tellVersions(admin: pg.Client): Promise<void> {
+  const {rows} = await admin.query('show server_version')
+  const [version] = rows[0].server_version.split(' ')
+  process.stdout.write(`tests run on PostgreSQL ${version} and Node.js ${process.version}\n`)
 }
 
 async function createTemplate(admin: pg.Client, adminUrl: string, template: string): Promise<void> {

