@@ -1,4 +1,4 @@
-import {writeFileSync} from 'node:fs'
+import {readFileSync, writeFileSync} from 'node:fs'
 import {constants} from 'node:os'
 import {join} from 'node:path'
 import {parseArgs} from 'node:util'
@@ -17,7 +17,7 @@ import {schedulerStep} from './rows/scheduler-step.ts'
 import {startUp} from './rows/start-up.ts'
 import {throughput} from './rows/throughput.ts'
 import {workers} from './rows/workers.ts'
-import {type Section, toMarkdown, toText} from './table.ts'
+import {replaceSections, type Section, toMarkdown, toText} from './table.ts'
 
 const MEASUREMENTS: readonly Measurement[] = [
   startUp,
@@ -37,7 +37,8 @@ const HELP = `Measures ayb beside its alternatives, on this machine and on serve
 Usage:
   npm run bench                          All of it, into test/bench/RESULTS.md
   npm run bench -- --quick               Under two minutes; exit code 1 where a ratio is missed
-  npm run bench -- --only name[,name]    Some of it: ${MEASUREMENTS.map(({name}) => name).join(', ')}`
+  npm run bench -- --again name[,name]   Some of it, in the place of what test/bench/RESULTS.md has
+  npm run bench -- --only name[,name]    Some of it, for a look: ${MEASUREMENTS.map(({name}) => name).join(', ')}`
 
 const RESULTS = join(benchFolder, 'RESULTS.md')
 
@@ -45,6 +46,8 @@ interface Options {
   isQuick: boolean
   chosen: readonly Measurement[]
   isWhole: boolean
+  /** Whether it is to replace what the results have of it. */
+  isAgain: boolean
 }
 
 interface Failure {
@@ -74,6 +77,9 @@ async function main(args: string[]): Promise<number> {
   for (const {name, error} of failures) process.stderr.write(`${name} failed: ${describe(error)}\n`)
   if (failures.length > 0) return 1
   if (options.isWhole) writeFileSync(RESULTS, toMarkdown(environment, sections))
+  if (options.isAgain) {
+    writeFileSync(RESULTS, replaceSections(readFileSync(RESULTS, 'utf8'), environment, sections))
+  }
   const isMissed = sections.some(({rows}) => rows.some(({isMet}) => isMet === false))
   return options.isQuick && isMissed ? 1 : 0
 }
@@ -82,7 +88,8 @@ async function main(args: string[]): Promise<number> {
 function readOptions(args: string[]): Options | string {
   const values = parseOptions(args)
   if (values instanceof Error) return `${values.message}\n\n${HELP}`
-  const {quick, only, help} = values
+  const {quick, again, help} = values
+  const only = values.only ?? again
   if (help) return HELP
   const names = only?.split(',') ?? []
   const unknown = names.filter((name) => !MEASUREMENTS.some((measurement) => measurement.name === name))
@@ -90,7 +97,7 @@ function readOptions(args: string[]): Options | string {
   const chosen = MEASUREMENTS.filter(({name, isQuick}) =>
     only === undefined ? isQuick || !quick : names.includes(name),
   )
-  return {isQuick: quick, chosen, isWhole: !quick && only === undefined}
+  return {isQuick: quick, chosen, isWhole: !quick && only === undefined, isAgain: again !== undefined}
 }
 
 function parseOptions(args: string[]) {
@@ -100,6 +107,7 @@ function parseOptions(args: string[]) {
       options: {
         quick: {type: 'boolean', default: false},
         only: {type: 'string'},
+        again: {type: 'string'},
         help: {type: 'boolean', short: 'h', default: false},
       },
     })

@@ -49,14 +49,35 @@ function fitted(natural: readonly number[], columns: number): number[] {
 /** For RESULTS.md: a table for each measurement. */
 export function toMarkdown(environment: Environment, sections: readonly Section[]): string {
   const facts = environment.map(([name, value]) => `- ${name}: ${value}`)
-  const parts = sections.map(({name, rows}) => {
-    const notes: string[] = []
-    const lines = [HEAD, HEAD.map(() => '---'), ...rows.map((row) => cellsOf(row, notes))]
-    const table = lines.map((cells) => `| ${cells.map(escapeCell).join(' | ')} |`).join('\n')
-    const remarks = notes.map((note, index) => `${index + 1}. ${note}`).join('\n')
-    return [`## ${name}`, table, remarks].filter((part) => part !== '').join('\n\n')
-  })
+  const parts = sections.map((section) => toPart(section))
   return `${['# Measured', 'Written by `npm run bench`.', facts.join('\n'), LEGEND, ...parts].join('\n\n')}\n`
+}
+
+/** RESULTS.md with these sections in the place of those that it has, and since when. */
+export function replaceSections(
+  results: string,
+  environment: Environment,
+  sections: readonly Section[],
+): string {
+  const date = environment.find(([name]) => name === 'date')?.[1]
+  return sections.reduce((text, section) => {
+    const part = toPart(section, `Measured again: ${date}`)
+    const before = new RegExp(`^## ${section.name}\\n[^]*?(?=^## |(?![^]))`, 'm')
+    return before.test(text)
+      ? text
+          .replace(before, () => `${part}\n\n`)
+          .trimEnd()
+          .concat('\n')
+      : text
+  }, results)
+}
+
+function toPart({name, rows}: Section, remark = ''): string {
+  const notes: string[] = []
+  const lines = [HEAD, HEAD.map(() => '---'), ...rows.map((row) => cellsOf(row, notes))]
+  const table = lines.map((cells) => `| ${cells.map(escapeCell).join(' | ')} |`).join('\n')
+  const remarks = notes.map((note, index) => `${index + 1}. ${note}`).join('\n')
+  return [`## ${name}`, remark, table, remarks].filter((part) => part !== '').join('\n\n')
 }
 
 /** The same remark on several lines is said once. */

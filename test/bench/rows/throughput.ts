@@ -17,6 +17,8 @@ const QUICK_JOBS = 1000
 /** Share of what pgbench reaches, to be reached at the guarded numbers of slots. */
 const TARGETS = {standard: 0.6, concurrent: 0.8}
 const GUARDED_SLOTS = [4, 8]
+/** Below that, and be it in one short round, the README would not be true any more. */
+const LEAST_IN_QUICK = 0.45
 const PEER_DEADLINE_MS = 20_000
 
 interface Load {
@@ -86,7 +88,7 @@ async function besideServer(bench: Bench, server: PostgresServer): Promise<Row[]
       contestants.push(profiles.contestant('pgbench', () => refreshWithPgbench(server, pgbench, drain)))
     }
     const valuesOf = await runRounds(contestants, bench.isQuick ? 1 : ROUNDS)
-    rows.push(rowBesideServer(drain, valuesOf('ayb'), valuesOf('pgbench'), profiles))
+    rows.push(rowBesideServer(drain, valuesOf('ayb'), valuesOf('pgbench'), profiles, bench.isQuick))
     bench.say(`${nameOf(drain)}: ${describeValues(valuesOf('ayb'), 'jobs/s')}`)
   }
   return rows
@@ -97,9 +99,10 @@ function rowBesideServer(
   ours: readonly number[],
   theirs: readonly number[],
   profiles: Profiles,
+  isQuick: boolean,
 ): Row {
   const isGuarded = GUARDED_SLOTS.includes(drain.slots)
-  const least = TARGETS[drain.mode]
+  const least = isQuick ? LEAST_IN_QUICK : TARGETS[drain.mode]
   const row = {
     what: nameOf(drain),
     beside: 'pgbench',
