@@ -74,6 +74,8 @@ export async function runAttempt(
       signal: context.signal,
       blockers: async () => (await blockers?.seen()) ?? [],
     })
+    // It failed, and its session ended with that: a view may have let go of the lock.
+    if (!db.session.isUsable) return settleAfterLoss(db, attempt, lock, reason, durationMs, context)
     return record(db, db.session, attempt, reason, durationMs, context)
   } finally {
     await blockers?.stop()

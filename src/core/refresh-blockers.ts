@@ -39,6 +39,8 @@ export class BlockerWatch {
     // A refresh that is over by then needs no second session.
     await sleep(Math.min(PATIENCE_MS, intervalMs), undefined, {signal})
     const session = await db.openSession(signal)
+    // The refresh waits for the end of this.
+    session.deadlineMs = 2 * LONGEST_INTERVAL_MS
     try {
       while (!signal.aborted) {
         const blockers = await findBlockers(session, pid)

@@ -48,7 +48,7 @@ export async function explainFailure(
   ) {
     return lockTimeout(view, lockTimeoutMs, await blockers())
   }
-  if (hasSqlstate(error, ...REFUSALS)) {
+  if (hasSqlstate(error, ...REFUSALS) && db.session.isUsable) {
     const refusal = await findRefusal(db, attempt)
     if (refusal) return refusal
   }

@@ -45,6 +45,13 @@ async function look(
   try {
     const session = before?.isUsable ? before : await db.openSession(signal)
     session.deadlineMs = INTERVAL_MS
+    // Of several hosts it may have got another one, where there is no such backend.
+    const isSameServer =
+      session.target.host === db.session.target.host && session.target.port === db.session.target.port
+    if (!isSameServer || session.readOnlyReason === 'recovery') return session
+    // After a pause of this process, the answer may lie here unread.
+    await new Promise((resolve) => setImmediate(resolve))
+    if (signal.aborted) return session
     const silent = await endSilentBackends(session, [db.session])
     if (silent.length > 0 && !signal.aborted) db.session.destroy()
     return session

@@ -8,7 +8,6 @@ import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './regi
 import type {Session} from './session.ts'
 import {SAFE_SEARCH_PATH} from './session-settings.ts'
 import type {Attempt} from './settle.ts'
-import {connectionLost} from './sqlstate.ts'
 import {successRecord} from './success-record.ts'
 
 export interface RecordedRefresh {
@@ -48,7 +47,7 @@ export async function runRefresh(
   const [outcome] = await Promise.allSettled(sent)
   session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') {
-    if (claim) await dropIfLocked(session, outcome.reason)
+    if (claim) await dropIfLocked(session)
     throw outcome.reason
   }
   const results = outcome.value
@@ -60,8 +59,8 @@ export async function runRefresh(
   }
 }
 
-/** Behind the timeout of a REFRESH: its record may wait for a lock for 30 s, and then there is the network. */
-const ANSWER_PATIENCE_MS = 40_000
+/** Behind the timeout of a REFRESH: its record may wait for more than one lock, 30 s each, and then there is the network. */
+const ANSWER_PATIENCE_MS = 70_000
 
 /** The lock of a transaction ends with it: where it fails, before anybody here has heard of that. */
 function sendWithUnlock(session: Session, message: readonly string[], lock: RefreshLock) {
@@ -73,12 +72,9 @@ function sendWithUnlock(session: Session, message: readonly string[], lock: Refr
 /**
  * A cancel request may come between the claim, which takes a lock that outlives its transaction, and the commit. What
  * it locked is not known then.
- * @throws AybError CONNECTION_LOST where the session holds a lock
  */
-async function dropIfLocked(session: Session, reason: unknown): Promise<void> {
-  if (!session.isUsable || !(await holdsAnyRefreshLock(session))) return
-  session.destroy()
-  throw connectionLost(session.target, reason)
+async function dropIfLocked(session: Session): Promise<void> {
+  if (session.isUsable && (await holdsAnyRefreshLock(session).catch(() => true))) session.destroy()
 }
 
 type SuccessRow = (RegistrationRow | {id: null}) & {run_duration_ms: number; is_settled: boolean}

@@ -57,7 +57,12 @@ export async function useOwnDefaults(client: pg.Client, serverVersion: number): 
  * what is set for a session stays behind for whoever gets that one next. Tries it once.
  */
 export async function findOwnBeginning(client: pg.Client, serverVersion: number): Promise<string> {
-  const settings = [SAFE_SEARCH_PATH, ...limitsOf(serverVersion)]
+  // A client that is stopped while it holds a lock would hold it for ever, and nobody could tell whose it is.
+  const settings = [
+    SAFE_SEARCH_PATH,
+    ...limitsOf(serverVersion),
+    "idle_in_transaction_session_timeout = '60s'",
+  ]
   const begin = (locals: readonly string[]) =>
     ['begin isolation level read committed', ...locals.map((setting) => `set local ${setting}`)].join('; ')
   try {

@@ -81,10 +81,13 @@ const FATAL = /^(57P0[1-5]|25P0[34])$/
 const isAnswer = (error: unknown): error is DatabaseError =>
   error instanceof Error && 'severity' in error && 'routine' in error
 
+/** With these words a pooler hangs up; what a server has to say of the protocol names the routine that found it. */
+const isOfPooler = ({code, routine}: DatabaseError): boolean => code === '08P01' && routine === undefined
+
 /** Whether the session ended with this error. */
 export function isFatal(error: unknown): boolean {
   if (isAybError(error)) return false
-  return isAnswer(error) ? FATAL.test(error.code ?? '') : true
+  return isAnswer(error) ? FATAL.test(error.code ?? '') || isOfPooler(error) : true
 }
 
 /**

@@ -63,8 +63,6 @@ export interface Surveyor {
   keyHex: string
   /** The jobs that it has in hand. */
   jobIds: readonly string[]
-  /** Whether it may have claimed jobs that are not in hand yet. */
-  isClaiming: boolean
 }
 
 const millisecondsUntil = (instant: string): string =>
@@ -85,8 +83,8 @@ export async function survey(
   options: {surveyor: Surveyor; busyViews: readonly string[]; unreadable: readonly ScheduleTiming[]},
 ): Promise<Survey> {
   const {jobs, registrations, runs, schedules} = db.tables
-  const {keyHex, jobIds, isClaiming} = options.surveyor
-  const except = exceptTimings(5, options.unreadable)
+  const {keyHex, jobIds} = options.surveyor
+  const except = exceptTimings(4, options.unreadable)
   const rows = await db.session.query<SurveyRow>(
     `with held as materialized (
        select (l.classid::bigint << 32) | l.objid::bigint as key
@@ -103,7 +101,7 @@ export async function survey(
                  from ${jobs} j
                 where j.state = 'running' and j.type = '${JOB_TYPE}') x
         where not x.is_locked and (x.is_late or x.is_key_held is false or x.is_own)
-          and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh or $4))),
+          and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh))),
      dead as materialized (
        select j.id from suspect x cross join lateral (
          select j.id from ${jobs} j
@@ -171,7 +169,7 @@ export async function survey(
            from ${jobs} j
           where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and j.attempts < j.max_attempts
           order by j.run_at limit 1) as oldest on true`,
-    [options.busyViews, keyHex, jobIds, isClaiming, ...except.values],
+    [options.busyViews, keyHex, jobIds, ...except.values],
   )
   const row = rows[0] as SurveyRow
   const recovered = (row.recovered ?? []).map((job) => ({

@@ -18,7 +18,7 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
       const [poll, lease] = [formatDuration(event.pollIntervalMs), formatDuration(event.leaseMs)]
       return {
         level: 'info',
-        msg: `connected through a pooler: looks every ${poll} without being woken, takes the jobs of others after their lease (${lease} here), and needs a pool larger than its concurrency`,
+        msg: `connected through a pooler: looks every ${poll} without being woken, others take its jobs over only after their lease (${lease}), and the pool has to be larger than its concurrency`,
       }
     }
     case 'stopping':

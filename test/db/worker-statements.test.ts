@@ -32,7 +32,7 @@ const claim = (slots = 10, busyViews: string[] = [], notBefore: string | null = 
   claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: 60_000, busyViews, notBefore})
 
 const look = (jobIds: string[] = [], keyHex = 'fedcba9876543210') =>
-  survey(db, {surveyor: {keyHex, jobIds, isClaiming: false}, busyViews: [], unreadable: []})
+  survey(db, {surveyor: {keyHex, jobIds}, busyViews: [], unreadable: []})
 
 beforeAll(async () => {
   server = await createWorkerDatabase()

@@ -74,7 +74,7 @@ export class WorkerSessions {
   /** Opens a session ahead of the first refresh, which then starts at once. A failure is the refresh's to meet. */
   async warmUp(): Promise<void> {
     await this.acquire().then(
-      (db) => this.release(db),
+      (db) => this.#keep(db),
       () => {},
     )
   }
@@ -85,8 +85,13 @@ export class WorkerSessions {
     const {keyHex} = this.#current()
     // What the queries of views locked for the session would stay locked for as long as it is kept.
     const isClean = this.#isClosed || !(await holdsOtherLocks(db.session, keyHex).catch(() => true))
-    if (isClean && !this.#isClosed) this.#idle.push(db)
+    if (isClean) await this.#keep(db)
     else await db.close()
+  }
+
+  async #keep(db: Database): Promise<void> {
+    if (this.#isClosed) await db.close()
+    else if (db.session.isUsable) this.#idle.push(db)
   }
 
   /** Closes the sessions that are kept, and from now on those that come back. */

@@ -17,8 +17,6 @@ interface Running {
   startedAt: number
   /** Null until it has a session. */
   db: Database | null
-  /** Whether a job may have been claimed behind it that is not in hand yet. */
-  isClaiming: boolean
   done: Promise<void>
 }
 
@@ -61,11 +59,6 @@ export class Slots {
     })
   }
 
-  /** Whether a job may have been claimed that is not in hand yet. */
-  get isClaiming(): boolean {
-    return [...this.#running.values()].some(({isClaiming}) => isClaiming)
-  }
-
   /** The jobs that are in hand. */
   get jobIds(): string[] {
     return [...this.#running.keys()]
@@ -81,7 +74,7 @@ export class Slots {
       }
       this.tally.claimed++
       const startedAt = performance.now()
-      const running: Running = {job, startedAt, db: null, isClaiming: false, done: Promise.resolve()}
+      const running: Running = {job, startedAt, db: null, done: Promise.resolve()}
       this.#running.set(job.id, running)
       running.done = this.#run(running)
     }
@@ -120,20 +113,24 @@ export class Slots {
 
   /** Drops the sessions whose backend has nothing to do while their answer is awaited. */
   async dropSilent(control: Database): Promise<void> {
-    const watched = [...this.#running.values()].filter(
+    // After a pause of this process, answers may lie here unread.
+    await new Promise((resolve) => setImmediate(resolve))
+    // As they are now: a slot goes on to its next job in the same record.
+    const watched = [...this.#running.values()].flatMap(({db, job, startedAt}) =>
       // Behind a pooler it is not known which backend that is.
-      ({db, startedAt}) =>
-        db?.session.isUsable && !db.session.isPooled && performance.now() - startedAt > WATCH_AFTER_MS,
+      db?.session.isUsable && !db.session.isPooled && performance.now() - startedAt > WATCH_AFTER_MS
+        ? [{db, job}]
+        : [],
     )
     if (watched.length === 0) return
     const silent = await endSilentBackends(
       control.session,
-      watched.flatMap(({db}) => (db ? [db.session] : [])),
+      watched.map(({db}) => db.session),
     )
     for (const {db, job} of watched) {
       // Whatever was idle may have got its answer since, and run something else by now.
       const isStillAwaited = this.#running.get(job.id)?.db === db
-      if (!db || !isStillAwaited || !silent.includes(db.session.pid)) continue
+      if (!isStillAwaited || !silent.includes(db.session.pid)) continue
       this.#context.emit({
         type: 'backend-silent',
         pid: db.session.pid,
@@ -175,14 +172,9 @@ export class Slots {
     locked: Parameters<typeof runJob>[1],
     db: Database,
   ): Promise<LockedJob | null> {
-    const claimNext = () => {
-      const request = this.#isClosed ? null : this.#context.claimNext()
-      running.isClaiming = request !== null
-      return request
-    }
+    const claimNext = () => (this.#isClosed ? null : this.#context.claimNext())
     const {result, next} = await runJob(db, locked, {...this.#context, claimNext})
     this.#count(result)
-    running.isClaiming = false
     if (!next) return null
     this.#running.delete(running.job.id)
     // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.

@@ -199,7 +199,7 @@ export class Worker {
     // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
     const wasBusy = slots.busy > 0
     const seen = await survey(control, {
-      surveyor: {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds, isClaiming: slots.isClaiming},
+      surveyor: {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds},
       busyViews: slots.busyViews,
       unreadable: this.#scheduler.unreadable,
     })

@@ -28,7 +28,7 @@ export const claim = (db: Database, slots: number, notBefore: string | null = nu
 
 /** Looks around with the statement of a worker that has nothing in hand. */
 export const lookAround = (db: Database): Promise<Survey> =>
-  survey(db, {surveyor: {keyHex: KEY, jobIds: [], isClaiming: false}, busyViews: [], unreadable: []})
+  survey(db, {surveyor: {keyHex: KEY, jobIds: []}, busyViews: [], unreadable: []})
 
 /** Ends jobs with the statement of a worker, without the REFRESH before it. */
 export async function complete(db: Database, jobs: readonly ClaimedJob[]): Promise<void> {
