@@ -154,6 +154,30 @@ describe('a view of another role', {timeout: 120_000}, () => {
     ])
   })
 
+  test.each(['42501', '22012'])(
+    'that gives up all advisory locks and then fails with SQLSTATE %s uses up its attempts',
+    async (sqlstate) => {
+      await safe.query('truncate public._ayb_jobs, public._ayb_matview_refresh_runs')
+      const view = `clumsy_${sqlstate}`
+      await safe.query(`set role ${mallory.name};
+        create function evil.${view}() returns text language plpgsql as $$
+        begin perform pg_advisory_unlock_all(); raise exception 'clumsy' using errcode = '${sqlstate}'; end $$;
+        create materialized view evil.${view} as select evil.${view}() as text with no data;
+        reset role`)
+      await safe.query(`insert into public._ayb_jobs (payload, type, max_attempts)
+                        values ('{"schema": "evil", "view_name": "${view}"}', 'materialized_view_refresh', 1)`)
+      const worker = await startWorker({url: victim.url}, ['--poll-interval', '200ms'])
+      await untilEnded(1)
+      await stopWorkers([worker])
+      const jobs = await safe.query('select state, attempts, last_error from public._ayb_jobs')
+      expect(jobs.rows).toEqual([
+        {state: 'failed', attempts: 1, last_error: expect.stringContaining('clumsy')},
+      ])
+      const runs = await safe.query('select status from public._ayb_matview_refresh_runs')
+      expect(runs.rows).toEqual([{status: 'error'}])
+    },
+  )
+
   test('that takes the lock of another view and keeps it blocks that one no longer than its refresh', async () => {
     await safe.query('truncate public._ayb_jobs, public._ayb_matview_refresh_runs')
     await safe.query(`set role ${mallory.name};
