@@ -94,7 +94,8 @@ async function queryViews(db: Database, view: ViewName | null, isSized: boolean)
   const rows = await session.query<CatalogViewRow>(
     `with held as materialized (
        select l.relation from pg_locks l
-        where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation is not null)
+        where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation is not null
+          and l.database = (select d.oid from pg_database d where d.datname = current_database()))
      select c.oid, n.nspname as schema_name, c.relname as view_name, pg_get_userbyid(c.relowner) as owner,
             c.relispopulated as populated, ${mayRefresh(session)} as may_refresh,
             has_schema_privilege(n.oid, 'USAGE') as may_use_schema,

@@ -102,6 +102,19 @@ describe('ayb matviews discover', () => {
     ])
   })
 
+  test('knows the size of a view whose twin in another database is locked', async () => {
+    // Copies of one template: the same objects have the same ids.
+    const [here, there] = [await createTestDatabase(), await createTestDatabase()]
+    const oidOf = (one: TestDatabase) => one.query("select 'leaderboard'::regclass::oid as oid")
+    expect(await oidOf(here)).toEqual(await oidOf(there))
+    const other = await there.connect()
+    await other.query('begin')
+    await other.query('refresh materialized view leaderboard')
+    const [view] = await discover(here)
+    await other.query('rollback')
+    expect(view).toMatchObject({viewName: 'leaderboard', sizeBytes: expect.any(Number)})
+  })
+
   test('is empty where there are none', async () => {
     const empty = await createTestDatabase({template: false})
     expect(await discover(empty)).toEqual([])
