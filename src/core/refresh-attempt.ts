@@ -1,9 +1,10 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {ClaimRequest, LockedJob} from '../db/claims.ts'
 import type {Database} from '../db/database.ts'
 import {findOutcome, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
 import type {Session} from '../db/session.ts'
-import {type Attempt, giveBackUnseen, type JobEnd, recordFailure} from '../db/settle.ts'
+import {type Attempt, type Failure, giveBackUnseen, type JobEnd, recordFailure} from '../db/settle.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
@@ -30,6 +31,8 @@ interface FailedAttempt {
   durationMs: number
   jobEnd: JobEnd
   isSettled: boolean
+  /** False where that could not be written down, as `onUnrecorded` was told. */
+  isRecorded: boolean
 }
 
 /** Who is behind an attempt. */
@@ -42,12 +45,17 @@ export interface AttemptContext {
   claimNext?(): ClaimRequest | null
   /** A new session, after the connection was lost. */
   reconnect(): Promise<Session>
+  /** Told each time that how it ended could not be recorded. */
+  onUnrecorded(message: string): void
+  /** For how long recording a failure is tried again, on a session that still works, in milliseconds. */
+  recordPatienceMs: number
 }
 
 /** A cancel request that arrives before its statement is lost, so it is sent again until the statement ends. */
 const CANCEL_AGAIN_MS = 250
 /** Somebody may hold a lock on ayb's own tables: a failure is told, recorded or not. */
 const RECORD_DEADLINE_MS = 15_000
+const RECORD_PAUSE_MS = 1000
 
 /** Runs the refresh of a session that holds the lock, and records how it ended. Releases the lock. */
 export async function runAttempt(
@@ -129,7 +137,7 @@ async function settleAfterLoss(
     }
     return await record(db, session, attempt, reason, durationMs, context)
   } catch (error) {
-    return unrecorded(db, attempt, reason, durationMs, context, error)
+    return unrecorded(attempt, reason, durationMs, context, error)
   } finally {
     await session?.close()
   }
@@ -144,19 +152,27 @@ async function record(
   context: AttemptContext,
 ): Promise<FailedAttempt> {
   const jobEnd = context.jobEndAfter(reason)
-  const status = isAybError(reason, 'CANCELED') ? 'canceled' : 'error'
+  const failure: Failure = {
+    status: isAybError(reason, 'CANCELED') ? 'canceled' : 'error',
+    message: messageOf(reason),
+    durationMs,
+    job: jobEnd,
+  }
   const {deadlineMs} = session
   session.deadlineMs = RECORD_DEADLINE_MS
+  const givesUpAt = performance.now() + context.recordPatienceMs
   try {
-    const isSettled = await recordFailure(session, db, attempt, {
-      status,
-      message: messageOf(reason),
-      durationMs,
-      job: jobEnd,
-    })
-    return {status: 'failed', reason, durationMs, jobEnd, isSettled}
-  } catch (error) {
-    return unrecorded(db, attempt, reason, durationMs, context, error)
+    for (;;) {
+      try {
+        const isSettled = await recordFailure(session, db, attempt, failure)
+        return {status: 'failed', reason, durationMs, jobEnd, isSettled, isRecorded: true}
+      } catch (error) {
+        const failed = unrecorded(attempt, reason, durationMs, context, error)
+        // A full disk may be given room again, a lock be released.
+        if (!session.isUsable || context.signal.aborted || performance.now() >= givesUpAt) return failed
+        await sleep(RECORD_PAUSE_MS, undefined, {signal: context.signal}).catch(() => {})
+      }
+    }
   } finally {
     session.deadlineMs = deadlineMs
   }
@@ -164,15 +180,15 @@ async function record(
 
 /** What could not be recorded is said, not swallowed. */
 function unrecorded(
-  db: Database,
   {registration}: Attempt,
   reason: unknown,
   durationMs: number,
   context: AttemptContext,
   error: unknown,
 ): FailedAttempt {
-  db.warnings.push(
+  context.onUnrecorded(
     `how the refresh of ${qualifiedName(registration)} ended could not be recorded: ${messageOf(error)}`,
   )
-  return {status: 'failed', reason, durationMs, jobEnd: context.jobEndAfter(reason), isSettled: false}
+  const jobEnd = context.jobEndAfter(reason)
+  return {status: 'failed', reason, durationMs, jobEnd, isSettled: false, isRecorded: false}
 }

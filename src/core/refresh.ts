@@ -80,6 +80,8 @@ async function refreshLocked(
       signal: options.signal,
       jobEndAfter: () => ({state: 'failed'}),
       reconnect: () => reconnect(db),
+      onUnrecorded: (message) => db.warnings.push(message),
+      recordPatienceMs: 0,
     }),
   )
   if (outcome.status === 'failed') throw outcome.reason

@@ -38,11 +38,14 @@ export type WorkerEvent =
       error: string
       code: ErrorCode | null
       delayMs: number
+      /** Whether its session was gone before the refresh began, so that it is no attempt. */
+      isAttemptReturned: boolean
     } & AttemptFacts)
   | ({type: 'job-failed'; durationMs: number; error: string; code: ErrorCode | null} & AttemptFacts)
   | ({type: 'job-skipped'; delayMs: number} & AttemptFacts)
   | ({type: 'job-interrupted'; durationMs: number} & AttemptFacts)
   | ({type: 'job-lost'} & AttemptFacts)
+  | ({type: 'job-unrecorded'; message: string} & AttemptFacts)
   | ({type: 'backend-silent'; pid: number} & AttemptFacts)
   | {type: 'pruned'; jobs: number}
   | {type: 'warning'; message: string}

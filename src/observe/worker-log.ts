@@ -82,8 +82,9 @@ function describeJobEvent(event: JobEvent): LogEntry {
     case 'job-succeeded':
       return {level: 'info', msg: 'refreshed', ...facts, durationMs: event.durationMs}
     case 'job-retried': {
-      const {durationMs, error, code, delayMs} = event
-      const msg = `attempt ${attempt} failed, again in ${formatDuration(delayMs)}:`
+      const {durationMs, error, code, delayMs, isAttemptReturned} = event
+      const what = isAttemptReturned ? 'its session was gone before it began' : `attempt ${attempt} failed`
+      const msg = `${what}, again in ${formatDuration(delayMs)}:`
       return {level: 'warn', msg, ...facts, durationMs, error, code}
     }
     case 'job-failed': {
@@ -105,6 +106,8 @@ function describeJobEvent(event: JobEvent): LogEntry {
       return {level: 'warn', msg: 'canceled and put back:', ...facts, durationMs: event.durationMs}
     case 'job-lost':
       return {level: 'warn', msg: 'the job was taken over by another worker, nothing was recorded:', ...facts}
+    case 'job-unrecorded':
+      return {level: 'warn', msg: event.message, ...facts}
     case 'backend-silent':
       return {
         level: 'warn',

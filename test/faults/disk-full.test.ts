@@ -18,6 +18,7 @@ import {
   untilNothingIsLeft,
 } from '../support/refresh.ts'
 import {
+  complaints,
   insertJob,
   insertSchedule,
   jobOf,
@@ -158,7 +159,10 @@ describe.skipIf(!canMount)('a disk without room for the tables of ayb', {timeout
 
     free()
     expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2, last_error: null})
-    expect((await runsOfJob(db, id)).map(({status}) => status)).toEqual(['error', 'success'])
+    expect(await runsOfJob(db, id)).toMatchObject([
+      {status: 'error', error: expect.stringMatching(NO_SPACE)},
+      {status: 'success'},
+    ])
     const due = await until(
       async () => {
         const jobs = await db.query<{id: string; state: string}>(
@@ -172,6 +176,12 @@ describe.skipIf(!canMount)('a disk without room for the tables of ayb', {timeout
     expect(due).toHaveLength(1)
     const runs = await runsOfJob(db, due[0]?.id ?? '')
     expect(runs.filter(({status}) => status === 'success')).toHaveLength(1)
+    // Each thing is said once, however often it was tried.
+    const said = complaints([worker]).map(({msg}) => msg)
+    expect(said.filter((msg) => NO_SPACE.test(msg))).toEqual(
+      [...new Set(said)].filter((msg) => NO_SPACE.test(msg)),
+    )
+    expect(said.filter((msg) => /taken over|died/.test(msg))).toEqual([])
     const {done} = worker
     await stopWorkers([worker])
     expect(await done).toMatchObject({code: 0, stderr: ''})

@@ -49,13 +49,22 @@ describe('an event', () => {
       {...facts, durationMs: 5, error: 'e', code: 'TIMEOUT'},
     ],
     [
-      {type: 'job-retried', ...facts, durationMs: 5, error: 'e', code: null, delayMs: 5000} as const,
+      {
+        type: 'job-retried',
+        ...facts,
+        durationMs: 5,
+        error: 'e',
+        code: null,
+        delayMs: 5000,
+        isAttemptReturned: false,
+      } as const,
       'warn',
       {...facts, durationMs: 5, error: 'e'},
     ],
     [{type: 'job-skipped', ...facts, delayMs: 1000} as const, 'info', facts],
     [{type: 'job-interrupted', ...facts, durationMs: 5} as const, 'warn', facts],
     [{type: 'job-lost', ...facts} as const, 'warn', facts],
+    [{type: 'job-unrecorded', ...facts, message: 'why not'} as const, 'warn', facts],
     [{type: 'job-started', ...facts, latenessMs: 3.4} as const, 'debug', {...facts, latenessMs: 3}],
   ])('%j has its level and its fields', (event, level, fields) => {
     expect(describeEvent(event)).toMatchObject({level, ...fields})

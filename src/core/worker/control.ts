@@ -80,6 +80,8 @@ export class ControlSession {
   /** Gives up the session after an error, and says so once. */
   lose(reason: unknown): void {
     this.#db?.session.destroy()
+    // What ended it may have ended them too, without a word: a refresh would be the first to notice.
+    this.#sessions.dropIdle()
     if (!this.isUp) return
     this.isUp = false
     this.#emit({type: 'database-lost', error: messageOf(reason)})

@@ -35,7 +35,7 @@ export interface RunnerContext extends RunnerOptions {
   reconnect(): Promise<Session>
 }
 
-export type JobResult = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost'
+export type JobResult = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost' | 'unrecorded'
 
 /** What became of a job, and the one that was claimed with its end, which is running now and to be run. */
 export interface JobOutcome {
@@ -79,6 +79,9 @@ export async function runJob(
     await taken?.release()
   }
 }
+
+/** While the failure is not recorded, its job stays this worker's: found later, it would count as that of a dead one. */
+const RECORD_PATIENCE_MS = 60_000
 
 /** A kept session that had died unnoticed is no attempt. */
 const RETURNED: JobEnd = {state: 'queued', delayMs: 1000, isAttemptReturned: true}
@@ -138,20 +141,27 @@ async function refreshLocked(
     lockTimeoutMs: context.lockTimeoutMs,
     startedAt: lock.startedAt,
   }
+  const facts = factsOf(job, registration)
+  let isTold = false
   const outcome = await runAttempt(db, attempt, lock, {
     signal: context.signal,
     jobEndAfter: (reason) => jobEndAfter(reason, job.attempt, job.maxAttempts),
     claimNext: context.claimNext,
     reconnect: context.reconnect,
+    onUnrecorded(message) {
+      if (!isTold) context.emit({type: 'job-unrecorded', ...facts, message})
+      isTold = true
+    },
+    recordPatienceMs: RECORD_PATIENCE_MS,
   })
   for (const message of db.warnings.splice(0)) context.emit({type: 'warning', message})
   if (outcome.status === 'failed') {
-    const {reason, jobEnd, durationMs, isSettled} = outcome
+    const {reason, jobEnd, durationMs, isSettled, isRecorded} = outcome
+    if (!isRecorded) return {result: 'unrecorded', next: null}
     const result = report(job, registration, reason, jobEnd, durationMs, isSettled, context)
     return {result, next: null}
   }
   const {next} = outcome
-  const facts = factsOf(job, registration)
   if (!outcome.isSettled) {
     context.emit({type: 'job-lost', ...facts})
     return {result: 'lost', next}
@@ -183,7 +193,8 @@ function report(
     emit({type: 'job-failed', ...facts, ...error})
     return 'failed'
   }
-  emit({type: 'job-retried', ...facts, ...error, delayMs: end.delayMs})
+  const {delayMs, isAttemptReturned} = end
+  emit({type: 'job-retried', ...facts, ...error, delayMs, isAttemptReturned})
   return 'retried'
 }
 

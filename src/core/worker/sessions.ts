@@ -94,6 +94,11 @@ export class WorkerSessions {
     else if (db.session.isUsable) this.#idle.push(db)
   }
 
+  /** Drops the sessions that are kept for the next refreshes. */
+  dropIdle(): void {
+    for (const db of this.#idle.splice(0)) db.session.destroy()
+  }
+
   /** Closes the sessions that are kept, and from now on those that come back. */
   async close(): Promise<void> {
     this.#isClosed = true

@@ -157,8 +157,8 @@ export class Slots {
       running.db?.session.destroy()
       const {job} = running
       const {emit} = this.#context
-      emit({type: 'warning', message: `job ${job.id} could not be settled: ${messageOf(error)}`})
-      emit({type: 'job-lost', ...factsOf(job, viewOfPayload(job.payload))})
+      const message = `job ${job.id} could not be settled: ${messageOf(error)}`
+      emit({type: 'job-unrecorded', ...factsOf(job, viewOfPayload(job.payload)), message})
     } finally {
       this.#running.delete(running.job.id)
       this.emitSlots()

@@ -70,6 +70,8 @@ export class Worker {
   readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
+  /** What the last turn failed with and was said; null after one that went well. */
+  #complaint: string | null = null
 
   /** `open` connects as the worker; it is called for each session. */
   constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
@@ -178,6 +180,7 @@ export class Worker {
         const control = await this.#control.get(signal)
         if (!control) return
         pauseMs = await this.#turn(control, slots, signal)
+        this.#complaint = null
       } catch (error) {
         // Told to stop, it opens no other session; and it may have dropped this one itself.
         if (signal.aborted && isTransient(error)) return
@@ -242,7 +245,8 @@ export class Worker {
       return 0
     }
     if (!isAybError(error)) throw error
-    this.#emit({type: 'warning', message: error.message})
+    if (error.message !== this.#complaint) this.#emit({type: 'warning', message: error.message})
+    this.#complaint = error.message
     return FAILURE_PAUSE_MS
   }
 
