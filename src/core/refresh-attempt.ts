@@ -53,6 +53,8 @@ export interface AttemptContext {
 
 /** A cancel request that arrives before its statement is lost, so it is sent again until the statement ends. */
 const CANCEL_AGAIN_MS = 250
+/** Postgres looks for a cancel request all the time: without an answer by then, the network is dead. */
+const CANCEL_PATIENCE_MS = 10_000
 /** Somebody may hold a lock on ayb's own tables: a failure is told, recorded or not. */
 const RECORD_DEADLINE_MS = 15_000
 const RECORD_PAUSE_MS = 1000
@@ -90,25 +92,34 @@ export async function runAttempt(
   }
 }
 
-/** Runs a statement; when the signal aborts, has the server cancel it and waits for how it ended. */
+/**
+ * Runs a statement; when the signal aborts, has the server cancel it and waits for how it ended, but not for ever: then the
+ * connection is given up.
+ */
 export async function cancelOnAbort<T>(
   session: Session,
   signal: AbortSignal,
   run: () => Promise<T>,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
+  let giveUp: NodeJS.Timeout | undefined
   let requested = Promise.resolve()
   const cancel = () => {
     requested = session.cancel()
     timer = setTimeout(cancel, CANCEL_AGAIN_MS)
   }
-  if (signal.aborted) cancel()
-  signal.addEventListener('abort', cancel, {once: true})
+  const onAbort = () => {
+    giveUp = setTimeout(() => session.destroy(), CANCEL_PATIENCE_MS)
+    cancel()
+  }
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, {once: true})
   try {
     return await run()
   } finally {
     clearTimeout(timer)
-    signal.removeEventListener('abort', cancel)
+    clearTimeout(giveUp)
+    signal.removeEventListener('abort', onAbort)
     // One that is still on its way must not hit the next statement.
     await requested
   }

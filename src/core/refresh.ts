@@ -6,6 +6,7 @@ import {type RefreshLock, withRefreshLock} from '../db/refresh-lock.ts'
 import {findRegistration} from '../db/registrations.ts'
 import type {Session} from '../db/session.ts'
 import type {Attempt} from '../db/settle.ts'
+import {AybError} from '../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
 import type {Refreshed, RefreshMode, RefreshProgress, Registration, ViewName} from '../lib/records.ts'
@@ -29,6 +30,8 @@ export interface RefreshOptions {
 
 const FIRST_WAIT_MS = 50
 const RECONNECTED_DEADLINE_MS = 30_000
+/** Taking the lock waits for nothing: what is not answered by then has a dead network under it. */
+const LOCK_DEADLINE_MS = 15_000
 const LONGEST_WAIT_MS = 1000
 
 /**
@@ -46,8 +49,10 @@ export async function refresh(
   let hasWaited = false
   for (let pauseMs = FIRST_WAIT_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)) {
     signal.throwIfAborted()
+    db.session.deadlineMs = LOCK_DEADLINE_MS
     const refreshed = await withRefreshLock(db.session, registration, async (lock) => {
-      const current = hasWaited ? await readAgain(db, registration) : registration
+      db.session.deadlineMs = null
+      const current = hasWaited ? await readAgain(db, registration, signal) : registration
       return refreshLocked(db, current, lock, options)
     })
     if (refreshed) return refreshed
@@ -91,29 +96,47 @@ async function refreshLocked(
   return {registration: after ?? registration, durationMs, warnings}
 }
 
-/** The network that lost the first session may fail the second one, too. */
+/** The network that lost the first session may fail the second one, too: whatever PGCONNECT_TIMEOUT says. */
 async function reconnect(db: Database): Promise<Session> {
-  const session = await db.openSession()
-  session.deadlineMs = RECONNECTED_DEADLINE_MS
-  return session
+  const limit = new AbortController()
+  const expired = new AybError(
+    'CONNECTION_FAILED',
+    `no connection within ${RECONNECTED_DEADLINE_MS / 1000} s`,
+  )
+  const timer = setTimeout(() => limit.abort(expired), RECONNECTED_DEADLINE_MS)
+  try {
+    const session = await db.openSession(limit.signal)
+    session.deadlineMs = RECONNECTED_DEADLINE_MS
+    return session
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that too. */
 async function prepare(db: Database, reference: ViewReference, signal: AbortSignal): Promise<Registration> {
-  try {
-    return await cancelOnAbort(db.session, signal, async () => {
+  return endingWith(signal, () =>
+    cancelOnAbort(db.session, signal, async () => {
       const registration = await requireRegistration(db, reference)
       await db.prepareTables()
       return registration
-    })
+    }),
+  )
+}
+
+/** What fails after an abort fails for that reason. */
+async function endingWith<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   }
 }
 
 /** What was read before a wait may have changed: another mode, or no registration any more. */
-async function readAgain(db: Database, before: Registration): Promise<Registration> {
-  const now = await findRegistration(db, {id: before.id})
+async function readAgain(db: Database, before: Registration, signal: AbortSignal): Promise<Registration> {
+  const read = () => findRegistration(db, {id: before.id})
+  const now = await endingWith(signal, () => cancelOnAbort(db.session, signal, read))
   if (!now) throw notRegistered(before, null)
   return now
 }

@@ -1,16 +1,7 @@
-import {afterAll, describe, expect, test} from 'vitest'
-import {ayb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
-import {
-  createGatedView,
-  createRefreshDatabase,
-  errorOf,
-  registrationOf,
-  runsOf,
-  untilNothingIsLeft,
-  untilRefreshing,
-} from '../support/refresh.ts'
-import {type Link, type StallingProxy, startStallingProxy} from '../support/stalling-proxy.ts'
+import {describe, expect, test} from 'vitest'
+import {until} from '../support/database.ts'
+import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../support/half-open.ts'
+import {createGatedView, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {
   complaints,
   createWorkerDatabase,
@@ -23,121 +14,6 @@ import {
   untilJob,
   untilState,
 } from '../support/worker.ts'
-
-/** How long a program may take to give up what is never answered: its own deadlines are half a minute and more. */
-const GIVING_UP_MS = 120_000
-
-const proxies: StallingProxy[] = []
-
-afterAll(() => Promise.all(proxies.map((proxy) => proxy.close())))
-
-async function startProxy(db: TestDatabase): Promise<StallingProxy> {
-  const proxy = await startStallingProxy(db)
-  proxies.push(proxy)
-  return proxy
-}
-
-/** Stalls the connection of that backend, on which bytes passed until now. */
-async function stallBackend(db: TestDatabase, proxy: StallingProxy, pid: number): Promise<Link> {
-  const [row] = await db.query<{client_port: number}>(
-    'select client_port from pg_stat_activity where pid = $1',
-    [pid],
-  )
-  const link = proxy.stall(row?.client_port ?? 0)
-  expect(link.passed).toBeGreaterThan(0)
-  return link
-}
-
-/** Waits until the server has answered, and the answer got lost. */
-async function untilAnswerIsLost(db: TestDatabase, pid: number, link: Link): Promise<void> {
-  await until(
-    async () => {
-      const [row] = await db.query<{state: string}>('select state from pg_stat_activity where pid = $1', [
-        pid,
-      ])
-      return row?.state === 'idle' && link.lost.fromServer > 0
-    },
-    {what: `backend ${pid} to have answered`, timeoutMs: PATIENCE_MS},
-  )
-}
-
-describe.concurrent('a refresh by hand whose connection goes half-open', {timeout: 180_000}, () => {
-  async function startRefresh(...args: string[]) {
-    const db = await createRefreshDatabase()
-    const proxy = await startProxy(db)
-    const gate = await createGatedView(db, 'gated')
-    await gate.close()
-    const running = startAyb(['matviews', 'refresh', 'gated', '--json', ...args], {
-      url: proxy.through(db.url),
-      timeoutMs: GIVING_UP_MS,
-    })
-    const pid = await untilRefreshing(db, 'gated')
-    return {db, proxy, gate, running, pid}
-  }
-
-  test('ends after its --timeout, and records that over a new connection', async () => {
-    const {db, proxy, gate, running, pid} = await startRefresh('--timeout', '5s')
-    const link = await stallBackend(db, proxy, pid)
-    const {passed} = link
-    await untilAnswerIsLost(db, pid, link)
-    const result = await running.done
-    await gate.open()
-    expect(link.passed).toBe(passed)
-    expect([6, 8]).toContain(result.code)
-    const error = errorOf(result)
-    expect(['CONNECTION_LOST', 'TIMEOUT']).toContain(error.code)
-    expect(await runsOf(db, 'gated')).toMatchObject([{status: 'error', error: error.message}])
-    expect(await registrationOf(db, 'gated')).toMatchObject({
-      last_refresh_status: 'error',
-      last_refresh_error: error.message,
-    })
-    await untilNothingIsLeft(db, PATIENCE_MS)
-  })
-
-  test('ends after its --timeout where no new connection is answered either, and says what is not recorded', async () => {
-    const {db, proxy, gate, running, pid} = await startRefresh('--timeout', '5s')
-    const [link] = proxy.stallAll()
-    if (!link) throw new Error('nothing was connected')
-    const {passed} = link
-    await untilAnswerIsLost(db, pid, link)
-    const result = await running.done
-    await gate.open()
-    expect(link.passed).toBe(passed)
-    expect(proxy.unanswered()).toBeGreaterThan(0)
-    expect([6, 8]).toContain(result.code)
-    expect(result.stderr).toMatch(/public\.gated .*could not be recorded: .*no answer after/)
-    expect(await runsOf(db, 'gated')).toEqual([])
-    // The lock is free all the same.
-    expect((await ayb(['matviews', 'refresh', 'gated'], {url: db.url})).code).toBe(0)
-  })
-
-  test('is found to be a success, without a --timeout, once the server has committed it', async () => {
-    const {db, proxy, gate, running, pid} = await startRefresh()
-    const link = await stallBackend(db, proxy, pid)
-    const {passed} = link
-    await gate.open()
-    await untilAnswerIsLost(db, pid, link)
-    const result = await running.done
-    expect(link.passed).toBe(passed)
-    expect(result).toMatchObject({code: 0, stderr: ''})
-    expect(result.json()).toMatchObject({registration: {lastRefreshStatus: 'success'}})
-    expect(await runsOf(db, 'gated')).toMatchObject([{status: 'success'}])
-    await untilNothingIsLeft(db, PATIENCE_MS)
-  })
-
-  test('ends at the first Ctrl-C, and records that it was canceled', async () => {
-    const {db, proxy, gate, running, pid} = await startRefresh()
-    const link = await stallBackend(db, proxy, pid)
-    running.kill('SIGINT')
-    await untilAnswerIsLost(db, pid, link)
-    const result = await running.done
-    await gate.open()
-    expect(result.code).toBe(130)
-    expect(errorOf(result)).toMatchObject({code: 'CANCELED', message: 'canceled by SIGINT'})
-    expect(await runsOf(db, 'gated')).toMatchObject([{status: 'canceled', error: 'canceled by SIGINT'}])
-    await untilNothingIsLeft(db, PATIENCE_MS)
-  })
-})
 
 describe.concurrent('a worker whose refresh session goes half-open', {timeout: 150_000}, () => {
   test('waits while the backend is busy, and finds the refresh that was committed', async () => {
