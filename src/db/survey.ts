@@ -52,8 +52,11 @@ interface SurveyRow {
   next_job_ms: number | null
 }
 
-/** SQL: the liveness key in a worker's id, null in the id of another program's. */
+/** SQL: the liveness key in a worker's id; null in that of one behind a pooler, and of another program's. */
 const KEY_HEX = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then substr(j.worker_id, 5, 16) end`
+
+/** SQL: whether the surveyor's key is in a worker's id, be it one that its sessions hold or, behind a pooler, a name alone. */
+const IS_OWN = `coalesce(substring(j.worker_id from '^ayb:(?:pooled-)?([0-9a-f]{16}):') = $2, false)`
 
 /** SQL: how long a claim may take to be committed, answered and taken note of. */
 const FRESH = "interval '5 s'"
@@ -95,7 +98,7 @@ export async function survey(
        select x.id, x.worker_id, x.attempts, x.key_hex, x.is_late, x.is_key_held, x.is_own
          from (select j.id, j.worker_id, j.attempts, ${KEY_HEX} as key_hex, j.lease_until is null or j.lease_until < now() as is_late,
                       case when ${KEY_HEX} is not null then ('x' || (${KEY_HEX}))::bit(64)::bigint in (select key from held) end as is_key_held,
-                      coalesce(${KEY_HEX} = $2, false) as is_own,
+                      ${IS_OWN} as is_own,
                       coalesce(j.last_run_at > now() - ${FRESH}, false) as is_fresh,
                       coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked
                  from ${jobs} j
@@ -154,7 +157,7 @@ export async function survey(
             case when oldest.run_at >= '0001-01-02' then ${exactInstant('oldest.run_at')}
                  when oldest.run_at is not null then '-infinity' end as oldest_due,
             (select ${millisecondsUntil(`max(j.last_run_at) + ${FRESH}`)} from ${jobs} j
-              where j.state = 'running' and j.type = '${JOB_TYPE}' and ${KEY_HEX} = $2 and not j.id = any ($3::uuid[])
+              where j.state = 'running' and j.type = '${JOB_TYPE}' and ${IS_OWN} and not j.id = any ($3::uuid[])
              having max(j.last_run_at) > now() - ${FRESH}) as own_fresh_ms,
             (select ${millisecondsUntil('s.next_run_at')} from ${schedules} s
               where s.enabled and s.job_type = '${JOB_TYPE}' and ${HAS_TIME} ${except.sql}

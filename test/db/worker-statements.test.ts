@@ -191,6 +191,20 @@ describe('a look around', () => {
     await db.session.query('select pg_advisory_unlock_all()')
   })
 
+  test('of a worker behind a pooler, whose key nobody holds, leaves alone the jobs of others like it', async () => {
+    const values = {state: 'running', attempts: 1, lease_until: '2100-01-01'}
+    const [mine, others] = [`ayb:pooled-${KEY}:host:1`, 'ayb:pooled-fedcba9876543210:host:2']
+    const inHand = await insertJob(server, VIEW, {...values, worker_id: mine})
+    const lost = await insertJob(server, VIEW, {...values, worker_id: mine})
+    const fresh = await insertJob(server, VIEW, {...values, worker_id: mine})
+    const foreign = await insertJob(server, VIEW, {...values, worker_id: others})
+    await server.query('update _ayb_jobs set last_run_at = now() where id = $1', [fresh])
+    const seen = await look([inHand], KEY)
+    expect(seen).toMatchObject({frozenWorkers: [], recovered: [{id: lost, workerId: mine}]})
+    expect(seen.ownFreshInMs).toBeGreaterThan(0)
+    expect((await jobOf(server, foreign)).state).toBe('running')
+  })
+
   test('tells when there is work next', async () => {
     expect(await look()).toMatchObject({hasClaimable: false, nextScheduleInMs: null, nextJobInMs: null})
     await insertSchedule(server, 'next', {view: 'leaderboard', nextRunAt: `now() + interval '1 hour'`})

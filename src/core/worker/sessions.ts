@@ -13,13 +13,15 @@ function workerId(keyHex: string, isPooled: boolean): string {
 interface Identity {
   id: string
   keyHex: string
+  isPooled: boolean
   /** How many sessions hold the key now. */
   sessions: number
 }
 
 /**
  * The sessions of one worker. Each holds the worker's key before it is used, so that the worker counts as alive as
- * long as one of them is. When the last one is lost, others may take its jobs: the next session begins a new identity.
+ * long as one of them is. When the last one is lost, others may take its jobs: the next session begins a new identity. Not
+ * behind a pooler, where they wait for its leases: what it had claimed and never heard of is its own to take back.
  */
 export class WorkerSessions {
   readonly #open: () => Promise<Database>
@@ -60,7 +62,8 @@ export class WorkerSessions {
 
   #forget(identity: Identity): void {
     identity.sessions--
-    if (identity.sessions === 0 && this.#identity === identity) this.#identity = null
+    const isOver = identity.sessions === 0 && !identity.isPooled
+    if (isOver && this.#identity === identity) this.#identity = null
   }
 
   /** A session for one refresh: one that is kept, or a new one. */
@@ -108,7 +111,8 @@ export class WorkerSessions {
   #current(): Identity {
     if (!this.#identity) {
       const keyHex = newLivenessKey()
-      this.#identity = {id: workerId(keyHex, this.#isPooled), keyHex, sessions: 0}
+      const isPooled = this.#isPooled
+      this.#identity = {id: workerId(keyHex, isPooled), keyHex, isPooled, sessions: 0}
     }
     return this.#identity
   }
