@@ -80,7 +80,7 @@ async function refreshLocked(
     startedAt: lock.startedAt,
   }
   options.onProgress?.({phase: 'refreshing', registration})
-  const outcome = await watchingForSilence(db, () =>
+  const outcome = await watchingForSilence(db, registration, lock, () =>
     runAttempt(db, attempt, lock, {
       signal: options.signal,
       jobEndAfter: () => ({state: 'failed'}),

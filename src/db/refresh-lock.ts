@@ -82,18 +82,32 @@ export function heldLock(session: Session, name: string, startedAt: string): Ref
   }
 }
 
-/** Waits until that backend no longer holds the lock of the view, but not for longer than it takes to notice a lost client. */
-export async function untilReleased(session: Session, pid: number, view: ViewName): Promise<void> {
+/** A lock as another session can tell it from a later one of the same view on the same backend. */
+type TakenLock = Pick<RefreshLock, 'pid' | 'startedAt'>
+
+/** Waits until that lock of the view is free, but not for longer than it takes to notice a lost client. */
+export async function untilReleased(session: Session, view: ViewName, lock: TakenLock): Promise<void> {
   for (const deadline = performance.now() + RELEASE_PATIENCE_MS; performance.now() < deadline; ) {
-    const held = await session.query(
-      `select from pg_locks l
-        where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
-          and (l.classid::bigint << 32) | l.objid::bigint = hashtext($2)::bigint`,
-      [pid, lockName(view)],
-    )
-    if (held.length === 0) return
+    if (!(await isLockHeld(session, view, lock))) return
     await sleep(RELEASE_LOOK_MS)
   }
+}
+
+/**
+ * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody else by now,
+ * and for this view again: a later transaction is not the one.
+ */
+export async function isLockHeld(session: Session, view: ViewName, lock: TakenLock): Promise<boolean> {
+  const rows = await session.query(
+    `select from pg_locks l
+       left join pg_stat_activity a on a.pid = l.pid
+      where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+        and (l.classid::bigint << 32) | l.objid::bigint = hashtext($2)::bigint
+        and (a.xact_start is null or a.xact_start <= $3::timestamptz)`,
+    [lock.pid, lockName(view), lock.startedAt],
+  )
+  return rows.length > 0
 }
 
 /** Whether the session holds the lock of any view. A worker's own key is outside the range of 32 bits. */

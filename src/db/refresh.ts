@@ -117,10 +117,10 @@ export async function findOutcome(
   session: Session,
   lost: Pick<Session, 'pid' | 'backendStart' | 'isPooled'>,
   {tables}: Database,
-  {runId, registration}: Pick<Attempt, 'runId' | 'registration'>,
+  {runId, registration, startedAt}: Pick<Attempt, 'runId' | 'registration' | 'startedAt'>,
   lock: Pick<RefreshLock, 'pid'>,
 ): Promise<RecordedRefresh | null> {
-  if (lost.isPooled) await untilReleased(session, lock.pid, registration)
+  if (lost.isPooled) await untilReleased(session, registration, {pid: lock.pid, startedAt})
   else await endBackend(session, lost)
   const rows = await session.query<SuccessRow>(
     `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled

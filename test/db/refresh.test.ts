@@ -257,7 +257,7 @@ describe('the outcome of a lost refresh', () => {
     const stale = {pid: other.session.pid, backendStart: '2000-01-01 00:00:00+00', isPooled: false}
     const registration = await findRegistration(fresh, LEADERBOARD)
     if (!registration) throw new Error('leaderboard is not registered')
-    const attempt = {runId: randomUUID(), registration}
+    const attempt = {runId: randomUUID(), registration, startedAt: '2000-01-01 00:00:00+00'}
     await findOutcome(fresh.session, stale, fresh, attempt, stale)
     expect(await other.session.query('select 1 as one')).toEqual([{one: 1}])
   })

@@ -15,7 +15,19 @@ export interface PgBouncer {
   url: string
   /** What its own console answers, for example to `show pools`. */
   console(command: string): Promise<Record<string, unknown>[]>
-  stop(): Promise<void>
+  /** SIGKILL: all its connections end, on both sides. */
+  kill(): Promise<void>
+  /** Starts it again on the same port, after that. */
+  restart(): Promise<void>
+}
+
+interface PgBouncerOptions {
+  poolMode: 'transaction' | 'session'
+  poolSize?: number
+  /** Where it finds the server, if not where that listens. */
+  server?: {host: string; port: number}
+  /** How long a client waits for its turn; 120 s as PgBouncer has it by default. */
+  queryWaitTimeoutS?: number
 }
 
 /**
@@ -24,7 +36,7 @@ export interface PgBouncer {
  */
 export async function startPgBouncer(
   db: TestDatabase,
-  {poolMode, poolSize = 20}: {poolMode: 'transaction' | 'session'; poolSize?: number},
+  {poolMode, poolSize = 20, server = db, queryWaitTimeoutS = 120}: PgBouncerOptions,
 ): Promise<PgBouncer> {
   const folder = mkdtempSync(join(tmpdir(), 'ayb-pgbouncer-'))
   const port = await freePort()
@@ -32,7 +44,7 @@ export async function startPgBouncer(
   writeFileSync(
     file,
     `[databases]
-${db.name} = host=${db.host} port=${db.port} user=${db.user} password='${db.password}'
+${db.name} = host=${server.host} port=${server.port} user=${db.user} password='${db.password}'
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
@@ -42,31 +54,13 @@ admin_users = ${db.user}
 pool_mode = ${poolMode}
 default_pool_size = ${poolSize}
 max_client_conn = 500
+query_wait_timeout = ${queryWaitTimeoutS}
 server_reset_query = DISCARD ALL
 `,
   )
   // It refuses to run as root.
   const account = unprivilegedAccount()
   if (account) for (const path of [folder, file]) chownSync(path, account.uid, account.gid)
-  const child = spawn('pgbouncer', [file], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    ...(account ? {uid: account.uid, gid: account.gid} : {}),
-  })
-  let log = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    log += text
-  })
-  const ended = new Promise<void>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', () => resolve())
-  })
-  ended.catch((error) => {
-    log += String(error)
-  })
-  const forget = killAtEnd(() => {
-    child.kill('SIGKILL')
-    rmSync(folder, {recursive: true, force: true})
-  })
   const urlOf = (database: string) =>
     `postgres://${encodeURIComponent(db.user)}:any@127.0.0.1:${port}/${database}`
   const ask = async (command: string) => {
@@ -79,20 +73,43 @@ server_reset_query = DISCARD ALL
       await client.end()
     }
   }
-  await until(() => ask('show version').catch(() => null), {
-    what: 'pgbouncer to listen',
-    timeoutMs: 10_000,
-  }).catch((error) => {
-    throw new Error(`${error.message}:\n${log}`)
-  })
-  return {
-    url: urlOf(db.name),
-    console: ask,
-    async stop() {
+  const start = async () => {
+    const child = spawn('pgbouncer', [file], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...(account ? {uid: account.uid, gid: account.gid} : {}),
+    })
+    let log = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log += text
+    })
+    const ended = new Promise<void>((resolve) => {
+      child.once('error', (error) => {
+        log += String(error)
+        resolve()
+      })
+      child.once('exit', () => resolve())
+    })
+    const forget = killAtEnd(() => child.kill('SIGKILL'))
+    await until(() => ask('show version').catch(() => null), {
+      what: 'pgbouncer to listen',
+      timeoutMs: 10_000,
+    }).catch((error) => {
+      throw new Error(`${error.message}:\n${log}`)
+    })
+    return async () => {
       child.kill('SIGKILL')
       await ended
       forget()
-      rmSync(folder, {recursive: true, force: true})
+    }
+  }
+  killAtEnd(() => rmSync(folder, {recursive: true, force: true}))
+  let kill = await start()
+  return {
+    url: urlOf(db.name),
+    console: ask,
+    kill: () => kill(),
+    restart: async () => {
+      kill = await start()
     },
   }
 }

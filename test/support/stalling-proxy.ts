@@ -15,6 +15,8 @@ export interface Link {
  * kernel goes on acknowledging them, so that no keepalive notices it.
  */
 export interface StallingProxy {
+  /** Where it listens, on 127.0.0.1. */
+  readonly port: number
   /** The same database as that URL's, by way of the proxy. */
   through(url: string): string
   /** From now on nothing passes on this connection. */
@@ -85,6 +87,7 @@ export async function startStallingProxy(server: {host: string; port: number}): 
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
   const {port} = listener.address() as AddressInfo
   return {
+    port,
     through: (url) => {
       const changed = new URL(url)
       changed.hostname = '127.0.0.1'
