@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../db/database.ts'
-import {isLockHeld, type RefreshLock} from '../db/refresh-lock.ts'
+import {isEndedUnheard, type RefreshLock} from '../db/refresh-lock.ts'
 import type {Session} from '../db/session.ts'
 import {endSilentBackends} from '../db/silent-backends.ts'
 import {dropOnAbort} from '../lib/abort.ts'
@@ -43,13 +43,13 @@ const backendIsIdle =
   async (session) =>
     (await endSilentBackends(session, [watched])).length > 0
 
-/** Behind a pooler the backend may serve somebody else by now. What tells is the lock of its transaction: twice not held. */
+/** Behind a pooler the backend may serve somebody else by now. What tells is the lock of its transaction: twice gone. */
 const transactionHasEnded =
   (view: ViewName, lock: RefreshLock): IsSilent =>
   async (session, signal) => {
-    if (await isLockHeld(session, view, lock)) return false
+    if (!(await isEndedUnheard(session, view, lock))) return false
     await sleep(SECOND_LOOK_MS, undefined, {signal})
-    return !(await isLockHeld(session, view, lock))
+    return isEndedUnheard(session, view, lock)
   }
 
 async function watch(db: Database, isSilent: IsSilent, signal: AbortSignal): Promise<void> {

@@ -17,6 +17,8 @@ export interface RefreshLock {
   pid: number
   /** Whether it is held for the transaction that is open on the session, and ends with it: behind a pooler. */
   isOfTransaction: boolean
+  /** Whether this side knows that it is free again. */
+  readonly isReleased: boolean
   /**
    * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return the same.
    * A session whose unlock did not end as expected is dropped, and the lock with it.
@@ -57,8 +59,19 @@ async function takeForTransaction(session: Session, view: ViewName): Promise<Ref
   try {
     const taken = await tryLock(session, view, 'pg_try_advisory_xact_lock')
     if (taken) {
-      const release = () => session.rollback()
-      return {startedAt: taken.at, pid: taken.pid, isOfTransaction: true, release}
+      let isReleased = false
+      return {
+        startedAt: taken.at,
+        pid: taken.pid,
+        isOfTransaction: true,
+        get isReleased() {
+          return isReleased
+        },
+        async release() {
+          await session.rollback()
+          isReleased = true
+        },
+      }
     }
   } catch (error) {
     await session.rollback()
@@ -71,12 +84,20 @@ async function takeForTransaction(session: Session, view: ViewName): Promise<Ref
 /** The lock of that name, which the session has held since that instant. */
 export function heldLock(session: Session, name: string, startedAt: string): RefreshLock {
   let released: Promise<void> | undefined
+  let isReleased = false
   return {
     startedAt,
     pid: session.pid,
     isOfTransaction: false,
+    get isReleased() {
+      return isReleased
+    },
     release() {
-      released ??= unlock(session, name).catch(() => session.destroy())
+      released ??= unlock(session, name)
+        .catch(() => session.destroy())
+        .then(() => {
+          isReleased = true
+        })
       return released
     },
   }
@@ -94,10 +115,18 @@ export async function untilReleased(session: Session, view: ViewName, lock: Take
 }
 
 /**
+ * Whether the transaction that took the lock of the view has ended, as another session sees it, while this side
+ * still waits for its answer.
+ */
+export async function isEndedUnheard(session: Session, view: ViewName, lock: RefreshLock): Promise<boolean> {
+  return !lock.isReleased && !(await isLockHeld(session, view, lock)) && !lock.isReleased
+}
+
+/**
  * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody else by now,
  * and for this view again: a later transaction is not the one.
  */
-export async function isLockHeld(session: Session, view: ViewName, lock: TakenLock): Promise<boolean> {
+async function isLockHeld(session: Session, view: ViewName, lock: TakenLock): Promise<boolean> {
   const rows = await session.query(
     `select from pg_locks l
        left join pg_stat_activity a on a.pid = l.pid

@@ -35,6 +35,12 @@ export interface RunnerContext extends RunnerOptions {
   reconnect(): Promise<Session>
 }
 
+/** What the runner needs to know of one job. */
+interface JobContext extends RunnerContext {
+  /** Called with the lock that the refresh of the job holds from now on. */
+  onLocked(lock: RefreshLock): void
+}
+
 export type JobResult = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost' | 'unrecorded'
 
 /** What became of a job, and the one that was claimed with its end, which is running now and to be run. */
@@ -50,7 +56,7 @@ export interface JobOutcome {
 export async function runJob(
   db: Database,
   {job, lock: taken}: Omit<LockedJob, 'lock'> & Partial<LockedJob>,
-  context: RunnerContext,
+  context: JobContext,
 ): Promise<JobOutcome> {
   const view = viewOfPayload(job.payload)
   const facts = factsOf(job, view)
@@ -59,6 +65,7 @@ export async function runJob(
     if (!view) throw invalidArgument(`the payload names no view: ${JSON.stringify(job.payload)}`)
     const registration = job.registration ?? (await autoRegister(db, view))
     const work = (lock: RefreshLock) => {
+      context.onLocked(lock)
       context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
       return refreshLocked(db, job, registration, lock, context)
     }

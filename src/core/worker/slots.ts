@@ -1,13 +1,14 @@
 import {busyName, type ClaimedJob, type LockedJob, renewLeases} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
+import type {RefreshLock} from '../../db/refresh-lock.ts'
 import type {Session} from '../../db/session.ts'
 import {endJob} from '../../db/settle.ts'
-import {endSilentBackends} from '../../db/silent-backends.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import type {WorkerResult} from '../../lib/records.ts'
 import {factsOf, type JobResult, type RunnerContext, runJob, settleOnAnySession} from './runner.ts'
 import type {WorkerSessions} from './sessions.ts'
+import {Silence} from './silence.ts'
 
 /** A refresh that may hang on a dead network is looked at after this long. */
 const WATCH_AFTER_MS = 5000
@@ -17,6 +18,8 @@ interface Running {
   startedAt: number
   /** Null until it has a session. */
   db: Database | null
+  /** Null until the refresh holds it. */
+  lock: RefreshLock | null
   done: Promise<void>
 }
 
@@ -32,6 +35,7 @@ export interface SlotsContext extends RunnerContext {
 export class Slots {
   readonly tally: Tally = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
   readonly #running = new Map<string, Running>()
+  readonly #silence = new Silence()
   readonly #total: number
   readonly #sessions: WorkerSessions
   readonly #context: SlotsContext
@@ -74,7 +78,7 @@ export class Slots {
       }
       this.tally.claimed++
       const startedAt = performance.now()
-      const running: Running = {job, startedAt, db: null, done: Promise.resolve()}
+      const running: Running = {job, startedAt, db: null, lock: null, done: Promise.resolve()}
       this.#running.set(job.id, running)
       running.done = this.#run(running)
     }
@@ -116,26 +120,14 @@ export class Slots {
     // After a pause of this process, answers may lie here unread.
     await new Promise((resolve) => setImmediate(resolve))
     // As they are now: a slot goes on to its next job in the same record.
-    const watched = [...this.#running.values()].flatMap(({db, job, startedAt}) =>
-      // Behind a pooler it is not known which backend that is.
-      db?.session.isUsable && !db.session.isPooled && performance.now() - startedAt > WATCH_AFTER_MS
-        ? [{db, job}]
-        : [],
+    const awaited = [...this.#running.values()].flatMap(({db, job, lock, startedAt}) =>
+      db?.session.isUsable && performance.now() - startedAt > WATCH_AFTER_MS ? [{db, job, lock}] : [],
     )
-    if (watched.length === 0) return
-    const silent = await endSilentBackends(
-      control.session,
-      watched.map(({db}) => db.session),
-    )
-    for (const {db, job} of watched) {
-      // Whatever was idle may have got its answer since, and run something else by now.
+    for (const {db, job, pid} of await this.#silence.find(control.session, awaited)) {
+      // Whatever was silent may have got its answer since, and run something else by now.
       const isStillAwaited = this.#running.get(job.id)?.db === db
-      if (!isStillAwaited || !silent.includes(db.session.pid)) continue
-      this.#context.emit({
-        type: 'backend-silent',
-        pid: db.session.pid,
-        ...factsOf(job, viewOfPayload(job.payload)),
-      })
+      if (!isStillAwaited) continue
+      this.#context.emit({type: 'backend-silent', pid, ...factsOf(job, viewOfPayload(job.payload))})
       db.session.destroy()
     }
   }
@@ -173,7 +165,10 @@ export class Slots {
     db: Database,
   ): Promise<LockedJob | null> {
     const claimNext = () => (this.#isClosed ? null : this.#context.claimNext())
-    const {result, next} = await runJob(db, locked, {...this.#context, claimNext})
+    const onLocked = (lock: RefreshLock) => {
+      running.lock = lock
+    }
+    const {result, next} = await runJob(db, locked, {...this.#context, claimNext, onLocked})
     this.#count(result)
     if (!next) return null
     this.#running.delete(running.job.id)
@@ -181,6 +176,7 @@ export class Slots {
     // The view's own query may have let go of the lock, which ends the session.
     const isReturned = this.#isClosed || this.#isBusyWith(next.job) || !db.session.isUsable
     running.job = next.job
+    running.lock = null
     running.startedAt = performance.now()
     this.#running.set(next.job.id, running)
     if (!isReturned) return next
