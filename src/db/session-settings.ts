@@ -65,13 +65,13 @@ export async function findOwnBeginning(client: pg.Client, serverVersion: number)
   ]
   const begin = (locals: readonly string[]) =>
     ['begin isolation level read committed', ...locals.map((setting) => `set local ${setting}`)].join('; ')
+  let beginning = begin([...settings, CLIENT_CHECK])
   try {
-    await client.query(begin([...settings, CLIENT_CHECK]))
-    return begin([...settings, CLIENT_CHECK])
+    await client.query(beginning)
   } catch (error) {
     if (isFatal(error)) throw error
-    return begin(settings)
-  } finally {
-    await client.query('rollback')
+    beginning = begin(settings)
   }
+  await client.query('rollback')
+  return beginning
 }

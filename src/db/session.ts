@@ -5,7 +5,14 @@ import {connect} from './connect.ts'
 import {KeptStatements} from './kept-statements.ts'
 import {isPooled} from './pooling.ts'
 import {findOwnBeginning, useOwnDefaults} from './session-settings.ts'
-import {connectionLost, isFatal, isStatementOutdated, translateError, unsupportedServer} from './sqlstate.ts'
+import {
+  connectionLost,
+  isFatal,
+  isStatementOutdated,
+  NoAnswer,
+  translateError,
+  unsupportedServer,
+} from './sqlstate.ts'
 
 const OLDEST_SERVER = 140_000
 
@@ -92,7 +99,11 @@ export class Session {
 
   static async #prepare(connected: Connected, options: ConnectOptions): Promise<Session> {
     const {client} = connected
-    const deadline = setTimeout(() => connected.destroy(), PREPARE_DEADLINE_MS)
+    let isLate = false
+    const deadline = setTimeout(() => {
+      isLate = true
+      connected.destroy()
+    }, PREPARE_DEADLINE_MS)
     try {
       // Names with their schema and no operators: the search_path is still the role's.
       const {rows} = await client.query<Identity>(
@@ -111,6 +122,8 @@ export class Session {
         : null
       if (beginning === null) await useOwnDefaults(client, version)
       return new Session(connected, identity, options.keepsStatements ?? false, beginning)
+    } catch (error) {
+      throw isLate ? new NoAnswer(PREPARE_DEADLINE_MS) : error
     } finally {
       clearTimeout(deadline)
     }

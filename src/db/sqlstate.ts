@@ -84,6 +84,13 @@ const isAnswer = (error: unknown): error is DatabaseError =>
 /** With these words a pooler hangs up; what a server has to say of the protocol names the routine that found it. */
 const isOfPooler = ({code, routine}: DatabaseError): boolean => code === '08P01' && routine === undefined
 
+/** A session that was let in, and then heard nothing for so long: a pooler does that whose connections are all taken. */
+export class NoAnswer extends Error {
+  constructor(ms: number) {
+    super(`no answer after ${ms / 1000} s`)
+  }
+}
+
 /** Whether the session ended with this error. */
 export function isFatal(error: unknown): boolean {
   if (isAybError(error)) return false
@@ -108,11 +115,14 @@ export function translateError(error: unknown, target: ConnectionTarget): AybErr
 export function connectionLost(target: ConnectionTarget, cause?: unknown): AybError {
   const reason = cause === undefined ? '' : `: ${messageOf(cause)}`
   const sqlstate = isAnswer(cause) ? cause.code : undefined
+  const isPoolers = cause instanceof NoAnswer || (isAnswer(cause) && isOfPooler(cause))
   return new AybError(
     'CONNECTION_LOST',
     `lost the connection to database "${target.database}" at ${where(target)} as user "${target.user}"${reason}`,
     {
-      hint: 'check that the server is running, then try again',
+      hint: isPoolers
+        ? 'check that the server is running and, where a pooler is in between, that its pool has a connection to spare, then try again'
+        : 'check that the server is running, then try again',
       details: sqlstate ? {sqlstate} : null,
       cause,
     },
