@@ -4,7 +4,12 @@ import {findLockHolder} from '../../src/db/blockers.ts'
 import {claimJobs} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
 import {findOutcome, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
-import {type RefreshLock, takeRefreshLock, withRefreshLock} from '../../src/db/refresh-lock.ts'
+import {
+  isEndedUnheard,
+  type RefreshLock,
+  takeRefreshLock,
+  withRefreshLock,
+} from '../../src/db/refresh-lock.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {
   type Attempt,
@@ -31,8 +36,8 @@ afterAll(async () => {
   for (const db of open) await db.close()
 })
 
-async function openDatabase(): Promise<Database> {
-  const db = await Database.open({databaseUrl: server.url, env: {}, applicationName: 'ayb test'})
+async function openDatabase(env: NodeJS.ProcessEnv = {}): Promise<Database> {
+  const db = await Database.open({databaseUrl: server.url, env, applicationName: 'ayb test'})
   open.push(db)
   return db
 }
@@ -229,6 +234,28 @@ describe('the record of a failure', () => {
     await recordFailure(db.session, db, attempt, failure('error', 'connection lost'))
     expect(await registrationOf(server, 'done_already')).toEqual(registration)
     expect(await runsOf(server, 'done_already')).toMatchObject([{status: 'success', error: null}])
+  })
+})
+
+describe('the lock of a transaction', () => {
+  async function take(db: Database): Promise<RefreshLock> {
+    const lock = await takeRefreshLock(db.session, LEADERBOARD)
+    if (!lock?.isOfTransaction) throw new Error('there is no such lock')
+    return lock
+  }
+
+  test('tells when that has ended unheard, even where its backend has the same lock once more', async () => {
+    const [pooled, watcher] = [await openDatabase({AYB_POOLED: 'on'}), await openDatabase()]
+    const isEnded = (lock: RefreshLock) => isEndedUnheard(watcher.session, LEADERBOARD, lock)
+    const first = await take(pooled)
+    expect(await isEnded(first)).toBe(false)
+    await pooled.session.rollback()
+    expect(await isEnded(first)).toBe(true)
+    const second = await take(pooled)
+    expect(second.pid).toBe(first.pid)
+    expect([await isEnded(first), await isEnded(second)]).toEqual([true, false])
+    await second.release()
+    expect(await isEnded(second)).toBe(false)
   })
 })
 
