@@ -1,6 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {PostgresServer} from '../support/postgres.ts'
-import {type ProcessorTime, processorTime, usedBetween} from './processor.ts'
+import {processorTime, usedBetween} from './processor.ts'
+import type {Rate} from './rates.ts'
 import {
   type BenchDatabase,
   type BenchWorker,
@@ -24,12 +25,6 @@ export interface Drain {
   workers?: number
   /** This Node.js without it. */
   node?: string
-}
-
-/** How fast it went, and what each refresh took of the processors: null where that is not told. */
-export interface Rate {
-  perSecond: number
-  each: ProcessorTime | null
 }
 
 /**

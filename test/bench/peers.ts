@@ -1,8 +1,9 @@
 import {join} from 'node:path'
 import type {PostgresServer} from '../support/postgres.ts'
-import {LEAD_MS, type Rate} from './drain.ts'
+import {LEAD_MS} from './drain.ts'
 import {processorTime, usedBetween} from './processor.ts'
 import {peersFolder, startProgram} from './programs.ts'
+import type {Progress, Rate} from './rates.ts'
 import {createBenchDatabase, type Mode} from './server.ts'
 
 /** A job queue that ayb is measured beside: a program under peers/. */
@@ -10,11 +11,6 @@ export interface Peer {
   program: 'graphile-worker' | 'pg-boss'
   /** With the settings that make it fast, not those it comes with. */
   isTuned: boolean
-}
-
-/** What it does of the work until the deadline. */
-export interface PeerResult extends Rate {
-  done: number
 }
 
 /**
@@ -25,7 +21,7 @@ export async function drainWithPeer(
   server: PostgresServer,
   peer: Peer,
   drain: {jobs: number; mode: Mode; slots: number; node: string; deadlineMs: number},
-): Promise<PeerResult> {
+): Promise<Rate & Progress> {
   const {jobs, mode, slots, node, deadlineMs} = drain
   const db = await createBenchDatabase(server, {hasAyb: false})
   const settings = {

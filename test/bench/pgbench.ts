@@ -1,9 +1,9 @@
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {PostgresServer} from '../support/postgres.ts'
-import type {Rate} from './drain.ts'
 import {processorTime, usedBetween} from './processor.ts'
 import {runProgram, temporaryFolder} from './programs.ts'
+import type {Rate} from './rates.ts'
 import {createBenchDatabase, type Mode} from './server.ts'
 
 /** Each client goes round views of its own: two of them never wait for the same one. */

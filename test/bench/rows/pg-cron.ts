@@ -5,6 +5,7 @@ import type {PostgresServer} from '../../support/postgres.ts'
 import {drainWithAyb} from '../drain.ts'
 import {findPgCron} from '../environment.ts'
 import {temporaryFolder} from '../programs.ts'
+import {describeCut, type Progress, speedsOf} from '../rates.ts'
 import {type Contestant, runRounds} from '../rounds.ts'
 import type {Measurement, Row} from '../row.ts'
 import {createBenchDatabase, startBenchServer} from '../server.ts'
@@ -37,30 +38,30 @@ export const pgCron: Measurement = {
     chmodSync(socketDir, 0o777)
     const servers: PostgresServer[] = []
     try {
-      const contestants: Contestant[] = []
-      const unfinished = new Map<string, number>()
+      const contestants: Contestant<Progress>[] = []
       for (const {name, hasWorkers} of WAYS) {
         const server = await startServer(found.binDir, socketDir, hasWorkers)
         servers.push(server)
-        contestants.push({name, measure: () => drainWithPgCron(server, (done) => unfinished.set(name, done))})
+        contestants.push({name, measure: () => drainWithPgCron(server)})
       }
       const [server] = servers
       if (server) contestants.push({name: 'ayb', measure: () => drainOn(server)})
-      const valuesOf = await runRounds(contestants, ROUNDS, (round) =>
+      const resultsOf = await runRounds(contestants, ROUNDS, (round) =>
         bench.say(`round ${round} of ${ROUNDS}`),
       )
-      return WAYS.map(({name}) => {
-        const done = unfinished.get(name)
-        return toRow(`pg_cron ${found.version}, ${name}`, valuesOf('ayb'), valuesOf(name), done)
-      })
+      return WAYS.map(({name}) =>
+        toRow(`pg_cron ${found.version}, ${name}`, resultsOf('ayb'), resultsOf(name)),
+      )
     } finally {
       for (const server of servers) await server.stop()
     }
   },
 }
 
-const drainOn = async (server: PostgresServer): Promise<number> =>
-  (await drainWithAyb(server, {jobs: JOBS, mode: 'standard', slots: SLOTS})).perSecond
+const drainOn = async (server: PostgresServer): Promise<Progress> => ({
+  ...(await drainWithAyb(server, {jobs: JOBS, mode: 'standard', slots: SLOTS})),
+  done: JOBS,
+})
 
 /** A client of its own needs no password where it comes through the socket. */
 const startServer = (binDir: string, socketDir: string, hasWorkers: boolean): Promise<PostgresServer> =>
@@ -77,10 +78,7 @@ const startServer = (binDir: string, socketDir: string, hasWorkers: boolean): Pr
     },
   })
 
-async function drainWithPgCron(
-  server: PostgresServer,
-  onUnfinished: (done: number) => void,
-): Promise<number> {
+async function drainWithPgCron(server: PostgresServer): Promise<Progress> {
   const db = await createBenchDatabase(server, {hasAyb: false})
   const cron = new pg.Client({connectionString: server.url()})
   await cron.connect()
@@ -95,8 +93,7 @@ async function drainWithPgCron(
     )
     await sleep(await untilMinute(cron))
     const {done, seconds} = await drained(cron)
-    if (done < JOBS) onUnfinished(done)
-    return done / seconds
+    return {done, perSecond: done / seconds}
   } finally {
     await cron.query('select cron.unschedule(jobid) from cron.job')
     await cron.end()
@@ -129,20 +126,14 @@ async function drained(cron: pg.Client): Promise<{done: number; seconds: number}
   }
 }
 
-function toRow(
-  beside: string,
-  ours: readonly number[],
-  theirs: readonly number[],
-  done: number | undefined,
-): Row {
-  const ratio = medianRatio(ours, theirs)
-  const cut =
-    done === undefined ? '' : `; stopped after ${DEADLINE_MS / 1000} s, with ${done} of ${JOBS} done`
+function toRow(beside: string, ours: readonly Progress[], theirs: readonly Progress[]): Row {
+  const ratio = medianRatio(speedsOf(ours), speedsOf(theirs))
+  const cut = describeCut(theirs, JOBS, DEADLINE_MS)
   return {
     what: WHAT,
     beside,
-    ours: describeValues(ours, 'jobs/s'),
-    theirs: describeValues(theirs, 'jobs/s'),
+    ours: describeValues(speedsOf(ours), 'jobs/s'),
+    theirs: describeValues(speedsOf(theirs), 'jobs/s'),
     ratio,
     target: 'ahead',
     isMet: ratio > 1,

@@ -100,7 +100,7 @@ function comparisonsOn({name, limit}: Runtime): Comparison[] {
   ]
 }
 
-function programsOn({name, node}: Runtime, url: string): Contestant[] {
+function programsOn({name, node}: Runtime, url: string): Contestant<number>[] {
   const programs: [string, string[]][] = [
     ['list', [aybProgram, 'matviews', 'list', '--json']],
     ['script list', [SCRIPT, 'list']],
@@ -114,7 +114,7 @@ function programsOn({name, node}: Runtime, url: string): Contestant[] {
   }))
 }
 
-function programsOfPsql(url: string): Contestant[] {
+function programsOfPsql(url: string): Contestant<number>[] {
   const psql = findPostgresProgram('psql')
   if (psql === null) return []
   const programs: [string, string][] = [

@@ -1,11 +1,11 @@
 import type {PostgresServer} from '../../support/postgres.ts'
-import {type Drain, drainWithAyb} from '../drain.ts'
+import {drainWithAyb} from '../drain.ts'
 import {findPostgresProgram} from '../environment.ts'
 import {installedVersion, isInstalled} from '../install.ts'
 import {drainWithPeer, type Peer} from '../peers.ts'
 import {refreshWithPgbench} from '../pgbench.ts'
-import {Profiles} from '../profiles.ts'
 import {findNode24} from '../programs.ts'
+import {compareProfiles, describeCut, type Progress, type Rate, speedsOf} from '../rates.ts'
 import {type Contestant, runRounds} from '../rounds.ts'
 import type {Bench, Measurement, Row} from '../row.ts'
 import {type Mode, startBenchServer} from '../server.ts'
@@ -24,6 +24,10 @@ const PEER_DEADLINE_MS = 20_000
 interface Load {
   mode: Mode
   slots: number
+}
+
+interface Drain extends Load {
+  jobs: number
 }
 
 const LOADS: readonly Load[] = (['standard', 'concurrent'] as const).flatMap((mode) =>
@@ -82,23 +86,21 @@ async function besideServer(bench: Bench, server: PostgresServer): Promise<Row[]
   const rows: Row[] = []
   for (const load of bench.isQuick ? QUICK_LOADS : LOADS) {
     const drain: Drain = {...load, jobs}
-    const profiles = new Profiles()
-    const contestants = [profiles.contestant('ayb', () => drainWithAyb(server, drain))]
+    const contestants: Contestant<Rate>[] = [{name: 'ayb', measure: () => drainWithAyb(server, drain)}]
     if (pgbench !== null) {
-      contestants.push(profiles.contestant('pgbench', () => refreshWithPgbench(server, pgbench, drain)))
+      contestants.push({name: 'pgbench', measure: () => refreshWithPgbench(server, pgbench, drain)})
     }
-    const valuesOf = await runRounds(contestants, bench.isQuick ? 1 : ROUNDS)
-    rows.push(rowBesideServer(drain, valuesOf('ayb'), valuesOf('pgbench'), profiles, bench.isQuick))
-    bench.say(`${nameOf(drain)}: ${describeValues(valuesOf('ayb'), 'jobs/s')}`)
+    const ratesOf = await runRounds(contestants, bench.isQuick ? 1 : ROUNDS)
+    rows.push(rowBesideServer(drain, ratesOf('ayb'), ratesOf('pgbench'), bench.isQuick))
+    bench.say(`${nameOf(drain)}: ${describeValues(speedsOf(ratesOf('ayb')), 'jobs/s')}`)
   }
   return rows
 }
 
 function rowBesideServer(
   drain: Drain,
-  ours: readonly number[],
-  theirs: readonly number[],
-  profiles: Profiles,
+  ours: readonly Rate[],
+  theirs: readonly Rate[],
   isQuick: boolean,
 ): Row {
   const isGuarded = GUARDED_SLOTS.includes(drain.slots)
@@ -106,20 +108,20 @@ function rowBesideServer(
   const row = {
     what: nameOf(drain),
     beside: 'pgbench',
-    ours: describeValues(ours, 'jobs/s'),
+    ours: describeValues(speedsOf(ours), 'jobs/s'),
     target: isGuarded ? `at least ${least}` : '',
   }
   if (theirs.length === 0) {
     const note = 'pgbench is not installed: apt-get install postgresql-contrib'
     return {...row, theirs: '', ratio: null, isMet: null, note}
   }
-  const ratio = medianRatio(ours, theirs)
+  const ratio = medianRatio(speedsOf(ours), speedsOf(theirs))
   return {
     ...row,
-    theirs: describeValues(theirs, 'tps'),
+    theirs: describeValues(speedsOf(theirs), 'tps'),
     ratio,
     isMet: isGuarded ? ratio >= least : null,
-    note: isGuarded && ratio < least ? profiles.compare('pgbench') : '',
+    note: isGuarded && ratio < least ? compareProfiles(ours, {name: 'pgbench', rates: theirs}) : '',
   }
 }
 
@@ -135,51 +137,46 @@ async function besidePeers(bench: Bench, server: PostgresServer): Promise<Row[]>
 
 async function besidePeersOn(node: string, load: Load, server: PostgresServer): Promise<Row[]> {
   const drain = {...load, jobs: JOBS, node}
-  const unfinished = new Map<string, number>()
-  const profiles = new Profiles()
-  const toContestant = (peer: Peer): Contestant =>
-    profiles.contestant(labelOf(peer), async () => {
-      const result = await drainWithPeer(server, peer, {...drain, deadlineMs: PEER_DEADLINE_MS})
-      if (result.done < JOBS) unfinished.set(labelOf(peer), result.done)
-      return result
-    })
+  const toContestant = (peer: Peer): Contestant<Rate & Progress> => ({
+    name: labelOf(peer),
+    measure: () => drainWithPeer(server, peer, {...drain, deadlineMs: PEER_DEADLINE_MS}),
+  })
+  const ayb: Contestant<Rate & Progress> = {
+    name: 'ayb',
+    measure: async () => ({...(await drainWithAyb(server, drain)), done: JOBS}),
+  }
   const present = PEERS.filter(({program}) => isInstalled(program))
   const fast = present.filter(({isSlow}) => !isSlow).map(toContestant)
   const slow = present.filter(({isSlow}) => isSlow).map(toContestant)
-  const ayb = profiles.contestant('ayb', () => drainWithAyb(server, drain))
-  const fastValues = await runRounds([ayb, ...fast], ROUNDS)
-  const slowValues = await runRounds(slow, 1)
-  return PEERS.map((peer) => {
-    const values = [...fastValues(labelOf(peer)), ...slowValues(labelOf(peer))]
-    const done = unfinished.get(labelOf(peer))
-    const cut =
-      done === undefined ? '' : `; stopped after ${PEER_DEADLINE_MS / 1000} s, with ${done} of ${JOBS} done`
-    const ours = fastValues('ayb')
-    const isBehind = values.length > 0 && medianRatio(ours, values) <= 1
-    const profile = isBehind ? `; ${profiles.compare(labelOf(peer))}` : ''
-    return rowBesidePeer(peer, load, ours, values, `${peer.note}${cut}${profile}`)
-  })
+  const ofFast = await runRounds([ayb, ...fast], ROUNDS)
+  const ofSlow = await runRounds(slow, 1)
+  return PEERS.map((peer) =>
+    rowBesidePeer(peer, load, ofFast('ayb'), [...ofFast(labelOf(peer)), ...ofSlow(labelOf(peer))]),
+  )
 }
 
 function rowBesidePeer(
-  peer: Peer,
+  peer: Peer & {note: string},
   load: Load,
-  ours: readonly number[],
-  theirs: readonly number[],
-  note: string,
+  ours: readonly Rate[],
+  theirs: readonly (Rate & Progress)[],
 ): Row {
-  const row = {what: `${nameOf({...load, jobs: JOBS})}, Node.js 24`, beside: labelOf(peer), target: 'ahead'}
-  if (theirs.length === 0) {
-    return {...row, ours: describeValues(ours, 'jobs/s'), theirs: '', ratio: null, isMet: null, note: NO_PEER}
+  const row = {
+    what: `${nameOf({...load, jobs: JOBS})}, Node.js 24`,
+    beside: labelOf(peer),
+    ours: describeValues(speedsOf(ours), 'jobs/s'),
+    target: 'ahead',
   }
-  const ratio = medianRatio(ours, theirs)
+  if (theirs.length === 0) return {...row, theirs: '', ratio: null, isMet: null, note: NO_PEER}
+  const ratio = medianRatio(speedsOf(ours), speedsOf(theirs))
+  const cut = describeCut(theirs, JOBS, PEER_DEADLINE_MS)
+  const profile = ratio > 1 ? '' : compareProfiles(ours, {name: labelOf(peer), rates: theirs})
   return {
     ...row,
-    ours: describeValues(ours, 'jobs/s'),
-    theirs: describeValues(theirs, 'jobs/s'),
+    theirs: describeValues(speedsOf(theirs), 'jobs/s'),
     ratio,
     isMet: ratio > 1,
-    note,
+    note: [`${peer.note}${cut}`, profile].filter((part) => part !== '').join('; '),
   }
 }
 

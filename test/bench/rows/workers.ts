@@ -1,5 +1,5 @@
 import {drainWithAyb} from '../drain.ts'
-import {Profiles} from '../profiles.ts'
+import {compareProfiles, type Rate, speedsOf} from '../rates.ts'
 import {runRounds} from '../rounds.ts'
 import type {Measurement, Row} from '../row.ts'
 import {startBenchServer} from '../server.ts'
@@ -17,15 +17,14 @@ export const workers: Measurement = {
   async measure(bench) {
     const server = await startBenchServer()
     try {
-      const profiles = new Profiles()
       const contestants = [1, ...COUNTS].map((count) => {
         const drain = {jobs: JOBS, mode: 'standard', slots: SLOTS, workers: count} as const
-        return profiles.contestant(nameOf(count), () => drainWithAyb(server, drain))
+        return {name: nameOf(count), measure: () => drainWithAyb(server, drain)}
       })
-      const valuesOf = await runRounds(contestants, ROUNDS, (round) =>
+      const ratesOf = await runRounds(contestants, ROUNDS, (round) =>
         bench.say(`round ${round} of ${ROUNDS}`),
       )
-      return COUNTS.map((count) => toRow(count, valuesOf(nameOf(count)), valuesOf(nameOf(1)), profiles))
+      return COUNTS.map((count) => toRow(count, ratesOf(nameOf(count)), ratesOf(nameOf(1))))
     } finally {
       await server.stop()
     }
@@ -34,16 +33,16 @@ export const workers: Measurement = {
 
 const nameOf = (count: number): string => (count === 1 ? '1 worker' : `${count} workers`)
 
-function toRow(count: number, ours: readonly number[], alone: readonly number[], profiles: Profiles): Row {
-  const ratio = medianRatio(ours, alone)
+function toRow(count: number, ours: readonly Rate[], alone: readonly Rate[]): Row {
+  const ratio = medianRatio(speedsOf(ours), speedsOf(alone))
   return {
     what: `${JOBS} refreshes due at once, ${nameOf(count)} of ${SLOTS} slots`,
     beside: `${nameOf(1)} of ${SLOTS} slots`,
-    ours: describeValues(ours, 'jobs/s'),
-    theirs: describeValues(alone, 'jobs/s'),
+    ours: describeValues(speedsOf(ours), 'jobs/s'),
+    theirs: describeValues(speedsOf(alone), 'jobs/s'),
     ratio,
     target: 'at least 1',
     isMet: ratio >= 1,
-    note: ratio >= 1 ? '' : profiles.compare(nameOf(1), nameOf(count)),
+    note: ratio >= 1 ? '' : compareProfiles(ours, {name: nameOf(1), rates: alone}),
   }
 }

@@ -1,0 +1,48 @@
+import type {ProcessorTime} from './processor.ts'
+import {median} from './statistics.ts'
+
+/** How fast a drain went, and what each refresh took of the processors: null where that is not told. */
+export interface Rate {
+  perSecond: number
+  each: ProcessorTime | null
+}
+
+/** How far a drain came that ends at a deadline, and how fast. */
+export interface Progress {
+  perSecond: number
+  done: number
+}
+
+/** What is compared of them. */
+export const speedsOf = (rates: readonly {perSecond: number}[]): number[] =>
+  rates.map(({perSecond}) => perSecond)
+
+/** Where the time of one goes, beside that of another; empty where that is not known. */
+export function compareProfiles(
+  ours: readonly Rate[],
+  {name, rates}: {name: string; rates: readonly Rate[]},
+): string {
+  const [one, other] = [profileOf(ours), profileOf(rates)]
+  if (!one || !other) return ''
+  return `processor time of a refresh: ${describe(one)}; with ${name}: ${describe(other)}`
+}
+
+/** How far they came by the deadline where not all was done, the worst of them; empty where all was. */
+export function describeCut(progress: readonly Progress[], jobs: number, deadlineMs: number): string {
+  const done = Math.min(jobs, ...progress.map((one) => one.done))
+  return done === jobs ? '' : `; stopped after ${deadlineMs / 1000} s, with ${done} of ${jobs} done`
+}
+
+function profileOf(rates: readonly Rate[]): ProcessorTime | null {
+  const known = rates.flatMap(({each}) => each ?? [])
+  if (known.length === 0) return null
+  return {
+    serverMs: median(known.map(({serverMs}) => serverMs)),
+    clientMs: median(known.map(({clientMs}) => clientMs)),
+  }
+}
+
+function describe({serverMs, clientMs}: ProcessorTime): string {
+  const client = clientMs === 0 ? '' : ` and ${clientMs.toFixed(2)} ms in the client`
+  return `${serverMs.toFixed(2)} ms in the server${client}`
+}
