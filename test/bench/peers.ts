@@ -1,10 +1,16 @@
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {PostgresServer} from '../support/postgres.ts'
-import {LEAD_MS} from './drain.ts'
-import {processorTime, usedBetween} from './processor.ts'
+import {LEAD_MS} from './load/drain.ts'
+import {startMeter} from './processor.ts'
 import {peersFolder, startProgram} from './programs.ts'
 import type {Progress, Rate} from './rates.ts'
-import {createBenchDatabase, type Mode} from './server.ts'
+import {createBenchDatabase, type Mode, untilAlmost} from './server.ts'
+
+/** Until it is up, and its jobs are in the database. */
+const READY_WITHIN_MS = 60_000
+/** It tells of the last refresh; that the job is done, it writes to the database after that. */
+const SETTLING_MS = 200
 
 /** A job queue that ayb is measured beside: a program under peers/. */
 export interface Peer {
@@ -15,7 +21,7 @@ export interface Peer {
 
 /**
  * Has a peer do what ayb does in drainWithAyb, from the same instant to the end of the last refresh; where that is
- * past the deadline, as far as it came.
+ * past the deadline, as far as it came. Its start and the insertion of its jobs are over by then, as they are for ayb.
  */
 export async function drainWithPeer(
   server: PostgresServer,
@@ -36,12 +42,14 @@ export async function drainWithPeer(
   const program = startProgram(node, [join(peersFolder, `${peer.program}.mjs`), JSON.stringify(settings)], {
     url: db.url,
   })
-  const before = processorTime(server, [program.pid])
   try {
+    const [, dueAt] = await program.waitFor(/^ready, due at (\d+)$/m, READY_WITHIN_MS)
+    await untilAlmost(db, Number(dueAt))
+    const usedSince = startMeter(server, [program.pid])
     const [, json = ''] = await program.waitFor(/^result (.+)$/m, deadlineMs + 60_000)
+    await sleep(SETTLING_MS)
     const {done, elapsedMs} = JSON.parse(json) as {done: number; elapsedMs: number}
-    const each = usedBetween(before, processorTime(server, [program.pid]), done)
-    return {done, perSecond: (done / elapsedMs) * 1000, each}
+    return {done, perSecond: (done / elapsedMs) * 1000, each: usedSince(done)}
   } finally {
     program.kill('SIGKILL')
     await program.ended

@@ -12,7 +12,10 @@ export interface ProcessorTime {
 }
 
 /** What server and client have used so far; null where the kernel does not tell. */
-export function processorTime(server: PostgresServer, clientPids: readonly number[]): ProcessorTime | null {
+function processorTime(
+  server: Pick<PostgresServer, 'dataDir'>,
+  clientPids: readonly number[],
+): ProcessorTime | null {
   const statOf = statReader()
   if (statOf === null) return null
   const postmaster = Number(readFileSync(join(server.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0])
@@ -25,8 +28,20 @@ export function processorTime(server: PostgresServer, clientPids: readonly numbe
   }
 }
 
+/**
+ * Reads now what server and client have used so far. The answer tells what they have used since, each of so many
+ * times. Begin when all is set up and queued: what comes before is no part of a refresh, whoever does it.
+ */
+export function startMeter(
+  server: Pick<PostgresServer, 'dataDir'>,
+  clientPids: readonly number[],
+): (times: number) => ProcessorTime | null {
+  const before = processorTime(server, clientPids)
+  return (times) => usedBetween(before, processorTime(server, clientPids), times)
+}
+
 /** Of two readings, what was used in between, each of so many times. */
-export const usedBetween = (
+const usedBetween = (
   before: ProcessorTime | null,
   after: ProcessorTime | null,
   times: number,

@@ -24,7 +24,7 @@ export function compareProfiles(
 ): string {
   const [one, other] = [profileOf(ours), profileOf(rates)]
   if (!one || !other) return ''
-  return `processor time of a refresh: ${describe(one)}; with ${name}: ${describe(other)}`
+  return `processor time of a refresh, from when they are due: ${describe(one)}; with ${name}: ${describe(other)}`
 }
 
 /** How far they came by the deadline where not all was done, the worst of them; empty where all was. */
@@ -42,7 +42,5 @@ function profileOf(rates: readonly Rate[]): ProcessorTime | null {
   }
 }
 
-function describe({serverMs, clientMs}: ProcessorTime): string {
-  const client = clientMs === 0 ? '' : ` and ${clientMs.toFixed(2)} ms in the client`
-  return `${serverMs.toFixed(2)} ms in the server${client}`
-}
+const describe = ({serverMs, clientMs}: ProcessorTime): string =>
+  `${serverMs.toFixed(2)} ms in the server and ${clientMs.toFixed(2)} ms in the client`

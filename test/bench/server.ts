@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import pg from 'pg'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {aybProgram, type RunningProgram, runProgram, startProgram} from './programs.ts'
@@ -132,6 +133,19 @@ export async function startBenchWorker(
       if (code !== 0) throw new Error(`ayb worker ended with ${code}:\n${program.output().slice(-2000)}`)
     },
   }
+}
+
+/** Time enough to read what the processors did. */
+const BEFORE_DUE_MS = 100
+
+/**
+ * Waits until just before an instant by the database's clock, in milliseconds since 1970.
+ * @throws Error where that is over
+ */
+export async function untilAlmost(db: BenchDatabase, dueAt: number): Promise<void> {
+  const leftMs = dueAt - BEFORE_DUE_MS - (await databaseNow(db))
+  if (leftMs < 0) throw new Error(`all was set up ${-leftMs} ms too late for what is due`)
+  await sleep(leftMs)
 }
 
 /** The database's clock, in milliseconds since 1970. */

@@ -33,7 +33,7 @@ describe('the rounds of the benchmark', () => {
     expect(speedsOf(results)).toEqual([200, 200])
     expect(describeCut(results, 2000, 20_000)).toBe('')
     expect(compareProfiles(results, {name: 'peer', rates: results})).toBe(
-      'processor time of a refresh: 6.00 ms in the server and 1.00 ms in the client; with peer: 6.00 ms in the server and 1.00 ms in the client',
+      'processor time of a refresh, from when they are due: 6.00 ms in the server and 1.00 ms in the client; with peer: 6.00 ms in the server and 1.00 ms in the client',
     )
   })
 

@@ -1,4 +1,5 @@
-import {drain} from '../load/drain.ts'
+import {drainIn} from '../load/drain.ts'
+import {speedsOf} from '../rates.ts'
 import {runRounds} from '../rounds.ts'
 import type {Measurement, Row} from '../row.ts'
 import {type BenchDatabase, createBenchDatabase, startBenchServer} from '../server.ts'
@@ -24,17 +25,18 @@ export const scale: Measurement = {
       await settle(small)
       await settle(large)
       bench.say('the large database is there')
+      const drain = {jobs: DUE, slots: SLOTS}
       const contestants = [
-        {name: 'large', measure: () => drain(large, {jobs: DUE, slots: SLOTS})},
-        {name: 'small', measure: () => drain(small, {jobs: DUE, slots: SLOTS})},
+        {name: 'large', measure: () => drainIn(server, large, drain)},
+        {name: 'small', measure: () => drainIn(server, small, drain)},
       ]
       // Not in rounds: a disturbed attempt would be repeated, and there is one first time alone.
-      const first = [
-        await drain(large, {jobs: DUE, slots: SLOTS}),
-        await drain(small, {jobs: DUE, slots: SLOTS}),
-      ] as const
+      const first = [await drainIn(server, large, drain), await drainIn(server, small, drain)] as const
       const warm = await runRounds(contestants, ROUNDS, (round) => bench.say(`round ${round} of ${ROUNDS}`))
-      return [warmRow(warm('large'), warm('small')), firstRow([first[0]], [first[1]])]
+      return [
+        warmRow(speedsOf(warm('large')), speedsOf(warm('small'))),
+        firstRow(speedsOf([first[0]]), speedsOf([first[1]])),
+      ]
     } finally {
       await server.stop()
     }

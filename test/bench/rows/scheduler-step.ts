@@ -2,7 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {PostgresServer} from '../../support/postgres.ts'
 import {until} from '../../support/until.ts'
 import {createSchedules} from '../load/schedules.ts'
-import {type ProcessorTime, processorTime, usedBetween} from '../processor.ts'
+import {type ProcessorTime, startMeter} from '../processor.ts'
 import {undisturbed} from '../rounds.ts'
 import type {Measurement} from '../row.ts'
 import {type BenchDatabase, createBenchDatabase, startBenchServer, startBenchWorker} from '../server.ts'
@@ -96,9 +96,9 @@ async function measureStepIn(server: PostgresServer, db: BenchDatabase): Promise
   worker.kill('SIGUSR2')
   const dueAt = await createSchedules(db, {count: SCHEDULES, inMs: LEAD_MS, intervalMs: 0})
   await sleep(LEAD_MS)
-  const before = processorTime(server, [worker.pid])
+  const usedSince = startMeter(server, [worker.pid])
   await until(() => areAllQueued(db), {what: `${SCHEDULES} jobs`, timeoutMs: DEADLINE_MS})
-  const used = usedBetween(before, processorTime(server, [worker.pid]), 1)
+  const used = usedSince(1)
   // The refreshes go on for a while.
   await sleep(AFTER_MS)
   await worker.stop()

@@ -1,7 +1,7 @@
 import type {PostgresServer} from '../../support/postgres.ts'
-import {drainWithAyb} from '../drain.ts'
 import {findPostgresProgram} from '../environment.ts'
 import {installedVersion, isInstalled} from '../install.ts'
+import {drainWithAyb} from '../load/drain.ts'
 import {drainWithPeer, type Peer} from '../peers.ts'
 import {refreshWithPgbench} from '../pgbench.ts'
 import {findNode24} from '../programs.ts'

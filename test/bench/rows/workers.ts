@@ -1,4 +1,4 @@
-import {drainWithAyb} from '../drain.ts'
+import {drainWithAyb} from '../load/drain.ts'
 import {compareProfiles, type Rate, speedsOf} from '../rates.ts'
 import {runRounds} from '../rounds.ts'
 import type {Measurement, Row} from '../row.ts'
