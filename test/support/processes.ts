@@ -1,5 +1,6 @@
 import {spawnSync} from 'node:child_process'
 import {readFileSync} from 'node:fs'
+import {until} from './until.ts'
 
 export interface ProcessInfo {
   /** Differs between two processes that had the same pid one after the other. */
@@ -15,15 +16,19 @@ export function inspectProcess(pid: number): ProcessInfo | undefined {
 /** Slim container images have no ps. */
 function fromProc(pid: number): ProcessInfo | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The second field is the name in parentheses, which may itself hold spaces and parentheses.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const fields = statOf(pid)
     if (isEnded(fields[0])) return undefined
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
     return {startedAt: fields[19] ?? '', command}
   } catch {
     return undefined
   }
+}
+
+/** The fields of its line behind the name, which is in parentheses and may itself hold spaces and parentheses. */
+function statOf(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 function fromPs(pid: number): ProcessInfo | undefined {
@@ -38,6 +43,18 @@ function fromPs(pid: number): ProcessInfo | undefined {
 }
 
 const isEnded = (state: string | undefined): boolean => /^[ZX]/.test(state ?? '')
+
+/** One letter, as Linux has it: T for one that is stopped. */
+const stateOf = (pid: number): string | undefined => statOf(pid)[0]
+
+/** Stops a program where it is, and waits until it has stopped: a signal arrives when it likes. SIGCONT wakes it. */
+export async function freeze(program: {pid: number; kill(signal: 'SIGSTOP'): void}): Promise<void> {
+  program.kill('SIGSTOP')
+  await until(() => stateOf(program.pid) === 'T', {
+    what: `process ${program.pid} to stop`,
+    timeoutMs: 30_000,
+  })
+}
 
 /** Blocks this thread: handlers of a process that is exiting cannot wait in any other way. */
 export function sleepSync(ms: number): void {

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import {type AybResult, ayb} from './ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from './database.ts'
+import {PATIENCE_MS} from './worker.ts'
 
 /** A row of the table of registrations, as far as a refresh changes it. */
 interface RegistrationRow {
@@ -112,7 +113,7 @@ export async function untilRefreshing(db: TestDatabase, view: string, forMs = 0)
       )
       return row?.pid
     },
-    {what: `a refresh of ${view}`},
+    {what: `a refresh of ${view}`, timeoutMs: PATIENCE_MS},
   )
 }
 
@@ -129,8 +130,43 @@ export async function untilBlocked(db: TestDatabase, relation: string, forMs = 0
       )
       return row?.pid
     },
-    {what: `a session that waits for a lock on ${relation}`},
+    {what: `a session that waits for a lock on ${relation}`, timeoutMs: PATIENCE_MS},
   )
+}
+
+/** The instant by the server's clock, in milliseconds. */
+export async function serverClockMs(db: TestDatabase): Promise<number> {
+  const [row] = await db.query<{ms: number}>(
+    'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
+  )
+  return (row as {ms: number}).ms
+}
+
+/** Waits until a backend and all of its locks are gone, and returns when that was seen, as `serverClockMs` tells it. */
+export async function untilGone(db: TestDatabase, pid: number): Promise<number> {
+  return until(
+    async () => {
+      const [row] = await db.query<{ms: number}>(
+        `select extract(epoch from clock_timestamp())::float8 * 1000 as ms
+          where not exists (select from pg_stat_activity where pid = $1)
+            and not exists (select from pg_locks where pid = $1)`,
+        [pid],
+      )
+      return row?.ms
+    },
+    {what: `backend ${pid} and its locks to be gone`, timeoutMs: PATIENCE_MS},
+  )
+}
+
+/** Whether the backend holds the advisory lock of a view of schema `public`. */
+export async function holdsViewLock(db: TestDatabase, pid: number, view: string): Promise<boolean> {
+  const rows = await db.query(
+    `select from pg_locks
+      where pid = $1 and granted and locktype = 'advisory' and objsubid = 1
+        and (classid::bigint << 32) | objid::bigint = hashtext('public.' || $2)::bigint`,
+    [pid, view],
+  )
+  return rows.length > 0
 }
 
 /** What ayb has left on the server: its sessions, and the advisory locks of views. */

@@ -1,9 +1,8 @@
-import {readFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 import pg from 'pg'
 import {type BenchDatabase, type BenchWorker, startBenchWorker} from '../../bench/server.ts'
 import type {PostgresServer} from '../../support/postgres.ts'
-import {inspectProcess} from '../../support/processes.ts'
+import {freeze, inspectProcess} from '../../support/processes.ts'
 import {crashAndRestart} from '../../support/standby.ts'
 import {until} from '../../support/until.ts'
 
@@ -45,9 +44,8 @@ const terminateBackend: Fault = async ({db}) => {
 }
 
 const stopWorker: Fault = async ({survivor}) => {
-  survivor.kill('SIGSTOP')
   try {
-    await until(() => stateOf(survivor.pid) === 'T', {what: 'the worker to stop', timeoutMs: PATIENCE_MS})
+    await freeze(survivor)
     await sleep(STOPPED_MS)
   } finally {
     survivor.kill('SIGCONT')
@@ -113,10 +111,4 @@ export async function patiently<T>(work: () => Promise<T>): Promise<T> {
       throw last
     },
   )
-}
-
-/** One letter, as Linux has it: T for one that is stopped. */
-function stateOf(pid: number): string | undefined {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  return stat.slice(stat.lastIndexOf(')') + 2)[0]
 }
