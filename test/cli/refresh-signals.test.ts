@@ -1,16 +1,19 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {startAyb} from '../support/ayb.ts'
+import {type RunningAyb, startAyb} from '../support/ayb.ts'
 import {type TestDatabase, until} from '../support/database.ts'
 import {
   createGatedView,
   createRefreshDatabase,
   errorOf,
   type Gate,
+  holdsViewLock,
   register,
   registrationOf,
   runsOf,
+  serverClockMs,
   untilBlocked,
+  untilGone,
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
@@ -189,28 +192,40 @@ describe('SIGKILL in the middle of a refresh', () => {
     await register(db, 'nap')
   })
 
-  test.each(['standard', 'concurrent'])('ends a %s refresh and its lock on the server', async (mode) => {
-    await db.query('update naps set seconds = 60')
-    const before = await db.query('select stamp from nap')
-    const running = start('nap', '--mode', mode)
-    const pid = await untilRefreshing(db, 'nap')
+  /** What is recorded of a view, and its data. */
+  const recorded = async (view: string) => ({
+    registration: await registrationOf(db, view),
+    runs: await runsOf(db, view),
+    rows: await db.query(`select * from ${view}`),
+  })
+
+  /** Kills the refresh, and has the server end it and let go of its locks within five seconds. */
+  async function kill(running: RunningAyb, view: string): Promise<void> {
+    const pid = await untilRefreshing(db, view)
+    expect(await holdsViewLock(db, pid, view)).toBe(true)
+    const killedAt = await serverClockMs(db)
     running.kill('SIGKILL')
     expect(await running.done).toMatchObject({code: null, signal: 'SIGKILL'})
-    await until(async () => (await backend(pid)).length === 0, {what: 'the backend to end', timeoutMs: 5000})
+    expect((await untilGone(db, pid)) - killedAt).toBeLessThan(5000)
     await untilNothingIsLeft(db, 1000)
-    expect(await db.query('select stamp from nap')).toEqual(before)
+  }
+
+  test.each(['standard', 'concurrent'])('ends a %s refresh and its lock on the server', async (mode) => {
+    await db.query('update naps set seconds = 60')
+    const before = await recorded('nap')
+    await kill(start('nap', '--mode', mode), 'nap')
+    expect(await recorded('nap')).toEqual(before)
     await db.query('update naps set seconds = 0')
     expect((await start('nap').done).code).toBe(0)
+    expect(await registrationOf(db, 'nap')).toMatchObject({last_refresh_status: 'success'})
+    expect(await runsOf(db, 'nap')).toHaveLength(before.runs.length + 1)
   })
 
   test('ends one that waits for a lock, too', async () => {
+    const before = await recorded('gated')
     await gate.close()
-    const running = start('gated')
-    const pid = await untilRefreshing(db, 'gated')
-    running.kill('SIGKILL')
-    await running.done
-    await until(async () => (await backend(pid)).length === 0, {what: 'the backend to end', timeoutMs: 5000})
-    await untilNothingIsLeft(db, 1000)
+    await kill(start('gated'), 'gated')
     await gate.open()
+    expect(await recorded('gated')).toEqual(before)
   })
 })
