@@ -1,8 +1,9 @@
 import {describe, expect, test} from 'vitest'
-import {type TestDatabase, until} from '../support/database.ts'
+import {until} from '../support/database.ts'
 import {startPostgres} from '../support/postgres.ts'
 import {
   createGatedView,
+  fileOf,
   holdsViewLock,
   leftBehind,
   register,
@@ -29,10 +30,6 @@ import {lastStatements, terminateSessions, untilAtRest} from '../support/worker-
 /** What a killed worker may leave on the server for so long, and when its job runs elsewhere at the latest. */
 const GONE_WITHIN_MS = 5000
 const TAKEN_WITHIN_MS = 10_000
-
-/** The file that holds the view's rows, another one after each refresh: unlike them, it can be read while one runs. */
-const fileOf = (db: TestDatabase, view: string) =>
-  db.query('select relfilenode from pg_class where oid = $1::regclass', [view])
 
 describe.concurrent('a worker that is killed', {timeout: 90_000}, () => {
   test('in mid-refresh leaves nothing on the server, and another one goes on', async () => {

@@ -1,15 +1,19 @@
 import {describe, expect, test} from 'vitest'
 import {type TestDatabase, until} from '../support/database.ts'
+import {freeze} from '../support/processes.ts'
 import {
   createGatedView,
   register,
   registrationOf,
+  untilGone,
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
 import {
   createWorkerDatabase,
   insertJob,
+  insertSchedule,
+  type JobRow,
   jobOf,
   PATIENCE_MS,
   type RunningWorker,
@@ -19,6 +23,7 @@ import {
   untilJob,
   untilState,
 } from '../support/worker.ts'
+import {terminateSessions} from '../support/worker-sessions.ts'
 
 const SOON = ['--poll-interval', '200ms']
 
@@ -43,11 +48,44 @@ const untilWaiting = (db: TestDatabase, statement: string) =>
     {what: `a worker's ${statement} to wait for a lock`, timeoutMs: PATIENCE_MS},
   )
 
-const untilGone = (db: TestDatabase, pid: number) =>
-  until(async () => (await db.query('select from pg_stat_activity where pid = $1', [pid])).length === 0, {
-    what: `backend ${pid} to be gone`,
-    timeoutMs: PATIENCE_MS,
-  })
+interface Due {
+  scheduleId: string
+  /** To the microsecond. */
+  at: string
+}
+
+/** Has a schedule of the view be due now. */
+async function makeDue(db: TestDatabase, view: string): Promise<Due> {
+  const [now] = await db.query<{at: string}>('select clock_timestamp()::text as at')
+  const {at} = now as {at: string}
+  return {scheduleId: await insertSchedule(db, 'due', {view, nextRunAt: `'${at}'::timestamptz`}), at}
+}
+
+/** Waits until the job of that due time is claimed; there is one, whose time it is. */
+async function untilClaimed(db: TestDatabase, {scheduleId, at}: Due): Promise<JobRow> {
+  const claimed = await until(
+    async () => {
+      const [job] = await db.query<JobRow>(
+        `select * from _ayb_jobs where state = 'running' and run_at = $1`,
+        [at],
+      )
+      return job
+    },
+    {what: 'the job of the due time', timeoutMs: PATIENCE_MS},
+  )
+  expect(claimed).toMatchObject({schedule_id: scheduleId, attempts: 1})
+  expect(await db.query('select from _ayb_jobs')).toHaveLength(1)
+  return claimed
+}
+
+/** The due time has one job, which has ended so, and the schedule went on to its next. */
+async function expectOneEnd(db: TestDatabase, {scheduleId, at}: Due, id: string, end: object): Promise<void> {
+  expect(await db.query('select * from _ayb_jobs where schedule_id = $1', [scheduleId])).toMatchObject([
+    {id, state: 'completed', worker_id: null, lease_until: null, ...end},
+  ])
+  const schedules = 'select from _ayb_job_schedules where id = $1 and next_run_at > greatest(now(), $2)'
+  expect(await db.query(schedules, [scheduleId, at])).toHaveLength(1)
+}
 
 const stampOf = (db: TestDatabase, view: string) => db.query(`select stamp::text from ${view}`)
 
@@ -59,22 +97,12 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     const before = await stampOf(db, 'counted')
     const victim = await startWorker(db, SOON)
     // Without the session that it keeps ready for its first refresh, it has to open another, which waits here.
-    await until(
-      () =>
-        db
-          .query(
-            `select pg_terminate_backend(pid) from pg_stat_activity
-              where application_name = 'ayb worker' and datname = current_database() and state = 'idle'
-                and query like '%pg_advisory_lock_shared%'`,
-          )
-          .then((ended) => ended.length > 0),
-      {what: 'its spare session', timeoutMs: PATIENCE_MS},
-    )
+    await terminateSessions(db, 'spare')
     const barrier = await db.connect()
     await barrier.query('begin; lock table _ayb_cli_migrations in access exclusive mode')
-    const id = await insertJob(db, {view_name: 'counted'})
-    const claimed = await untilState(db, id, 'running')
-    expect(claimed).toMatchObject({attempts: 1, worker_id: victim.logs()[0]?.workerId})
+    const due = await makeDue(db, 'counted')
+    const {id, worker_id} = await untilClaimed(db, due)
+    expect(worker_id).toBe(victim.logs()[0]?.workerId)
     const pid = await untilWaiting(db, '_ayb_cli_migrations')
     await kill(victim)
     await barrier.query('rollback')
@@ -91,6 +119,7 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     ])
     expect(await stampOf(db, 'counted')).not.toEqual(before)
     await stopWorkers([heir])
+    await expectOneEnd(db, due, id, {attempts: 2})
     await untilNothingIsLeft(db, PATIENCE_MS)
   })
 
@@ -99,8 +128,9 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     const gate = await createGatedView(db, 'slow')
     const before = await stampOf(db, 'slow')
     await gate.close()
-    const id = await insertJob(db, {view_name: 'slow'})
+    const due = await makeDue(db, 'slow')
     const victim = await startWorker(db, SOON)
+    const {id} = await untilClaimed(db, due)
     await untilRefreshing(db, 'slow')
     // The refresh can end, and its record has to wait for the row of the job.
     const barrier = await db.connect()
@@ -127,6 +157,7 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     expect(await stampOf(db, 'slow')).not.toEqual(before)
     expect(await registrationOf(db, 'slow')).toMatchObject({last_refresh_status: 'success'})
     await stopWorkers([heir])
+    await expectOneEnd(db, due, id, {attempts: 2})
     await untilNothingIsLeft(db, PATIENCE_MS)
   })
 
@@ -134,10 +165,11 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     const db = await createWorkerDatabase()
     const gate = await createGatedView(db, 'slow')
     await gate.close()
-    const id = await insertJob(db, {view_name: 'slow'})
+    const due = await makeDue(db, 'slow')
     const victim = await startWorker(db, SOON)
+    const {id} = await untilClaimed(db, due)
     const pid = await untilRefreshing(db, 'slow')
-    victim.kill('SIGSTOP')
+    await freeze(victim)
     await gate.open()
     await untilJob(db, id, ({state}) => state === 'completed', 'completed behind its back')
     const after = await stampOf(db, 'slow')
@@ -149,7 +181,7 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     const later = await insertJob(db, {view_name: 'leaderboard'})
     await untilState(db, later, 'completed')
     await stopWorkers([heir])
-    expect(await jobOf(db, id)).toMatchObject({state: 'completed', attempts: 1})
+    await expectOneEnd(db, due, id, {attempts: 1})
     expect(await runsOfJob(db, id)).toMatchObject([
       {status: 'success', worker_id: victim.logs()[0]?.workerId},
     ])

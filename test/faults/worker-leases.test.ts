@@ -1,20 +1,40 @@
 import {describe, expect, test} from 'vitest'
 import {until} from '../support/database.ts'
-import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
+import {freeze} from '../support/processes.ts'
+import {
+  createGatedView,
+  fileOf,
+  register,
+  registrationOf,
+  untilBlocked,
+  untilRefreshing,
+} from '../support/refresh.ts'
 import {
   complaints,
   createWorkerDatabase,
   insertJob,
   jobOf,
   PATIENCE_MS,
+  type RunningWorker,
   runsOfJob,
   startWorker,
   stopWorkers,
   untilJob,
   untilState,
 } from '../support/worker.ts'
+import {lastStatements, terminateSessions} from '../support/worker-sessions.ts'
 
 const SHORT = ['--lease-duration', '1s', '--poll-interval', '200ms']
+
+/** Waits until a worker has refreshed for its first attempt at the job, and what it would record was refused. */
+async function untilRefused(worker: RunningWorker, id: string): Promise<void> {
+  const lost = await worker.waitForLog(
+    ({msg, jobId}) => jobId === id && msg.includes('taken over'),
+    'the refusal',
+  )
+  expect(lost).toMatchObject({level: 'warn', attempt: 1})
+  expect(worker.logs()).toContainEqual(expect.objectContaining({msg: 'refreshing', jobId: id, attempt: 1}))
+}
 
 describe.concurrent('the lease of a job', {timeout: 90_000}, () => {
   test('is renewed while its refresh runs, however long', async () => {
@@ -71,31 +91,13 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
     await register(db, 'leaderboard')
     const frozen = await startWorker(db, SHORT)
     // It keeps a session for its first refresh ready: without that one it has to open another.
-    await until(
-      async () =>
-        (
-          await db.query(
-            `select pg_terminate_backend(pid) from pg_stat_activity
-              where application_name = 'ayb worker' and datname = current_database() and state = 'idle'
-                and query like '%pg_advisory_lock_shared%'`,
-          )
-        ).length > 0,
-      {what: 'its spare session', timeoutMs: PATIENCE_MS},
-    )
+    await terminateSessions(db, 'spare')
     // The session that it opens for the refresh waits here.
     const barrier = await db.connect()
     await barrier.query('begin; lock table _ayb_cli_migrations in access exclusive mode')
     const id = await insertJob(db, {view_name: 'leaderboard'})
-    await until(
-      async () => {
-        const [row] = await db.query(
-          `select from pg_locks where not granted and relation = '_ayb_cli_migrations'::regclass`,
-        )
-        return row
-      },
-      {what: 'its session', timeoutMs: PATIENCE_MS},
-    )
-    frozen.kill('SIGSTOP')
+    await untilBlocked(db, '_ayb_cli_migrations')
+    await freeze(frozen)
     await barrier.query('rollback')
     const heir = await startWorker(db, SHORT)
     expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
@@ -106,11 +108,8 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
     })
     frozen.kill('SIGCONT')
     const back = await frozen.waitForLog(({msg}) => msg === 'database is back', 'the late one to come back')
-    // Whether or not its session for the refresh outlived it, its claim is not what it was.
-    await frozen.waitForLog(
-      ({msg, jobId}) => msg.startsWith('no session for job') || (jobId === id && msg.includes('taken over')),
-      'that its job is lost',
-    )
+    // The session that it was about to open outlived that: it refreshes, and finds its claim taken.
+    await untilRefused(frozen, id)
     expect(await jobOf(db, id)).toMatchObject({state: 'completed', attempts: 2})
     expect(await runsOfJob(db, id)).toMatchObject([{status: 'error'}, {status: 'success', worker_id: heirId}])
 
@@ -121,6 +120,46 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
     await stopWorkers([frozen])
   })
 
+  test('between claim and refresh, and whose sessions nobody can end, refreshes late, and records nothing', async () => {
+    const db = await createWorkerDatabase()
+    await register(db, 'leaderboard')
+    // As behind a pooler: no session of it shows whose it is, so the lease alone counts, and no session is ended.
+    const frozen = await startWorker(db, SHORT, {env: {AYB_POOLED: 'on'}})
+    await terminateSessions(db, 'spare')
+    const barrier = await db.connect()
+    await barrier.query('begin; lock table _ayb_cli_migrations in access exclusive mode')
+    const id = await insertJob(db, {view_name: 'leaderboard'})
+    await untilBlocked(db, '_ayb_cli_migrations')
+    expect(await jobOf(db, id)).toMatchObject({worker_id: frozen.logs()[0]?.workerId, attempts: 1})
+    await freeze(frozen)
+    await barrier.query('rollback')
+    const sessions = await lastStatements(db)
+    const heir = await startWorker(db, SHORT)
+    expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
+    await stopWorkers([heir])
+    const pids = (await lastStatements(db)).map(({pid}) => pid)
+    expect(pids).toEqual(sessions.map(({pid}) => pid))
+    const recorded = async () => ({
+      job: await jobOf(db, id),
+      runs: await runsOfJob(db, id),
+      registration: await registrationOf(db, 'leaderboard'),
+    })
+    const before = await recorded()
+    expect(before).toMatchObject({
+      runs: [{status: 'error'}, {status: 'success', worker_id: heir.logs()[0]?.workerId}],
+      registration: {last_refresh_status: 'success'},
+    })
+
+    const file = await fileOf(db, 'leaderboard')
+    frozen.kill('SIGCONT')
+    await untilRefused(frozen, id)
+    expect(await fileOf(db, 'leaderboard')).not.toEqual(file)
+    expect(await recorded()).toEqual(before)
+    await stopWorkers([frozen])
+    expect(await recorded()).toEqual(before)
+    expect(frozen.logs().filter(({msg}) => msg === 'refreshed')).toEqual([])
+  })
+
   test('in mid-refresh keeps its job while the view is locked, and its result stands', async () => {
     const db = await createWorkerDatabase()
     const gate = await createGatedView(db, 'slow')
@@ -128,7 +167,7 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
     const id = await insertJob(db, {view_name: 'slow'})
     const frozen = await startWorker(db, SHORT)
     await untilRefreshing(db, 'slow')
-    frozen.kill('SIGSTOP')
+    await freeze(frozen)
     const other = await startWorker(db, SHORT)
     await untilJob(db, id, ({lease_until}) => Number(lease_until) < Date.now() - 2000, 'past its lease')
     // The other one has looked several times, and does not touch it.

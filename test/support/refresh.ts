@@ -100,6 +100,10 @@ export async function createGatedView(db: TestDatabase, view: string): Promise<G
   }
 }
 
+/** The file that holds the view's rows, another one after each standard refresh: it can be read while one runs. */
+export const fileOf = (db: TestDatabase, view: string) =>
+  db.query('select relfilenode from pg_class where oid = $1::regclass', [view])
+
 /** Waits until a REFRESH of the view runs, for at least so long, and returns the pid of its backend. */
 export async function untilRefreshing(db: TestDatabase, view: string, forMs = 0): Promise<number> {
   return until(
