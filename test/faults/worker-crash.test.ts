@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest'
 import {until} from '../support/database.ts'
 import {startPostgres} from '../support/postgres.ts'
+import {inspectProcess} from '../support/processes.ts'
 import {
   createGatedView,
   fileOf,
@@ -236,7 +237,12 @@ test('workers survive a server that crashes and recovers', async () => {
   ])
   // One backend that is killed has the server end all others and recover.
   const {rows} = await before.query('select pg_backend_pid() as pid')
-  process.kill(rows[0].pid, 'SIGKILL')
+  const {pid} = rows[0]
+  process.kill(pid, 'SIGKILL')
+  await until(() => inspectProcess(pid) === undefined, {
+    what: `backend ${pid} to end`,
+    timeoutMs: PATIENCE_MS,
+  })
   for (const each of workers) {
     await each.waitForLog(({msg}) => msg === 'database is back', 'the database to be back')
     expect(each.logs().filter(({msg}) => msg === 'database lost, reconnecting')).toHaveLength(1)
