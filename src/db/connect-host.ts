@@ -115,7 +115,7 @@ async function connectToAddress(
   throw first
 }
 
-/** Whether the same server may answer otherwise with, or without, encryption. */
+/** Whether the same server may answer otherwise with, or without, encryption: not to a password that it refused. */
 function isAboutEncryption(error: unknown): boolean {
   if (isAybError(error)) return true
   return error instanceof HostFailure && (error.kind === 'encryption' || error.sqlstate === '28000')
