@@ -1,5 +1,6 @@
+import type {X509Certificate} from 'node:crypto'
 import {isIP, type Socket} from 'node:net'
-import type {PeerCertificate, TLSSocket} from 'node:tls'
+import type {TLSSocket} from 'node:tls'
 import {AybError} from '../lib/errors.ts'
 import {closedEarly, HostFailure, handshakeRefused, notPostgres} from './host-failure.ts'
 import {abortable, type SocketAddress} from './socket.ts'
@@ -70,7 +71,7 @@ async function handshake(
   signal: AbortSignal,
 ): Promise<TLSSocket> {
   // It takes 7 ms to load, which only encrypted sessions pay.
-  const tls = await import('node:tls')
+  const [tls, {X509Certificate}] = await Promise.all([import('node:tls'), import('node:crypto')])
   if (socket.destroyed) throw closedEarly()
   const isFull = settings.mode === 'verify-full'
   const named = settings.sendsServerName && isIP(host) === 0
@@ -80,10 +81,8 @@ async function handshake(
       socket,
       ...(named ? {servername: host} : {}),
       ...(settings.negotiation === 'direct' ? {ALPNProtocols: ['postgresql']} : {}),
-      checkServerIdentity: (_name, cert) => {
-        if (!isFull || isCommonNameTaken(host, cert)) return undefined
-        return tls.checkServerIdentity(host, cert)
-      },
+      checkServerIdentity: (_name, {raw}) =>
+        !isFull || isNamed(new X509Certificate(raw), host) ? undefined : anotherHost(),
     })
     const ready = new Promise<void>((resolve, reject) => {
       secured.once('secureConnect', resolve)
@@ -99,12 +98,28 @@ async function handshake(
   }
 }
 
-/** Node looks for an IP address in the alternative names alone; libpq also takes a certificate's common name. */
-const isCommonNameTaken = (host: string, cert: PeerCertificate): boolean =>
-  isIP(host) !== 0 && !cert.subjectaltname && cert.subject?.CN === host
+/**
+ * Whether a certificate is for a host, by libpq's rules and not Node's: a wildcard is a whole label, and the common name
+ * counts unless there are alternative names of the host's own kind, also for an address.
+ */
+function isNamed(certificate: X509Certificate, host: string): boolean {
+  const isAddress = isIP(host) !== 0
+  if (isAddress && certificate.checkIP(host) !== undefined) return true
+  const isKindListed = certificate.subjectAltName?.includes(isAddress ? 'IP Address:' : 'DNS:')
+  const subject = isKindListed ? 'never' : 'always'
+  return certificate.checkHost(host, {subject, partialWildcards: false}) !== undefined
+}
+
+const anotherHost = () =>
+  new HostFailure(
+    'encryption',
+    'the certificate is for another host',
+    'connect under a name that the certificate has, or use sslmode=verify-ca',
+  )
 
 function handshakeFailure(error: unknown, {mode, negotiation, rootCert}: TlsSettings): HostFailure {
   const cause = error instanceof Error ? error : new Error(String(error))
+  if (cause instanceof HostFailure && cause.kind === 'encryption') return cause
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
   if (cause instanceof HostFailure || code === 'ECONNRESET' || code === 'EPIPE') {
     const hint =
@@ -113,10 +128,6 @@ function handshakeFailure(error: unknown, {mode, negotiation, rootCert}: TlsSett
         : 'check the TLS versions; the log of the server may say more'
     const why = 'the server closed the connection during the TLS handshake'
     return new HostFailure('encryption', why, hint, {cause})
-  }
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    const hint = 'connect under a name that the certificate has, or use sslmode=verify-ca'
-    return new HostFailure('encryption', 'the certificate is for another host', hint, {cause})
   }
   if (/^(ERR_|E[A-Z]+$)/.test(code)) return handshakeRefused(cause)
   const hint =
