@@ -91,7 +91,12 @@ function wholeNumber(text: string | undefined, name: string): number | undefined
 }
 
 function atLeast(value: number, least: number, what: string, unit = ''): void {
-  if (value < least) throw invalidArgument(`${what} must be at least ${least}${unit}, and is ${value}${unit}`)
+  if (value < least) {
+    throw invalidArgument(
+      `${what} must be at least ${least}${unit}, and is ${value}${unit}`,
+      'leave it out for what is usual',
+    )
+  }
 }
 
 function listenAddress(text: string | undefined, what: string): {host: string; port: number} | null {

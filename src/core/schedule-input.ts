@@ -74,7 +74,10 @@ function checkName(name: string): string {
 function checkZone(timezone: string): string {
   const zone = checkTimezone(timezone)
   if (zone.length > LONGEST_TIMEZONE) {
-    throw invalidArgument(`the time zone ${zone} is longer than ${LONGEST_TIMEZONE} characters`)
+    throw invalidArgument(
+      `the time zone ${zone} is longer than ${LONGEST_TIMEZONE} characters`,
+      'use a shorter name of the same zone',
+    )
   }
   return zone
 }

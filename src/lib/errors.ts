@@ -96,8 +96,8 @@ export const isAybError = (error: unknown, code?: ErrorCode): error is AybError 
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-export const invalidArgument = (message: string, hint?: string) =>
-  new AybError('INVALID_ARGUMENT', message, {hint: hint ?? null})
+export const invalidArgument = (message: string, hint: string) =>
+  new AybError('INVALID_ARGUMENT', message, {hint})
 
 export const invalidIdentifier = (what: string, text: string, hint: string) =>
   new AybError('INVALID_IDENTIFIER', `${JSON.stringify(text)} is not a valid ${what}`, {hint})

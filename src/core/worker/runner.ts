@@ -62,7 +62,12 @@ export async function runJob(
   const facts = factsOf(job, view)
   const startedAt = performance.now()
   try {
-    if (!view) throw invalidArgument(`the payload names no view: ${JSON.stringify(job.payload)}`)
+    if (!view) {
+      throw invalidArgument(
+        `the payload names no view: ${JSON.stringify(job.payload)}`,
+        'it needs a "view_name", and a "schema" unless that is public',
+      )
+    }
     const registration = job.registration ?? (await autoRegister(db, view))
     const work = (lock: RefreshLock) => {
       context.onLocked(lock)
