@@ -18,17 +18,20 @@ export async function holdLivenessKey(session: Session, keyHex: string): Promise
   await session.query(`select pg_advisory_lock_shared(('x' || $1)::bit(64)::bigint)`, [keyHex])
 }
 
-/** Whether the session holds advisory locks besides the key. Behind a pooler, where it holds nothing, it is not asked. */
-export async function holdsOtherLocks(session: Session, keyHex: string): Promise<boolean> {
-  if (session.isPooled) return false
-  const rows = await session.query(
-    `select from pg_locks l
-      where l.pid = pg_backend_pid() and l.locktype = 'advisory'
-        and not (l.objsubid = 1 and l.mode = 'ShareLock'
-                 and (l.classid::bigint << 32) | l.objid::bigint = ('x' || $1)::bit(64)::bigint)`,
+/**
+ * Whether the key is the one advisory lock that the session holds: the query of a view can take others, and let go of
+ * this one. Behind a pooler, where it holds nothing, it is not asked.
+ */
+export async function holdsKeyAlone(session: Session, keyHex: string): Promise<boolean> {
+  if (session.isPooled) return true
+  const rows = await session.query<{is_key: boolean}>(
+    `select l.objsubid = 1 and l.mode = 'ShareLock'
+            and (l.classid::bigint << 32) | l.objid::bigint = ('x' || $1)::bit(64)::bigint as is_key
+       from pg_locks l
+      where l.pid = pg_backend_pid() and l.locktype = 'advisory'`,
     [keyHex],
   )
-  return rows.length > 0
+  return rows.length === 1 && rows[0]?.is_key === true
 }
 
 /** Ends all sessions of a worker that hold its key: one that was stopped in the middle must not wake up and write. */

@@ -154,6 +154,54 @@ describe('a view of another role', {timeout: 120_000}, () => {
     ])
   })
 
+  test('that gives up the key of its worker alone costs it that session, and no job', async () => {
+    await safe.query('truncate public._ayb_jobs, public._ayb_matview_refresh_runs')
+    await safe.query(`set role ${mallory.name};
+      create function evil.let_go() returns text language plpgsql as $$
+      declare key bigint;
+      begin
+        select (classid::bigint << 32) | objid::bigint into strict key
+          from pg_locks where pid = pg_backend_pid() and locktype = 'advisory' and mode = 'ShareLock';
+        perform evil.spring('key of ' || pg_backend_pid() || ': ' || pg_advisory_unlock_shared(key));
+        return 'gone';
+      end $$;
+      create materialized view evil.forgetful as select evil.let_go() as key with no data;
+      reset role`)
+    const insert = (schema: string, view: string) =>
+      safe.query(
+        `insert into public._ayb_jobs (payload, type, max_attempts)
+         values (jsonb_build_object('schema', $1::text, 'view_name', $2::text), 'materialized_view_refresh', 1)`,
+        [schema, view],
+      )
+    await insert('evil', 'forgetful')
+    const worker = await startWorker({url: victim.url}, ['--concurrency', '1', '--poll-interval', '200ms'])
+    await untilEnded(1)
+    const [mark] = (await marksOf(safe)).filter(({what}) => what.startsWith('key of '))
+    const [, pid] = /^key of (\d+): true$/.exec(mark?.what ?? '') ?? []
+    expect(mark).toEqual({what: `key of ${pid}: true`, who: mallory.name})
+    // It goes when its worker would have kept it: a moment after the end of the job.
+    const sessions = async () =>
+      (
+        await safe.query<{pid: number; keys: number}>(
+          `select a.pid, (select count(*)::int from pg_locks l
+                           where l.pid = a.pid and l.locktype = 'advisory' and l.mode = 'ShareLock') as keys
+             from pg_stat_activity a
+            where a.datname = current_database() and a.application_name = 'ayb worker'`,
+        )
+      ).rows
+    await until(async () => (await sessions()).every((session) => session.pid !== Number(pid)), {
+      what: `session ${pid} to end`,
+      timeoutMs: PATIENCE_MS,
+    })
+    await insert('public', 'leaderboard')
+    await untilEnded(2)
+    expect((await sessions()).filter(({keys}) => keys !== 1)).toEqual([])
+    await stopWorkers([worker])
+    expect(complaints([worker])).toEqual([])
+    const jobs = await safe.query('select distinct state, attempts, last_error from public._ayb_jobs')
+    expect(jobs.rows).toEqual([{state: 'completed', attempts: 1, last_error: null}])
+  })
+
   test.each(['42501', '22012'])(
     'that gives up all advisory locks and then fails with SQLSTATE %s uses up its attempts',
     async (sqlstate) => {

@@ -32,7 +32,7 @@ export class JobCount {
         const {oldestQueuedAgeSec: _, ...jobs} = await countJobs(db)
         return jobs
       } finally {
-        this.#sessions.release(db)
+        await this.#sessions.release(db)
       }
     } catch (error) {
       if (isAybError(error)) return null

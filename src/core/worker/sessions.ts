@@ -1,6 +1,6 @@
 import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
-import {holdLivenessKey, holdsOtherLocks, newLivenessKey} from '../../db/liveness.ts'
+import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/liveness.ts'
 
 /**
  * As jobs name their worker: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no session could hold the
@@ -87,7 +87,7 @@ export class WorkerSessions {
     if (!db.session.isUsable) return
     const {keyHex} = this.#current()
     // What the queries of views locked for the session would stay locked for as long as it is kept.
-    const isClean = this.#isClosed || !(await holdsOtherLocks(db.session, keyHex).catch(() => true))
+    const isClean = this.#isClosed || (await holdsKeyAlone(db.session, keyHex).catch(() => false))
     if (isClean) await this.#keep(db)
     else await db.close()
   }
