@@ -107,6 +107,23 @@ async function scheduleOnce(db: TestDatabase): Promise<{id: string; dueAt: Date}
 const untilPast = (instant: Date) =>
   until(() => Date.now() > instant.getTime(), {what: instant.toISOString(), timeoutMs: PATIENCE_MS})
 
+/** Waits for the one job of a schedule that came due while the server was away, and no earlier nor later; returns its id. */
+async function untilQueued(db: TestDatabase, scheduleId: string): Promise<string> {
+  const jobs = await until(
+    async () => {
+      const found = await db.query<{id: string; was_away: boolean}>(
+        `select id, run_at < pg_postmaster_start_time() and created_at >= pg_postmaster_start_time() as was_away
+           from _ayb_jobs where schedule_id = $1`,
+        [scheduleId],
+      )
+      return found.length > 0 && found
+    },
+    {what: 'a job of what was due meanwhile', timeoutMs: PATIENCE_MS},
+  )
+  expect(jobs).toEqual([{id: jobs[0]?.id, was_away: true}])
+  return jobs[0]?.id ?? ''
+}
+
 describe.concurrent('a server that is stopped and started again', {timeout: 150_000}, () => {
   test.each(['fast', 'immediate'] as const)(
     '%s, in mid-refresh: its workers lose and double nothing',
@@ -117,11 +134,12 @@ describe.concurrent('a server that is stopped and started again', {timeout: 150_
       // Opens when the server ends: the session that holds it ends, too.
       await gate.close()
       await insertSchedule(db, 'each second', {view: 'often', cron: '* * * * * *'})
-      const once = await scheduleOnce(db)
       const id = await insertJob(db, {view_name: 'slow'})
       await db.query('notify ayb_cli_wake')
       await untilRefreshing(db, 'slow')
 
+      // The last thing before the stop: it is to come due while the server is away.
+      const once = await scheduleOnce(db)
       const start = await stopServer(server, mode)
       for (const worker of workers) await worker.waitForLog(({msg}) => msg === LOST, 'it to notice')
       await untilPast(once.dueAt)
@@ -131,14 +149,8 @@ describe.concurrent('a server that is stopped and started again', {timeout: 150_
       for (const worker of workers) await worker.waitForLog(({msg}) => msg === BACK, 'it to come back')
       expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
       expect((await runsOfJob(db, id)).map(({status}) => status)).toEqual(['error', 'success'])
-      const ofOnce = await until(
-        async () => {
-          const jobs = await db.query('select state, run_at from _ayb_jobs where schedule_id = $1', [once.id])
-          return jobs.some(({state}) => state === 'completed') && jobs
-        },
-        {what: 'what was due meanwhile', timeoutMs: PATIENCE_MS},
-      )
-      expect(ofOnce).toEqual([{state: 'completed', run_at: once.dueAt}])
+      const ofOnce = await untilQueued(db, once.id)
+      expect(await untilState(db, ofOnce, 'completed')).toMatchObject({run_at: once.dueAt})
 
       // Each second goes on by itself, before it is ended and counted.
       const [{restarted_at: restartedAt} = {}] = await db.query(
@@ -217,17 +229,9 @@ describe.concurrent('a server that is stopped and started again', {timeout: 150_
     await start()
 
     await worker.waitForLog(({msg}) => msg === BACK, 'it to come back')
-    const [job] = await until(
-      async () => {
-        const jobs = await db.query<{id: string}>('select id from _ayb_jobs where schedule_id = $1', [
-          once.id,
-        ])
-        return jobs.length > 0 && jobs
-      },
-      {what: 'a job of what was due meanwhile', timeoutMs: PATIENCE_MS},
-    )
-    expect(await untilState(db, job?.id ?? '', 'completed')).toMatchObject({attempts: 1, run_at: once.dueAt})
-    expect((await runsOfJob(db, job?.id ?? '')).map(({status}) => status)).toEqual(['success'])
+    const ofOnce = await untilQueued(db, once.id)
+    expect(await untilState(db, ofOnce, 'completed')).toMatchObject({attempts: 1, run_at: once.dueAt})
+    expect((await runsOfJob(db, ofOnce)).map(({status}) => status)).toEqual(['success'])
     expect(await jobOf(db, meanwhile)).toMatchObject({state: 'completed', attempts: 1})
     expect(await db.query('select from _ayb_jobs')).toHaveLength(3)
     await stopWorkers([worker])
