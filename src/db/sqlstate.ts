@@ -70,6 +70,10 @@ function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string} {
 export const hasSqlstate = (error: unknown, ...states: string[]): error is StatementError =>
   error instanceof StatementError && (states.length === 0 || states.includes(error.sqlstate))
 
+/** Whether the server has no room left: on a disk, in memory, or for connections. */
+export const isOutOfResources = (error: unknown): error is StatementError =>
+  error instanceof StatementError && error.sqlstate.startsWith('53')
+
 /**
  * The SQLSTATEs that end a session: operator intervention but a cancelled query, and the timeouts of idle sessions
  * and whole transactions. By code: the severity that says so is translated by the server. Not class 08: a view over

@@ -27,17 +27,17 @@ export class Scheduler {
   }
 
   /**
-   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. Tells whether another
-   * worker held some of them, and whether there may be more of them.
+   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. Tells how many it
+   * moved on, whether another worker held some of them, and whether there may be more of them.
    */
-  async run(db: Database): Promise<{isContended: boolean; isMore: boolean}> {
+  async run(db: Database): Promise<{advanced: number; isContended: boolean; isMore: boolean}> {
     const {due, now} = await readDueSchedules(db, BATCH, this.unreadable)
-    if (due.length === 0) return {isContended: false, isMore: false}
+    if (due.length === 0) return {advanced: 0, isContended: false, isMore: false}
     const advances = await this.#advances(due, now)
     const {advanced, enqueued} = await advanceSchedules(db, advances)
     if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
     const isContended = advanced < advances.length
-    return {isContended, isMore: !isContended && due.length === BATCH}
+    return {advanced, isContended, isMore: !isContended && due.length === BATCH}
   }
 
   async #advances(due: readonly DueSchedule[], now: Date): Promise<Advance[]> {

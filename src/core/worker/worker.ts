@@ -2,6 +2,7 @@ import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
+import {isOutOfResources} from '../../db/sqlstate.ts'
 import {type Survey, survey} from '../../db/survey.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, WorkerResult} from '../../lib/records.ts'
@@ -70,8 +71,8 @@ export class Worker {
   readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
-  /** What the last turn failed with and was said; null after one that went well. */
-  #complaint: string | null = null
+  /** What turns failed with and was said, since one wrote something: with nothing to do, a turn proves nothing. */
+  readonly #complaints = new Set<string>()
 
   /** `open` connects as the worker; it is called for each session. */
   constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
@@ -180,7 +181,6 @@ export class Worker {
         const control = await this.#control.get(signal)
         if (!control) return
         pauseMs = await this.#turn(control, slots, signal)
-        this.#complaint = null
       } catch (error) {
         // Told to stop, it opens no other session; and it may have dropped this one itself.
         if (signal.aborted && isTransient(error)) return
@@ -210,24 +210,34 @@ export class Worker {
     this.#claimer.notBefore = seen.oldestDue
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
-    const isUncontended = !isDue || (await this.#queueDue(control, slots, signal))
+    const {isUncontended, advanced} = isDue
+      ? await this.#queueDue(control, slots, signal)
+      : {isUncontended: true, advanced: 0}
     if (signal.aborted) return null
     const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
     await this.#retention.prune(control)
+    if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
     return this.#pacing.pauseAfter({seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after})
   }
 
-  /** Makes jobs of all that is due, and fills the slots in between. Returns false where another worker held some of it. */
-  async #queueDue(control: Database, slots: Slots, signal: AbortSignal): Promise<boolean> {
+  /** Makes jobs of all that is due, unless another worker holds some of it, and fills the slots in between. */
+  async #queueDue(
+    control: Database,
+    slots: Slots,
+    signal: AbortSignal,
+  ): Promise<{isUncontended: boolean; advanced: number}> {
     // What was due earlier may be queued later than what was there before.
     this.#claimer.notBefore = null
     const endsAt = performance.now() + LONGEST_QUEUEING_MS
-    for (;;) {
+    for (let advanced = 0; ; ) {
       // Whoever is to run them, all jobs are to be made soon: slots are filled between the batches alone.
       this.#claimer.hasBacklog = false
-      const {isContended, isMore} = await this.#scheduler.run(control)
-      if (!isMore || signal.aborted || performance.now() > endsAt) return !isContended
+      const batch = await this.#scheduler.run(control)
+      advanced += batch.advanced
+      if (!batch.isMore || signal.aborted || performance.now() > endsAt) {
+        return {isUncontended: !batch.isContended, advanced}
+      }
       this.#lastTurnAt = performance.now()
       await this.#claimer.fill(slots, control)
     }
@@ -245,8 +255,10 @@ export class Worker {
       return 0
     }
     if (!isAybError(error)) throw error
-    if (error.message !== this.#complaint) this.#emit({type: 'warning', message: error.message})
-    this.#complaint = error.message
+    // A server that is out of something names another file each time.
+    const complaint = isOutOfResources(error) ? error.sqlstate : error.message
+    if (!this.#complaints.has(complaint)) this.#emit({type: 'warning', message: error.message})
+    this.#complaints.add(complaint)
     return FAILURE_PAUSE_MS
   }
 
