@@ -23,19 +23,42 @@ export interface Stage {
 /** Brings a fault about and sees that it happened; returns what it was, for people. */
 type Fault = (stage: Stage) => Promise<string>
 
+/**
+ * V8 collects all garbage every few minutes by itself, and gives its young objects 30 MB more or less as it is busy or
+ * idle: that is what one would see. Here it collects them often, and has little room for the young ones.
+ */
+const COLLECT_EVERY_MS = 10_000
+const YOUNG_MB = 1
+const COLLECTING = `
+  import {setFlagsFromString} from 'node:v8'
+  import {runInNewContext} from 'node:vm'
+  setFlagsFromString('--expose-gc')
+  setInterval(runInNewContext('gc'), ${COLLECT_EVERY_MS}).unref()`
+
 /** The worker of the soak: what it is started with, the first time and after it was killed. */
-export const startSoakWorker = (db: {url: string}): Promise<BenchWorker> => startBenchWorker(db)
+export const startSoakWorker = (db: {url: string}): Promise<BenchWorker> =>
+  startBenchWorker(db, {
+    env: {
+      NODE_OPTIONS: `--max-semi-space-size=${YOUNG_MB} --import=data:text/javascript,${encodeURIComponent(COLLECTING)}`,
+    },
+  })
 
 const terminateBackend: Fault = async ({db}) => {
-  const ended = await patiently(() =>
-    db.query<{pid: number}>(
-      `select pid, pg_terminate_backend(pid)
-         from (select pid from pg_stat_activity
-                where datname = current_database() and application_name = 'ayb worker'
-                order by random() limit 1) as victim`,
-    ),
+  // One that has just ended by itself is none: then another one is chosen.
+  const pid = await until(
+    async () => {
+      const [victim] = await patiently(() =>
+        db.query<{pid: number; is_told: boolean}>(
+          `select pid, pg_terminate_backend(pid) as is_told
+             from (select pid from pg_stat_activity
+                    where datname = current_database() and application_name = 'ayb worker'
+                    order by random() limit 1) as victim`,
+        ),
+      )
+      return victim?.is_told && victim.pid
+    },
+    {what: 'a session of a worker to terminate', timeoutMs: PATIENCE_MS},
   )
-  const pid = ended[0]?.pid ?? 0
   await until(() => inspectProcess(pid) === undefined, {
     what: `backend ${pid} to end`,
     timeoutMs: PATIENCE_MS,

@@ -53,9 +53,10 @@ export interface Level {
   isLevel: boolean
 }
 
-/** V8 makes room as it sees fit: a tenth more, and some for a soak of a minute in which code is still compiled. */
-const MEMORY_RATIO = 1.1
-const MEMORY_MARGIN_MB = 8
+/** What may be added between the quarters: in a short soak, code is still being compiled. */
+const SHORT_MS = 5 * 60_000
+const memoryAllowed = (durationMs: number) => (mb: number) =>
+  durationMs < SHORT_MS ? mb * 1.1 + 8 : mb * 1.05 + 2
 /** One of five sessions may be between two lives. */
 const COUNT_MARGIN = 2
 
@@ -64,26 +65,34 @@ export function levelsOf(samples: readonly Sample[]): Level[] {
   const quarter = Math.floor(samples.length / 4)
   const second = samples.slice(quarter, 2 * quarter)
   const last = samples.slice(-quarter)
-  const of = (part: readonly Sample[], read: (sample: Sample) => number | null) =>
-    median(part.map(read).filter((value) => value !== null))
-  const level = (what: string, read: (sample: Sample) => number | null, allowed: (n: number) => number) => {
-    const [before, after] = [of(second, read), of(last, read)]
+  const level = (
+    what: string,
+    read: (sample: Sample) => number | null,
+    sum: (values: readonly number[]) => number,
+    allowed: (n: number) => number,
+  ) => {
+    const of = (part: readonly Sample[]) => sum(part.map(read).filter((value) => value !== null))
+    const [before, after] = [of(second), of(last)]
     return {what, second: before, last: after, isLevel: after <= allowed(before)}
   }
   return [
     level(
-      'resident MB of the worker that lives on',
+      'least resident MB of the worker that lives on',
       ({survivorMb}) => survivorMb,
-      (mb) => mb * MEMORY_RATIO + MEMORY_MARGIN_MB,
+      // The floor: right behind a garbage collection, what is left is what is held.
+      (values) => Math.min(...values),
+      memoryAllowed(samples.at(-1)?.atMs ?? 0),
     ),
     level(
       'sessions of workers',
       ({sessions}) => sessions,
+      median,
       (n) => n + COUNT_MARGIN,
     ),
     level(
       'advisory locks',
       ({locks}) => locks,
+      median,
       (n) => n + COUNT_MARGIN,
     ),
   ]
