@@ -108,9 +108,14 @@ describe('of what newer versions of psql can do', () => {
     })
   })
 
-  test('sslnegotiation=direct starts with TLS at once', async () => {
-    const session = await open(server.urlOf('trusted', '?sslmode=require&sslnegotiation=direct'))
-    expect(await isEncrypted(session)).toBe(true)
+  test('sslnegotiation=direct starts with TLS at once, which servers take from 17 on', async () => {
+    const {client} = await open(server.urlOf('trusted', '?sslmode=require'))
+    const {rows} = await client.query<{version: string}>(
+      `select current_setting('server_version_num') as version`,
+    )
+    const attempt = open(server.urlOf('trusted', '?sslmode=require&sslnegotiation=direct'))
+    if (Number(rows[0]?.version) >= 170_000) expect(await isEncrypted(await attempt)).toBe(true)
+    else await expect(attempt).rejects.toMatchObject({code: 'CONNECTION_FAILED'})
   })
 })
 
