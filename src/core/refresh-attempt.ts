@@ -4,7 +4,14 @@ import type {Database} from '../db/database.ts'
 import {findOutcome, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
 import type {Session} from '../db/session.ts'
-import {type Attempt, type Failure, giveBackUnseen, type JobEnd, recordFailure} from '../db/settle.ts'
+import {
+  type Attempt,
+  type Failure,
+  giveBackUnseen,
+  isRecorded,
+  type JobEnd,
+  recordFailure,
+} from '../db/settle.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
@@ -46,7 +53,7 @@ export interface AttemptContext {
   /** A new session, after the connection was lost. */
   reconnect(): Promise<Session>
   /** Told each time that how it ended could not be recorded. */
-  onUnrecorded(message: string): void
+  onUnrecorded(message: string, ending: Ending): void
   /** For how long recording a failure is tried again, on a session that still works, in milliseconds. */
   recordPatienceMs: number
 }
@@ -54,7 +61,7 @@ export interface AttemptContext {
 /** A cancel request that arrives before its statement is lost, so it is sent again until the statement ends. */
 const CANCEL_AGAIN_MS = 250
 /** Postgres looks for a cancel request all the time: without an answer by then, the network is dead. */
-const CANCEL_PATIENCE_MS = 10_000
+const CANCEL_PATIENCE_MS = 5000
 /** Somebody may hold a lock on ayb's own tables: a failure is told, recorded or not. */
 const RECORD_DEADLINE_MS = 15_000
 const RECORD_PAUSE_MS = 1000
@@ -77,16 +84,15 @@ export async function runAttempt(
   } catch (error) {
     const durationMs = performance.now() - sentAt
     if (isAybError(error, 'CONNECTION_LOST')) {
-      return settleAfterLoss(db, attempt, lock, error, durationMs, context)
+      const reason = context.signal.aborted ? context.signal.reason : error
+      return settle(db, attempt, lock, {reason, durationMs}, context)
     }
     const reason = await explainFailure(db, attempt, error, {
       elapsedMs: durationMs,
       signal: context.signal,
       blockers: async () => (await blockers?.seen()) ?? [],
     })
-    // It failed, and its session ended with that: a view may have let go of the lock.
-    if (!db.session.isUsable) return settleAfterLoss(db, attempt, lock, reason, durationMs, context)
-    return record(db, db.session, attempt, reason, durationMs, context)
+    return settle(db, attempt, lock, {reason, durationMs}, context)
   } finally {
     await blockers?.stop()
   }
@@ -103,9 +109,9 @@ export async function cancelOnAbort<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   let giveUp: NodeJS.Timeout | undefined
-  let requested = Promise.resolve()
+  const requested: Promise<void>[] = []
   const cancel = () => {
-    requested = session.cancel()
+    requested.push(session.cancel())
     timer = setTimeout(cancel, CANCEL_AGAIN_MS)
   }
   const onAbort = () => {
@@ -120,86 +126,82 @@ export async function cancelOnAbort<T>(
     clearTimeout(timer)
     clearTimeout(giveUp)
     signal.removeEventListener('abort', onAbort)
-    // One that is still on its way must not hit the next statement.
-    await requested
+    // What is still on its way must not hit the next statement.
+    await Promise.all(requested)
   }
+}
+
+/** Why and after how long an attempt failed. */
+interface Ending {
+  reason: unknown
+  durationMs: number
 }
 
 /**
- * The connection is gone, and what it did is not known: a new one makes sure that nothing runs on, and sees
- * whether the refresh was committed. If not, it records the failure.
+ * Records how an attempt failed. Where its connection is gone, what it did is not known: a new one makes sure that
+ * nothing runs on, and sees whether the refresh was committed after all. What keeps a worker from recording, a full disk
+ * or a lock, may pass, so it tries again for a while; anybody tries once more where only the connection failed.
  */
-async function settleAfterLoss(
+async function settle(
   db: Database,
   attempt: Attempt,
   lock: RefreshLock,
-  loss: unknown,
-  durationMs: number,
+  ending: Ending,
   context: AttemptContext,
 ): Promise<AttemptOutcome> {
-  const reason = context.signal.aborted ? context.signal.reason : loss
-  let session: Session | undefined
-  try {
-    session = await context.reconnect()
-    const done = await findOutcome(session, db.session, db, attempt, lock)
-    if (done) {
-      await giveBackUnseen(session, db, attempt.runId)
-      return {status: 'success', ...done, next: null}
-    }
-    return await record(db, session, attempt, reason, durationMs, context)
-  } catch (error) {
-    return unrecorded(attempt, reason, durationMs, context, error)
-  } finally {
-    await session?.close()
-  }
-}
-
-async function record(
-  db: Database,
-  session: Session,
-  attempt: Attempt,
-  reason: unknown,
-  durationMs: number,
-  context: AttemptContext,
-): Promise<FailedAttempt> {
-  const jobEnd = context.jobEndAfter(reason)
-  const failure: Failure = {
-    status: isAybError(reason, 'CANCELED') ? 'canceled' : 'error',
-    message: messageOf(reason),
-    durationMs,
-    job: jobEnd,
-  }
-  const {deadlineMs} = session
-  session.deadlineMs = RECORD_DEADLINE_MS
-  const givesUpAt = performance.now() + context.recordPatienceMs
+  const startedAt = performance.now()
+  let session: Session | null = db.session.isUsable ? db.session : null
+  const {deadlineMs} = db.session
+  let hasReconnected = false
   try {
     for (;;) {
       try {
-        const isSettled = await recordFailure(session, db, attempt, failure)
-        return {status: 'failed', reason, durationMs, jobEnd, isSettled, isRecorded: true}
+        if (!session?.isUsable) {
+          const isFirstTry = session === null && !hasReconnected
+          hasReconnected = true
+          session = await context.reconnect()
+          const done = await findOutcome(session, db.session, db, attempt, lock)
+          if (done) {
+            await giveBackUnseen(session, db, attempt.runId)
+            return {status: 'success', ...done, next: null}
+          }
+          // The answer to an earlier try may have been lost.
+          if (!isFirstTry && (await isRecorded(session, db, attempt.runId))) {
+            return failed(ending, context, {isSettled: true, isRecorded: true})
+          }
+        }
+        session.deadlineMs = RECORD_DEADLINE_MS
+        const isSettled = await recordFailure(session, db, attempt, toFailure(ending, context))
+        return failed(ending, context, {isSettled, isRecorded: true})
       } catch (error) {
-        const failed = unrecorded(attempt, reason, durationMs, context, error)
-        // A full disk may be given room again, a lock be released.
-        if (!session.isUsable || context.signal.aborted || performance.now() >= givesUpAt) return failed
+        const elapsedMs = performance.now() - startedAt
+        const isPatient = !context.signal.aborted && elapsedMs < context.recordPatienceMs
+        const isOnceMore = !hasReconnected && !session?.isUsable && elapsedMs < RECORD_DEADLINE_MS
+        if (isOnceMore && !isPatient) continue
+        context.onUnrecorded(unrecorded(attempt, error), ending)
+        if (!isPatient) return failed(ending, context, {isSettled: false, isRecorded: false})
         await sleep(RECORD_PAUSE_MS, undefined, {signal: context.signal}).catch(() => {})
       }
     }
   } finally {
-    session.deadlineMs = deadlineMs
+    if (session !== db.session) await session?.close()
+    db.session.deadlineMs = deadlineMs
   }
 }
 
-/** What could not be recorded is said, not swallowed. */
-function unrecorded(
-  {registration}: Attempt,
-  reason: unknown,
-  durationMs: number,
+const toFailure = ({reason, durationMs}: Ending, context: AttemptContext): Failure => ({
+  status: isAybError(reason, 'CANCELED') ? 'canceled' : 'error',
+  message: messageOf(reason),
+  durationMs,
+  job: context.jobEndAfter(reason),
+})
+
+const failed = (
+  {reason, durationMs}: Ending,
   context: AttemptContext,
-  error: unknown,
-): FailedAttempt {
-  context.onUnrecorded(
-    `how the refresh of ${qualifiedName(registration)} ended could not be recorded: ${messageOf(error)}`,
-  )
-  const jobEnd = context.jobEndAfter(reason)
-  return {status: 'failed', reason, durationMs, jobEnd, isSettled: false, isRecorded: false}
-}
+  how: {isSettled: boolean; isRecorded: boolean},
+): FailedAttempt => ({status: 'failed', reason, durationMs, jobEnd: context.jobEndAfter(reason), ...how})
+
+/** What could not be recorded is said, not swallowed. */
+const unrecorded = ({registration}: Attempt, error: unknown): string =>
+  `how the refresh of ${qualifiedName(registration)} ended could not be recorded: ${messageOf(error)}`

@@ -30,8 +30,8 @@ export interface RefreshOptions {
 
 const FIRST_WAIT_MS = 50
 const RECONNECTED_DEADLINE_MS = 30_000
-/** Taking the lock waits for nothing: what is not answered by then has a dead network under it. */
-const LOCK_DEADLINE_MS = 15_000
+/** All but the refresh itself, which has a deadline of its own or none, is short: no answer by then is a dead network. */
+const ANSWER_DEADLINE_MS = 15_000
 const LONGEST_WAIT_MS = 1000
 
 /**
@@ -45,13 +45,12 @@ export async function refresh(
 ): Promise<Refreshed> {
   const {signal, wait} = options
   const registration = await prepare(db, reference, signal)
+  db.session.deadlineMs = ANSWER_DEADLINE_MS
   const deadline = wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
   let hasWaited = false
   for (let pauseMs = FIRST_WAIT_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)) {
     signal.throwIfAborted()
-    db.session.deadlineMs = LOCK_DEADLINE_MS
     const refreshed = await withRefreshLock(db.session, registration, async (lock) => {
-      db.session.deadlineMs = null
       const current = hasWaited ? await readAgain(db, registration, signal) : registration
       return refreshLocked(db, current, lock, options)
     })

@@ -110,6 +110,12 @@ export async function recordFailure(
   return rows[0]?.is_settled ?? false
 }
 
+/** Whether the run of an attempt is there, so that its job was settled with it. */
+export async function isRecorded(session: Session, {tables}: Database, runId: string): Promise<boolean> {
+  const rows = await session.query(`select from ${tables.runs} h where h.id = $1`, [runId])
+  return rows.length > 0
+}
+
 /**
  * Puts a job back whose view is being refreshed by somebody else: without using up an attempt, and after a
  * while that grows with the job's age. Leaves one skipped run a job, however often that happens. Returns the delay

@@ -70,9 +70,9 @@ function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string} {
 export const hasSqlstate = (error: unknown, ...states: string[]): error is StatementError =>
   error instanceof StatementError && (states.length === 0 || states.includes(error.sqlstate))
 
-/** Whether the server has no room left: on a disk, in memory, or for connections. */
-export const isOutOfResources = (error: unknown): error is StatementError =>
-  error instanceof StatementError && error.sqlstate.startsWith('53')
+/** The SQLSTATE where the server lacks room on a disk, in memory or for connections, or its disk fails; else null. */
+export const resourceState = (error: unknown): string | null =>
+  error instanceof StatementError && /^5[38]/.test(error.sqlstate) ? error.sqlstate : null
 
 /**
  * The SQLSTATEs that end a session: operator intervention but a cancelled query, and the timeouts of idle sessions

@@ -11,6 +11,8 @@ interface RecoveredJob {
   state: 'queued' | 'failed'
   attempt: number
   workerId: string | null
+  /** Whether it was the surveyor's own. */
+  isOwn: boolean
   /** schema.view, as the payload has it. */
   view: string | null
 }
@@ -40,6 +42,7 @@ interface SurveyRow {
         state: 'queued' | 'failed'
         attempt: number
         worker_id: string | null
+        is_own: boolean
         view: string | null
       }[]
     | null
@@ -106,7 +109,7 @@ export async function survey(
         where not x.is_locked and (x.is_late or x.is_key_held is false or x.is_own)
           and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh))),
      dead as materialized (
-       select j.id from suspect x cross join lateral (
+       select j.id, x.is_own from suspect x cross join lateral (
          select j.id from ${jobs} j
           where j.id = x.id and j.state || '' = 'running'
             and j.worker_id is not distinct from x.worker_id and j.attempts = x.attempts
@@ -116,11 +119,12 @@ export async function survey(
        update ${jobs} j
           set state = case when j.attempts < j.max_attempts then 'queued' else 'failed' end,
               run_at = case when j.attempts < j.max_attempts then now() else j.run_at end,
-              last_error = 'worker ' || coalesce(j.worker_id, '?') || ' died or lost its lease',
+              last_error = case when dead.is_own then 'the claim or the end of this attempt was lost'
+                                else 'worker ' || coalesce(j.worker_id, '?') || ' died or lost its lease' end,
               lease_until = null, worker_id = null, updated_at = now()
          from dead, ${jobs} before
         where j.id = dead.id and before.id = j.id
-       returning j.id, j.state, j.attempts, j.payload, j.last_error, j.last_run_at, before.worker_id),
+       returning j.id, j.state, j.attempts, j.payload, j.last_error, j.last_run_at, before.worker_id, dead.is_own),
      died as (
        insert into ${runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, status, error)
        select coalesce(e.payload->>'schema', 'public'), e.payload->>'view_name', coalesce(r.refresh_mode, 'standard'),
@@ -146,7 +150,7 @@ export async function survey(
           set state = 'failed', last_error = coalesce(j.last_error, 'worker died; no attempts left'), updated_at = now()
          from spent where j.id = spent.id
        returning j.id)
-     select (select json_agg(json_build_object('id', e.id, 'state', e.state, 'attempt', e.attempts, 'worker_id', e.worker_id,
+     select (select json_agg(json_build_object('id', e.id, 'state', e.state, 'attempt', e.attempts, 'worker_id', e.worker_id, 'is_own', e.is_own,
                                                'view', ${lockNameOf('e')})) from recovered e) as recovered,
             (select count(*)::int from exhausted) as exhausted,
             (select json_agg(distinct x.key_hex) from suspect x where x.is_late and x.is_key_held and not x.is_own) as frozen,
@@ -180,6 +184,7 @@ export async function survey(
     state: job.state,
     attempt: job.attempt,
     workerId: job.worker_id,
+    isOwn: job.is_own,
     view: job.view,
   }))
   return {

@@ -25,7 +25,10 @@ export type WorkerEvent =
       jobId: string
       view: string | null
       attempt: number
-      deadWorkerId: string | null
+      /** Whose it was. */
+      workerId: string | null
+      /** Whether it was this worker's own: a claim whose answer was lost, or an end that could not be recorded. */
+      isOwn: boolean
       state: 'queued' | 'failed'
     }
   | {type: 'jobs-exhausted'; jobs: number}
@@ -45,7 +48,13 @@ export type WorkerEvent =
   | ({type: 'job-skipped'; delayMs: number} & AttemptFacts)
   | ({type: 'job-interrupted'; durationMs: number} & AttemptFacts)
   | ({type: 'job-lost'} & AttemptFacts)
-  | ({type: 'job-unrecorded'; message: string} & AttemptFacts)
+  | ({
+      type: 'job-unrecorded'
+      message: string
+      durationMs?: number
+      error?: string
+      code?: ErrorCode | null
+    } & AttemptFacts)
   | ({type: 'backend-silent'; pid: number} & AttemptFacts)
   | {type: 'pruned'; jobs: number}
   | {type: 'warning'; message: string}

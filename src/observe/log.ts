@@ -10,8 +10,8 @@ export interface LogEntry {
   jobId?: string
   scheduleId?: string | null
   attempt?: number
-  durationMs?: number
-  error?: string
+  durationMs?: number | undefined
+  error?: string | undefined
   [field: string]: unknown
 }
 

@@ -61,6 +61,9 @@ export class WorkerMetrics {
         this.#lastRefresh.set({view: viewLabel(event)}, Date.now() / 1000)
         break
       case 'job-retried':
+        if (event.isAttemptReturned) break
+        this.#refreshes.inc({view: viewLabel(event), status: 'error'})
+        break
       case 'job-failed':
       case 'job-recovered':
         this.#refreshes.inc({view: viewLabel(event), status: 'error'})

@@ -44,9 +44,11 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
       return {level: 'error', msg: `schedule ${name} cannot be read and is passed over`, scheduleId, error}
     }
     case 'job-recovered': {
-      const {jobId, view, attempt, deadWorkerId, state} = event
+      const {jobId, view, attempt, workerId, isOwn, state} = event
       const fate = state === 'queued' ? 'queued again' : 'failed, no attempts left'
-      return {level: 'warn', msg: `its worker died, ${fate}:`, view, jobId, attempt, deadWorkerId}
+      const facts = {view, jobId, attempt}
+      if (isOwn) return {level: 'warn', msg: `its claim or its end was lost, ${fate}:`, ...facts}
+      return {level: 'warn', msg: `its worker died, ${fate}:`, ...facts, deadWorkerId: workerId}
     }
     case 'jobs-exhausted':
       return {
@@ -106,8 +108,10 @@ function describeJobEvent(event: JobEvent): LogEntry {
       return {level: 'warn', msg: 'canceled and put back:', ...facts, durationMs: event.durationMs}
     case 'job-lost':
       return {level: 'warn', msg: 'the job was taken over by another worker, nothing was recorded:', ...facts}
-    case 'job-unrecorded':
-      return {level: 'warn', msg: event.message, ...facts}
+    case 'job-unrecorded': {
+      const {message, durationMs, error, code} = event
+      return {level: 'warn', msg: message, ...facts, durationMs, error, code}
+    }
     case 'backend-silent':
       return {
         level: 'warn',

@@ -19,7 +19,7 @@ const LOOK_MS = 10_000
 const RECORD_MS = 70_000
 /** How long a connection may take, and how long a cancelled statement may go unanswered. */
 const CONNECT_MS = 10_000
-const CANCEL_MS = 10_000
+const CANCEL_MS = 5000
 /** How long taking a lock may go unanswered. */
 const LOCK_MS = 15_000
 const NOISE_MS = 10_000

@@ -52,11 +52,11 @@ async function insertLostClaim(db: TestDatabase, worker: RunningWorker): Promise
 async function expectTakenBack(db: TestDatabase, worker: RunningWorker, id: string): Promise<void> {
   expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
   await worker.waitForLog(
-    ({jobId, deadWorkerId}) => jobId === id && deadWorkerId !== undefined,
+    ({jobId, msg}) => jobId === id && msg.startsWith('its claim or its end was lost'),
     'it to be taken back',
   )
   expect(await runsOfJob(db, id)).toMatchObject([
-    {status: 'error', error: expect.stringContaining('lost its lease')},
+    {status: 'error', error: 'the claim or the end of this attempt was lost'},
     {status: 'success'},
   ])
 }

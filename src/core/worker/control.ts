@@ -81,7 +81,7 @@ export class ControlSession {
   lose(reason: unknown): void {
     this.#db?.session.destroy()
     // What ended it may have ended them too, without a word: a refresh would be the first to notice.
-    this.#sessions.dropIdle()
+    this.#sessions.distrustIdle()
     if (!this.isUp) return
     this.isUp = false
     this.#emit({type: 'database-lost', error: messageOf(reason)})
@@ -103,6 +103,7 @@ export class ControlSession {
       }
       await db.prepareTables()
       await this.#sessions.adopt(db)
+      this.#sessions.closeDistrusted()
       if (!db.session.isPooled) {
         await planByIndex(db.session)
         await db.session.listen(WAKE_CHANNEL, () => this.#merge())

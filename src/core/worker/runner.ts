@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {newRunId} from '../../db/refresh.ts'
@@ -5,7 +6,7 @@ import {type RefreshLock, withRefreshLock} from '../../db/refresh-lock.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
 import type {Session} from '../../db/session.ts'
 import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
-import {type AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
+import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
@@ -82,9 +83,9 @@ export async function runJob(
       ? RETURNED
       : jobEndAfter(reason, job.attempt, job.maxAttempts)
     const settle = (session: Session) => endJob(session, db, job, end, messageOf(reason), view)
-    const isSettled = db.session.isUsable
-      ? await settle(db.session)
-      : await settleOnAnySession(context, settle)
+    const isSettled = await persistently(context.signal, () =>
+      db.session.isUsable ? settle(db.session) : settleOnAnySession(context, settle),
+    )
     const result = report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
     return {result, next: null}
   } finally {
@@ -92,8 +93,26 @@ export async function runJob(
   }
 }
 
-/** While the failure is not recorded, its job stays this worker's: found later, it would count as that of a dead one. */
+/** While its end is not recorded, a job stays this worker's: found later, it would count as lost. */
 const RECORD_PATIENCE_MS = 60_000
+const RECORD_PAUSE_MS = 1000
+
+/** What a full disk or a lock keeps from being written is tried again for a while, with the same words. */
+async function persistently<T>(
+  signal: AbortSignal,
+  write: () => Promise<T>,
+  canGoOn = () => true,
+): Promise<T> {
+  for (const givesUpAt = performance.now() + RECORD_PATIENCE_MS; ; ) {
+    try {
+      return await write()
+    } catch (error) {
+      const isOver = signal.aborted || performance.now() >= givesUpAt || !canGoOn()
+      if (!isAybError(error) || isOver) throw error
+      await sleep(RECORD_PAUSE_MS, undefined, {signal}).catch(() => {})
+    }
+  }
+}
 
 /** A kept session that had died unnoticed is no attempt. */
 const RETURNED: JobEnd = {state: 'queued', delayMs: 1000, isAttemptReturned: true}
@@ -125,10 +144,14 @@ async function skip(
   db: Database,
   job: ClaimedJob,
   registration: RefreshTarget,
-  {emit}: RunnerContext,
+  {emit, signal}: RunnerContext,
 ): Promise<JobResult> {
   const facts = factsOf(job, registration)
-  const delayMs = await putBack(db.session, db, job, registration)
+  const delayMs = await persistently(
+    signal,
+    () => putBack(db.session, db, job, registration),
+    () => db.session.isUsable,
+  )
   if (delayMs === null) {
     emit({type: 'job-lost', ...facts})
     return 'lost'
@@ -160,8 +183,11 @@ async function refreshLocked(
     jobEndAfter: (reason) => jobEndAfter(reason, job.attempt, job.maxAttempts),
     claimNext: context.claimNext,
     reconnect: context.reconnect,
-    onUnrecorded(message) {
-      if (!isTold) context.emit({type: 'job-unrecorded', ...facts, message})
+    onUnrecorded(message, {reason, durationMs}) {
+      if (!isTold) {
+        const cause = {durationMs: Math.round(durationMs), ...errorOf(reason)}
+        context.emit({type: 'job-unrecorded', ...facts, message, ...cause})
+      }
       isTold = true
     },
     recordPatienceMs: RECORD_PATIENCE_MS,
@@ -200,7 +226,7 @@ function report(
     emit({type: 'job-interrupted', ...facts})
     return 'interrupted'
   }
-  const error = {error: messageOf(reason), code: isAybError(reason) ? (reason as AybError).code : null}
+  const error = errorOf(reason)
   if (end.state === 'failed') {
     emit({type: 'job-failed', ...facts, ...error})
     return 'failed'
@@ -209,6 +235,11 @@ function report(
   emit({type: 'job-retried', ...facts, ...error, delayMs, isAttemptReturned})
   return 'retried'
 }
+
+const errorOf = (reason: unknown) => ({
+  error: messageOf(reason),
+  code: isAybError(reason) ? reason.code : null,
+})
 
 export const factsOf = (job: ClaimedJob, view: ViewName | null) => ({
   jobId: job.id,

@@ -26,6 +26,7 @@ interface Identity {
 export class WorkerSessions {
   readonly #open: () => Promise<Database>
   readonly #idle: Database[] = []
+  readonly #distrusted: Database[] = []
   #identity: Identity | null = null
   #isPooled = false
   #isClosed = false
@@ -97,14 +98,20 @@ export class WorkerSessions {
     else if (db.session.isUsable) this.#idle.push(db)
   }
 
-  /** Drops the sessions that are kept for the next refreshes. */
-  dropIdle(): void {
-    for (const db of this.#idle.splice(0)) db.session.destroy()
+  /** Keeps the sessions that wait for a refresh from getting one; they hold the key until another one does. */
+  distrustIdle(): void {
+    this.#distrusted.push(...this.#idle.splice(0))
+  }
+
+  /** Drops what is not trusted any more. */
+  closeDistrusted(): void {
+    for (const db of this.#distrusted.splice(0)) db.session.destroy()
   }
 
   /** Closes the sessions that are kept, and from now on those that come back. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.closeDistrusted()
     await Promise.all(this.#idle.splice(0).map((db) => db.close()))
   }
 

@@ -125,7 +125,7 @@ export class Slots {
     )
     for (const {db, job, pid} of await this.#silence.find(control.session, awaited)) {
       // Whatever was silent may have got its answer since, and run something else by now.
-      const isStillAwaited = this.#running.get(job.id)?.db === db
+      const isStillAwaited = this.#running.get(job.id)?.db === db && db.session.isUsable
       if (!isStillAwaited) continue
       this.#context.emit({type: 'backend-silent', pid, ...factsOf(job, viewOfPayload(job.payload))})
       db.session.destroy()
@@ -201,6 +201,11 @@ export class Slots {
       )
       return null
     }
+  }
+
+  /** Counts a job that failed without having run here. */
+  countFailure(): void {
+    this.tally.failed++
   }
 
   #count(result: JobResult): void {

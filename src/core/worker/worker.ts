@@ -2,13 +2,13 @@ import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
-import {isOutOfResources} from '../../db/sqlstate.ts'
 import {type Survey, survey} from '../../db/survey.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {Alarm} from './alarm.ts'
 import {Claimer} from './claimer.ts'
+import {Complaints} from './complaints.ts'
 import {
   ControlSession,
   isTransient,
@@ -18,6 +18,7 @@ import {
 import {FrozenWorkers} from './frozen.ts'
 import {JobCount} from './job-count.ts'
 import {Pacing} from './pacing.ts'
+import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
 import {Scheduler} from './scheduler.ts'
 import {WorkerSessions} from './sessions.ts'
@@ -39,8 +40,6 @@ export interface WorkerOptions {
   isOnce: boolean
 }
 
-/** Between two attempts to get a session for what was lost in mid-refresh. */
-const RECONNECT_PAUSE_MS = 500
 /**
  * Statements of a worker are short, but for the refreshes: one that is not answered by then has a dead network under it.
  */
@@ -71,8 +70,7 @@ export class Worker {
   readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
-  /** What turns failed with and was said, since one wrote something: with nothing to do, a turn proves nothing. */
-  readonly #complaints = new Set<string>()
+  readonly #complaints = new Complaints()
 
   /** `open` connects as the worker; it is called for each session. */
   constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
@@ -216,6 +214,7 @@ export class Worker {
     if (signal.aborted) return null
     const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
     await this.#retention.prune(control)
+    // With nothing to write, a turn proves nothing.
     if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
     return this.#pacing.pauseAfter({seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after})
@@ -251,20 +250,21 @@ export class Worker {
   /** Goes on after an error where that can help; what only a person can mend is told, and tried again later. */
   #survive(error: unknown): number {
     if (isTransient(error)) {
+      this.#complaints.clear()
       this.#control.lose(error)
       return 0
     }
     if (!isAybError(error)) throw error
-    // A server that is out of something names another file each time.
-    const complaint = isOutOfResources(error) ? error.sqlstate : error.message
-    if (!this.#complaints.has(complaint)) this.#emit({type: 'warning', message: error.message})
-    this.#complaints.add(complaint)
+    // Whoever runs what is due once tries again himself.
+    if (this.#options.isOnce) throw error
+    if (this.#complaints.isNews(error)) this.#emit({type: 'warning', message: error.message})
     return FAILURE_PAUSE_MS
   }
 
   #tell(seen: Survey): void {
-    for (const {id, view, attempt, workerId, state} of seen.recovered) {
-      this.#emit({type: 'job-recovered', jobId: id, view, attempt, deadWorkerId: workerId, state})
+    for (const {id, view, attempt, workerId, isOwn, state} of seen.recovered) {
+      if (state === 'failed') this.#slots?.countFailure()
+      this.#emit({type: 'job-recovered', jobId: id, view, attempt, workerId, isOwn, state})
     }
     if (seen.exhausted > 0) this.#emit({type: 'jobs-exhausted', jobs: seen.exhausted})
   }
@@ -278,24 +278,10 @@ export class Worker {
       template,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
-      reconnect: () => this.#reconnect(template),
+      reconnect: () => reconnect(template, this.#giveUp.signal, STATEMENT_DEADLINE_MS),
       claimNext: () => this.#claimer.next(this.#slots),
       onFree: () => this.#alarm.ring(),
     })
-  }
-
-  async #reconnect(template: Database): Promise<Session> {
-    const pause = new Alarm()
-    for (;;) {
-      try {
-        const session = await template.openSession(this.#giveUp.signal)
-        session.deadlineMs = STATEMENT_DEADLINE_MS
-        return session
-      } catch (error) {
-        if (!isTransient(error) || this.#giveUp.signal.aborted) throw error
-        await pause.wait(RECONNECT_PAUSE_MS, this.#giveUp.signal)
-      }
-    }
   }
 
   #result(): WorkerResult {
