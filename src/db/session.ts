@@ -279,11 +279,21 @@ export class Session {
 
   async #guard<T>(run: () => Promise<T>): Promise<T> {
     if (!this.isUsable) throw connectionLost(this.target)
-    const deadline = this.deadlineMs === null ? undefined : setTimeout(() => this.destroy(), this.deadlineMs)
+    const {deadlineMs} = this
+    let isLate = false
+    const expire = () => {
+      isLate = true
+      this.destroy()
+    }
+    const deadline = deadlineMs === null ? undefined : setTimeout(expire, deadlineMs)
     try {
       return await run()
     } catch (error) {
       if (isFatal(error)) this.#isLost = true
+      // Of a connection that was dropped here, the driver knows nothing but its end.
+      if (isLate && deadlineMs !== null && isFatal(error)) {
+        throw translateError(new NoAnswer(deadlineMs), this.target)
+      }
       // The session is as good as lost: opened anew, it prepares them anew.
       if (this.#statements && isStatementOutdated(error)) {
         this.destroy()

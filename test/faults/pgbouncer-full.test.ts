@@ -1,7 +1,7 @@
 import pg from 'pg'
 import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
+import {type TestDatabase, until} from '../support/database.ts'
 import {type PgBouncer, startPgBouncer} from '../support/pgbouncer.ts'
 import {errorOf, register} from '../support/refresh.ts'
 import {
@@ -83,12 +83,13 @@ describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_0
     })
   })
 
-  test('is the same in the middle, while a command waits for another refresh', async () => {
-    const {db, pooler} = await startFull()
+  /** A command that waits for another refresh, and pauses behind a look at the lock. */
+  async function startWaiting(db: TestDatabase, pooler: PgBouncer) {
     const holder = await db.connect()
     await holder.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
     const waiting = startAyb(['matviews', 'refresh', 'leaderboard', '--wait', '--json'], {
       url: pooler.url,
+      timeoutMs: 60_000,
     })
     await until(
       async () => {
@@ -101,6 +102,12 @@ describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_0
       },
       {what: 'it to pause behind a look at the lock', timeoutMs: PATIENCE_MS},
     )
+    return {holder, waiting}
+  }
+
+  test('is the same in the middle, while a command waits for another refresh', async () => {
+    const {db, pooler} = await startFull()
+    const {holder, waiting} = await startWaiting(db, pooler)
     const other = await fill(pooler)
     const result = await waiting.done
     await other.end()
@@ -110,6 +117,25 @@ describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_0
       code: 'CONNECTION_LOST',
       message: expect.stringMatching(/: query_wait_timeout$/),
       details: {sqlstate: '08P01'},
+    })
+  })
+
+  test('says after fifteen seconds there that nothing was answered, where a pooler lets wait for longer', async () => {
+    const {db, pooler} = await startFull(60)
+    const {holder, waiting} = await startWaiting(db, pooler)
+    const other = await fill(pooler)
+    await until(
+      async () => (await pooler.console('show pools')).some(({cl_waiting}) => Number(cl_waiting) === 1),
+      {what: 'it to wait for the connection', timeoutMs: PATIENCE_MS},
+    )
+    const result = await waiting.done
+    await other.end()
+    await holder.query('select pg_advisory_unlock_all()')
+    expect(result).toMatchObject({code: 6, stderr: ''})
+    expect(errorOf(result)).toMatchObject({
+      code: 'CONNECTION_LOST',
+      message: expect.stringMatching(/: no answer after 15 s$/),
+      hint: expect.stringContaining('pool has a connection to spare'),
     })
   })
 

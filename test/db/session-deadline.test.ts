@@ -1,0 +1,71 @@
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {Session} from '../../src/db/session.ts'
+import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+
+const open: Session[] = []
+let server: TestDatabase
+
+beforeAll(async () => {
+  server = await createTestDatabase()
+})
+
+afterAll(async () => {
+  for (const session of open) await session.close()
+})
+
+async function openSession(env: NodeJS.ProcessEnv = {}): Promise<Session> {
+  const session = await Session.open({databaseUrl: server.url, env, applicationName: 'ayb test'})
+  open.push(session)
+  return session
+}
+
+const NO_ANSWER = {
+  code: 'CONNECTION_LOST',
+  message: expect.stringMatching(/: no answer after 0\.5 s$/),
+  hint: expect.stringContaining('that its pool has a connection to spare'),
+}
+
+describe('a statement that is not answered by its deadline', () => {
+  test.each([
+    ['sent alone', 'off'],
+    ['sent in a transaction of its own', 'on'],
+  ])('and was %s, is a lost connection that says for how long', async (_, pooled) => {
+    const session = await openSession({AYB_POOLED: pooled})
+    session.deadlineMs = 500
+    const sleeping = session.query('select pg_sleep(60)')
+    await expect(sleeping).rejects.toMatchObject(NO_ANSWER)
+    expect(session.isUsable).toBe(false)
+  })
+
+  test('is one inside a transaction, too, which is over', async () => {
+    const session = await openSession()
+    const lost = session.transaction(async () => {
+      session.deadlineMs = 500
+      await session.query('select pg_sleep(60)')
+    })
+    await expect(lost).rejects.toMatchObject(NO_ANSWER)
+    expect(session.isUsable).toBe(false)
+  })
+})
+
+test('a backend that is ended before the deadline is no missing answer', async () => {
+  const session = await openSession()
+  session.deadlineMs = 60_000
+  const sleeping = session.query('select pg_sleep(60)')
+  const outcome = expect(sleeping).rejects.toMatchObject({
+    code: 'CONNECTION_LOST',
+    message: expect.not.stringContaining('no answer'),
+    details: {sqlstate: '57P01'},
+  })
+  await until(
+    async () =>
+      (
+        await server.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and state = 'active'`,
+          [session.pid],
+        )
+      ).length > 0,
+    {what: 'the backend to sleep'},
+  )
+  await outcome
+})
