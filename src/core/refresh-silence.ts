@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../db/database.ts'
-import {isEndedUnheard, type RefreshLock} from '../db/refresh-lock.ts'
+import {isEndedUnheard, type RefreshLock, type TransactionLock} from '../db/refresh-lock.ts'
 import type {Session} from '../db/session.ts'
 import {endSilentBackends} from '../db/silent-backends.ts'
 import {dropOnAbort} from '../lib/abort.ts'
@@ -45,7 +45,7 @@ const backendIsIdle =
 
 /** Behind a pooler the backend may serve somebody else by now. What tells is the lock of its transaction: twice gone. */
 const transactionHasEnded =
-  (view: ViewName, lock: RefreshLock): IsSilent =>
+  (view: ViewName, lock: TransactionLock): IsSilent =>
   async (session, signal) => {
     if (!(await isEndedUnheard(session, view, lock))) return false
     await sleep(SECOND_LOOK_MS, undefined, {signal})

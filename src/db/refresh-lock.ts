@@ -9,21 +9,33 @@ import type {Session} from './session.ts'
 const RELEASE_PATIENCE_MS = 10_000
 const RELEASE_LOOK_MS = 100
 
-/** The lock of a view, held by a session or a transaction: whoever refreshes a view holds it, AYB servers too. */
-export interface RefreshLock {
+/** The lock of a view: whoever refreshes a view holds it, AYB servers too. */
+export type RefreshLock = SessionLock | TransactionLock
+
+interface TakenLock {
   /** When it was taken, by the server's clock, exact to the microsecond. */
   startedAt: string
   /** The backend that holds it. */
   pid: number
-  /** Whether it is held for the transaction that is open on the session, and ends with it: behind a pooler. */
-  isOfTransaction: boolean
-  /** Whether this side knows that it is free again. */
-  readonly isReleased: boolean
   /**
    * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return the same.
    * A session whose unlock did not end as expected is dropped, and the lock with it.
    */
   release(): Promise<void>
+}
+
+/** Held by a session. */
+export interface SessionLock extends TakenLock {
+  isOfTransaction: false
+}
+
+/** Held for the transaction that is open on the session, and ends with it: behind a pooler. */
+export interface TransactionLock extends TakenLock {
+  isOfTransaction: true
+  /** With the pid, what tells its transaction from another one of the same backend: exact to the microsecond. */
+  transactionStartedAt: string
+  /** Whether this side knows that it is free again. */
+  readonly isReleased: boolean
 }
 
 /**
@@ -54,7 +66,7 @@ export async function takeRefreshLock(session: Session, view: ViewName): Promise
 }
 
 /** The lock of a session would stay behind on the server connection, and exclude nobody who gets that one next. */
-async function takeForTransaction(session: Session, view: ViewName): Promise<RefreshLock | null> {
+async function takeForTransaction(session: Session, view: ViewName): Promise<TransactionLock | null> {
   await session.begin()
   try {
     const taken = await tryLock(session, view, 'pg_try_advisory_xact_lock')
@@ -64,6 +76,7 @@ async function takeForTransaction(session: Session, view: ViewName): Promise<Ref
         startedAt: taken.at,
         pid: taken.pid,
         isOfTransaction: true,
+        transactionStartedAt: taken.transaction_at,
         get isReleased() {
           return isReleased
         },
@@ -82,32 +95,24 @@ async function takeForTransaction(session: Session, view: ViewName): Promise<Ref
 }
 
 /** The lock of that name, which the session has held since that instant. */
-export function heldLock(session: Session, name: string, startedAt: string): RefreshLock {
+export function heldLock(session: Session, name: string, startedAt: string): SessionLock {
   let released: Promise<void> | undefined
-  let isReleased = false
   return {
     startedAt,
     pid: session.pid,
     isOfTransaction: false,
-    get isReleased() {
-      return isReleased
-    },
     release() {
-      released ??= unlock(session, name)
-        .catch(() => session.destroy())
-        .then(() => {
-          isReleased = true
-        })
+      released ??= unlock(session, name).catch(() => session.destroy())
       return released
     },
   }
 }
 
 /** A lock as another session can tell it from a later one of the same view on the same backend. */
-type TakenLock = Pick<RefreshLock, 'pid' | 'startedAt'>
+type SeenLock = Pick<TransactionLock, 'pid' | 'transactionStartedAt'>
 
 /** Waits until that lock of the view is free, but not for longer than it takes to notice a lost client. */
-export async function untilReleased(session: Session, view: ViewName, lock: TakenLock): Promise<void> {
+export async function untilReleased(session: Session, view: ViewName, lock: SeenLock): Promise<void> {
   for (const deadline = performance.now() + RELEASE_PATIENCE_MS; performance.now() < deadline; ) {
     if (!(await isLockHeld(session, view, lock))) return
     await sleep(RELEASE_LOOK_MS)
@@ -118,23 +123,27 @@ export async function untilReleased(session: Session, view: ViewName, lock: Take
  * Whether the transaction that took the lock of the view has ended, as another session sees it, while this side
  * still waits for its answer.
  */
-export async function isEndedUnheard(session: Session, view: ViewName, lock: RefreshLock): Promise<boolean> {
+export async function isEndedUnheard(
+  session: Session,
+  view: ViewName,
+  lock: TransactionLock,
+): Promise<boolean> {
   return !lock.isReleased && !(await isLockHeld(session, view, lock)) && !lock.isReleased
 }
 
 /**
  * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody else by now,
- * and for this view again: a later transaction is not the one.
+ * and for this view again: a transaction that began at another time is not the one. Not a later time: clocks are set back.
  */
-async function isLockHeld(session: Session, view: ViewName, lock: TakenLock): Promise<boolean> {
+async function isLockHeld(session: Session, view: ViewName, lock: SeenLock): Promise<boolean> {
   const rows = await session.query(
     `select from pg_locks l
        left join pg_stat_activity a on a.pid = l.pid
       where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
         and l.database = (select d.oid from pg_database d where d.datname = current_database())
         and (l.classid::bigint << 32) | l.objid::bigint = hashtext($2)::bigint
-        and (a.xact_start is null or a.xact_start <= $3::timestamptz)`,
-    [lock.pid, lockName(view), lock.startedAt],
+        and (a.xact_start is null or a.xact_start = $3::timestamptz)`,
+    [lock.pid, lockName(view), lock.transactionStartedAt],
   )
   return rows.length > 0
 }
@@ -148,16 +157,24 @@ export async function holdsAnyRefreshLock(session: Session): Promise<boolean> {
   return rows.length > 0
 }
 
-/** When the lock was taken, and by which backend; null where another session holds it. */
+interface LockRow {
+  at: string
+  transaction_at: string
+  pid: number
+}
+
+/** When the lock was taken, and by which transaction of which backend; null where another session holds it. */
 async function tryLock(
   session: Session,
   view: ViewName,
   lockFunction: 'pg_try_advisory_lock' | 'pg_try_advisory_xact_lock',
-): Promise<{at: string; pid: number} | null> {
+): Promise<LockRow | null> {
   // Materialized: in a WHERE the planner may call it once a row, and each call needs its own unlock.
-  const rows = await session.query<{is_locked: boolean; at: string; pid: number}>(
+  const rows = await session.query<LockRow & {is_locked: boolean}>(
     `with attempt as materialized (select ${lockFunction}(hashtext($1)) as is_locked)
-     select is_locked, ${exactInstant('statement_timestamp()')} as at, pg_backend_pid() as pid from attempt`,
+     select is_locked, ${exactInstant('statement_timestamp()')} as at,
+            ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid
+       from attempt`,
     [lockName(view)],
   )
   return rows[0]?.is_locked ? rows[0] : null

@@ -115,12 +115,12 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<string[]>
  */
 export async function findOutcome(
   session: Session,
-  lost: Pick<Session, 'pid' | 'backendStart' | 'isPooled'>,
+  lost: Pick<Session, 'pid' | 'backendStart'>,
   {tables}: Database,
-  {runId, registration, startedAt}: Pick<Attempt, 'runId' | 'registration' | 'startedAt'>,
-  lock: Pick<RefreshLock, 'pid'>,
+  {runId, registration}: Pick<Attempt, 'runId' | 'registration'>,
+  lock: RefreshLock,
 ): Promise<RecordedRefresh | null> {
-  if (lost.isPooled) await untilReleased(session, registration, {pid: lock.pid, startedAt})
+  if (lock.isOfTransaction) await untilReleased(session, registration, lock)
   else await endBackend(session, lost)
   const rows = await session.query<SuccessRow>(
     `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled

@@ -5,8 +5,10 @@ import {claimJobs} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
 import {findOutcome, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
 import {
+  heldLock,
   isEndedUnheard,
   type RefreshLock,
+  type TransactionLock,
   takeRefreshLock,
   withRefreshLock,
 } from '../../src/db/refresh-lock.ts'
@@ -63,10 +65,12 @@ async function begin(db: Database, viewName: string, mode: RefreshMode = 'standa
   }
 }
 
-const release = async ({runId}: Attempt): Promise<void> => locks.get(runId)?.release()
+const lockOf = ({runId}: Attempt): RefreshLock => locks.get(runId) as RefreshLock
+
+const release = (attempt: Attempt): Promise<void> => lockOf(attempt).release()
 
 const run = (db: Database, attempt: Attempt): Promise<RecordedRefresh> =>
-  runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock)
+  runRefresh(db, attempt, lockOf(attempt))
 
 const failure = (status: Failure['status'], message: string): Failure => ({
   status,
@@ -238,15 +242,18 @@ describe('the record of a failure', () => {
 })
 
 describe('the lock of a transaction', () => {
-  async function take(db: Database): Promise<RefreshLock> {
+  async function take(db: Database): Promise<TransactionLock> {
     const lock = await takeRefreshLock(db.session, LEADERBOARD)
     if (!lock?.isOfTransaction) throw new Error('there is no such lock')
     return lock
   }
 
+  // As far as the clock tells when it was taken; that of the server cannot be set here.
+  const takenAt = (lock: TransactionLock, startedAt: string) => ({...lock, startedAt})
+
   test('tells when that has ended unheard, even where its backend has the same lock once more', async () => {
     const [pooled, watcher] = [await openDatabase({AYB_POOLED: 'on'}), await openDatabase()]
-    const isEnded = (lock: RefreshLock) => isEndedUnheard(watcher.session, LEADERBOARD, lock)
+    const isEnded = (lock: TransactionLock) => isEndedUnheard(watcher.session, LEADERBOARD, lock)
     const first = await take(pooled)
     expect(await isEnded(first)).toBe(false)
     await pooled.session.rollback()
@@ -257,6 +264,22 @@ describe('the lock of a transaction', () => {
     await second.release()
     expect(await isEnded(second)).toBe(false)
   })
+
+  test('is held, and ends, whatever was done to the clock between its transaction and itself', async () => {
+    const [pooled, watcher] = [await openDatabase({AYB_POOLED: 'on'}), await openDatabase()]
+    const isEnded = (lock: TransactionLock) => isEndedUnheard(watcher.session, LEADERBOARD, lock)
+    const first = await take(pooled)
+    const [setBack, setForward] = [
+      takenAt(first, '2000-01-01T00:00:00Z'),
+      takenAt(first, '2100-01-01T00:00:00Z'),
+    ]
+    expect([await isEnded(setBack), await isEnded(setForward)]).toEqual([false, false])
+    await pooled.session.rollback()
+    const second = await take(pooled)
+    expect(second.pid).toBe(first.pid)
+    expect([await isEnded(setBack), await isEnded(setForward)]).toEqual([true, true])
+    await second.release()
+  })
 })
 
 describe('the outcome of a lost refresh', () => {
@@ -265,7 +288,7 @@ describe('the outcome of a lost refresh', () => {
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'committed')
     const {durationMs} = await run(lost, attempt)
-    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lost.session)).toMatchObject({
+    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lockOf(attempt))).toMatchObject({
       durationMs,
       registration: {viewName: 'committed', lastRefreshStatus: 'success'},
     })
@@ -275,17 +298,17 @@ describe('the outcome of a lost refresh', () => {
     await createView('uncommitted')
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'uncommitted')
-    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lost.session)).toBeNull()
+    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lockOf(attempt))).toBeNull()
     expect(await withRefreshLock(fresh.session, attempt.registration, async () => 'had')).toBe('had')
   })
 
   test('never ends a later backend of the same pid', async () => {
     const [other, fresh] = [await openDatabase(), await openDatabase()]
-    const stale = {pid: other.session.pid, backendStart: '2000-01-01 00:00:00+00', isPooled: false}
+    const stale = {pid: other.session.pid, backendStart: '1.0'}
     const registration = await findRegistration(fresh, LEADERBOARD)
     if (!registration) throw new Error('leaderboard is not registered')
-    const attempt = {runId: randomUUID(), registration, startedAt: '2000-01-01 00:00:00+00'}
-    await findOutcome(fresh.session, stale, fresh, attempt, stale)
+    const lock = heldLock(other.session, 'public.leaderboard', '2000-01-01T00:00:00Z')
+    await findOutcome(fresh.session, stale, fresh, {runId: randomUUID(), registration}, lock)
     expect(await other.session.query('select 1 as one')).toEqual([{one: 1}])
   })
 })
@@ -336,7 +359,7 @@ describe('a claim behind a refresh', () => {
     const attempt = await begin(db, 'before')
     await server.query('drop materialized view before')
     await server.query('create materialized view before as select pg_sleep(0.3)::text as nap with no data')
-    const {next} = await runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock, claim)
+    const {next} = await runRefresh(db, attempt, lockOf(attempt), claim)
     expect(next?.job).toMatchObject({
       id: due,
       workerId: claim.workerId,
@@ -366,7 +389,7 @@ describe('a claim behind a refresh', () => {
       [await queue('unheard', "'2000-01-03'"), claim.workerId],
     )
     const attempt = {...(await begin(db, 'unheard')), job: job as JobClaim}
-    const {next} = await runRefresh(db, attempt, locks.get(attempt.runId) as RefreshLock, claim)
+    const {next} = await runRefresh(db, attempt, lockOf(attempt), claim)
     expect(next?.job.id).toBe(lost)
     await next?.lock?.release()
     const [held] = await claimJobs(db, {...claim, workerId: claim.workerId})
@@ -384,13 +407,11 @@ describe('a claim behind a refresh', () => {
     await createView('fine')
     const queued = await queue('leaderboard', "'2000-01-01'")
     const failing = await begin(db, 'dividing')
-    await expect(
-      runRefresh(db, failing, locks.get(failing.runId) as RefreshLock, claim),
-    ).rejects.toBeInstanceOf(StatementError)
+    await expect(runRefresh(db, failing, lockOf(failing), claim)).rejects.toBeInstanceOf(StatementError)
     expect(await stateOf(queued)).toMatchObject({state: 'queued', attempts: 0})
     await server.query('delete from _ayb_jobs')
     const fine = await begin(db, 'fine')
-    const {next, isSettled} = await runRefresh(db, fine, locks.get(fine.runId) as RefreshLock, claim)
+    const {next, isSettled} = await runRefresh(db, fine, lockOf(fine), claim)
     expect({next, isSettled}).toEqual({next: null, isSettled: true})
   })
 
@@ -399,7 +420,7 @@ describe('a claim behind a refresh', () => {
     await createView('first')
     await queue('leaderboard', "'2000-01-01'")
     const first = await begin(db, 'first')
-    const {next} = await runRefresh(db, first, locks.get(first.runId) as RefreshLock, claim)
+    const {next} = await runRefresh(db, first, lockOf(first), claim)
     expect(next?.lock?.startedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
     expect((await findLockHolder(other.session, LEADERBOARD))?.pid).toBe(db.session.pid)
     expect(await findLockHolder(other.session, first.registration)).toBeNull()
@@ -408,7 +429,7 @@ describe('a claim behind a refresh', () => {
     await withRefreshLock(other.session, LEADERBOARD, async () => {
       await queue('leaderboard', "'2000-01-01'")
       const again = await begin(db, 'first')
-      const second = await runRefresh(db, again, locks.get(again.runId) as RefreshLock, claim)
+      const second = await runRefresh(db, again, lockOf(again), claim)
       expect(second.next).toMatchObject({job: {payload: {view_name: 'leaderboard'}}, lock: null})
     })
     await server.query('delete from _ayb_jobs')
@@ -419,9 +440,7 @@ describe('a claim behind a refresh', () => {
     await createView('locked_too')
     const other = await begin(db, 'locked_too')
     const failing = await begin(db, 'dividing')
-    await expect(
-      runRefresh(db, failing, locks.get(failing.runId) as RefreshLock, claim),
-    ).rejects.toBeInstanceOf(StatementError)
+    await expect(runRefresh(db, failing, lockOf(failing), claim)).rejects.toBeInstanceOf(StatementError)
     expect(db.session.isUsable).toBe(false)
     const fresh = await openDatabase()
     await until(async () => (await findLockHolder(fresh.session, other.registration)) === null, {

@@ -1,6 +1,6 @@
 import type {ClaimedJob} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
-import {isEndedUnheard, type RefreshLock} from '../../db/refresh-lock.ts'
+import {isEndedUnheard, type RefreshLock, type TransactionLock} from '../../db/refresh-lock.ts'
 import type {Session} from '../../db/session.ts'
 import {endSilentBackends} from '../../db/silent-backends.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
@@ -23,7 +23,7 @@ interface Silent {
 /** Tells which answers are awaited in vain: their backend has given them, or is gone, and the network in between is dead. */
 export class Silence {
   /** The locks of transactions that had ended when last looked at: their answer may just have been on its way. */
-  readonly #ended = new WeakSet<RefreshLock>()
+  readonly #ended = new WeakSet<TransactionLock>()
 
   /** Ends the backends that are idle. */
   async find(session: Session, awaited: readonly Awaited[]): Promise<Silent[]> {
@@ -42,7 +42,7 @@ export class Silence {
   }
 
   /** Behind a pooler the backend may serve somebody else by now. What tells is the lock of its transaction: twice gone. */
-  async #isOver(session: Session, job: ClaimedJob, lock: RefreshLock): Promise<boolean> {
+  async #isOver(session: Session, job: ClaimedJob, lock: TransactionLock): Promise<boolean> {
     const view = viewOfPayload(job.payload)
     if (!view || !(await isEndedUnheard(session, view, lock))) return false
     if (this.#ended.has(lock)) return true
