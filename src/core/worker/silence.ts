@@ -20,10 +20,13 @@ interface Silent {
   pid: number
 }
 
+/** An answer that takes longer will not come. */
+const SECOND_LOOK_MS = 2000
+
 /** Tells which answers are awaited in vain: their backend has given them, or is gone, and the network in between is dead. */
 export class Silence {
-  /** The locks of transactions that had ended when last looked at: their answer may just have been on its way. */
-  readonly #ended = new WeakSet<TransactionLock>()
+  /** When the locks of transactions were first seen to be gone, as performance.now() tells it. */
+  readonly #goneSince = new WeakMap<TransactionLock, number>()
 
   /** Ends the backends that are idle. */
   async find(session: Session, awaited: readonly Awaited[]): Promise<Silent[]> {
@@ -41,12 +44,16 @@ export class Silence {
     return silent
   }
 
-  /** Behind a pooler the backend may serve somebody else by now. What tells is the lock of its transaction: twice gone. */
+  /**
+   * Behind a pooler the backend may serve somebody else by now. What tells is the lock of its transaction: gone once more
+   * in a look that began two seconds later, since an answer may just be on its way.
+   */
   async #isOver(session: Session, job: ClaimedJob, lock: TransactionLock): Promise<boolean> {
+    const lookedAt = performance.now()
     const view = viewOfPayload(job.payload)
     if (!view || !(await isEndedUnheard(session, view, lock))) return false
-    if (this.#ended.has(lock)) return true
-    this.#ended.add(lock)
-    return false
+    const goneSince = this.#goneSince.get(lock)
+    if (goneSince === undefined) this.#goneSince.set(lock, performance.now())
+    return goneSince !== undefined && lookedAt - goneSince >= SECOND_LOOK_MS
   }
 }

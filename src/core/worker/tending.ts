@@ -1,3 +1,4 @@
+import type {Database} from '../../db/database.ts'
 import {isAybError} from '../../lib/errors.ts'
 import type {ControlSession} from './control.ts'
 import type {Slots} from './slots.ts'
@@ -6,10 +7,25 @@ const INTERVAL_MS = 5000
 
 /**
  * Looks after the jobs in hand on the control session: renews their leases three times each, and drops sessions whose
- * backend is silent. What fails here is the worker's loop to notice. Returns what stops it.
+ * backend is silent, one look at a time. What fails here is the worker's loop to notice. Returns what stops it.
  */
-export function tendJobs(control: ControlSession, slots: Slots, leaseMs: number): () => void {
+export function tendJobs(
+  control: Pick<ControlSession, 'isUp' | 'get'>,
+  slots: Pick<Slots, 'busy' | 'renewLeases' | 'dropSilent'>,
+  leaseMs: number,
+): () => void {
   let nextRenewalAt = 0
+  let isLooking = false
+  const look = async (db: Database) => {
+    // On a slow session they would queue, and come back to back. Leases do not wait for them.
+    if (isLooking) return
+    isLooking = true
+    try {
+      await slots.dropSilent(db)
+    } finally {
+      isLooking = false
+    }
+  }
   const tend = async () => {
     if (slots.busy === 0 || !control.isUp) return
     try {
@@ -19,7 +35,7 @@ export function tendJobs(control: ControlSession, slots: Slots, leaseMs: number)
         nextRenewalAt = performance.now() + leaseMs / 3
         await slots.renewLeases(db, leaseMs)
       }
-      await slots.dropSilent(db)
+      await look(db)
     } catch (error) {
       if (!isAybError(error)) throw error
     }
