@@ -75,10 +75,13 @@ async function look(
   try {
     if (!session?.isUsable) session = await db.openSession(signal)
     session.deadlineMs = INTERVAL_MS
-    // Of several hosts it may have got another one, where there is no such backend.
+    // Of several hosts it may have got another one, where there is no such backend. The next time it may get this one.
     const isSameServer =
       session.target.host === db.session.target.host && session.target.port === db.session.target.port
-    if (!isSameServer || session.readOnlyReason === 'recovery') return session
+    if (!isSameServer || session.readOnlyReason === 'recovery') {
+      await session.close()
+      return undefined
+    }
     // After a pause of this process, the answer may lie here unread.
     await new Promise((resolve) => setImmediate(resolve))
     if (signal.aborted) return session
