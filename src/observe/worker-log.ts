@@ -115,7 +115,8 @@ function describeJobEvent(event: JobEvent): LogEntry {
     case 'backend-silent':
       return {
         level: 'warn',
-        msg: `backend ${event.pid} is idle while its answer is awaited, connection dropped:`,
+        // Idle, or ended; behind a pooler, at work for somebody else.
+        msg: `backend ${event.pid} is idle or done with this refresh while its answer is awaited, connection dropped:`,
         ...facts,
       }
   }

@@ -65,6 +65,11 @@ describe('an event', () => {
     [{type: 'job-interrupted', ...facts, durationMs: 5} as const, 'warn', facts],
     [{type: 'job-lost', ...facts} as const, 'warn', facts],
     [{type: 'job-unrecorded', ...facts, message: 'why not'} as const, 'warn', facts],
+    [
+      {type: 'backend-silent', ...facts, pid: 4711} as const,
+      'warn',
+      {...facts, msg: expect.stringMatching(/^backend 4711 is idle or done with this refresh /)},
+    ],
     [{type: 'job-started', ...facts, latenessMs: 3.4} as const, 'debug', {...facts, latenessMs: 3}],
   ])('%j has its level and its fields', (event, level, fields) => {
     expect(describeEvent(event)).toMatchObject({level, ...fields})
