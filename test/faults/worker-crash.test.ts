@@ -14,6 +14,7 @@ import {
   untilRefreshing,
 } from '../support/refresh.ts'
 import {
+  complaints,
   createWorkerDatabase,
   insertJob,
   insertSchedule,
@@ -205,7 +206,9 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
     )
     expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
     await stopWorkers([worker])
-    expect(worker.logs().filter(({msg}) => /ended|lost/.test(msg))).toEqual([])
+    expect(complaints([worker])).toMatchObject([
+      {jobId: id, msg: 'its claim or its end was lost, queued again:'},
+    ])
   })
 })
 
