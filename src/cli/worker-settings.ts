@@ -1,5 +1,6 @@
 import {parseDuration, parseRetention} from '../lib/duration.ts'
 import {invalidArgument} from '../lib/errors.ts'
+import {type ListenAddress, parseListenAddress} from '../lib/listen-address.ts'
 
 /** The environment variables that stand in for flags of `ayb worker`; the first three are those of AYB's configuration. */
 const WORKER_ENV = {
@@ -57,7 +58,7 @@ export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
     lockTimeoutMs: duration(flags['lock-timeout'], WORKER_ENV.lockTimeout),
     shutdownTimeoutMs: duration(flags['shutdown-timeout'], WORKER_ENV.shutdownTimeout) ?? 25_000,
     retentionMs: retention(flags.retention, env[WORKER_ENV.retention]),
-    listen: listenAddress(
+    listen: listenSetting(
       flags.listen ?? (env[WORKER_ENV.listen] || undefined),
       source(flags.listen, '--listen', WORKER_ENV.listen),
     ),
@@ -99,18 +100,8 @@ function atLeast(value: number, least: number, what: string, unit = ''): void {
   }
 }
 
-function listenAddress(text: string | undefined, what: string): {host: string; port: number} | null {
-  if (text === undefined) return null
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[3])
-  if (!match || port > 65_535) {
-    throw invalidArgument(
-      `${what}: ${JSON.stringify(text)} is not an address to listen on`,
-      'for example: 127.0.0.1:9187, or :9187 for all',
-    )
-  }
-  return {host: match[1] ?? (match[2] || '0.0.0.0'), port}
-}
+const listenSetting = (text: string | undefined, what: string): ListenAddress | null =>
+  text === undefined ? null : parseListenAddress(text, what, '127.0.0.1:9187')
 
 function logFormat(text: string | undefined): 'pretty' | 'json' | null {
   if (text === undefined || text === 'pretty' || text === 'json') return text ?? null

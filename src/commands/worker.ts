@@ -82,12 +82,9 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
   }
 }
 
-/** A loop that has not come round for a minute hangs: each of its statements has a deadline of half of that. */
-const HANGS_AFTER_MS = 60_000
-
 function healthOf(worker: Worker, observer: Awaited<ReturnType<typeof observeWorker>>) {
   return {
-    isAlive: () => worker.lastTurnAgeMs < worker.longestSleepMs + HANGS_AFTER_MS,
+    isAlive: () => worker.isTurning,
     isReady: () => worker.isDatabaseUp,
     metrics: async () => observer.metrics(await worker.countJobs()),
   }

@@ -13,10 +13,11 @@ const PRUNE_BATCH = 1000
  */
 export async function listJobs(
   db: Database,
-  filter: {state: JobState | null; schedule: string | null; limit: number},
+  filter: {state: JobState | null; schedule: string | null; limit: number; offset?: number},
 ): Promise<Job[]> {
   const scheduleId = filter.schedule === null ? null : (await requireSchedule(db, filter.schedule)).id
-  return jobs.listJobs(db, {state: filter.state, scheduleId, limit: filter.limit})
+  const {state, limit, offset = 0} = filter
+  return jobs.listJobs(db, {state, scheduleId, limit, offset})
 }
 
 /**

@@ -2,6 +2,7 @@ import {checkTimezone, parseCron} from '../lib/cron.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {isUuid, type ViewReference} from '../lib/identifier.ts'
 import type {RefreshPayload} from '../lib/payload.ts'
+import {JOB_TYPE} from '../lib/records.ts'
 
 const LONGEST_NAME = 100
 const LONGEST_TIMEZONE = 50
@@ -21,6 +22,15 @@ export interface ScheduleInput {
 
 /** What a person wants changed of a schedule. */
 export type ScheduleChanges = {[Key in keyof ScheduleInput]?: ScheduleInput[Key] | undefined}
+
+/**
+ * Only what ayb knows can be scheduled.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function checkJobType(type: string): void {
+  if (type === JOB_TYPE) return
+  throw invalidArgument(`the job type ${JSON.stringify(type)} is unknown`, `the only one is ${JOB_TYPE}`)
+}
 
 /**
  * What two flags say together; undefined where neither is given.

@@ -61,6 +61,8 @@ export interface JobFilter {
   state: JobState | null
   scheduleId: string | null
   limit: number
+  /** How many of the newest to pass over. */
+  offset?: number
 }
 
 /** The job of that id, of our type; null where there is none, or no table yet. */
@@ -76,7 +78,10 @@ export async function findJob(db: Database, id: string): Promise<Job | null> {
 }
 
 /** The newest jobs first. */
-export async function listJobs(db: Database, {state, scheduleId, limit}: JobFilter): Promise<Job[]> {
+export async function listJobs(
+  db: Database,
+  {state, scheduleId, limit, offset = 0}: JobFilter,
+): Promise<Job[]> {
   if (!db.has('jobs')) return []
   const rows = await db.session.query<JobRow>(
     `select ${JOB_COLUMNS}
@@ -85,9 +90,10 @@ export async function listJobs(db: Database, {state, scheduleId, limit}: JobFilt
                 and ($1::text is null or j.state = $1)
                 and ($2::uuid is null or j.schedule_id = $2)
               order by j.created_at desc, j.id
-              limit $3) j
+              limit $3
+             offset $4) j
       order by j.created_at desc, j.id`,
-    [state, scheduleId, limit],
+    [state, scheduleId, limit, offset],
   )
   return rows.map(toJob)
 }

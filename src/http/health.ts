@@ -1,19 +1,14 @@
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http'
-import type {AddressInfo} from 'node:net'
-import {AybError, messageOf} from '../lib/errors.ts'
-
-/** Where to listen. */
-export interface ListenAddress {
-  host: string
-  port: number
-}
+import {messageOf} from '../lib/errors.ts'
+import type {ListenAddress} from '../lib/listen-address.ts'
+import {boundAddress, cannotListen} from './listen.ts'
 
 /** What the routes ask. */
 export interface HealthSource {
   /** Whether the loops turn, database or not. */
-  isAlive(): boolean
+  isAlive(): boolean | Promise<boolean>
   /** Whether work can be done. */
-  isReady(): boolean
+  isReady(): boolean | Promise<boolean>
   metrics(): Promise<{contentType: string; text: string}>
 }
 
@@ -32,16 +27,11 @@ export async function serveHealth(
     server.once('error', reject)
     server.listen(port, host, resolve)
   }).catch((error) => {
-    throw new AybError('INVALID_ARGUMENT', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
-      hint: 'choose another address with --listen',
-      cause: error,
-    })
+    throw cannotListen({host, port}, error)
   })
   // Out of descriptors for a moment: that must not end the worker.
   server.on('error', () => {})
-  const bound = server.address() as AddressInfo
-  const shownHost = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
-  return {address: `${shownHost}:${bound.port}`, close: () => close(server)}
+  return {address: boundAddress(server), close: () => close(server)}
 }
 
 async function answer(
@@ -51,8 +41,8 @@ async function answer(
 ): Promise<void> {
   const path = (url ?? '').replace(/\?.*/s, '')
   if (method !== 'GET' && method !== 'HEAD') return send(response, 405, 'method not allowed\n')
-  if (path === '/healthz') return sendState(response, source.isAlive(), 'the worker does not turn')
-  if (path === '/readyz') return sendState(response, source.isReady(), 'the database cannot be reached')
+  if (path === '/healthz') return sendState(response, await source.isAlive(), 'the worker does not turn')
+  if (path === '/readyz') return sendState(response, await source.isReady(), 'the database cannot be reached')
   if (path === '/metrics') {
     const {contentType, text} = await source.metrics()
     return send(response, 200, text, contentType)

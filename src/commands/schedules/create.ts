@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {payloadFlag, viewFlag} from '../../cli/flags.ts'
-import {checkInput, scheduleTarget} from '../../core/schedule-input.ts'
+import {checkInput, checkJobType, scheduleTarget} from '../../core/schedule-input.ts'
 import {createSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {JOB_TYPE, type ScheduleDocument} from '../../lib/records.ts'
@@ -37,12 +37,7 @@ export default class SchedulesCreate extends BaseCommand {
 
   async run(): Promise<ScheduleDocument> {
     const {flags} = await this.parse(SchedulesCreate)
-    if (flags['job-type'] !== JOB_TYPE) {
-      throw invalidArgument(
-        `the job type ${JSON.stringify(flags['job-type'])} is unknown`,
-        `the only one is ${JOB_TYPE}`,
-      )
-    }
+    checkJobType(flags['job-type'])
     const target = scheduleTarget(flags.payload, flags.view)
     if (!target) throw invalidArgument('the schedule has nothing to refresh', 'pass --view or --payload')
     const input = checkInput({

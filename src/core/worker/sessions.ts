@@ -75,6 +75,16 @@ export class WorkerSessions {
     return this.adopt(await this.#open())
   }
 
+  /** Runs what is no refresh on a session of its own. */
+  async use<T>(work: (db: Database) => Promise<T>): Promise<T> {
+    const db = await this.acquire()
+    try {
+      return await work(db)
+    } finally {
+      await this.release(db)
+    }
+  }
+
   /** Opens a session ahead of the first refresh, which then starts at once. A failure is the refresh's to meet. */
   async warmUp(): Promise<void> {
     await this.acquire().then(

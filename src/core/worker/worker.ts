@@ -6,6 +6,7 @@ import {type Survey, survey} from '../../db/survey.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
+import {JobCount} from '../job-count.ts'
 import {Alarm} from './alarm.ts'
 import {Claimer} from './claimer.ts'
 import {Complaints} from './complaints.ts'
@@ -16,7 +17,6 @@ import {
   type OpenDatabase,
 } from './control.ts'
 import {FrozenWorkers} from './frozen.ts'
-import {JobCount} from './job-count.ts'
 import {Pacing} from './pacing.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
@@ -48,6 +48,8 @@ const STATEMENT_DEADLINE_MS = 30_000
 const GATHER_MS = 1
 /** For how long jobs are made of schedules without a look around. */
 const LONGEST_QUEUEING_MS = 5000
+/** A loop that has not come round for a minute hangs: each of its statements has a deadline of half of that. */
+const HANGS_AFTER_MS = 60_000
 /** How soon to look again after a statement failed that should not have. */
 const FAILURE_PAUSE_MS = 5000
 
@@ -82,7 +84,7 @@ export class Worker {
       return db
     }
     this.#sessions = new WorkerSessions(openWithDeadline)
-    this.#jobCount = new JobCount(this.#sessions)
+    this.#jobCount = new JobCount((count) => this.#sessions.use(count))
     this.#pacing = new Pacing(options)
     // One listener a refresh in hand.
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
@@ -101,14 +103,10 @@ export class Worker {
     return this.#control.isUp
   }
 
-  /** How long ago the loop last came round, or tried to reach the database, in milliseconds. */
-  get lastTurnAgeMs(): number {
-    return performance.now() - Math.max(this.#lastTurnAt, this.#control.lastAttemptAt)
-  }
-
-  /** How long the loop may sleep between two turns, in milliseconds. */
-  get longestSleepMs(): number {
-    return Math.max(this.#options.pollIntervalMs, LONGEST_RECONNECT_PAUSE_MS)
+  /** Whether the loop comes round, or tries to reach the database: not later than it may sleep, and a while. */
+  get isTurning(): boolean {
+    const age = performance.now() - Math.max(this.#lastTurnAt, this.#control.lastAttemptAt)
+    return age < Math.max(this.#options.pollIntervalMs, LONGEST_RECONNECT_PAUSE_MS) + HANGS_AFTER_MS
   }
 
   /** How many jobs are in each state, counted at most every 15 s; null while the database is away. */
