@@ -19,6 +19,15 @@ export default defineConfig({
           globalSetup: 'test/support/global-setup.ts',
         },
       },
+      // The server: npm run test:http.
+      {
+        extends: true,
+        test: {
+          name: 'http',
+          include: ['test/http/**/*.test.ts'],
+          globalSetup: 'test/support/global-setup.ts',
+        },
+      },
       // What needs programs that npm does not bring, and the slow faults: npm run test:faults.
       {
         extends: true,

@@ -53,6 +53,16 @@ export class Database {
     }
   }
 
+  /**
+   * Looks at the system tables again, as for a session that was just opened: since then they may have been created,
+   * upgraded or rigged.
+   * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED
+   */
+  async renew(): Promise<void> {
+    this.warnings.length = 0
+    this.#state = await inspectSystem(this.session, this.#settings)
+  }
+
   /** The error as a person can act on it: a missing right to ayb's tables with their owner and the GRANT. */
   explain(error: unknown): Promise<unknown> {
     return explainDenial(this.session, this.#settings, error)
@@ -61,6 +71,11 @@ export class Database {
   /** Another session to the same database: to watch this one, or to speak after it was lost. */
   async openSession(signal?: AbortSignal): Promise<Session> {
     return Session.open({...this.#options, signal})
+  }
+
+  /** The role that AYB_TRUSTED_OWNER names: its tables and functions are used as if they were ours. */
+  get trustedOwner(): string | null {
+    return this.#settings.trustedOwner
   }
 
   /** Whether the table is there to be read. */

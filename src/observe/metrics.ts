@@ -56,9 +56,7 @@ export class WorkerMetrics {
         this.#lateness.observe(event.latenessMs / 1000)
         break
       case 'job-succeeded':
-        this.#refreshes.inc({view: viewLabel(event), status: 'success'})
-        this.#durations.observe({view: viewLabel(event)}, event.durationMs / 1000)
-        this.#lastRefresh.set({view: viewLabel(event)}, Date.now() / 1000)
+        this.countRefresh(viewLabel(event), 'success', event.durationMs)
         break
       case 'job-retried':
         if (event.isAttemptReturned) break
@@ -79,6 +77,14 @@ export class WorkerMetrics {
         this.#slots.set({state: 'free'}, event.total - event.busy)
         break
     }
+  }
+
+  /** Counts a refresh that somebody asked this process for. */
+  countRefresh(view: string, status: 'success' | 'error' | 'canceled', durationMs: number | null): void {
+    this.#refreshes.inc({view, status})
+    if (status !== 'success' || durationMs === null) return
+    this.#durations.observe({view}, durationMs / 1000)
+    this.#lastRefresh.set({view}, Date.now() / 1000)
   }
 
   /** All metrics as text. `jobs` are counted by the caller; null where the database cannot be asked. */

@@ -29,6 +29,14 @@ export async function observeWorker(options: ObserverOptions) {
       const entry = describeEvent(event)
       if (entry && (isVerbose || entry.level !== 'debug')) log(entry)
     },
+    /** A refresh that no worker's event tells of. */
+    countRefresh(refresh: {
+      view: string
+      status: 'success' | 'error' | 'canceled'
+      durationMs: number | null
+    }) {
+      counted?.countRefresh(refresh.view, refresh.status, refresh.durationMs)
+    },
     /** `jobs` by state; null where the database cannot be asked. */
     async metrics(jobs: Record<JobState, number> | null) {
       return {contentType: counted?.contentType ?? 'text/plain', text: (await counted?.text(jobs)) ?? ''}

@@ -10,6 +10,7 @@ import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {MANIFEST_FILE} from '../support/manifest.ts'
 import {register} from '../support/refresh.ts'
+import {startServer, stopServers} from '../support/serve.ts'
 import {createWorkerDatabase, insertJob, insertSchedule} from '../support/worker.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ayb-network-'))
@@ -55,9 +56,9 @@ const ids = new Map<string, string>()
 
 beforeAll(async () => {
   db = await createWorkerDatabase()
-  for (const view of ['fresh', 'unwanted', 'changed', 'kept'])
+  for (const view of ['fresh', 'unwanted', 'changed', 'kept', 'served'])
     await db.query(`create materialized view ${view} as select 1 as one`)
-  for (const view of ['leaderboard', 'unwanted', 'changed']) await register(db, view)
+  for (const view of ['leaderboard', 'unwanted', 'changed', 'served']) await register(db, view)
   for (const name of ['unwanted', 'disabled', 'enabled', 'run', 'kept', 'changed'])
     await insertSchedule(db, name, {view: 'kept', nextRunAt: `now() + interval '1 day'`})
   const later = {run_at: '2100-01-01'}
@@ -124,7 +125,8 @@ test('all ways out are seen', async () => {
 
 test('each command has its line', () => {
   const {commands} = JSON.parse(readFileSync(MANIFEST_FILE, 'utf8'))
-  expect(Object.keys(LINES)).toEqual(Object.keys(commands).sort())
+  // What serves ends by a signal alone, and has a test of its own.
+  expect([...Object.keys(LINES), 'serve'].sort()).toEqual(Object.keys(commands).sort())
 })
 
 describe.concurrent('the network is nothing', {timeout: 60_000}, () => {
@@ -140,16 +142,28 @@ describe.concurrent('the network is nothing', {timeout: 60_000}, () => {
   })
 })
 
+/** What was used besides the database, which was used. */
+async function othersThanDatabase(seen: readonly string[]): Promise<string[]> {
+  const {host, port} = db
+  // A server that the run did not start can have a name, which is looked up.
+  const addresses = isIP(host) === 0 ? (await lookup(host, {all: true})).map(({address}) => address) : [host]
+  const connections = addresses.map((address) => `socket connect ${address}:${port}`)
+  expect(seen.filter((line) => connections.includes(line))).not.toEqual([])
+  return seen.filter((line) => !connections.includes(line) && line !== `dns lookup ${host}`)
+}
+
 describe.concurrent('the network is the database alone', {timeout: 60_000}, () => {
   test.each(Object.entries(LINES).filter(([id]) => !OFFLINE.has(id)))('to %s', async (_, args) => {
-    const {host, port} = db
-    // A server that the run did not start can have a name, which is looked up.
-    const addresses =
-      isIP(host) === 0 ? (await lookup(host, {all: true})).map(({address}) => address) : [host]
-    const connections = addresses.map((address) => `socket connect ${address}:${port}`)
-    const seen = await tracedAyb(args)
-    expect(seen.filter((line) => connections.includes(line))).not.toEqual([])
-    const others = seen.filter((line) => !connections.includes(line))
-    expect(others.filter((line) => line !== `dns lookup ${host}`)).toEqual([])
+    expect(await othersThanDatabase(await tracedAyb(args))).toEqual([])
+  })
+
+  test('to serve, but for the address where it listens', async () => {
+    const seen = await traced(async (env) => {
+      const server = await startServer(db, [], {env})
+      expect((await server.get('/healthz')).status).toBe(200)
+      expect((await server.post('/api/admin/matviews/served/refresh')).status).toBe(200)
+      await stopServers([server])
+    })
+    expect(await othersThanDatabase(seen)).toEqual(['server listen 127.0.0.1:0'])
   })
 })

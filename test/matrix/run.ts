@@ -14,6 +14,7 @@ Usage:
   npm run test:matrix -- --quick        The oldest PostgreSQL with the newest Node.js, and the other way round; not what npm test runs on here
   npm run test:matrix -- --all          Each with each
   npm run test:matrix -- --pg 14,16 --node 24    Each of these with each of those
+  npm run test:matrix -- --http         The server's tests too
   npm run test:matrix -- --faults       The slow faults too, which need openssl, psql, pgbouncer, zsh and fish`
 
 /** Of each combination: how many failures are shown. */
@@ -23,6 +24,7 @@ interface Options {
   choice: 'each' | 'quick' | 'all'
   servers: readonly number[] | null
   nodes: readonly number[] | null
+  hasHttp: boolean
   hasFaults: boolean
 }
 
@@ -47,7 +49,12 @@ async function main(args: string[]): Promise<number> {
     process.stderr.write(`ayb could not be built:\n${failure}\n`)
     return 1
   }
-  const projects = ['unit', 'server', ...(options.hasFaults ? ['faults'] : [])]
+  const projects = [
+    'unit',
+    'server',
+    ...(options.hasHttp ? ['http'] : []),
+    ...(options.hasFaults ? ['faults'] : []),
+  ]
   const outcomes: Outcome[] = []
   for (const combination of combinations) {
     const outcome = await runSuite(combination, projects)
@@ -65,6 +72,7 @@ function readOptions(args: string[]): Options | string {
       options: {
         quick: {type: 'boolean', default: false},
         all: {type: 'boolean', default: false},
+        http: {type: 'boolean', default: false},
         faults: {type: 'boolean', default: false},
         pg: {type: 'string'},
         node: {type: 'string'},
@@ -74,7 +82,8 @@ function readOptions(args: string[]): Options | string {
     if (values.help) return HELP
     const choice = values.quick ? 'quick' : values.all ? 'all' : 'each'
     const majors = (text: string | undefined) => text?.split(',').map(Number) ?? null
-    return {choice, servers: majors(values.pg), nodes: majors(values.node), hasFaults: values.faults}
+    const {http: hasHttp, faults: hasFaults} = values
+    return {choice, servers: majors(values.pg), nodes: majors(values.node), hasHttp, hasFaults}
   } catch (error) {
     if (error instanceof TypeError) return `${error.message}\n\n${HELP}`
     throw error

@@ -28,7 +28,9 @@ watch(net.Socket.prototype, 'socket ', /^connect$/, ([first, second]) => {
   if (typeof to === 'string') return to
   return typeof to === 'object' ? (to.path ?? `${to.host}:${to.port}`) : `${host}:${to}`
 })
-watch(net.Server.prototype, 'server ', /^listen$/)
+watch(net.Server.prototype, 'server ', /^listen$/, ([to]) =>
+  typeof to === 'object' ? `${to.host}:${to.port}` : String(to),
+)
 watch(dns, 'dns ', /^(lookup|resolve|reverse)/)
 watch(dns.promises, 'dns ', /^(lookup|resolve|reverse)/)
 watch(dns.Resolver.prototype, 'resolver ', /^(resolve|reverse)/)

@@ -1,0 +1,41 @@
+import {invalidArgument} from '../lib/errors.ts'
+import {parseListenAddress} from '../lib/listen-address.ts'
+
+const TOKEN = 'AYB_ADMIN_TOKEN'
+const SHORTEST_TOKEN = 16
+
+/** The flags of `ayb serve` as they were typed; durations in milliseconds. */
+interface ServeFlags {
+  listen: string
+  'public-collections': boolean
+  'shutdown-timeout'?: number | undefined
+  'log-format'?: string | undefined
+}
+
+/**
+ * What the server is to do.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function serveSettings(flags: ServeFlags, env: NodeJS.ProcessEnv) {
+  return {
+    listen: parseListenAddress(flags.listen, '--listen', '127.0.0.1:8090'),
+    token: adminToken(env),
+    hasPublicCollections: flags['public-collections'],
+    shutdownTimeoutMs: flags['shutdown-timeout'] ?? 25_000,
+    logFormat: (flags['log-format'] ?? null) as 'pretty' | 'json' | null,
+  }
+}
+
+function adminToken(env: NodeJS.ProcessEnv): string {
+  const token = env[TOKEN] ?? ''
+  const example = `for example: export ${TOKEN}=$(openssl rand -hex 24)`
+  if (token === '')
+    throw invalidArgument(`${TOKEN} is not set, and nothing is served without a token`, example)
+  if (token.length < SHORTEST_TOKEN) {
+    throw invalidArgument(`${TOKEN} has fewer than ${SHORTEST_TOKEN} characters`, example)
+  }
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw invalidArgument(`${TOKEN} has characters that no header can carry`, example)
+  }
+  return token
+}

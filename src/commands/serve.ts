@@ -1,0 +1,127 @@
+import * as Flags from '@oclif/core/flags'
+import {BaseCommand} from '../cli/base-command.ts'
+import {durationFlag} from '../cli/flags.ts'
+import {isDebugging} from '../cli/output.ts'
+import {serveSettings} from '../cli/serve-settings.ts'
+import {workerSettings} from '../cli/worker-settings.ts'
+import {DatabasePool} from '../core/database-pool.ts'
+import {JobCount} from '../core/job-count.ts'
+import {Worker} from '../core/worker/worker.ts'
+import {AybError, invalidArgument} from '../lib/errors.ts'
+import {observeWorker} from '../observe/worker-observer.ts'
+import {describeTerminal} from '../render/terminal.ts'
+
+/** Sessions for what is short, for readers of views, and for refreshes, which may take hours. */
+const SESSIONS = 8
+const READERS = 8
+const REFRESHES = 16
+
+export default class Serve extends BaseCommand {
+  static override summary = 'Serve an admin API and the views over HTTP.'
+  static override description =
+    `Everything asks for the token in AYB_ADMIN_TOKEN, of 16 characters or more, but for /healthz, /readyz, /metrics and the description of the API; reading views too, unless --public-collections says otherwise. There is no TLS: put a reverse proxy in front of it. The API is described at /api/openapi.json.
+
+With --worker, schedules are run by the same process; its settings are those of ayb worker, from the environment.`
+  static override examples = [
+    'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %>',
+    'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %> --listen 127.0.0.1:9000 --worker',
+  ]
+  static override flags = {
+    listen: Flags.string({
+      summary: 'Where to listen.',
+      default: '127.0.0.1:8090',
+      helpValue: '<host:port>',
+    }),
+    worker: Flags.boolean({summary: 'Run schedules too.'}),
+    'public-collections': Flags.boolean({summary: 'Let everybody read the views, without a token.'}),
+    'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
+    'log-format': Flags.string({
+      summary: 'How to log. Default: pretty on a terminal, else json.',
+      options: ['pretty', 'json'],
+      helpValue: 'pretty|json',
+    }),
+  }
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(Serve)
+    if (this.jsonEnabled()) {
+      throw invalidArgument('a server has no result for --json', 'for logs in JSON: --log-format json')
+    }
+    const settings = serveSettings(flags, process.env)
+    const work = flags.worker ? workerSettings({...flags, listen: undefined}, process.env) : null
+    const terminal = describeTerminal(process.stdout, process.env)
+    const observer = await observeWorker({
+      stream: process.stdout,
+      format: settings.logFormat ?? (terminal.isTerminal ? 'pretty' : 'json'),
+      isVerbose: isDebugging(process.env),
+      hasMetrics: true,
+      paint: (style, text) => terminal.style[style](text),
+    })
+    const open = (keepsStatements: boolean) => (signal?: AbortSignal) =>
+      this.openDatabase(flags, signal, {keepsStatements})
+    const pool = new DatabasePool(open(false), {size: SESSIONS, isKept: true, ...FOR_REQUESTS})
+    const readers = new DatabasePool(open(false), {size: READERS, isKept: true, ...FOR_REQUESTS})
+    const refreshes = new DatabasePool(open(false), {size: REFRESHES, isKept: false, ...FOR_REFRESHES})
+    const signal = this.untilClosed(process.stdout)
+    // What keeps it from connecting is said before anything listens.
+    await pool.use(async () => {}, signal)
+    const worker = work && new Worker({...work, isOnce: false}, open(true), observer.onEvent)
+    const {serve} = await import('../http/serve.ts')
+    const health = healthOf(pool, worker, observer)
+    const server = await serve({
+      ...settings,
+      pool,
+      readers,
+      refreshes,
+      health,
+      log: observer.log,
+      onRefresh: observer.countRefresh,
+      version: this.config.version,
+    })
+    await together(signal, [(stop) => server.untilAborted(stop), async (stop) => worker?.run(stop)])
+  }
+}
+
+/** Runs all until the signal aborts; when one fails, the others are stopped too. */
+async function together(
+  signal: AbortSignal,
+  runs: readonly ((stop: AbortSignal) => Promise<unknown>)[],
+): Promise<void> {
+  const failed = new AbortController()
+  const stop = AbortSignal.any([signal, failed.signal])
+  await Promise.allSettled(
+    runs.map((run) =>
+      run(stop).catch((error) => failed.abort(error instanceof Error ? error : new Error(String(error)))),
+    ),
+  )
+  failed.signal.throwIfAborted()
+}
+
+/** When more ask at once than there are sessions. */
+const FOR_REQUESTS = {
+  patienceMs: 30_000,
+  whenBusy: () =>
+    new AybError('TIMEOUT', 'all database sessions of ayb serve stayed busy for 30 s', {
+      hint: 'try again; see pg_stat_activity for what they wait for',
+    }),
+}
+const FOR_REFRESHES = {
+  patienceMs: 10_000,
+  whenBusy: () =>
+    new AybError('TIMEOUT', `${REFRESHES} refreshes are running already`, {
+      hint: 'try again when one is done',
+    }),
+}
+
+function healthOf(
+  pool: DatabasePool,
+  worker: Worker | null,
+  observer: Awaited<ReturnType<typeof observeWorker>>,
+) {
+  const jobCount = new JobCount((count) => pool.use(count))
+  return {
+    isAlive: () => worker?.isTurning ?? true,
+    isReady: async () => (worker?.isDatabaseUp ?? true) && pool.isReachable(),
+    metrics: async () => observer.metrics((await pool.isReachable()) ? await jobCount.read() : null),
+  }
+}

@@ -1,0 +1,130 @@
+import {MOST_PAGE_BYTES} from '../lib/collection-outcomes.ts'
+import type {Comparison} from '../lib/collection-query.ts'
+import {quoteIdentifier, quoteViewName} from '../lib/identifier.ts'
+import type {ViewName} from '../lib/records.ts'
+import type {CollectionColumn} from './collections.ts'
+import type {Session} from './session.ts'
+
+/** How long a reader waits: for its statement in all, and for a lock that a refresh or somebody's change holds. */
+export interface ReadLimits {
+  timeoutMs: number
+  lockTimeoutMs: number
+}
+
+/**
+ * Makes the transaction that is open one that only reads, and that writes and takes values alike for every role:
+ * instants in UTC, ISO 8601, numbers exact.
+ */
+export async function beginReading(session: Session, {timeoutMs, lockTimeoutMs}: ReadLimits): Promise<void> {
+  await session.script([
+    'set transaction read only',
+    `set local statement_timeout = ${timeoutMs}`,
+    `set local lock_timeout = ${lockTimeoutMs}`,
+    "set local timezone = 'UTC'",
+    "set local datestyle = 'ISO, YMD'",
+    "set local intervalstyle = 'iso_8601'",
+    "set local bytea_output = 'hex'",
+    'set local extra_float_digits = 1',
+  ])
+}
+
+/** Until the transaction ends, nobody can drop the view, change its columns, or give its name to another. */
+export async function holdView(session: Session, view: ViewName): Promise<void> {
+  await session.query(`select from ${quoteViewName(view)} limit 0`)
+}
+
+/** Has Postgres read a value as that builtin type; throws a StatementError where it cannot. */
+export async function tryValue(session: Session, column: CollectionColumn, value: string): Promise<void> {
+  await session.query(`select $1::${typeName(column)} is null`, [value])
+}
+
+/** One condition on a column that can bear it. */
+export type ColumnFilter = {column: CollectionColumn} & (
+  | {operator: Comparison; value: string}
+  | {operator: 'null'; isNull: boolean}
+)
+
+/** Which rows, and what of them. */
+export interface PageRequest {
+  columns: readonly CollectionColumn[]
+  filters: readonly ColumnFilter[]
+  sort: readonly {column: CollectionColumn; isDescending: boolean}[]
+  limit: number
+  offset: number
+}
+
+export interface Page {
+  /** Objects of JSON, separated by commas; null where they would be more than a page may have. */
+  items: string | null
+  totalItems: number
+}
+
+interface PageRow {
+  items: string | null
+  bytes: string
+  total: string
+}
+
+const OPERATORS: Record<Comparison, string> = {eq: '=', ne: '<>', gt: '>', gte: '>=', lt: '<', lte: '<='}
+
+const typeName = (column: CollectionColumn): string => `pg_catalog.${quoteIdentifier(column.baseType)}`
+
+/**
+ * A column as an expression that runs nobody's code: a domain as what it is based on, which is no cast; the text of
+ * an own type by its output function, where to_json and `::text` would look for a cast.
+ */
+function expressionOf(column: CollectionColumn): string {
+  const name = `v.${quoteIdentifier(column.name)}`
+  if (column.kind === 'builtin') return `${name}::${typeName(column)}`
+  // Not `is null`: a row of nulls is a value too.
+  return `case when num_nulls(${name}) = 0 then format('%s', ${name}) end`
+}
+
+/** An enum in the order of its labels; a domain over one has that order too. */
+const sortExpression = (column: CollectionColumn): string =>
+  column.kind === 'enum' ? `v.${quoteIdentifier(column.name)}` : expressionOf(column)
+
+function condition(filter: ColumnFilter, position: number): string {
+  const {column} = filter
+  if (filter.operator === 'null') {
+    const name = `v.${quoteIdentifier(column.name)}`
+    if (column.kind === 'builtin') return `${name} is ${filter.isNull ? '' : 'not '}null`
+    return `num_nulls(${name}) = ${filter.isNull ? 1 : 0}`
+  }
+  const type = column.kind === 'builtin' ? typeName(column) : 'pg_catalog.text'
+  return `${expressionOf(column)} ${OPERATORS[filter.operator]} $${position}::${type}`
+}
+
+/**
+ * The rows of a page as text, and how many there are in all. The rows become JSON on the server, which also adds up
+ * their size: what is too much is never sent.
+ * @throws StatementError
+ */
+export async function readPage(session: Session, view: ViewName, request: PageRequest): Promise<Page> {
+  const values: (string | number)[] = []
+  const conditions = request.filters.map((filter) => {
+    if (filter.operator !== 'null') values.push(filter.value)
+    return condition(filter, values.length)
+  })
+  const rowsOfView = `from ${quoteViewName(view)} v${conditions.length > 0 ? ` where ${conditions.join(' and ')}` : ''}`
+  const columns = request.columns.map(
+    (column) => `${expressionOf(column)} as ${quoteIdentifier(column.name)}`,
+  )
+  const sort = request.sort.map(
+    ({column, isDescending}) => `${sortExpression(column)}${isDescending ? ' desc' : ''}`,
+  )
+  // The place in the file tells rows apart that are otherwise equal, so that no page repeats another's.
+  const order = [...sort, 'v.ctid'].join(', ')
+  const [row] = await session.query<PageRow>(
+    `select string_agg(r.row, ',' order by r.n) filter (where r.bytes <= ${MOST_PAGE_BYTES}) as items,
+            coalesce(max(r.bytes), 0) as bytes, (select count(*) ${rowsOfView}) as total
+       from (select x.n, x.row, sum(octet_length(x.row) + 1) over (order by x.n rows unbounded preceding) as bytes
+               from (select row_to_json(p)::text as row, row_number() over () as n
+                       from (select ${columns.join(', ')} ${rowsOfView}
+                              order by ${order}
+                              limit $${values.length + 1}::bigint offset $${values.length + 2}::bigint) p) x) r`,
+    [...values, request.limit, request.offset],
+  )
+  const {items, bytes, total} = row as PageRow
+  return {items: Number(bytes) > MOST_PAGE_BYTES ? null : (items ?? ''), totalItems: Number(total)}
+}

@@ -1,0 +1,24 @@
+import type {FastifyReply} from 'fastify'
+import type {DatabasePool} from '../../core/database-pool.ts'
+import type {ApiContext} from './context.ts'
+import {untilGone} from './until-gone.ts'
+
+type Work<T> = Parameters<typeof DatabasePool.prototype.use<T>>[0]
+
+/** A list, as all of them are answered. */
+export const itemsOf = <T>(items: readonly T[]) => ({items, count: items.length})
+
+/**
+ * Runs short work for an answer. Whoever has gone by the time that it could begin is not worked for; what there is to warn
+ * of besides the answer goes to the log.
+ */
+export function workingFor({pool, cutOff, log}: ApiContext) {
+  return async <T>(reply: FastifyReply, work: Work<T>): Promise<T> => {
+    const result = await pool.use(work, untilGone(reply, cutOff))
+    for (const msg of warningsOf(result)) log({level: 'warn', msg})
+    return result
+  }
+}
+
+const warningsOf = (result: unknown): readonly string[] =>
+  (result as {warnings?: readonly string[]} | null | undefined)?.warnings ?? []

@@ -1,0 +1,100 @@
+import helmet from '@fastify/helmet'
+import swagger from '@fastify/swagger'
+import {Ajv} from 'ajv'
+import Fastify, {type FastifyInstance} from 'fastify'
+import {collectionRoutes} from './collections.ts'
+import type {ApiContext} from './context.ts'
+import {takeEmptyBodies} from './empty-bodies.ts'
+import {answerError, answerErrors, refuseUnknown} from './errors.ts'
+import {healthRoutes} from './health.ts'
+import {jobRoutes} from './jobs.ts'
+import {matviewRoutes} from './matviews.ts'
+import {countRequests, type RequestCount} from './request-count.ts'
+import {scheduleRoutes} from './schedules.ts'
+import {DOCUMENTS} from './schemas.ts'
+import {requireToken} from './token.ts'
+
+const BODY_LIMIT = 1024 * 1024
+/** How long a request may take to arrive: a client that dribbles must not hold a connection for ever. */
+const REQUEST_TIMEOUT_MS = 30_000
+const TIMEOUT_CHECK_MS = 5000
+const LONGEST_PATH_PART = 500
+
+/** The server with all its routes, not listening yet. */
+export async function buildApp(
+  context: ApiContext,
+  version: string,
+): Promise<{app: FastifyInstance; requests: RequestCount}> {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: {headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS},
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    // A path that cannot be decoded reaches no route.
+    frameworkErrors: (error, _request, reply) => answerError(error, reply),
+    routerOptions: {maxParamLength: LONGEST_PATH_PART, ignoreTrailingSlash: true},
+  })
+  app.setValidatorCompiler(({schema, httpPart}) => (httpPart === 'body' ? bodies : texts).compile(schema))
+  answerErrors(app, context.log)
+  takeEmptyBodies(app)
+  const requests = countRequests(app)
+  await app.register(helmet, {
+    contentSecurityPolicy: {useDefaults: false, directives: NOTHING_TO_LOAD},
+    // TLS is the matter of whoever stands in front, and so is what holds for the whole domain.
+    strictTransportSecurity: false,
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'ayb',
+        version,
+        description: 'Registers, refreshes and schedules materialized views of PostgreSQL, and reads them.',
+      },
+      components: {securitySchemes: {token: {type: 'http', scheme: 'bearer'}}},
+    },
+    refResolver: {buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `def-${i}`)},
+  })
+  for (const document of DOCUMENTS) app.addSchema(document)
+  await app.register(async (api) => {
+    api.get('/api/openapi.json', {schema: {hide: true}}, async () => app.swagger())
+    healthRoutes(api, context.health)
+  })
+  await app.register(
+    async (admin) => {
+      admin.addHook('onRequest', requireToken(context.token))
+      admin.addHook('onSend', async (_request, reply) => {
+        reply.header('cache-control', 'no-store')
+      })
+      admin.addHook('onRoute', (route) => {
+        route.schema = {...route.schema, security: [{token: []}]}
+      })
+      // What is not there is nobody's business without the token.
+      admin.setNotFoundHandler(refuseUnknown)
+      matviewRoutes(admin, context)
+      scheduleRoutes(admin, context)
+      jobRoutes(admin, context)
+    },
+    {prefix: '/api/admin'},
+  )
+  await app.register(async (collections) => collectionRoutes(collections, context), {
+    prefix: '/api/collections',
+  })
+  return {app, requests}
+}
+
+/** An answer of data loads nothing, and nobody frames it. */
+const NOTHING_TO_LOAD = {defaultSrc: ["'none'"], frameAncestors: ["'none'"]}
+
+/** In a body types are exact. */
+const bodies = new Ajv({useDefaults: true, allErrors: false, strict: false, validateFormats: false})
+/** In paths and queries all is text. */
+const texts = new Ajv({
+  useDefaults: true,
+  coerceTypes: true,
+  allErrors: false,
+  strict: false,
+  validateFormats: false,
+})

@@ -1,0 +1,30 @@
+import type {DatabasePool} from '../../core/database-pool.ts'
+import type {LogEntry} from '../../observe/log.ts'
+import type {HealthSource} from '../health.ts'
+
+/** How one refresh ended, for whoever counts. */
+interface CountedRefresh {
+  /** As a person writes it. */
+  view: string
+  status: 'success' | 'error' | 'canceled'
+  durationMs: number | null
+}
+
+/** What the routes work with. */
+export interface ApiContext {
+  /** For all that is short. */
+  pool: DatabasePool
+  /** For reading views, which may be public: whoever reads keeps nobody from administering. */
+  readers: DatabasePool
+  /** For refreshes, each on a session of its own. */
+  refreshes: DatabasePool
+  /** What AYB_ADMIN_TOKEN has. */
+  token: string
+  /** Whether views may be read without the token. */
+  hasPublicCollections: boolean
+  health: HealthSource
+  /** Aborted, with the error to end with, when refreshes have had time enough to finish. */
+  cutOff: AbortSignal
+  log(entry: LogEntry): void
+  onRefresh(refresh: CountedRefresh): void
+}

@@ -1,0 +1,100 @@
+import type {FastifyError, FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
+import {AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
+import type {LogEntry} from '../../observe/log.ts'
+
+/** What HTTP can go wrong with before anything of ayb's own is asked. */
+const HTTP_ERRORS = {
+  UNAUTHORIZED: 401,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  PAYLOAD_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+} as const
+
+const SEE_DESCRIPTION = 'what there is, and what it takes, is in /api/openapi.json'
+
+/** A refusal that only HTTP knows. */
+export class HttpError extends Error {
+  readonly code: keyof typeof HTTP_ERRORS
+  readonly hint: string | null
+
+  constructor(code: keyof typeof HTTP_ERRORS, message: string, hint: string | null = null) {
+    super(message)
+    this.code = code
+    this.hint = hint
+  }
+
+  get status(): number {
+    return HTTP_ERRORS[this.code]
+  }
+}
+
+/** Makes `{code, message, hint}` of whatever a route throws; bugs go to the log. */
+export function answerErrors(app: FastifyInstance, log: (entry: LogEntry) => void): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const {status} = answerError(error, reply)
+    if (status < 500) return
+    const {method, url} = request
+    log({level: 'error', msg: `${method} ${withoutQuery(url)}: ${status}`, error: messageOf(error)})
+  })
+  app.setNotFoundHandler(refuseUnknown)
+}
+
+/** Answers what no route is for. */
+export function refuseUnknown({method, url}: FastifyRequest): never {
+  throw new HttpError('NOT_FOUND', `there is no ${method} ${withoutQuery(url)}`, SEE_DESCRIPTION)
+}
+
+/** Answers with what an error is to a client, and returns that. */
+export function answerError(error: FastifyError, reply: FastifyReply): AybError | HttpError {
+  const failure = toFailure(error)
+  const {status, code, message, hint} = failure
+  reply
+    .code(status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .header('cache-control', 'no-store')
+    .send({code, message, hint})
+  return failure
+}
+
+/** Queries may hold data. */
+const withoutQuery = (url: string): string => url.replace(/\?.*/s, '')
+
+function toFailure(error: FastifyError): AybError | HttpError {
+  if (isAybError(error) || error instanceof HttpError) return error
+  if (error.validation) return invalidArgument(describeValidation(error), SEE_DESCRIPTION)
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new HttpError('PAYLOAD_TOO_LARGE', 'the body is larger than 1 MB')
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new HttpError(
+        'UNSUPPORTED_MEDIA_TYPE',
+        'the body is not JSON',
+        'send content-type: application/json',
+      )
+  }
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    return invalidArgument(messageOf(error), SEE_DESCRIPTION)
+  }
+  return new AybError('INTERNAL', 'something unexpected happened', {
+    hint: 'the log of ayb serve has more; please report it',
+    cause: error,
+  })
+}
+
+const WHERE = {body: 'the body', querystring: 'the query', params: 'the path', headers: 'the request'}
+
+/** What the validator found, in a sentence that names the thing. */
+function describeValidation({validation, validationContext}: FastifyError): string {
+  const where = WHERE[validationContext ?? 'headers']
+  const [first] = validation ?? []
+  const {instancePath = '', keyword, params = {}, message = 'is not valid'} = first ?? {}
+  const name = instancePath.slice(1).replaceAll('/', '.')
+  if (keyword === 'additionalProperties')
+    return `${where} has an unknown field ${JSON.stringify(params.additionalProperty)}`
+  if (keyword === 'required') return `${where} has no ${JSON.stringify(params.missingProperty)}`
+  if (keyword === 'minProperties') return `${where} has nothing to change`
+  if (keyword === 'enum')
+    return `${name} in ${where} is none of ${(params.allowedValues as unknown[]).join(', ')}`
+  return name ? `${name} in ${where} ${message}` : `${where} ${message}`
+}

@@ -1,0 +1,43 @@
+import type {FastifyInstance} from 'fastify'
+import type {HealthSource} from '../health.ts'
+
+const tags = ['Health']
+const text = {type: 'string'}
+const plain = (good: string) => ({200: {description: good, ...text}})
+const state = (good: string, bad: string) => ({...plain(good), 503: {description: bad, ...text}})
+
+/** /healthz, /readyz and /metrics, as a worker has them. */
+export function healthRoutes(app: FastifyInstance, source: HealthSource): void {
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        tags,
+        summary: 'Whether this process works, database or not',
+        response: state('It does', 'It does not'),
+      },
+    },
+    async (_request, reply) => {
+      reply.header('cache-control', 'no-store').type('text/plain; charset=utf-8')
+      if (await source.isAlive()) return 'ok\n'
+      return reply.code(503).send('the worker does not turn\n')
+    },
+  )
+  app.get(
+    '/readyz',
+    {schema: {tags, summary: 'Whether the database can be reached', response: state('It can', 'It cannot')}},
+    async (_request, reply) => {
+      reply.header('cache-control', 'no-store').type('text/plain; charset=utf-8')
+      if (await source.isReady()) return 'ok\n'
+      return reply.code(503).send('the database cannot be reached\n')
+    },
+  )
+  app.get(
+    '/metrics',
+    {schema: {tags, summary: 'Metrics for Prometheus', response: plain('In its text format')}},
+    async (_request, reply) => {
+      const {contentType, text} = await source.metrics()
+      return reply.header('cache-control', 'no-store').header('content-type', contentType).send(text)
+    },
+  )
+}

@@ -1,0 +1,100 @@
+import type {FastifyInstance} from 'fastify'
+import {cancelJob, jobStats, listJobs, retryJob, showJob} from '../../core/jobs.ts'
+import {invalidArgument} from '../../lib/errors.ts'
+import {isUuid} from '../../lib/identifier.ts'
+import {JOB_STATES, JOB_TYPE, type JobState} from '../../lib/records.ts'
+import {itemsOf, workingFor} from './answers.ts'
+import type {ApiContext} from './context.ts'
+import {answering, idOf, listing, only, wholeNumber} from './schemas.ts'
+
+type One = {Params: {id: string}}
+
+const tags = ['Jobs']
+const params = idOf("A job's id")
+
+/** What schedules caused. */
+export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
+  const work = workingFor(context)
+  app.get<{Querystring: {state?: JobState; type?: string; schedule?: string; limit: number; offset: number}}>(
+    '/jobs',
+    {
+      schema: {
+        tags,
+        summary: 'List the newest jobs',
+        querystring: only({
+          state: {type: 'string', enum: [...JOB_STATES]},
+          type: {type: 'string', description: `Others than ${JOB_TYPE} are not shown`},
+          schedule: {type: 'string', description: 'Only jobs of this schedule, by id or name'},
+          limit: wholeNumber('How many at the most', {minimum: 1, maximum: 500, default: 50}),
+          offset: wholeNumber('How many to pass over', {minimum: 0, maximum: 1_000_000_000, default: 0}),
+        }),
+        response: listing('Job', 'The newest jobs first'),
+      },
+    },
+    async ({query: {state, type, schedule, limit, offset}}, reply) => {
+      if (type !== undefined && type !== JOB_TYPE) return itemsOf([])
+      const filter = {state: state ?? null, schedule: schedule ?? null, limit, offset}
+      return itemsOf(await work(reply, (db) => listJobs(db, filter)))
+    },
+  )
+
+  app.get(
+    '/jobs/stats',
+    {
+      schema: {
+        tags,
+        summary: 'Count the jobs by state',
+        response: answering('JobStats', 'How many there are'),
+      },
+    },
+    async (_request, reply) => work(reply, (db) => jobStats(db)),
+  )
+
+  app.get<One>(
+    '/jobs/:id',
+    {schema: {tags, summary: 'Show a job', params, response: answering('Job', 'The job')}},
+    async ({params: {id}}, reply) => {
+      const {job} = await work(reply, (db) => showJob(db, jobId(id)))
+      return job
+    },
+  )
+
+  app.post<One>(
+    '/jobs/:id/retry',
+    {
+      schema: {
+        tags,
+        summary: 'Queue a failed job again, with all its attempts',
+        params,
+        response: answering('Job', 'The job as it is now'),
+      },
+    },
+    async ({params: {id}}, reply) => {
+      const {job} = await work(reply, (db) => retryJob(db, jobId(id)))
+      return job
+    },
+  )
+
+  app.post<One>(
+    '/jobs/:id/cancel',
+    {
+      schema: {
+        tags,
+        summary: 'Cancel a queued job',
+        params,
+        response: answering('Job', 'The job as it is now'),
+      },
+    },
+    async ({params: {id}}, reply) => {
+      const {job} = await work(reply, (db) => cancelJob(db, jobId(id)))
+      return job
+    },
+  )
+}
+
+/** @throws AybError INVALID_ARGUMENT */
+function jobId(text: string): string {
+  if (!isUuid(text))
+    throw invalidArgument(`${JSON.stringify(text)} is not the id of a job`, 'see: ayb jobs list')
+  return text.toLowerCase()
+}

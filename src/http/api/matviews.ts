@@ -1,0 +1,158 @@
+import type {FastifyInstance} from 'fastify'
+import {
+  discover,
+  history,
+  list,
+  register,
+  requireRegistration,
+  unregister,
+  update,
+} from '../../core/matviews.ts'
+import {parseIdentifier, parseViewReference} from '../../lib/identifier.ts'
+import type {RefreshMode} from '../../lib/records.ts'
+import {itemsOf, workingFor} from './answers.ts'
+import type {ApiContext} from './context.ts'
+import {refreshing} from './refreshing.ts'
+import {answering, BODIES, idOf, listing, NOTHING, only, wholeNumber} from './schemas.ts'
+import {untilGone} from './until-gone.ts'
+
+type One = {Params: {id: string}}
+
+const tags = ['Materialized views']
+const params = idOf("A registration's id, schema.view, or a view in schema public")
+
+/** Registrations, their refreshes and their history. */
+export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
+  const work = workingFor(context)
+  const refresh = refreshing(context)
+  app.get(
+    '/matviews',
+    {
+      schema: {
+        tags,
+        summary: 'List the registered views',
+        querystring: only({schema: {type: 'string', description: 'Only those of this schema'}}),
+        response: listing('ListedRegistration', 'All registrations'),
+      },
+    },
+    async ({query}, reply) => {
+      const {schema} = query as {schema?: string}
+      const schemaName = schema === undefined ? null : parseIdentifier(schema, 'schema name')
+      return itemsOf(await work(reply, (db) => list(db, schemaName)))
+    },
+  )
+
+  app.post<{Body: {viewName: string; schema: string; refreshMode: RefreshMode}}>(
+    '/matviews',
+    {
+      schema: {
+        tags,
+        summary: 'Register a view',
+        body: BODIES.registration,
+        response: answering('Registration', 'The registration', 201),
+      },
+    },
+    async ({body}, reply) => {
+      const name = {
+        schemaName: parseIdentifier(body.schema, 'schema name'),
+        viewName: parseIdentifier(body.viewName, 'view name'),
+      }
+      const {registration} = await work(reply, (db) => register(db, name, body.refreshMode, false))
+      return reply.code(201).send(registration)
+    },
+  )
+
+  app.get(
+    '/matviews/discover',
+    {
+      schema: {
+        tags,
+        summary: 'List all materialized views of the database, registered or not',
+        response: listing('View', 'All materialized views'),
+      },
+    },
+    async (_request, reply) => itemsOf(await work(reply, (db) => discover(db))),
+  )
+
+  app.get<One>(
+    '/matviews/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Show a registration',
+        params,
+        response: answering('Registration', 'The registration'),
+      },
+    },
+    async ({params: {id}}, reply) => work(reply, (db) => requireRegistration(db, parseViewReference(id))),
+  )
+
+  app.put<One & {Body: {refreshMode: RefreshMode}}>(
+    '/matviews/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Change the refresh mode',
+        params,
+        body: BODIES.mode,
+        response: answering('Registration', 'The registration as it is now'),
+      },
+    },
+    async ({params: {id}, body}, reply) => {
+      const {registration} = await work(reply, (db) => update(db, parseViewReference(id), body.refreshMode))
+      return registration
+    },
+  )
+
+  app.delete<One>(
+    '/matviews/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Forget a view, which stays as it is in the database',
+        params,
+        response: NOTHING,
+      },
+    },
+    async ({params: {id}}, reply) => {
+      await work(reply, (db) => unregister(db, parseViewReference(id)))
+      return reply.code(204).send()
+    },
+  )
+
+  app.get<One & {Querystring: {limit: number}}>(
+    '/matviews/:id/history',
+    {
+      schema: {
+        tags,
+        summary: 'List the newest runs of a view',
+        params,
+        querystring: only({
+          limit: wholeNumber('How many at the most', {minimum: 1, maximum: 500, default: 20}),
+        }),
+        response: listing('Run', 'The newest runs, newest first'),
+      },
+    },
+    async ({params: {id}, query}, reply) =>
+      itemsOf(await work(reply, (db) => history(db, parseViewReference(id), query.limit))),
+  )
+
+  app.post<One>(
+    '/matviews/:id/refresh',
+    {
+      schema: {
+        tags,
+        summary: 'Refresh a view, and wait for it',
+        description: 'As long as it takes. Whoever goes away before the answer cancels it on the server.',
+        params,
+        response: answering('Refreshed', 'The registration as it is after the refresh'),
+      },
+    },
+    async ({params: {id}}, reply) => {
+      const reference = parseViewReference(id)
+      // What is not there, or under way, is said before a session for it has to be had.
+      const registration = await work(reply, (db) => requireRegistration(db, reference))
+      return refresh(registration, untilGone(reply, context.cutOff))
+    },
+  )
+}

@@ -1,0 +1,167 @@
+import type {FastifyInstance} from 'fastify'
+import {previewRuns} from '../../core/preview.ts'
+import {checkInput, checkJobType, type ScheduleTarget} from '../../core/schedule-input.ts'
+import {
+  createSchedule,
+  deleteSchedule,
+  listSchedules,
+  requireSchedule,
+  runSchedule,
+  setScheduleEnabled,
+  updateSchedule,
+} from '../../core/schedules.ts'
+import {parsePayload} from '../../lib/payload.ts'
+import {JOB_TYPE} from '../../lib/records.ts'
+import {itemsOf, workingFor} from './answers.ts'
+import type {ApiContext} from './context.ts'
+import {answering, BODIES, idOf, listing, NOTHING, only, wholeNumber} from './schemas.ts'
+
+type One = {Params: {id: string}}
+
+interface ScheduleBody {
+  name: string
+  jobType?: string
+  cronExpr: string
+  timezone?: string
+  payload: object
+  enabled?: boolean
+  maxAttempts?: number
+}
+
+const tags = ['Schedules']
+const params = idOf("A schedule's id or name")
+
+/** Schedules, and when they come next. */
+export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void {
+  const work = workingFor(context)
+  app.get(
+    '/schedules',
+    {schema: {tags, summary: 'List the schedules', response: listing('ListedSchedule', 'All schedules')}},
+    async (_request, reply) => itemsOf(await work(reply, (db) => listSchedules(db))),
+  )
+
+  app.post<{Body: ScheduleBody}>(
+    '/schedules',
+    {
+      schema: {
+        tags,
+        summary: 'Create a schedule',
+        body: BODIES.schedule,
+        response: answering('Schedule', 'The schedule', 201),
+      },
+    },
+    async ({body}, reply) => {
+      checkJobType(body.jobType ?? JOB_TYPE)
+      const input = checkInput({
+        name: body.name,
+        cron: body.cronExpr,
+        timezone: body.timezone ?? 'UTC',
+        target: targetOf(body.payload),
+        enabled: body.enabled ?? true,
+        maxAttempts: body.maxAttempts ?? 3,
+      })
+      const {schedule} = await work(reply, (db) => createSchedule(db, input))
+      return reply.code(201).send(schedule)
+    },
+  )
+
+  app.get<{Querystring: {cronExpr: string; timezone: string; count: number}}>(
+    '/schedules/next',
+    {
+      schema: {
+        tags,
+        summary: 'Tell when a cron expression comes next',
+        querystring: only(
+          {
+            cronExpr: {type: 'string'},
+            timezone: {type: 'string', default: 'UTC'},
+            count: wholeNumber('How many runs', {minimum: 1, maximum: 100, default: 5}),
+          },
+          ['cronExpr'],
+        ),
+        response: answering('NextRuns', 'The next runs'),
+      },
+    },
+    async ({query}) => previewRuns(query.cronExpr, query.timezone, query.count, new Date()),
+  )
+
+  app.get<One>(
+    '/schedules/:id',
+    {schema: {tags, summary: 'Show a schedule', params, response: answering('Schedule', 'The schedule')}},
+    async ({params: {id}}, reply) => work(reply, (db) => requireSchedule(db, id)),
+  )
+
+  app.put<One & {Body: Partial<ScheduleBody>}>(
+    '/schedules/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Change what is given of a schedule',
+        params,
+        body: BODIES.scheduleChanges,
+        response: answering('Schedule', 'The schedule as it is now'),
+      },
+    },
+    async ({params: {id}, body}, reply) => {
+      checkJobType(body.jobType ?? JOB_TYPE)
+      const changes = checkInput({
+        name: body.name,
+        cron: body.cronExpr,
+        timezone: body.timezone,
+        target: body.payload && targetOf(body.payload),
+        enabled: body.enabled,
+        maxAttempts: body.maxAttempts,
+      })
+      const {schedule} = await work(reply, (db) => updateSchedule(db, id, changes))
+      return schedule
+    },
+  )
+
+  app.delete<One>(
+    '/schedules/:id',
+    {schema: {tags, summary: 'Delete a schedule, and cancel what it has queued', params, response: NOTHING}},
+    async ({params: {id}}, reply) => {
+      await work(reply, (db) => deleteSchedule(db, id))
+      return reply.code(204).send()
+    },
+  )
+
+  for (const [action, enabled] of [
+    ['enable', true],
+    ['disable', false],
+  ] as const) {
+    app.post<One>(
+      `/schedules/:id/${action}`,
+      {
+        schema: {
+          tags,
+          summary: enabled ? 'Enable a schedule' : 'Disable a schedule, and cancel what it has queued',
+          params,
+          response: answering('Schedule', 'The schedule as it is now'),
+        },
+      },
+      async ({params: {id}}, reply) => {
+        const {schedule} = await work(reply, (db) => setScheduleEnabled(db, id, enabled))
+        return schedule
+      },
+    )
+  }
+
+  app.post<One>(
+    '/schedules/:id/run',
+    {
+      schema: {
+        tags,
+        summary: 'Queue a job of the schedule for now, whether or not it is enabled',
+        params,
+        response: answering('Job', 'The job; the one that is queued already, if one is'),
+      },
+    },
+    async ({params: {id}}, reply) => {
+      const {job} = await work(reply, (db) => runSchedule(db, id))
+      return job
+    },
+  )
+}
+
+const targetOf = (payload: object): ScheduleTarget => ({payload: parsePayload(JSON.stringify(payload))})

@@ -1,0 +1,227 @@
+import {ERRORS} from '../../lib/errors.ts'
+import {JOB_STATES, JOB_TYPE, REFRESH_MODES} from '../../lib/records.ts'
+
+type Properties = Record<string, object>
+
+const text = {type: 'string'}
+const textOrNull = {type: ['string', 'null']}
+const uuid = {type: 'string', format: 'uuid'}
+const uuidOrNull = {type: ['string', 'null'], format: 'uuid'}
+const instant = {type: 'string', format: 'date-time'}
+const instantOrNull = {type: ['string', 'null'], format: 'date-time'}
+const whole = {type: 'integer'}
+const wholeOrNull = {type: ['integer', 'null']}
+const flag = {type: 'boolean'}
+const mode = {type: 'string', enum: [...REFRESH_MODES]}
+const runStatus = ['success', 'error', 'canceled', 'skipped']
+
+/** A document of which every key is always there. */
+const documentOf = (name: string, properties: Properties) => ({
+  $id: name,
+  type: 'object',
+  required: Object.keys(properties),
+  properties,
+})
+
+const view = {schemaName: text, viewName: text}
+
+const registration = {
+  id: uuid,
+  ...view,
+  refreshMode: mode,
+  lastRefreshAt: instantOrNull,
+  lastRefreshDurationMs: wholeOrNull,
+  lastRefreshStatus: {type: ['string', 'null'], enum: ['success', 'error', null]},
+  lastRefreshError: textOrNull,
+  createdAt: instant,
+  updatedAt: instant,
+}
+
+const schedule = {
+  id: uuid,
+  name: text,
+  jobType: text,
+  payload: {},
+  cronExpr: text,
+  timezone: text,
+  enabled: flag,
+  maxAttempts: whole,
+  nextRunAt: instantOrNull,
+  lastRunAt: instantOrNull,
+  createdAt: instant,
+  updatedAt: instant,
+}
+
+const job = {
+  id: uuid,
+  type: text,
+  payload: {},
+  state: {type: 'string', enum: [...JOB_STATES]},
+  runAt: instant,
+  attempts: whole,
+  maxAttempts: whole,
+  lastError: textOrNull,
+  workerId: textOrNull,
+  leaseUntil: instantOrNull,
+  scheduleId: uuidOrNull,
+  createdAt: instant,
+  updatedAt: instant,
+  lastRunAt: instantOrNull,
+  completedAt: instantOrNull,
+  canceledAt: instantOrNull,
+}
+
+/** The documents of the API, by the names that its description has for them. */
+export const DOCUMENTS = [
+  documentOf('Registration', registration),
+  documentOf('ListedRegistration', {...registration, exists: flag, nextRunAt: instantOrNull}),
+  documentOf('Refreshed', {registration: {$ref: 'Registration#'}, durationMs: whole}),
+  documentOf('View', {
+    ...view,
+    owner: text,
+    populated: flag,
+    sizeBytes: wholeOrNull,
+    registered: flag,
+    concurrentReady: flag,
+    concurrentBlockers: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['code', 'message', 'hint'],
+        properties: {code: text, message: text, hint: text},
+      },
+    },
+  }),
+  documentOf('Run', {
+    id: uuid,
+    ...view,
+    refreshMode: mode,
+    trigger: {type: 'string', enum: ['manual', 'schedule']},
+    jobId: uuidOrNull,
+    workerId: textOrNull,
+    startedAt: instant,
+    durationMs: wholeOrNull,
+    status: {type: 'string', enum: runStatus},
+    error: textOrNull,
+    sizeBytes: wholeOrNull,
+  }),
+  documentOf('Schedule', schedule),
+  documentOf('ListedSchedule', {
+    ...schedule,
+    lastRunStatus: {type: ['string', 'null'], enum: [...runStatus, null]},
+  }),
+  documentOf('NextRuns', {cronExpr: text, timezone: text, runs: {type: 'array', items: instant}}),
+  documentOf('Job', job),
+  documentOf('JobStats', {
+    ...Object.fromEntries(JOB_STATES.map((state) => [state, whole])),
+    oldestQueuedAgeSec: wholeOrNull,
+  }),
+  documentOf('Page', {
+    items: {type: 'array', items: {type: 'object', additionalProperties: true}},
+    page: whole,
+    perPage: whole,
+    totalItems: {type: 'integer', description: 'How many rows the filters let through, on all pages'},
+    totalPages: whole,
+  }),
+  documentOf('Error', {
+    code: {
+      type: 'string',
+      description: `${Object.keys(ERRORS).join(', ')}; UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE.`,
+    },
+    message: text,
+    hint: textOrNull,
+  }),
+]
+
+type Name = (typeof DOCUMENTS)[number]['$id']
+
+const refTo = (name: Name) => ({$ref: `${name}#`})
+
+const failures = {
+  '4xx': {description: 'What is wrong with the request, or in its way', ...refTo('Error')},
+  '5xx': {description: 'The database refused or is away', ...refTo('Error')},
+}
+
+/** Answers with one document. */
+export const answering = (name: Name, description: string, status = 200) => ({
+  [status]: {description, ...refTo(name)},
+  ...failures,
+})
+
+/** Answers with a list of documents. */
+export const listing = (name: Name, description: string) => ({
+  200: {
+    description,
+    type: 'object',
+    required: ['items', 'count'],
+    properties: {
+      items: {type: 'array', items: refTo(name)},
+      count: {type: 'integer', description: 'How many there are in items'},
+    },
+  },
+  ...failures,
+})
+
+/** Answers with nothing but a status. */
+export const NOTHING = {204: {description: 'Done', type: 'null'}, ...failures}
+
+/** The one parameter of a route about one thing. */
+export const idOf = (description: string) => ({
+  type: 'object',
+  required: ['id'],
+  properties: {id: {type: 'string', description}},
+})
+
+/** A whole number in a query; there all is text. */
+export const wholeNumber = (
+  description: string,
+  limits: {minimum: number; maximum: number; default: number},
+) => ({
+  type: 'integer',
+  description,
+  ...limits,
+})
+
+/** A body or query of these properties and no others. */
+export const only = (properties: Properties, required: readonly string[] = []) => ({
+  type: 'object',
+  additionalProperties: false,
+  required: [...required],
+  properties,
+})
+
+/** What names a view in a body: as on a command line, in double quotes where it needs them. */
+const name = (description: string) => ({
+  type: 'string',
+  description: `${description}; letters, digits, _ and $, anything else in double quotes`,
+})
+
+/** Bodies of requests. */
+export const BODIES = {
+  registration: only(
+    {
+      viewName: name('The materialized view'),
+      schema: {...name('Its schema'), default: 'public'},
+      refreshMode: {...mode, default: 'standard'},
+    },
+    ['viewName'],
+  ),
+  mode: only({refreshMode: mode}, ['refreshMode']),
+  schedule: only(scheduleProperties(), ['name', 'cronExpr', 'payload']),
+  scheduleChanges: {...only(scheduleProperties()), minProperties: 1},
+}
+
+function scheduleProperties(): Properties {
+  return {
+    name: text,
+    jobType: {type: 'string', description: `Only ${JOB_TYPE}`},
+    cronExpr: {type: 'string', description: 'Five fields, six with leading seconds, or @hourly and the like'},
+    timezone: {type: 'string', description: 'An IANA name; UTC where there is none'},
+    payload: {
+      type: 'object',
+      description: 'What to refresh: {"schema": "public", "view_name": "leaderboard"}',
+    },
+    enabled: flag,
+    maxAttempts: {type: 'integer', minimum: 1, maximum: 1000},
+  }
+}

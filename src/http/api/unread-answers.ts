@@ -1,0 +1,93 @@
+import {Readable} from 'node:stream'
+import type {FastifyReply} from 'fastify'
+import {MOST_PAGE_BYTES} from '../../lib/collection-outcomes.ts'
+import {AybError} from '../../lib/errors.ts'
+import {onceOver} from './until-gone.ts'
+
+/** What may be in memory at once for clients that have not read it yet. */
+const MOST_BYTES = 64 * 1024 * 1024
+/** How long a request waits for room. */
+const PATIENCE_MS = 30_000
+/** A client that does not take a piece of its answer in that time is dropped. */
+const PIECE_BYTES = 256 * 1024
+const PIECE_MS = 30_000
+
+/** Keeps pages that are read and not yet sent from filling the memory. */
+export class UnreadAnswers {
+  readonly #waiting: (() => void)[] = []
+  #bytes = 0
+
+  /**
+   * Waits until there is room for a page of any size, and keeps it until the answer is sent or its client gone. Returns a
+   * function that keeps only so many bytes.
+   * @throws AybError CONNECTION_FAILED where there is none for a while, and what the signal aborts with
+   */
+  async reserve(reply: FastifyReply, signal: AbortSignal): Promise<(bytes: number) => void> {
+    let kept = 0
+    let isOver = false
+    const keep = (bytes: number) => {
+      const wanted = isOver ? 0 : bytes
+      this.#bytes += wanted - kept
+      kept = wanted
+      if (this.#hasRoom) this.#waiting.shift()?.()
+    }
+    onceOver(reply, () => {
+      isOver = true
+      keep(0)
+    })
+    signal.throwIfAborted()
+    if (this.#hasRoom && this.#waiting.length === 0) keep(MOST_PAGE_BYTES)
+    else await this.#wait(() => keep(MOST_PAGE_BYTES), signal)
+    return keep
+  }
+
+  get #hasRoom(): boolean {
+    return this.#bytes + MOST_PAGE_BYTES <= MOST_BYTES
+  }
+
+  #wait(enter: () => void, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', onAbort)
+        const position = this.#waiting.indexOf(proceed)
+        if (position >= 0) this.#waiting.splice(position, 1)
+        finish()
+      }
+      const proceed = () => {
+        enter()
+        settle(resolve)
+      }
+      const onAbort = () => settle(() => reject(signal.reason))
+      const timer = setTimeout(() => settle(() => reject(noRoom())), PATIENCE_MS)
+      signal.addEventListener('abort', onAbort, {once: true})
+      this.#waiting.push(proceed)
+    })
+  }
+}
+
+/** The body of an answer, in pieces that the client has to take: whoever takes none for a while loses its connection. */
+export function inPieces(body: Buffer, reply: FastifyReply): Readable {
+  const {socket} = reply.request.raw
+  // What the system still keeps for it goes, too.
+  const timer = setTimeout(() => socket.resetAndDestroy(), PIECE_MS)
+  let isOver = false
+  onceOver(reply, () => {
+    isOver = true
+    clearTimeout(timer)
+  })
+  function* pieces() {
+    for (let start = 0; start < body.length && !isOver; start += PIECE_BYTES) {
+      timer.refresh()
+      yield body.subarray(start, start + PIECE_BYTES)
+    }
+  }
+  return Readable.from(pieces(), {objectMode: false, highWaterMark: 1})
+}
+
+const noRoom = (): AybError =>
+  new AybError(
+    'CONNECTION_FAILED',
+    `too many answers stayed unread by their clients for ${PATIENCE_MS / 1000} s`,
+    {hint: 'try again'},
+  )

@@ -1,0 +1,80 @@
+import {setMaxListeners} from 'node:events'
+import {setTimeout as sleep} from 'node:timers/promises'
+import type {DatabasePool} from '../core/database-pool.ts'
+import {AybError} from '../lib/errors.ts'
+import type {ListenAddress} from '../lib/listen-address.ts'
+import {buildApp} from './api/app.ts'
+import type {ApiContext} from './api/context.ts'
+import {boundAddress, cannotListen} from './listen.ts'
+
+/** What the server is to do. */
+export interface ServeOptions extends Omit<ApiContext, 'cutOff'> {
+  listen: ListenAddress
+  /** How long refreshes may finish when it is stopped, in milliseconds. */
+  shutdownTimeoutMs: number
+  version: string
+}
+
+/** How long a cancelled refresh may take to be recorded, and a slow client to get its answer. */
+const LAST_ANSWERS_MS = 10_000
+
+/** A server that listens. */
+export interface Serving {
+  /**
+   * Answers until the signal aborts: then it takes no more connections, lets refreshes finish for the shutdown timeout and
+   * cancels them.
+   */
+  untilAborted(signal: AbortSignal): Promise<void>
+}
+
+/**
+ * Begins to listen.
+ * @throws AybError INVALID_ARGUMENT where the address cannot be listened on
+ */
+export async function serve(options: ServeOptions): Promise<Serving> {
+  const {listen, log} = options
+  const pools = [options.pool, options.readers, options.refreshes]
+  const cutOff = new AbortController()
+  // One listener a request.
+  setMaxListeners(0, cutOff.signal)
+  const {app, requests} = await buildApp({...options, cutOff: cutOff.signal}, options.version)
+  await app.listen({host: listen.host, port: listen.port}).catch(async (error) => {
+    await closeAll(pools)
+    throw cannotListen(listen, error)
+  })
+  log({level: 'info', msg: `listening on http://${boundAddress(app.server)}`})
+  return {
+    async untilAborted(signal) {
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve()
+        signal.addEventListener('abort', () => resolve(), {once: true})
+      })
+      log({level: 'info', msg: 'stopping'})
+      const closed = app.close()
+      // What has not even asked for something yet is not waited for.
+      void requests.drained().then(() => app.server.closeAllConnections())
+      await end(closed, options.shutdownTimeoutMs, () =>
+        cutOff.abort(new AybError('CANCELED', 'canceled: ayb serve was stopped')),
+      )
+      // Whoever still waits for an answer, or does not take it, has had time enough.
+      app.server.closeAllConnections()
+      await closeAll(pools)
+      log({level: 'info', msg: 'stopped'})
+    },
+  }
+}
+
+async function closeAll(pools: readonly DatabasePool[]): Promise<void> {
+  for (const pool of pools) pool.dropAll()
+  await Promise.all(pools.map((pool) => pool.close()))
+}
+
+/** Waits for the end, for so long by itself, and a while after `hurry`. */
+async function end(closed: Promise<unknown>, patienceMs: number, hurry: () => void): Promise<void> {
+  const over = new AbortController()
+  const done = closed.then(() => over.abort())
+  await Promise.race([done, sleep(patienceMs, undefined, {signal: over.signal}).catch(() => {})])
+  if (over.signal.aborted) return
+  hurry()
+  await Promise.race([done, sleep(LAST_ANSWERS_MS, undefined, {signal: over.signal}).catch(() => {})])
+}

@@ -1,0 +1,221 @@
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createGatedView, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
+import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
+import {PATIENCE_MS} from '../support/worker.ts'
+
+interface RegistrationDocument {
+  id: string
+  refreshMode: string
+  lastRefreshStatus: string | null
+}
+
+const MATVIEWS = '/api/admin/matviews'
+
+let db: TestDatabase
+let server: RunningServer
+
+beforeAll(async () => {
+  db = await createTestDatabase()
+  server = await startServer(db)
+})
+
+afterAll(async () => {
+  await stopServers([server])
+})
+
+async function registerView(viewName: string): Promise<RegistrationDocument> {
+  const answer = await server.post(MATVIEWS, {viewName})
+  expect(answer.status).toBe(201)
+  return answer.json<RegistrationDocument>()
+}
+
+describe('registrations', () => {
+  test('are none in a database without the tables, and listing makes none', async () => {
+    const fresh = await createTestDatabase()
+    const own = await startServer(fresh)
+    expect((await own.get(MATVIEWS)).json()).toEqual({items: [], count: 0})
+    expect((await own.get('/api/admin/schedules')).json()).toEqual({items: [], count: 0})
+    expect((await own.get('/api/admin/jobs')).json()).toEqual({items: [], count: 0})
+    expect(await fresh.query(`select from pg_class where relname like '\\_ayb%'`)).toEqual([])
+    // Made by somebody else later, they are seen without a restart.
+    expect((await server.post(MATVIEWS, {viewName: 'leaderboard'})).status).toBe(201)
+    await stopServers([own])
+  })
+
+  test('are made, shown, listed, changed and removed', async () => {
+    await db.query('create materialized view steps as select 1 as id')
+    const answer = await server.post(MATVIEWS, {viewName: 'steps', schema: 'public', refreshMode: 'standard'})
+    expect(answer.status).toBe(201)
+    expect(answer.headers['content-type']).toBe('application/json; charset=utf-8')
+    const made = answer.json<RegistrationDocument>()
+    expect(made).toMatchObject({
+      schemaName: 'public',
+      viewName: 'steps',
+      refreshMode: 'standard',
+      lastRefreshAt: null,
+      lastRefreshDurationMs: null,
+      lastRefreshStatus: null,
+      lastRefreshError: null,
+    })
+    expect((await server.get(`${MATVIEWS}/${made.id}`)).json()).toEqual(made)
+    expect((await server.get(`${MATVIEWS}/steps`)).json()).toEqual(made)
+    expect((await server.get(`${MATVIEWS}/public.steps`)).json()).toEqual(made)
+    const list = (await server.get(MATVIEWS)).json<{items: object[]; count: number}>()
+    expect(list.count).toBe(list.items.length)
+    expect(list.items).toContainEqual({...made, exists: true, nextRunAt: null})
+
+    await db.query('create unique index on steps (id)')
+    const changed = await server.put(`${MATVIEWS}/${made.id}`, {refreshMode: 'concurrent'})
+    expect(changed.status).toBe(200)
+    expect(changed.json()).toMatchObject({id: made.id, refreshMode: 'concurrent'})
+
+    const removed = await server.delete(`${MATVIEWS}/${made.id}`)
+    expect(removed).toMatchObject({status: 204, text: ''})
+    expect((await server.get(`${MATVIEWS}/${made.id}`)).status).toBe(404)
+  })
+
+  test('of one schema are listed by ?schema', async () => {
+    await db.query('create schema other; create materialized view other.elsewhere as select 1')
+    expect((await server.post(MATVIEWS, {viewName: 'elsewhere', schema: 'other'})).status).toBe(201)
+    const {items} = (await server.get(`${MATVIEWS}?schema=other`)).json<{items: object[]}>()
+    expect(items).toMatchObject([{schemaName: 'other', viewName: 'elsewhere'}])
+  })
+
+  test.each([
+    ['a view that is not there', {viewName: 'nothing'}, 404, 'VIEW_NOT_FOUND'],
+    ['a table', {viewName: 'users'}, 404, 'VIEW_NOT_FOUND'],
+    ['an unsafe name', {viewName: 'x; drop table users'}, 400, 'INVALID_IDENTIFIER'],
+    ['an empty name', {viewName: ''}, 400, 'INVALID_IDENTIFIER'],
+    ['no name', {}, 400, 'INVALID_ARGUMENT'],
+    ['an unknown field', {viewName: 'leaderboard', view: 'x'}, 400, 'INVALID_ARGUMENT'],
+    ['another mode', {viewName: 'leaderboard', refreshMode: 'sometimes'}, 400, 'INVALID_ARGUMENT'],
+    ['a name that is a number', {viewName: 7}, 400, 'INVALID_ARGUMENT'],
+    ['a list', [], 400, 'INVALID_ARGUMENT'],
+    ['no JSON', '{"viewName": ', 400, 'INVALID_ARGUMENT'],
+  ])('are refused for %s', async (_what, body, status, code) => {
+    const answer = await server.post(MATVIEWS, body)
+    expect(answer.status).toBe(status)
+    expect(answer.json()).toEqual({
+      code,
+      message: expect.stringMatching(/\S/),
+      hint: expect.toSatisfy(isHint),
+    })
+  })
+
+  test('are made once', async () => {
+    await db.query('create materialized view twice as select 1')
+    await registerView('twice')
+    const answer = await server.post(MATVIEWS, {viewName: 'twice'})
+    expect(answer.status).toBe(409)
+    expect(answer.json()).toMatchObject({code: 'ALREADY_REGISTERED'})
+  })
+
+  test('in concurrent mode need an index, and the hint is the statement', async () => {
+    await db.query('create materialized view by_day as select 1 as day')
+    const {id} = await registerView('by_day')
+    const answer = await server.put(`${MATVIEWS}/${id}`, {refreshMode: 'concurrent'})
+    expect(answer.status).toBe(409)
+    expect(answer.json()).toMatchObject({
+      code: 'UNIQUE_INDEX_REQUIRED',
+      hint: expect.stringMatching(/^CREATE UNIQUE INDEX/i),
+    })
+  })
+})
+
+const isHint = (hint: unknown) => hint === null || (typeof hint === 'string' && hint !== '')
+
+describe('discovery', () => {
+  test('lists every materialized view, registered or not', async () => {
+    const {items, count} = (await server.get(`${MATVIEWS}/discover`)).json<{items: object[]; count: number}>()
+    expect(count).toBe(items.length)
+    expect(items).toContainEqual(
+      expect.objectContaining({
+        viewName: 'leaderboard',
+        populated: true,
+        concurrentReady: expect.any(Boolean),
+      }),
+    )
+  })
+})
+
+describe('a refresh', () => {
+  test('answers with the registration as it is then, and leaves a run', async () => {
+    await db.query('create materialized view fast as select 1')
+    const {id} = await registerView('fast')
+    const answer = await server.post(`${MATVIEWS}/${id}/refresh`)
+    expect(answer.status).toBe(200)
+    expect(answer.json()).toEqual({
+      registration: expect.objectContaining({
+        id,
+        lastRefreshStatus: 'success',
+        lastRefreshAt: expect.any(String),
+      }),
+      durationMs: expect.any(Number),
+    })
+    const {items} = (await server.get(`${MATVIEWS}/${id}/history`)).json<{items: object[]}>()
+    expect(items).toMatchObject([{viewName: 'fast', trigger: 'manual', status: 'success'}])
+    expect((await server.get('/metrics')).text).toContain(
+      'ayb_refreshes_total{view="public.fast",status="success"} 1',
+    )
+  })
+
+  test('of a view that is being refreshed is refused, and cancelled when its client goes away', async () => {
+    const gate = await createGatedView(db, 'gated')
+    const {id} = (await server.get(`${MATVIEWS}/gated`)).json<RegistrationDocument>()
+    await gate.close()
+    const gone = new AbortController()
+    const lost = fetch(`${server.origin}${MATVIEWS}/${id}/refresh`, {
+      method: 'POST',
+      headers: {authorization: 'Bearer a-token-for-tests-0123456789'},
+      signal: gone.signal,
+    }).catch((error: Error) => error.name)
+    await untilRefreshing(db, 'gated')
+    const answer = await server.post(`${MATVIEWS}/${id}/refresh`)
+    expect(answer.status).toBe(409)
+    expect(answer.json()).toMatchObject({
+      code: 'REFRESH_IN_PROGRESS',
+      message: expect.stringMatching(/^refresh already in progress/),
+    })
+    gone.abort()
+    expect(await lost).toBe('AbortError')
+    await until(async () => (await runsOf(db, 'gated')).length > 0, {
+      what: 'the record',
+      timeoutMs: PATIENCE_MS,
+    })
+    expect(await runsOf(db, 'gated')).toMatchObject([
+      {status: 'canceled', error: 'canceled: the client went away'},
+    ])
+    await gate.open()
+    expect((await server.post(`${MATVIEWS}/${id}/refresh`)).status).toBe(200)
+  })
+
+  test('that Postgres refuses is answered with its words', async () => {
+    await db.query('create table parts (x int); insert into parts values (1)')
+    await db.query('create materialized view divided as select 1 / x as y from parts')
+    const {id} = await registerView('divided')
+    await db.query('update parts set x = 0')
+    const answer = await server.post(`${MATVIEWS}/${id}/refresh`)
+    expect(answer.status).toBe(500)
+    expect(answer.json()).toMatchObject({
+      code: 'REFRESH_FAILED',
+      message: expect.stringContaining('division by zero'),
+    })
+    expect((await server.get(`${MATVIEWS}/${id}`)).json()).toMatchObject({lastRefreshStatus: 'error'})
+  })
+
+  test('of what is not registered is not found', async () => {
+    for (const id of ['550e8400-e29b-41d4-a716-446655440000', 'nothing', 'public.nothing']) {
+      const answer = await server.post(`${MATVIEWS}/${id}/refresh`)
+      expect(answer.status).toBe(404)
+      expect(answer.json()).toMatchObject({code: 'NOT_REGISTERED'})
+    }
+  })
+
+  test('leaves no session and no lock behind', async () => {
+    await stopServers([server])
+    await untilNothingIsLeft(db, PATIENCE_MS)
+    expect((await server.done).code).toBe(0)
+    server = await startServer(db)
+  })
+})

@@ -1,0 +1,176 @@
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
+
+interface ScheduleDocument {
+  id: string
+  name: string
+  nextRunAt: string | null
+}
+
+const SCHEDULES = '/api/admin/schedules'
+const UNKNOWN = '550e8400-e29b-41d4-a716-446655440000'
+const HOURLY = {
+  name: 'leaderboard_hourly',
+  jobType: 'materialized_view_refresh',
+  cronExpr: '0 * * * *',
+  timezone: 'UTC',
+  payload: {schema: 'public', view_name: 'leaderboard'},
+  enabled: true,
+}
+
+let db: TestDatabase
+let server: RunningServer
+
+beforeAll(async () => {
+  db = await createTestDatabase()
+  server = await startServer(db)
+})
+
+afterAll(async () => {
+  await stopServers([server])
+})
+
+async function createSchedule(name: string, more: object = {}): Promise<ScheduleDocument> {
+  const answer = await server.post(SCHEDULES, {...HOURLY, name, ...more})
+  expect(answer.status).toBe(201)
+  return answer.json<ScheduleDocument>()
+}
+
+describe('schedules', () => {
+  test('are made, shown, listed, changed, disabled, enabled and deleted', async () => {
+    const answer = await server.post(SCHEDULES, HOURLY)
+    expect(answer.status).toBe(201)
+    const made = answer.json<ScheduleDocument>()
+    expect(made).toMatchObject({...HOURLY, maxAttempts: 3, lastRunAt: null})
+    expect(made.nextRunAt).toMatch(/:00:00\.000Z$/)
+    for (const id of [made.id, made.name]) {
+      expect((await server.get(`${SCHEDULES}/${id}`)).json()).toEqual(made)
+    }
+    const list = (await server.get(SCHEDULES)).json<{items: object[]; count: number}>()
+    expect(list).toEqual({items: [{...made, lastRunStatus: null}], count: 1})
+
+    const changed = await server.put(`${SCHEDULES}/${made.id}`, {
+      cronExpr: '30 6 * * *',
+      timezone: 'Europe/Berlin',
+      maxAttempts: 5,
+    })
+    expect(changed.status).toBe(200)
+    expect(changed.json()).toMatchObject({
+      name: made.name,
+      cronExpr: '30 6 * * *',
+      timezone: 'Europe/Berlin',
+      maxAttempts: 5,
+    })
+    const disabled = await server.post(`${SCHEDULES}/${made.id}/disable`)
+    expect(disabled.json()).toMatchObject({enabled: false, nextRunAt: null})
+    const enabled = await server.post(`${SCHEDULES}/${made.id}/enable`)
+    expect(enabled.json()).toMatchObject({enabled: true, nextRunAt: expect.any(String)})
+    expect(await server.delete(`${SCHEDULES}/${made.id}`)).toMatchObject({status: 204, text: ''})
+    expect((await server.get(`${SCHEDULES}/${made.id}`)).status).toBe(404)
+  })
+
+  test('take what is left out from the defaults', async () => {
+    const {name, cronExpr, payload} = {...HOURLY, name: 'short'}
+    expect((await server.post(SCHEDULES, {name, cronExpr, payload})).json()).toMatchObject({
+      jobType: 'materialized_view_refresh',
+      timezone: 'UTC',
+      enabled: true,
+      maxAttempts: 3,
+    })
+  })
+
+  test('run at once, and but one job is queued', async () => {
+    const {id} = await createSchedule('at_once', {enabled: false})
+    const first = await server.post(`${SCHEDULES}/${id}/run`)
+    expect(first.status).toBe(200)
+    expect(first.json()).toMatchObject({type: 'materialized_view_refresh', state: 'queued', scheduleId: id})
+    expect((await server.post(`${SCHEDULES}/${id}/run`)).json()).toMatchObject({id: first.json().id})
+  })
+
+  test('have names of their own', async () => {
+    await createSchedule('taken')
+    const {id} = await createSchedule('free')
+    for (const answer of [
+      await server.post(SCHEDULES, {...HOURLY, name: 'taken'}),
+      await server.put(`${SCHEDULES}/${id}`, {name: 'taken'}),
+    ]) {
+      expect(answer.status).toBe(409)
+      expect(answer.json()).toMatchObject({code: 'SCHEDULE_EXISTS'})
+    }
+  })
+
+  test.each([
+    ['no name', {name: undefined}, 'INVALID_ARGUMENT', /"name"/],
+    ['no payload', {payload: undefined}, 'INVALID_ARGUMENT', /"payload"/],
+    ['a cron expression of four fields', {cronExpr: '0 * * *'}, 'INVALID_ARGUMENT', /0 \* \* \*/],
+    ['a date that never comes', {cronExpr: '0 0 30 2 *'}, 'INVALID_ARGUMENT', /30 2/],
+    ['another zone', {timezone: 'Mars/Olympus'}, 'INVALID_ARGUMENT', /Mars\/Olympus/],
+    ['another type', {jobType: 'send_mail'}, 'INVALID_ARGUMENT', /send_mail/],
+    ['a payload without a view', {payload: {schema: 'public'}}, 'INVALID_ARGUMENT', /view_name/],
+    ['a payload that is a text', {payload: 'leaderboard'}, 'INVALID_ARGUMENT', /payload/],
+    ['an unsafe view', {payload: {view_name: 'x; drop table users'}}, 'INVALID_IDENTIFIER', /drop table/],
+    ['no attempts', {maxAttempts: 0}, 'INVALID_ARGUMENT', /maxAttempts/],
+    ['attempts as a text', {maxAttempts: '3'}, 'INVALID_ARGUMENT', /maxAttempts/],
+    ['an unknown field', {cron: '* * * * *'}, 'INVALID_ARGUMENT', /"cron"/],
+  ])('are refused with %s, when made and when changed', async (_what, wrong, code, message) => {
+    const {id} = await createSchedule(`refuses ${_what}`)
+    const answers = [await server.post(SCHEDULES, {...HOURLY, name: 'wrong', ...wrong})]
+    if (!Object.values(wrong).includes(undefined)) answers.push(await server.put(`${SCHEDULES}/${id}`, wrong))
+    for (const answer of answers) {
+      expect(answer.status).toBe(400)
+      expect(answer.json()).toMatchObject({code, message: expect.stringMatching(message)})
+    }
+    expect((await server.get(`${SCHEDULES}/wrong`)).status).toBe(404)
+  })
+
+  test('are not changed by an empty body', async () => {
+    const {id} = await createSchedule('unchanged')
+    const answer = await server.put(`${SCHEDULES}/${id}`, {})
+    expect(answer.status).toBe(400)
+    expect(answer.json()).toMatchObject({message: expect.stringContaining('nothing to change')})
+  })
+
+  test.each([
+    ['GET', ''],
+    ['PUT', ''],
+    ['DELETE', ''],
+    ['POST', '/enable'],
+    ['POST', '/disable'],
+    ['POST', '/run'],
+  ])('that are not there are not found: %s %s', async (method, action) => {
+    const body = method === 'PUT' ? {enabled: true} : undefined
+    for (const id of [UNKNOWN, 'nobody']) {
+      const answer = await server.ask(method, `${SCHEDULES}/${id}${action}`, {body})
+      expect(answer.status).toBe(404)
+      expect(answer.json()).toMatchObject({code: 'SCHEDULE_NOT_FOUND'})
+    }
+  })
+})
+
+describe('a preview', () => {
+  test('tells the next runs in a zone', async () => {
+    const answer = await server.get(
+      `${SCHEDULES}/next?cronExpr=${encodeURIComponent('0 9 * * mon')}&timezone=Asia/Tokyo&count=3`,
+    )
+    expect(answer.status).toBe(200)
+    const {runs, ...rest} = answer.json<{runs: string[]}>()
+    expect(rest).toEqual({cronExpr: '0 9 * * mon', timezone: 'Asia/Tokyo'})
+    expect(runs).toHaveLength(3)
+    for (const run of runs) expect(run).toMatch(/T00:00:00\.000Z$/)
+  })
+
+  test.each([
+    ['', /"cronExpr"/],
+    ['?cronExpr=', /empty|cron/],
+    [`?cronExpr=${encodeURIComponent('61 * * * *')}`, /61/],
+    [`?cronExpr=@hourly&timezone=Nowhere`, /Nowhere/],
+    ['?cronExpr=@hourly&count=0', /count/],
+    ['?cronExpr=@hourly&count=1000', /count/],
+    ['?cronExpr=@hourly&more=1', /"more"/],
+  ])('is refused for %s', async (query, message) => {
+    const answer = await server.get(`${SCHEDULES}/next${query}`)
+    expect(answer.status).toBe(400)
+    expect(answer.json()).toMatchObject({code: 'INVALID_ARGUMENT', message: expect.stringMatching(message)})
+  })
+})
