@@ -1,6 +1,6 @@
 // Builds dist/: type check, then one bundle a command with shared chunks. Not shipped.
 import {spawnSync} from 'node:child_process'
-import {existsSync, readdirSync, renameSync, rmSync} from 'node:fs'
+import {copyFileSync, existsSync, readdirSync, renameSync, rmSync} from 'node:fs'
 import {createRequire} from 'node:module'
 import {dirname, join, relative} from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -8,6 +8,8 @@ import {startUpPlugins} from './start-up-plugins.js'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
+/** The dashboard's part that runs in browsers. */
+const client = join(root, 'src', 'http', 'dashboard', 'client')
 const require = createRequire(import.meta.url)
 
 const missing = ['typescript', 'esbuild'].filter((name) => !isInstalled(name))
@@ -34,8 +36,10 @@ function isInstalled(name) {
 
 function typeCheck() {
   const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc')
-  const {status} = spawnSync(process.execPath, [tsc, '--noEmit', '-p', root], {stdio: 'inherit'})
-  if (status !== 0) process.exit(status ?? 1)
+  for (const project of [root, client]) {
+    const {status} = spawnSync(process.execPath, [tsc, '--noEmit', '-p', project], {stdio: 'inherit'})
+    if (status !== 0) process.exit(status ?? 1)
+  }
 }
 
 async function bundle() {
@@ -84,11 +88,36 @@ async function bundle() {
       },
       logLevel: 'warning',
     })
+    await bundleDashboard(build, join(fresh, 'dashboard'))
     rmSync(dist, {recursive: true, force: true})
     renameSync(fresh, dist)
   } finally {
     rmSync(fresh, {recursive: true, force: true})
   }
+}
+
+async function bundleDashboard(build, outdir) {
+  await build({
+    absWorkingDir: root,
+    entryPoints: {app: join(client, 'main.tsx')},
+    outdir,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    tsconfig: join(client, 'tsconfig.json'),
+    legalComments: 'external',
+    logLevel: 'warning',
+  })
+  await build({
+    absWorkingDir: root,
+    entryPoints: [join(client, 'app.css')],
+    outdir,
+    minify: true,
+    logLevel: 'warning',
+  })
+  for (const file of ['index.html', 'favicon.svg']) copyFileSync(join(client, file), join(outdir, file))
 }
 
 typeCheck()

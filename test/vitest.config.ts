@@ -19,12 +19,21 @@ export default defineConfig({
           globalSetup: 'test/support/global-setup.ts',
         },
       },
-      // The server: npm run test:http.
+      // The server, and its dashboard in a real browser: npm run test:http runs both.
       {
         extends: true,
         test: {
           name: 'http',
           include: ['test/http/**/*.test.ts'],
+          exclude: ['test/http/dashboard*.test.ts'],
+          globalSetup: 'test/support/global-setup.ts',
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: ['test/http/dashboard*.test.ts'],
           globalSetup: 'test/support/global-setup.ts',
         },
       },

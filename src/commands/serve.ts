@@ -17,9 +17,9 @@ const READERS = 8
 const REFRESHES = 16
 
 export default class Serve extends BaseCommand {
-  static override summary = 'Serve an admin API and the views over HTTP.'
+  static override summary = 'Serve an admin API, a dashboard and the views over HTTP.'
   static override description =
-    `Everything asks for the token in AYB_ADMIN_TOKEN, of 16 characters or more, but for /healthz, /readyz, /metrics and the description of the API; reading views too, unless --public-collections says otherwise. There is no TLS: put a reverse proxy in front of it. The API is described at /api/openapi.json.
+    `Everything asks for the token in AYB_ADMIN_TOKEN, of 16 characters or more, but for /healthz, /readyz, /metrics, the description of the API and the files of the dashboard; reading views too, unless --public-collections says otherwise. There is no TLS: put a reverse proxy in front of it. The API is described at /api/openapi.json, the dashboard is at /.
 
 With --worker, schedules are run by the same process; its settings are those of ayb worker, from the environment.`
   static override examples = [

@@ -160,7 +160,7 @@ describe.concurrent('the network is the database alone', {timeout: 60_000}, () =
   test('to serve, but for the address where it listens', async () => {
     const seen = await traced(async (env) => {
       const server = await startServer(db, [], {env})
-      expect((await server.get('/healthz')).status).toBe(200)
+      expect((await server.get('/')).status).toBe(200)
       expect((await server.post('/api/admin/matviews/served/refresh')).status).toBe(200)
       await stopServers([server])
     })

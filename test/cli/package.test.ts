@@ -67,7 +67,10 @@ describe('the package', () => {
       .map((path) => `${path}.LEGAL.txt`)
       .filter((path) => existsSync(join(unpacked, path)))
     const inDist = packed.files.map(({path}) => path).filter((path) => path.startsWith('dist/'))
-    expect(inDist.sort()).toEqual([...needed, ...notices].sort())
+    const dashboard = ['app.css', 'app.js', 'favicon.svg', 'index.html'].map(
+      (name) => `dist/dashboard/${name}`,
+    )
+    expect(inDist.sort()).toEqual([...needed, ...notices, ...dashboard].sort())
   }, 60_000)
 
   it('has a program that can be executed', () => {
@@ -185,9 +188,13 @@ async function reachable(): Promise<string[]> {
 
 function sourceFiles(): string[] {
   const src = join(PACKAGE_ROOT, 'src')
-  return readdirSync(src, {recursive: true, encoding: 'utf8'})
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(src, name))
+  return (
+    readdirSync(src, {recursive: true, encoding: 'utf8'})
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(src, name))
+      // It is a bundle of its own, for browsers.
+      .filter((path) => !path.startsWith(join(src, 'http', 'dashboard', 'client')))
+  )
 }
 
 /** `@scope/name` of `@scope/name/file`; null for what comes with Node. */

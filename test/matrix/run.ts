@@ -14,7 +14,7 @@ Usage:
   npm run test:matrix -- --quick        The oldest PostgreSQL with the newest Node.js, and the other way round; not what npm test runs on here
   npm run test:matrix -- --all          Each with each
   npm run test:matrix -- --pg 14,16 --node 24    Each of these with each of those
-  npm run test:matrix -- --http         The server's tests too
+  npm run test:matrix -- --http         The server's tests too, but for those in a browser
   npm run test:matrix -- --faults       The slow faults too, which need openssl, psql, pgbouncer, zsh and fish`
 
 /** Of each combination: how many failures are shown. */

@@ -2,6 +2,7 @@ import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import {Ajv} from 'ajv'
 import Fastify, {type FastifyInstance} from 'fastify'
+import {dashboardRoutes} from '../dashboard/routes.ts'
 import {collectionRoutes} from './collections.ts'
 import type {ApiContext} from './context.ts'
 import {takeEmptyBodies} from './empty-bodies.ts'
@@ -82,6 +83,7 @@ export async function buildApp(
   await app.register(async (collections) => collectionRoutes(collections, context), {
     prefix: '/api/collections',
   })
+  await app.register(dashboardRoutes)
   return {app, requests}
 }
 

@@ -1,0 +1,116 @@
+/** Past it a server that took the request and says nothing counts as away. */
+const READ_TIMEOUT_MS = 10_000
+
+/** What the server said instead of an answer, or that it said nothing. */
+export class ApiError extends Error {
+  /** 0 where there was no answer at all. */
+  readonly status: number
+  readonly code: string
+  readonly hint: string | null
+
+  constructor(status: number, code: string, message: string, hint: string | null) {
+    super(message)
+    this.status = status
+    this.code = code
+    this.hint = hint
+  }
+
+  /** Whether trying again later may help: nobody answers, or the database does not. */
+  get isOutage(): boolean {
+    return this.status === 0 || [502, 503, 504].includes(this.status)
+  }
+}
+
+/** What lists answer. */
+export interface Items<Item> {
+  items: Item[]
+  count: number
+}
+
+/** The admin API, with the token of who signed in. */
+export class Api {
+  readonly #token: string
+  readonly #onUnauthorized: () => void
+
+  /** `onUnauthorized` is called when the token is not, or no longer, the right one. */
+  constructor(token: string, onUnauthorized: () => void) {
+    this.#token = token
+    this.#onUnauthorized = onUnauthorized
+  }
+
+  /**
+   * Reads; gives up after ten seconds.
+   * @throws ApiError
+   */
+  get<Answer>(path: string, signal: AbortSignal): Promise<Answer> {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)])
+    return this.#request<Answer>('GET', path, undefined, limit)
+  }
+
+  /**
+   * Changes something, for as long as it takes; aborting `signal` takes the request away from the server.
+   * @throws ApiError
+   */
+  send<Answer>(
+    method: 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: unknown,
+    signal?: AbortSignal,
+  ): Promise<Answer> {
+    return this.#request<Answer>(method, path, body, signal)
+  }
+
+  async #request<Answer>(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer> {
+    const headers: Record<string, string> = {authorization: `Bearer ${this.#token}`}
+    if (body !== undefined) headers['content-type'] = 'application/json'
+    const response = await fetch(`/api/admin/${path}`, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ?? null,
+      cache: 'no-store',
+    }).catch((error) => {
+      throw unreachable(error)
+    })
+    const text = await response.text().catch((error) => {
+      throw unreachable(error)
+    })
+    if (response.ok) return (text === '' ? undefined : parse(text, response.status)) as Answer
+    if (response.status === 401) this.#onUnauthorized()
+    const {code, message, hint} = parse(text, response.status) as Partial<ApiError>
+    throw new ApiError(
+      response.status,
+      code ?? 'INTERNAL',
+      message ?? `status ${response.status}`,
+      hint ?? null,
+    )
+  }
+}
+
+/** Headers hold no other characters; the server's token cannot have them either. */
+export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
+
+/** What went wrong, as the pages show it. */
+export const toApiError = (error: unknown): ApiError =>
+  error instanceof ApiError ? error : new ApiError(500, 'INTERNAL', String(error), null)
+
+function unreachable(error: unknown): ApiError {
+  const name = error instanceof Error ? error.name : ''
+  if (name === 'AbortError') return new ApiError(0, 'CANCELED', 'canceled', null)
+  const message = name === 'TimeoutError' ? 'the server does not answer' : 'the server cannot be reached'
+  return new ApiError(0, 'UNREACHABLE', message, 'check that ayb serve is running')
+}
+
+function parse(text: string, status: number): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // Something in between, such as a proxy, speaks HTML.
+    throw new ApiError(status, 'INTERNAL', `the answer is not from ayb serve (status ${status})`, null)
+  }
+}

@@ -1,0 +1,63 @@
+import {useCallback, useEffect, useMemo, useRef, useState} from 'preact/hooks'
+import type {ListedRegistration, Run} from '../../../lib/records.ts'
+import type {Api, Items} from './api.ts'
+
+const RUNS = 10
+/** A browser has six connections to a server: the others are for three refreshes and a poll. */
+const AT_A_TIME = 2
+
+/** What of a registration decides whether its runs are read again. */
+type Followed = Pick<ListedRegistration, 'id' | 'lastRefreshAt' | 'updatedAt'>
+
+export interface Histories {
+  /** The last runs of each registration, newest first. */
+  runs: ReadonlyMap<string, readonly Run[]>
+  /** Reads the runs of those that have changed since theirs were read, and of no others any more. */
+  follow(registrations: readonly Followed[]): void
+}
+
+/** The histories that were read, kept while other pages are shown. */
+export function useHistories(api: Api): Histories {
+  const [runs, setRuns] = useState<Histories['runs']>(new Map())
+  /** Of which state of a registration the runs are, or are being, read. */
+  const read = useRef(new Map<string, string>())
+  const queue = useRef<Followed[]>([])
+  const active = useRef(0)
+  const stop = useRef(new AbortController())
+
+  useEffect(() => {
+    stop.current = new AbortController()
+    return () => stop.current.abort()
+  }, [])
+
+  const follow = useCallback(
+    (registrations: readonly Followed[]) => {
+      const {signal} = stop.current
+
+      async function work(): Promise<void> {
+        active.current++
+        for (let next = queue.current.shift(); next && !signal.aborted; next = queue.current.shift()) {
+          const [{id}, state] = [next, stateOf(next)]
+          read.current.set(id, state)
+          const isLatest = () => read.current.get(id) === state
+          try {
+            const {items} = await api.get<Items<Run>>(`matviews/${id}/history?limit=${RUNS}`, signal)
+            if (isLatest()) setRuns((last) => new Map(last).set(id, items))
+          } catch {
+            // A plot is an extra: the next poll asks again, and tells what is wrong.
+            if (isLatest()) read.current.delete(id)
+          }
+        }
+        active.current--
+      }
+
+      queue.current = registrations.filter((each) => read.current.get(each.id) !== stateOf(each))
+      while (active.current < AT_A_TIME && queue.current.length > 0) work()
+    },
+    [api],
+  )
+
+  return useMemo(() => ({runs, follow}), [runs, follow])
+}
+
+const stateOf = ({lastRefreshAt, updatedAt}: Followed): string => `${lastRefreshAt} ${updatedAt}`

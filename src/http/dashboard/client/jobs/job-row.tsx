@@ -1,0 +1,50 @@
+import type {Job} from '../../../../lib/records.ts'
+import {Badge} from '../parts/badge.tsx'
+import {Breakable} from '../parts/breakable.tsx'
+import {LongText} from '../parts/long-text.tsx'
+import {Time} from '../parts/time.tsx'
+import {payloadTitle} from '../payload.ts'
+
+interface Props {
+  job: Job
+  /** Null where none caused it, or it is gone. */
+  scheduleName: string | null
+  onRetry: () => void
+  onCancel: () => void
+}
+
+export function JobRow({job, scheduleName, onRetry, onCancel}: Props) {
+  const title = payloadTitle(job.payload)
+  const endedAt = job.completedAt ?? job.canceledAt
+  return (
+    <tr>
+      <td data-label="View" class="name">
+        <Breakable text={title} />
+      </td>
+      <td data-label="State">
+        <Badge state={job.state} />
+      </td>
+      <td data-label="Schedule">{scheduleName ? <Breakable text={scheduleName} /> : '–'}</td>
+      <td data-label="Attempts">
+        {job.attempts} of {job.maxAttempts}
+      </td>
+      <td data-label="Created">
+        <Time at={job.createdAt} />
+      </td>
+      <td data-label="Ended">{endedAt ? <Time at={endedAt} /> : '–'}</td>
+      <td data-label="Last error">{job.lastError ? <LongText text={job.lastError} /> : '–'}</td>
+      <td data-label="Actions" class="actions">
+        {job.state === 'failed' && (
+          <button type="button" onClick={onRetry} aria-label={`Retry the job for ${title}`}>
+            Retry
+          </button>
+        )}
+        {job.state === 'queued' && (
+          <button type="button" onClick={onCancel} aria-label={`Cancel the job for ${title}`}>
+            Cancel
+          </button>
+        )}
+      </td>
+    </tr>
+  )
+}

@@ -1,0 +1,114 @@
+import {useState} from 'preact/hooks'
+import type {Job, JobStats, Schedule} from '../../../../lib/records.ts'
+import type {Api, Items} from '../api.ts'
+import type {JobState} from '../job-states.ts'
+import {PollProblem} from '../parts/poll-problem.tsx'
+import {payloadTitle} from '../payload.ts'
+import {usePoll} from '../poll.ts'
+import {useRowAction} from '../row-action.ts'
+import type {Notify} from '../toasts.tsx'
+import {JobRow} from './job-row.tsx'
+import {StateFilter} from './state-filter.tsx'
+
+const PAGE = 50
+
+interface Props {
+  api: Api
+  notify: Notify
+  /** Null for all. */
+  state: JobState | null
+}
+
+export function JobsPage({api, notify, state}: Props) {
+  const [shown, setShown] = useState(PAGE)
+  const stats = usePoll((signal) => api.get<JobStats>('jobs/stats', signal))
+  const schedules = usePoll((signal) => api.get<Items<Schedule>>('schedules', signal))
+  const jobs = usePoll((signal) => listJobs(api, state, shown, signal), state ?? 'all')
+  const reload = () => {
+    stats.reload()
+    jobs.reload()
+  }
+  const act = useRowAction(notify, reload)
+  const names = new Map(schedules.data?.items.map(({id, name}) => [id, name]))
+
+  const more = () => {
+    setShown(shown + PAGE)
+    // With the number of the next rendering.
+    setTimeout(jobs.reload)
+  }
+  const send = (job: Job, what: 'retry' | 'cancel', outcome: string) =>
+    act(job.id, async () => {
+      await api.send('POST', `jobs/${job.id}/${what}`)
+      return `Job for ${payloadTitle(job.payload)} ${outcome}`
+    })
+
+  return (
+    <>
+      <div class="page-head">
+        <h1 tabIndex={-1}>Jobs</h1>
+      </div>
+      <PollProblem error={jobs.error ?? stats.error} />
+      <StateFilter stats={stats.data} state={state} />
+      {!jobs.data && !jobs.error && <p class="empty">Loading…</p>}
+      {jobs.data?.length === 0 && (
+        <p class="empty">
+          {state
+            ? `No job is ${state}.`
+            : 'There are no jobs yet. A schedule causes them when it is due, and a worker (ayb worker, or ayb serve --worker) does them.'}
+        </p>
+      )}
+      {jobs.data && jobs.data.length > 0 && (
+        <table class="cards">
+          <thead>
+            <tr>
+              <th>View</th>
+              <th>State</th>
+              <th>Schedule</th>
+              <th>Attempts</th>
+              <th>Created</th>
+              <th>Ended</th>
+              <th>Last error</th>
+              <th>Actions</th>
+            </tr>
+          </thead>
+          <tbody>
+            {jobs.data.slice(0, shown).map((job) => (
+              <JobRow
+                key={job.id}
+                job={job}
+                scheduleName={job.scheduleId === null ? null : (names.get(job.scheduleId) ?? null)}
+                onRetry={() => send(job, 'retry', 'is queued again')}
+                onCancel={() => send(job, 'cancel', 'canceled')}
+              />
+            ))}
+          </tbody>
+        </table>
+      )}
+      {jobs.data && jobs.data.length >= shown && (
+        <p class="more">
+          <button type="button" onClick={more}>
+            Load more
+          </button>
+        </p>
+      )}
+    </>
+  )
+}
+
+/** The newest so many, page by page: a page is what the server gives at most. */
+async function listJobs(
+  api: Api,
+  state: JobState | null,
+  count: number,
+  signal: AbortSignal,
+): Promise<Job[]> {
+  const jobs = new Map<string, Job>()
+  for (let offset = 0; offset < count; offset += PAGE) {
+    const query = new URLSearchParams({limit: String(PAGE), offset: String(offset), ...(state && {state})})
+    const {items} = await api.get<Items<Job>>(`jobs?${query}`, signal)
+    // A new job moves the others to the next page: one can be seen twice.
+    for (const job of items) jobs.set(job.id, job)
+    if (items.length < PAGE) break
+  }
+  return [...jobs.values()]
+}

@@ -1,0 +1,34 @@
+import {useState} from 'preact/hooks'
+import type {Registration, View} from '../../../../lib/records.ts'
+import type {Api, Items} from '../api.ts'
+import {isSameView, viewTitle} from '../format.ts'
+import {FormDialog} from '../parts/form-dialog.tsx'
+import {PollProblem} from '../parts/poll-problem.tsx'
+import {usePoll} from '../poll.ts'
+import {ModeFields} from './mode-fields.tsx'
+
+interface Props {
+  api: Api
+  registration: Registration
+  onDone: (message: string) => void
+  onClose: () => void
+}
+
+export function ModeDialog({api, registration, onDone, onClose}: Props) {
+  const {data, error} = usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))
+  const [mode, setMode] = useState(registration.refreshMode)
+  const title = viewTitle(registration)
+  const view = data?.items.find((each) => isSameView(each, registration))
+
+  async function save(): Promise<void> {
+    await api.send('PUT', `matviews/${registration.id}`, {refreshMode: mode})
+    onDone(`${title} is refreshed in ${mode} mode from now on`)
+  }
+
+  return (
+    <FormDialog title={`Refresh mode of ${title}`} action="Save" onSubmit={save} onClose={onClose}>
+      <PollProblem error={error} />
+      <ModeFields mode={mode} view={view} onChange={setMode} />
+    </FormDialog>
+  )
+}

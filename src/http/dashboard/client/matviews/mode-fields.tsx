@@ -1,0 +1,56 @@
+import type {RefreshMode, View} from '../../../../lib/records.ts'
+import {Copyable} from '../parts/copyable.tsx'
+
+interface Props {
+  mode: RefreshMode
+  /** Undefined while it is not known. */
+  view: View | undefined
+  onChange: (mode: RefreshMode) => void
+}
+
+const MODES: {mode: RefreshMode; text: string}[] = [
+  {mode: 'standard', text: 'Standard: fastest; readers of the view wait while it runs'},
+  {mode: 'concurrent', text: 'Concurrent: readers go on; needs a unique index and a populated view'},
+]
+
+/** The choice of a refresh mode, and what concurrent mode still lacks. */
+export function ModeFields({mode, view, onChange}: Props) {
+  return (
+    <>
+      <fieldset>
+        <legend>Refresh mode</legend>
+        {MODES.map((each) => (
+          <label key={each.mode} class="choice">
+            <input
+              type="radio"
+              name="mode"
+              value={each.mode}
+              checked={each.mode === mode}
+              onChange={() => onChange(each.mode)}
+            />
+            {each.text}
+          </label>
+        ))}
+      </fieldset>
+      <div aria-live="polite">
+        {mode === 'concurrent' && view && !view.concurrentReady && <Blockers view={view} />}
+      </div>
+    </>
+  )
+}
+
+function Blockers({view}: {view: View}) {
+  return (
+    <div class="blockers">
+      <p>
+        <strong>Not ready for concurrent mode.</strong> Run this in the database; this page sees it by itself.
+      </p>
+      {view.concurrentBlockers.map(({code, message, hint}) => (
+        <div key={code}>
+          <p>{message}</p>
+          <Copyable text={hint} />
+        </div>
+      ))}
+    </div>
+  )
+}

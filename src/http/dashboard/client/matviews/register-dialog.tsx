@@ -1,0 +1,67 @@
+import {useState} from 'preact/hooks'
+import type {RefreshMode, View, ViewName} from '../../../../lib/records.ts'
+import type {Api, Items} from '../api.ts'
+import {formatSize, isSameView, quoted, viewTitle} from '../format.ts'
+import {FormDialog} from '../parts/form-dialog.tsx'
+import {PollProblem} from '../parts/poll-problem.tsx'
+import {ViewSelect} from '../parts/view-select.tsx'
+import {usePoll} from '../poll.ts'
+import {ModeFields} from './mode-fields.tsx'
+
+interface Props {
+  api: Api
+  onDone: (message: string) => void
+  onClose: () => void
+}
+
+/** Polls like the pages: an index that is made meanwhile counts at once. */
+export function RegisterDialog({api, onDone, onClose}: Props) {
+  const {data, error} = usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))
+  const [chosen, setChosen] = useState<ViewName | null>(null)
+  const [mode, setMode] = useState<RefreshMode>('standard')
+  const free = data?.items.filter(({registered}) => !registered) ?? []
+  const view = free.find((each) => chosen && isSameView(each, chosen))
+
+  async function register(): Promise<void> {
+    if (!view) return
+    const [schema, viewName] = [quoted(view.schemaName), quoted(view.viewName)]
+    await api.send('POST', 'matviews', {viewName, schema, refreshMode: mode})
+    onDone(`${viewTitle(view)} registered`)
+  }
+
+  return (
+    <FormDialog
+      title="Register a materialized view"
+      action="Register"
+      isReady={view !== undefined}
+      onSubmit={register}
+      onClose={onClose}
+    >
+      <PollProblem error={error} />
+      {!data && !error && <p>Looking for views…</p>}
+      {data && free.length === 0 && (
+        <p class="empty">
+          {data.items.length === 0
+            ? 'The database has no materialized view. Make one with CREATE MATERIALIZED VIEW; it then appears here.'
+            : 'All materialized views are registered. One that is created now appears here.'}
+        </p>
+      )}
+      {free.length > 0 && (
+        <>
+          <ViewSelect
+            groups={[{label: 'Not registered', views: free}]}
+            value={view ?? null}
+            onChange={setChosen}
+          />
+          {view && (
+            <p class="hint">
+              Owner {view.owner}, {view.sizeBytes === null ? 'size unknown' : formatSize(view.sizeBytes)},{' '}
+              {view.populated ? 'populated' : 'not populated'}
+            </p>
+          )}
+          <ModeFields mode={mode} view={view} onChange={setMode} />
+        </>
+      )}
+    </FormDialog>
+  )
+}

@@ -1,0 +1,62 @@
+import {useCallback, useEffect, useRef, useState} from 'preact/hooks'
+import {type ApiError, toApiError} from './api.ts'
+
+const INTERVAL_MS = 3000
+
+export interface Poll<Data> {
+  /** Undefined until the first answer; afterwards the last good one, during an outage too. */
+  data: Data | undefined
+  /** Why the last poll had no answer. */
+  error: ApiError | null
+  /** Polls at once. */
+  reload: () => void
+}
+
+/**
+ * Calls `load` every three seconds while the page is visible, never twice at a time; starts over, without data, when
+ * `key` changes.
+ */
+export function usePoll<Data>(load: (signal: AbortSignal) => Promise<Data>, key = ''): Poll<Data> {
+  const [state, setState] = useState<{key: string; data: Data | undefined; error: ApiError | null}>()
+  const latest = useRef(load)
+  latest.current = load
+  const wake = useRef(() => {})
+
+  useEffect(() => {
+    const stop = new AbortController()
+    let timer: number | undefined
+    let isLoading = false
+    let isStale = false
+
+    async function poll(): Promise<void> {
+      clearTimeout(timer)
+      // What is being read may be older than what the caller has just done.
+      isStale = isLoading
+      if (isLoading || document.hidden) return
+      isLoading = true
+      try {
+        const data = await latest.current(stop.signal)
+        if (!stop.signal.aborted) setState({key, data, error: null})
+      } catch (error) {
+        if (stop.signal.aborted) return
+        setState((last) => ({key, data: last?.key === key ? last.data : undefined, error: toApiError(error)}))
+      } finally {
+        isLoading = false
+      }
+      if (!stop.signal.aborted) timer = setTimeout(poll, isStale ? 0 : INTERVAL_MS)
+    }
+
+    wake.current = poll
+    document.addEventListener('visibilitychange', poll)
+    poll()
+    return () => {
+      stop.abort()
+      clearTimeout(timer)
+      document.removeEventListener('visibilitychange', poll)
+    }
+  }, [key])
+
+  const reload = useCallback(() => wake.current(), [])
+  const isCurrent = state?.key === key
+  return {data: isCurrent ? state.data : undefined, error: isCurrent ? state.error : null, reload}
+}

@@ -1,0 +1,115 @@
+import {useEffect, useMemo, useRef, useState} from 'preact/hooks'
+import type {Refreshed, Registration} from '../../../lib/records.ts'
+import {type Api, type ApiError, toApiError} from './api.ts'
+import {formatDuration, viewTitle} from './format.ts'
+import type {Notify} from './toasts.tsx'
+
+/** A browser has six connections to a server: three are left for what the pages read. */
+const AT_A_TIME = 3
+
+/** A refresh that somebody asked for on this page. */
+export interface RefreshUnderWay {
+  phase: 'waiting' | 'running'
+  sinceMs: number
+}
+
+export interface Refreshes {
+  underWay: ReadonlyMap<string, RefreshUnderWay>
+  start(registration: Registration): void
+  cancel(id: string): void
+}
+
+/** The refreshes of this page: they go on while other tabs of it are shown. */
+export function useRefreshes(api: Api, notify: Notify): Refreshes {
+  const [underWay, setUnderWay] = useState<ReadonlyMap<string, RefreshUnderWay>>(new Map())
+  const started = useRef(new Map<string, AbortController>())
+  const slots = useRef({free: AT_A_TIME, waiting: [] as (() => void)[]})
+
+  const hasAny = underWay.size > 0
+  useEffect(() => {
+    if (!hasAny) return
+    // The server cancels a refresh whose client goes away.
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault()
+    addEventListener('beforeunload', ask)
+    return () => removeEventListener('beforeunload', ask)
+  }, [hasAny])
+
+  useEffect(() => {
+    const all = started.current
+    return () => {
+      for (const refresh of all.values()) refresh.abort()
+    }
+  }, [])
+
+  return useMemo(() => {
+    const show = (id: string, refresh: RefreshUnderWay | null) =>
+      setUnderWay((last) => {
+        const next = new Map(last)
+        if (refresh) next.set(id, refresh)
+        else next.delete(id)
+        return next
+      })
+
+    async function refresh(registration: Registration, {signal}: AbortController): Promise<void> {
+      const {id} = registration
+      show(id, {phase: 'waiting', sinceMs: Date.now()})
+      const hasSlot = await takeSlot(slots.current, signal)
+      if (hasSlot) show(id, {phase: 'running', sinceMs: Date.now()})
+      try {
+        const {durationMs} = await api.send<Refreshed>('POST', `matviews/${id}/refresh`, undefined, signal)
+        notify('success', `${viewTitle(registration)} refreshed in ${formatDuration(durationMs)}`)
+      } catch (error) {
+        notifyFailure(notify, viewTitle(registration), toApiError(error))
+      } finally {
+        if (hasSlot) giveSlot(slots.current)
+        started.current.delete(id)
+        show(id, null)
+      }
+    }
+
+    return {
+      underWay,
+      start(registration) {
+        if (started.current.has(registration.id)) return
+        const controller = new AbortController()
+        started.current.set(registration.id, controller)
+        refresh(registration, controller)
+      },
+      cancel: (id) => started.current.get(id)?.abort(),
+    }
+  }, [api, notify, underWay])
+}
+
+function notifyFailure(notify: Notify, title: string, error: ApiError): void {
+  if (error.code === 'CANCELED' && error.status === 0) notify('success', `Refresh of ${title} canceled`)
+  else
+    notify('error', error.message.includes(title) ? error.message : `${title}: ${error.message}`, error.hint)
+}
+
+interface Slots {
+  free: number
+  waiting: (() => void)[]
+}
+
+/** False where it was canceled before its turn came. */
+async function takeSlot(slots: Slots, signal: AbortSignal): Promise<boolean> {
+  if (slots.free > 0) {
+    slots.free--
+    return true
+  }
+  return new Promise((resolve) => {
+    const take = () => resolve(true)
+    slots.waiting.push(take)
+    signal.addEventListener('abort', () => {
+      slots.waiting = slots.waiting.filter((each) => each !== take)
+      resolve(false)
+    })
+  })
+}
+
+/** To the next that waits, if any. */
+function giveSlot(slots: Slots): void {
+  const next = slots.waiting.shift()
+  if (next) next()
+  else slots.free++
+}

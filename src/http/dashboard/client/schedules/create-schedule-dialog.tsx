@@ -1,0 +1,75 @@
+import {useState} from 'preact/hooks'
+import type {View, ViewName} from '../../../../lib/records.ts'
+import type {Api, Items} from '../api.ts'
+import {quoted} from '../format.ts'
+import {FormDialog} from '../parts/form-dialog.tsx'
+import {PollProblem} from '../parts/poll-problem.tsx'
+import {ViewSelect} from '../parts/view-select.tsx'
+import {JOB_TYPE} from '../payload.ts'
+import {usePoll} from '../poll.ts'
+import {TimingFields} from './timing-fields.tsx'
+import {browserZone} from './zones.ts'
+
+interface Props {
+  api: Api
+  onDone: (message: string) => void
+  onClose: () => void
+}
+
+export function CreateScheduleDialog({api, onDone, onClose}: Props) {
+  const {data, error} = usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))
+  const [name, setName] = useState('')
+  const [view, setView] = useState<ViewName | null>(null)
+  const [timing, setTiming] = useState({
+    cronExpr: '0 * * * *',
+    timezone: browserZone(),
+    maxAttempts: 3,
+    enabled: true,
+  })
+  const views = data?.items ?? []
+  const groups = [
+    {label: 'Registered', views: views.filter(({registered}) => registered)},
+    {
+      label: 'Not registered yet: its first run registers it',
+      views: views.filter(({registered}) => !registered),
+    },
+  ]
+
+  async function create(): Promise<void> {
+    if (!view) return
+    const payload = {schema: quoted(view.schemaName), view_name: quoted(view.viewName)}
+    await api.send('POST', 'schedules', {name, jobType: JOB_TYPE, payload, ...timing})
+    onDone(`${name} created`)
+  }
+
+  return (
+    <FormDialog
+      title="Create a schedule"
+      action="Create"
+      isReady={view !== null}
+      onSubmit={create}
+      onClose={onClose}
+    >
+      <PollProblem error={error} />
+      <label class="field">
+        Name
+        <input
+          name="name"
+          required
+          maxLength={100}
+          autocomplete="off"
+          placeholder="nightly"
+          value={name}
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
+      </label>
+      {data && views.length === 0 && (
+        <p class="empty">
+          The database has no materialized view. Make one with CREATE MATERIALIZED VIEW; it then appears here.
+        </p>
+      )}
+      <ViewSelect groups={groups} value={view} onChange={setView} />
+      <TimingFields api={api} timing={timing} onChange={setTiming} />
+    </FormDialog>
+  )
+}

@@ -1,0 +1,52 @@
+import type {ListedSchedule} from '../../../../lib/records.ts'
+import {Badge} from '../parts/badge.tsx'
+import {Breakable} from '../parts/breakable.tsx'
+import {Time} from '../parts/time.tsx'
+import {payloadTitle} from '../payload.ts'
+
+interface Props {
+  schedule: ListedSchedule
+  onRun: () => void
+  onToggle: () => void
+  onEdit: () => void
+  onDelete: () => void
+}
+
+export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props) {
+  const {name, payload, cronExpr, timezone, enabled, nextRunAt, lastRunAt, lastRunStatus} = schedule
+  const toggle = enabled ? 'Disable' : 'Enable'
+  return (
+    <tr>
+      <td data-label="Name" class="name">
+        <Breakable text={name} />
+      </td>
+      <td data-label="View" class="wide">
+        <Breakable text={payloadTitle(payload)} />
+      </td>
+      <td data-label="Cron">
+        <code>{cronExpr}</code> <span class="hint">{timezone}</span>
+      </td>
+      <td data-label="State">
+        <Badge state={enabled ? 'enabled' : 'disabled'} />
+      </td>
+      <td data-label="Next run">{enabled && nextRunAt ? <Time at={nextRunAt} /> : '–'}</td>
+      <td data-label="Last run">
+        {lastRunAt ? <Time at={lastRunAt} /> : 'never'} {lastRunStatus && <Badge state={lastRunStatus} />}
+      </td>
+      <td data-label="Actions" class="actions">
+        <button type="button" onClick={onRun} aria-label={`Run ${name} now`}>
+          Run
+        </button>
+        <button type="button" onClick={onToggle} aria-label={`${toggle} ${name}`}>
+          {toggle}
+        </button>
+        <button type="button" onClick={onEdit} aria-label={`Edit ${name}`}>
+          Edit
+        </button>
+        <button type="button" class="danger" onClick={onDelete} aria-label={`Delete ${name}`}>
+          Delete
+        </button>
+      </td>
+    </tr>
+  )
+}

@@ -1,0 +1,37 @@
+import {useEffect, useState} from 'preact/hooks'
+import type {NextRuns} from '../../../../lib/records.ts'
+import {type Api, type ApiError, toApiError} from '../api.ts'
+
+const SHOWN = 5
+/** Whoever types is not done yet. */
+const PAUSE_MS = 300
+
+export interface NextRunsPreview {
+  answer: Omit<NextRuns, 'warnings'> | null
+  error: ApiError | null
+}
+
+/** When a schedule of that kind would run next, asked of the server once the typing stops. */
+export function useNextRuns(api: Api, cronExpr: string, timezone: string): NextRunsPreview {
+  const [preview, setPreview] = useState<NextRunsPreview>({answer: null, error: null})
+
+  useEffect(() => {
+    const stop = new AbortController()
+    const {signal} = stop
+    const query = new URLSearchParams({cronExpr, timezone, count: String(SHOWN)})
+    const timer = setTimeout(async () => {
+      try {
+        const answer = await api.get<NextRuns>(`schedules/next?${query}`, signal)
+        if (!signal.aborted) setPreview({answer, error: null})
+      } catch (error) {
+        if (!signal.aborted) setPreview({answer: null, error: toApiError(error)})
+      }
+    }, PAUSE_MS)
+    return () => {
+      clearTimeout(timer)
+      stop.abort()
+    }
+  }, [api, cronExpr, timezone])
+
+  return preview
+}

@@ -1,0 +1,41 @@
+import {useContext, useEffect, useRef, useState} from 'preact/hooks'
+import {type ApiError, toApiError} from './api.ts'
+import {NotifyContext} from './toasts.tsx'
+
+/**
+ * One thing at a time that is sent to the server, and what the server had against it. Once nobody looks at its form
+ * any more, it is told among the outcomes, where `title` says what it was about.
+ */
+export function useSubmission(title: string) {
+  const notify = useContext(NotifyContext)
+  const [isBusy, setBusy] = useState(false)
+  const [error, setError] = useState<ApiError | null>(null)
+  const hasStarted = useRef(false)
+  const isGone = useRef(false)
+
+  useEffect(() => {
+    isGone.current = false
+    return () => {
+      isGone.current = true
+    }
+  }, [])
+
+  async function submit(work: () => Promise<void>): Promise<void> {
+    if (hasStarted.current) return
+    hasStarted.current = true
+    setBusy(true)
+    setError(null)
+    try {
+      await work()
+    } catch (caught) {
+      const problem = toApiError(caught)
+      if (isGone.current) notify('error', `${title}: ${problem.message}`, problem.hint)
+      else setError(problem)
+    } finally {
+      hasStarted.current = false
+      setBusy(false)
+    }
+  }
+
+  return {isBusy, error, submit}
+}

@@ -1,0 +1,174 @@
+import type {Page, Route} from 'playwright-core'
+import {describe, expect, test} from 'vitest'
+import {rowOf, screenshot} from '../support/browser.ts'
+import {register, shows, signIn, start, visit} from '../support/dashboard.ts'
+import {until} from '../support/database.ts'
+import {stopServers, TOKEN} from '../support/serve.ts'
+import {createWorkerDatabase, insertSchedule, PATIENCE_MS, takeAway} from '../support/worker.ts'
+
+const banner = (page: Page) => page.getByRole('alert').filter({hasText: 'Not reachable, trying again'})
+
+/** Presses Tab until the focus is on what has that name. */
+async function tabTo(page: Page, name: string): Promise<void> {
+  const seen: string[] = []
+  for (let count = 0; count < 40; count++) {
+    await page.keyboard.press('Tab')
+    const focused = await page.evaluate<string>(`(() => {
+      const element = document.activeElement
+      return element.getAttribute('aria-label') ?? element.labels?.[0]?.textContent ?? element.textContent
+    })()`)
+    if (focused.startsWith(name)) return
+    seen.push(focused)
+  }
+  throw new Error(`Tab does not come to ${name}, only to ${seen.join(', ')}`)
+}
+
+describe('an open page', {timeout: 120_000}, () => {
+  test('follows the database, and leaves an open dialog, its text and the focus alone', async () => {
+    const db = await createWorkerDatabase()
+    const server = await start(db)
+    await register(server)
+    const {page} = await signIn(server)
+    await page.getByRole('link', {name: 'Schedules'}).click()
+    await page.getByRole('button', {name: 'Create a schedule'}).click()
+    await page.getByLabel('Name').pressSequentially('half typ')
+    await insertSchedule(db, 'from-elsewhere', {view: 'leaderboard'})
+    await rowOf(page, 'from-elsewhere').waitFor()
+    await page.keyboard.type('ed')
+    expect(await page.getByLabel('Name').inputValue()).toBe('half typed')
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({state: 'detached'})
+
+    await db.query(`update _ayb_job_schedules set enabled = false, cron_expr = '1 2 3 4 5'`)
+    await rowOf(page, 'from-elsewhere').getByText('1 2 3 4 5').waitFor()
+    await page.getByRole('link', {name: 'Materialized views'}).click()
+    await rowOf(page, 'leaderboard').getByText('never refreshed').waitFor()
+    expect((await server.post('/api/admin/matviews/public.leaderboard/refresh')).status).toBe(200)
+    await rowOf(page, 'leaderboard').getByText('success', {exact: true}).waitFor()
+    await db.query('drop materialized view leaderboard')
+    await rowOf(page, 'leaderboard').getByText('missing').waitFor()
+  })
+
+  test('polls one thing at a time, and not at all while nobody sees it', async () => {
+    const db = await createWorkerDatabase()
+    const {page} = await signIn(await start(db))
+    const held: Route[] = []
+    await page.clock.install()
+    await page.reload()
+    await page.getByText('No materialized view is registered yet').waitFor()
+    await page.route('**/api/admin/matviews', (route) => {
+      held.push(route)
+    })
+    await page.clock.runFor(3000)
+    await until(() => held.length === 1, {what: 'a poll', timeoutMs: PATIENCE_MS})
+    // Not so long that it gives the poll up.
+    await page.clock.runFor(9000)
+    expect(held).toHaveLength(1)
+
+    await page.evaluate(`Object.defineProperty(document, 'hidden', {value: true, configurable: true})`)
+    const answered = page.waitForResponse('**/api/admin/matviews')
+    await held[0]?.continue()
+    await answered
+    await page.clock.runFor(60_000)
+    expect(held).toHaveLength(1)
+    await page.evaluate(`delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))`)
+    await until(() => held.length === 2, {what: 'a poll at once', timeoutMs: PATIENCE_MS})
+    await page.unrouteAll({behavior: 'ignoreErrors'})
+  })
+
+  test('says that the server is away, keeps what it had, and recovers by itself', async () => {
+    const db = await createWorkerDatabase()
+    const server = await start(db)
+    await register(server)
+    const {page} = await signIn(server)
+    await rowOf(page, 'leaderboard').waitFor()
+    await stopServers([server])
+    await banner(page).waitFor()
+    await page.getByText('the server cannot be reached').waitFor()
+    expect(await rowOf(page, 'leaderboard').count()).toBe(1)
+    await screenshot(page, 'outage')
+
+    await start(db, ['--listen', new URL(server.origin).host])
+    await banner(page).waitFor({state: 'detached'})
+    await db.query('drop materialized view leaderboard')
+    await rowOf(page, 'leaderboard').getByText('missing').waitFor()
+  })
+
+  test('says that a server is frozen, and recovers once it is not', async () => {
+    const db = await createWorkerDatabase()
+    const server = await start(db)
+    const {page} = await signIn(server)
+    server.kill('SIGSTOP')
+    try {
+      await banner(page).filter({hasText: 'the server does not answer'}).waitFor()
+    } finally {
+      server.kill('SIGCONT')
+    }
+    await banner(page).waitFor({state: 'detached'})
+  })
+
+  test('says that the database is away, and recovers by itself', async () => {
+    const db = await createWorkerDatabase()
+    const server = await start(db)
+    await register(server)
+    const {page, refusals} = await signIn(server)
+    await rowOf(page, 'leaderboard').waitFor()
+    const giveBack = await takeAway(db)
+    await banner(page).waitFor()
+    expect(refusals.some((text) => text.includes('503'))).toBe(true)
+    await giveBack()
+    await banner(page).waitFor({state: 'detached'})
+    expect(await rowOf(page, 'leaderboard').count()).toBe(1)
+  })
+})
+
+describe('the keyboard alone', {timeout: 120_000}, () => {
+  test('is enough to sign in, register, refresh and change pages; Esc closes and the focus goes back', async () => {
+    const db = await createWorkerDatabase()
+    const {page} = await visit(await start(db))
+    await tabTo(page, 'Admin token')
+    await page.keyboard.type(TOKEN)
+    await page.keyboard.press('Enter')
+    await page.getByText('No materialized view is registered yet').waitFor()
+
+    await tabTo(page, 'Register a view')
+    await page.keyboard.press('Enter')
+    await page.getByRole('combobox', {name: 'View'}).waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({state: 'detached'})
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Register a view')
+
+    await page.keyboard.press('Enter')
+    await page.getByRole('combobox', {name: 'View'}).waitFor()
+    await tabTo(page, 'View')
+    await page.keyboard.type('public.leader')
+    await tabTo(page, 'Standard')
+    await page.keyboard.press('ArrowDown')
+    await page.getByText('Not ready for concurrent mode').waitFor()
+    await page.keyboard.press('ArrowUp')
+    await page.keyboard.press('Enter')
+    const row = rowOf(page, 'leaderboard')
+    await row.waitFor()
+
+    await tabTo(page, 'Refresh public.leaderboard')
+    await page.keyboard.press('Space')
+    await row.getByText('success', {exact: true}).waitFor()
+    expect(await page.evaluate(`document.activeElement.getAttribute('aria-label')`)).toBe(
+      'Refresh public.leaderboard',
+    )
+    const outline = await page.evaluate(`getComputedStyle(document.activeElement).outlineStyle`)
+    expect(outline).toBe('solid')
+
+    await tabTo(page, 'Unregister public.leaderboard')
+    await page.keyboard.press('Enter')
+    await tabTo(page, 'Unregister')
+    await page.keyboard.press('Enter')
+    await row.waitFor({state: 'detached'})
+    await page.reload()
+    await tabTo(page, 'Jobs')
+    await page.keyboard.press('Enter')
+    await page.getByText('There are no jobs yet').waitFor()
+    expect(await page.getByRole('link', {name: 'Jobs'}).getAttribute('aria-current')).toBe('page')
+    await shows('the title', async () => (await page.title()) === 'Jobs · ayb')
+  })
+})

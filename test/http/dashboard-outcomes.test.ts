@@ -1,0 +1,155 @@
+import type {Page, Route} from 'playwright-core'
+import {describe, expect, test} from 'vitest'
+import {rowOf, toast} from '../support/browser.ts'
+import {refreshing, register, shows, signIn, start} from '../support/dashboard.ts'
+import {type TestDatabase, until} from '../support/database.ts'
+import type {RunningServer} from '../support/serve.ts'
+import {createWorkerDatabase, insertSchedule, PATIENCE_MS} from '../support/worker.ts'
+
+/** Keeps the requests of that kind waiting, until the test lets them go on. */
+async function hold(page: Page, url: string, method: string): Promise<Route[]> {
+  const held: Route[] = []
+  await page.route(url, (route) => {
+    if (route.request().method() !== method) return route.continue()
+    held.push(route)
+  })
+  return held
+}
+
+/** Registers that many more views. */
+async function registerCopies(db: TestDatabase, server: RunningServer, count: number): Promise<void> {
+  for (let position = 0; position < count; position++) {
+    await db.query(`create materialized view copy_${position} as select count(*) from workouts`)
+    await register(server, `copy_${position}`)
+  }
+}
+
+describe('an outcome that nobody waits for', {timeout: 120_000}, () => {
+  test('is told where a confirmation is closed while it sends, and the server refuses', async () => {
+    const db = await createWorkerDatabase()
+    const server = await start(db)
+    await register(server)
+    const {page, refusals} = await signIn(server)
+    const held = await hold(page, '**/api/admin/matviews/*', 'DELETE')
+    await page.getByRole('button', {name: 'Unregister public.leaderboard'}).click()
+    await page.getByRole('dialog').getByRole('button', {name: 'Unregister'}).click()
+    await until(() => held.length === 1, {what: 'the request', timeoutMs: PATIENCE_MS})
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({state: 'detached'})
+    await db.query('delete from _ayb_matview_refreshes')
+    await held[0]?.continue()
+    await toast(page, 'Failed').getByText('Unregister public.leaderboard: ').waitFor()
+    expect(refusals.some((text) => text.includes('404'))).toBe(true)
+  })
+
+  test('is told where a form is closed while it sends, and the server refuses', async () => {
+    const db = await createWorkerDatabase()
+    await insertSchedule(db, 'nightly', {view: 'leaderboard', nextRunAt: 'null'})
+    const {page, refusals} = await signIn(await start(db))
+    await page.getByRole('link', {name: 'Schedules'}).click()
+    await page.getByRole('button', {name: 'Create a schedule'}).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Name').fill('nightly')
+    await dialog.getByRole('combobox', {name: 'View'}).selectOption({label: 'public.leaderboard'})
+    const held = await hold(page, '**/api/admin/schedules', 'POST')
+    await dialog.getByRole('button', {name: 'Create'}).click()
+    await until(() => held.length === 1, {what: 'the request', timeoutMs: PATIENCE_MS})
+    await dialog.getByRole('button', {name: 'Cancel'}).click()
+    await dialog.waitFor({state: 'detached'})
+    await held[0]?.continue()
+    await toast(page, 'Failed').getByText('Create a schedule: ').waitFor()
+    expect(refusals.some((text) => text.includes('409'))).toBe(true)
+  })
+
+  test('stays where it is an error, however many successes follow it', async () => {
+    const db = await createWorkerDatabase()
+    await insertSchedule(db, 'nightly', {view: 'leaderboard', nextRunAt: 'null'})
+    const {page} = await signIn(await start(db))
+    await page.clock.install()
+    await page.goto(`${new URL(page.url()).origin}/#/schedules`)
+    await page.reload()
+    const run = page.getByRole('button', {name: 'Run nightly now'})
+    await run.waitFor()
+    // No success leaves by itself.
+    await page.clock.pauseAt(Date.now() + 3_600_000)
+    await page.route('**/api/admin/schedules/*/run', (route) => route.abort(), {times: 1})
+    await run.click()
+    const failed = toast(page, 'the server cannot be reached')
+    await failed.waitFor()
+    for (let count = 1; count <= 6; count++) {
+      const answered = page.waitForResponse('**/api/admin/schedules/*/run')
+      await run.click()
+      expect((await answered).status()).toBe(200)
+      await shows('its outcome', async () => (await toast(page, 'Done').count()) === Math.min(count, 4))
+    }
+    expect(await failed.count()).toBe(1)
+    await failed.getByRole('button', {name: 'Dismiss'}).click()
+    await failed.waitFor({state: 'detached'})
+  })
+})
+
+describe('signing out', {timeout: 120_000}, () => {
+  test('asks while a refresh is under way, and cancels it only then', async () => {
+    const db = await createWorkerDatabase()
+    const server = await start(db)
+    await register(server)
+    const {page} = await signIn(server)
+    const holder = await db.connect()
+    await holder.query('begin; lock table workouts in access exclusive mode')
+    await page.getByRole('button', {name: 'Refresh public.leaderboard'}).click()
+    await until(async () => (await refreshing(db)) === 1, {what: 'the refresh', timeoutMs: PATIENCE_MS})
+
+    const signOut = page.getByRole('banner').getByRole('button', {name: 'Sign out', exact: true})
+    const dialog = page.getByRole('dialog', {name: 'Sign out?'})
+    await page.getByRole('link', {name: 'Schedules'}).click()
+    await signOut.click()
+    await dialog.getByText('Signing out cancels it').waitFor()
+    await dialog.getByRole('button', {name: 'Stay signed in'}).click()
+    await dialog.waitFor({state: 'detached'})
+    await page.getByRole('link', {name: 'Materialized views'}).click()
+    await rowOf(page, 'leaderboard').getByText('refreshing').waitFor()
+    expect(await refreshing(db)).toBe(1)
+
+    await signOut.click()
+    await dialog.getByRole('button', {name: 'Sign out'}).click()
+    await page.getByLabel('Admin token').waitFor()
+    await until(async () => (await refreshing(db)) === 0, {what: 'no refresh', timeoutMs: PATIENCE_MS})
+    await holder.query('rollback')
+  })
+})
+
+describe('the histories of many views', {timeout: 120_000}, () => {
+  test('are read two at a time while the page polls, and once for all visits', async () => {
+    const db = await createWorkerDatabase()
+    const server = await start(db)
+    await registerCopies(db, server, 6)
+    const {page} = await signIn(server)
+    await page.getByRole('link', {name: 'Jobs'}).click()
+    await page.getByText('There are no jobs yet').waitFor()
+    const held = await hold(page, '**/history?**', 'GET')
+    const polled = () => page.waitForResponse('**/api/admin/matviews')
+    // All are to be read again.
+    await db.query(`update _ayb_matview_refreshes set updated_at = now()`)
+    await page.getByRole('link', {name: 'Materialized views'}).click()
+    await until(() => held.length === 2, {what: 'two histories', timeoutMs: PATIENCE_MS})
+    await polled()
+    await polled()
+    expect(held).toHaveLength(2)
+    for (let count = 0; count < 6; count++) {
+      await until(() => held.length > count, {what: `history ${count}`, timeoutMs: PATIENCE_MS})
+      await held[count]?.continue()
+    }
+
+    await page.getByRole('link', {name: 'Jobs'}).click()
+    await page.getByText('There are no jobs yet').waitFor()
+    await page.getByRole('link', {name: 'Materialized views'}).click()
+    await polled()
+    expect((await server.post('/api/admin/matviews/public.copy_5/refresh')).status).toBe(200)
+    // The last of the list, and so the last to be read.
+    await until(() => held.length === 7, {what: 'one history more', timeoutMs: PATIENCE_MS})
+    await held[6]?.continue()
+    await shows('its plot', async () => (await rowOf(page, 'copy_5').locator('.spark rect').count()) === 1)
+    expect(held).toHaveLength(7)
+    expect(held[6]?.request().url()).toBe(held[5]?.request().url())
+  })
+})
