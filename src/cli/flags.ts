@@ -1,8 +1,8 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {parseAge, parseDuration, parseRetention} from '../lib/duration.ts'
-import {invalidArgument, isAybError} from '../lib/errors.ts'
-import {isUuid, parseViewReference, type ViewReference} from '../lib/identifier.ts'
+import {isAybError} from '../lib/errors.ts'
+import {parseJobId, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {REFRESH_MODES, type RefreshMode} from '../lib/records.ts'
 
@@ -76,12 +76,7 @@ export const scheduleArg = Args.custom<string>({
 export const jobArg = Args.custom<string>({
   description: 'The id of a job.',
   ignoreStdin: true,
-  parse: async (text) =>
-    checked(() => {
-      if (!isUuid(text))
-        throw invalidArgument(`${JSON.stringify(text)} is not the id of a job`, 'see: ayb jobs list')
-      return text.toLowerCase()
-    }),
+  parse: async (text) => checked(() => parseJobId(text)),
 })
 
 /** What a job is to do, as JSON. */

@@ -1,5 +1,5 @@
 import type {Database} from '../db/database.ts'
-import {dropOnAbort} from '../lib/abort.ts'
+import {dropOnAbort, withDeadline} from '../lib/abort.ts'
 import {AybError, isAybError} from '../lib/errors.ts'
 
 interface PoolOptions {
@@ -87,17 +87,14 @@ export class DatabasePool {
   }
 
   async #look(): Promise<boolean> {
-    const limit = new AbortController()
-    const timer = setTimeout(() => limit.abort(new AybError('CONNECTION_FAILED', 'no answer')), PROBE_MS)
+    const noAnswer = () => new AybError('CONNECTION_FAILED', 'no answer')
     try {
       // One that was kept has just been asked about the tables, one that is new who it is.
-      await this.use(async () => {}, limit.signal)
+      await withDeadline(PROBE_MS, noAnswer, undefined, (signal) => this.use(async () => {}, signal))
       return true
     } catch (error) {
       if (isAybError(error)) return false
       throw error
-    } finally {
-      clearTimeout(timer)
     }
   }
 

@@ -6,6 +6,7 @@ import {type RefreshLock, withRefreshLock} from '../db/refresh-lock.ts'
 import {findRegistration} from '../db/registrations.ts'
 import type {Session} from '../db/session.ts'
 import type {Attempt} from '../db/settle.ts'
+import {withDeadline} from '../lib/abort.ts'
 import {AybError} from '../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
@@ -96,20 +97,14 @@ async function refreshLocked(
 }
 
 /** The network that lost the first session may fail the second one, too: whatever PGCONNECT_TIMEOUT says. */
-async function reconnect(db: Database): Promise<Session> {
-  const limit = new AbortController()
-  const expired = new AybError(
-    'CONNECTION_FAILED',
-    `no connection within ${RECONNECTED_DEADLINE_MS / 1000} s`,
-  )
-  const timer = setTimeout(() => limit.abort(expired), RECONNECTED_DEADLINE_MS)
-  try {
-    const session = await db.openSession(limit.signal)
+function reconnect(db: Database): Promise<Session> {
+  const expired = (limitMs: number) =>
+    new AybError('CONNECTION_FAILED', `no connection within ${limitMs / 1000} s`)
+  return withDeadline(RECONNECTED_DEADLINE_MS, expired, undefined, async (signal) => {
+    const session = await db.openSession(signal)
     session.deadlineMs = RECONNECTED_DEADLINE_MS
     return session
-  } finally {
-    clearTimeout(timer)
-  }
+  })
 }
 
 /** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that too. */

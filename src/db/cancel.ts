@@ -1,5 +1,6 @@
 import type {Socket} from 'node:net'
-import {abortable, openSocket, type SocketAddress, withDeadline} from './socket.ts'
+import {abortable, withDeadline} from '../lib/abort.ts'
+import {openSocket, type SocketAddress} from './socket.ts'
 import {encrypt} from './tls.ts'
 import type {TlsSettings} from './tls-settings.ts'
 

@@ -1,5 +1,6 @@
 import {isIP, type Socket} from 'node:net'
 import type pg from 'pg'
+import {abortable, withDeadline} from '../lib/abort.ts'
 import {isAybError} from '../lib/errors.ts'
 import {requestCancel} from './cancel.ts'
 import {type ConnectionTarget, isSocketHost, socketPath} from './connection-target.ts'
@@ -7,7 +8,7 @@ import {HostFailure, networkFailure, startupFailure, timedOut} from './host-fail
 import {requireRole} from './server-role.ts'
 import {startSession} from './session-start.ts'
 import type {HostSettings, SessionAttrs, Settings} from './settings.ts'
-import {abortable, openSocket, type SocketAddress, withDeadline} from './socket.ts'
+import {openSocket, type SocketAddress} from './socket.ts'
 import {encrypt, encryptionAttempts, isTls} from './tls.ts'
 
 /** A session with the server. */

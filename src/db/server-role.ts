@@ -1,7 +1,7 @@
 import type pg from 'pg'
+import {abortable} from '../lib/abort.ts'
 import {HostFailure} from './host-failure.ts'
 import type {SessionAttrs} from './settings.ts'
-import {abortable} from './socket.ts'
 
 interface RoleRow {
   is_standby: boolean

@@ -1,8 +1,8 @@
 import type {Socket} from 'node:net'
 import type pg from 'pg'
+import {abortable} from '../lib/abort.ts'
 import {closedEarly, HostFailure, notPostgres} from './host-failure.ts'
 import type {HostSettings, Settings} from './settings.ts'
-import {abortable} from './socket.ts'
 import {isTls} from './tls.ts'
 
 /** The messages that a server may begin with: authentication, error, notice, protocol negotiation. */

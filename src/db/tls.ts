@@ -1,9 +1,10 @@
 import {isIP, type Socket} from 'node:net'
 import type {TLSSocket} from 'node:tls'
+import {abortable} from '../lib/abort.ts'
 import {AybError} from '../lib/errors.ts'
 import {isIssuedFor} from './certificate-name.ts'
 import {closedEarly, HostFailure, handshakeRefused, notPostgres} from './host-failure.ts'
-import {abortable, type SocketAddress} from './socket.ts'
+import type {SocketAddress} from './socket.ts'
 import {readTlsFiles, type TlsSettings} from './tls-settings.ts'
 
 /** SSLRequest: its length, and the code that no protocol version has. */

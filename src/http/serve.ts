@@ -1,4 +1,3 @@
-import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {DatabasePool} from '../core/database-pool.ts'
 import {AybError} from '../lib/errors.ts'
@@ -35,8 +34,6 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const {listen, log} = options
   const pools = [options.pool, options.readers, options.refreshes]
   const cutOff = new AbortController()
-  // One listener a request.
-  setMaxListeners(0, cutOff.signal)
   const {app, requests} = await buildApp({...options, cutOff: cutOff.signal}, options.version)
   await app.listen({host: listen.host, port: listen.port}).catch(async (error) => {
     await closeAll(pools)

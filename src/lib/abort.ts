@@ -20,3 +20,38 @@ export async function dropOnAbort<T>(
     signal?.removeEventListener('abort', drop)
   }
 }
+
+/** The promise's outcome, or the signal's reason as soon as it aborts. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, {once: true})
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+/**
+ * Runs under a signal that aborts with the outer one, and after `limitMs` with `reason`;
+ * no limit where it is undefined.
+ */
+export async function withDeadline<T>(
+  limitMs: number | undefined,
+  reason: (limitMs: number) => unknown,
+  outer: AbortSignal | undefined,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  // Not AbortSignal.any: a worker hands in the same signal for weeks.
+  const controller = new AbortController()
+  const onAbort = () => controller.abort(outer?.reason)
+  const timer =
+    limitMs === undefined ? undefined : setTimeout(() => controller.abort(reason(limitMs)), limitMs)
+  if (outer?.aborted) onAbort()
+  outer?.addEventListener('abort', onAbort, {once: true})
+  try {
+    return await run(controller.signal)
+  } finally {
+    clearTimeout(timer)
+    outer?.removeEventListener('abort', onAbort)
+  }
+}

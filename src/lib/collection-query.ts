@@ -32,7 +32,7 @@ export interface CollectionQuery {
   filters: Filter[]
 }
 
-const DEFAULT_PER_PAGE = 30
+export const DEFAULT_PER_PAGE = 30
 export const MOST_PER_PAGE = 500
 
 const HOW_TO_LIST = 'separate columns by commas; put one with a comma or a quote in its name in double quotes'

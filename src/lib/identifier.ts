@@ -1,4 +1,4 @@
-import {invalidIdentifier} from './errors.ts'
+import {invalidArgument, invalidIdentifier} from './errors.ts'
 import type {ViewName} from './records.ts'
 
 /** What a command line may call a view: a registration's id or a name. */
@@ -17,6 +17,17 @@ const HOW_TO_QUOTE = `names are letters, digits, _ and $; put any other in doubl
 
 /** Whether the text is a UUID, as ids of registrations, schedules and jobs are. */
 export const isUuid = (text: string): boolean => UUID.test(text)
+
+/**
+ * The id of a job.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function parseJobId(text: string): string {
+  if (!isUuid(text)) {
+    throw invalidArgument(`${JSON.stringify(text)} is not the id of a job`, 'see: ayb jobs list')
+  }
+  return text.toLowerCase()
+}
 
 /**
  * One schema or view name, quoted in double quotes or plain; case is kept as typed.

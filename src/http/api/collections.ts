@@ -1,6 +1,6 @@
 import type {FastifyInstance} from 'fastify'
 import {readCollection} from '../../core/collections.ts'
-import {MOST_PER_PAGE, type RawQuery} from '../../lib/collection-query.ts'
+import {DEFAULT_PER_PAGE, MOST_PER_PAGE, type RawQuery} from '../../lib/collection-query.ts'
 import {parseViewName} from '../../lib/identifier.ts'
 import {hideInternals} from './bare-errors.ts'
 import type {ApiContext} from './context.ts'
@@ -18,7 +18,7 @@ const querystring = {
   type: 'object',
   properties: {
     page: {type: 'integer', minimum: 1, default: 1},
-    perPage: {type: 'integer', minimum: 1, maximum: MOST_PER_PAGE, default: 30},
+    perPage: {type: 'integer', minimum: 1, maximum: MOST_PER_PAGE, default: DEFAULT_PER_PAGE},
     sort: {type: 'string', description: 'Columns, separated by commas; descending with - before one'},
     fields: {type: 'string', description: 'Only these columns, separated by commas; all without it'},
   },

@@ -1,11 +1,10 @@
 import type {FastifyInstance} from 'fastify'
 import {cancelJob, jobStats, listJobs, retryJob, showJob} from '../../core/jobs.ts'
-import {invalidArgument} from '../../lib/errors.ts'
-import {isUuid} from '../../lib/identifier.ts'
+import {parseJobId} from '../../lib/identifier.ts'
 import {JOB_STATES, JOB_TYPE, type JobState} from '../../lib/records.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
-import {answering, idOf, listing, only, wholeNumber} from './schemas.ts'
+import {answering, exactly, idOf, listing, wholeNumber} from './schemas.ts'
 
 type One = {Params: {id: string}}
 
@@ -21,7 +20,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
       schema: {
         tags,
         summary: 'List the newest jobs',
-        querystring: only({
+        querystring: exactly({
           state: {type: 'string', enum: [...JOB_STATES]},
           type: {type: 'string', description: `Others than ${JOB_TYPE} are not shown`},
           schedule: {type: 'string', description: 'Only jobs of this schedule, by id or name'},
@@ -54,7 +53,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
     '/jobs/:id',
     {schema: {tags, summary: 'Show a job', params, response: answering('Job', 'The job')}},
     async ({params: {id}}, reply) => {
-      const {job} = await work(reply, (db) => showJob(db, jobId(id)))
+      const {job} = await work(reply, (db) => showJob(db, parseJobId(id)))
       return job
     },
   )
@@ -70,7 +69,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async ({params: {id}}, reply) => {
-      const {job} = await work(reply, (db) => retryJob(db, jobId(id)))
+      const {job} = await work(reply, (db) => retryJob(db, parseJobId(id)))
       return job
     },
   )
@@ -86,15 +85,8 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async ({params: {id}}, reply) => {
-      const {job} = await work(reply, (db) => cancelJob(db, jobId(id)))
+      const {job} = await work(reply, (db) => cancelJob(db, parseJobId(id)))
       return job
     },
   )
-}
-
-/** @throws AybError INVALID_ARGUMENT */
-function jobId(text: string): string {
-  if (!isUuid(text))
-    throw invalidArgument(`${JSON.stringify(text)} is not the id of a job`, 'see: ayb jobs list')
-  return text.toLowerCase()
 }

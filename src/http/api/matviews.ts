@@ -13,7 +13,7 @@ import type {RefreshMode} from '../../lib/records.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
 import {refreshing} from './refreshing.ts'
-import {answering, BODIES, idOf, listing, NOTHING, only, wholeNumber} from './schemas.ts'
+import {answering, BODIES, exactly, idOf, listing, NOTHING, wholeNumber} from './schemas.ts'
 import {untilGone} from './until-gone.ts'
 
 type One = {Params: {id: string}}
@@ -31,7 +31,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
       schema: {
         tags,
         summary: 'List the registered views',
-        querystring: only({schema: {type: 'string', description: 'Only those of this schema'}}),
+        querystring: exactly({schema: {type: 'string', description: 'Only those of this schema'}}),
         response: listing('ListedRegistration', 'All registrations'),
       },
     },
@@ -127,7 +127,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
         tags,
         summary: 'List the newest runs of a view',
         params,
-        querystring: only({
+        querystring: exactly({
           limit: wholeNumber('How many at the most', {minimum: 1, maximum: 500, default: 20}),
         }),
         response: listing('Run', 'The newest runs, newest first'),

@@ -14,7 +14,7 @@ import {parsePayload} from '../../lib/payload.ts'
 import {JOB_TYPE} from '../../lib/records.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
-import {answering, BODIES, idOf, listing, NOTHING, only, wholeNumber} from './schemas.ts'
+import {answering, BODIES, exactly, idOf, listing, NOTHING, wholeNumber} from './schemas.ts'
 
 type One = {Params: {id: string}}
 
@@ -71,7 +71,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
       schema: {
         tags,
         summary: 'Tell when a cron expression comes next',
-        querystring: only(
+        querystring: exactly(
           {
             cronExpr: {type: 'string'},
             timezone: {type: 'string', default: 'UTC'},

@@ -183,7 +183,7 @@ export const wholeNumber = (
 })
 
 /** A body or query of these properties and no others. */
-export const only = (properties: Properties, required: readonly string[] = []) => ({
+export const exactly = (properties: Properties, required: readonly string[] = []) => ({
   type: 'object',
   additionalProperties: false,
   required: [...required],
@@ -198,7 +198,7 @@ const name = (description: string) => ({
 
 /** Bodies of requests. */
 export const BODIES = {
-  registration: only(
+  registration: exactly(
     {
       viewName: name('The materialized view'),
       schema: {...name('Its schema'), default: 'public'},
@@ -206,9 +206,9 @@ export const BODIES = {
     },
     ['viewName'],
   ),
-  mode: only({refreshMode: mode}, ['refreshMode']),
-  schedule: only(scheduleProperties(), ['name', 'cronExpr', 'payload']),
-  scheduleChanges: {...only(scheduleProperties()), minProperties: 1},
+  mode: exactly({refreshMode: mode}, ['refreshMode']),
+  schedule: exactly(scheduleProperties(), ['name', 'cronExpr', 'payload']),
+  scheduleChanges: {...exactly(scheduleProperties()), minProperties: 1},
 }
 
 function scheduleProperties(): Properties {

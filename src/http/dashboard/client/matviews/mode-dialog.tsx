@@ -1,10 +1,10 @@
 import {useState} from 'preact/hooks'
-import type {Registration, View} from '../../../../lib/records.ts'
-import type {Api, Items} from '../api.ts'
+import type {Registration} from '../../../../lib/records.ts'
+import type {Api} from '../api.ts'
+import {useDiscoveredViews} from '../discovered-views.ts'
 import {isSameView, viewTitle} from '../format.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
-import {usePoll} from '../poll.ts'
 import {ModeFields} from './mode-fields.tsx'
 
 interface Props {
@@ -15,7 +15,7 @@ interface Props {
 }
 
 export function ModeDialog({api, registration, onDone, onClose}: Props) {
-  const {data, error} = usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))
+  const {data, error} = useDiscoveredViews(api)
   const [mode, setMode] = useState(registration.refreshMode)
   const title = viewTitle(registration)
   const view = data?.items.find((each) => isSameView(each, registration))

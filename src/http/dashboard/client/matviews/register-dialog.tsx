@@ -1,11 +1,11 @@
 import {useState} from 'preact/hooks'
-import type {RefreshMode, View, ViewName} from '../../../../lib/records.ts'
-import type {Api, Items} from '../api.ts'
+import type {RefreshMode, ViewName} from '../../../../lib/records.ts'
+import type {Api} from '../api.ts'
+import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
 import {formatSize, isSameView, quoted, viewTitle} from '../format.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {ViewSelect} from '../parts/view-select.tsx'
-import {usePoll} from '../poll.ts'
 import {ModeFields} from './mode-fields.tsx'
 
 interface Props {
@@ -16,7 +16,7 @@ interface Props {
 
 /** Polls like the pages: an index that is made meanwhile counts at once. */
 export function RegisterDialog({api, onDone, onClose}: Props) {
-  const {data, error} = usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))
+  const {data, error} = useDiscoveredViews(api)
   const [chosen, setChosen] = useState<ViewName | null>(null)
   const [mode, setMode] = useState<RefreshMode>('standard')
   const free = data?.items.filter(({registered}) => !registered) ?? []
@@ -42,7 +42,7 @@ export function RegisterDialog({api, onDone, onClose}: Props) {
       {data && free.length === 0 && (
         <p class="empty">
           {data.items.length === 0
-            ? 'The database has no materialized view. Make one with CREATE MATERIALIZED VIEW; it then appears here.'
+            ? NO_VIEWS
             : 'All materialized views are registered. One that is created now appears here.'}
         </p>
       )}

@@ -1,12 +1,12 @@
 import {useState} from 'preact/hooks'
-import type {View, ViewName} from '../../../../lib/records.ts'
-import type {Api, Items} from '../api.ts'
+import type {ViewName} from '../../../../lib/records.ts'
+import type {Api} from '../api.ts'
+import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
 import {quoted} from '../format.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {ViewSelect} from '../parts/view-select.tsx'
 import {JOB_TYPE} from '../payload.ts'
-import {usePoll} from '../poll.ts'
 import {TimingFields} from './timing-fields.tsx'
 import {browserZone} from './zones.ts'
 
@@ -17,7 +17,7 @@ interface Props {
 }
 
 export function CreateScheduleDialog({api, onDone, onClose}: Props) {
-  const {data, error} = usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))
+  const {data, error} = useDiscoveredViews(api)
   const [name, setName] = useState('')
   const [view, setView] = useState<ViewName | null>(null)
   const [timing, setTiming] = useState({
@@ -63,11 +63,7 @@ export function CreateScheduleDialog({api, onDone, onClose}: Props) {
           onInput={(event) => setName(event.currentTarget.value)}
         />
       </label>
-      {data && views.length === 0 && (
-        <p class="empty">
-          The database has no materialized view. Make one with CREATE MATERIALIZED VIEW; it then appears here.
-        </p>
-      )}
+      {data && views.length === 0 && <p class="empty">{NO_VIEWS}</p>}
       <ViewSelect groups={groups} value={view} onChange={setView} />
       <TimingFields api={api} timing={timing} onChange={setTiming} />
     </FormDialog>
