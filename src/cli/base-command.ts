@@ -2,6 +2,7 @@ import {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import {Database} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
+import {printableJson} from '../lib/printable.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
 import {isDebugging, isJsonRequested, printFailure, printWarnings} from './output.ts'
 import {toAybError} from './parse-errors.ts'
@@ -31,9 +32,9 @@ export abstract class BaseCommand extends Command {
     return isJsonRequested(this.argv)
   }
 
-  /** Exactly one document, and never coloured. */
+  /** Exactly one document, and never coloured. A terminal acts on nothing in it. */
   override logJson(document: unknown): void {
-    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`)
+    process.stdout.write(`${printableJson(document, 2)}\n`)
   }
 
   /**

@@ -1,4 +1,5 @@
 import {AybError, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
+import {printable, printableJson} from '../lib/printable.ts'
 import {redact} from '../lib/redact.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import {describeTerminal} from '../render/terminal.ts'
@@ -14,12 +15,13 @@ export function printFailure(error: AybError, isJson: boolean): void {
   process.exitCode = error.exitCode
   if (isJson) {
     const {code, message, hint, status, details} = error
-    process.stdout.write(`${JSON.stringify({error: {code, message, hint, status, details}}, null, 2)}\n`)
+    process.stdout.write(`${printableJson({error: {code, message, hint, status, details}}, 2)}\n`)
   } else {
     process.stderr.write(`${renderError(error, describeTerminal(process.stderr, process.env))}\n`)
   }
   if (error.code === 'INTERNAL' && isDebugging(process.env)) {
-    process.stderr.write(`${redact((error.cause as Error | undefined)?.stack ?? error.stack ?? '')}\n`)
+    const stack = redact((error.cause as Error | undefined)?.stack ?? error.stack ?? '')
+    process.stderr.write(`${stack.split('\n').map(printable).join('\n')}\n`)
   }
 }
 

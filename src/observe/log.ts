@@ -1,4 +1,5 @@
 import {formatDuration} from '../lib/duration.ts'
+import {printable, printableJson} from '../lib/printable.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -26,7 +27,7 @@ export function jsonLine(entry: LogEntry, now: Date): string {
   const known = Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
   )
-  return JSON.stringify({time: now.toISOString(), level, msg, ...known})
+  return printableJson({time: now.toISOString(), level, msg, ...known})
 }
 
 /** A line for people: local time, level, what happened to which view, how long it took, why it failed. */
@@ -41,7 +42,5 @@ export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
   return `${paint('dim', time)} ${paint(MARKS[level], level.padEnd(5))} ${line}`
 }
 
-/** Texts of a database must neither break a line nor move a cursor. */
-const oneLine = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
+/** Texts of a database must neither break a line, nor move a cursor, nor change the order of what is shown. */
+const oneLine = (text: string): string => printable(text.replace(/[\t\n\r]/g, ' '))

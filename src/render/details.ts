@@ -1,6 +1,6 @@
+import {printable} from '../lib/printable.ts'
 import {exactText, type Value} from './table.ts'
 import type {Style, Terminal} from './terminal.ts'
-import {printable} from './text.ts'
 import {displayWidth} from './width.ts'
 
 export interface Field {

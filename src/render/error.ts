@@ -1,6 +1,6 @@
 import type {AybError} from '../lib/errors.ts'
+import {printable} from '../lib/printable.ts'
 import type {Terminal} from './terminal.ts'
-import {printable} from './text.ts'
 
 /** `Error: <message>` and, where there is one, `Hint: <hint>`, each on one line however long: hints get pasted. */
 export function renderError(error: AybError, {style}: Terminal): string {

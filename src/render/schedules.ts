@@ -1,11 +1,11 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {viewOfPayload} from '../lib/payload.ts'
+import {printable} from '../lib/printable.ts'
 import type {ListedSchedule, NextRuns, Schedule} from '../lib/records.ts'
 import {renderDetails} from './details.ts'
 import {statusStyle, yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
-import {printable} from './text.ts'
 import {formatRelative} from './time.ts'
 
 const viewOf = ({payload}: Schedule): string | null => {

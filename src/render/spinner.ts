@@ -1,6 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
+import {printable} from '../lib/printable.ts'
 import type {Terminal} from './terminal.ts'
-import {printable} from './text.ts'
 import {displayWidth, shorten} from './width.ts'
 
 export interface Spinner {

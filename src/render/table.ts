@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
+import {printable} from '../lib/printable.ts'
 import {fitColumns} from './fit.ts'
 import type {Style, Terminal} from './terminal.ts'
-import {printable} from './text.ts'
 import {displayWidth, shorten} from './width.ts'
 
 /** What a record holds: exact, and null where it is absent. */

@@ -1,23 +1,6 @@
 import {qualifiedName} from '../lib/identifier.ts'
+import {printable} from '../lib/printable.ts'
 import type {ViewName} from '../lib/records.ts'
-
-/**
- * Control characters (with ESC and C1), what reorders text (bidirectional marks, embeddings, overrides and
- * isolates), what else ends a line (U+2028, U+2029), and halves of surrogate pairs.
- */
-const UNSAFE = /[\p{Control}\p{Surrogate}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
-
-const SHORT_ESCAPES: Record<string, string> = {'\t': '\\t', '\n': '\\n', '\r': '\\r'}
-
-/** The text with control and bidirectional characters written out, `\t`, `\n`, `\x1b` or `\u202e`: one line. */
-export function printable(text: string): string {
-  return text.replace(UNSAFE, (character) => SHORT_ESCAPES[character] ?? escapeCodePoint(character))
-}
 
 /** `schema.view`, quoted where a command line needs it, fit for a terminal. */
 export const printableName = (view: ViewName): string => printable(qualifiedName(view))
-
-function escapeCodePoint(character: string): string {
-  const hex = character.charCodeAt(0).toString(16)
-  return hex.length > 2 ? `\\u${hex.padStart(4, '0')}` : `\\x${hex.padStart(2, '0')}`
-}

@@ -1,10 +1,10 @@
 import {qualifiedName} from '../lib/identifier.ts'
+import {printable} from '../lib/printable.ts'
 import type {View} from '../lib/records.ts'
 import {formatBytes} from './size.ts'
 import {yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
-import {printable} from './text.ts'
 
 const COLUMNS: Column<View>[] = [
   {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},

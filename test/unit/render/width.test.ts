@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import stringWidth from 'string-width'
 import {describe, expect, it} from 'vitest'
-import {printable} from '../../../src/render/text.ts'
+import {printable} from '../../../src/lib/printable.ts'
 import {displayWidth, shorten} from '../../../src/render/width.ts'
 import {NAMES} from './fixtures.ts'
 
