@@ -1,6 +1,6 @@
 import {AybError, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
+import {presentable} from '../lib/outside-text.ts'
 import {printable, printableJson} from '../lib/printable.ts'
-import {redact} from '../lib/redact.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import {describeTerminal} from '../render/terminal.ts'
 
@@ -20,7 +20,7 @@ export function printFailure(error: AybError, isJson: boolean): void {
     process.stderr.write(`${renderError(error, describeTerminal(process.stderr, process.env))}\n`)
   }
   if (error.code === 'INTERNAL' && isDebugging(process.env)) {
-    const stack = redact((error.cause as Error | undefined)?.stack ?? error.stack ?? '')
+    const stack = presentable((error.cause as Error | undefined)?.stack ?? error.stack ?? '')
     process.stderr.write(`${stack.split('\n').map(printable).join('\n')}\n`)
   }
 }

@@ -44,6 +44,8 @@ function cleanMessage(message: string): string {
     .replace(/\nSee more help with --help$/, '')
     .replace(/^Parsing (--\S+) \n\t/, '$1: ')
     .replace(/^The following errors? occurred:\s*/, '')
-    .replaceAll(/\s*\n\s*/g, '; ')
-    .trim()
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .join('; ')
 }

@@ -1,3 +1,4 @@
+import {presentable} from '../lib/outside-text.ts'
 import {type ConnectionTarget, isSocketHost, oneLine} from './connection-target.ts'
 
 /** Why one host was not to be had, and what to check. */
@@ -15,7 +16,7 @@ export class HostFailure extends Error {
     hint: string,
     more: {sqlstate?: string | undefined; timeoutMs?: number; cause?: unknown} = {},
   ) {
-    super(oneLine(message), {cause: more.cause})
+    super(oneLine(presentable(message)), {cause: more.cause})
     this.kind = kind
     this.hint = hint
     this.sqlstate = more.sqlstate

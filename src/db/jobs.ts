@@ -1,3 +1,4 @@
+import {presentable} from '../lib/outside-text.ts'
 import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {isoInstant} from './instant.ts'
@@ -45,7 +46,7 @@ const toJob = (row: JobRow): Job => ({
   runAt: row.run_at,
   attempts: row.attempts,
   maxAttempts: row.max_attempts,
-  lastError: row.last_error,
+  lastError: presentable(row.last_error),
   workerId: row.worker_id,
   leaseUntil: row.lease_until,
   scheduleId: row.schedule_id,

@@ -33,7 +33,7 @@ export function readPasswordFile(path: string): {text: string | null; warning: s
 export function findPassword(text: string, key: PasswordKey): string | undefined {
   const hosts = SOCKET_DIRECTORIES.includes(key.host) ? ['localhost', key.host] : [key.host]
   for (const raw of text.split('\n')) {
-    const line = raw.replace(/\r+$/, '')
+    const line = raw.replace(/(?<!\r)\r+$/, '')
     if (line === '' || line.startsWith('#')) continue
     for (const host of hosts) {
       const password = passwordOf(line, [host, String(key.port), key.database, key.user])

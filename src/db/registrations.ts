@@ -1,5 +1,6 @@
 import type {ViewReference} from '../lib/identifier.ts'
 import {refusedByServerTable} from '../lib/outcomes.ts'
+import {presentable} from '../lib/outside-text.ts'
 import {
   JOB_TYPE,
   type ListedRegistration,
@@ -41,7 +42,7 @@ export function toRegistration(row: RegistrationRow): Registration {
     lastRefreshAt: row.last_refresh_at,
     lastRefreshDurationMs: row.last_refresh_duration_ms,
     lastRefreshStatus: row.last_refresh_status,
-    lastRefreshError: row.last_refresh_error,
+    lastRefreshError: presentable(row.last_refresh_error),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }

@@ -1,3 +1,4 @@
+import {presentable} from '../lib/outside-text.ts'
 import type {RefreshMode, Run, RunStatus, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {isoInstant} from './instant.ts'
@@ -40,7 +41,7 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
     startedAt: row.started_at,
     durationMs: row.duration_ms,
     status: row.status,
-    error: row.error,
+    error: presentable(row.error),
     sizeBytes: row.size_bytes === null ? null : Number(row.size_bytes),
   }))
 }

@@ -13,7 +13,7 @@ interface RecoveredJob {
   workerId: string | null
   /** Whether it was the surveyor's own. */
   isOwn: boolean
-  /** schema.view, as the payload has it. */
+  /** schema.view, as the payload has it; null where it names none that could exist. */
   view: string | null
 }
 
@@ -60,6 +60,10 @@ const KEY_HEX = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then substr(j.work
 
 /** SQL: whether the surveyor's key is in a worker's id, be it one that its sessions hold or, behind a pooler, a name alone. */
 const IS_OWN = `coalesce(substring(j.worker_id from '^ayb:(?:pooled-)?([0-9a-f]{16}):') = $2, false)`
+
+/** SQL: the payload under that alias names a view that could exist; it may as well hold a megabyte. */
+const namesPossibleView = (alias: string): string =>
+  `(length(coalesce(${alias}.payload->>'schema', 'public')) <= 63 and length(${alias}.payload->>'view_name') <= 63)`
 
 /** SQL: how long a claim may take to be committed, answered and taken note of. */
 const FRESH = "interval '5 s'"
@@ -132,7 +136,7 @@ export async function survey(
          from recovered e
          left join ${registrations} r
            on r.schema_name = coalesce(e.payload->>'schema', 'public') and r.view_name = e.payload->>'view_name'
-        where length(coalesce(e.payload->>'schema', 'public')) <= 63 and length(e.payload->>'view_name') <= 63),
+        where ${namesPossibleView('e')}),
      hurt as (
        update ${registrations} r
           set last_refresh_at = now(), last_refresh_status = 'error', last_refresh_error = e.last_error, updated_at = now()
@@ -151,7 +155,7 @@ export async function survey(
          from spent where j.id = spent.id
        returning j.id)
      select (select json_agg(json_build_object('id', e.id, 'state', e.state, 'attempt', e.attempts, 'worker_id', e.worker_id, 'is_own', e.is_own,
-                                               'view', ${lockNameOf('e')})) from recovered e) as recovered,
+                                               'view', case when ${namesPossibleView('e')} then ${lockNameOf('e')} end)) from recovered e) as recovered,
             (select count(*)::int from exhausted) as exhausted,
             (select json_agg(distinct x.key_hex) from suspect x where x.is_late and x.is_key_held and not x.is_own) as frozen,
             coalesce(oldest.is_free, false) or exists (

@@ -126,7 +126,12 @@ function unquoted(name: string, entry: string): string {
 }
 
 function refuseTwice(name: string, columns: readonly string[]): void {
-  const twice = columns.find((column, position) => columns.indexOf(column) !== position)
+  const seen = new Set<string>()
+  const twice = columns.find((column) => {
+    const isSeen = seen.has(column)
+    seen.add(column)
+    return isSeen
+  })
   if (twice !== undefined) {
     throw invalidArgument(`${name} names the column ${JSON.stringify(twice)} twice`, 'name it once')
   }

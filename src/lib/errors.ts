@@ -1,4 +1,4 @@
-import {redact} from './redact.ts'
+import {presentable, withPresentableTexts} from './outside-text.ts'
 
 /** Every error a person or a script can meet: its HTTP status and the exit code of the process. */
 export const ERRORS = {
@@ -65,10 +65,11 @@ export class AybError extends Error {
   readonly exitCode: number
 
   constructor(code: ErrorCode, message: string, options: AybErrorOptions = {}) {
-    super(redact(message), {cause: options.cause})
+    super(presentable(message), {cause: options.cause})
     this.code = code
-    this.hint = options.hint ? redact(options.hint) : null
-    this.details = redactTexts(options.details ?? null)
+    this.hint = options.hint ? presentable(options.hint) : null
+    // What Postgres quotes in a DETAIL can be a connection string.
+    this.details = withPresentableTexts(options.details ?? null)
     this.exitCode = options.exitCode ?? ERRORS[code].exitCode
   }
 
@@ -81,20 +82,12 @@ export class AybError extends Error {
 export const REPORT_HINT =
   'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*'
 
-/** What Postgres quotes in a DETAIL can be a connection string. */
-function redactTexts(details: ErrorDetails | null): ErrorDetails | null {
-  if (details === null) return null
-  const entries = Object.entries(details).map(([key, value]) => [
-    key,
-    typeof value === 'string' ? redact(value) : value,
-  ])
-  return Object.fromEntries(entries)
-}
-
 export const isAybError = (error: unknown, code?: ErrorCode): error is AybError =>
   error instanceof AybError && (code === undefined || error.code === code)
 
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** What an error says, as it may be told and recorded, whoever worded it. */
+export const messageOf = (error: unknown): string =>
+  presentable(error instanceof Error ? error.message : String(error))
 
 export const invalidArgument = (message: string, hint: string) =>
   new AybError('INVALID_ARGUMENT', message, {hint})

@@ -1,4 +1,5 @@
 import {formatDuration} from '../lib/duration.ts'
+import {presentable, withPresentableTexts} from '../lib/outside-text.ts'
 import {printable, printableJson} from '../lib/printable.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -27,7 +28,7 @@ export function jsonLine(entry: LogEntry, now: Date): string {
   const known = Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
   )
-  return printableJson({time: now.toISOString(), level, msg, ...known})
+  return printableJson({time: now.toISOString(), ...withPresentableTexts({level, msg, ...known})})
 }
 
 /** A line for people: local time, level, what happened to which view, how long it took, why it failed. */
@@ -43,4 +44,4 @@ export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
 }
 
 /** Texts of a database must neither break a line, nor move a cursor, nor change the order of what is shown. */
-const oneLine = (text: string): string => printable(text.replace(/[\t\n\r]/g, ' '))
+const oneLine = (text: string): string => printable(presentable(text).replace(/[\t\n\r]/g, ' '))

@@ -1,4 +1,5 @@
 import {Counter, Gauge, Histogram, Registry} from 'prom-client'
+import {bounded} from '../lib/outside-text.ts'
 import type {JobState} from '../lib/records.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 
@@ -95,4 +96,4 @@ export class WorkerMetrics {
   }
 }
 
-const viewLabel = ({view}: {view: string | null}): string => view ?? ''
+const viewLabel = ({view}: {view: string | null}): string => bounded(view ?? '')

@@ -1,4 +1,5 @@
 import {formatDuration} from '../lib/duration.ts'
+import {bounded} from '../lib/outside-text.ts'
 import {printable} from '../lib/printable.ts'
 import type {Terminal} from './terminal.ts'
 import {displayWidth, shorten} from './width.ts'
@@ -86,7 +87,7 @@ export function spinnerText(
 ): string {
   const elapsed = `  ${formatElapsed(elapsedMs)}`
   const lastTime = lastDurationMs === null ? '' : ` (last time ${formatDuration(lastDurationMs)})`
-  const text = printable(label)
+  const text = printable(bounded(label))
   const full = `${text}${elapsed}${lastTime}`
   if (displayWidth(full) <= columns) return full
   const room = columns - elapsed.length

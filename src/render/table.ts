@@ -1,4 +1,5 @@
 import Table from 'cli-table3'
+import {bounded} from '../lib/outside-text.ts'
 import {printable} from '../lib/printable.ts'
 import {fitColumns} from './fit.ts'
 import type {Style, Terminal} from './terminal.ts'
@@ -39,9 +40,6 @@ interface Cell {
 
 const GAP = 2
 
-/** Far more than any terminal shows of a cell: to measure a megabyte of error message takes minutes. */
-const MAX_CELL_LENGTH = 2000
-
 /** The time of cli-table3 grows with the square of the rows: 20,000 in one piece took 43 s. */
 const ROWS_AT_ONCE = 100
 
@@ -72,8 +70,8 @@ export function renderTable<Row>(
   return terminal.isTerminal ? drawTable(rows, columns, terminal) : separateByTabs(rows, columns)
 }
 
-/** The value on one line, as it is, null as nothing. */
-export const exactText = (value: Value): string => (value === null ? '' : printable(String(value)))
+/** The value on one line, as it is but for what is longer than 8 kB, null as nothing. */
+export const exactText = (value: Value): string => (value === null ? '' : printable(bounded(String(value))))
 
 function separateByTabs<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
   const data = columns.filter((column) => !column.terminalOnly)
@@ -86,7 +84,7 @@ function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], t
   )
   const cells = [
     shown.map(({header}): Cell => ({text: header, style: 'bold'})),
-    ...rows.map((row) => shown.map((column) => cellOf(row, column))),
+    ...rows.map((row) => shown.map((column) => cellOf(row, column, terminal))),
   ]
   const widths = fitColumns(
     shown.map((column, index) => {
@@ -108,10 +106,11 @@ function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], t
   return pieces.join('\n')
 }
 
-function cellOf<Row>(row: Row, column: Column<Row>): Cell {
+/** No cell is wider than the terminal: to measure what nobody sees of a long error takes 60 ms a row. */
+function cellOf<Row>(row: Row, column: Column<Row>, {columns}: Terminal): Cell {
   const value = column.display ? column.display(row) : column.value(row)
   if (value === null) return {text: '-', style: 'dim'}
-  const text = printable(String(value).slice(0, MAX_CELL_LENGTH)).trimEnd()
+  const text = shorten(printable(bounded(String(value))).trimEnd(), columns)
   return {text, style: column.style?.(text, row) ?? null}
 }
 

@@ -3,12 +3,17 @@ import stringWidth from 'string-width'
 /** ASCII, the ellipsis and the blocks of charts: one column each. */
 const SINGLE_WIDTH = /^[ -~…▁-▏]*$/
 
+/** The time of Intl.Segmenter grows with the square of the text: 128,000 letters in one piece took minutes. */
+const PIECE_LENGTH = 500
+
 let segmenter: Intl.Segmenter | undefined
 
 /** The columns that a text of one line takes on a terminal; escape sequences count as none. */
 export function displayWidth(text: string): number {
   if (SINGLE_WIDTH.test(text)) return text.length
-  return stringWidth(text)
+  let width = 0
+  for (const piece of pieces(text)) width += stringWidth(piece)
+  return width
 }
 
 /**
@@ -16,20 +21,43 @@ export function displayWidth(text: string): number {
  * escape sequences: style it afterwards.
  */
 export function shorten(text: string, columns: number): string {
-  if (displayWidth(text) <= columns) return text
-  if (columns < 1) return ''
-  let kept = ''
+  if (columns < 1) return displayWidth(text) <= columns ? text : ''
   let width = 0
-  for (const grapheme of graphemes(text)) {
-    width += displayWidth(grapheme)
-    if (width > columns - 1) break
-    kept += grapheme
+  let end = 0
+  let fitting = 0
+  for (const piece of pieces(text)) {
+    const isRoomy = width + displayWidth(piece) < columns
+    for (const part of isRoomy ? [piece] : graphemes(piece)) {
+      width += displayWidth(part)
+      end += part.length
+      if (width <= columns - 1) fitting = end
+      else if (width > columns) return `${text.slice(0, fitting).trimEnd()}…`
+    }
   }
-  return `${kept.trimEnd()}…`
+  return text
 }
 
 function* graphemes(text: string): Generator<string> {
   if (SINGLE_WIDTH.test(text)) return yield* text
+  for (const {segment} of segments(text)) yield segment
+}
+
+/** The text in pieces of whole graphemes, but for those that are longer than a piece. */
+function* pieces(text: string): Generator<string> {
+  for (let start = 0; start < text.length; ) {
+    const piece = wholeCharacters(text.slice(start, start + PIECE_LENGTH))
+    const isLast = start + PIECE_LENGTH >= text.length
+    // The last grapheme may go on behind the piece.
+    const length = isLast ? PIECE_LENGTH : segments(piece).containing(piece.length - 1)?.index || piece.length
+    yield text.slice(start, start + length)
+    start += length
+  }
+}
+
+/** Without half a pair at the end: with it, a family of emoji would seem to end before it. */
+const wholeCharacters = (text: string): string => text.replace(/[\ud800-\udbff]$/, '')
+
+function segments(text: string): Intl.Segments {
   segmenter ??= new Intl.Segmenter()
-  for (const {segment} of segmenter.segment(text)) yield segment
+  return segmenter.segment(text)
 }

@@ -89,6 +89,15 @@ describe('a body', () => {
     expect(answer.json()).toMatchObject({code: 'PAYLOAD_TOO_LARGE'})
   })
 
+  test('with a name of a megabyte is refused at once, in 8 kB', async () => {
+    const answer = await server.post('/api/admin/matviews', {viewName: 'x'.repeat(1_000_000)})
+    expect(answer.status).toBe(400)
+    const {code, message} = answer.json() as {code: string; message: string}
+    expect(code).toBe('INVALID_IDENTIFIER')
+    expect(message).toContain('[cut here: the text is longer than 8 kB]')
+    expect(Buffer.byteLength(message)).toBeLessThanOrEqual(8192)
+  })
+
   test('that is not JSON is refused', async () => {
     const answer = await server.post('/api/admin/matviews', 'viewName=x', {
       headers: {'content-type': 'application/x-www-form-urlencoded'},
@@ -121,6 +130,15 @@ describe('an empty body', () => {
 })
 
 describe('names and parameters', () => {
+  test('of 15 kB are refused in 8 kB, without the password in them', async () => {
+    const name = `${'x'.repeat(4050)}://ann:${'hunter2'.repeat(500)}@db${'x'.repeat(6000)}`
+    const answer = await server.get(`/api/collections/public.leaderboard?${encodeURIComponent(name)}=1`)
+    expect(answer.status).toBe(400)
+    const {message} = answer.json() as {message: string}
+    expect(message).toContain('[cut here: the text is longer than 8 kB]')
+    expect(message).not.toContain('hunter')
+  })
+
   const HOSTILE = [
     "x'; drop table users; --",
     '"; drop table users; --',

@@ -18,6 +18,11 @@ describe('the nearest candidate', () => {
     expect(nearest(typed, COMMANDS)).toBeNull()
   })
 
+  test('to a megabyte is none, at once', () => {
+    const names = Array.from({length: 5000}, (_, index) => `a_name_of_some_length_${index}`)
+    expect(nearest('name'.repeat(250_000), names)).toBeNull()
+  })
+
   test('is never what was typed, and none among none', () => {
     expect(nearest('migrate', ['migrate'])).toBeNull()
     expect(nearest('migrate', [])).toBeNull()

@@ -35,6 +35,16 @@ describe('a line of the log', () => {
     const hostile = prettyLine({...entry, error: 'a\u001b[2Jb\u0007c\u009bd\u202ee'}, NOW, plain)
     expect(hostile).toMatch(/: a\\x1b\[2Jb\\x07c\\x9bd\\u202ee$/)
   })
+
+  test('holds no more than 8 kB of a text, and no password of it', () => {
+    const error = `${'x'.repeat(4050)} postgres://ann:${'hunter2'.repeat(1000)}@db/app ${'x'.repeat(6000)}`
+    const long = {level: 'error', msg: error, view: error, error, deadWorkerId: error} as const
+    for (const line of [jsonLine(long, NOW), prettyLine(long, NOW, plain)]) {
+      expect(line).not.toContain('hunter')
+      expect(line).toContain('[cut here: the text is longer than 8 kB]')
+      expect(line.length).toBeLessThan(4 * 8192 + 200)
+    }
+  })
 })
 
 describe('an event', () => {

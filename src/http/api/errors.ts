@@ -1,5 +1,6 @@
 import type {FastifyError, FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
+import {presentable} from '../../lib/outside-text.ts'
 import type {LogEntry} from '../../observe/log.ts'
 
 /** What HTTP can go wrong with before anything of ayb's own is asked. */
@@ -19,7 +20,7 @@ export class HttpError extends Error {
   readonly hint: string | null
 
   constructor(code: keyof typeof HTTP_ERRORS, message: string, hint: string | null = null) {
-    super(message)
+    super(presentable(message))
     this.code = code
     this.hint = hint
   }

@@ -16,6 +16,16 @@ describe('displayWidth', () => {
     }
     fc.assert(fc.property(anyText, (text) => displayWidth(text) === stringWidth(text)))
   })
+
+  it('is the same for a text that is measured in pieces', () => {
+    const long = fc
+      .array(fc.constantFrom('ж', '🇦🇹', 'e\u0301', 'a', '👩‍👩‍👧‍👦', '週', '😀'), {minLength: 1, maxLength: 5})
+      .map((parts) => parts.join('').repeat(Math.ceil(1500 / parts.join('').length)))
+    fc.assert(
+      fc.property(long, (text) => displayWidth(text) === stringWidth(text)),
+      {numRuns: 30},
+    )
+  })
 })
 
 describe('shorten', () => {

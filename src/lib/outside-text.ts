@@ -1,0 +1,81 @@
+import {redact} from './redact.ts'
+
+// Texts from outside are those that ayb did not write: what a server says, names, payloads, rows of other programs,
+// parameters of a request. They can be a megabyte long, and whatever looks at one has the process for itself meanwhile.
+
+const MOST_BYTES = 8192
+
+/** Stands for what was cut out. */
+const CUT = ' … [cut here: the text is longer than 8 kB] … '
+
+/** The bytes of `CUT` are less than 64. */
+const HALF_BYTES = MOST_BYTES / 2 - 32
+
+/** The text where it has at most 8 kB as UTF-8; else its beginning and its end, and between them that it was cut. */
+export function bounded(text: string): string {
+  if (isShort(text)) return text
+  // A text that was cut before, and grew by what was said around it, is cut at the same place again.
+  const cut = text.indexOf(CUT)
+  const before = cut === -1 ? text : text.slice(0, cut)
+  const after = cut === -1 ? text : text.slice(cut + CUT.length)
+  return beginningOf(before, HALF_BYTES) + CUT + endOf(after, HALF_BYTES)
+}
+
+/**
+ * A text as it may go into an error, a log or a record: without passwords, and with at most 8 kB. The passwords go first:
+ * of `postgres://me:secret@db` that was cut before the `@`, nobody could tell that it holds one.
+ */
+export function presentable(text: string): string
+export function presentable(text: string | null): string | null
+export function presentable(text: string | null): string | null {
+  return text === null ? null : bounded(redact(text))
+}
+
+/** The same for every text in an array or object of plain data. */
+export function withPresentableTexts<T>(value: T): T {
+  if (typeof value === 'string') return presentable(value) as T
+  if (Array.isArray(value)) return value.map(withPresentableTexts) as T
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [key, withPresentableTexts(each)]),
+  ) as T
+}
+
+/** Whether the text has at most 8 kB; a unit of UTF-16 is one to three bytes. */
+const isShort = (text: string): boolean =>
+  text.length * 3 <= MOST_BYTES ||
+  (text.length <= MOST_BYTES && beginningOf(text, MOST_BYTES).length === text.length)
+
+/** As much of the beginning as has so many bytes, in whole characters. */
+function beginningOf(text: string, bytes: number): string {
+  let left = bytes
+  let end = 0
+  for (const character of text) {
+    left -= bytesOf(character)
+    if (left < 0) break
+    end += character.length
+  }
+  return text.slice(0, end)
+}
+
+/** As much of the end as has so many bytes, in whole characters. */
+function endOf(text: string, bytes: number): string {
+  let left = bytes
+  let start = text.length
+  while (start > 0) {
+    const isPair = start > 1 && (text.codePointAt(start - 2) as number) > 0xffff
+    const character = text.slice(isPair ? start - 2 : start - 1, start)
+    left -= bytesOf(character)
+    if (left < 0) break
+    start -= character.length
+  }
+  return text.slice(start)
+}
+
+/** As UTF-8 has it; half a pair is written as U+FFFD, which has three bytes as well. */
+function bytesOf(character: string): number {
+  const code = character.codePointAt(0) as number
+  if (code < 0x80) return 1
+  if (code < 0x800) return 2
+  return code > 0xffff ? 4 : 3
+}
