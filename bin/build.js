@@ -68,8 +68,6 @@ async function bundle() {
       minifyWhitespace: true,
       minifySyntax: true,
       legalComments: 'external',
-      // Its entry for import statements is one file more to load.
-      alias: {pg: 'pg/lib/index.js'},
       // pg asks for these only where they are installed.
       external: ['pg-native', 'pg-cloudflare'],
       // pg looks for Cloudflare by making a Response, for which Node loads all of fetch: 50 ms of each start.

@@ -27,8 +27,9 @@ export async function connect(options: ConnectOptions): Promise<Connected> {
   signal?.throwIfAborted()
   const settings = resolveSettings(databaseUrl, env)
   // It takes 30 ms and more to load, which only those pay who connect.
-  const {default: driver} = await import('pg')
-  const attempt: Attempt = {Client: driver.Client, settings, applicationName}
+  // The client alone: pg's own entry replaces it with a native one where NODE_PG_FORCE_NATIVE is set.
+  const {default: Client} = await import('pg/lib/client.js')
+  const attempt: Attempt = {Client, settings, applicationName}
   const hosts = settings.shouldShuffleHosts ? shuffled(settings.hosts) : settings.hosts
 
   let tried: {target: ConnectionTarget; failure: HostFailure}[] = []

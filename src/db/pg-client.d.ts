@@ -1,0 +1,7 @@
+/** pg's own types tell of its entry alone. */
+declare module 'pg/lib/client.js' {
+  import type pg from 'pg'
+
+  const Client: typeof pg.Client
+  export default Client
+}
