@@ -119,7 +119,8 @@ async function connectToAddress(
 /** Whether the same server may answer otherwise with, or without, encryption: not to a password that it refused. */
 function isAboutEncryption(error: unknown): boolean {
   if (isAybError(error)) return true
-  return error instanceof HostFailure && (error.kind === 'encryption' || error.sqlstate === '28000')
+  if (!(error instanceof HostFailure) || error.kind === 'login') return false
+  return error.kind === 'encryption' || error.sqlstate === '28000'
 }
 
 async function open(

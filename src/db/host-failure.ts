@@ -7,8 +7,11 @@ export class HostFailure extends Error {
   readonly hint: string
   readonly sqlstate: string | undefined
   readonly timeoutMs: number | undefined
-  /** What failed: only a network failure or an unsuitable server makes the next host worth a try. */
-  readonly kind: 'network' | 'unsuitable' | 'encryption' | 'server'
+  /**
+   * What failed: only a network failure or an unsuitable server makes the next host worth a try, and what was refused in
+   * the middle of a log-in is no better with, or without, encryption.
+   */
+  readonly kind: 'network' | 'unsuitable' | 'encryption' | 'server' | 'login'
 
   constructor(
     kind: HostFailure['kind'],
@@ -127,6 +130,15 @@ export const handshakeRefused = (cause: unknown) =>
 export const notPostgres = () =>
   new HostFailure('server', 'what answers there is not a PostgreSQL server', 'check the host and port')
 
+/** The server's refusal after it had asked for a password; with SQLSTATE 28000 where it found another's hand in it. */
+export const loginRefused = (cause: Error) =>
+  new HostFailure(
+    'login',
+    cause.message,
+    'where the server speaks of channel binding, somebody stands between and decrypts: connect to the server itself, or, if a proxy of yours does that, use channel_binding=disable',
+    {sqlstate: '28000', cause},
+  )
+
 /** A pg or network error while a session starts; server errors are told apart by SQLSTATE. */
 export function startupFailure(
   error: unknown,
@@ -188,7 +200,7 @@ export function startupFailure(
 }
 
 /** Whether Postgres itself sent the error, as opposed to the driver or the network. */
-const isServerError = (error: unknown): error is Error & {severity: string} =>
+export const isServerError = (error: unknown): error is Error & {severity: string; code?: string} =>
   error instanceof Error && 'severity' in error && typeof error.severity === 'string'
 
 /** The last of the addresses that Node tried at once: the AggregateError around them has no message. */

@@ -1,6 +1,8 @@
 import {existsSync} from 'node:fs'
 import {isIP} from 'node:net'
 import {userInfo} from 'node:os'
+import type {ChannelBindingMode} from './connection/login.ts'
+import {type AuthRequirement, parseRequireAuth} from './connection/require-auth.ts'
 import {badSettings} from './connection-error.ts'
 import {socketPath} from './connection-target.ts'
 import {type Conninfo, PG_VARIABLES, parseConnectionString} from './conninfo.ts'
@@ -17,7 +19,6 @@ export type SessionAttrs = (typeof SESSION_ATTRS)[number]
 
 /** libpq's settings that guard the connection: to pass over one in silence would be less than was asked for. */
 const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
-  require_auth: [],
   requirepeer: [],
   sslcrldir: [],
   replication: ['0', 'false', 'off', 'no'],
@@ -45,7 +46,9 @@ export interface Settings {
   database: string
   user: string
   tls: TlsSettings
-  isChannelBindingRequired: boolean
+  channelBinding: ChannelBindingMode
+  /** Undefined where any way to log in will do. */
+  requireAuth: AuthRequirement | undefined
   sessionAttrs: SessionAttrs
   shouldShuffleHosts: boolean
   /** For each host; undefined for no limit. */
@@ -91,14 +94,15 @@ export function resolveSettings(databaseUrl: string | undefined, env: NodeJS.Pro
   }
   const database = get('dbname') ?? user
   const warnings: string[] = []
+  const requireAuth = get('require_auth')
   return {
     hosts: withPasswords(hostList(get), {database, user}, get, env, home, warnings),
     isServerNamed: (get('host') ?? get('hostaddr') ?? get('port')) !== undefined,
     database,
     user,
     tls: readTlsSettings(get, env, home),
-    isChannelBindingRequired:
-      oneOf(get, 'channel_binding', ['disable', 'prefer', 'require'], 'prefer') === 'require',
+    channelBinding: oneOf(get, 'channel_binding', ['disable', 'prefer', 'require'], 'prefer'),
+    requireAuth: requireAuth === undefined ? undefined : parseRequireAuth(requireAuth),
     sessionAttrs: oneOf(get, 'target_session_attrs', SESSION_ATTRS, 'any'),
     shouldShuffleHosts: oneOf(get, 'load_balance_hosts', ['disable', 'random'], 'disable') === 'random',
     connectTimeoutMs: positiveMs(integer(get, 'connect_timeout', DEFAULT_CONNECT_TIMEOUT_SECONDS)),

