@@ -319,6 +319,25 @@ describe('an abort', () => {
 })
 
 describe('a session', () => {
+  test.each([
+    ['a row', header('D', 0x7fffffff), 'announced a message of 2147483647 bytes'],
+    ['an error', header('E', 0x7fffffff), 'announced a message of 2147483647 bytes'],
+    ['a notice', header('N', 0x7fffffff), 'announced a message of 2147483647 bytes'],
+    ['a negative length', header('C', -1), 'announced a message of 4294967295 bytes'],
+    ['another log-in', message('R', int32(3)), 'broke the protocol'],
+  ])('ends where the server answers with %s that cannot be', async (_, answer, why) => {
+    const received: Buffer[] = []
+    const port = await serve((bytes, socket) => {
+      received.push(bytes)
+      if (isSslRequest(bytes)) socket.write('N')
+      else socket.write(bytes[0] === 0x51 ? answer : READY)
+    })
+    const {client} = await connectTo(url(port), {env: {PGPASSWORD: 'sekret'}})
+    await expect(client.query('select 1')).rejects.toThrow(why)
+    await expect(client.query('select 1')).rejects.toThrow()
+    expect(Buffer.concat(received).toString('latin1')).not.toContain('sekret')
+  })
+
   test('whose server goes away does not end the process', async () => {
     const port = await serve(plain(READY))
     const {client} = await connectTo(url(port))

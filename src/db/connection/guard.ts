@@ -1,6 +1,7 @@
 import type {Socket} from 'node:net'
 import {HostFailure, notPostgres} from '../host-failure.ts'
 import type {Login} from './login.ts'
+import {MessageLimits} from './message-limits.ts'
 
 const AUTHENTICATION = 'R'.charCodeAt(0)
 
@@ -9,15 +10,23 @@ const LOGIN_BYTES: Readonly<Record<string, number>> = {R: 2000, v: 2000, E: 30_0
 
 /**
  * Puts itself between a socket and the driver: the log-in is ours, and the driver sees nothing of it; what comes behind
- * goes to the driver. The driver's parser throws on what it does not know from inside an event, which
+ * goes to the driver, within limits. The driver's parser throws on what it does not know from inside an event, which
  * would end the process. Here the session ends instead.
  */
 export function guard(stream: Socket, login: Login): void {
   const [parse] = stream.listeners('data')
   if (!parse) throw new Error('the driver does not listen to its stream')
   stream.removeAllListeners('data')
-  const pass = (bytes: Buffer) => parse.call(stream, bytes)
-  const reader = new LoginReader(login, (reply) => stream.write(reply), pass)
+  const limits = new MessageLimits()
+  const pass = (bytes: Buffer) => {
+    limits.check(bytes)
+    parse.call(stream, bytes)
+  }
+  const reader = new LoginReader(
+    login,
+    (reply) => stream.write(reply),
+    (bytes) => parse.call(stream, bytes),
+  )
   let isIn = false
 
   const end = (error: unknown) => {
