@@ -19,7 +19,143 @@ export const SQLSTATE = {
   PROGRAM_LIMIT_EXCEEDED: '54000',
   LOCK_NOT_AVAILABLE: '55P03',
   QUERY_CANCELED: '57014',
+  CHARACTER_NOT_IN_REPERTOIRE: '22021',
+  UNTRANSLATABLE_CHARACTER: '22P05',
 } as const
+
+/** What an error means by itself, outside a refresh, and what to do about it. */
+interface Meaning {
+  code: ErrorCode
+  hint: string
+}
+
+const BUG: Meaning = {code: 'INTERNAL', hint: REPORT_HINT}
+const REFUSED: Meaning = {
+  code: 'DATABASE_REFUSED',
+  hint: 'a rule of this database refused it, such as an event trigger, a constraint or an extension: ask its owner',
+}
+const UNENCODABLE: Meaning = {
+  code: 'DATABASE_REFUSED',
+  hint: 'the encoding of this database cannot hold a character of it: leave that character out, or use a database in UTF8',
+}
+const BEYOND_LIMIT: Meaning = {
+  code: 'DATABASE_REFUSED',
+  hint: 'Postgres can hold no more than that: make it smaller',
+}
+const UNDER_CHANGE: Meaning = {
+  code: 'TRY_AGAIN',
+  hint: 'another session was in the way, or on a standby the changes of its primary: try again',
+}
+const INTERRUPTED: Meaning = {
+  code: 'TRY_AGAIN',
+  hint: 'somebody, or a limit of the server, cancelled it: try again',
+}
+const FAULT: Meaning = {
+  code: 'SERVER_RESOURCES',
+  hint: 'the server has a problem of its own: look into its log, then try again',
+}
+
+/**
+ * By SQLSTATE or by its first two characters, its class: all classes of Appendix A of the manual. The SQL of ayb is known
+ * to work, and its tables run nobody's code. So a class that only such SQL can cause is a bug; a class that data, rules or
+ * functions of the database can cause is the decision of the database. A SQLSTATE that is not in Appendix A comes from an
+ * extension or a RAISE.
+ */
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  // Success and warnings, which RAISE alone makes errors of.
+  '00': REFUSED,
+  '01': REFUSED,
+  '02': REFUSED,
+  // The statement is not right.
+  '03': BUG,
+  // Another server is away, which a function asked. The session's own connection is not meant: isFatal.
+  '08': REFUSED,
+  '08P01': BUG,
+  // A trigger failed.
+  '09': REFUSED,
+  '0A': BUG,
+  '0B': BUG,
+  '0F': BUG,
+  '0L': BUG,
+  '0P': BUG,
+  // Only functions and queries of others have these: handlers of errors, XQuery, CASE of PL/pgSQL.
+  '0Z': REFUSED,
+  '10': REFUSED,
+  '20': REFUSED,
+  '21': BUG,
+  // Data: what comes from outside is checked before it is sent.
+  '22': BUG,
+  '22021': UNENCODABLE,
+  '22P05': UNENCODABLE,
+  // A constraint that is not ours: what can run into ours is told apart where that happens.
+  '23': REFUSED,
+  '24': BUG,
+  '25': BUG,
+  '25006': {code: 'READ_ONLY', hint: 'connect to a server, and as a role, that may write'},
+  '26': BUG,
+  // Triggers, and roles that a function logs in as elsewhere.
+  '27': REFUSED,
+  '28': REFUSED,
+  '2B': BUG,
+  // Functions and procedures.
+  '2D': REFUSED,
+  '2F': REFUSED,
+  '34': BUG,
+  '38': REFUSED,
+  '39': REFUSED,
+  '3B': BUG,
+  '3D': BUG,
+  '3F': BUG,
+  // Deadlocks, serialization, and what recovery cancels on a standby.
+  '40': UNDER_CHANGE,
+  '42': BUG,
+  '42501': {
+    code: 'PERMISSION_DENIED',
+    hint: "ask the owner of ayb's tables for: GRANT SELECT, INSERT, UPDATE, DELETE ON the tables whose names begin with _ayb_",
+  },
+  '44': REFUSED,
+  '53': FAULT,
+  '53100': {code: 'SERVER_RESOURCES', hint: 'make room on the disk of the server, then try again'},
+  '53200': {code: 'SERVER_RESOURCES', hint: 'the server is out of memory: try again when it has less to do'},
+  '53300': {
+    code: 'SERVER_RESOURCES',
+    hint: 'end idle sessions, raise max_connections, or connect through a pooler',
+  },
+  '53400': {code: 'SERVER_RESOURCES', hint: 'raise the limit of the server that the message names'},
+  '54': BEYOND_LIMIT,
+  // The state that something of the database is in.
+  '55': REFUSED,
+  '55P03': UNDER_CHANGE,
+  '57': INTERRUPTED,
+  '58': FAULT,
+  // "Snapshot too old", until 16.
+  '72': UNDER_CHANGE,
+  F0: FAULT,
+  // Foreign data.
+  HV: REFUSED,
+  P0: REFUSED,
+  // Damaged data, and faults of Postgres and of extensions.
+  XX: FAULT,
+}
+
+/** What a SQLSTATE means by itself, outside a refresh. */
+export const meaningOf = (sqlstate: string): Meaning =>
+  MEANINGS[sqlstate] ?? MEANINGS[sqlstate.slice(0, 2)] ?? REFUSED
+
+const wordsOf = ({message, detail, code = ''}: DatabaseError): string =>
+  `${message}${detail ? ` (${detail})` : ''} (SQLSTATE ${code})`
+
+function messageFor(code: ErrorCode, error: DatabaseError): string {
+  switch (code) {
+    case 'PERMISSION_DENIED':
+    case 'READ_ONLY':
+      return error.message
+    case 'DATABASE_REFUSED':
+      return `the database refused: ${wordsOf(error)}`
+    default:
+      return wordsOf(error)
+  }
+}
 
 /**
  * An error that Postgres answered to a statement. Its code is what the SQLSTATE means by itself; a caller that
@@ -31,41 +167,33 @@ export class StatementError extends AybError {
   /** Postgres's own DETAIL and HINT. */
   readonly detail: string | null
   readonly serverHint: string | null
+  /** Whether it came up inside something that the statement ran, such as the function of an event trigger. */
+  readonly hasContext: boolean
 
   constructor(error: DatabaseError) {
     const sqlstate = error.code ?? ''
-    const {code, hint} = generalMeaning(sqlstate)
-    super(code, code === 'INTERNAL' ? `${error.message} (SQLSTATE ${sqlstate})` : error.message, {
-      hint,
-      details: {sqlstate},
+    const {code, hint} = meaningOf(sqlstate)
+    super(code, messageFor(code, error), {
+      // Postgres has advice for whoever wrote the statement, too, which is nobody who reads this.
+      hint: code === 'INTERNAL' ? hint : (error.hint ?? hint),
+      details: error.detail === undefined ? {sqlstate} : {sqlstate, detail: error.detail},
       cause: error,
     })
     this.sqlstate = sqlstate
     this.detail = error.detail ?? null
     this.serverHint = error.hint ?? null
+    this.hasContext = error.where !== undefined
   }
 
   /** The message as Postgres wrote it. */
   get serverMessage(): string {
     return (this.cause as DatabaseError).message
   }
-}
 
-function generalMeaning(sqlstate: string): {code: ErrorCode; hint: string} {
-  if (sqlstate === SQLSTATE.INSUFFICIENT_PRIVILEGE) {
-    return {
-      code: 'PERMISSION_DENIED',
-      hint: "ask the owner of ayb's tables for: GRANT SELECT, INSERT, UPDATE, DELETE ON the tables whose names begin with _ayb_",
-    }
+  /** All that Postgres said of the cause: message, DETAIL and SQLSTATE. */
+  get words(): string {
+    return wordsOf(this.cause as DatabaseError)
   }
-  if (sqlstate === SQLSTATE.READ_ONLY_TRANSACTION) {
-    return {code: 'READ_ONLY', hint: 'connect to a server, and as a role, that may write'}
-  }
-  // Classes of trouble on the server's side: out of resources, operator intervention, system error.
-  if (/^(53|57|58)/.test(sqlstate)) {
-    return {code: 'INTERNAL', hint: 'the server has a problem of its own: look into its log, then try again'}
-  }
-  return {code: 'INTERNAL', hint: REPORT_HINT}
 }
 
 /** Whether Postgres answered with this error, and with one of these SQLSTATEs if any are named. */
@@ -87,8 +215,9 @@ const FATAL = /^(57P0[1-5]|25P0[34])$/
 const isAnswer = (error: unknown): error is DatabaseError =>
   error instanceof Error && 'severity' in error && 'routine' in error
 
-/** With these words a pooler hangs up; what a server has to say of the protocol names the routine that found it. */
-const isOfPooler = ({code, routine}: DatabaseError): boolean => code === '08P01' && routine === undefined
+/** With this class a pooler hangs up; what a server has to say of connections names the routine that found it. */
+const isOfPooler = ({code, routine}: DatabaseError): boolean =>
+  code?.startsWith('08') === true && routine === undefined
 
 /** A session that was let in, and then heard nothing for so long: a pooler does that whose connections are all taken. */
 export class NoAnswer extends Error {

@@ -25,6 +25,9 @@ export const ERRORS = {
   REFRESH_FAILED: {status: 500, exitCode: 1},
   INTERNAL: {status: 500, exitCode: 1},
   CANCELED: {status: 499, exitCode: 130},
+  SERVER_RESOURCES: {status: 503, exitCode: 6},
+  TRY_AGAIN: {status: 503, exitCode: 6},
+  DATABASE_REFUSED: {status: 422, exitCode: 1},
 } as const
 
 export type ErrorCode = keyof typeof ERRORS

@@ -172,20 +172,20 @@ export function waitTimeout(view: ViewName, timeoutMs: number, holder: Blocker |
 /** An error as Postgres worded it. */
 interface ServerError extends Error {
   sqlstate: string
-  serverMessage: string
+  /** Its message, detail and SQLSTATE. */
+  words: string
   detail: string | null
   serverHint: string | null
 }
 
 /** Postgres refused for a reason of its own: its words, detail and SQLSTATE. */
 export function refreshFailed(view: ViewName, error: ServerError): AybError {
-  const {sqlstate, serverMessage, detail} = error
-  const more = detail ? ` (${detail})` : ''
-  return new AybError(
-    'REFRESH_FAILED',
-    `the refresh of ${qualifiedName(view)} failed: ${serverMessage}${more} (SQLSTATE ${sqlstate})`,
-    {hint: error.serverHint, details: {sqlstate, detail}, cause: error},
-  )
+  const {sqlstate, words, detail} = error
+  return new AybError('REFRESH_FAILED', `the refresh of ${qualifiedName(view)} failed: ${words}`, {
+    hint: error.serverHint,
+    details: {sqlstate, detail},
+    cause: error,
+  })
 }
 
 function describeBlocker({pid, user, applicationName, transactionAgeMs}: Blocker): string {

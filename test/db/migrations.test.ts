@@ -107,7 +107,7 @@ describe('a migration', () => {
     await db.query(
       `create event trigger no_index on ddl_command_start when tag in ('CREATE INDEX') execute function no_index()`,
     )
-    await expect(database.migrate()).rejects.toMatchObject({code: 'INTERNAL'})
+    await expect(database.migrate()).rejects.toMatchObject({code: 'DATABASE_REFUSED'})
     expect(await tablesOf(db)).toEqual([])
     await db.query('drop event trigger no_index')
     expect(await database.migrate()).not.toEqual([])

@@ -54,6 +54,16 @@ const slowBackend = (db: TestDatabase) =>
     {what: 'the refresh to run', timeoutMs: 20_000},
   )
 
+/** An event trigger that runs this at each CREATE TABLE. */
+async function refuseTables(db: TestDatabase, plpgsql: string): Promise<undefined> {
+  await db.query(
+    `create function at_tables() returns event_trigger language plpgsql as $$ begin ${plpgsql}; end $$`,
+  )
+  await db.query(
+    `create event trigger at_tables on ddl_command_start when tag in ('CREATE TABLE') execute function at_tables()`,
+  )
+}
+
 const canceledBy = (signal: NodeJS.Signals, exitCode: number): Scenario => ({
   args: SLOW,
   where: `by ${signal}`,
@@ -320,4 +330,63 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
     },
   ],
   CANCELED: [canceledBy('SIGINT', 130), canceledBy('SIGTERM', 143), canceledBy('SIGHUP', 129)],
+  SERVER_RESOURCES: [
+    {
+      args: ['matviews', 'list'],
+      where: 'past temp_file_limit',
+      prepare: async (db) => {
+        await documentOf(['migrate'], db)
+        await db.query(
+          `insert into _ayb_matview_refreshes (view_name) select repeat('x', 50) || i from generate_series(1, 3000) i`,
+        )
+        // Enough to sort in a file, which may not be made.
+        for (const setting of ['work_mem = 64', 'temp_file_limit = 0', 'enable_indexscan = off']) {
+          await db.query(`alter database ${db.name} set ${setting}`)
+        }
+      },
+      message: /^temporary file size exceeds .*temp_file_limit.* \(SQLSTATE 53400\)$/,
+      hint: /raise the limit/,
+    },
+  ],
+  TRY_AGAIN: [
+    {
+      args: ['migrate'],
+      where: 'in a conflict with another session',
+      prepare: (db) =>
+        refuseTables(db, `raise 'could not serialize access' using errcode = 'serialization_failure'`),
+      message: /^could not serialize access \(SQLSTATE 40001\)$/,
+      hint: /try again$/,
+    },
+  ],
+  DATABASE_REFUSED: [
+    {
+      args: ['migrate'],
+      where: 'past an event trigger',
+      prepare: (db) =>
+        refuseTables(
+          db,
+          `raise 'tables need a ticket' using detail = 'none is open', hint = 'open one at https://tickets.example.com'`,
+        ),
+      message:
+        /^the database refused to have ayb's tables made in schema public: tables need a ticket \(none is open\) \(SQLSTATE P0001\)$/,
+      hint: /^open one at https:\/\/tickets\.example\.com$/,
+    },
+    {
+      args: ['matviews', 'register', 'leaderboard'],
+      where: 'past an event trigger that is broken',
+      prepare: (db) => refuseTables(db, 'insert into audit values (1)'),
+      message: /^the database refused .*relation "audit" does not exist \(SQLSTATE 42P01\)$/,
+      hint: /event triggers/,
+    },
+    {
+      args: ['matviews', 'register', 'leaderboard'],
+      where: 'past a column that somebody added',
+      prepare: async (db) => {
+        await documentOf(['migrate'], db)
+        await db.query('alter table _ayb_matview_refreshes add column team text not null')
+      },
+      message: /^the database refused: null value in column "team" .*\(SQLSTATE 23502\)$/,
+      hint: /constraint/,
+    },
+  ],
 }

@@ -29,15 +29,21 @@ describe('a failed attempt', () => {
     expect(jobEndAfter(because(code), 1, 3)).toEqual({state: 'failed'})
   })
 
-  test.each(['REFRESH_FAILED', 'TIMEOUT', 'CONNECTION_LOST', 'READ_ONLY', 'INTERNAL'] as const)(
-    'of %s is repeated while an attempt is left',
-    (code) => {
-      const end = jobEndAfter(because(code), 2, 3)
-      expect(end).toMatchObject({state: 'queued', isAttemptReturned: false})
-      expect(end.state === 'queued' && end.delayMs).toBeGreaterThanOrEqual(10_000)
-      expect(jobEndAfter(because(code), 3, 3)).toEqual({state: 'failed'})
-    },
-  )
+  test.each([
+    'REFRESH_FAILED',
+    'TIMEOUT',
+    'CONNECTION_LOST',
+    'READ_ONLY',
+    'INTERNAL',
+    'SERVER_RESOURCES',
+    'TRY_AGAIN',
+    'DATABASE_REFUSED',
+  ] as const)('of %s is repeated while an attempt is left', (code) => {
+    const end = jobEndAfter(because(code), 2, 3)
+    expect(end).toMatchObject({state: 'queued', isAttemptReturned: false})
+    expect(end.state === 'queued' && end.delayMs).toBeGreaterThanOrEqual(10_000)
+    expect(jobEndAfter(because(code), 3, 3)).toEqual({state: 'failed'})
+  })
 
   test('that the worker cancelled is not counted, not even the last one', () => {
     expect(jobEndAfter(because('CANCELED'), 3, 3)).toEqual({

@@ -143,12 +143,28 @@ function foreignIndexWarning(table: SystemTable, owner: string, sql: string): st
 }
 
 function explainMigrationError(error: unknown, {schemaName}: SystemSettings): unknown {
-  if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) return error
+  if (!hasSqlstate(error)) return error
+  const schema = quoteIfNeeded(schemaName)
+  // The statements of a migration run no function, so that an error with a context comes from an event trigger's.
+  if (error.code === 'DATABASE_REFUSED' || (error.code === 'INTERNAL' && error.hasContext)) {
+    return new AybError(
+      'DATABASE_REFUSED',
+      `the database refused to have ayb's tables made in schema ${schema}: ${error.words}`,
+      {
+        hint: error.serverHint ?? 'ask its owner about its event triggers, which psql lists with \\dy',
+        details: error.details,
+        cause: error,
+      },
+    )
+  }
+  if (error.sqlstate !== SQLSTATE.INSUFFICIENT_PRIVILEGE) return error
   return new AybError(
     'PERMISSION_DENIED',
-    `this role may not create ayb's tables in schema ${quoteIfNeeded(schemaName)}: ${error.message}`,
+    `this role may not create ayb's tables in schema ${schema}: ${error.message}`,
     {
-      hint: 'run `ayb migrate` once as a role that may, or give a DBA the output of `ayb migrate --dry-run`',
+      hint:
+        error.serverHint ??
+        'run `ayb migrate` once as a role that may, or give a DBA the output of `ayb migrate --dry-run`',
       details: {sqlstate: error.sqlstate},
       cause: error,
     },
