@@ -1,9 +1,17 @@
 import {describeView, findMissingTableGrant} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import type {Attempt} from '../db/settle.ts'
-import {hasSqlstate, SQLSTATE} from '../db/sqlstate.ts'
+import {hasSqlstate, SQLSTATE, type StatementError} from '../db/sqlstate.ts'
+import {findMissingPrivileges} from '../db/view-privileges.ts'
 import type {AybError, Blocker} from '../lib/errors.ts'
-import {blockedError, lockTimeout, mayNotRefresh, refreshFailed, statementTimeout} from '../lib/outcomes.ts'
+import {
+  blockedError,
+  lockTimeout,
+  mayNotRefresh,
+  ownerMayNot,
+  refreshFailed,
+  statementTimeout,
+} from '../lib/outcomes.ts'
 import {explainMissingView, findConcurrentBlockers} from './catalog.ts'
 
 /** The SQLSTATEs with which Postgres refuses before it works; a view's own query can raise each of them too. */
@@ -49,14 +57,18 @@ export async function explainFailure(
     return lockTimeout(view, lockTimeoutMs, await blockers())
   }
   if (hasSqlstate(error, ...REFUSALS) && db.session.isUsable) {
-    const refusal = await findRefusal(db, attempt)
+    const refusal = await findRefusal(db, attempt, error)
     if (refusal) return refusal
   }
   return hasSqlstate(error) ? refreshFailed(view, error) : error
 }
 
 /** What is wrong with the view or the role, if anything is. */
-async function findRefusal(db: Database, {registration, mode}: Attempt): Promise<AybError | null> {
+async function findRefusal(
+  db: Database,
+  {registration, mode}: Attempt,
+  error: StatementError,
+): Promise<AybError | null> {
   const view = await describeView(db, registration)
   if (!view) return explainMissingView(db, registration)
   if (!view.mayUseSchema) return mayNotRefresh(view, view.schemaOwner, 'schema', view.grants.useSchema)
@@ -64,6 +76,11 @@ async function findRefusal(db: Database, {registration, mode}: Attempt): Promise
   if (mode === 'concurrent') {
     const [blockers] = await findConcurrentBlockers(db, [view])
     if (blockers?.[0]) return blockedError(blockers[0])
+  }
+  if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) {
+    const isConcurrent = mode === 'concurrent'
+    const [first, ...more] = await findMissingPrivileges(db.session, view.oid, {isConcurrent})
+    if (first) return ownerMayNot(view, [first, ...more], error)
   }
   const grant = await findMissingTableGrant(db)
   return grant ? mayNotRefresh(view, view.owner, 'tables', grant) : null

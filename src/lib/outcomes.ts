@@ -134,6 +134,37 @@ export function mayNotRefresh(
   })
 }
 
+/** A privilege that the query of a view needs, and that the role it runs as does not have. */
+export interface MissingPrivilege {
+  /** The role that lacks it. */
+  role: string
+  /** The view or materialized view that the role owns, and that needs the privilege. */
+  view: string
+  /** What the role may not do, as it follows "may not". */
+  action: string
+  /** Who can grant it. */
+  grantor: string
+  statement: string
+}
+
+/** The role that refreshes may do so, but the query of the view has the rights of others, who lack some. */
+export function ownerMayNot(
+  view: ViewName,
+  [first, ...more]: readonly [MissingPrivilege, ...MissingPrivilege[]],
+  {sqlstate}: Pick<ServerError, 'sqlstate'>,
+): AybError {
+  const {role, action, grantor} = first
+  const others = more.length > 0 ? `, and ${more.length} more such privileges are missing` : ''
+  return new AybError(
+    'PERMISSION_DENIED',
+    `the refresh of ${qualifiedName(view)} needs the rights of ${role}, who owns ${first.view} and may not ${action}${others}`,
+    {
+      hint: [first, ...more].map(({statement}) => statement).join(' '),
+      details: {sqlstate, owner: grantor},
+    },
+  )
+}
+
 export function statementTimeout(view: ViewName, timeoutMs: number): AybError {
   return new AybError(
     'TIMEOUT',

@@ -227,3 +227,42 @@ describe('a role', () => {
     })
   })
 })
+
+describe('the owner of a view', () => {
+  test('who may not read a table of it is named with the GRANT, which is enough, whoever refreshes', async () => {
+    const owner = await createRefresher(db, 'owner')
+    await db.query('create table ledger as select 1 as n; create view entries as select n from ledger')
+    await db.query(`alter view entries owner to ${owner.name}`)
+    await createView('balance', 'select n from entries with no data')
+    for (const url of [db.url, owner.url]) {
+      await db.query(`alter materialized view balance owner to ${url === db.url ? db.user : owner.name}`)
+      const error = await expectRefused('balance', 'PERMISSION_DENIED', 7, {url})
+      expect(error).toMatchObject({
+        status: 403,
+        message: `the refresh of public.balance needs the rights of ${owner.name}, who owns public.entries and may not read public.ledger`,
+        hint: `GRANT SELECT ON public.ledger TO ${owner.name};`,
+        details: {owner: db.user, sqlstate: '42501'},
+      })
+    }
+    await db.query(`grant select on ledger to ${owner.name}`)
+    expect((await refresh('balance', {url: owner.url})).code).toBe(0)
+  })
+
+  test('who may not make temporary tables is named with the GRANT, and standard mode needs none', async () => {
+    const owner = await createRefresher(db, 'owner')
+    await createView('hasty')
+    await db.query('create unique index on hasty (id)')
+    await db.query(`alter materialized view hasty owner to ${owner.name}`)
+    await db.query(
+      `grant select on users to ${owner.name}; revoke temporary on database ${db.name} from public`,
+    )
+    for (const url of [db.url, owner.url]) {
+      const error = await expectRefused('hasty', 'PERMISSION_DENIED', 7, {url, mode: 'concurrent'})
+      expect(error.message).toMatch(/make the temporary table of a concurrent refresh in database /)
+      expect(error.hint).toBe(`GRANT TEMPORARY ON DATABASE ${db.name} TO ${owner.name};`)
+    }
+    expect((await refresh('hasty')).code).toBe(0)
+    await db.query(`grant temporary on database ${db.name} to ${owner.name}`)
+    expect((await refresh('hasty', {mode: 'concurrent'})).code).toBe(0)
+  })
+})

@@ -1,5 +1,6 @@
 import {describe, expect, onTestFinished, test} from 'vitest'
 import {Database} from '../../src/db/database.ts'
+import {insertRegistration} from '../../src/db/registrations.ts'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
 
 async function open(db: TestDatabase, applicationName = 'test'): Promise<Database> {
@@ -111,5 +112,37 @@ describe('a migration', () => {
     expect(await tablesOf(db)).toEqual([])
     await db.query('drop event trigger no_index')
     expect(await database.migrate()).not.toEqual([])
+  })
+
+  test.each([
+    ['insert into audit values (1)', 'DATABASE_REFUSED', '42P01', /event triggers/],
+    ['perform 1 / 0', 'DATABASE_REFUSED', '22012', /event triggers/],
+    [`raise 'no' using errcode = '42501', hint = 'ask Ann'`, 'PERMISSION_DENIED', '42501', /^ask Ann$/],
+    [`raise 'no' using errcode = 'KX001'`, 'DATABASE_REFUSED', 'KX001', /event triggers/],
+  ])('by an event trigger with %s is no bug, but %s', async (plpgsql, code, sqlstate, hint) => {
+    const db = await createTestDatabase({template: false})
+    const database = await open(db)
+    await db.query(
+      `create function trip() returns event_trigger language plpgsql as $$ begin ${plpgsql}; end $$`,
+    )
+    await db.query('create event trigger trip on ddl_command_end execute function trip()')
+    await expect(database.migrate()).rejects.toMatchObject({
+      code,
+      hint: expect.stringMatching(hint),
+      details: {sqlstate},
+    })
+  })
+
+  test('by a column that somebody added is the decision of the database', async () => {
+    const db = await createTestDatabase({template: false})
+    const database = await open(db)
+    await database.migrate()
+    await db.query('alter table _ayb_matview_refreshes add column team text not null')
+    const view = {schemaName: 'public', viewName: 'any'}
+    await expect(insertRegistration(database, view, 'standard')).rejects.toMatchObject({
+      code: 'DATABASE_REFUSED',
+      message: expect.stringMatching(/^the database refused: .*"team".* \(SQLSTATE 23502\)$/),
+      details: {sqlstate: '23502', detail: expect.stringContaining('any')},
+    })
   })
 })

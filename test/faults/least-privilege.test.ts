@@ -7,7 +7,7 @@ import {ayb} from '../support/ayb.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {fillTemplate} from '../support/template.ts'
-import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
+import {complaints, type LogLine, startWorker, stopWorkers} from '../support/worker.ts'
 
 // On a server of its own: the README names its role, and roles are the whole server's.
 let server: PostgresServer
@@ -284,16 +284,31 @@ describe('a role that may use the tables, and not refresh the view', {timeout: 1
   })
 })
 
-describe('a role that may refresh the view, whose owner may not read its tables any more', () => {
-  test('hears which table, and is not told to grant itself anything', async () => {
+describe('a role that may refresh the view, whose owner lacks something', {timeout: 120_000}, () => {
+  test.each([
+    ['standard', 'select on workouts', 'GRANT SELECT ON public.workouts TO leaderboard_owner;'],
+    ['concurrent', 'temporary on database app', 'GRANT TEMPORARY ON DATABASE app TO leaderboard_owner;'],
+  ])('hears so in %s mode by a command and by the job of a worker, at once', async (mode, right, grant) => {
+    await root.query('revoke temporary on database app from public')
+    await root.query('grant temporary on database app to leaderboard_owner')
     await documentOf(['matviews', 'register', 'leaderboard', '--if-not-exists'], least)
-    await root.query('revoke select on workouts from leaderboard_owner')
+    await documentOf(['matviews', 'update', 'leaderboard', '--mode', mode], least)
+    await root.query(`revoke ${right} from leaderboard_owner`)
     const refresh = ['matviews', 'refresh', 'leaderboard']
-    const failure = await failureOf(refresh, 'REFRESH_FAILED', least)
-    expect(failure.message).toContain('permission denied for table workouts')
-    expect(failure.details).toMatchObject({sqlstate: '42501'})
-    expect(failure.hint ?? '').not.toContain('GRANT')
-    await root.query('grant select on workouts to leaderboard_owner')
+    const failure = await failureOf(refresh, 'PERMISSION_DENIED', least)
+    expect(failure.message).toContain('leaderboard_owner, who owns public.leaderboard and may not')
+    expect(failure.hint).toBe(grant)
+
+    const create = ['schedules', 'create', '--name', mode, '--cron', '@yearly', '--view', 'leaderboard']
+    await documentOf(create, least)
+    const {job} = await documentOf<JobDocument>(['schedules', 'run', mode], least)
+    const worker = await startWorker(least)
+    const isFailure = ({jobId, level}: LogLine) => jobId === job.id && level === 'error'
+    const line = await worker.waitForLog(isFailure, 'it to fail')
+    expect(line).toMatchObject({code: 'PERMISSION_DENIED', attempt: 1, error: failure.message})
+    await stopWorkers([worker])
+
+    await root.query(failure.hint ?? '')
     await documentOf(refresh, least)
   })
 })

@@ -371,22 +371,5 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
         /^the database refused to have ayb's tables made in schema public: tables need a ticket \(none is open\) \(SQLSTATE P0001\)$/,
       hint: /^open one at https:\/\/tickets\.example\.com$/,
     },
-    {
-      args: ['matviews', 'register', 'leaderboard'],
-      where: 'past an event trigger that is broken',
-      prepare: (db) => refuseTables(db, 'insert into audit values (1)'),
-      message: /^the database refused .*relation "audit" does not exist \(SQLSTATE 42P01\)$/,
-      hint: /event triggers/,
-    },
-    {
-      args: ['matviews', 'register', 'leaderboard'],
-      where: 'past a column that somebody added',
-      prepare: async (db) => {
-        await documentOf(['migrate'], db)
-        await db.query('alter table _ayb_matview_refreshes add column team text not null')
-      },
-      message: /^the database refused: null value in column "team" .*\(SQLSTATE 23502\)$/,
-      hint: /constraint/,
-    },
   ],
 }

@@ -1,0 +1,78 @@
+import type {MissingPrivilege} from '../lib/outcomes.ts'
+import type {Session} from './session.ts'
+
+/**
+ * What keeps the query of a materialized view from running, by the catalogs: REFRESH runs it as the owner of the view,
+ * but what a plain view in it reads is checked as the owner of that one, unless it is a security_invoker view (15). The
+ * relations, the columns and the functions are read from the rules as the parser noted them: pg_depend has neither
+ * functions of Postgres itself nor what a whole row reads. The patterns have no backslash: a role's
+ * standard_conforming_strings may be off. Rules keep OIDs, so USAGE on a schema is not needed.
+ * With `isConcurrent`, the temporary table that REFRESH CONCURRENTLY makes as the owner counts, too.
+ */
+export async function findMissingPrivileges(
+  session: Session,
+  viewOid: number,
+  {isConcurrent}: {isConcurrent: boolean},
+): Promise<MissingPrivilege[]> {
+  return session.query<MissingPrivilege>(
+    `with recursive source as (
+       select c.oid, c.relowner as owner, c.relowner as reader, c.oid as owned from pg_class c where c.oid = $1
+        union
+       select c.oid, source.owner, case when invoker.is_on then source.owner else c.relowner end,
+              case when invoker.is_on then $1::oid else c.oid end
+         from source
+         join pg_rewrite w on w.ev_class = source.oid and w.rulename = '_RETURN',
+              regexp_matches(w.ev_action::text, ':relid ([0-9]+) (?::inh [a-z]+ )?:relkind v ', 'g') m
+         join pg_class c on c.oid = m[1]::oid and c.relkind = 'v',
+              lateral (select coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o
+                                         where o.option_name = 'security_invoker'), false) as is_on) invoker),
+     rule as materialized (
+       select source.owner, source.reader, source.owned, w.ev_action::text as text
+         from source join pg_rewrite w on w.ev_class = source.oid and w.rulename = '_RETURN'),
+     read as (
+       select distinct rule.reader, rule.owned, c.oid, c.relname, c.relnamespace, c.relowner,
+              -- Bits begin at the system columns: 8 is the first column, 7 the whole row.
+              (select array_agg(b::int - 7) from regexp_split_to_table(trim(m[2]), ' ') b where b <> '') as columns
+         from rule,
+              regexp_matches(rule.text,
+                ':relid ([0-9]+) (?:(?!:relid |:requiredPerms ).)*?:requiredPerms 2 :checkAsUser 0 :selectedCols [(]b([ 0-9]*)[)]', 'g') m
+         join pg_class c on c.oid = m[1]::oid),
+     unread as (
+       select read.*, has_any_column_privilege(read.reader, read.oid, 'SELECT') as has_some,
+              (select string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+                 from pg_attribute a
+                where a.attrelid = read.oid and not a.attisdropped
+                  and (a.attnum = any (read.columns) or a.attnum > 0 and 0 = any (read.columns))
+                  and not has_column_privilege(read.reader, read.oid, a.attnum, 'SELECT')) as missing
+         from read),
+     called as (
+       select distinct rule.owner, p.oid, p.proowner
+         from rule, regexp_matches(rule.text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+) ', 'g') m
+         join pg_proc p on p.oid = m[1]::oid
+        where not has_function_privilege(rule.owner, p.oid, 'EXECUTE')),
+     found as (
+       select 1 as rank, u.reader as role, u.owned, format('%I.%I', n.nspname, u.relname) as object, 'read' as verb,
+              u.relowner as grantor,
+              format('GRANT SELECT%s ON %I.%I TO %I;', case when u.has_some then format(' (%s)', u.missing) end,
+                     n.nspname, u.relname, pg_get_userbyid(u.reader)) as statement
+         from unread u join pg_namespace n on n.oid = u.relnamespace
+        where u.missing is not null or not u.has_some
+       union all
+       select 2, called.owner, $1, called.oid::regprocedure::text, 'execute', called.proowner,
+              format('GRANT EXECUTE ON FUNCTION %s TO %I;', called.oid::regprocedure, pg_get_userbyid(called.owner))
+         from called
+       union all
+       select 3, c.relowner, $1, quote_ident(d.datname), 'make the temporary table of a concurrent refresh in database', d.datdba,
+              format('GRANT TEMPORARY ON DATABASE %I TO %I;', d.datname, pg_get_userbyid(c.relowner))
+         from pg_class c, pg_database d
+        where $2 and c.oid = $1 and d.datname = current_database() and not has_database_privilege(c.relowner, d.oid, 'TEMPORARY'))
+     select pg_get_userbyid(f.role) as role, format('%I.%I', n.nspname, c.relname) as view,
+            f.verb || ' ' || f.object as action, pg_get_userbyid(f.grantor) as grantor, f.statement
+       from found f
+       join pg_class c on c.oid = f.owned
+       join pg_namespace n on n.oid = c.relnamespace
+      order by f.rank, f.statement
+      limit 20`,
+    [viewOid, isConcurrent],
+  )
+}
