@@ -49,6 +49,7 @@ export async function updateSchedule(
   const {id} = await requireSchedule(db, reference)
   const payload = changes.target && (await resolveTarget(db, changes.target))
   await db.prepareTables()
+  const warnings = payload ? await targetWarnings(db, payload) : []
   const schedule = await db.session.transaction(async () => {
     const before = await schedules.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
@@ -72,7 +73,6 @@ export async function updateSchedule(
     if (changes.enabled === false) await cancelQueuedJobs(db, id)
     return updated
   })
-  const warnings = payload ? await targetWarnings(db, payload) : []
   return {schedule, warnings: [...db.warnings, ...warnings]}
 }
 

@@ -1,5 +1,6 @@
 import type {ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {notFoundIfUnencodable} from './encoding.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
@@ -91,7 +92,7 @@ async function queryViews(db: Database, view: ViewName | null, isSized: boolean)
   const registered = db.has('registrations')
     ? `exists (select from ${tables.registrations} r where r.schema_name = n.nspname and r.view_name = c.relname)`
     : 'false'
-  const rows = await session.query<CatalogViewRow>(
+  const found = session.query<CatalogViewRow>(
     `with held as materialized (
        select l.relation from pg_locks l
         where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation is not null
@@ -118,6 +119,7 @@ async function queryViews(db: Database, view: ViewName | null, isSized: boolean)
       order by n.nspname, c.relname`,
     [view?.schemaName ?? null, view?.viewName ?? null],
   )
+  const rows = await (view ? found.catch(notFoundIfUnencodable(view)) : found)
   return rows.map((row) => ({
     oid: row.oid,
     schemaName: row.schema_name,

@@ -1,5 +1,6 @@
 import type {ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {notFoundIfUnencodable} from './encoding.ts'
 
 /**
  * What can be done with a column without running anybody's code: `builtin` is of a type of Postgres itself; of an
@@ -63,7 +64,7 @@ const hasOrder = (type: string): string =>
  * is trusted with our tables.
  */
 export async function describeCollection(db: Database, view: ViewName): Promise<Collection | null> {
-  const rows = await db.session.query<CollectionRow>(
+  const found = db.session.query<CollectionRow>(
     `with recursive target as (
        select c.oid, c.relname, c.relowner, c.relispopulated, n.oid as schema_id, n.nspname, n.nspowner
          from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -116,7 +117,7 @@ export async function describeCollection(db: Database, view: ViewName): Promise<
        from target v`,
     [view.schemaName, view.viewName, db.trustedOwner],
   )
-  const row = rows[0]
+  const [row] = await found.catch(notFoundIfUnencodable(view))
   if (!row) return null
   return {
     ...view,

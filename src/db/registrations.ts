@@ -9,6 +9,7 @@ import {
   type ViewName,
 } from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {noneIfUnencodable, notFoundIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 import {payloadNames} from './schedules.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
@@ -48,19 +49,23 @@ export function toRegistration(row: RegistrationRow): Registration {
   }
 }
 
-/** The registration of that id or name; null where there is none, or no table yet. */
+/**
+ * The registration of that id or name; null where there is none, or no table yet.
+ * @throws AybError VIEW_NOT_FOUND where the database cannot hold the name
+ */
 export async function findRegistration(db: Database, reference: ViewReference): Promise<Registration | null> {
   if (!db.has('registrations')) return null
   const [condition, values] =
     'id' in reference
       ? ['r.id = $1', [reference.id]]
       : ['r.schema_name = $1 and r.view_name = $2', [reference.schemaName, reference.viewName]]
-  const rows = await db.session.query<RegistrationRow>(
+  const found = db.session.query<RegistrationRow>(
     `select ${REGISTRATION_COLUMNS}
        from ${db.tables.registrations} r
       where ${condition}`,
     values as string[],
   )
+  const rows = await ('id' in reference ? found : found.catch(notFoundIfUnencodable(reference)))
   return rows[0] ? toRegistration(rows[0]) : null
 }
 
@@ -74,7 +79,7 @@ export async function listRegistrations(
     ? `(select min(s.next_run_at) from ${db.tables.schedules} s
          where s.enabled and s.job_type = '${JOB_TYPE}' and ${payloadNames('s.payload', 'r.schema_name', 'r.view_name')})`
     : 'null::timestamptz'
-  const rows = await db.session.query<RegistrationRow & {view_exists: boolean; next_run_at: string | null}>(
+  const found = db.session.query<RegistrationRow & {view_exists: boolean; next_run_at: string | null}>(
     `select ${REGISTRATION_COLUMNS},
             exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
                      where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm') as view_exists,
@@ -84,6 +89,7 @@ export async function listRegistrations(
       order by r.schema_name, r.view_name`,
     [schemaName],
   )
+  const rows = await found.catch(noneIfUnencodable(schemaName ?? '', []))
   return rows.map((row) => ({...toRegistration(row), exists: row.view_exists, nextRunAt: row.next_run_at}))
 }
 

@@ -1,6 +1,7 @@
 import {presentable} from '../lib/outside-text.ts'
 import type {RefreshMode, Run, RunStatus, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {notFoundIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 
 interface RunRow {
@@ -21,7 +22,7 @@ interface RunRow {
 /** The newest runs of a view, newest first. */
 export async function listRuns(db: Database, view: ViewName, limit: number): Promise<Run[]> {
   if (!db.has('runs')) return []
-  const rows = await db.session.query<RunRow>(
+  const found = db.session.query<RunRow>(
     `select h.id, h.schema_name, h.view_name, h.refresh_mode, h.trigger, h.job_id, h.worker_id,
             ${isoInstant('h.started_at')} as started_at, h.duration_ms, h.status, h.error, h.size_bytes
        from ${db.tables.runs} h
@@ -30,6 +31,7 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
       limit $3`,
     [view.schemaName, view.viewName, limit],
   )
+  const rows = await found.catch(notFoundIfUnencodable(view))
   return rows.map((row) => ({
     id: row.id,
     schemaName: row.schema_name,

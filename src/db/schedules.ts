@@ -1,5 +1,7 @@
+import {unencodableSchedule} from '../lib/outcomes.ts'
 import {JOB_TYPE, type ListedSchedule, type RunStatus, type Schedule, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {isUnencodable, noneIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {wakeWorkers} from './wake.ts'
@@ -64,12 +66,13 @@ export type ScheduleUpdate = {[Key in keyof ScheduleSettings]: ScheduleSettings[
 export async function findSchedule(db: Database, reference: ScheduleReference): Promise<Schedule | null> {
   if (!db.has('schedules')) return null
   const [condition, value] = 'id' in reference ? ['s.id = $1', reference.id] : ['s.name = $1', reference.name]
-  const rows = await db.session.query<ScheduleRow>(
+  const found = db.session.query<ScheduleRow>(
     `select ${SCHEDULE_COLUMNS}
        from ${db.tables.schedules} s
       where ${condition} and s.job_type = '${JOB_TYPE}'`,
     [value],
   )
+  const rows = await found.catch(noneIfUnencodable(value, []))
   return rows[0] ? toSchedule(rows[0]) : null
 }
 
@@ -129,7 +132,7 @@ export async function listScheduleNames(db: Database): Promise<string[]> {
 /** Adds a schedule and wakes the workers; null where the name is taken, by a schedule of any type. */
 export async function insertSchedule(db: Database, settings: ScheduleSettings): Promise<Schedule | null> {
   return db.session.transaction(async () => {
-    const rows = await db.session.query<ScheduleRow>(
+    const inserted = db.session.query<ScheduleRow>(
       `insert into ${db.tables.schedules} as s (name, job_type, payload, cron_expr, timezone, enabled, max_attempts, next_run_at)
        values ($1, '${JOB_TYPE}', $2, $3, $4, $5, $6, $7)
            on conflict (name) do nothing
@@ -144,6 +147,7 @@ export async function insertSchedule(db: Database, settings: ScheduleSettings): 
         settings.nextRunAt,
       ],
     )
+    const rows = await inserted.catch(refuseUnencodable(settings))
     await wakeWorkers(db.session)
     return rows[0] ? toSchedule(rows[0]) : null
   })
@@ -183,9 +187,15 @@ export async function updateSchedule(
     return toSchedule(rows[0] as ScheduleRow)
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) return 'taken'
-    throw error
+    return refuseUnencodable(update)(error)
   }
 }
+
+const refuseUnencodable =
+  (settings: ScheduleUpdate) =>
+  (error: unknown): never => {
+    throw isUnencodable(error, JSON.stringify(settings)) ? unencodableSchedule(error) : error
+  }
 
 /** Removes a schedule, within a transaction. Its jobs stay, without it. */
 export async function deleteSchedule(db: Database, id: string): Promise<void> {

@@ -29,13 +29,26 @@ const DEAD_NETWORK_DETECTION = [
   "tcp_user_timeout = '30s'",
 ]
 
+/**
+ * A database in SQL_ASCII holds any bytes, and Postgres refuses to send a client in UTF8 a row with one that is not UTF-8:
+ * one name would fail the list of all. Unchecked, such a byte is read as U+FFFD. What ayb sends stays UTF-8.
+ */
+const encodingFor = (serverEncoding: string): string[] =>
+  serverEncoding === 'SQL_ASCII' ? ["client_encoding = 'SQL_ASCII'"] : []
+
 /** `transaction_timeout` came with 17. */
 const limitsOf = (serverVersion: number): string[] =>
   serverVersion >= 170_000 ? [...NO_LIMITS, 'transaction_timeout = 0'] : NO_LIMITS
 
+/** What the settings of a session depend on. */
+interface ServerFacts {
+  version: number
+  encoding: string
+}
+
 /** For the whole session, by SET after connecting: poolers refuse them as startup parameters. */
-export async function useOwnDefaults(client: pg.Client, serverVersion: number): Promise<void> {
-  const defaults = [SAFE_SEARCH_PATH, ...limitsOf(serverVersion), ...TRANSACTIONS].map(
+export async function useOwnDefaults(client: pg.Client, {version, encoding}: ServerFacts): Promise<void> {
+  const defaults = [SAFE_SEARCH_PATH, ...limitsOf(version), ...TRANSACTIONS, ...encodingFor(encoding)].map(
     (setting) => `set ${setting}`,
   )
   const detection = [CLIENT_CHECK, ...DEAD_NETWORK_DETECTION].map((setting) => `set ${setting}`)
@@ -56,11 +69,12 @@ export async function useOwnDefaults(client: pg.Client, serverVersion: number): 
  * The same for one transaction, which it begins: behind a pooler, the next one may be on another server connection, and
  * what is set for a session stays behind for whoever gets that one next. Tries it once.
  */
-export async function findOwnBeginning(client: pg.Client, serverVersion: number): Promise<string> {
+export async function findOwnBeginning(client: pg.Client, {version, encoding}: ServerFacts): Promise<string> {
   // A client that is stopped while it holds a lock would hold it for ever, and nobody could tell whose it is.
   const settings = [
     SAFE_SEARCH_PATH,
-    ...limitsOf(serverVersion),
+    ...limitsOf(version),
+    ...encodingFor(encoding),
     "idle_in_transaction_session_timeout = '60s'",
   ]
   const begin = (locals: readonly string[]) =>

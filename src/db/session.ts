@@ -25,6 +25,7 @@ interface Identity {
   version: string
   in_recovery: boolean
   read_only: string
+  encoding: string
 }
 
 type Value = string | number | boolean | null | readonly (string | null)[] | readonly number[]
@@ -112,15 +113,17 @@ export class Session {
                    from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) as backend_start,
                 pg_catalog.current_setting('server_version_num') as version,
                 pg_catalog.pg_is_in_recovery() as in_recovery,
-                pg_catalog.current_setting('default_transaction_read_only') as read_only`,
+                pg_catalog.current_setting('default_transaction_read_only') as read_only,
+                pg_catalog.current_setting('server_encoding') as encoding`,
       )
       const identity = rows[0] as Identity
       const version = Number(identity.version)
+      const server = {version, encoding: identity.encoding}
       if (version < OLDEST_SERVER) throw unsupportedServer(version)
       const beginning = isPooled(options.env, connected.processId, identity.pid)
-        ? await findOwnBeginning(client, version)
+        ? await findOwnBeginning(client, server)
         : null
-      if (beginning === null) await useOwnDefaults(client, version)
+      if (beginning === null) await useOwnDefaults(client, server)
       return new Session(connected, identity, options.keepsStatements ?? false, beginning)
     } catch (error) {
       throw isLate ? new NoAnswer(PREPARE_DEADLINE_MS) : error

@@ -1,5 +1,6 @@
 import type {RefreshMode, RefreshTarget, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {writeText} from './encoding.ts'
 import {exactInstant} from './instant.ts'
 import type {Session} from './session.ts'
 
@@ -52,6 +53,15 @@ export const isStillOurs = (id: string, workerId: string, attempt: string, token
  * no longer ours leaves everything as it is. Returns whether it was.
  */
 export async function recordFailure(
+  session: Session,
+  db: Database,
+  attempt: Attempt,
+  failure: Failure,
+): Promise<boolean> {
+  return writeText(failure.message, (message) => writeFailure(session, db, attempt, {...failure, message}))
+}
+
+async function writeFailure(
   session: Session,
   {tables}: Database,
   attempt: Attempt,
@@ -151,11 +161,23 @@ export async function putBack(
  */
 export async function endJob(
   session: Session,
-  {tables}: Database,
+  db: Database,
   job: JobClaim,
   end: JobEnd | GivenBack,
   message: string | null,
   view: ViewName | null = null,
+): Promise<boolean> {
+  if (message === null) return writeEnd(session, db, job, end, null, view)
+  return writeText(message, (text) => writeEnd(session, db, job, end, text, view))
+}
+
+async function writeEnd(
+  session: Session,
+  {tables}: Database,
+  job: JobClaim,
+  end: JobEnd | GivenBack,
+  message: string | null,
+  view: ViewName | null,
 ): Promise<boolean> {
   const queued = end.state === 'queued' ? end : null
   const rows = await session.query(

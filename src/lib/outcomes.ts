@@ -47,10 +47,28 @@ export function viewNotFound(view: ViewName, other: string | null, nearest: stri
   const message = other
     ? `${name} is ${/^[aeiou]/.test(other) ? 'an' : 'a'} ${other}, not a materialized view`
     : `there is no materialized view ${name}`
-  return new AybError('VIEW_NOT_FOUND', message, {
-    hint: nearest ? `did you mean ${nearest}?` : 'see which there are with: ayb matviews discover',
-  })
+  // What stands for bytes that are not UTF-8, on a command line as in a database in SQL_ASCII.
+  const discover = name.includes('\ufffd')
+    ? 'a name with bytes that are not UTF-8 cannot be given to ayb: rename the view'
+    : 'see which there are with: ayb matviews discover'
+  return new AybError('VIEW_NOT_FOUND', message, {hint: nearest ? `did you mean ${nearest}?` : discover})
 }
+
+/** No view has a name that the encoding of the database cannot hold. */
+export const unencodableView = (view: ViewName, cause: Error): AybError =>
+  new AybError(
+    'VIEW_NOT_FOUND',
+    `there is no materialized view ${qualifiedName(view)}: the encoding of the database cannot hold that name`,
+    {hint: 'see which there are with: ayb matviews discover', cause},
+  )
+
+/** A schedule of which the encoding of the database cannot hold some text. */
+export const unencodableSchedule = (cause: Error): AybError =>
+  new AybError(
+    'INVALID_ARGUMENT',
+    `the name or the payload of the schedule has a character that the encoding of the database cannot hold: ${cause.message}`,
+    {hint: 'leave that character out', cause},
+  )
 
 /** A reason against concurrent mode, as the error that it is when somebody insists. */
 export const blockedError = ({code, message, hint}: ConcurrentBlocker): AybError =>

@@ -39,13 +39,22 @@ afterAll(async () => {
   for (const database of open) await database.drop()
 })
 
-/** A new database: a copy of the example, or with `template: false` an empty one. */
-export async function createTestDatabase({template = true} = {}): Promise<TestDatabase> {
+interface DatabaseOptions {
+  /** False for an empty one. */
+  template?: boolean
+  /** As in `create database`, for an empty one; UTF8 without it. */
+  encoding?: 'LATIN1' | 'SQL_ASCII'
+}
+
+/** A new database: a copy of the example, or an empty one. */
+export async function createTestDatabase(options: DatabaseOptions = {}): Promise<TestDatabase> {
+  const {encoding, template = encoding === undefined} = options
   const server = inject('server')
   const name = uniqueName(server.prefix, 'db')
   // Nobody can connect to either source, so any number of copies can be made at once.
   const source = template ? server.template : 'template0'
-  await administer((admin) => admin.query(`create database ${name} template ${source}`))
+  const encoded = encoding ? ` encoding ${encoding} lc_collate 'C' lc_ctype 'C'` : ''
+  await administer((admin) => admin.query(`create database ${name} template ${source}${encoded}`))
   const url = new URL(server.adminUrl)
   url.pathname = `/${name}`
   const database = describe(url, name, server.socketDir)
