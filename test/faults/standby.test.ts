@@ -42,6 +42,13 @@ async function startPair(prepare: string): Promise<Pair> {
   return {primary, standby}
 }
 
+async function connect(server: PostgresServer): Promise<pg.Client> {
+  const client = new pg.Client({connectionString: server.url()})
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
 async function isInRecovery(server: PostgresServer): Promise<boolean> {
   const [row] = await ask<{pg_is_in_recovery: boolean}>(server, 'select pg_is_in_recovery()')
   return row?.pg_is_in_recovery === true
@@ -189,6 +196,40 @@ describe('on a standby', () => {
     expect(await ask(primary, 'select last_refresh_status as status from _ayb_matview_refreshes')).toEqual([
       {status: 'success'},
     ])
+  })
+
+  test('a read that recovery cancels is TRY_AGAIN', async () => {
+    await ask(standby, 'alter system set max_standby_streaming_delay = 0')
+    await ask(standby, 'select pg_reload_conf()')
+    const [locker, other] = await Promise.all([connect(primary), connect(primary)])
+    // The list takes its lock on the registrations, and then waits for the schedules, which the standby locks too.
+    await locker.query('begin; lock table _ayb_job_schedules in access exclusive mode')
+    await untilCaughtUp(standby, primary)
+    const reading = ayb(['matviews', 'list', '--json'], options)
+    await until(
+      async () =>
+        (
+          await ask(
+            standby,
+            `select from pg_stat_activity where application_name like 'ayb %' and wait_event_type = 'Lock'`,
+          )
+        ).length > 0,
+      {what: 'the list to wait', timeoutMs: PATIENCE_MS},
+    )
+    await other.query('begin; lock table _ayb_matview_refreshes in access exclusive mode; commit')
+    const result = await reading
+    await Promise.all([locker.end(), other.end()])
+    await ask(standby, 'alter system reset max_standby_streaming_delay')
+    await ask(standby, 'select pg_reload_conf()')
+    expect({exitCode: result.code, ...parseFailure(result)}).toMatchObject({
+      exitCode: 6,
+      code: 'TRY_AGAIN',
+      status: 503,
+      message: expect.stringContaining('(SQLSTATE 40001)'),
+      hint: expect.stringContaining('try again'),
+      details: {sqlstate: '40001'},
+    })
+    expect(await documentOf(['matviews', 'list'], options)).toHaveLength(1)
   })
 
   test('a worker that waits ends at SIGTERM', async () => {

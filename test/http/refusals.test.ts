@@ -192,6 +192,30 @@ describe('names and parameters', () => {
   })
 })
 
+describe('what the database refuses by a rule of its own', () => {
+  test('is 422 with its words and its hint, and described', async () => {
+    const ruled = await createTestDatabase()
+    await ruled.query(
+      `create function no() returns event_trigger language plpgsql as
+       $$ begin raise 'tables need a ticket' using hint = 'open a ticket'; end $$`,
+    )
+    await ruled.query('create event trigger no on ddl_command_start execute function no()')
+    const own = await startServer(ruled)
+    const answer = await own.post('/api/admin/matviews', {viewName: 'leaderboard'})
+    expect(answer.status).toBe(422)
+    expect(answer.json()).toEqual({
+      code: 'DATABASE_REFUSED',
+      message:
+        "the database refused to have ayb's tables made in schema public: tables need a ticket (SQLSTATE P0001)",
+      hint: 'open a ticket',
+    })
+    const description = (await own.get('/api/openapi.json')).text
+    for (const code of ['SERVER_RESOURCES', 'TRY_AGAIN', 'DATABASE_REFUSED'])
+      expect(description).toContain(code)
+    await stopServers([own])
+  })
+})
+
 describe('answers', () => {
   test('are not cached, framed or sniffed', async () => {
     const {headers} = await server.get('/api/admin/matviews')
