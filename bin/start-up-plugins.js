@@ -1,4 +1,4 @@
-// esbuild plugins that keep out of a start what most starts never use. Not shipped.
+// esbuild plugins that keep out of a start what most starts never use, and what can end a start. Not shipped.
 import {readFileSync} from 'node:fs'
 
 /** Importing node:process reads every property of it, and opens stdin and stdout on the way: 30 ms of each start. */
@@ -8,6 +8,38 @@ const globalProcess = {
     onResolve({filter: /^(node:)?process$/}, () => ({path: 'process', namespace: 'global-process'}))
     onLoad({filter: /.*/, namespace: 'global-process'}, () => ({
       contents: 'export default globalThis.process',
+    }))
+  },
+}
+
+/**
+ * os.homedir() and os.userInfo() throw where the user id has no entry in the passwd database, as in containers that run
+ * under an arbitrary id. oclif calls both while it starts, to find themes and to name the shell, and clean-stack calls
+ * os.homedir() as it loads: so packages get "/", which Docker gives such users for a home, and a user without a name.
+ */
+const accountIfAny = {
+  name: 'account-if-any',
+  setup({onLoad, onResolve}) {
+    onResolve({filter: /^(node:)?os$/}, ({resolveDir, namespace}) => {
+      const isPackage = namespace === 'file' && /[/\\]node_modules[/\\]/.test(resolveDir)
+      return isPackage ? {path: 'os', namespace: 'account-if-any'} : {path: 'node:os', external: true}
+    })
+    onLoad({filter: /.*/, namespace: 'account-if-any'}, () => ({
+      contents: `
+        const os = require('node:os')
+        const either = (ask, otherwise) => {
+          try {
+            return ask()
+          } catch {
+            return otherwise
+          }
+        }
+        module.exports = {
+          ...os,
+          homedir: () => either(os.homedir, '') || '/',
+          userInfo: (options) =>
+            either(() => os.userInfo(options), {username: '', uid: -1, gid: -1, shell: null, homedir: '/'}),
+        }`,
     }))
   },
 }
@@ -72,4 +104,4 @@ function replaced(contents, part, replacement) {
   return contents.replace(part, () => replacement)
 }
 
-export const startUpPlugins = [globalProcess, oclifOnUse, widthOnUse]
+export const startUpPlugins = [globalProcess, accountIfAny, oclifOnUse, widthOnUse]

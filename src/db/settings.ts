@@ -87,9 +87,11 @@ export function resolveSettings(databaseUrl: string | undefined, env: NodeJS.Pro
 
   const user = get('user') ?? account?.username
   if (!user) {
+    const id = process.getuid?.()
     throw badSettings(
-      'no user is named, and the operating system knows no name for this process',
-      'set PGUSER',
+      // psql's words.
+      id === undefined ? 'no user is named' : `local user with ID ${id} does not exist`,
+      'name the user to connect as: set PGUSER, or write postgres://user@host/database',
     )
   }
   const database = get('dbname') ?? user
