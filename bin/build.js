@@ -54,7 +54,7 @@ async function bundle() {
   try {
     await build({
       absWorkingDir: root,
-      entryPoints: [...commands, 'src/cli/main.ts'],
+      entryPoints: [...commands, 'src/cli/main.ts', 'src/cli/compile-cache.ts'],
       outbase: 'src',
       outdir: fresh,
       bundle: true,
