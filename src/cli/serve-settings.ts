@@ -1,3 +1,4 @@
+import {isIP} from 'node:net'
 import {invalidArgument} from '../lib/errors.ts'
 import {parseListenAddress} from '../lib/listen-address.ts'
 
@@ -7,6 +8,7 @@ const SHORTEST_TOKEN = 16
 /** The flags of `ayb serve` as they were typed; durations in milliseconds. */
 interface ServeFlags {
   listen: string
+  'allowed-host'?: string[] | undefined
   'public-collections': boolean
   'shutdown-timeout'?: number | undefined
   'log-format'?: string | undefined
@@ -20,10 +22,20 @@ export function serveSettings(flags: ServeFlags, env: NodeJS.ProcessEnv) {
   return {
     listen: parseListenAddress(flags.listen, '--listen', '127.0.0.1:8090'),
     token: adminToken(env),
+    allowedHosts: (flags['allowed-host'] ?? []).map(hostName),
     hasPublicCollections: flags['public-collections'],
     shutdownTimeoutMs: flags['shutdown-timeout'] ?? 25_000,
     logFormat: (flags['log-format'] ?? null) as 'pretty' | 'json' | null,
   }
+}
+
+function hostName(text: string): string {
+  const name = text.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  if (isIP(name) !== 0 || /^[\w-]+(\.[\w-]+)*$/.test(name)) return name
+  throw invalidArgument(
+    `--allowed-host: ${JSON.stringify(text)} is not the name of a host`,
+    'give the name alone, without scheme and port, for example: --allowed-host ayb.example.com',
+  )
 }
 
 function adminToken(env: NodeJS.ProcessEnv): string {

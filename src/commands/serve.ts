@@ -32,6 +32,13 @@ With --worker, schedules are run by the same process; its settings are those of 
       default: '127.0.0.1:8090',
       helpValue: '<host:port>',
     }),
+    'allowed-host': Flags.string({
+      summary:
+        'A name under which a proxy passes requests on, besides the address in --listen. May be given again.',
+      helpValue: '<name>',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
     worker: Flags.boolean({summary: 'Run schedules too.'}),
     'public-collections': Flags.boolean({summary: 'Let everybody read the views, without a token.'}),
     'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),

@@ -1,7 +1,8 @@
-import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http'
+import type {IncomingMessage, ServerResponse} from 'node:http'
 import {messageOf} from '../lib/errors.ts'
 import type {ListenAddress} from '../lib/listen-address.ts'
-import {boundAddress, cannotListen} from './listen.ts'
+import {Connections, mostConnections} from './connections.ts'
+import {listen} from './listen.ts'
 
 /** What the routes ask. */
 export interface HealthSource {
@@ -12,26 +13,34 @@ export interface HealthSource {
   metrics(): Promise<{contentType: string; text: string}>
 }
 
+/** Probes and scrapers are few, and the worker needs the open files for its sessions. */
+const MOST_CONNECTIONS = 64
+const REQUEST_TIMEOUT_MS = 10_000
+
 /**
  * Serves /healthz, /readyz and /metrics.
  * @throws AybError INVALID_ARGUMENT where the address cannot be listened on
  */
 export async function serveHealth(
-  {host, port}: ListenAddress,
+  where: ListenAddress,
   source: HealthSource,
 ): Promise<{address: string; close(): Promise<void>}> {
-  const server = createServer((request, response) => {
-    answer(request, response, source).catch((error) => send(response, 500, `${messageOf(error)}\n`))
+  const connections = new Connections(mostConnections(MOST_CONNECTIONS))
+  const listener = await listen(where, {
+    connections,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    handler: (request, response) => {
+      answer(request, response, source).catch((error) => send(response, 500, `${messageOf(error)}\n`))
+    },
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, resolve)
-  }).catch((error) => {
-    throw cannotListen({host, port}, error)
-  })
-  // Out of descriptors for a moment: that must not end the worker.
-  server.on('error', () => {})
-  return {address: boundAddress(server), close: () => close(server)}
+  return {
+    address: listener.address,
+    async close() {
+      const closed = listener.close()
+      connections.dropAll()
+      await closed
+    },
+  }
 }
 
 async function answer(
@@ -60,11 +69,4 @@ function send(
   contentType = 'text/plain; charset=utf-8',
 ): void {
   response.writeHead(status, {'content-type': contentType, 'cache-control': 'no-store'}).end(text)
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeAllConnections()
-  })
 }

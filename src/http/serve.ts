@@ -1,19 +1,23 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {DatabasePool} from '../core/database-pool.ts'
 import {AybError} from '../lib/errors.ts'
-import type {ListenAddress} from '../lib/listen-address.ts'
 import {buildApp} from './api/app.ts'
 import type {ApiContext} from './api/context.ts'
-import {boundAddress, cannotListen} from './listen.ts'
+import {answerMalformed} from './api/malformed.ts'
+import {RefusalLog} from './api/refusal-log.ts'
+import {Connections, mostConnections} from './connections.ts'
+import {listen} from './listen.ts'
 
 /** What the server is to do. */
-export interface ServeOptions extends Omit<ApiContext, 'cutOff'> {
-  listen: ListenAddress
+export interface ServeOptions extends Omit<ApiContext, 'cutOff' | 'connections' | 'refusals'> {
   /** How long refreshes may finish when it is stopped, in milliseconds. */
   shutdownTimeoutMs: number
   version: string
 }
 
+const MOST_CONNECTIONS = 512
+/** How long a request may take to arrive. */
+const REQUEST_TIMEOUT_MS = 30_000
 /** How long a cancelled refresh may take to be recorded, and a slow client to get its answer. */
 const LAST_ANSWERS_MS = 10_000
 
@@ -31,15 +35,22 @@ export interface Serving {
  * @throws AybError INVALID_ARGUMENT where the address cannot be listened on
  */
 export async function serve(options: ServeOptions): Promise<Serving> {
-  const {listen, log} = options
+  const {log} = options
   const pools = [options.pool, options.readers, options.refreshes]
   const cutOff = new AbortController()
-  const {app, requests} = await buildApp({...options, cutOff: cutOff.signal}, options.version)
-  await app.listen({host: listen.host, port: listen.port}).catch(async (error) => {
+  const connections = new Connections(mostConnections(MOST_CONNECTIONS))
+  const context = {...options, connections, refusals: new RefusalLog(log), cutOff: cutOff.signal}
+  const app = await buildApp(context, options.version)
+  const listener = await listen(options.listen, {
+    handler: app.routing,
+    connections,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    onMalformed: answerMalformed(connections),
+  }).catch(async (error) => {
     await closeAll(pools)
-    throw cannotListen(listen, error)
+    throw error
   })
-  log({level: 'info', msg: `listening on http://${boundAddress(app.server)}`})
+  log({level: 'info', msg: `listening on http://${listener.address}`})
   return {
     async untilAborted(signal) {
       await new Promise<void>((resolve) => {
@@ -47,14 +58,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
         signal.addEventListener('abort', () => resolve(), {once: true})
       })
       log({level: 'info', msg: 'stopping'})
-      const closed = app.close()
-      // What has not even asked for something yet is not waited for.
-      void requests.drained().then(() => app.server.closeAllConnections())
-      await end(closed, options.shutdownTimeoutMs, () =>
+      await end(listener.close(), options.shutdownTimeoutMs, () =>
         cutOff.abort(new AybError('CANCELED', 'canceled: ayb serve was stopped')),
       )
       // Whoever still waits for an answer, or does not take it, has had time enough.
-      app.server.closeAllConnections()
+      connections.dropAll()
+      await app.close()
       await closeAll(pools)
       log({level: 'info', msg: 'stopped'})
     },

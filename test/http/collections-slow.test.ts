@@ -25,7 +25,7 @@ function askAndWait({origin}: RunningServer, requests = 1): Socket {
   const socket = connect(Number(port), hostname)
   socket.on('error', () => {})
   sockets.push(socket)
-  socket.write(`GET ${PAGE} HTTP/1.1\r\nhost: x\r\n\r\n`.repeat(requests))
+  socket.write(`GET ${PAGE} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(requests))
   return socket
 }
 

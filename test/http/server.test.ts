@@ -1,4 +1,3 @@
-import {connect, type Socket} from 'node:net'
 import {Validator} from '@seriousme/openapi-schema-validator'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
@@ -11,7 +10,14 @@ import {
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {type RunningServer, startServer, stopServers, TOKEN, untilLogged} from '../support/serve.ts'
+import {
+  openSocket,
+  type RunningServer,
+  startServer,
+  stopServers,
+  TOKEN,
+  untilLogged,
+} from '../support/serve.ts'
 import {createWorkerDatabase, insertSchedule, PATIENCE_MS, takeAway} from '../support/worker.ts'
 
 const MATVIEWS = '/api/admin/matviews'
@@ -154,11 +160,11 @@ describe('stopped', () => {
   test('it does not wait for connections that are open and say nothing', async () => {
     const server = await startServer(await createTestDatabase())
     // Somebody who has gone in the middle of a request is not waited for either.
-    const gone = await openSocket(server)
-    gone.write('POST /api/admin/matviews HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n{')
+    const gone = await openSocket(server.origin)
+    gone.write('POST /api/admin/matviews HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n{')
     gone.destroy()
-    const sockets = await Promise.all(Array.from({length: 20}, () => openSocket(server)))
-    sockets[0]?.write('GET /healthz HTTP/1.1\r\nhost: x\r\n')
+    const sockets = await Promise.all(Array.from({length: 20}, () => openSocket(server.origin)))
+    sockets[0]?.write('GET /healthz HTTP/1.1\r\nhost: localhost\r\n')
     const killedAt = performance.now()
     server.kill()
     expect((await server.done).code).toBe(0)
@@ -219,7 +225,7 @@ describe('clients', () => {
   test('that send slowly keep nobody waiting, and are given up', async () => {
     const db = await createTestDatabase()
     const server = await startServer(db)
-    const slow = await Promise.all(Array.from({length: 50}, () => openSocket(server)))
+    const slow = await Promise.all(Array.from({length: 50}, () => openSocket(server.origin)))
     const ends = slow.map(
       (socket) =>
         new Promise<string>((resolve) => {
@@ -232,7 +238,7 @@ describe('clients', () => {
     )
     for (const socket of slow) {
       socket.write(
-        `POST ${MATVIEWS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{`,
+        `POST ${MATVIEWS} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{`,
       )
     }
     expect((await server.get(MATVIEWS)).status).toBe(200)
@@ -240,11 +246,3 @@ describe('clients', () => {
     await stopServers([server])
   }, 120_000)
 })
-
-function openSocket(server: RunningServer): Promise<Socket> {
-  const {hostname, port} = new URL(server.origin)
-  return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), hostname, () => resolve(socket))
-    socket.on('error', reject)
-  })
-}

@@ -18,6 +18,8 @@ export interface AybOptions {
   timeoutMs?: number
   /** An empty folder without it. */
   home?: string
+  /** How many files it may have open at once. */
+  openFiles?: number
 }
 
 export interface AybResult {
@@ -54,7 +56,11 @@ export function ayb(args: string[], options: AybOptions = {}): Promise<AybResult
 /** Starts `ayb`, with nothing inherited from this process, and kills it at the end of the test file. */
 export function startAyb(args: string[], options: AybOptions = {}): RunningAyb {
   const home = options.home ?? emptyHome()
-  const child = spawn(process.execPath, [programPath(), ...args], {
+  const line = [process.execPath, programPath(), ...args]
+  const limit = options.openFiles
+  const [command = '', ...rest] =
+    limit === undefined ? line : ['/bin/sh', '-c', `ulimit -n ${limit} && exec "$@"`, 'sh', ...line]
+  const child = spawn(command, rest, {
     cwd: options.cwd ?? home,
     env: minimalEnvironment(home, options.url, options.env),
   })

@@ -1,4 +1,6 @@
+import {once} from 'node:events'
 import {Agent, type IncomingHttpHeaders, request} from 'node:http'
+import {connect, type Socket} from 'node:net'
 import {type AybOptions, type RunningAyb, startAyb} from './ayb.ts'
 import {until} from './until.ts'
 import type {LogLine} from './worker.ts'
@@ -78,6 +80,27 @@ export async function stopServers(servers: readonly RunningServer[]): Promise<vo
 /** Waits for a line of a server's log. */
 export const untilLogged = (server: RunningServer, isIt: (line: LogLine) => boolean, what: string) =>
   until(() => server.logs().find(isIt), {what, timeoutMs: START_MS})
+
+/** Opens a connection to a server, for what no client library would send. */
+export async function openSocket(origin: string): Promise<Socket> {
+  const {hostname, port} = new URL(origin)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  socket.on('error', () => {})
+  return socket
+}
+
+/** Sends that on a connection of its own, and returns all that comes until the server closes it. */
+export async function exchange(origin: string, sent: string | Buffer): Promise<string> {
+  const socket = await openSocket(origin)
+  let text = ''
+  socket.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  socket.write(sent)
+  await once(socket, 'close')
+  return text
+}
 
 /** One request on a connection of its own: by node:http, since fetch normalises paths. */
 function askOnce(origin: string, method: string, path: string, asked: Ask): Promise<Answer> {

@@ -3,6 +3,8 @@ import swagger from '@fastify/swagger'
 import {Ajv} from 'ajv'
 import Fastify, {type FastifyInstance} from 'fastify'
 import {dashboardRoutes} from '../dashboard/routes.ts'
+import {logActions} from './action-log.ts'
+import {admit} from './admission.ts'
 import {collectionRoutes} from './collections.ts'
 import type {ApiContext} from './context.ts'
 import {takeEmptyBodies} from './empty-bodies.ts'
@@ -10,28 +12,18 @@ import {answerError, answerErrors, refuseUnknown} from './errors.ts'
 import {healthRoutes} from './health.ts'
 import {jobRoutes} from './jobs.ts'
 import {matviewRoutes} from './matviews.ts'
-import {countRequests, type RequestCount} from './request-count.ts'
 import {scheduleRoutes} from './schedules.ts'
 import {DOCUMENTS} from './schemas.ts'
 import {requireToken} from './token.ts'
 
 const BODY_LIMIT = 1024 * 1024
-/** How long a request may take to arrive: a client that dribbles must not hold a connection for ever. */
-const REQUEST_TIMEOUT_MS = 30_000
-const TIMEOUT_CHECK_MS = 5000
 const LONGEST_PATH_PART = 500
 
-/** The server with all its routes, not listening yet. */
-export async function buildApp(
-  context: ApiContext,
-  version: string,
-): Promise<{app: FastifyInstance; requests: RequestCount}> {
+/** All routes, for a server to hand its requests to. */
+export async function buildApp(context: ApiContext, version: string): Promise<FastifyInstance> {
   const app = Fastify({
     logger: false,
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    http: {headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS},
-    forceCloseConnections: 'idle',
     return503OnClosing: false,
     // A path that cannot be decoded reaches no route.
     frameworkErrors: (error, _request, reply) => answerError(error, reply),
@@ -40,7 +32,8 @@ export async function buildApp(
   app.setValidatorCompiler(({schema, httpPart}) => (httpPart === 'body' ? bodies : texts).compile(schema))
   answerErrors(app, context.log)
   takeEmptyBodies(app)
-  const requests = countRequests(app)
+  admit(app, context)
+  app.addHook('onClose', async () => context.refusals.flush())
   await app.register(helmet, {
     contentSecurityPolicy: {useDefaults: false, directives: NOTHING_TO_LOAD},
     // TLS is the matter of whoever stands in front, and so is what holds for the whole domain.
@@ -65,7 +58,8 @@ export async function buildApp(
   })
   await app.register(
     async (admin) => {
-      admin.addHook('onRequest', requireToken(context.token))
+      admin.addHook('onRequest', requireToken(context.token, context.refusals))
+      logActions(admin, context.log)
       admin.addHook('onSend', async (_request, reply) => {
         reply.header('cache-control', 'no-store')
       })
@@ -84,7 +78,8 @@ export async function buildApp(
     prefix: '/api/collections',
   })
   await app.register(dashboardRoutes)
-  return {app, requests}
+  await app.ready()
+  return app
 }
 
 /** An answer of data loads nothing, and nobody frames it. */

@@ -18,6 +18,7 @@ const UNAVAILABLE: readonly string[] = [
 function bareMessage(code: string, status: number): string | null {
   if (UNAVAILABLE.includes(code)) return 'not available at the moment'
   if (code === 'TIMEOUT') return 'it took too long'
+  if (code === 'TOO_MANY_CONNECTIONS') return null
   return status >= 500 ? 'something unexpected happened' : null
 }
 

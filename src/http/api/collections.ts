@@ -31,7 +31,7 @@ const description = `Any other parameter is a filter on the column of that name,
 export function collectionRoutes(app: FastifyInstance, context: ApiContext): void {
   const unread = new UnreadAnswers()
   if (context.hasPublicCollections) hideInternals(app, context.token)
-  else app.addHook('onRequest', requireToken(context.token))
+  else app.addHook('onRequest', requireToken(context.token, context.refusals))
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
   })

@@ -1,6 +1,9 @@
 import type {DatabasePool} from '../../core/database-pool.ts'
+import type {ListenAddress} from '../../lib/listen-address.ts'
 import type {LogEntry} from '../../observe/log.ts'
+import type {Connections} from '../connections.ts'
 import type {HealthSource} from '../health.ts'
+import type {RefusalLog} from './refusal-log.ts'
 
 /** How one refresh ended, for whoever counts. */
 interface CountedRefresh {
@@ -22,6 +25,12 @@ export interface ApiContext {
   token: string
   /** Whether views may be read without the token. */
   hasPublicCollections: boolean
+  /** Where the server listens. */
+  listen: ListenAddress
+  /** Further names, in lower case, under which requests may ask for the server. */
+  allowedHosts: readonly string[]
+  connections: Connections
+  refusals: RefusalLog
   health: HealthSource
   /** Aborted, with the error to end with, when refreshes have had time enough to finish. */
   cutOff: AbortSignal

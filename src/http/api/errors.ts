@@ -4,12 +4,16 @@ import {presentable} from '../../lib/outside-text.ts'
 import type {LogEntry} from '../../observe/log.ts'
 
 /** What HTTP can go wrong with before anything of ayb's own is asked. */
-const HTTP_ERRORS = {
+export const HTTP_ERRORS = {
   UNAUTHORIZED: 401,
+  HOST_NOT_ALLOWED: 403,
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
+  REQUEST_TIMEOUT: 408,
   PAYLOAD_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
+  HEADERS_TOO_LARGE: 431,
+  TOO_MANY_CONNECTIONS: 503,
 } as const
 
 const SEE_DESCRIPTION = 'what there is, and what it takes, is in /api/openapi.json'
@@ -33,8 +37,9 @@ export class HttpError extends Error {
 /** Makes `{code, message, hint}` of whatever a route throws; bugs go to the log. */
 export function answerErrors(app: FastifyInstance, log: (entry: LogEntry) => void): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const {status} = answerError(error, reply)
-    if (status < 500) return
+    const failure = answerError(error, reply)
+    const {status} = failure
+    if (status < 500 || failure instanceof HttpError) return
     const {method, url} = request
     log({level: 'error', msg: `${method} ${withoutQuery(url)}: ${status}`, error: messageOf(error)})
   })

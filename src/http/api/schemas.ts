@@ -1,5 +1,6 @@
 import {ERRORS} from '../../lib/errors.ts'
 import {JOB_STATES, JOB_TYPE, REFRESH_MODES} from '../../lib/records.ts'
+import {HTTP_ERRORS} from './errors.ts'
 
 type Properties = Record<string, object>
 
@@ -126,7 +127,7 @@ export const DOCUMENTS = [
   documentOf('Error', {
     code: {
       type: 'string',
-      description: `${Object.keys(ERRORS).join(', ')}; UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE.`,
+      description: `${Object.keys(ERRORS).join(', ')}; ${Object.keys(HTTP_ERRORS).join(', ')}.`,
     },
     message: text,
     hint: textOrNull,

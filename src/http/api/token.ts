@@ -1,6 +1,7 @@
 import {createHash, timingSafeEqual} from 'node:crypto'
 import type {FastifyReply, FastifyRequest} from 'fastify'
 import {HttpError} from './errors.ts'
+import type {RefusalLog} from './refusal-log.ts'
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
@@ -14,14 +15,15 @@ export function tokenTest(token: string): (request: FastifyRequest) => boolean {
   }
 }
 
-/** A hook that lets through only requests with the token. */
-export function requireToken(token: string) {
+/** A hook that lets through only requests with the token, and tells of the others. */
+export function requireToken(token: string, refusals: RefusalLog) {
   const hasToken = tokenTest(token)
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (hasToken(request)) return
     reply.header('www-authenticate', 'Bearer realm="ayb"')
     const isGiven = request.headers.authorization !== undefined
     const message = isGiven ? 'the token is not valid' : 'a token is needed'
+    refusals.tell(message, request)
     throw new HttpError('UNAUTHORIZED', message, 'send Authorization: Bearer with what AYB_ADMIN_TOKEN has')
   }
 }

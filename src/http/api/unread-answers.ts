@@ -2,15 +2,13 @@ import {Readable} from 'node:stream'
 import type {FastifyReply} from 'fastify'
 import {MOST_PAGE_BYTES} from '../../lib/collection-outcomes.ts'
 import {AybError} from '../../lib/errors.ts'
+import {PIECE_BYTES, PIECE_MS} from '../connections.ts'
 import {onceOver} from './until-gone.ts'
 
 /** What may be in memory at once for clients that have not read it yet. */
 const MOST_BYTES = 64 * 1024 * 1024
 /** How long a request waits for room. */
 const PATIENCE_MS = 30_000
-/** A client that does not take a piece of its answer in that time is dropped. */
-const PIECE_BYTES = 256 * 1024
-const PIECE_MS = 30_000
 
 /** Keeps pages that are read and not yet sent from filling the memory. */
 export class UnreadAnswers {
