@@ -1,6 +1,7 @@
 import {JOB_TYPE, type RefreshMode, type RefreshTarget, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
+import {payloadOrNote, readablePayload} from './payload.ts'
 import {heldLock, type RefreshLock} from './refresh-lock.ts'
 import type {Session} from './session.ts'
 import type {JobClaim} from './settle.ts'
@@ -45,7 +46,7 @@ export interface LockedRow extends ClaimRow {
 
 /** SQL: the view that the payload of a job under that alias names, as the text its lock is hashed from. */
 export const lockNameOf = (alias: string): string =>
-  `(coalesce(${alias}.payload->>'schema', 'public') || '.' || (${alias}.payload->>'view_name'))`
+  `(coalesce(${readablePayload(`${alias}.payload`)}->>'schema', 'public') || '.' || (${readablePayload(`${alias}.payload`)}->>'view_name'))`
 
 /** How many jobs to claim, for whom and for how long, and the views that the worker refreshes right now. */
 export interface ClaimRequest {
@@ -115,13 +116,13 @@ const claimSql = ({tables}: Database, lock = {cte: '', columns: '', join: ''}): 
               last_run_at = clock.at, updated_at = clock.at
          from c, clock where j.id = c.id
        returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)${lock.cte}
-     select u.id as job_id, u.payload, u.attempts, u.max_attempts, u.schedule_id,
+     select u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text${lock.columns}
        from u
        left join ${tables.registrations} r
-         on r.schema_name = coalesce(u.payload->>'schema', 'public') and r.view_name = u.payload->>'view_name'${lock.join}
+         on r.schema_name = coalesce(${readablePayload('u.payload')}->>'schema', 'public') and r.view_name = ${readablePayload('u.payload')}->>'view_name'${lock.join}
       order by u.run_at`
 
 const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({

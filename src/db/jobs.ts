@@ -1,13 +1,15 @@
+import {parseExactly} from '../lib/exact-json.ts'
 import {presentable} from '../lib/outside-text.ts'
 import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {isoInstant} from './instant.ts'
+import {payloadJson} from './payload.ts'
 import {wakeWorkers} from './wake.ts'
 
 interface JobRow {
   id: string
   type: string
-  payload: unknown
+  payload: string
   state: JobState
   run_at: string
   attempts: number
@@ -35,13 +37,13 @@ const instants = [
   .map((column) => `${isoInstant(`j.${column}`)} as ${column}`)
   .join(', ')
 
-const JOB_COLUMNS = `j.id, j.type, j.payload, j.state, j.attempts, j.max_attempts, j.last_error, j.worker_id,
+const JOB_COLUMNS = `j.id, j.type, ${payloadJson('j.payload')} as payload, j.state, j.attempts, j.max_attempts, j.last_error, j.worker_id,
        j.schedule_id, ${instants}`
 
 const toJob = (row: JobRow): Job => ({
   id: row.id,
   type: row.type,
-  payload: row.payload,
+  payload: parseExactly(row.payload),
   state: row.state,
   runAt: row.run_at,
   attempts: row.attempts,

@@ -1,8 +1,10 @@
+import {parseExactly} from '../lib/exact-json.ts'
 import {unencodableSchedule} from '../lib/outcomes.ts'
 import {JOB_TYPE, type ListedSchedule, type RunStatus, type Schedule, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {isUnencodable, noneIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
+import {payloadJson} from './payload.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {wakeWorkers} from './wake.ts'
 
@@ -10,7 +12,7 @@ interface ScheduleRow {
   id: string
   name: string
   job_type: string
-  payload: unknown
+  payload: string
   cron_expr: string
   timezone: string
   enabled: boolean
@@ -21,7 +23,7 @@ interface ScheduleRow {
   updated_at: string
 }
 
-const SCHEDULE_COLUMNS = `s.id, s.name, s.job_type, s.payload, s.cron_expr, s.timezone, s.enabled, s.max_attempts,
+const SCHEDULE_COLUMNS = `s.id, s.name, s.job_type, ${payloadJson('s.payload')} as payload, s.cron_expr, s.timezone, s.enabled, s.max_attempts,
        ${isoInstant('s.next_run_at')} as next_run_at, ${isoInstant('s.last_run_at')} as last_run_at,
        ${isoInstant('s.created_at')} as created_at, ${isoInstant('s.updated_at')} as updated_at`
 
@@ -29,7 +31,7 @@ const toSchedule = (row: ScheduleRow): Schedule => ({
   id: row.id,
   name: row.name,
   jobType: row.job_type,
-  payload: row.payload,
+  payload: parseExactly(row.payload),
   cronExpr: row.cron_expr,
   timezone: row.timezone,
   enabled: row.enabled,

@@ -3,6 +3,7 @@ import {lockNameOf} from './claims.ts'
 import type {Database} from './database.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
 import {exactInstant} from './instant.ts'
+import {readablePayload} from './payload.ts'
 
 /** A job whose worker was found dead. */
 interface RecoveredJob {
@@ -128,7 +129,7 @@ export async function survey(
               lease_until = null, worker_id = null, updated_at = now()
          from dead, ${jobs} before
         where j.id = dead.id and before.id = j.id
-       returning j.id, j.state, j.attempts, j.payload, j.last_error, j.last_run_at, before.worker_id, dead.is_own),
+       returning j.id, j.state, j.attempts, ${readablePayload('j.payload')} as payload, j.last_error, j.last_run_at, before.worker_id, dead.is_own),
      died as (
        insert into ${runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, status, error)
        select coalesce(e.payload->>'schema', 'public'), e.payload->>'view_name', coalesce(r.refresh_mode, 'standard'),

@@ -1,4 +1,5 @@
 import {invalidArgument} from './errors.ts'
+import {DEEPEST_LEVEL, ExactJson, inspectJson} from './exact-json.ts'
 import {isStorableIdentifier, parseIdentifier} from './identifier.ts'
 import type {ViewName} from './records.ts'
 
@@ -33,6 +34,7 @@ export function parsePayload(text: string): RefreshPayload {
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
     throw invalidArgument('the payload is not a JSON object', EXAMPLE)
   }
+  refuseInexact(text)
   const {schema = 'public', view_name: viewName} = payload as Record<string, unknown>
   if (typeof viewName !== 'string') {
     throw invalidArgument('the payload has no "view_name" that is a text', EXAMPLE)
@@ -49,8 +51,47 @@ export function parsePayload(text: string): RefreshPayload {
   return stored
 }
 
+/**
+ * Refuses a text of valid JSON that could not be stored and shown as it is.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function refuseInexact(json: string): void {
+  const {depth, inexactNumber} = inspectJson(json)
+  if (inexactNumber !== null) {
+    const shown = shorten(inexactNumber, 50)
+    throw invalidArgument(
+      `the number ${shown} has more digits, or is larger, than a number here can be`,
+      'write it as a text, in double quotes',
+    )
+  }
+  if (depth > DEEPEST_LEVEL) {
+    throw invalidArgument(
+      `the JSON nests ${depth} levels deep, and at most ${DEEPEST_LEVEL} are taken`,
+      EXAMPLE,
+    )
+  }
+}
+
+/** A stored payload as JSON on one line. */
+export const payloadText = (payload: unknown): string =>
+  payload instanceof ExactJson ? payload.text : JSON.stringify(payload)
+
+/** The beginning of a stored payload, for a message. */
+export function shownPayload(payload: unknown): string {
+  try {
+    return shorten(payloadText(payload), 200)
+  } catch (error) {
+    if (error instanceof RangeError) return 'JSON that nests too deep to be shown'
+    throw error
+  }
+}
+
+const shorten = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length)}…` : text
+
 /** The view that a stored payload names; null where it names none that could exist. */
-export function viewOfPayload(payload: unknown): ViewName | null {
+export function viewOfPayload(stored: unknown): ViewName | null {
+  const payload = stored instanceof ExactJson ? stored.value : stored
   if (typeof payload !== 'object' || payload === null) return null
   const {schema, view_name: viewName} = payload as Record<string, unknown>
   const schemaName = schema ?? 'public'

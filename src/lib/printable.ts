@@ -1,3 +1,5 @@
+import {stringifyExactly} from './exact-json.ts'
+
 /**
  * Control characters (with ESC and C1), what reorders text (bidirectional marks, embeddings, overrides and
  * isolates), what else ends a line (U+2028, U+2029), and halves of surrogate pairs.
@@ -16,7 +18,7 @@ export function printable(text: string): string {
 
 /** The same as JSON, for a terminal: a parser reads what it would read of JSON.stringify, with `indent` as there. */
 export function printableJson(document: unknown, indent?: number): string {
-  return JSON.stringify(document, null, indent).replace(
+  return stringifyExactly(document, indent).replace(
     UNSAFE_IN_JSON,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )

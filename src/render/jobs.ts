@@ -1,6 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {viewOfPayload} from '../lib/payload.ts'
+import {payloadText, viewOfPayload} from '../lib/payload.ts'
 import {JOB_STATES, type Job, type JobState, type JobStats} from '../lib/records.ts'
 import {renderDetails} from './details.ts'
 import {type Column, renderTable} from './table.ts'
@@ -68,7 +68,7 @@ export function renderJob(job: Job, {terminal, now}: RenderContext): string {
       instant('Completed', job.completedAt),
       instant('Canceled', job.canceledAt),
       instant('Created', job.createdAt),
-      {label: 'Payload', value: JSON.stringify(job.payload)},
+      {label: 'Payload', value: payloadText(job.payload)},
     ],
     terminal,
   )

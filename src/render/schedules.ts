@@ -1,5 +1,5 @@
 import {qualifiedName} from '../lib/identifier.ts'
-import {viewOfPayload} from '../lib/payload.ts'
+import {payloadText, viewOfPayload} from '../lib/payload.ts'
 import {printable} from '../lib/printable.ts'
 import type {ListedSchedule, NextRuns, Schedule} from '../lib/records.ts'
 import {renderDetails} from './details.ts'
@@ -69,7 +69,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
         display: schedule.nextRunAt && `${formatRelative(schedule.nextRunAt, now)} (${schedule.nextRunAt})`,
       },
       {label: 'Last run', value: schedule.lastRunAt, display: formatRelative(schedule.lastRunAt, now)},
-      {label: 'Payload', value: JSON.stringify(schedule.payload)},
+      {label: 'Payload', value: payloadText(schedule.payload)},
       {label: 'Created', value: schedule.createdAt, display: formatRelative(schedule.createdAt, now)},
       {label: 'Updated', value: schedule.updatedAt, display: formatRelative(schedule.updatedAt, now)},
     ],

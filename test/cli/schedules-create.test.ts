@@ -125,6 +125,20 @@ describe('ayb schedules create', () => {
     expect(document.warnings).toEqual([])
   })
 
+  test('shows the numbers of a payload as they are stored, and refuses those that it would change', async () => {
+    const args = ['--name', 'numbers', '--cron', '@daily', '--payload']
+    const payload = '{"view_name": "leaderboard", "id": 12345678901234567890}'
+    const failure = await failureOf(['schedules', 'create', ...args, payload], 'INVALID_ARGUMENT', db)
+    expect(failure.message).toContain('12345678901234567890')
+    await create(db, ...args, '{"view_name": "leaderboard"}')
+    await db.query(`update _ayb_job_schedules set payload = $1 where name = 'numbers'`, [payload])
+    const shown = await ayb(['schedules', 'show', 'numbers', '--json'], db)
+    expect(shown.stdout).toMatch(/"payload": \{.*"id": 12345678901234567890.*\},\n/)
+    expect((shown.json() as ScheduleDocument).schedule.payload).toMatchObject({view_name: 'leaderboard'})
+    const text = await ayb(['schedules', 'show', 'numbers'], db)
+    expect(text.stdout).toContain('"id": 12345678901234567890')
+  })
+
   test.each(['😀'.repeat(100), ' größe "quoted" \'and\' $(more) '])('takes the name %j', async (name) => {
     const {schedule} = await create(db, `--name=${name}`, '--cron', '@daily', '--view', 'leaderboard')
     expect(schedule.name).toBe(name)

@@ -124,6 +124,28 @@ describe('schedules', () => {
     expect((await server.get(`${SCHEDULES}/wrong`)).status).toBe(404)
   })
 
+  test('have payloads whose numbers pass unchanged, or are refused', async () => {
+    const {id} = await createSchedule('numbers')
+    const payload = (more: string) => `{"payload": {"view_name": "leaderboard", "more": ${more}}}`
+    for (const more of ['12345678901234567890', '[1e400]', '0.12345678901234567890']) {
+      const answer = await server.put(`${SCHEDULES}/${id}`, payload(more))
+      expect(answer.status).toBe(400)
+      const message = expect.stringContaining(`the number ${more.replaceAll(/[[\]]/g, '')} has more digits`)
+      expect(answer.json()).toMatchObject({code: 'INVALID_ARGUMENT', message})
+    }
+    const deep = await server.put(`${SCHEDULES}/${id}`, payload('['.repeat(20_000) + ']'.repeat(20_000)))
+    expect(deep.status).toBe(400)
+    expect((await server.put(`${SCHEDULES}/${id}`, payload('[1.5, 9007199254740991]'))).status).toBe(200)
+    await db.query(`update _ayb_job_schedules set payload = payload || '{"n": 12345678901234567890}'`)
+    for (const path of [`/${id}`, '']) {
+      const {status, text} = await server.get(`${SCHEDULES}${path}`)
+      expect(status).toBe(200)
+      expect(text).toContain('"n": 12345678901234567890')
+      JSON.parse(text)
+    }
+    await db.query(`update _ayb_job_schedules set payload = payload - 'n'`)
+  })
+
   test('are not changed by an empty body', async () => {
     const {id} = await createSchedule('unchanged')
     const answer = await server.put(`${SCHEDULES}/${id}`, {})

@@ -35,6 +35,7 @@ describe('a payload as a person writes it', () => {
     ['{"view_name": ["v"]}', 'no "view_name"'],
     ['{"view_name": "v", "schema": 5}', '"schema" in the payload is not a text'],
     ['{"view_name": "v", "schema": null}', '"schema" in the payload is not a text'],
+    [`{"view_name": "v", "note": ${'['.repeat(10_000)}${']'.repeat(10_000)}}`, 'nests 10001 levels deep'],
     ['{"view_name": "v", "note": "a\\u0000b"}', 'cannot store'],
     ['{"view_name": "v", "\\u0000": 1}', 'cannot store'],
     ['{"view_name": "v", "note": ["\\ud800"]}', 'cannot store'],
@@ -48,6 +49,19 @@ describe('a payload as a person writes it', () => {
       }),
     )
   })
+
+  test.each(['12345678901234567890', '1e400', '0.12345678901234567890'])(
+    'with the number %s, which JavaScript would change, is refused',
+    (number) => {
+      expect(() => parsePayload(`{"view_name": "v", "id": [{"a": ${number}}]}`)).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_ARGUMENT',
+          message: expect.stringContaining(`the number ${number} has more digits`),
+          hint: 'write it as a text, in double quotes',
+        }),
+      )
+    },
+  )
 
   test.each([
     ['weekly stats', 'view name'],

@@ -8,7 +8,7 @@ import type {Session} from '../../db/session.ts'
 import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import {viewOfPayload} from '../../lib/payload.ts'
+import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
@@ -65,7 +65,7 @@ export async function runJob(
   try {
     if (!view) {
       throw invalidArgument(
-        `the payload names no view: ${JSON.stringify(job.payload)}`,
+        `the payload names no view: ${shownPayload(job.payload)}`,
         'it needs a "view_name", and a "schema" unless that is public',
       )
     }

@@ -2,6 +2,7 @@ import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import {Ajv} from 'ajv'
 import Fastify, {type FastifyInstance} from 'fastify'
+import {restoreExactJson} from '../../lib/exact-json.ts'
 import {dashboardRoutes} from '../dashboard/routes.ts'
 import {logActions} from './action-log.ts'
 import {admit} from './admission.ts'
@@ -60,8 +61,9 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
     async (admin) => {
       admin.addHook('onRequest', requireToken(context.token, context.refusals))
       logActions(admin, context.log)
-      admin.addHook('onSend', async (_request, reply) => {
+      admin.addHook('onSend', async (_request, reply, payload) => {
         reply.header('cache-control', 'no-store')
+        return typeof payload === 'string' ? restoreExactJson(payload) : payload
       })
       admin.addHook('onRoute', (route) => {
         route.schema = {...route.schema, security: [{token: []}]}
