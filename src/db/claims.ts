@@ -112,7 +112,7 @@ const claimSql = ({tables}: Database, lock = {cte: '', columns: '', join: ''}): 
           for no key update skip locked),
      u as (
        update ${tables.jobs} j
-          set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = j.attempts + 1,
+          set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = greatest(j.attempts, 0) + 1,
               last_run_at = clock.at, updated_at = clock.at
          from c, clock where j.id = c.id
        returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)${lock.cte}

@@ -1,10 +1,24 @@
+import {FIRST_INSTANT, LAST_INSTANT} from '../lib/records.ts'
+
+/** SQL: the timestamptz, or the first or last instant of documents where it is before or after them. */
+export const withinDocuments = (expression: string): string =>
+  `(case when ${expression} < '${FIRST_INSTANT}' then '${FIRST_INSTANT}'
+             when ${expression} > '${LAST_INSTANT}' then '${LAST_INSTANT}' else ${expression} end)`
+
 /**
  * SQL for a timestamptz as ISO 8601 in UTC. Formatted by the server, since what a driver reads depends on
- * the role's DateStyle, which stays as it is for the sake of the views' own queries.
+ * the role's DateStyle, which stays as it is for the sake of the views' own queries. Without the limits, to_char makes
+ * nothing of infinity, `0044-…` of 44 BC, and five digits of a year that no Date reads.
  */
 export const isoInstant = (expression: string): string =>
-  `to_char(${expression} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+  `to_char(${withinDocuments(expression)} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
-/** The same with microseconds: exact enough to be compared with what the server stored. */
+/** The same with microseconds and without limits: exact enough to be compared with what the server stored. */
 export const exactInstant = (expression: string): string =>
   `to_char(${expression} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+
+/**
+ * SQL: whether the timestamptz lies so far ahead that no clock of the server can have written it, infinity for one.
+ * Postgres says so without a sum, which infinity and the end of the range make an error.
+ */
+export const isAhead = (expression: string): string => `${expression} > now() + interval '1 hour'`

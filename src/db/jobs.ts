@@ -2,7 +2,7 @@ import {parseExactly} from '../lib/exact-json.ts'
 import {presentable} from '../lib/outside-text.ts'
 import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records.ts'
 import type {Database} from './database.ts'
-import {isoInstant} from './instant.ts'
+import {isoInstant, withinDocuments} from './instant.ts'
 import {payloadJson} from './payload.ts'
 import {wakeWorkers} from './wake.ts'
 
@@ -207,7 +207,7 @@ export async function countJobs(db: Database): Promise<Omit<JobStats, 'warnings'
   if (!db.has('jobs')) return none
   const rows = await db.session.query<{state: JobState; jobs: number; oldest_sec: number}>(
     `select j.state, count(*)::int as jobs,
-            greatest(0, floor(extract(epoch from now() - min(j.created_at))))::int as oldest_sec
+            greatest(0, floor(extract(epoch from now() - ${withinDocuments('min(j.created_at)')})))::float8 as oldest_sec
        from ${db.tables.jobs} j
       where j.type = '${JOB_TYPE}'
       group by j.state`,

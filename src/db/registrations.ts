@@ -76,14 +76,14 @@ export async function listRegistrations(
 ): Promise<ListedRegistration[]> {
   if (!db.has('registrations')) return []
   const nextRun = db.has('schedules')
-    ? `(select min(s.next_run_at) from ${db.tables.schedules} s
+    ? `(select ${isoInstant('min(s.next_run_at)')} from ${db.tables.schedules} s
          where s.enabled and s.job_type = '${JOB_TYPE}' and ${payloadNames('s.payload', 'r.schema_name', 'r.view_name')})`
-    : 'null::timestamptz'
+    : 'null::text'
   const found = db.session.query<RegistrationRow & {view_exists: boolean; next_run_at: string | null}>(
     `select ${REGISTRATION_COLUMNS},
             exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
                      where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm') as view_exists,
-            ${isoInstant(nextRun)} as next_run_at
+            ${nextRun} as next_run_at
        from ${db.tables.registrations} r
       where $1::text is null or r.schema_name = $1
       order by r.schema_name, r.view_name`,

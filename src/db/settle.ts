@@ -1,7 +1,7 @@
 import type {RefreshMode, RefreshTarget, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {writeText} from './encoding.ts'
-import {exactInstant} from './instant.ts'
+import {exactInstant, isAhead} from './instant.ts'
 import type {Session} from './session.ts'
 
 /** A job that a worker has for itself: what a statement must find unchanged to end it. */
@@ -92,7 +92,7 @@ async function writeFailure(
               last_refresh_error = $9, updated_at = done.at
          from done, run
         where r.schema_name = $2 and r.view_name = $3
-          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz))
+          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')}))
      select exists (select from j) as is_settled`,
     [
       attempt.runId,
@@ -140,9 +140,9 @@ export async function putBack(
   const rows = await session.query<{delay_ms: number}>(
     `with j as (
        update ${tables.jobs} as j
-          set state = 'queued', attempts = greatest(j.attempts - 1, 0), lease_until = null, worker_id = null,
+          set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
               updated_at = now(),
-              run_at = now() + least(greatest((now() - j.created_at) / 4, interval '1 s'), interval '60 s')
+              run_at = now() + (now() - least(greatest(j.created_at, now() - interval '4 min'), now() - interval '4 s')) / 4
         where ${isStillOurs('$1', '$2', '$3', '$4')}
      returning j.id, j.run_at),
      run as (
@@ -220,7 +220,7 @@ async function writeEnd(
 export async function giveBackUnseen(session: Session, {tables}: Database, runId: string): Promise<void> {
   await session.query(
     `update ${tables.jobs} as j
-        set state = 'queued', attempts = j.attempts - 1, lease_until = null, worker_id = null, updated_at = now()
+        set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now()
        from ${tables.runs} h
       where h.id = $1 and j.xmin = h.xmin and j.state = 'running' and j.worker_id = h.worker_id`,
     [runId],

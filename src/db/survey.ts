@@ -2,7 +2,7 @@ import {JOB_TYPE} from '../lib/records.ts'
 import {lockNameOf} from './claims.ts'
 import type {Database} from './database.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
-import {exactInstant} from './instant.ts'
+import {exactInstant, isAhead} from './instant.ts'
 import {readablePayload} from './payload.ts'
 
 /** A job whose worker was found dead. */
@@ -69,6 +69,9 @@ const namesPossibleView = (alias: string): string =>
 /** SQL: how long a claim may take to be committed, answered and taken note of. */
 const FRESH = "interval '5 s'"
 
+/** SQL: whether an instant is as that of a claim a moment ago. Anybody can have written one that is never over. */
+const isFresh = (instant: string): string => `${instant} between now() - ${FRESH} and now() + ${FRESH}`
+
 /** The worker that looks, whose key and jobs need no proof of life. */
 export interface Surveyor {
   keyHex: string
@@ -104,10 +107,10 @@ export async function survey(
           and l.database = (select d.oid from pg_database d where d.datname = current_database())),
      suspect as materialized (
        select x.id, x.worker_id, x.attempts, x.key_hex, x.is_late, x.is_key_held, x.is_own
-         from (select j.id, j.worker_id, j.attempts, ${KEY_HEX} as key_hex, j.lease_until is null or j.lease_until < now() as is_late,
+         from (select j.id, j.worker_id, j.attempts, ${KEY_HEX} as key_hex, j.lease_until is null or j.lease_until < now() or j.lease_until >= '10000-01-01' as is_late,
                       case when ${KEY_HEX} is not null then ('x' || (${KEY_HEX}))::bit(64)::bigint in (select key from held) end as is_key_held,
                       ${IS_OWN} as is_own,
-                      coalesce(j.last_run_at > now() - ${FRESH}, false) as is_fresh,
+                      coalesce(${isFresh('j.last_run_at')}, false) as is_fresh,
                       coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked
                  from ${jobs} j
                 where j.state = 'running' and j.type = '${JOB_TYPE}') x
@@ -119,7 +122,8 @@ export async function survey(
           where j.id = x.id and j.state || '' = 'running'
             and j.worker_id is not distinct from x.worker_id and j.attempts = x.attempts
             for no key update skip locked) j
-        where x.is_own or x.is_key_held is not true),
+        where x.is_own or x.is_key_held is not true
+        limit 500),
      recovered as (
        update ${jobs} j
           set state = case when j.attempts < j.max_attempts then 'queued' else 'failed' end,
@@ -143,7 +147,7 @@ export async function survey(
           set last_refresh_at = now(), last_refresh_status = 'error', last_refresh_error = e.last_error, updated_at = now()
          from recovered e
         where r.schema_name = coalesce(e.payload->>'schema', 'public') and r.view_name = e.payload->>'view_name'
-          and (r.last_refresh_at is null or r.last_refresh_at <= e.last_run_at)),
+          and (r.last_refresh_at is null or r.last_refresh_at <= e.last_run_at or ${isAhead('r.last_refresh_at')})),
      spent as materialized (
        select j.id from ${jobs} j
         where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.attempts >= j.max_attempts and j.run_at <= now()
@@ -167,7 +171,8 @@ export async function survey(
                  when oldest.run_at is not null then '-infinity' end as oldest_due,
             (select ${millisecondsUntil(`max(j.last_run_at) + ${FRESH}`)} from ${jobs} j
               where j.state = 'running' and j.type = '${JOB_TYPE}' and ${IS_OWN} and not j.id = any ($3::uuid[])
-             having max(j.last_run_at) > now() - ${FRESH}) as own_fresh_ms,
+                and ${isFresh('j.last_run_at')}
+             having count(*) > 0) as own_fresh_ms,
             (select ${millisecondsUntil('s.next_run_at')} from ${schedules} s
               where s.enabled and s.job_type = '${JOB_TYPE}' and ${HAS_TIME} ${except.sql}
               order by s.next_run_at limit 1) as next_schedule_ms,
