@@ -34,16 +34,51 @@ export async function holdsKeyAlone(session: Session, keyHex: string): Promise<b
   return rows.length === 1 && rows[0]?.is_key === true
 }
 
-/** Ends all sessions of a worker that hold its key: one that was stopped in the middle must not wake up and write. */
-export async function endWorker(session: Session, keyHex: string): Promise<number> {
-  const rows = await session.query(
-    `select pg_terminate_backend(l.pid)
-       from pg_locks l
-      where l.locktype = 'advisory' and l.objsubid = 1 and l.mode = 'ShareLock' and l.granted
-        and (l.classid::bigint << 32) | l.objid::bigint = ('x' || $1)::bit(64)::bigint
-        and l.database = (select d.oid from pg_database d where d.datname = current_database())
-        and l.pid <> pg_backend_pid()`,
-    [keyHex],
+/** The shortest time between two statements of a worker that has jobs in hand, and a while. */
+const AWAKE_MS = 7000
+
+/** What became of one worker whose sessions were to end. */
+export interface EndedWorker {
+  keyHex: string
+  /** How many sessions were told to end. */
+  ended: number
+  /** Who holds the key where nobody whom this program may end does, as a person writes it; else null. */
+  stranger: string | null
+}
+
+/**
+ * Ends what is left of workers: one that was stopped in the middle must not wake up and write. Whoever may write into the
+ * table of jobs can put any key there, so sessions end only where they are ayb's and of this role, and only where none of
+ * the same key has begun or ended a statement of late, as that of a worker which works does every five seconds.
+ */
+export async function endWorkers(
+  session: Session,
+  keys: readonly string[],
+  {awakeMs = AWAKE_MS} = {},
+): Promise<EndedWorker[]> {
+  const rows = await session.query<{key_hex: string; ended: number; stranger: string | null}>(
+    `with k as materialized (
+       select x.hex, ('x' || x.hex)::bit(64)::bigint as key from unnest($1::text[]) as x(hex)),
+     holder as materialized (
+       select k.hex, l.pid, a.usename, a.application_name,
+              coalesce(a.usename = session_user and a.application_name like 'ayb %', false) as is_ayb,
+              greatest(a.query_start, a.state_change) > clock_timestamp() - $2 * interval '1 ms' as is_awake
+         from k
+         join pg_locks l on (l.classid::bigint << 32) | l.objid::bigint = k.key
+         left join pg_stat_activity a on a.pid = l.pid
+        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.pid <> pg_backend_pid()
+          and l.database = (select d.oid from pg_database d where d.datname = current_database())),
+     worker as materialized (
+       select h.hex, bool_or(h.is_ayb) as has_ayb, coalesce(bool_or(h.is_awake) filter (where h.is_ayb), false) as is_awake,
+              min(format('pid %s, %s of role %s', h.pid, coalesce(nullif(h.application_name, ''), 'a session'),
+                         coalesce(h.usename, '?'))) as holder
+         from holder h
+        group by h.hex)
+     select w.hex as key_hex, case when not w.has_ayb then w.holder end as stranger,
+            (select count(pg_terminate_backend(h.pid)) from holder h
+              where h.hex = w.hex and h.is_ayb and not w.is_awake)::int as ended
+       from worker w`,
+    [keys, awakeMs],
   )
-  return rows.length
+  return rows.map((row) => ({keyHex: row.key_hex, ended: row.ended, stranger: row.stranger}))
 }

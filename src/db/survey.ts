@@ -86,7 +86,7 @@ const millisecondsUntil = (instant: string): string =>
  * One statement, so that an idle worker costs one transaction a poll: fails what has no attempt left, takes back the
  * jobs of dead workers, and tells when there is work next. A worker is dead when nobody holds its key; or, for those
  * without one, when the lease is over. A job whose view is locked is being worked on whatever its worker's state. The
- * lease of a worker that still holds its key ends nothing by itself: first its sessions have to be ended (endWorker).
+ * lease of a worker that still holds its key ends nothing by itself: first its sessions have to be ended (endWorkers).
  * A job under the surveyor's own key that it does not have in hand was claimed by an answer that never arrived, or
  * could not be settled: nobody works on it either. Unless it is fresh: then the answer to its claim, which another session
  * may have made, may still be on its way. (`state || ''` keeps the planner from reading all running jobs once more: those

@@ -2,7 +2,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {claimJobs, renewLeases} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/due.ts'
-import {endWorker, holdLivenessKey, newLivenessKey} from '../../src/db/liveness.ts'
+import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/liveness.ts'
 import {planByIndex} from '../../src/db/plans.ts'
 import {endJob, putBack} from '../../src/db/settle.ts'
 import {endSilentBackends} from '../../src/db/silent-backends.ts'
@@ -164,7 +164,8 @@ describe('a look around', () => {
     expect(await look()).toMatchObject({frozenWorkers: [], recovered: []})
     await insertJob(server, VIEW, {...values, lease_until: '2020-01-01'})
     expect(await look()).toMatchObject({frozenWorkers: [KEY], recovered: []})
-    expect(await endWorker(db.session, KEY)).toBe(1)
+    const ended = [{keyHex: KEY, ended: 1, stranger: null}]
+    expect(await endWorkers(db.session, [KEY], {awakeMs: 0})).toEqual(ended)
     // Its backend may take a moment.
     const recovered = await until(
       async () => {

@@ -158,6 +158,7 @@ describe('the role of the README', {timeout: 120_000}, () => {
     // A session that holds a key and does nothing, as that of a stopped worker.
     const frozen = await connect(least.url)
     const key = 'abcdef0123456789'
+    await frozen.query(`set application_name = 'ayb worker'`)
     await frozen.query(`select pg_advisory_lock_shared(('x' || $1)::bit(64)::bigint)`, [key])
     const {rows} = await owner.query(
       `insert into _ayb_jobs (type, payload, state, attempts, worker_id, lease_until)

@@ -1,12 +1,15 @@
 import type {Database} from '../../db/database.ts'
-import {endWorker} from '../../db/liveness.ts'
+import {endWorkers} from '../../db/liveness.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
+
+/** How many keys are remembered. Other programs can write as many as they like. */
+const MOST_KEYS = 10_000
 
 /** Ends what is left of workers that hold jobs past their lease without working on them. */
 export class FrozenWorkers {
   readonly #emit: Emit
-  /** Those whose sessions this role may not end: told of once. */
+  /** Those whose sessions this program may not end: told of once. */
   readonly #untouchable = new Set<string>()
   /** Those whose sessions were asked to end. */
   readonly #asked = new Set<string>()
@@ -17,31 +20,40 @@ export class FrozenWorkers {
 
   /** Returns whether a session was ended, so that its jobs may be free now. */
   async end(control: Database, keys: readonly string[]): Promise<boolean> {
+    if (keys.length === 0) return false
     let ended = 0
-    for (const keyHex of keys) {
-      const sessions = await this.#endOne(control, keyHex)
-      // A backend that does not react is asked again at each look, but at the pace of the polls, and told of once.
-      const isNew = sessions > 0 && !this.#asked.has(keyHex)
-      if (!isNew) continue
-      this.#asked.add(keyHex)
-      this.#emit({type: 'worker-ended', keyHex, sessions})
-      ended += sessions
+    const strangers: {keyHex: string; why: string}[] = []
+    try {
+      for (const worker of await endWorkers(control.session, keys)) {
+        const {keyHex, stranger} = worker
+        if (stranger !== null) strangers.push({keyHex, why: `its key is held by ${stranger}`})
+        // A backend that does not react is asked again at each look, but at the pace of the polls, and told of once.
+        if (worker.ended === 0 || !isNew(this.#asked, keyHex)) continue
+        this.#emit({type: 'worker-ended', keyHex, sessions: worker.ended})
+        ended += worker.ended
+      }
+    } catch (error) {
+      // Their jobs wait until somebody else ends them; all others must not.
+      if (!isAybError(error, 'PERMISSION_DENIED')) throw error
+      for (const keyHex of keys) strangers.push({keyHex, why: messageOf(error)})
     }
+    this.#tellOf(strangers)
     return ended > 0
   }
 
-  async #endOne(control: Database, keyHex: string): Promise<number> {
-    try {
-      return await endWorker(control.session, keyHex)
-    } catch (error) {
-      // Its jobs wait until somebody else ends it; all others must not.
-      if (!isAybError(error, 'PERMISSION_DENIED')) throw error
-      if (!this.#untouchable.has(keyHex)) {
-        this.#untouchable.add(keyHex)
-        const message = `worker ${keyHex} outlived its lease and cannot be ended: ${messageOf(error)}`
-        this.#emit({type: 'warning', message})
-      }
-      return 0
-    }
+  #tellOf(strangers: readonly {keyHex: string; why: string}[]): void {
+    const [first, ...others] = strangers.filter(({keyHex}) => isNew(this.#untouchable, keyHex))
+    if (!first) return
+    const more = others.length > 0 ? ` (and ${others.length} more like it)` : ''
+    const message = `worker ${first.keyHex} outlived its lease and cannot be ended, so its jobs wait${more}: ${first.why}`
+    this.#emit({type: 'warning', message})
   }
+}
+
+/** Whether the key was not there yet; from now on it is. */
+function isNew(keys: Set<string>, key: string): boolean {
+  if (keys.has(key)) return false
+  if (keys.size >= MOST_KEYS) keys.clear()
+  keys.add(key)
+  return true
 }
