@@ -1,7 +1,14 @@
 import type {Database} from '../db/database.ts'
 import * as jobs from '../db/jobs.ts'
 import {jobNotFound, jobStateConflict} from '../lib/outcomes.ts'
-import type {Job, JobDocument, JobState, JobStats, Pruned} from '../lib/records.ts'
+import {
+  type Job,
+  type JobDocument,
+  type JobState,
+  type JobStats,
+  LAST_INSTANT,
+  type Pruned,
+} from '../lib/records.ts'
 import {requireSchedule} from './schedules.ts'
 
 /** So many at a time, that no delete holds its locks for long. */
@@ -25,7 +32,12 @@ export async function listJobs(
  * @throws AybError JOB_NOT_FOUND
  */
 export async function showJob(db: Database, id: string): Promise<JobDocument> {
-  return {job: await requireJob(db, id), warnings: [...db.warnings]}
+  const job = await requireJob(db, id)
+  const warnings =
+    job.state === 'queued' && job.runAt === LAST_INSTANT
+      ? [`the job is queued for a time that never comes; to be rid of it: ayb jobs cancel ${id}`]
+      : []
+  return {job, warnings: [...db.warnings, ...warnings]}
 }
 
 /**

@@ -12,6 +12,7 @@ import type {JobDocument, ListedSchedule, Schedule, ScheduleDocument} from '../l
 import {findConcurrentBlockers} from './catalog.ts'
 import {requireRegistration} from './matviews.ts'
 import type {ScheduleChanges, ScheduleInput, ScheduleTarget} from './schedule-input.ts'
+import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
 
 /**
  * Creates a schedule of what checkInput let through. A view that is not there yet, or not fit for its mode, is a
@@ -63,7 +64,7 @@ export async function updateSchedule(
       timing.timezone !== before.timezone ||
       timing.enabled !== before.enabled ||
       // Another program left it without a next run: enabled, and never due.
-      (changes.enabled === true && before.nextRunAt === null)
+      (changes.enabled === true && isUntimed(before))
     const {name, maxAttempts} = changes
     const updated = await schedules.updateSchedule(db, id, {
       ...{...timing, name, payload, maxAttempts},
@@ -94,11 +95,12 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
 }
 
 /**
- * One schedule.
+ * One schedule; what keeps it from working is a warning.
  * @throws AybError SCHEDULE_NOT_FOUND
  */
 export async function showSchedule(db: Database, reference: string): Promise<ScheduleDocument> {
-  return {schedule: await requireSchedule(db, reference), warnings: [...db.warnings]}
+  const schedule = await requireSchedule(db, reference)
+  return {schedule, warnings: [...db.warnings, ...scheduleWarnings(schedule)]}
 }
 
 /**

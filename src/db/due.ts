@@ -1,21 +1,24 @@
 import {JOB_TYPE} from '../lib/records.ts'
 import type {Database} from './database.ts'
-import {exactInstant} from './instant.ts'
 
 /** SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or BC. */
 export const HAS_TIME = "isfinite(s.next_run_at) and s.next_run_at >= '0001-01-02'"
 
-/** A schedule that is due: what it was when it was read, exactly. */
+/** A schedule as it was read, to be moved on. */
 export interface DueSchedule {
   id: string
   name: string
   cronExpr: string
   timezone: string
-  /** next_run_at to the microsecond. */
-  seen: string
-  /** updated_at to the microsecond: `schedules run` moves it when it queues a job. */
-  updatedAt: string | null
+  /**
+   * Of the row: every change of it, and `schedules run` that queues a job, makes another one. Its columns do not serve:
+   * an instant as text is null for infinity, and the same for 44 BC and 44 AD, so that such a row never matched.
+   */
+  version: string
 }
+
+/** SQL: the version of the row under alias `s`. */
+const VERSION = 's.xmin::text'
 
 /** Names a schedule as long as nobody changes its timing. */
 export interface ScheduleTiming {
@@ -45,37 +48,55 @@ export function exceptTimings(
 }
 
 /** The schedules that are due, longest first, and the server's time; without those that cannot be understood. */
-export async function readDueSchedules(
+export const readDueSchedules = (db: Database, limit: number, unreadable: readonly ScheduleTiming[]) =>
+  readSchedules(db, [`s.next_run_at <= now() and ${HAS_TIME}`], limit, unreadable)
+
+/**
+ * Enabled schedules that never come up, because they have no next run, or one that no clock ever shows. Not within a
+ * minute of their last change: an AYB server inserts a schedule first, and its next run right behind.
+ */
+export const readUntimedSchedules = (db: Database, limit: number, unreadable: readonly ScheduleTiming[]) =>
+  readSchedules(
+    db,
+    // Each by the index: with `or` in between, all schedules are read.
+    ['s.next_run_at is null', "s.next_run_at < '0001-01-02'", "s.next_run_at >= '10000-01-01'"].map(
+      (untimed) =>
+        `${untimed} and (s.updated_at between now() - interval '1 min' and now() + interval '1 min') is not true`,
+    ),
+    limit,
+    unreadable,
+  )
+
+/** Up to `limit` schedules for each of the conditions. */
+async function readSchedules(
   db: Database,
+  conditions: readonly string[],
   limit: number,
   unreadable: readonly ScheduleTiming[],
 ): Promise<{due: DueSchedule[]; now: Date}> {
   const except = exceptTimings(2, unreadable)
+  const select = (condition: string) =>
+    `(select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
+             round(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
+        from ${db.tables.schedules} s
+       where s.enabled and s.job_type = '${JOB_TYPE}' and ${condition} ${except.sql}
+       order by s.next_run_at
+       limit $1)`
   const rows = await db.session.query<{
     id: string
     name: string
     cron_expr: string
     timezone: string
-    seen: string
-    updated_at: string | null
+    version: string
     now_ms: string
-  }>(
-    `select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${exactInstant('s.next_run_at')} as seen, ${exactInstant('s.updated_at')} as updated_at,
-            round(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
-       from ${db.tables.schedules} s
-      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at <= now() and ${HAS_TIME} ${except.sql}
-      order by s.next_run_at
-      limit $1`,
-    [limit, ...except.values],
-  )
+  }>(conditions.map(select).join(' union all '), [limit, ...except.values])
   return {
     due: rows.map((row) => ({
       id: row.id,
       name: row.name,
       cronExpr: row.cron_expr,
       timezone: row.timezone,
-      seen: row.seen,
-      updatedAt: row.updated_at,
+      version: row.version,
     })),
     now: new Date(Number(rows[0]?.now_ms)),
   }
@@ -89,7 +110,8 @@ export interface Advance extends DueSchedule {
 /**
  * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set on what
  * was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody holds are left
- * for the next look. The jobs of a schedule are looked up one schedule at a time: as a join, planned while there were
+ * for the next look. A job that is queued for more than a day ahead is none that ayb queued, and may never come: it holds
+ * nothing up. The jobs of a schedule are looked up one schedule at a time: as a join, planned while there were
  * few, the queue would be read once for each.
  */
 export async function advanceSchedules(
@@ -98,12 +120,11 @@ export async function advanceSchedules(
 ): Promise<{advanced: number; enqueued: number}> {
   const rows = await db.session.query<{advanced: number; enqueued: number}>(
     `with v as materialized (
-       select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[])
-                  as v(id, seen, next, cron, tz, updated_at)),
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as v(id, version, next)),
      due as materialized (
        select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next
          from ${db.tables.schedules} s join v on v.id = s.id
-        where s.enabled and s.next_run_at = v.seen and s.cron_expr = v.cron and s.timezone = v.tz and s.updated_at is not distinct from v.updated_at
+        where s.enabled and ${VERSION} = v.version
           for no key update of s skip locked),
      advanced as (
        update ${db.tables.schedules} s set next_run_at = due.next, last_run_at = now(), updated_at = now()
@@ -112,19 +133,37 @@ export async function advanceSchedules(
        insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
        select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.due_at
          from due
-        where not exists (select from (select j.state from ${db.tables.jobs} j
+        where not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
                                         where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
-                           where live.state = 'queued')
+                           where live.state = 'queued' and live.run_at < now() + interval '1 day')
        returning id)
      select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,
     [
       advances.map((advance) => advance.id),
-      advances.map((advance) => advance.seen),
+      advances.map((advance) => advance.version),
       advances.map((advance) => advance.next?.toISOString() ?? null),
-      advances.map((advance) => advance.cronExpr),
-      advances.map((advance) => advance.timezone),
-      advances.map((advance) => advance.updatedAt),
     ],
   )
   return rows[0] ?? {advanced: 0, enqueued: 0}
+}
+
+/** Gives schedules their next run, by the same compare-and-set and without a job. Returns the ids of those that have one now. */
+export async function timeSchedules(db: Database, advances: readonly Advance[]): Promise<string[]> {
+  const rows = await db.session.query<{id: string}>(
+    `with v as materialized (
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as v(id, version, next)),
+     untimed as materialized (
+       select s.id, v.next from ${db.tables.schedules} s join v on v.id = s.id
+        where s.enabled and ${VERSION} = v.version
+          for no key update of s skip locked)
+     update ${db.tables.schedules} s set next_run_at = untimed.next, updated_at = now()
+       from untimed where s.id = untimed.id
+     returning s.id`,
+    [
+      advances.map((advance) => advance.id),
+      advances.map((advance) => advance.version),
+      advances.map((advance) => advance.next?.toISOString() ?? null),
+    ],
+  )
+  return rows.map(({id}) => id)
 }

@@ -20,6 +20,7 @@ export type WorkerEvent =
   | {type: 'waiting-for-promotion'}
   | {type: 'jobs-queued'; schedules: number; jobs: number}
   | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string}
+  | {type: 'schedule-timed'; scheduleId: string; name: string; nextRunAt: string | null}
   | {
       type: 'job-recovered'
       jobId: string

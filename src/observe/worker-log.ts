@@ -43,6 +43,14 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
       const {scheduleId, name, error} = event
       return {level: 'error', msg: `schedule ${name} cannot be read and is passed over`, scheduleId, error}
     }
+    case 'schedule-timed': {
+      const {scheduleId, name, nextRunAt} = event
+      return {
+        level: 'warn',
+        msg: `schedule ${name} was enabled and had no next run, which is ${nextRunAt} now`,
+        scheduleId,
+      }
+    }
     case 'job-recovered': {
       const {jobId, view, attempt, workerId, isOwn, state} = event
       const fate = state === 'queued' ? 'queued again' : 'failed, no attempts left'

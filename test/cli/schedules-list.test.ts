@@ -164,7 +164,12 @@ describe('ayb schedules show', () => {
     const {stdout, code} = await ayb(['schedules', 'list'], other)
     expect(code).toBe(0)
     expect(stdout).toMatch(/^two\\nlines\t\tevery day\tMars\/Base\ttrue\t\t\t\t[0-9a-f-]{36}\n$/)
-    expect(await ayb(['schedules', 'show', 'two\nlines'], other)).toMatchObject({code: 0, stderr: ''})
+    const shown = await ayb(['schedules', 'show', 'two\nlines'], other)
+    expect(shown.code).toBe(0)
+    const [never, viewless, ...rest] = shown.stderr.trimEnd().split('\n')
+    expect(never).toMatch(/the schedule two\\nlines never runs: invalid cron expression "every day"/)
+    expect(viewless).toMatch(/the schedule two\\nlines fails: its payload names no view/)
+    expect(rest).toEqual([])
   })
 })
 

@@ -222,28 +222,36 @@ describe('a look around', () => {
 
 describe('a due schedule', () => {
   test('is advanced only as it was read', async () => {
-    await insertSchedule(server, 'due', {view: 'leaderboard'})
-    const {due} = await readDueSchedules(db, 10, [])
-    const advances = due.map((schedule) => ({...schedule, next: new Date('2100-01-01')}))
-    for (const changed of [
-      {...advances[0], cronExpr: '0 * * * *'},
-      {...advances[0], timezone: 'Europe/Berlin'},
-      {...advances[0], seen: '2020-01-01T00:00:00.000000Z'},
-    ]) {
-      expect(await advanceSchedules(db, [changed as never])).toEqual({advanced: 0, enqueued: 0})
+    const dueAt = '2020-01-01 00:00:00.123456Z'
+    await insertSchedule(server, 'due', {view: 'leaderboard', nextRunAt: `'${dueAt}'`})
+    const read = async () => {
+      const {due} = await readDueSchedules(db, 10, [])
+      return due.map((schedule) => ({...schedule, next: new Date('2100-01-01')}))
     }
+    for (const change of [
+      `cron_expr = '0 * * * *'`,
+      `timezone = 'Europe/Berlin'`,
+      `next_run_at = next_run_at`,
+      'updated_at = now()',
+    ]) {
+      const outdated = await read()
+      await server.query(`update _ayb_job_schedules set ${change}`)
+      expect(await advanceSchedules(db, outdated)).toEqual({advanced: 0, enqueued: 0})
+    }
+    const advances = await read()
+    await insertJob(server, VIEW, {schedule_id: advances[0]?.id ?? null, state: 'failed'})
     expect(await advanceSchedules(db, advances)).toEqual({advanced: 1, enqueued: 1})
     expect(await advanceSchedules(db, advances)).toEqual({advanced: 0, enqueued: 0})
     const [row] = await server.query<{is_due_time: boolean}>(
-      `select j.run_at = $1::timestamptz as is_due_time from _ayb_jobs j`,
-      [due[0]?.seen],
+      `select j.run_at = $1::timestamptz as is_due_time from _ayb_jobs j where j.state = 'queued'`,
+      [dueAt],
     )
     expect(row?.is_due_time).toBe(true)
   })
 
   test('adds no job while one of its own is queued', async () => {
     const id = await insertSchedule(server, 'due', {view: 'leaderboard'})
-    await insertJob(server, VIEW, {schedule_id: id, run_at: '2100-01-01'})
+    await insertJob(server, VIEW, {schedule_id: id, run_at: new Date(Date.now() + 3_600_000).toISOString()})
     const {due} = await readDueSchedules(db, 10, [])
     const advances = due.map((schedule) => ({...schedule, next: null}))
     expect(await advanceSchedules(db, advances)).toEqual({advanced: 1, enqueued: 0})

@@ -1,4 +1,5 @@
 import {BaseCommand} from '../../cli/base-command.ts'
+import {scheduleWarnings} from '../../core/schedule-warnings.ts'
 import {listSchedules} from '../../core/schedules.ts'
 import type {ListedSchedule} from '../../lib/records.ts'
 
@@ -8,7 +9,11 @@ export default class SchedulesList extends BaseCommand {
 
   async run(): Promise<ListedSchedule[]> {
     const {flags} = await this.parse(SchedulesList)
-    const schedules = await this.withDatabase(flags, (db) => listSchedules(db))
+    const schedules = await this.withDatabase(flags, async (db) => {
+      const list = await listSchedules(db)
+      for (const schedule of list) db.warnings.push(...scheduleWarnings(schedule))
+      return list
+    })
     await this.show(async (context) => {
       const {renderSchedules} = await import('../../render/schedules.ts')
       return renderSchedules(schedules, context)

@@ -4,7 +4,9 @@ import {
   advanceSchedules,
   type DueSchedule,
   readDueSchedules,
+  readUntimedSchedules,
   type ScheduleTiming,
+  timeSchedules,
 } from '../../db/due.ts'
 import {checkTimezone, nextRun, parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
@@ -13,12 +15,15 @@ import type {Emit} from '../../lib/worker-events.ts'
 const BATCH = 500
 /** Reading an expression takes the event loop for itself: so many, then everybody else has a turn. */
 const CRONS_PER_TURN = 25
+/** Between two looks for schedules without a next run: only other programs leave them so. */
+const UNTIMED_INTERVAL_MS = 60_000
 
 /** Turns due schedules into jobs. */
 export class Scheduler {
   /** Schedules of other programs whose timing this one cannot read: told of once, then passed over. */
   readonly unreadable: ScheduleTiming[] = []
   readonly #emit: Emit
+  #untimedAt = 0
 
   constructor(emit: Emit) {
     this.#emit = emit
@@ -38,6 +43,27 @@ export class Scheduler {
     if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
     const isContended = advanced < advances.length
     return {advanced, isContended, isMore: !isContended && due.length === BATCH}
+  }
+
+  /** Computes, now and then, the next run of schedules that have none. Returns whether it did for any. */
+  async timeUntimed(db: Database): Promise<boolean> {
+    if (performance.now() < this.#untimedAt) return false
+    this.#untimedAt = performance.now() + UNTIMED_INTERVAL_MS
+    let timed = 0
+    for (;;) {
+      const {due: untimed, now} = await readUntimedSchedules(db, BATCH, this.unreadable)
+      const known = this.unreadable.length
+      const advances = (await this.#advances(untimed, now)).filter(({next}) => next !== null)
+      const ids = new Set(advances.length > 0 ? await timeSchedules(db, advances) : [])
+      for (const {id, name, next} of advances) {
+        if (!ids.has(id)) continue
+        this.#emit({type: 'schedule-timed', scheduleId: id, name, nextRunAt: next?.toISOString() ?? null})
+      }
+      timed += ids.size
+      // Those that somebody holds are left for the next look.
+      const isMore = untimed.length >= BATCH && (ids.size > 0 || this.unreadable.length > known)
+      if (!isMore) return timed > 0
+    }
   }
 
   async #advances(due: readonly DueSchedule[], now: Date): Promise<Advance[]> {

@@ -212,6 +212,7 @@ export class Worker {
     if (signal.aborted) return null
     const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
     await this.#retention.prune(control)
+    if (await this.#scheduler.timeUntimed(control)) this.#lookAgain()
     // With nothing to write, a turn proves nothing.
     if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
