@@ -1,17 +1,10 @@
 import {AybError} from '../lib/errors.ts'
-import {qualifiedName, shellWord} from '../lib/identifier.ts'
+import {isPlainExpression} from './plain-expression.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable} from './system.ts'
-
-interface RelationRow {
-  relname: string
-  relkind: string
-  owner: string
-  has_trusted_owner: boolean
-  is_plain: boolean
-  is_own: boolean
-}
+import {glanceAtTables, lookClosely, type TableGlance, type TableLook} from './trust-query.ts'
+import {distrustOf, untrustedTable} from './untrusted-table.ts'
 
 /** A system table that is there and may be used. */
 export interface SystemRelation {
@@ -21,8 +14,8 @@ export interface SystemRelation {
 }
 
 /**
- * Which system tables exist, each one checked: a table that anyone else made or rigged with a trigger, a rule
- * or row security would run their code, or show their rows, in our session.
+ * Which system tables exist, each one checked: a table that anyone else made or rigged, or may rig, would run their
+ * code, or show their rows, in our session.
  * @throws AybError UNTRUSTED_TABLE
  */
 export async function findTrustedTables(
@@ -30,52 +23,22 @@ export async function findTrustedTables(
   settings: SystemSettings,
 ): Promise<Map<SystemTable, SystemRelation>> {
   const names = Object.values(SYSTEM_TABLES)
-  const rows = await session.query<RelationRow>(
-    `select c.relname, c.relkind, o.rolname as owner,
-            o.rolname = current_user or o.rolsuper or c.relowner in (d.datdba, n.nspowner) or o.rolname = $3
-              as has_trusted_owner,
-            not c.relhasrules and not c.relrowsecurity and not c.relispartition
-              and not exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)
-              and not exists (select from pg_inherits i where i.inhparent = c.oid)
-              as is_plain,
-            pg_has_role(c.relowner, 'USAGE') as is_own
-       from pg_class c
-       join pg_namespace n on n.oid = c.relnamespace
-       join pg_roles o on o.oid = c.relowner
-       join pg_database d on d.datname = current_database()
-      where n.nspname = $1
-        and c.relname = any ($2)`,
-    [settings.schemaName, names, settings.trustedOwner],
-  )
+  const glances = await glanceAtTables(session, settings, names)
+  const isPlain = ({is_ordinary, expressions}: TableGlance) =>
+    is_ordinary && expressions.every((expression) => expression === null || isPlainExpression(expression))
+  if (!glances.every(isPlain)) refuseUntrusted(await lookClosely(session, settings, names), settings)
   const found = new Map<SystemTable, SystemRelation>()
   for (const [key, name] of Object.entries(SYSTEM_TABLES) as [SystemTable, string][]) {
-    const row = rows.find((candidate) => candidate.relname === name)
-    if (!row) continue
-    checkTrust(row, settings)
-    found.set(key, {owner: row.owner, isOwn: row.is_own})
+    const glance = glances.find((candidate) => candidate.relname === name)
+    if (glance) found.set(key, {owner: glance.owner, isOwn: glance.is_own})
   }
   return found
 }
 
-function checkTrust(row: RelationRow, {schemaName}: SystemSettings): void {
-  const table = qualifiedName({schemaName, viewName: row.relname})
-  const refuse = (why: string, hint: string) => {
-    throw new AybError('UNTRUSTED_TABLE', `refusing to use ${table}: ${why}`, {
-      hint,
-      details: {table, owner: row.owner},
-    })
-  }
-  if (!row.has_trusted_owner) {
-    refuse(
-      `its owner is ${row.owner}, who is neither you, a superuser, nor the owner of the database or the schema`,
-      `drop the table if ${row.owner} should not have made it; if you trust that role: export AYB_TRUSTED_OWNER=${shellWord(row.owner)}`,
-    )
-  }
-  if (row.relkind !== 'r' || !row.is_plain) {
-    refuse(
-      `it is not an ordinary table without triggers, rules, row security, partitions or child tables (owner: ${row.owner})`,
-      `ask ${row.owner} who changed it and why, and have that undone`,
-    )
+function refuseUntrusted(looks: readonly TableLook[], settings: SystemSettings): void {
+  for (const look of looks) {
+    const distrust = distrustOf(look, settings)
+    if (distrust) throw untrustedTable(look, settings, distrust)
   }
 }
 

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {ScheduleDocument} from '../../src/lib/records.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 
@@ -64,20 +65,62 @@ describe('a system table that another role made first', () => {
     )
   })
 
-  test('may be the work of oneself, the owner of the database, or the owner of the schema', async () => {
+  test('may be the work of oneself or the owner of the database; the owner of the schema alone is nobody', async () => {
     const plain = await createTestDatabase()
     const [owner, schemaOwner] = [await plain.createRole('owner'), await plain.createRole('schema_owner')]
     await plain.query(`alter database ${plain.name} owner to ${owner.name}`)
-    await plain.query(`alter schema public owner to ${schemaOwner.name}`)
     await plain.query(`grant create on schema public to ${owner.name}`)
-    for (const role of [owner, schemaOwner]) {
-      await documentOf(['migrate'], role)
-      expect(await documentOf(['matviews', 'list'], plain)).toEqual([])
-      expect(await documentOf(['matviews', 'list'], role)).toEqual([])
-      await plain.query(
-        'drop table _ayb_cli_migrations, _ayb_matview_refreshes, _ayb_matview_refresh_runs, _ayb_jobs, _ayb_job_schedules',
-      )
-    }
+    await documentOf(['migrate'], owner)
+    expect(await documentOf(['matviews', 'list'], plain)).toEqual([])
+    await plain.query(`alter schema public owner to ${schemaOwner.name}`)
+    const failure = await failureOf(['matviews', 'list'], 'UNTRUSTED_TABLE', plain)
+    expect(failure.message).toContain(`schema public belongs to ${schemaOwner.name}`)
+    const env = {AYB_TRUSTED_OWNER: schemaOwner.name}
+    expect(await documentOf(['matviews', 'list'], {url: plain.url, env})).toEqual([])
+  })
+})
+
+describe('code of another role', () => {
+  test('in the column default of a table in a schema that it made first, never runs', async () => {
+    const db = await createTestDatabase()
+    await db.query(TRAP)
+    const mallory = await db.createRole('mallory')
+    await db.query(`create schema squat authorization ${mallory.name}; grant usage on schema squat to public;
+      set role ${mallory.name};
+      create function squat.id() returns uuid language plpgsql as
+      $$ begin insert into public.marks values (current_user); return gen_random_uuid(); end $$;
+      create table squat._ayb_matview_refreshes ${COLUMNS.replace('gen_random_uuid()', 'squat.id()')};
+      reset role`)
+    const options = {url: db.url, env: {AYB_SYSTEM_SCHEMA: 'squat'}}
+    const {message} = await failureOf(['matviews', 'register', 'leaderboard'], 'UNTRUSTED_TABLE', options)
+    expect(message).toContain(mallory.name)
+    expect(await marks(db)).toEqual([])
+  })
+
+  test('behind a cascading foreign key never runs', async () => {
+    const db = await createTestDatabase()
+    await db.query(TRAP)
+    const mallory = await db.createRole('mallory')
+    const create = ['schedules', 'create', '--name', 'nightly', '--cron', '@daily', '--view', 'leaderboard']
+    const {schedule} = await documentOf<ScheduleDocument>(create, db)
+    await db.query(`grant all on _ayb_job_schedules to ${mallory.name};
+      create schema evil authorization ${mallory.name};
+      set role ${mallory.name};
+      create table evil.child (id uuid references public._ayb_job_schedules on delete cascade);
+      insert into evil.child values ('${schedule.id}');
+      create trigger t after delete on evil.child for each row execute function public.trap();
+      reset role`)
+    const remove = ['schedules', 'delete', 'nightly']
+    const granted = await failureOf(remove, 'UNTRUSTED_TABLE', db)
+    expect(granted.message).toContain(`${mallory.name} may create triggers on it or foreign keys to it`)
+    await db.query(granted.hint ?? '')
+    const referenced = await failureOf(remove, 'UNTRUSTED_TABLE', db)
+    expect(referenced.message).toContain(
+      `a foreign key of evil.child leads to it, whose owner is ${mallory.name}`,
+    )
+    await db.query(referenced.hint ?? '')
+    await documentOf(remove, db)
+    expect(await marks(db)).toEqual([])
   })
 })
 

@@ -102,12 +102,40 @@ async function applyPending(session: Session, settings: SystemSettings) {
         warnings.push(foreignIndexWarning(index.on, relation.owner, sql))
       }
     }
+    await revokeDefaults(
+      session,
+      settings,
+      migration.creates.filter((table) => !before.relations.has(table)),
+    )
     // What IF NOT EXISTS skipped was made by somebody else since the first look: check before using it.
     state = await inspectSystem(session, settings)
   }
   for (const migration of pending) await session.query(recordMigration(migration, tables.migrations))
   for (const {version} of pending) state.applied.add(version)
   return {state, applied: pending.map((migration) => migration.name), warnings}
+}
+
+/**
+ * ALTER DEFAULT PRIVILEGES … GRANT ALL gives TRIGGER and REFERENCES on whatever is created, and then the new tables would
+ * be refused at once. Of the tables that this transaction made, nobody uses the two yet.
+ */
+async function revokeDefaults(
+  session: Session,
+  {schemaName}: SystemSettings,
+  tables: readonly SystemTable[],
+): Promise<void> {
+  const rows = await session.query<{sql: string}>(
+    `select format('revoke trigger, references on table %I.%I from %s', n.nspname, c.relname,
+                   string_agg(distinct case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end, ', ')) as sql
+       from pg_class c
+       join pg_namespace n on n.oid = c.relnamespace
+      cross join lateral aclexplode(c.relacl) a
+      where n.nspname = $1 and c.relname = any ($2) and pg_get_userbyid(c.relowner) = current_user
+        and a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> c.relowner
+      group by n.nspname, c.relname`,
+    [schemaName, tables.map((table) => SYSTEM_TABLES[table])],
+  )
+  for (const {sql} of rows) await session.query(sql)
 }
 
 async function hasSchema(session: Session, {schemaName}: SystemSettings): Promise<boolean> {
