@@ -1,4 +1,6 @@
 import {randomBytes} from 'node:crypto'
+import type {Blocker} from '../lib/errors.ts'
+import {findKeyWaiter} from './blockers.ts'
 import type {Session} from './session.ts'
 
 /**
@@ -13,9 +15,22 @@ export function newLivenessKey(): string {
   }
 }
 
-/** Holds the key with this session, shared: whoever sees it held knows that the worker has a session left. */
-export async function holdLivenessKey(session: Session, keyHex: string): Promise<void> {
-  await session.query(`select pg_advisory_lock_shared(('x' || $1)::bit(64)::bigint)`, [keyHex])
+/**
+ * Holds the key with this session, shared: whoever sees it held knows that the worker has a session left. Null then; else
+ * who is in the way. Anybody can read the key, and a session that waits for it alone keeps all further ones from it.
+ */
+export async function holdLivenessKey(
+  session: Session,
+  keyHex: string,
+): Promise<{by: Blocker | null} | null> {
+  const rows = await session.query<{is_held: boolean; key: string}>(
+    `with attempt as materialized (select ('x' || $1)::bit(64)::bigint as key)
+     select pg_try_advisory_lock_shared(key) as is_held, key::text from attempt`,
+    [keyHex],
+  )
+  const [row] = rows
+  if (!row || row.is_held) return null
+  return {by: await findKeyWaiter(session, row.key)}
 }
 
 /**

@@ -218,6 +218,25 @@ export function waitTimeout(view: ViewName, timeoutMs: number, holder: Blocker |
   )
 }
 
+/** Another session holds the lock under which ayb's tables are created and upgraded. */
+export function migrationTimeout(timeoutMs: number, holder: Blocker | null): AybError {
+  const by = holder ? `, held by ${describeBlocker(holder)}` : ''
+  return new AybError(
+    'TIMEOUT',
+    `lock timeout: waited ${formatDuration(timeoutMs)} for the lock under which ayb's tables are created${by}`,
+    {
+      hint: `if that is no ayb at work, end it: ${endOf(holder)}; then try again`,
+      details: {timeoutMs, timeout: 'lock', blockers: holder ? [holder] : []},
+    },
+  )
+}
+
+/** The SQL that ends whoever holds a lock. */
+function endOf(holder: Blocker | null): string {
+  if (!holder) return "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+  return holder.pid === 0 ? 'ROLLBACK PREPARED' : `SELECT pg_terminate_backend(${holder.pid})`
+}
+
 /** An error as Postgres worded it. */
 interface ServerError extends Error {
   sqlstate: string
@@ -237,7 +256,8 @@ export function refreshFailed(view: ViewName, error: ServerError): AybError {
   })
 }
 
-function describeBlocker({pid, user, applicationName, transactionAgeMs}: Blocker): string {
+/** A session in the way as a person can find it: pid, application, user, and for how long. */
+export function describeBlocker({pid, user, applicationName, transactionAgeMs}: Blocker): string {
   const known = [
     applicationName,
     user && `user ${user}`,

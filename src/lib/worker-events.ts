@@ -46,7 +46,14 @@ export type WorkerEvent =
       isAttemptReturned: boolean
     } & AttemptFacts)
   | ({type: 'job-failed'; durationMs: number; error: string; code: ErrorCode | null} & AttemptFacts)
-  | ({type: 'job-skipped'; delayMs: number} & AttemptFacts)
+  | ({
+      type: 'job-skipped'
+      delayMs: number
+      /** Who refreshes the view, or holds its lock; null where nobody does any more. */
+      holder: string | null
+      /** Whether that is another one than the last time. */
+      isNews: boolean
+    } & AttemptFacts)
   | ({type: 'job-interrupted'; durationMs: number} & AttemptFacts)
   | ({type: 'job-lost'} & AttemptFacts)
   | ({

@@ -110,7 +110,9 @@ function describeJobEvent(event: JobEvent): LogEntry {
     }
     case 'job-skipped': {
       const again = formatDuration(event.delayMs)
-      return {level: 'info', msg: `refresh already in progress, again in ${again}:`, ...facts}
+      const by = event.holder === null ? '' : ` by ${event.holder}`
+      const level = event.isNews ? 'info' : 'debug'
+      return {level, msg: `refresh already in progress${by}, again in ${again}:`, ...facts}
     }
     case 'job-interrupted':
       return {level: 'warn', msg: 'canceled and put back:', ...facts, durationMs: event.durationMs}

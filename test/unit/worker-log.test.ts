@@ -70,7 +70,12 @@ describe('an event', () => {
       'warn',
       {...facts, durationMs: 5, error: 'e'},
     ],
-    [{type: 'job-skipped', ...facts, delayMs: 1000} as const, 'info', facts],
+    [
+      {type: 'job-skipped', ...facts, delayMs: 1000, holder: 'pid 7', isNews: true} as const,
+      'info',
+      {...facts, msg: 'refresh already in progress by pid 7, again in 1.0 s:'},
+    ],
+    [{type: 'job-skipped', ...facts, delayMs: 1000, holder: null, isNews: false} as const, 'debug', facts],
     [{type: 'job-interrupted', ...facts, durationMs: 5} as const, 'warn', facts],
     [{type: 'job-lost', ...facts} as const, 'warn', facts],
     [{type: 'job-unrecorded', ...facts, message: 'why not'} as const, 'warn', facts],

@@ -13,7 +13,7 @@ export class Complaints {
     const now = performance.now()
     for (const [complaint, until] of this.#toldUntil) if (until <= now) this.#toldUntil.delete(complaint)
     // A server that is out of something, or cannot read it, names another file each time.
-    const complaint = resourceState(error) ?? error.message
+    const complaint = resourceState(error) ?? inTheWay(error) ?? error.message
     if (this.#toldUntil.has(complaint)) return false
     this.#toldUntil.set(complaint, now + AGAIN_MS)
     return true
@@ -24,3 +24,7 @@ export class Complaints {
     this.#toldUntil.clear()
   }
 }
+
+/** For how long somebody has been in the way changes the message each time. */
+const inTheWay = ({code, details}: AybError): string | null =>
+  details?.blockers?.length ? `${code} ${details.blockers.map(({pid}) => pid).join(' ')}` : null

@@ -102,7 +102,7 @@ export class ControlSession {
         return null
       }
       await db.prepareTables()
-      await this.#sessions.adopt(db)
+      await this.#sessions.adoptControl(db)
       this.#sessions.closeDistrusted()
       if (!db.session.isPooled) {
         await planByIndex(db.session)

@@ -1,4 +1,5 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+import {findLockHolder} from '../../db/blockers.ts'
 import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import {newRunId} from '../../db/refresh.ts'
@@ -8,11 +9,13 @@ import type {Session} from '../../db/session.ts'
 import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
+import {describeBlocker} from '../../lib/outcomes.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
 import {runAttempt} from '../refresh-attempt.ts'
+import type {LockHolders} from './lock-holders.ts'
 import {jobEndAfter} from './retry.ts'
 
 /** How the worker refreshes. Durations in milliseconds; null means no limit. */
@@ -26,6 +29,8 @@ export interface RunnerContext extends RunnerOptions {
   emit: Emit
   /** Knows the tables; its session may be gone. */
   template: Database
+  /** Whom the worker has told of. */
+  holders: LockHolders
   /** Aborted when the worker does not wait any longer for what runs. */
   signal: AbortSignal
   /** The control session as it is; null while there is none. */
@@ -144,7 +149,7 @@ async function skip(
   db: Database,
   job: ClaimedJob,
   registration: RefreshTarget,
-  {emit, signal}: RunnerContext,
+  {emit, signal, holders}: RunnerContext,
 ): Promise<JobResult> {
   const facts = factsOf(job, registration)
   const delayMs = await persistently(
@@ -156,7 +161,9 @@ async function skip(
     emit({type: 'job-lost', ...facts})
     return 'lost'
   }
-  emit({type: 'job-skipped', ...facts, delayMs})
+  const holder = await findLockHolder(db.session, registration).catch(() => null)
+  const isNews = holders.isNews(registration, holder)
+  emit({type: 'job-skipped', ...facts, delayMs, holder: holder && describeBlocker(holder), isNews})
   return 'skipped'
 }
 

@@ -1,6 +1,7 @@
 import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
 import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/liveness.ts'
+import {describeBlocker} from '../../lib/outcomes.ts'
 
 /**
  * As jobs name their worker: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no session could hold the
@@ -16,6 +17,8 @@ interface Identity {
   isPooled: boolean
   /** How many sessions hold the key now. */
   sessions: number
+  /** Whether it was told that somebody is after the key. */
+  isTold: boolean
 }
 
 /**
@@ -31,9 +34,12 @@ export class WorkerSessions {
   #isPooled = false
   #isClosed = false
 
+  readonly #warn: (message: string) => void
+
   /** `open` connects; the sessions are for refreshes unless said otherwise. */
-  constructor(open: () => Promise<Database>) {
+  constructor(open: () => Promise<Database>, warn: (message: string) => void) {
     this.#open = open
+    this.#warn = warn
   }
 
   /** What claims are made under. Changes when all sessions were lost. */
@@ -45,20 +51,49 @@ export class WorkerSessions {
     return this.#current().keyHex
   }
 
-  /** Makes a session one of the worker's. */
+  /**
+   * Makes a session one of the worker's. Where somebody else is after its key, the session works without it, and is
+   * not kept: the others hold the key, and the lock of the view tells that its job is in hand.
+   */
   async adopt(db: Database): Promise<Database> {
-    this.#isPooled = db.session.isPooled
+    await this.#hold(db)
+    return db
+  }
+
+  /** The same for the session that claims, which begins another identity where the key of the old one cannot be had. */
+  async adoptControl(db: Database): Promise<void> {
+    if (await this.#hold(db)) return
+    this.#identity = null
+    await this.#hold(db)
+  }
+
+  /** Returns whether the session holds the key. */
+  async #hold(db: Database): Promise<boolean> {
+    const {session} = db
+    this.#isPooled = session.isPooled
     const identity = this.#current()
     // Counted before it holds the key: when the others end meanwhile, the identity must not end with them.
     identity.sessions++
-    db.session.onEnd(() => this.#forget(identity))
+    let isCounted = true
+    const forget = () => {
+      if (isCounted) this.#forget(identity)
+      isCounted = false
+    }
+    session.onEnd(forget)
     try {
-      if (!db.session.isPooled) await holdLivenessKey(db.session, identity.keyHex)
+      const failure = session.isPooled ? null : await holdLivenessKey(session, identity.keyHex)
+      if (!failure) return true
+      forget()
+      if (!identity.isTold) {
+        const by = failure.by ? `: ${describeBlocker(failure.by)}` : ''
+        this.#warn(`another session is after the key of this worker, which keeps no sessions meanwhile${by}`)
+      }
+      identity.isTold = true
+      return false
     } catch (error) {
-      db.session.destroy()
+      session.destroy()
       throw error
     }
-    return db
   }
 
   #forget(identity: Identity): void {
@@ -129,7 +164,7 @@ export class WorkerSessions {
     if (!this.#identity) {
       const keyHex = newLivenessKey()
       const isPooled = this.#isPooled
-      this.#identity = {id: workerId(keyHex, isPooled), keyHex, isPooled, sessions: 0}
+      this.#identity = {id: workerId(keyHex, isPooled), keyHex, isPooled, sessions: 0, isTold: false}
     }
     return this.#identity
   }

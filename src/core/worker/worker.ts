@@ -17,6 +17,7 @@ import {
   type OpenDatabase,
 } from './control.ts'
 import {FrozenWorkers} from './frozen.ts'
+import {LockHolders} from './lock-holders.ts'
 import {Pacing} from './pacing.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
@@ -83,7 +84,7 @@ export class Worker {
       db.session.deadlineMs = STATEMENT_DEADLINE_MS
       return db
     }
-    this.#sessions = new WorkerSessions(openWithDeadline)
+    this.#sessions = new WorkerSessions(openWithDeadline, (message) => emit({type: 'warning', message}))
     this.#jobCount = new JobCount((count) => this.#sessions.use(count))
     this.#pacing = new Pacing(options)
     // One listener a refresh in hand.
@@ -274,6 +275,7 @@ export class Worker {
       timeoutMs: refreshTimeoutMs,
       lockTimeoutMs,
       emit: this.#emit,
+      holders: new LockHolders(),
       template,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,

@@ -1,5 +1,7 @@
 import {AybError} from '../../lib/errors.ts'
 import {quoteIdentifier, quoteIfNeeded} from '../../lib/identifier.ts'
+import {migrationTimeout} from '../../lib/outcomes.ts'
+import {findKeyHolder} from '../blockers.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable, tableNames} from '../system.ts'
@@ -9,6 +11,8 @@ import type {Migration} from './migration.ts'
 
 /** Outside the 32 bits that the locks of views are in. */
 const MIGRATION_LOCK = '8097879711495936001'
+/** Any role can take it. A migration takes some milliseconds, unless it makes an index on a large table. */
+const LOCK_PATIENCE_MS = 10_000
 
 /** CREATE … IF NOT EXISTS of two sessions at once fails in the catalogs' own unique indexes. */
 const RACE_STATES = [SQLSTATE.UNIQUE_VIOLATION, SQLSTATE.DUPLICATE_TABLE, SQLSTATE.DUPLICATE_OBJECT]
@@ -70,7 +74,7 @@ export function migrationScripts(
 /**
  * Applies what is pending, in one transaction under a lock, so that many first commands at once all succeed.
  * Looks again inside: a table that somebody else slipped in meanwhile is refused, never written to.
- * @throws AybError PERMISSION_DENIED, UNTRUSTED_TABLE
+ * @throws AybError PERMISSION_DENIED, UNTRUSTED_TABLE, TIMEOUT
  */
 export async function applyMigrations(
   session: Session,
@@ -81,13 +85,21 @@ export async function applyMigrations(
       return await session.transaction(() => applyPending(session, settings))
     } catch (error) {
       if (attempt < RACE_ATTEMPTS && hasSqlstate(error, ...RACE_STATES)) continue
+      // Nothing but the advisory lock has a timeout.
+      if (hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) {
+        throw migrationTimeout(LOCK_PATIENCE_MS, await findKeyHolder(session, MIGRATION_LOCK))
+      }
       throw explainMigrationError(error, settings)
     }
   }
 }
 
 async function applyPending(session: Session, settings: SystemSettings) {
-  await session.query('select pg_advisory_xact_lock($1::bigint)', [MIGRATION_LOCK])
+  await session.script([
+    `set local lock_timeout = ${LOCK_PATIENCE_MS}`,
+    `select pg_advisory_xact_lock(${MIGRATION_LOCK})`,
+    'set local lock_timeout = 0',
+  ])
   const tables = tableNames(settings.schemaName)
   const before = await inspectSystem(session, settings)
   const pending = pendingMigrations(before)
