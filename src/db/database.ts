@@ -10,7 +10,7 @@ import {
 } from './migrations/migrate.ts'
 import {Session} from './session.ts'
 import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
-import {explainDenial} from './trust.ts'
+import {explainDenial, findTrustedTables} from './trust.ts'
 
 /** A session together with the system tables that it found: what the use cases work on. */
 export class Database {
@@ -61,6 +61,15 @@ export class Database {
   async renew(): Promise<void> {
     this.warnings.length = 0
     this.#state = await inspectSystem(this.session, this.#settings)
+  }
+
+  /**
+   * Looks whether the system tables may still be used, on this session or another one: privileges and triggers come
+   * and go while a long-lived process works.
+   * @throws AybError UNTRUSTED_TABLE
+   */
+  async checkTrust(session = this.session): Promise<void> {
+    await findTrustedTables(session, this.#settings)
   }
 
   /** The error as a person can act on it: a missing right to ayb's tables with their owner and the GRANT. */

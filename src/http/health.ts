@@ -51,7 +51,12 @@ async function answer(
   const path = (url ?? '').replace(/\?.*/s, '')
   if (method !== 'GET' && method !== 'HEAD') return send(response, 405, 'method not allowed\n')
   if (path === '/healthz') return sendState(response, await source.isAlive(), 'the worker does not turn')
-  if (path === '/readyz') return sendState(response, await source.isReady(), 'the database cannot be reached')
+  if (path === '/readyz')
+    return sendState(
+      response,
+      await source.isReady(),
+      'the database cannot be reached, or its tables cannot be trusted',
+    )
   if (path === '/metrics') {
     const {contentType, text} = await source.metrics()
     return send(response, 200, text, contentType)

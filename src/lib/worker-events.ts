@@ -18,6 +18,8 @@ export type WorkerEvent =
   | {type: 'database-lost'; error: string}
   | {type: 'database-back'; workerId: string}
   | {type: 'waiting-for-promotion'}
+  | {type: 'tables-untrusted'; error: string; hint: string | null}
+  | {type: 'tables-trusted'; workerId: string}
   | {type: 'jobs-queued'; schedules: number; jobs: number}
   | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string}
   | {type: 'schedule-timed'; scheduleId: string; name: string; nextRunAt: string | null}

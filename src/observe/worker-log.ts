@@ -35,6 +35,17 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
       return {level: 'info', msg: 'database is back', workerId: event.workerId}
     case 'waiting-for-promotion':
       return {level: 'warn', msg: 'the server is in recovery: waiting until it is promoted'}
+    case 'tables-untrusted': {
+      const {error, hint} = event
+      const remedy = hint ? `; ${hint}` : ''
+      return {
+        level: 'error',
+        msg: 'nothing is done until the tables can be trusted',
+        error: `${error}${remedy}`,
+      }
+    }
+    case 'tables-trusted':
+      return {level: 'info', msg: 'the tables can be trusted again', workerId: event.workerId}
     case 'jobs-queued': {
       const {schedules, jobs} = event
       return {level: 'debug', msg: `${schedules} schedules were due, ${jobs} jobs queued`, schedules, jobs}

@@ -32,6 +32,7 @@ export class ControlSession {
   #db: Database | null = null
   #onNotify: () => void
   #isWaitingForPromotion = false
+  #isDistrustful = false
 
   constructor(
     open: OpenDatabase,
@@ -87,6 +88,15 @@ export class ControlSession {
     this.#emit({type: 'database-lost', error: messageOf(reason)})
   }
 
+  /** Gives up the session since the tables must not be used as they are, and says so once. */
+  distrust({message, hint}: AybError): void {
+    this.#db?.session.destroy()
+    this.isUp = false
+    if (this.#isDistrustful) return
+    this.#isDistrustful = true
+    this.#emit({type: 'tables-untrusted', error: message, hint})
+  }
+
   async close(): Promise<void> {
     await this.#db?.close()
   }
@@ -114,9 +124,10 @@ export class ControlSession {
     }
     for (const message of db.warnings.splice(0)) this.#emit({type: 'warning', message})
     db.session.onEnd(() => this.#alarm.ring())
-    if (this.#db || this.#isWaitingForPromotion) {
-      this.#emit({type: 'database-back', workerId: this.#sessions.workerId})
-    }
+    const {workerId} = this.#sessions
+    if (this.#isDistrustful) this.#emit({type: 'tables-trusted', workerId})
+    else if (this.#db || this.#isWaitingForPromotion) this.#emit({type: 'database-back', workerId})
+    this.#isDistrustful = false
     this.#isWaitingForPromotion = false
     this.#db = db
     this.isUp = true

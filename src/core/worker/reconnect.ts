@@ -1,11 +1,17 @@
 import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
+import {isAybError} from '../../lib/errors.ts'
 import {Alarm} from './alarm.ts'
 import {isTransient} from './control.ts'
 
 const PAUSE_MS = 500
+/** People take minutes to mend what is not to be trusted. */
+const DISTRUST_PAUSE_MS = 5000
 
-/** A new session for what was lost in mid-refresh, tried for until the signal aborts. `deadlineMs` is for its statements. */
+/**
+ * A new session for what was lost in mid-refresh, tried for until the signal aborts, and until the tables may be written
+ * to. `deadlineMs` is for its statements.
+ */
 export async function reconnect(
   template: Database,
   signal: AbortSignal,
@@ -13,13 +19,17 @@ export async function reconnect(
 ): Promise<Session> {
   const pause = new Alarm()
   for (;;) {
+    let session: Session | undefined
     try {
-      const session = await template.openSession(signal)
+      session = await template.openSession(signal)
       session.deadlineMs = deadlineMs
+      await template.checkTrust(session)
       return session
     } catch (error) {
-      if (!isTransient(error) || signal.aborted) throw error
-      await pause.wait(PAUSE_MS, signal)
+      session?.destroy()
+      const isDistrust = isAybError(error, 'UNTRUSTED_TABLE')
+      if (!(isTransient(error) || isDistrust) || signal.aborted) throw error
+      await pause.wait(isDistrust ? DISTRUST_PAUSE_MS : PAUSE_MS, signal)
     }
   }
 }

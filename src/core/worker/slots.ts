@@ -3,7 +3,7 @@ import type {Database} from '../../db/database.ts'
 import type {RefreshLock} from '../../db/refresh-lock.ts'
 import type {Session} from '../../db/session.ts'
 import {endJob} from '../../db/settle.ts'
-import {isAybError, messageOf} from '../../lib/errors.ts'
+import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import type {WorkerResult} from '../../lib/records.ts'
 import {factsOf, type JobResult, type RunnerContext, runJob, settleOnAnySession} from './runner.ts'
@@ -29,6 +29,8 @@ type Tally = Omit<WorkerResult, 'warnings'>
 export interface SlotsContext extends RunnerContext {
   /** Called when a slot has nothing to do any more. */
   onFree(): void
+  /** Called where the tables must not be used as they are. */
+  onDistrust(error: AybError): void
 }
 
 /** The jobs that a worker has in hand, no more than it has slots. */
@@ -194,7 +196,8 @@ export class Slots {
       return db
     } catch (error) {
       if (!isAybError(error)) throw error
-      this.#context.emit({type: 'warning', message: `no session for job ${job.id}: ${error.message}`})
+      if (error.code === 'UNTRUSTED_TABLE') this.#context.onDistrust(error)
+      else this.#context.emit({type: 'warning', message: `no session for job ${job.id}: ${error.message}`})
       const end = {state: 'queued', delayMs: 1000, isAttemptReturned: true} as const
       await settleOnAnySession(this.#context, (session) =>
         endJob(session, this.#context.template, job, end, null),

@@ -16,6 +16,7 @@ import {
   LONGEST_PAUSE_MS as LONGEST_RECONNECT_PAUSE_MS,
   type OpenDatabase,
 } from './control.ts'
+import {watchTrust} from './distrust.ts'
 import {FrozenWorkers} from './frozen.ts'
 import {LockHolders} from './lock-holders.ts'
 import {Pacing} from './pacing.ts'
@@ -140,6 +141,7 @@ export class Worker {
     }
     slots.emitSlots()
     const stopTending = tendJobs(this.#control, slots, this.#options.leaseMs)
+    const stopWatching = watchTrust(this.#control, (error) => this.#distrust(error))
     const warming = this.#options.isOnce ? null : this.#sessions.warmUp()
     const shutdown = new Shutdown(signal, this.#options.shutdownTimeoutMs, {
       onSignal: () => {
@@ -162,6 +164,7 @@ export class Worker {
       await Promise.race([slots.drain(), shutdown.givenUp])
       shutdown.end()
       stopTending()
+      stopWatching()
       await warming
       await this.#sessions.close()
       await this.#control.close()
@@ -247,6 +250,16 @@ export class Worker {
     this.#alarm.ring()
   }
 
+  /**
+   * Until the tables can be trusted again, nothing is written to them: what runs is dropped, since its record would be
+   * written in its transaction, and is settled later.
+   */
+  #distrust(error: AybError): void {
+    this.#control.distrust(error)
+    this.#slots?.dropAll()
+    if (this.#options.isOnce) this.#giveUp.abort()
+  }
+
   /** Goes on after an error where that can help; what only a person can mend is told, and tried again later. */
   #survive(error: unknown): number {
     if (isTransient(error)) {
@@ -255,9 +268,11 @@ export class Worker {
       return 0
     }
     if (!isAybError(error)) throw error
+    if (error.code === 'UNTRUSTED_TABLE') this.#distrust(error)
     // Whoever runs what is due once tries again himself.
     if (this.#options.isOnce) throw error
-    if (this.#complaints.isNews(error)) this.#emit({type: 'warning', message: error.message})
+    if (error.code !== 'UNTRUSTED_TABLE' && this.#complaints.isNews(error))
+      this.#emit({type: 'warning', message: error.message})
     return FAILURE_PAUSE_MS
   }
 
@@ -282,6 +297,7 @@ export class Worker {
       reconnect: () => reconnect(template, this.#giveUp.signal, STATEMENT_DEADLINE_MS),
       claimNext: () => this.#claimer.next(this.#slots),
       onFree: () => this.#alarm.ring(),
+      onDistrust: (error) => this.#distrust(error),
     })
   }
 

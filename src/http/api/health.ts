@@ -29,7 +29,7 @@ export function healthRoutes(app: FastifyInstance, source: HealthSource): void {
     async (_request, reply) => {
       reply.header('cache-control', 'no-store').type('text/plain; charset=utf-8')
       if (await source.isReady()) return 'ok\n'
-      return reply.code(503).send('the database cannot be reached\n')
+      return reply.code(503).send('the database cannot be reached, or its tables cannot be trusted\n')
     },
   )
   app.get(
