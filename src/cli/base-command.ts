@@ -62,13 +62,16 @@ export abstract class BaseCommand extends Command {
     signal?: AbortSignal,
     {keepsStatements = false} = {},
   ): Promise<Database> {
-    return Database.open({
+    return Database.open({...this.connection(flags), keepsStatements, signal})
+  }
+
+  /** Where and as what the command connects. */
+  protected connection(flags: ConnectionFlags) {
+    return {
       databaseUrl: flags['database-url'],
       env: process.env,
       applicationName: `ayb ${(this.id ?? '').replaceAll(':', ' ')}`,
-      keepsStatements,
-      signal,
-    })
+    }
   }
 
   /** The signal, which aborts too when whoever reads the stream goes away. */

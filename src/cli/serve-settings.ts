@@ -10,6 +10,7 @@ interface ServeFlags {
   listen: string
   'allowed-host'?: string[] | undefined
   'public-collections': boolean
+  'all-views': boolean
   'shutdown-timeout'?: number | undefined
   'log-format'?: string | undefined
 }
@@ -24,6 +25,8 @@ export function serveSettings(flags: ServeFlags, env: NodeJS.ProcessEnv) {
     token: adminToken(env),
     allowedHosts: (flags['allowed-host'] ?? []).map(hostName),
     hasPublicCollections: flags['public-collections'],
+    hasAllViews: flags['all-views'],
+    collectionsUrl: env.AYB_COLLECTIONS_URL || null,
     shutdownTimeoutMs: flags['shutdown-timeout'] ?? 25_000,
     logFormat: (flags['log-format'] ?? null) as 'pretty' | 'json' | null,
   }

@@ -6,6 +6,7 @@ import {serveSettings} from '../cli/serve-settings.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
 import {DatabasePool} from '../core/database-pool.ts'
 import {JobCount} from '../core/job-count.ts'
+import {openReaders} from '../core/readers.ts'
 import {Worker} from '../core/worker/worker.ts'
 import {AybError, invalidArgument} from '../lib/errors.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
@@ -20,6 +21,8 @@ export default class Serve extends BaseCommand {
   static override summary = 'Serve an admin API, a dashboard and the views over HTTP.'
   static override description =
     `Everything asks for the token in AYB_ADMIN_TOKEN, of 16 characters or more, but for /healthz, /readyz, /metrics, the description of the API and the files of the dashboard; reading views too, unless --public-collections says otherwise. There is no TLS: put a reverse proxy in front of it. The API is described at /api/openapi.json, the dashboard is at /.
+
+Registered views are read with the rights of the login in AYB_COLLECTIONS_URL, which is to have little to lose; without it, with those of the role that ayb serve connects as, and only where their owners could act as that role anyway.
 
 With --worker, schedules are run by the same process; its settings are those of ayb worker, from the environment.`
   static override examples = [
@@ -41,6 +44,7 @@ With --worker, schedules are run by the same process; its settings are those of 
     }),
     worker: Flags.boolean({summary: 'Run schedules too.'}),
     'public-collections': Flags.boolean({summary: 'Let everybody read the views, without a token.'}),
+    'all-views': Flags.boolean({summary: 'Let views be read that are not registered, too.'}),
     'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
     'log-format': Flags.string({
       summary: 'How to log. Default: pretty on a terminal, else json.',
@@ -67,11 +71,29 @@ With --worker, schedules are run by the same process; its settings are those of 
     const open = (keepsStatements: boolean) => (signal?: AbortSignal) =>
       this.openDatabase(flags, signal, {keepsStatements})
     const pool = new DatabasePool(open(false), {size: SESSIONS, isKept: true, ...FOR_REQUESTS})
-    const readers = new DatabasePool(open(false), {size: READERS, isKept: true, ...FOR_REQUESTS})
+    const readers = new DatabasePool(openReaders(this.connection(flags), settings.collectionsUrl, pool), {
+      size: READERS,
+      isKept: true,
+      ...FOR_REQUESTS,
+    })
     const refreshes = new DatabasePool(open(false), {size: REFRESHES, isKept: false, ...FOR_REFRESHES})
     const signal = this.untilClosed(process.stdout)
     // What keeps it from connecting is said before anything listens.
-    await pool.use(async () => {}, signal)
+    const isPooled = await pool.use(async ({session}) => session.isPooled, signal)
+    if (settings.collectionsUrl !== null) {
+      await readers
+        .use(async () => {}, signal)
+        .catch(async (error) => {
+          // A session that is kept would keep the process alive, too.
+          await pool.close()
+          throw error
+        })
+    } else if (isPooled) {
+      observer.log({
+        level: 'warn',
+        msg: 'connected through a pooler: views are not read over HTTP without AYB_COLLECTIONS_URL',
+      })
+    }
     const worker = work && new Worker({...work, isOnce: false}, open(true), observer.onEvent)
     const {serve} = await import('../http/serve.ts')
     const health = healthOf(pool, worker, observer)

@@ -1,5 +1,5 @@
+import {describeView} from '../db/catalog.ts'
 import {
-  beginReading,
   type ColumnFilter,
   holdView,
   type PageRequest,
@@ -9,17 +9,22 @@ import {
 } from '../db/collection-page.ts'
 import {type Collection, type CollectionColumn, describeCollection} from '../db/collections.ts'
 import type {Database} from '../db/database.ts'
+import type {Reader} from '../db/reader.ts'
+import {findRegistration} from '../db/registrations.ts'
+import type {Session} from '../db/session.ts'
 import {hasSqlstate, SQLSTATE} from '../db/sqlstate.ts'
 import {
   mayNotRead,
+  mayNotReadColumns,
   nothingToRead,
+  notServed,
   pageTooLarge,
   readLockTimeout,
   readTimeout,
+  strangersCode,
   unfitColumn,
   unfitValue,
   unknownColumn,
-  untrustedCode,
 } from '../lib/collection-outcomes.ts'
 import {
   type CollectionQuery,
@@ -35,14 +40,11 @@ import {cancelOnAbort} from './refresh-attempt.ts'
 
 const LIMITS: ReadLimits = {timeoutMs: 30_000, lockTimeoutMs: 10_000}
 
-/** What a view that was dropped or replaced meanwhile is answered with. */
-const CHANGED = [
+/** What looking a view up ends with where it is missing, something else, or out of reach. */
+const NOT_THERE = [
   SQLSTATE.UNDEFINED_TABLE,
-  SQLSTATE.UNDEFINED_COLUMN,
   SQLSTATE.INVALID_SCHEMA_NAME,
   SQLSTATE.WRONG_OBJECT_TYPE,
-  SQLSTATE.FEATURE_NOT_SUPPORTED,
-  SQLSTATE.OBJECT_NOT_IN_PREREQUISITE_STATE,
   SQLSTATE.INSUFFICIENT_PRIVILEGE,
 ]
 
@@ -52,58 +54,65 @@ export interface ReadOptions {
   signal?: AbortSignal
 }
 
-/** So often, a view that changes while it is looked at is looked at again. */
-const MOST_LOOKS = 3
+/**
+ * Refuses a view that is not registered.
+ * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND
+ */
+export async function requireServed(db: Database, name: ViewName): Promise<void> {
+  if (await findRegistration(db, name)) return
+  throw (await describeView(db, name)) ? notServed(name) : viewNotFound(name, null, null)
+}
 
 /**
  * One page of the rows of a materialized view, as the text of a JSON document: `{items, page, perPage, totalItems,
  * totalPages}`. The numbers in it are as exact as Postgres writes them, so it is not to be parsed on the way. Needs the session
- * of `db` for itself: it reads in a transaction.
+ * of the reader for itself: it reads in a transaction, and resets the session behind that.
  * @throws AybError INVALID_ARGUMENT, VIEW_NOT_FOUND, NOT_POPULATED, PERMISSION_DENIED, TIMEOUT
  */
 export async function readCollection(
-  db: Database,
+  reader: Reader,
   name: ViewName,
   raw: RawQuery,
   {limits = LIMITS, signal = new AbortController().signal}: ReadOptions = {},
 ): Promise<string> {
+  const {session} = reader
   const query = parseCollectionQuery(raw)
-  for (let look = 1; ; look++) {
-    const startedAt = performance.now()
-    try {
-      return await cancelOnAbort(db.session, signal, () =>
-        db.session.transaction(() => readOnce(db, name, query, limits)),
-      )
-    } catch (error) {
-      signal.throwIfAborted()
-      const elapsedMs = performance.now() - startedAt
-      if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED) && elapsedMs >= limits.timeoutMs) {
-        throw readTimeout(name, limits.timeoutMs)
-      }
-      if (hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw readLockTimeout(name, limits.lockTimeoutMs)
-      if (!hasSqlstate(error, ...CHANGED)) throw error
-      // With nothing wrong now, it was replaced by another of the same name.
-      await requireReadable(db, name)
-      if (look === MOST_LOOKS) throw error
+  const startedAt = performance.now()
+  try {
+    return await cancelOnAbort(session, signal, () => readOnce(reader, name, query, limits))
+  } catch (error) {
+    signal.throwIfAborted()
+    const elapsedMs = performance.now() - startedAt
+    if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED) && elapsedMs >= limits.timeoutMs) {
+      throw readTimeout(name, limits.timeoutMs)
     }
+    if (hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw readLockTimeout(name, limits.lockTimeoutMs)
+    throw error
+  } finally {
+    await session.reset()
   }
 }
 
 async function readOnce(
-  db: Database,
+  reader: Reader,
   name: ViewName,
   query: CollectionQuery,
   limits: ReadLimits,
 ): Promise<string> {
-  const {session} = db
-  await beginReading(session, limits)
-  await requireReadable(db, name)
-  await holdView(session, name)
-  // What it was before nobody could change it counts for nothing.
-  const collection = await requireReadable(db, name)
+  const {session} = reader
+  await session.begin()
+  await holdView(session, name, limits).catch(async (error) => {
+    if (!hasSqlstate(error, ...NOT_THERE)) throw error
+    await session.rollback()
+    await requireReadable(reader, name)
+    throw error
+  })
+  const collection = await requireReadable(reader, name)
+  // The name was another view's when the lock was taken: its schema was renamed in between.
+  if (!collection.isHeld) throw viewNotFound(name, null, null)
   const request = toRequest(collection, query)
   for (const [position, filter] of request.filters.entries()) {
-    await checkValue(db, filter, query.filters[position] as Filter)
+    await checkValue(session, filter, query.filters[position] as Filter)
   }
   const {items, totalItems} = await readPage(session, name, request).catch((error) => {
     throw hasSqlstate(error, SQLSTATE.PROGRAM_LIMIT_EXCEEDED) ? pageTooLarge() : error
@@ -118,9 +127,10 @@ async function readOnce(
  * The view, where this role may read it. Of what else bears the name nothing is told: who asks need not be one who may
  * see the catalogs.
  */
-async function requireReadable(db: Database, name: ViewName): Promise<Collection> {
-  const collection = await describeCollection(db, name)
+async function requireReadable({session, hasLittleToLose}: Reader, name: ViewName): Promise<Collection> {
+  const collection = await describeCollection(session, name)
   if (!collection) throw viewNotFound(name, null, null)
+  if (collection.stranger && !hasLittleToLose) throw strangersCode(name, collection.stranger)
   const refusal = findRefusal(collection)
   if (refusal) throw refusal
   return collection
@@ -128,24 +138,29 @@ async function requireReadable(db: Database, name: ViewName): Promise<Collection
 
 function findRefusal(view: Collection): AybError | null {
   if (!view.mayUseSchema) return mayNotRead(view, view.schemaOwner, 'schema', view.grants.useSchema)
-  if (!view.mayRead) return mayNotRead(view, view.owner, 'view', view.grants.read)
-  if (view.untrustedFunction) return untrustedCode(view, view.untrustedFunction)
+  if (!view.mayReadAll && !view.columns.some(({mayRead}) => mayRead)) {
+    return mayNotRead(view, view.owner, 'view', view.grants.read)
+  }
   return view.populated ? null : nothingToRead(view)
 }
 
 /** The query in terms of the view's own columns. */
-function toRequest(
-  {columns}: Collection,
-  {page, perPage, fields, sort, filters}: CollectionQuery,
-): PageRequest {
-  const names = columns.map((column) => column.name)
+function toRequest(view: Collection, {page, perPage, fields, sort, filters}: CollectionQuery): PageRequest {
+  const {columns, mayReadAll} = view
+  const readable = columns.filter(({mayRead}) => mayRead).map(({name}) => name)
   const byName = new Map(columns.map((column) => [column.name, column]))
+  const refuse = (denied: string[]) => mayNotReadColumns(view, view.owner, denied, readable, view.grants.read)
   const find = (parameter: string, name: string): CollectionColumn => {
     const column = byName.get(name)
-    if (!column) throw unknownColumn(parameter, name, names, parameter === name ? RESERVED : [])
+    if (!column) throw unknownColumn(parameter, name, readable, parameter === name ? RESERVED : [])
+    if (!column.mayRead) throw refuse([name])
     return column
   }
+  if (!fields && readable.length < columns.length) {
+    throw refuse(columns.filter(({mayRead}) => !mayRead).map(({name}) => name))
+  }
   return {
+    mayReadAll,
     columns: fields ? fields.map((name) => find('fields', name)) : columns,
     filters: filters.map((filter) => toColumnFilter(filter, find(filter.parameter, filter.column))),
     sort: sort.map(({column: name, isDescending}) => {
@@ -164,8 +179,9 @@ function toColumnFilter(filter: Filter, column: CollectionColumn): ColumnFilter 
   if (filter.operator === 'null') return {column, operator: 'null', isNull: filter.isNull}
   const {operator, value} = filter
   const refuse = (what: string) => unfitColumn(parameter, column.name, column.type, what)
-  if (column.kind === 'foreign')
+  if (column.kind === 'foreign' || column.kind === 'array')
     throw refuse('can only be filtered by [null]: it is not one of Postgres itself')
+  if (column.isObjectName) throw refuse('names objects of the database: it can only be filtered by [null]')
   if (!column.isOrdered) throw refuse('has no values that can be compared: it can only be filtered by [null]')
   if (column.kind === 'enum' && operator !== 'eq' && operator !== 'ne') {
     throw refuse('can be filtered by [eq], [ne] and [null] only')
@@ -174,7 +190,7 @@ function toColumnFilter(filter: Filter, column: CollectionColumn): ColumnFilter 
 }
 
 /** A value is read by itself first: the error of the whole query would not tell whose it is. */
-async function checkValue(db: Database, filter: ColumnFilter, {parameter}: Filter): Promise<void> {
+async function checkValue(session: Session, filter: ColumnFilter, {parameter}: Filter): Promise<void> {
   if (filter.operator === 'null') return
   const {column, value} = filter
   const refuse = (why: string) => unfitValue(parameter, column.name, column.type, value, why)
@@ -182,8 +198,9 @@ async function checkValue(db: Database, filter: ColumnFilter, {parameter}: Filte
     if (!column.labels.includes(value)) throw refuse(`its values are: ${column.labels.join(', ')}`)
     return
   }
-  await tryValue(db.session, column, value).catch((error) => {
-    // Class 22 are data exceptions, 42 and 3F names that the value means to be and that are nothing's.
-    throw hasSqlstate(error) && /^(22|42|3F|0A)/.test(error.sqlstate) ? refuse(error.serverMessage) : error
+  await tryValue(session, column, value).catch((error) => {
+    // The statement does nothing else: whatever error it ends with is the value's (22 and 42, but also 54, a limit such as the
+    // six dimensions of an array, and XX000 of hstore up to 15), unless the server is in trouble or cancels it.
+    throw hasSqlstate(error) && !/^(53|57|58)/.test(error.sqlstate) ? refuse(error.serverMessage) : error
   })
 }

@@ -1,6 +1,19 @@
 import type {Database} from '../db/database.ts'
+import type {Session} from '../db/session.ts'
 import {dropOnAbort, withDeadline} from '../lib/abort.ts'
 import {AybError, isAybError} from '../lib/errors.ts'
+
+/** What a pool keeps: a session, and what there is to do with it between two uses. */
+interface Pooled {
+  readonly session: Session
+  /** Before it is used again: whether it still works, and may still be used. */
+  renew(): Promise<void>
+  explain(error: unknown): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** What is done with a session that may use ayb's tables. */
+export type DatabaseWork<R> = (db: Database) => Promise<R>
 
 interface PoolOptions {
   /** How many sessions there may be at once. */
@@ -28,11 +41,11 @@ interface Waiting {
 }
 
 /** Sessions for many requests, which wait for one another where there are more of them. */
-export class DatabasePool {
-  readonly #open: (signal?: AbortSignal) => Promise<Database>
+export class DatabasePool<T extends Pooled = Database> {
+  readonly #open: (signal?: AbortSignal) => Promise<T>
   readonly #options: PoolOptions
-  readonly #idle: Database[] = []
-  readonly #busy = new Set<Database>()
+  readonly #idle: T[] = []
+  readonly #busy = new Set<T>()
   readonly #waiting: Waiting[] = []
   #taken = 0
   #isClosed = false
@@ -42,7 +55,7 @@ export class DatabasePool {
   #probe: Promise<boolean> | null = null
 
   /** `open` connects; it is called for each session. */
-  constructor(open: (signal?: AbortSignal) => Promise<Database>, options: PoolOptions) {
+  constructor(open: (signal?: AbortSignal) => Promise<T>, options: PoolOptions) {
     this.#open = open
     this.#options = options
   }
@@ -52,9 +65,9 @@ export class DatabasePool {
    * @throws AybError where there is no session to be had, or all stay busy; the signal's reason while it waits; and what
    * the work throws
    */
-  async use<T>(work: (db: Database) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async use<R>(work: (db: T) => Promise<R>, signal?: AbortSignal): Promise<R> {
     await this.#turn(signal)
-    let db: Database | undefined
+    let db: T | undefined
     try {
       db = await this.#session(signal)
       this.#busy.add(db)
@@ -138,7 +151,7 @@ export class DatabasePool {
   }
 
   /** One that was kept and still works, or a new one. */
-  async #session(signal: AbortSignal | undefined): Promise<Database> {
+  async #session(signal: AbortSignal | undefined): Promise<T> {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       const {session} = kept
       try {
@@ -161,7 +174,7 @@ export class DatabasePool {
     return db
   }
 
-  async #putAway(db: Database): Promise<void> {
+  async #putAway(db: T): Promise<void> {
     if (!db.session.isUsable) return
     if (this.#isClosed || !this.#options.isKept) return db.close()
     this.#idle.push(db)

@@ -3,6 +3,7 @@ import type {Comparison} from '../lib/collection-query.ts'
 import {quoteIdentifier, quoteViewName} from '../lib/identifier.ts'
 import type {ViewName} from '../lib/records.ts'
 import type {CollectionColumn} from './collections.ts'
+import {notFoundIfUnencodable} from './encoding.ts'
 import type {Session} from './session.ts'
 
 /** How long a reader waits: for its statement in all, and for a lock that a refresh or somebody's change holds. */
@@ -13,10 +14,15 @@ export interface ReadLimits {
 
 /**
  * Makes the transaction that is open one that only reads, and that writes and takes values alike for every role:
- * instants in UTC, ISO 8601, numbers exact.
+ * instants in UTC, ISO 8601, numbers exact. Until it ends, nobody can drop the view, change its columns, or give its name to
+ * another: PREPARE looks the view up, which takes a lock of it, and plans nothing, which would run code of its owner.
  */
-export async function beginReading(session: Session, {timeoutMs, lockTimeoutMs}: ReadLimits): Promise<void> {
-  await session.script([
+export async function holdView(
+  session: Session,
+  view: ViewName,
+  {timeoutMs, lockTimeoutMs}: ReadLimits,
+): Promise<void> {
+  const held = session.script([
     'set transaction read only',
     `set local statement_timeout = ${timeoutMs}`,
     `set local lock_timeout = ${lockTimeoutMs}`,
@@ -25,17 +31,16 @@ export async function beginReading(session: Session, {timeoutMs, lockTimeoutMs}:
     "set local intervalstyle = 'iso_8601'",
     "set local bytea_output = 'hex'",
     'set local extra_float_digits = 1',
+    // The estimates for a look into the catalogs can be high enough to compile it, which takes longer than to run it.
+    'set local jit = off',
+    `prepare ayb_read as select from ${quoteViewName(view)}`,
   ])
+  await held.catch(notFoundIfUnencodable(view))
 }
 
-/** Until the transaction ends, nobody can drop the view, change its columns, or give its name to another. */
-export async function holdView(session: Session, view: ViewName): Promise<void> {
-  await session.query(`select from ${quoteViewName(view)} limit 0`)
-}
-
-/** Has Postgres read a value as that builtin type; throws a StatementError where it cannot. */
+/** Has Postgres read a value as the type of that column; throws a StatementError where it cannot. */
 export async function tryValue(session: Session, column: CollectionColumn, value: string): Promise<void> {
-  await session.query(`select $1::${typeName(column)} is null`, [value])
+  await session.query(`select $1::${column.sqlType} is null`, [value])
 }
 
 /** One condition on a column that can bear it. */
@@ -49,6 +54,8 @@ export interface PageRequest {
   columns: readonly CollectionColumn[]
   filters: readonly ColumnFilter[]
   sort: readonly {column: CollectionColumn; isDescending: boolean}[]
+  /** Whether the role may read the system columns, too: only where it may read the whole view. */
+  mayReadAll: boolean
   limit: number
   offset: number
 }
@@ -67,32 +74,39 @@ interface PageRow {
 
 const OPERATORS: Record<Comparison, string> = {eq: '=', ne: '<>', gt: '>', gte: '>=', lt: '<', lte: '<='}
 
-const typeName = (column: CollectionColumn): string => `pg_catalog.${quoteIdentifier(column.baseType)}`
+const reference = (column: CollectionColumn): string => `v.${quoteIdentifier(column.name)}`
 
 /**
- * A column as an expression that runs nobody's code: a domain as what it is based on, which is no cast; the text of
- * an own type by its output function, where to_json and `::text` would look for a cast.
+ * A column as it is shown: a domain as what it is based on, which is no cast; the text of an own type by its output
+ * function, where to_json and `::text` would look for a cast, and an array of them by way of its text.
  */
 function expressionOf(column: CollectionColumn): string {
-  const name = `v.${quoteIdentifier(column.name)}`
-  if (column.kind === 'builtin') return `${name}::${typeName(column)}`
+  const name = reference(column)
+  if (column.kind === 'builtin') return `${name}::${column.sqlType}`
+  const text = `format('%s', ${name})`
   // Not `is null`: a row of nulls is a value too.
-  return `case when num_nulls(${name}) = 0 then format('%s', ${name}) end`
+  return `case when num_nulls(${name}) = 0 then ${column.kind === 'array' ? `${text}::${column.sqlType}` : text} end`
 }
 
-/** An enum in the order of its labels; a domain over one has that order too. */
+/** An enum in the order of its labels, a type of an extension in its own; a domain over one has that order too. */
 const sortExpression = (column: CollectionColumn): string =>
-  column.kind === 'enum' ? `v.${quoteIdentifier(column.name)}` : expressionOf(column)
+  column.kind === 'builtin' ? expressionOf(column) : reference(column)
 
 function condition(filter: ColumnFilter, position: number): string {
   const {column} = filter
   if (filter.operator === 'null') {
-    const name = `v.${quoteIdentifier(column.name)}`
+    const name = reference(column)
     if (column.kind === 'builtin') return `${name} is ${filter.isNull ? '' : 'not '}null`
     return `num_nulls(${name}) = ${filter.isNull ? 1 : 0}`
   }
-  const type = column.kind === 'builtin' ? typeName(column) : 'pg_catalog.text'
-  return `${expressionOf(column)} ${OPERATORS[filter.operator]} $${position}::${type}`
+  const {operator} = filter
+  if (column.operators) {
+    const isNegated = operator === 'ne'
+    const comparison = `${reference(column)} ${column.operators[isNegated ? 'eq' : operator]} $${position}::${column.sqlType}`
+    return isNegated ? `not (${comparison})` : comparison
+  }
+  const type = column.kind === 'builtin' ? column.sqlType : 'pg_catalog.text'
+  return `${expressionOf(column)} ${OPERATORS[operator]} $${position}::${type}`
 }
 
 /**
@@ -113,13 +127,17 @@ export async function readPage(session: Session, view: ViewName, request: PageRe
   const sort = request.sort.map(
     ({column, isDescending}) => `${sortExpression(column)}${isDescending ? ' desc' : ''}`,
   )
-  // The place in the file tells rows apart that are otherwise equal, so that no page repeats another's.
-  const order = [...sort, 'v.ctid'].join(', ')
+  // The place in the file tells rows apart that are otherwise equal, so that no page repeats another's. Whoever may not
+  // read it gets rows that are equal only where they look the same.
+  const rest = request.mayReadAll
+    ? ['v.ctid']
+    : request.columns.map((column) => `(${expressionOf(column)})::pg_catalog.text`)
+  const order = [...sort, ...rest].join(', ')
   const [row] = await session.query<PageRow>(
     `select string_agg(r.row, ',' order by r.n) filter (where r.bytes <= ${MOST_PAGE_BYTES}) as items,
             coalesce(max(r.bytes), 0) as bytes, (select count(*) ${rowsOfView}) as total
        from (select x.n, x.row, sum(octet_length(x.row) + 1) over (order by x.n rows unbounded preceding) as bytes
-               from (select row_to_json(p)::text as row, row_number() over () as n
+               from (select row_to_json(p.*)::text as row, row_number() over () as n
                        from (select ${columns.join(', ')} ${rowsOfView}
                               order by ${order}
                               limit $${values.length + 1}::bigint offset $${values.length + 2}::bigint) p) x) r`,

@@ -9,6 +9,8 @@ export type {Connected, ConnectionTarget}
 export interface ConnectOptions {
   /** `--database-url`; beats AYB_DATABASE_URL, DATABASE_URL and PG*. */
   databaseUrl?: string | undefined
+  /** What an error calls `databaseUrl` that cannot be understood; `--database-url` without it. */
+  urlName?: string | undefined
   env: NodeJS.ProcessEnv
   /** What `pg_stat_activity` shows. */
   applicationName: string
@@ -23,9 +25,9 @@ export interface ConnectOptions {
  * @throws AybError CONNECTION_FAILED, or the signal's reason
  */
 export async function connect(options: ConnectOptions): Promise<Connected> {
-  const {databaseUrl, env, applicationName, signal} = options
+  const {databaseUrl, urlName, env, applicationName, signal} = options
   signal?.throwIfAborted()
-  const settings = resolveSettings(databaseUrl, env)
+  const settings = resolveSettings(databaseUrl, env, urlName)
   // It takes 30 ms and more to load, which only those pay who connect.
   // The client alone: pg's own entry replaces it with a native one where NODE_PG_FORCE_NATIVE is set.
   const {default: Client} = await import('pg/lib/client.js')

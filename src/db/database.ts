@@ -82,9 +82,9 @@ export class Database {
     return Session.open({...this.#options, signal})
   }
 
-  /** The role that AYB_TRUSTED_OWNER names: its tables and functions are used as if they were ours. */
-  get trustedOwner(): string | null {
-    return this.#settings.trustedOwner
+  /** Where the system tables are, or will be. */
+  get systemSchema(): string {
+    return this.#settings.schemaName
   }
 
   /** Whether the table is there to be read. */

@@ -52,6 +52,8 @@ export class Session {
   readonly #connected: Connected
   /** Null where the server keeps none. */
   readonly #statements: KeptStatements | null
+  /** Of the database, as Postgres names it. */
+  readonly #encoding: string
   /** What begins a transaction here. */
   readonly #begin: string
   #isInTransaction = false
@@ -74,6 +76,7 @@ export class Session {
     this.pid = identity.pid
     this.backendStart = identity.backend_start
     this.serverVersion = Number(identity.version)
+    this.#encoding = identity.encoding
     this.readOnlyReason = identity.in_recovery
       ? 'recovery'
       : identity.read_only === 'on'
@@ -207,6 +210,26 @@ export class Session {
     if (!this.#isInTransaction) return
     this.#isInTransaction = false
     await this.#guard(() => this.#connected.client.query('rollback')).catch(() => this.destroy())
+  }
+
+  /**
+   * Brings the session back to how it was when it was opened, whatever ran on it: an open transaction is rolled back, and
+   * settings, prepared statements, locks and temporary tables are discarded. Never rejects: where that fails, the session is
+   * dropped. Not for a pooled session: DISCARD ALL would reach another server connection.
+   */
+  async reset(): Promise<void> {
+    if (!this.isUsable) return
+    const {client} = this.#connected
+    const open = this.#isInTransaction ? ['rollback'] : []
+    this.#isInTransaction = false
+    await this.#guard(() =>
+      this.together(() =>
+        Promise.all([
+          ...[...open, 'discard all'].map((statement) => client.query(statement)),
+          useOwnDefaults(client, {version: this.serverVersion, encoding: this.#encoding}),
+        ]),
+      ),
+    ).catch(() => this.destroy())
   }
 
   /** Runs `work` in a READ COMMITTED transaction: committed when it returns, rolled back when it throws. */

@@ -65,10 +65,14 @@ export interface Settings {
  * psql's settings: connection string, then service file, then PG* variables, then defaults.
  * @throws AybError CONNECTION_FAILED
  */
-export function resolveSettings(databaseUrl: string | undefined, env: NodeJS.ProcessEnv): Settings {
+export function resolveSettings(
+  databaseUrl: string | undefined,
+  env: NodeJS.ProcessEnv,
+  urlName = '--database-url',
+): Settings {
   const account = osAccount()
   const home = env.HOME || account?.homedir
-  const given = connectionString(databaseUrl, env)
+  const given = connectionString(databaseUrl, env, urlName)
   const serviceName = given.get('service') ?? env.PGSERVICE
   const service = serviceName
     ? readService(serviceName, env, home, given.get('servicefile'))
@@ -114,12 +118,16 @@ export function resolveSettings(databaseUrl: string | undefined, env: NodeJS.Pro
   }
 }
 
-function connectionString(databaseUrl: string | undefined, env: NodeJS.ProcessEnv): Conninfo {
+function connectionString(
+  databaseUrl: string | undefined,
+  env: NodeJS.ProcessEnv,
+  urlName: string,
+): Conninfo {
   if (databaseUrl !== undefined) {
     if (databaseUrl.trim() === '') {
-      throw badSettings('--database-url is empty', 'leave it out to use DATABASE_URL or the PG* variables')
+      throw badSettings(`${urlName} is empty`, 'leave it out to use DATABASE_URL or the PG* variables')
     }
-    return parseConnectionString(databaseUrl, '--database-url')
+    return parseConnectionString(databaseUrl, urlName)
   }
   for (const name of ['AYB_DATABASE_URL', 'DATABASE_URL']) {
     const value = env[name]

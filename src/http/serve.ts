@@ -70,7 +70,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   }
 }
 
-async function closeAll(pools: readonly DatabasePool[]): Promise<void> {
+async function closeAll(pools: readonly Pick<DatabasePool, 'dropAll' | 'close'>[]): Promise<void> {
   for (const pool of pools) pool.dropAll()
   await Promise.all(pools.map((pool) => pool.close()))
 }

@@ -66,14 +66,82 @@ export function mayNotRead(
   return new AybError('PERMISSION_DENIED', message, {hint: statement, details: {owner}})
 }
 
-/** Reading the view would run that function of another role as ours. */
-export const untrustedCode = (view: ViewName, {name, owner}: {name: string; owner: string}): AybError =>
+/** Some columns are granted, `denied` are not; `statement` would grant them all. */
+export function mayNotReadColumns(
+  view: ViewName,
+  owner: string,
+  denied: readonly string[],
+  readable: readonly string[],
+  statement: string,
+): AybError {
+  const list = (names: readonly string[]) => names.slice(0, MOST_NAMES).map(quoteIfNeeded).join(',')
+  return new AybError(
+    'PERMISSION_DENIED',
+    `this role may not read ${list(denied)} of ${qualifiedName(view)}, which belongs to ${owner}`,
+    {hint: `ask for what it may read with fields=${list(readable)}, or: ${statement}`, details: {owner}},
+  )
+}
+
+/** Reading could run code of a role's that could not act as `reader` anyway. */
+export const strangersCode = (
+  view: ViewName,
+  {what, owner, reader}: {what: string; owner: string; reader: string},
+): AybError =>
   new AybError(
     'PERMISSION_DENIED',
-    `refusing to read ${qualifiedName(view)}: an index or statistics of it use ${name}, which belongs to ${owner}, who is neither this role, a superuser, nor the owner of the database`,
+    `refusing to read ${qualifiedName(view)} as ${reader}: ${what} belongs to ${owner}, and reading the view can run code of that owner`,
     {
-      hint: `have that index or statistics object dropped; if you trust ${owner}: export AYB_TRUSTED_OWNER=${shellWord(owner)}`,
+      hint: 'set AYB_COLLECTIONS_URL to a login that has little to lose: views of all owners are then read with its rights',
       details: {owner},
+    },
+  )
+
+/** AYB_COLLECTIONS_URL leads to a role with more rights than code of others may have. */
+export function tooMuchToLose(found: {
+  login: string
+  role: string
+  isLogin: boolean
+  reason: string
+}): AybError {
+  const {login, role, isLogin, reason} = found
+  const who = isLogin ? 'it' : `it is a member of ${role}, which`
+  return new AybError(
+    'PERMISSION_DENIED',
+    `refusing to read views as ${login}, the login in AYB_COLLECTIONS_URL: ${who} ${reason}`,
+    {
+      hint: 'reading can run code of the owners of views with the rights of that login: give AYB_COLLECTIONS_URL a role that was made for this and may do nothing but read views',
+      details: {role, reason},
+    },
+  )
+}
+
+/** AYB_COLLECTIONS_URL leads to `there`, and views are registered in `home`. */
+export const otherDatabase = (there: string, home: string): AybError =>
+  new AybError(
+    'CONNECTION_FAILED',
+    there === home
+      ? `AYB_COLLECTIONS_URL leads to a database "${there}" of another server`
+      : `AYB_COLLECTIONS_URL leads to the database "${there}", not to "${home}"`,
+    {hint: 'have it lead to the database that ayb serve is connected to, or to a replica of that'},
+  )
+
+/** What a read leaves in a session would be there for others. */
+export const pooledReading = (): AybError =>
+  new AybError(
+    'CONNECTION_FAILED',
+    'views are not read through a pooler: what reading leaves in a session could not be discarded there',
+    {
+      hint: 'set AYB_COLLECTIONS_URL to an address that reaches the server directly; where the pooler keeps one server connection for each session, AYB_POOLED=off says so',
+    },
+  )
+
+/** There is such a view; nobody said that it is to be read. */
+export const notServed = (view: ViewName): AybError =>
+  new AybError(
+    'NOT_REGISTERED',
+    `${qualifiedName(view)} is not registered, and only registered views are read`,
+    {
+      hint: `register the view with POST /api/admin/matviews, or: ayb matviews register ${shellWord(qualifiedName(view))}`,
     },
   )
 

@@ -1,40 +1,46 @@
-import pg from 'pg'
 import {expect, test} from 'vitest'
-import {openAs, refusalOf, textOf} from '../support/collections.ts'
+import {openAs, textOf} from '../support/collections.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
+import {startServer, stopServers} from '../support/serve.ts'
 
-const SETTINGS = ['search_path', 'timezone', 'statement_timeout', 'lock_timeout', 'transaction_read_only']
+const PATH = '/api/collections/leaderboard'
 
-test('views are read through PgBouncer in transaction mode, which nothing is left behind in', {
-  timeout: 60_000,
+test('views are not read through PgBouncer in transaction mode, and a login of their own past it reads them', {
+  timeout: 90_000,
 }, async () => {
   const db = await createTestDatabase()
-  const pooler = await startPgBouncer(db, {poolMode: 'transaction', poolSize: 1})
-  const other = new pg.Client({connectionString: pooler.url})
-  await other.connect()
-  const state = async () =>
-    (await other.query('select current_setting(name) as value from unnest($1::text[]) name', [SETTINGS])).rows
-  const before = await state()
-  const [direct, one, two] = await Promise.all([openAs(db.url), openAs(pooler.url), openAs(pooler.url)])
-  expect([direct, one, two].map(({session}) => session.isPooled)).toEqual([false, true, true])
+  const pooler = await startPgBouncer(db, {poolMode: 'transaction'})
+  const server = await startServer({url: pooler.url}, ['--public-collections'])
+  await server.post('/api/admin/matviews', {viewName: 'leaderboard'})
+  const known = await server.get(PATH)
+  expect(known.status).toBe(503)
+  expect(known.json()).toMatchObject({
+    message: expect.stringContaining('views are not read through a pooler'),
+    hint: expect.stringContaining('AYB_COLLECTIONS_URL'),
+  })
+  expect((await server.get(PATH, {token: null})).json()).toMatchObject({
+    message: 'not available at the moment',
+  })
+  expect(server.logs()).toContainEqual(
+    expect.objectContaining({level: 'warn', msg: expect.stringContaining('AYB_COLLECTIONS_URL')}),
+  )
+  expect((await server.get('/readyz')).status).toBe(200)
 
-  const query = {sort: '-total_minutes,name', 'workout_count[gte]': '5', perPage: '20'}
-  const text = await textOf(direct, 'leaderboard', query)
-  // Both have the same server connection, by turns.
-  for (let round = 1; round <= 5; round += 1) {
-    const [first, second, meanwhile] = await Promise.all([
-      textOf(one, 'leaderboard', query),
-      textOf(two, 'leaderboard', query),
-      state(),
-    ])
-    expect(first).toBe(text)
-    expect(second).toBe(text)
-    expect(meanwhile).toEqual(before)
-    expect(await refusalOf(one, 'leaderboard', {id: 'x'})).toMatchObject({code: 'INVALID_ARGUMENT'})
-    expect(await refusalOf(two, 'users')).toMatchObject({code: 'VIEW_NOT_FOUND'})
-    expect(await state()).toEqual(before)
-  }
-  await Promise.all([direct, one, two].map((opened) => opened.close()))
-  await other.end()
+  const login = await db.createRole('reader')
+  await db.query(`grant select on leaderboard to ${login.name}`)
+  const own = await startServer({url: pooler.url}, [], {env: {AYB_COLLECTIONS_URL: login.url}})
+  const answer = await own.get(PATH)
+  expect(answer.status).toBe(200)
+  expect(answer.json()).toMatchObject({totalItems: 50})
+  await stopServers([server, own])
+})
+
+test('views are read through PgBouncer in session mode where AYB_POOLED=off says so', async () => {
+  const db = await createTestDatabase()
+  const pooler = await startPgBouncer(db, {poolMode: 'session'})
+  await expect(openAs(pooler.url)).rejects.toMatchObject({code: 'CONNECTION_FAILED', status: 503})
+  const reader = await openAs(pooler.url, {AYB_POOLED: 'off'})
+  expect(await textOf(reader, 'leaderboard')).toContain('"totalItems":50')
+  await reader.close()
 })

@@ -6,6 +6,7 @@ import type {JobDocument, RegistrationDocument, ScheduleDocument} from '../../sr
 import {ayb} from '../support/ayb.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
+import {startServer, stopServers} from '../support/serve.ts'
 import {fillTemplate} from '../support/template.ts'
 import {complaints, type LogLine, startWorker, stopWorkers} from '../support/worker.ts'
 
@@ -38,17 +39,19 @@ function readmeSql(): string[] {
   const readme = readFileSync(join(inject('root'), 'README.md'), 'utf8')
   const section = /^## A role with least privilege\n(.*?)^## /ms.exec(readme)?.[1] ?? ''
   const blocks = [...section.matchAll(/^```sql\n(.*?)^```$/gms)].map(([, sql]) => sql as string)
-  expect(blocks).toHaveLength(2)
-  const [role = '', tables = ''] = blocks
+  expect(blocks).toHaveLength(3)
+  const [role = '', ...others] = blocks
   const forNew = /^GRANT MAINTAIN ON .*-- PostgreSQL 17 and newer$/m
   const forOld = /^-- (GRANT leaderboard_owner TO .*-- PostgreSQL 14 to 16)$/m
   expect(role).toMatch(forNew)
   expect(role).toMatch(forOld)
-  return version >= 170_000 ? [role, tables] : [role.replace(forNew, '').replace(forOld, '$1'), tables]
+  return version >= 170_000 ? blocks : [role.replace(forNew, '').replace(forOld, '$1'), ...others]
 }
 
 /** Whom ayb runs as. */
 let least: {url: string}
+/** Whom views are read as. */
+let reader: {url: string}
 
 beforeAll(async () => {
   server = await startPostgres()
@@ -69,12 +72,14 @@ beforeAll(async () => {
     grant select on users, workouts to leaderboard_owner;
     alter materialized view leaderboard owner to leaderboard_owner`)
 
-  const [role = '', tables = ''] = readmeSql()
+  const [role = '', tables = '', login = ''] = readmeSql()
   await root.query(role)
-  const password = /PASSWORD '([^']+)'/.exec(role)?.[1] ?? ''
-  least = {url: urlOf('ayb', password)}
+  const passwordIn = (sql: string) => /PASSWORD '([^']+)'/.exec(sql)?.[1] ?? ''
+  least = {url: urlOf('ayb', passwordIn(role))}
   await documentOf(['migrate'], {url: urlOf('app_owner', 'secret')})
   await owner.query(tables)
+  await root.query(login)
+  reader = {url: urlOf('ayb_reader', passwordIn(login))}
 })
 
 afterAll(async () => {
@@ -100,6 +105,26 @@ describe('the role of the README', {timeout: 120_000}, () => {
       `select rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls from pg_roles where rolname = 'ayb'`,
     )
     expect(Object.values(rows[0])).toEqual([false, false, false, false, false])
+  })
+
+  test('reads no views of others over HTTP, and a login that may do nothing else does', async () => {
+    await documentOf(['matviews', 'register', 'public.leaderboard', '--if-not-exists'], least)
+    const path = '/api/collections/leaderboard'
+    const asItself = await startServer(least)
+    const refused = await asItself.get(path)
+    expect(refused.status).toBe(403)
+    expect(refused.json()).toMatchObject({
+      message: expect.stringContaining('the view belongs to leaderboard_owner'),
+      hint: expect.stringContaining('AYB_COLLECTIONS_URL'),
+    })
+    const own = await startServer(least, [], {env: {AYB_COLLECTIONS_URL: reader.url}})
+    expect((await own.get(path)).json()).toMatchObject({totalItems: 50})
+    await stopServers([asItself, own])
+    const session = await connect(reader.url)
+    for (const table of ['users', '_ayb_jobs', '_ayb_matview_refreshes']) {
+      await expect(session.query(`select from ${table}`)).rejects.toMatchObject({code: '42501'})
+    }
+    await documentOf(['matviews', 'unregister', 'public.leaderboard'], least)
   })
 
   test('is enough for every command, without a warning', async () => {

@@ -14,7 +14,7 @@ describe('whoever has no token, where none is needed,', () => {
   beforeAll(async () => {
     db = await createTestDatabase()
     role = await db.createRole('stranger')
-    server = await startServer({url: role.url}, ['--public-collections'])
+    server = await startServer({url: role.url}, ['--public-collections', '--all-views'])
   })
 
   afterAll(async () => {

@@ -1,18 +1,19 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import type {Database} from '../../src/db/database.ts'
+import type {Reader} from '../../src/db/reader.ts'
 import type {RawQuery} from '../../src/lib/collection-query.ts'
 import {openAs, readOf, refusalOf, textOf} from '../support/collections.ts'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
 
 let server: TestDatabase
-let db: Database
+let db: Reader
 
 const read = (view: string, query: RawQuery = {}, on = db) => readOf(on, view, query)
 const refusal = (view: string, query: RawQuery = {}, on = db) => refusalOf(on, view, query)
 
 beforeAll(async () => {
   server = await createTestDatabase()
-  await server.query(`create schema app`)
+  await server.query('create schema app; create schema ext')
+  await server.query('create extension citext schema ext; create extension hstore schema ext')
   await server.query(`create type app.mood as enum ('sad', 'ok', 'happy')`)
   await server.query(`create domain app.minutes as int check (value >= 0)`)
   await server.query(`create type app.pair as (a int, b text)`)
@@ -25,7 +26,10 @@ beforeAll(async () => {
            interval '1 day 2 hours' as lasting, '{"b": 1,  "a": [1]}'::json as raw, array[n, n + 1] as list,
            point(1, 2) as place, row(n, null)::app.pair as pair, row(null, null)::app.pair as nothing,
            case n when 2 then null else 'x"\\' || n end as note, 'pg_class'::regclass as relation,
-           n = 1 as first, '\\xff00'::bytea as bytes, 'Infinity'::float8 as endless
+           n = 1 as first, '\\xff00'::bytea as bytes, 'Infinity'::float8 as endless, n as p,
+           array['pg_class'::regclass] as relations, array[array['sad', null]]::app.mood[] as moods,
+           array[n]::app.minutes[] as times, (array['Ann', 'bob', 'CAT'])[n]::ext.citext as who,
+           array['a,b', '"']::ext.citext[] as whos, ('x=>' || n)::ext.hstore as tags
       from generate_series(1, 3) n`)
   db = await openAs(server.url)
 })
@@ -73,7 +77,8 @@ describe('a page', () => {
         '"big":9007199254740995,"exact":12345678901234567890.123456789,"part":0.1,' +
         '"at":"2026-03-01T10:00:00.123456+00:00","day":"2026-03-03","lasting":"P1DT2H",' +
         '"raw":{"b": 1,  "a": [1]},"list":[2,3],"place":"(1,2)","pair":"(2,)","nothing":"(,)","note":null,' +
-        '"relation":"pg_class","first":false,"bytes":"\\\\xff00","endless":"Infinity"}],' +
+        '"relation":"pg_class","first":false,"bytes":"\\\\xff00","endless":"Infinity","p":2,' +
+        '"relations":["pg_class"],"moods":[["sad",null]],"times":[2],"who":"bob","whos":["a,b","\\""],"tags":"\\"x\\"=>\\"2\\""}],' +
         '"page":1,"perPage":30,"totalItems":1,"totalPages":1}',
     )
   })
@@ -103,7 +108,16 @@ describe('a page', () => {
     [{note: 'x"\\1'}, [1]],
     [{note: ''}, []],
     [{first: 'true'}, [1]],
-    [{relation: 'pg_class'}, [1, 2, 3]],
+    [{'relation[null]': 'false'}, [1, 2, 3]],
+    [{p: '2'}, [2]],
+    [{'p[gt]': '1', fields: 'id,p', sort: '-p'}, [3, 2]],
+    [{who: 'ANN'}, [1]],
+    [{'who[ne]': 'ann'}, [2, 3]],
+    [{'who[gte]': 'Bob', 'who[lt]': 'cat'}, [2]],
+    [{sort: '-who'}, [3, 2, 1]],
+    [{tags: '"x"=>"2"'}, [2]],
+    [{sort: '-tags'}, [3, 2, 1]],
+    [{'moods[null]': 'false'}, [1, 2, 3]],
     [{sort: '-mood'}, [3, 2, 1]],
     [{sort: '-minutes'}, [3, 2, 1]],
     [{sort: 'note'}, [1, 3, 2]],
@@ -161,7 +175,12 @@ describe('a parameter is refused', () => {
     [{list: '1,2'}, /"list" is of type integer\[\]/],
     [{note: 'a\u0000b'}, /"note" is of type text/],
     [{bytes: '\\xZZ'}, /"bytes" is of type bytea/],
-    [{relation: 'nowhere.nothing'}, /"relation" is of type regclass/],
+    [{relation: 'pg_class'}, /regclass, which names objects of the database/],
+    [{'relations[eq]': '{pg_class}'}, /regclass\[\], which names objects of the database/],
+    [{list: '{{{{{{{1}}}}}}}'}, /"list" is of type integer\[\]/],
+    [{tags: 'x'}, /"tags" is of type ext.hstore, and does not take "x"/],
+    [{moods: '{sad}'}, /app.mood\[\], which can only be filtered by \[null\]/],
+    [{sort: 'whos'}, /ext.citext\[\], which has no order/],
     [{mood: 'HAPPY'}, /"mood" is of type app.mood, and does not take "HAPPY"/],
     [{'mood[gt]': 'sad'}, /app.mood, which can be filtered by \[eq\], \[ne\] and \[null\] only/],
     [{pair: '(1,)'}, /app.pair, which can only be filtered by \[null\]/],
@@ -224,6 +243,77 @@ describe('what is no collection', () => {
     await reader.close()
   })
 })
+
+describe('of columns that are granted', () => {
+  let reader: Reader
+
+  beforeAll(async () => {
+    const role = await server.createRole('some')
+    await server.query(`
+      create materialized view parted as
+      select n % 3 as team, json_build_object('n', n % 2) as data, 'x' as secret from generate_series(1, 12) n;
+      grant select (team, data) on parted to ${role.name}`)
+    reader = await openAs(role.url)
+    return () => reader.close()
+  })
+
+  test('only these can be read, filtered and sorted by', async () => {
+    const query = {fields: 'team,data', sort: '-team', 'team[gt]': '0', 'data[null]': 'false'}
+    const {items, totalItems} = await read('parted', query, reader)
+    expect(totalItems).toBe(8)
+    expect(items[0]).toEqual({team: 2, data: {n: 0}})
+    for (const refused of [
+      {},
+      {fields: 'secret'},
+      {fields: 'team', secret: 'x'},
+      {fields: 'team', sort: 'secret'},
+    ] as RawQuery[]) {
+      const error = await refusal('parted', refused, reader)
+      expect(error).toMatchObject({code: 'PERMISSION_DENIED', status: 403})
+      expect(error.message).toContain('this role may not read secret of public.parted')
+      expect(error.hint).toMatch(/fields=team,data, or: GRANT SELECT ON public.parted TO /)
+    }
+    const unknown = await refusal('parted', {fields: 'secrets'}, reader)
+    expect(unknown).toMatchObject({code: 'INVALID_ARGUMENT', hint: 'the columns are: team, data'})
+  })
+
+  test('pages have each row once', async () => {
+    const rows: unknown[] = []
+    for (let page = 1; page <= 4; page += 1) {
+      const query = {fields: 'team,data', sort: 'team', perPage: '3', page: String(page)}
+      rows.push(...(await read('parted', query, reader)).items)
+    }
+    const all = await server.query<{row: unknown}>(
+      'select json_build_object($1::text, team, $2::text, data) as row from parted order by team, data::text',
+      ['team', 'data'],
+    )
+    expect(rows).toEqual(all.map(({row}) => row))
+  })
+})
+
+test('a value that a type of Postgres does not take is refused as such, whatever the type', async () => {
+  const types = await server.query<{name: string; type: string}>(
+    `select 'c' || row_number() over (order by t.oid) as name, format_type(t.oid, null) as type
+       from pg_type t
+      where t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm')
+        and (t.typcategory <> 'A' or t.typname in ('_int4', '_text', '_jsonb', '_timestamptz', '_int4range'))
+        and t.typname !~ '^pg_'`,
+  )
+  const columns = types.map(({name, type}) => `null::${type} as ${name}`)
+  await server.query(`create materialized view every_type as select ${columns.join(', ')}`)
+  const values = ['{{{{{{{1}}}}}}}', '[1:2147483647]={}', '['.repeat(20_000)]
+  const outcomes = new Set<string>()
+  for (const value of values) {
+    for (const {name} of types) {
+      const outcome = await read('every_type', {fields: 'c1', [name]: value}).then(
+        () => 'read',
+        (error) => error.code,
+      )
+      outcomes.add(outcome === 'INTERNAL' ? `${name} ${value.slice(0, 20)}` : outcome)
+    }
+  }
+  expect(outcomes).toEqual(new Set(['read', 'INVALID_ARGUMENT']))
+}, 120_000)
 
 describe('while somebody changes the view', () => {
   /** Reads while another transaction, which had locked the view first, commits. */

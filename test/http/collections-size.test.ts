@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import type {Database} from '../../src/db/database.ts'
+import type {Reader} from '../../src/db/reader.ts'
 import {openAs, readOf, refusalOf, textOf} from '../support/collections.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {peakMemory} from '../support/memory.ts'
@@ -10,7 +10,7 @@ const LARGE = 200
 const MB = 1024 * 1024
 
 let server: TestDatabase
-let db: Database
+let db: Reader
 
 beforeAll(async () => {
   server = await createTestDatabase()
@@ -74,7 +74,7 @@ describe('large rows', () => {
   })
 
   test('never reach the process of the server when they are too much', async () => {
-    const process = await startServer(server)
+    const process = await startServer(server, ['--all-views'])
     const path = '/api/collections/broad'
     expect((await process.get(`${path}?perPage=1`)).status).toBe(200)
     const before = peakMemory(process.pid)

@@ -47,8 +47,8 @@ describe.concurrent('clients that ask and never read', {timeout: 120_000}, () =>
 
   beforeAll(async () => {
     servers = [
-      await startServer(db, ['--public-collections']),
-      await startServer(db, ['--public-collections']),
+      await startServer(db, ['--public-collections', '--all-views']),
+      await startServer(db, ['--public-collections', '--all-views']),
     ]
   })
 

@@ -1,4 +1,5 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
 import {type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
 
@@ -18,6 +19,13 @@ beforeAll(async () => {
   await db.query('create view plain as select 1 as id')
   server = await startServer(db)
   open = await startServer(db, ['--public-collections'])
+  for (const [viewName, schema] of [
+    ['leaderboard', 'public'],
+    ['empty', 'public'],
+    ['"by ""team"""', '"Weekly Stats"'],
+  ]) {
+    expect((await server.post('/api/admin/matviews', {viewName, schema})).status).toBe(201)
+  }
 })
 
 afterAll(async () => {
@@ -85,9 +93,35 @@ describe('the rows of a view', () => {
     })
   })
 
+  test('of a view that is not registered are refused, and nobody without a token hears that there is one', async () => {
+    await db.query('create materialized view unregistered as select 1 as id')
+    const path = `${COLLECTIONS}/unregistered`
+    const known = await server.get(path)
+    expect(known.status).toBe(404)
+    expect(known.json()).toEqual({
+      code: 'NOT_REGISTERED',
+      message: 'public.unregistered is not registered, and only registered views are read',
+      hint: 'register the view with POST /api/admin/matviews, or: ayb matviews register public.unregistered',
+    })
+    const anonymous = await open.get(path, {token: null})
+    const absent = await open.get(`${COLLECTIONS}/nothing`, {token: null})
+    expect(anonymous.status).toBe(404)
+    expect(anonymous.text).toBe(absent.text.replaceAll('nothing', 'unregistered'))
+    await server.post('/api/admin/matviews', {viewName: 'unregistered'})
+    expect((await open.get(path, {token: null})).status).toBe(200)
+  })
+
+  test('of a view that is not registered are read with --all-views, also where ayb has no tables', async () => {
+    const bare = await createTestDatabase()
+    const own = await startServer(bare, ['--all-views'])
+    expect((await own.get(`${COLLECTIONS}/leaderboard`)).json()).toMatchObject({totalItems: 50})
+    expect((await own.get(`${COLLECTIONS}/users`)).json()).toMatchObject({code: 'VIEW_NOT_FOUND'})
+    await stopServers([own])
+  })
+
   test('of a role without the right are refused with the GRANT', async () => {
-    const role = await db.createRole('stranger')
-    const own = await startServer({url: role.url})
+    const role = await (await createTestDatabase()).createRole('stranger')
+    const own = await startServer({url: role.url}, ['--all-views'])
     const answer = await own.get(`${COLLECTIONS}/leaderboard`)
     expect(answer.status).toBe(403)
     expect(answer.json()).toMatchObject({
@@ -95,6 +129,55 @@ describe('the rows of a view', () => {
       hint: `GRANT SELECT ON public.leaderboard TO ${role.name};`,
     })
     await stopServers([own])
+  })
+
+  test('are read with the rights of the login in AYB_COLLECTIONS_URL, which is looked at again each time', async () => {
+    const mallory = await db.createRole('mallory')
+    const login = await db.createRole('reader')
+    await db.query(
+      `create materialized view theirs as select 1 as id; alter materialized view theirs owner to ${mallory.name}`,
+    )
+    await server.post('/api/admin/matviews', {viewName: 'theirs'})
+    const path = `${COLLECTIONS}/theirs`
+    expect((await server.get(path)).json()).toMatchObject({
+      code: 'PERMISSION_DENIED',
+      message: expect.stringContaining(`the view belongs to ${mallory.name}`),
+      hint: expect.stringContaining('AYB_COLLECTIONS_URL'),
+    })
+
+    const own = await startServer(db, [], {env: {AYB_COLLECTIONS_URL: login.url}})
+    expect((await own.get(path)).json()).toMatchObject({
+      hint: `GRANT SELECT ON public.theirs TO ${login.name};`,
+    })
+    await db.query(`grant select on theirs to ${login.name}`)
+    expect((await own.get(path)).json()).toMatchObject({items: [{id: 1}]})
+    await db.query('create materialized view unregistered_too as select 1 as id')
+    const other = await own.get(`${COLLECTIONS}/unregistered_too`)
+    expect(other.json()).toMatchObject({code: 'NOT_REGISTERED'})
+
+    await db.query(`alter role ${login.name} createrole`)
+    const refused = await own.get(path)
+    expect(refused.status).toBe(403)
+    expect(refused.json()).toMatchObject({
+      message: expect.stringContaining('it may create roles (CREATEROLE)'),
+    })
+    expect((await own.get('/readyz')).status).toBe(200)
+    await db.query(`alter role ${login.name} nocreaterole`)
+    expect((await own.get(path)).status).toBe(200)
+    await stopServers([own])
+  })
+
+  test.each([
+    ['of a login that may do too much', 7, (url: string) => url, /it is a superuser/],
+    ['of another database', 6, (url: string) => url.replace(/[^/]+$/, 'postgres'), /not to "/],
+    ['that cannot be read', 6, () => 'postgres://[', /AYB_COLLECTIONS_URL/],
+  ])('are not served at all with an AYB_COLLECTIONS_URL %s', async (_, exitCode, urlOf, message) => {
+    const {stderr, code} = await ayb(['serve', '--listen', '127.0.0.1:0'], {
+      url: db.url,
+      env: {AYB_ADMIN_TOKEN: TOKEN, AYB_COLLECTIONS_URL: urlOf(db.url)},
+    })
+    expect(stderr).toMatch(message)
+    expect(code).toBe(exitCode)
   })
 
   test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('take no %s', async (method) => {

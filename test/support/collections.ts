@@ -1,5 +1,6 @@
 import {type ReadOptions, readCollection} from '../../src/core/collections.ts'
 import {Database} from '../../src/db/database.ts'
+import {homeOf, Reader} from '../../src/db/reader.ts'
 import type {RawQuery} from '../../src/lib/collection-query.ts'
 import type {AybError} from '../../src/lib/errors.ts'
 import {parseViewName} from '../../src/lib/identifier.ts'
@@ -12,27 +13,51 @@ export interface CollectionDocument {
   totalPages: number
 }
 
-export const openAs = (databaseUrl: string, env: NodeJS.ProcessEnv = {}): Promise<Database> =>
-  Database.open({databaseUrl, env, applicationName: 'ayb serve'})
+const connection = (databaseUrl: string, env: NodeJS.ProcessEnv = {}) => ({
+  databaseUrl,
+  env,
+  applicationName: 'ayb serve',
+})
+
+/** A session that reads as the role that it connects as. */
+export const openAs = (databaseUrl: string, env?: NodeJS.ProcessEnv): Promise<Reader> =>
+  Reader.open(connection(databaseUrl, env), null)
+
+/** A session that reads as a login of its own, where `ayb serve` would be connected with `serveUrl`. */
+export async function openLogin(
+  databaseUrl: string,
+  serveUrl: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Reader> {
+  const serve = await Database.open(connection(serveUrl, env))
+  try {
+    return await Reader.open(connection(databaseUrl), await homeOf(serve))
+  } finally {
+    await serve.close()
+  }
+}
 
 export const textOf = (
-  db: Database,
+  reader: Reader,
   view: string,
   query: RawQuery = {},
   options?: ReadOptions,
-): Promise<string> => readCollection(db, parseViewName(view), query, options)
+): Promise<string> => readCollection(reader, parseViewName(view), query, options)
 
-export const readOf = async (db: Database, view: string, query: RawQuery = {}): Promise<CollectionDocument> =>
-  JSON.parse(await textOf(db, view, query))
+export const readOf = async (
+  reader: Reader,
+  view: string,
+  query: RawQuery = {},
+): Promise<CollectionDocument> => JSON.parse(await textOf(reader, view, query))
 
 /** The error that the rows are refused with. */
 export const refusalOf = (
-  db: Database,
+  reader: Reader,
   view: string,
   query: RawQuery = {},
   options?: ReadOptions,
 ): Promise<AybError> =>
-  textOf(db, view, query, options).then(
+  textOf(reader, view, query, options).then(
     (text) => {
       throw new Error(`it was answered: ${text.slice(0, 200)}`)
     },

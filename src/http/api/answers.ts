@@ -1,9 +1,7 @@
 import type {FastifyReply} from 'fastify'
-import type {DatabasePool} from '../../core/database-pool.ts'
+import type {DatabaseWork} from '../../core/database-pool.ts'
 import type {ApiContext} from './context.ts'
 import {untilGone} from './until-gone.ts'
-
-type Work<T> = Parameters<typeof DatabasePool.prototype.use<T>>[0]
 
 /** A list, as all of them are answered. */
 export const itemsOf = <T>(items: readonly T[]) => ({items, count: items.length})
@@ -13,7 +11,7 @@ export const itemsOf = <T>(items: readonly T[]) => ({items, count: items.length}
  * of besides the answer goes to the log.
  */
 export function workingFor({pool, cutOff, log}: ApiContext) {
-  return async <T>(reply: FastifyReply, work: Work<T>): Promise<T> => {
+  return async <T>(reply: FastifyReply, work: DatabaseWork<T>): Promise<T> => {
     const result = await pool.use(work, untilGone(reply, cutOff))
     for (const msg of warningsOf(result)) log({level: 'warn', msg})
     return result

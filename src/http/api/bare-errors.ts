@@ -14,6 +14,9 @@ const UNAVAILABLE: readonly string[] = [
   'UNTRUSTED_TABLE',
 ] satisfies ErrorCode[]
 
+/** Views that are there and not served are none. */
+const HIDDEN: readonly string[] = ['PERMISSION_DENIED', 'NOT_REGISTERED'] satisfies ErrorCode[]
+
 /** What is said instead of a message about the server and its database, which is in the log; null where there is none. */
 function bareMessage(code: string, status: number): string | null {
   if (UNAVAILABLE.includes(code)) return 'not available at the moment'
@@ -28,7 +31,7 @@ export function hideInternals(app: FastifyInstance, token: string): void {
   app.addHook('preSerialization', async (request, reply, payload) => {
     if (reply.statusCode < 400 || hasToken(request)) return payload
     const {code} = payload as {code: string}
-    if (code === 'PERMISSION_DENIED') {
+    if (HIDDEN.includes(code)) {
       const {view} = request.params as {view: string}
       const absent = viewNotFound(parseViewName(view), null, null)
       reply.code(absent.status)

@@ -1,5 +1,5 @@
 import type {FastifyInstance} from 'fastify'
-import {readCollection} from '../../core/collections.ts'
+import {readCollection, requireServed} from '../../core/collections.ts'
 import {DEFAULT_PER_PAGE, MOST_PER_PAGE, type RawQuery} from '../../lib/collection-query.ts'
 import {parseViewName} from '../../lib/identifier.ts'
 import {hideInternals} from './bare-errors.ts'
@@ -25,7 +25,7 @@ const querystring = {
   additionalProperties: {type: 'string'},
 }
 
-const description = `Any other parameter is a filter on the column of that name, and a row has to pass all of them: \`column=value\`, or \`column[op]=value\` with eq, ne, gt, gte, lt, lte, or null (\`true\` or \`false\`). Nulls pass no comparison. Instants are in UTC, numbers as exact as Postgres has them; a value of a type that is not one of Postgres itself comes as its text.`
+const description = `Any other parameter is a filter on the column of that name, and a row has to pass all of them: \`column=value\`, or \`column[op]=value\` with eq, ne, gt, gte, lt, lte, or null (\`true\` or \`false\`). Nulls pass no comparison. Instants are in UTC, numbers as exact as Postgres has them; a value of a type that is not one of Postgres itself comes as its text, an array of them as an array of texts.`
 
 /** The rows of materialized views, for reading only. */
 export function collectionRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -42,7 +42,7 @@ export function collectionRoutes(app: FastifyInstance, context: ApiContext): voi
     {
       schema: {
         tags: ['Collections'],
-        summary: 'Read the rows of a materialized view',
+        summary: `Read the rows of a ${context.hasAllViews ? '' : 'registered '}materialized view`,
         description,
         params: {
           type: 'object',
@@ -60,7 +60,11 @@ export function collectionRoutes(app: FastifyInstance, context: ApiContext): voi
       const name = parseViewName(view)
       const signal = untilGone(reply, context.cutOff)
       const keep = await unread.reserve(reply, signal)
-      const text = await context.readers.use((db) => readCollection(db, name, query, {signal}), signal)
+      if (!context.hasAllViews) await context.pool.use((db) => requireServed(db, name), signal)
+      const text = await context.readers.use(
+        (reader) => readCollection(reader, name, query, {signal}),
+        signal,
+      )
       // As it is: parsed, its numbers would lose digits.
       const body = Buffer.from(text)
       keep(body.length)

@@ -1,4 +1,5 @@
 import type {DatabasePool} from '../../core/database-pool.ts'
+import type {ReaderPool} from '../../core/readers.ts'
 import type {ListenAddress} from '../../lib/listen-address.ts'
 import type {LogEntry} from '../../observe/log.ts'
 import type {Connections} from '../connections.ts'
@@ -18,13 +19,15 @@ export interface ApiContext {
   /** For all that is short. */
   pool: DatabasePool
   /** For reading views, which may be public: whoever reads keeps nobody from administering. */
-  readers: DatabasePool
+  readers: ReaderPool
   /** For refreshes, each on a session of its own. */
   refreshes: DatabasePool
   /** What AYB_ADMIN_TOKEN has. */
   token: string
   /** Whether views may be read without the token. */
   hasPublicCollections: boolean
+  /** Whether views may be read that nobody registered. */
+  hasAllViews: boolean
   /** Where the server listens. */
   listen: ListenAddress
   /** Further names, in lower case, under which requests may ask for the server. */

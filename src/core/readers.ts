@@ -1,0 +1,24 @@
+import type {ConnectOptions} from '../db/connect.ts'
+import {homeOf, Reader} from '../db/reader.ts'
+import type {DatabasePool} from './database-pool.ts'
+
+/** Sessions that read views. */
+export type ReaderPool = DatabasePool<Reader>
+
+/**
+ * How to open sessions that read views: connected as all others are, or with the URL of a login of their own, which is
+ * checked against the database and role of `pool`.
+ */
+export function openReaders(
+  connection: ConnectOptions,
+  loginUrl: string | null,
+  pool: DatabasePool,
+): (signal?: AbortSignal) => Promise<Reader> {
+  return async (signal) => {
+    if (loginUrl === null) return Reader.open({...connection, signal}, null)
+    const home = await pool.use(homeOf, signal)
+    return Reader.open({...connection, databaseUrl: loginUrl, urlName: COLLECTIONS_URL, signal}, home)
+  }
+}
+
+const COLLECTIONS_URL = 'AYB_COLLECTIONS_URL'
