@@ -27,7 +27,7 @@ async function findHolder(
 ): Promise<Blocker | null> {
   const rows = await session.query<BlockerRow>(
     `select coalesce(l.pid, 0) as pid, coalesce(a.usename, p.owner) as usename,
-            coalesce(nullif(a.application_name, ''), format('prepared transaction %I', p.gid)) as application_name, a.state,
+            coalesce(nullif(a.application_name, ''), 'prepared transaction ' || quote_ident(p.gid)) as application_name, a.state,
             round(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::bigint as transaction_age_ms
        from pg_locks l
        left join pg_stat_activity a on a.pid = l.pid

@@ -125,6 +125,16 @@ describe('the lock', () => {
     expect(await runsOf(db, 'leaderboard')).toEqual([])
   })
 
+  test('of a program that gives no name counts', async () => {
+    await other.query(`set application_name = ''`)
+    await lockLeaderboard()
+    const result = await refresh('leaderboard', '--json')
+    await unlockLeaderboard()
+    await other.query(`set application_name = 'night shift'`)
+    expect(result.code).toBe(5)
+    expect(errorOf(result).details).toMatchObject({blockers: [{pid: otherPid, applicationName: null}]})
+  })
+
   test('of another view or of another key space does not', async () => {
     await other.query('select pg_advisory_lock(0, $1)', [LEADERBOARD_KEY])
     await other.query('select pg_advisory_lock($1::bigint & 4294967295)', [LEADERBOARD_KEY])
