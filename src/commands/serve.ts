@@ -22,7 +22,7 @@ export default class Serve extends BaseCommand {
   static override description =
     `Everything asks for the token in AYB_ADMIN_TOKEN, of 16 characters or more, but for /healthz, /readyz, /metrics, the description of the API and the files of the dashboard; reading views too, unless --public-collections says otherwise. There is no TLS: put a reverse proxy in front of it. The API is described at /api/openapi.json, the dashboard is at /.
 
-Registered views are read with the rights of the login in AYB_COLLECTIONS_URL, which is to have little to lose; without it, with those of the role that ayb serve connects as, and only where their owners could act as that role anyway.
+Reads of registered views have the rights of the login in AYB_COLLECTIONS_URL, which should have few rights. Without AYB_COLLECTIONS_URL, reads have the rights of the role that ayb serve connects as; then ayb reads only views whose owners could act as that role anyway.
 
 With --worker, schedules are run by the same process; its settings are those of ayb worker, from the environment.`
   static override examples = [

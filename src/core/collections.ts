@@ -14,6 +14,7 @@ import {findRegistration} from '../db/registrations.ts'
 import type {Session} from '../db/session.ts'
 import {hasSqlstate, SQLSTATE} from '../db/sqlstate.ts'
 import {
+  failedInside,
   mayNotRead,
   mayNotReadColumns,
   nothingToRead,
@@ -115,7 +116,9 @@ async function readOnce(
     await checkValue(session, filter, query.filters[position] as Filter)
   }
   const {items, totalItems} = await readPage(session, name, request).catch((error) => {
-    throw hasSqlstate(error, SQLSTATE.PROGRAM_LIMIT_EXCEEDED) ? pageTooLarge() : error
+    if (!hasSqlstate(error)) throw error
+    const isTooLarge = error.sqlstate === SQLSTATE.PROGRAM_LIMIT_EXCEEDED && !error.hasContext
+    throw isTooLarge ? pageTooLarge() : failedInside(name, error)
   })
   if (items === null) throw pageTooLarge()
   const {page, perPage} = query

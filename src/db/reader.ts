@@ -101,8 +101,8 @@ async function identify(session: Session): Promise<Identity> {
 const WRITER = 'may write the tables of ayb'
 
 /**
- * Refuses a role that code of others could do harm with, by itself or as a member of another. A member inherits the right to
- * write, so of those who have it the role that the login is a member of comes first.
+ * Refuses a role whose rights, its own or inherited, would let foreign code do harm. The role that grants the right to
+ * write is named before the login that inherits the right.
  */
 async function requireLittleToLose(session: Session, {roles, systemSchema}: Home): Promise<void> {
   const [found] = await session.query<{login: string; role: string; isLogin: boolean; reason: string}>(

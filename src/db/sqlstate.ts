@@ -174,7 +174,7 @@ export class StatementError extends AybError {
     const sqlstate = error.code ?? ''
     const {code, hint} = meaningOf(sqlstate)
     super(code, messageFor(code, error), {
-      // Postgres has advice for whoever wrote the statement, too, which is nobody who reads this.
+      // Postgres also advises the author of a statement, and no reader of the message is one.
       hint: code === 'INTERNAL' ? hint : (error.hint ?? hint),
       details: error.detail === undefined ? {sqlstate} : {sqlstate, detail: error.detail},
       cause: error,

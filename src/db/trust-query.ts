@@ -88,7 +88,8 @@ export async function glanceAtTables(
      select t.relname, pg_get_userbyid(t.relowner) as owner, pg_has_role(t.relowner, 'USAGE') as is_own,
             t.is_plain and ${isTrusted('t.relowner')} and ${isTrusted('t.nspowner')}
             and not exists (select from aclexplode(t.relacl) a
-                             where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> t.relowner)
+                             where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> t.relowner
+                               and (a.grantee = 0 or not ${isTrusted('a.grantee')}))
             and not exists (select from pg_trigger g
                              where g.tgrelid = t.oid
                                and (not g.tgisinternal or g.tgconstrrelid <> 0 and g.tgconstrrelid not in (select o.oid from t o)))

@@ -82,7 +82,26 @@ export function mayNotReadColumns(
   )
 }
 
-/** Reading could run code of a role's that could not act as `reader` anyway. */
+/** An error that code of the view raised: of a function in an index or a type, say. Others stay as they are. */
+export const failedInside = (
+  view: ViewName,
+  error: AybError & {words: string; serverHint: string | null},
+): AybError =>
+  error.code === 'INTERNAL'
+    ? new AybError(
+        'DATABASE_REFUSED',
+        `the database refused to read ${qualifiedName(view)}: ${error.words}`,
+        {
+          hint:
+            error.serverHint ??
+            'a function that an index, a type or the statistics of the view use fails: ask the owner of the view',
+          details: error.details,
+          cause: error,
+        },
+      )
+    : error
+
+/** Reading could run code of a role that cannot act as `reader`. */
 export const strangersCode = (
   view: ViewName,
   {what, owner, reader}: {what: string; owner: string; reader: string},

@@ -92,8 +92,9 @@ describe('on a standby', () => {
 
   beforeAll(async () => {
     ;({primary, standby} = await startPair(
-      `insert into _ayb_job_schedules (name, job_type, payload, cron_expr)
-       values ('nightly', 'materialized_view_refresh', '{"schema": "public", "view_name": "leaderboard"}', '0 3 * * *');
+      `insert into _ayb_job_schedules (name, job_type, payload, cron_expr, next_run_at)
+       values ('nightly', 'materialized_view_refresh', '{"schema": "public", "view_name": "leaderboard"}', '0 3 * * *',
+               now() + interval '1 day');
        insert into _ayb_jobs (id, type, state, payload)
        values ('${QUEUED}', 'materialized_view_refresh', 'queued', '{"view_name": "leaderboard"}'),
               ('${FAILED}', 'materialized_view_refresh', 'failed', '{"view_name": "leaderboard"}');
@@ -202,7 +203,7 @@ describe('on a standby', () => {
     await ask(standby, 'alter system set max_standby_streaming_delay = 0')
     await ask(standby, 'select pg_reload_conf()')
     const [locker, other] = await Promise.all([connect(primary), connect(primary)])
-    // The list takes its lock on the registrations, and then waits for the schedules, which the standby locks too.
+    // Whatever the list waits for the schedules with, it holds a lock on the defaults of columns or on the registrations.
     await locker.query('begin; lock table _ayb_job_schedules in access exclusive mode')
     await untilCaughtUp(standby, primary)
     const reading = ayb(['matviews', 'list', '--json'], options)
@@ -216,7 +217,7 @@ describe('on a standby', () => {
         ).length > 0,
       {what: 'the list to wait', timeoutMs: PATIENCE_MS},
     )
-    await other.query('begin; lock table _ayb_matview_refreshes in access exclusive mode; commit')
+    await other.query('begin; lock table pg_attrdef, _ayb_matview_refreshes in access exclusive mode; commit')
     const result = await reading
     await Promise.all([locker.end(), other.end()])
     await ask(standby, 'alter system reset max_standby_streaming_delay')

@@ -2,9 +2,9 @@ import {type AybError, isAybError} from '../../lib/errors.ts'
 import type {ControlSession} from './control.ts'
 
 /**
- * How often a worker looks at its tables again. A look takes one or two milliseconds, and GRANT ALL is run by people
- * and by scripts of deployments: whoever is given TRIGGER by it has no longer than this, and one that is no attacker
- * notices no difference. CREATE TRIGGER itself cannot be kept off: a lock that does would stop migrations as well.
+ * How often a worker looks at its tables again. A look takes one or two milliseconds. People and deployment scripts run
+ * GRANT ALL: a role that gets TRIGGER that way can use the privilege for ten seconds at most. A lock that forbids
+ * CREATE TRIGGER would stop migrations as well.
  */
 const INTERVAL_MS = 10_000
 

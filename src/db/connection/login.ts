@@ -102,7 +102,7 @@ export class Login {
         throw distrusted(`the server asks for ${words}, which ${setting} does not allow`)
       }
       if (code === OK && requireAuth.isRequired && this.#step !== 'finished') {
-        throw distrusted(`the server lets in who has not logged in, which ${setting} does not allow`)
+        throw distrusted(`the server accepted the session without a log-in, which ${setting} does not allow`)
       }
     }
     if (channelBinding === 'require') {
@@ -203,5 +203,5 @@ const bindingMissing = () =>
   new HostFailure(
     'server',
     'the server does not offer channel binding, which channel_binding=require asks for',
-    'it takes TLS and a password kept as scram-sha-256',
+    'channel binding needs TLS and a password that the server stores as scram-sha-256',
   )

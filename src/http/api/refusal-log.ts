@@ -11,7 +11,7 @@ export const asked = ({socket, method, routeOptions}: FastifyRequest) => ({
   route: `${method} ${routeOptions.url ?? 'an unknown route'}`,
 })
 
-/** Logs requests that were refused for whom they come from. */
+/** Logs requests that were refused because of their token or their Host. */
 export class RefusalLog {
   readonly #log: (entry: LogEntry) => void
   #lines = 0
