@@ -18,7 +18,7 @@ export default class Migrate extends BaseCommand {
   async run(): Promise<Migrated | MigrationPlan> {
     const {flags} = await this.parse(Migrate)
     if (flags['dry-run']) {
-      const plan = await this.withDatabase(flags, async (db) => planMigration(db))
+      const plan = await this.withDatabase(flags, (db) => planMigration(db))
       this.print(
         plan.pending.map(({name, sql}) => `-- ${name}\n${sql}`).join('\n\n') || '-- nothing to apply',
       )

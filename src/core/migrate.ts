@@ -11,6 +11,6 @@ export async function migrate(db: Database): Promise<Migrated> {
 }
 
 /** What migrate would run, without changing anything. */
-export function planMigration(db: Database): MigrationPlan {
-  return {pending: db.pendingScripts(), version: db.version, warnings: [...db.warnings]}
+export async function planMigration(db: Database): Promise<MigrationPlan> {
+  return {pending: await db.pendingScripts(), version: db.version, warnings: [...db.warnings]}
 }

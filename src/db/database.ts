@@ -3,6 +3,7 @@ import {AybError} from '../lib/errors.ts'
 import type {ConnectOptions} from './connect.ts'
 import {
   applyMigrations,
+  applyOptionalMigrations,
   inspectSystem,
   migrationScripts,
   pendingMigrations,
@@ -128,6 +129,10 @@ export class Database {
     this.requireWritable()
     const pending = pendingMigrations(this.#state)
     if (pending.length === 0) return
+    if (pending.every((migration) => migration.without !== null)) {
+      this.#adopt(await applyOptionalMigrations(this.session, this.#settings, this.#state))
+      return
+    }
     const breaking = pending.find((migration) => migration.isBreaking)
     if (breaking && this.#state.relations.size > 0) {
       throw new AybError(
@@ -144,15 +149,18 @@ export class Database {
   /** Applies every pending migration, breaking ones included. Returns their names. */
   async migrate(): Promise<string[]> {
     this.requireWritable()
-    const {state, applied, warnings} = await applyMigrations(this.session, this.#settings)
+    return this.#adopt(await applyMigrations(this.session, this.#settings))
+  }
+
+  #adopt({state, applied, warnings}: Awaited<ReturnType<typeof applyMigrations>>): string[] {
     this.#state = state
     this.warnings.push(...warnings)
     return applied
   }
 
   /** What migrate would run. */
-  pendingScripts(): {name: string; sql: string}[] {
-    return migrationScripts(this.#state, this.#settings)
+  pendingScripts(): Promise<{name: string; sql: string}[]> {
+    return migrationScripts(this.session, this.#state, this.#settings)
   }
 
   /** The newest migration that is recorded as applied; 0 on a database without the tables. */

@@ -7,6 +7,7 @@ export const SYSTEM_TABLES = {
   runs: '_ayb_matview_refresh_runs',
   schedules: '_ayb_job_schedules',
   jobs: '_ayb_jobs',
+  states: '_ayb_matview_states',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

@@ -138,7 +138,7 @@ describe('tables that a server has made', () => {
     }
     await db.query('delete from _ayb_cli_migrations')
     expect(await documentOf<Migrated>(['migrate'], guest)).toMatchObject({
-      applied: ['0001-registrations', '0002-schedules-and-jobs'],
+      applied: ['0001-registrations', '0002-schedules-and-jobs', '0003-view-states'],
       warnings: [],
     })
   })

@@ -5,6 +5,7 @@ export const registrations: Migration = {
   version: 1,
   name: '0001-registrations',
   isBreaking: false,
+  without: null,
   creates: ['migrations', 'registrations', 'runs'],
   statements: (tables) => [
     {

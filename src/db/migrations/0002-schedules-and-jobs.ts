@@ -5,6 +5,7 @@ export const schedulesAndJobs: Migration = {
   version: 2,
   name: '0002-schedules-and-jobs',
   isBreaking: false,
+  without: null,
   creates: ['schedules', 'jobs'],
   statements: (tables) => [
     {

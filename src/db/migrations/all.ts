@@ -1,6 +1,7 @@
 import {registrations} from './0001-registrations.ts'
 import {schedulesAndJobs} from './0002-schedules-and-jobs.ts'
+import {viewStates} from './0003-view-states.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
-export const MIGRATIONS: readonly Migration[] = [registrations, schedulesAndJobs]
+export const MIGRATIONS: readonly Migration[] = [registrations, schedulesAndJobs, viewStates]

@@ -1,4 +1,4 @@
-import {AybError} from '../../lib/errors.ts'
+import {AybError, isAybError} from '../../lib/errors.ts'
 import {quoteIdentifier, quoteIfNeeded} from '../../lib/identifier.ts'
 import {migrationTimeout} from '../../lib/outcomes.ts'
 import {findKeyHolder} from '../blockers.ts'
@@ -7,6 +7,7 @@ import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable, tableNames} from '../system.ts'
 import {findTrustedTables, type SystemRelation} from '../trust.ts'
 import {MIGRATIONS} from './all.ts'
+import {inheritedGrants} from './grants.ts'
 import type {Migration} from './migration.ts'
 
 /** Outside the 32 bits that the locks of views are in. */
@@ -56,19 +57,41 @@ export function pendingMigrations({relations, applied}: SystemState): Migration[
 }
 
 /** The SQL of the pending migrations, for somebody else to run. */
-export function migrationScripts(
+export async function migrationScripts(
+  session: Session,
   state: SystemState,
   settings: SystemSettings,
-): {name: string; sql: string}[] {
+): Promise<{name: string; sql: string}[]> {
   const tables = tableNames(settings.schemaName)
-  return pendingMigrations(state).map((migration, position) => {
+  const scripts: {name: string; sql: string}[] = []
+  for (const [position, migration] of pendingMigrations(state).entries()) {
     const statements = [
       ...(position === 0 && settings.schemaName !== 'public' ? [createSchema(settings)] : []),
       ...migration.statements(tables).map((statement) => statement.sql),
+      ...(await inheritedGrants(session, settings, newTables(migration, state))),
       recordMigration(migration, tables.migrations),
     ]
-    return {name: migration.name, sql: `begin;\n${statements.join(';\n')};\ncommit;`}
-  })
+    scripts.push({name: migration.name, sql: `begin;\n${statements.join(';\n')};\ncommit;`})
+  }
+  return scripts
+}
+
+/** The tables that a migration makes beside registrations that are there already. */
+const newTables = (migration: Migration, {relations}: SystemState): SystemTable[] =>
+  relations.has('registrations') ? migration.creates.filter((table) => !relations.has(table)) : []
+
+interface MigrationOptions {
+  /** Which of the pending migrations to apply; all without it. */
+  only?: (migration: Migration) => boolean
+  /** How long to wait for a lock on a table, in milliseconds; 0 for as long as it takes. */
+  tableLockTimeoutMs?: number
+}
+
+/** What came of applying migrations. */
+interface AppliedMigrations {
+  state: SystemState
+  applied: string[]
+  warnings: string[]
 }
 
 /**
@@ -79,13 +102,14 @@ export function migrationScripts(
 export async function applyMigrations(
   session: Session,
   settings: SystemSettings,
-): Promise<{state: SystemState; applied: string[]; warnings: string[]}> {
+  {only = () => true, tableLockTimeoutMs = 0}: MigrationOptions = {},
+): Promise<AppliedMigrations> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await session.transaction(() => applyPending(session, settings))
+      return await session.transaction(() => applyPending(session, settings, {only, tableLockTimeoutMs}))
     } catch (error) {
       if (attempt < RACE_ATTEMPTS && hasSqlstate(error, ...RACE_STATES)) continue
-      // Nothing but the advisory lock has a timeout.
+      // Without a timeout for locks on tables, nothing but the advisory lock has one.
       if (hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) {
         throw migrationTimeout(LOCK_PATIENCE_MS, await findKeyHolder(session, MIGRATION_LOCK))
       }
@@ -94,15 +118,78 @@ export async function applyMigrations(
   }
 }
 
-async function applyPending(session: Session, settings: SystemSettings) {
+/** Long enough for a statement of ayb to end, short enough for whoever waits behind a change of a table. */
+const OPTIONAL_LOCK_TIMEOUT_MS = 2000
+
+/**
+ * Applies the pending migrations that ayb can do without, where the role may and nobody is in the way. Where not,
+ * everything else goes on, and the warnings say what is missing.
+ * @throws AybError UNTRUSTED_TABLE, CONNECTION_LOST
+ */
+export async function applyOptionalMigrations(
+  session: Session,
+  settings: SystemSettings,
+  state: SystemState,
+): Promise<AppliedMigrations> {
+  const pending = pendingMigrations(state).filter(isOptional)
+  const refused = (why: string): AppliedMigrations => ({
+    state,
+    applied: [],
+    warnings: [pendingWarning(pending, settings, why)],
+  })
+  // Looked up first: a statement that is bound to fail would fill the server's log with errors.
+  if (!(await mayApply(session, settings, state, pending))) return refused('this role may not make')
+  try {
+    return await applyMigrations(session, settings, {
+      only: isOptional,
+      tableLockTimeoutMs: OPTIONAL_LOCK_TIMEOUT_MS,
+    })
+  } catch (error) {
+    if (isAybError(error, 'TIMEOUT')) return refused('another session kept this one from making')
+    if (isAybError(error, 'PERMISSION_DENIED')) return refused('this role may not make')
+    throw error
+  }
+}
+
+const isOptional = (migration: Migration): boolean => migration.without !== null
+
+async function mayApply(
+  session: Session,
+  {schemaName}: SystemSettings,
+  {relations}: SystemState,
+  pending: readonly Migration[],
+): Promise<boolean> {
+  const statements = pending.flatMap((migration) => migration.statements(tableNames(schemaName)))
+  if (statements.some(({alters}) => alters && relations.get(alters)?.isOwn === false)) return false
+  const rows = await session.query<{may_create: boolean}>(
+    `select has_schema_privilege(n.oid, 'CREATE') as may_create from pg_namespace n where n.nspname = $1`,
+    [schemaName],
+  )
+  return rows[0]?.may_create ?? false
+}
+
+function pendingWarning(pending: readonly Migration[], {schemaName}: SystemSettings, why: string): string {
+  const tables = pending.flatMap((migration) => migration.creates.map((table) => SYSTEM_TABLES[table]))
+  const without = pending.map((migration) => migration.without).join('; ')
+  return (
+    `${why} ${tables.join(', ')} in schema ${quoteIfNeeded(schemaName)}, so ${without}; ` +
+    'to mend that, run `ayb migrate` as the owner of the tables, or give a DBA the output of `ayb migrate --dry-run`'
+  )
+}
+
+async function applyPending(
+  session: Session,
+  settings: SystemSettings,
+  {only, tableLockTimeoutMs}: Required<MigrationOptions>,
+): Promise<AppliedMigrations> {
   await session.script([
-    `set local lock_timeout = ${LOCK_PATIENCE_MS}`,
+    `set local lock_timeout = ${Math.min(LOCK_PATIENCE_MS, tableLockTimeoutMs || LOCK_PATIENCE_MS)}`,
     `select pg_advisory_xact_lock(${MIGRATION_LOCK})`,
-    'set local lock_timeout = 0',
+    `set local lock_timeout = ${tableLockTimeoutMs}`,
   ])
   const tables = tableNames(settings.schemaName)
   const before = await inspectSystem(session, settings)
-  const pending = pendingMigrations(before)
+  const pending = pendingMigrations(before).filter(only)
   const warnings: string[] = []
   let state = before
   if (pending.length > 0 && !(await hasSchema(session, settings))) await session.query(createSchema(settings))
@@ -119,6 +206,9 @@ async function applyPending(session: Session, settings: SystemSettings) {
       settings,
       migration.creates.filter((table) => !before.relations.has(table)),
     )
+    for (const grant of await inheritedGrants(session, settings, newTables(migration, before))) {
+      await session.query(grant)
+    }
     // What IF NOT EXISTS skipped was made by somebody else since the first look: check before using it.
     state = await inspectSystem(session, settings)
   }

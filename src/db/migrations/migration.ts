@@ -5,6 +5,8 @@ interface MigrationStatement {
   sql: string
   /** The index that this creates, where it is one: optional where somebody else owns its table. */
   index?: {name: string; on: SystemTable}
+  /** The table that this changes, which only its owner may. */
+  alters?: SystemTable
 }
 
 /** One step from an older layout of the tables to a newer one. */
@@ -13,6 +15,8 @@ export interface Migration {
   name: string
   /** Whether programs that know only older versions would work wrongly after it. */
   isBreaking: boolean
+  /** What ayb does not do before this migration is applied, as a clause; null where it does nothing before. */
+  without: string | null
   /** The tables that exist when it has been applied. */
   creates: readonly SystemTable[]
   statements(tables: TableNames): MigrationStatement[]

@@ -1,0 +1,81 @@
+import {describe, expect, test} from 'vitest'
+import type {Migrated, Refreshed, Run} from '../../src/lib/records.ts'
+import {ayb} from '../support/ayb.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {documentOf} from '../support/documents.ts'
+
+/** What the table of states adds to a database is taken away again: as an older ayb left the tables. */
+const OLDER_TABLES = `drop table _ayb_matview_states;
+  alter table _ayb_matview_refresh_runs drop column lock_wait_ms;
+  delete from _ayb_cli_migrations where version = 3`
+
+const isThere = async (db: TestDatabase) =>
+  (await db.query(`select from pg_class where relname = '_ayb_matview_states'`)).length > 0
+
+const refresh = (options: {url: string}) =>
+  documentOf<Refreshed>(['matviews', 'refresh', 'leaderboard'], options)
+
+/** A database with the tables of an older ayb, and a role that works with them without creating any. */
+async function createOlderDatabase() {
+  const db = await createTestDatabase()
+  const worker = await db.createRole('worker')
+  const reader = await db.createRole('reader')
+  await documentOf(['matviews', 'register', 'leaderboard'], db)
+  await db.query(`revoke create on schema public from public;
+    alter materialized view leaderboard owner to ${worker.name};
+    grant select on users, workouts to ${worker.name};
+    grant select, insert, update, delete on _ayb_matview_refreshes, _ayb_matview_refresh_runs to ${worker.name};
+    grant select on _ayb_cli_migrations to ${worker.name};
+    grant select on _ayb_matview_refreshes to ${reader.name}, public;
+    ${OLDER_TABLES}`)
+  return {db, worker, reader}
+}
+
+const privileges = (db: TestDatabase, table: string) =>
+  db.query(
+    `select grantee::regrole::text as grantee, privilege_type from pg_class c, aclexplode(c.relacl)
+      where c.relname = $1 and grantee <> c.relowner
+        and privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE') order by 1, 2`,
+    [table],
+  )
+
+describe('a table that ayb can do without', () => {
+  test('is left out with a warning where the role may not create it, and then serves every role', async () => {
+    const {db, worker} = await createOlderDatabase()
+    const {warnings, registration} = await refresh(worker)
+    expect(registration.lastRefreshStatus).toBe('success')
+    expect(warnings).toEqual([
+      expect.stringMatching(/^this role may not make _ayb_matview_states in schema public, .*ayb migrate/),
+    ])
+    expect(await isThere(db)).toBe(false)
+    expect(await documentOf<Run[]>(['matviews', 'history', 'leaderboard'], worker)).toHaveLength(1)
+
+    expect((await documentOf<Migrated>(['migrate'], db)).applied).toEqual(['0003-view-states'])
+    expect(await privileges(db, '_ayb_matview_states')).toEqual(
+      await privileges(db, '_ayb_matview_refreshes'),
+    )
+    expect((await refresh(worker)).warnings).toEqual([])
+  })
+
+  test('comes with the same grants out of the output of migrate --dry-run', async () => {
+    const {db, worker} = await createOlderDatabase()
+    await db.query((await ayb(['migrate', '--dry-run'], worker)).stdout)
+    expect(await privileges(db, '_ayb_matview_states')).toEqual(
+      await privileges(db, '_ayb_matview_refreshes'),
+    )
+    expect((await refresh(worker)).warnings).toEqual([])
+  })
+
+  test('keeps nobody waiting for a session that reads the tables', async () => {
+    const {db} = await createOlderDatabase()
+    const dump = await db.connect()
+    await dump.query('begin; lock table _ayb_matview_refresh_runs in access share mode')
+    const {warnings} = await refresh(db)
+    expect(warnings).toEqual([
+      expect.stringContaining('another session kept this one from making _ayb_matview_states'),
+    ])
+    await dump.query('rollback')
+    expect((await refresh(db)).warnings).toEqual([])
+    expect(await isThere(db)).toBe(true)
+  })
+})
