@@ -1,7 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {ClaimRequest, LockedJob} from '../db/claims.ts'
 import type {Database} from '../db/database.ts'
-import {findOutcome, runRefresh} from '../db/refresh.ts'
+import {findOutcome, OutdatedSnapshot, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
 import type {Session} from '../db/session.ts'
 import {
@@ -14,12 +14,13 @@ import {
 } from '../db/settle.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
+import {alwaysOutdated} from '../lib/outcomes.ts'
 import type {Registration} from '../lib/records.ts'
 import {BlockerWatch} from './refresh-blockers.ts'
 import {explainFailure} from './refresh-failure.ts'
 
 /** How an attempt ended. `isSettled` is false where its job was no longer ours: then nothing was recorded. */
-export type AttemptOutcome = SuccessfulAttempt | FailedAttempt
+export type AttemptOutcome = SuccessfulAttempt | FailedAttempt | OutdatedAttempt
 
 interface SuccessfulAttempt {
   status: 'success'
@@ -29,6 +30,11 @@ interface SuccessfulAttempt {
   isSettled: boolean
   /** The job that was claimed behind it. */
   next: LockedJob | null
+}
+
+/** The tables below the view were replaced while its refresh waited for a lock: nothing was done, nor recorded. */
+interface OutdatedAttempt {
+  status: 'outdated'
 }
 
 interface FailedAttempt {
@@ -56,6 +62,8 @@ export interface AttemptContext {
   onUnrecorded(message: string, ending: Ending): void
   /** For how long recording a failure is tried again, on a session that still works, in milliseconds. */
   recordPatienceMs: number
+  /** How often the attempt was made before and found its snapshot outdated. */
+  outdatedTries: number
 }
 
 /** A cancel request that arrives before its statement is lost, so it is sent again until the statement ends. */
@@ -65,6 +73,9 @@ const CANCEL_PATIENCE_MS = 5000
 /** Somebody may hold a lock on ayb's own tables: a failure is told, recorded or not. */
 const RECORD_DEADLINE_MS = 15_000
 const RECORD_PAUSE_MS = 1000
+
+/** A load replaces a table now and then; a view whose own query does would never end. */
+const MOST_OUTDATED_TRIES = 10
 
 /** Runs the refresh of a session that holds the lock, and records how it ended. Releases the lock. */
 export async function runAttempt(
@@ -83,6 +94,14 @@ export async function runAttempt(
     return {status: 'success', ...done}
   } catch (error) {
     const durationMs = performance.now() - sentAt
+    if (error instanceof OutdatedSnapshot) {
+      const tries = context.outdatedTries + 1
+      if (!context.signal.aborted && tries < MOST_OUTDATED_TRIES) return {status: 'outdated'}
+      const reason = context.signal.aborted
+        ? context.signal.reason
+        : alwaysOutdated(attempt.registration, tries)
+      return settle(db, attempt, lock, {reason, durationMs}, context)
+    }
     if (isAybError(error, 'CONNECTION_LOST')) {
       const reason = context.signal.aborted ? context.signal.reason : error
       return settle(db, attempt, lock, {reason, durationMs}, context)

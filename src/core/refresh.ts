@@ -49,12 +49,18 @@ export async function refresh(
   db.session.deadlineMs = ANSWER_DEADLINE_MS
   const deadline = wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
   let hasWaited = false
+  let outdatedTries = 0
   for (let pauseMs = FIRST_WAIT_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)) {
     signal.throwIfAborted()
     const refreshed = await withRefreshLock(db.session, registration, async (lock) => {
       const current = hasWaited ? await readAgain(db, registration, signal) : registration
-      return refreshLocked(db, current, lock, options)
+      return refreshLocked(db, current, lock, options, outdatedTries)
     })
+    if (refreshed === 'outdated') {
+      outdatedTries++
+      hasWaited = true
+      continue
+    }
     if (refreshed) return refreshed
     const leftMs = deadline - performance.now()
     if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
@@ -69,7 +75,8 @@ async function refreshLocked(
   registration: Registration,
   lock: RefreshLock,
   options: RefreshOptions,
-): Promise<Refreshed> {
+  outdatedTries: number,
+): Promise<Refreshed | 'outdated'> {
   const attempt: Attempt = {
     runId: newRunId(),
     registration,
@@ -87,9 +94,11 @@ async function refreshLocked(
       reconnect: () => reconnect(db),
       onUnrecorded: (message) => db.warnings.push(message),
       recordPatienceMs: 0,
+      outdatedTries,
     }),
   )
   if (outcome.status === 'failed') throw outcome.reason
+  if (outcome.status === 'outdated') return 'outdated'
   const {registration: after, durationMs} = outcome
   const warnings = [...db.warnings]
   if (!after) warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)

@@ -14,6 +14,8 @@ import {encrypt, encryptionAttempts, isTls} from './tls.ts'
 /** A session with the server. */
 export interface Connected {
   client: pg.Client
+  /** The driver's class of queries, which is loaded with the driver alone. */
+  Query: typeof pg.Query
   /** As the protocol's BackendKeyData has it: of the backend, or made up by a pooler. */
   processId: number | null
   target: ConnectionTarget
@@ -28,6 +30,7 @@ export interface Connected {
 /** What stays the same over all hosts. */
 export interface Attempt {
   Client: typeof pg.Client
+  Query: typeof pg.Query
   settings: Settings
   applicationName: string
 }
@@ -139,7 +142,7 @@ async function open(
 }
 
 async function login(
-  {Client, settings, applicationName, host, target, wanted}: HostAttempt,
+  {Client, Query, settings, applicationName, host, target, wanted}: HostAttempt,
   address: SocketAddress,
   socket: Socket,
   stream: Socket,
@@ -151,6 +154,7 @@ async function login(
   await requireRole(client, wanted, signal)
   return {
     client,
+    Query,
     processId: client.processID,
     target,
     warnings: settings.warnings,

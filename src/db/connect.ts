@@ -31,7 +31,8 @@ export async function connect(options: ConnectOptions): Promise<Connected> {
   // It takes 30 ms and more to load, which only those pay who connect.
   // The client alone: pg's own entry replaces it with a native one where NODE_PG_FORCE_NATIVE is set.
   const {default: Client} = await import('pg/lib/client.js')
-  const attempt: Attempt = {Client, settings, applicationName}
+  const {default: Query} = await import('pg/lib/query.js')
+  const attempt: Attempt = {Client, Query, settings, applicationName}
   const hosts = settings.shouldShuffleHosts ? shuffled(settings.hosts) : settings.hosts
 
   let tried: {target: ConnectionTarget; failure: HostFailure}[] = []

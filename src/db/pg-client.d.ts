@@ -5,3 +5,10 @@ declare module 'pg/lib/client.js' {
   const Client: typeof pg.Client
   export default Client
 }
+
+declare module 'pg/lib/query.js' {
+  import type pg from 'pg'
+
+  const Query: typeof pg.Query
+  export default Query
+}

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {quoteViewName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
+import {snapshotGuard} from './base-relations.ts'
 import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from './claims.ts'
 import type {Database} from './database.ts'
 import {holdsAnyRefreshLock, type RefreshLock, untilReleased} from './refresh-lock.ts'
@@ -8,6 +9,7 @@ import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './regi
 import type {Session} from './session.ts'
 import {SAFE_SEARCH_PATH} from './session-settings.ts'
 import type {Attempt} from './settle.ts'
+import {hasSqlstate, SQLSTATE, StatementError} from './sqlstate.ts'
 import {successRecord} from './success-record.ts'
 
 export interface RecordedRefresh {
@@ -24,12 +26,25 @@ export interface RefreshAndClaim extends RecordedRefresh {
   next: LockedJob | null
 }
 
+/** What the query of the view reads was replaced while REFRESH waited for a lock: nothing was done. */
+export class OutdatedSnapshot extends Error {
+  override readonly name = 'OutdatedSnapshot'
+}
+
+/** What a statement of a refresh is for. */
+type Step = 'setting' | 'guard' | 'refresh' | 'record' | 'claim'
+
+interface StepStatement {
+  step: Step
+  sql: string
+}
+
 /**
  * REFRESH, its record and, right behind them, the unlock. Refresh and record are one message, so that no crash
  * comes between them, and the unlock is sent without waiting for the answer: a client that is stopped meanwhile
  * would keep the lock. With a claim, the record is followed by that, in the same transaction: of near-empty views a
  * claim of its own, committed for itself, would take longer than the refresh.
- * @throws StatementError, or AybError CONNECTION_LOST
+ * @throws OutdatedSnapshot, StatementError, or AybError CONNECTION_LOST
  */
 export async function runRefresh(
   db: Database,
@@ -39,7 +54,7 @@ export async function runRefresh(
 ): Promise<RefreshAndClaim> {
   const {session} = db
   const message = await refreshMessage(db, attempt)
-  if (claim) message.push(await claimBehind(db, claim))
+  if (claim) message.push({step: 'claim', sql: await claimBehind(db, claim)})
   const {deadlineMs} = session
   // Without a timeout it takes as long as it takes, and the unlock waits behind it.
   session.deadlineMs = attempt.timeoutMs === null ? null : attempt.timeoutMs + ANSWER_PATIENCE_MS
@@ -48,7 +63,7 @@ export async function runRefresh(
   session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') {
     if (claim) await dropIfLocked(session)
-    throw outcome.reason
+    throw isOutdated(outcome.reason, message) ? new OutdatedSnapshot() : outcome.reason
   }
   const results = outcome.value
   const claimed = claim ? (results.pop()?.[0] as LockedRow | undefined) : undefined
@@ -63,9 +78,10 @@ export async function runRefresh(
 const ANSWER_PATIENCE_MS = 70_000
 
 /** The lock of a transaction ends with it: where it fails, before anybody here has heard of that. */
-function sendWithUnlock(session: Session, message: readonly string[], lock: RefreshLock) {
-  if (!lock.isOfTransaction) return [session.script(message), lock.release()] as const
-  const sent = session.script(message, {commits: true})
+function sendWithUnlock(session: Session, message: readonly StepStatement[], lock: RefreshLock) {
+  const statements = message.map(({sql}) => sql)
+  if (!lock.isOfTransaction) return [session.script(statements), lock.release()] as const
+  const sent = session.script(statements, {commits: true})
   return [sent.finally(() => lock.release())] as const
 }
 
@@ -85,7 +101,14 @@ const toRecorded = (row: SuccessRow): RecordedRefresh => ({
   isSettled: row.is_settled,
 })
 
-async function refreshMessage(db: Database, attempt: Attempt): Promise<string[]> {
+/** The step of a message that an error belongs to; null where that is not known. */
+const failedStep = (error: unknown, message: readonly StepStatement[]): Step | null =>
+  error instanceof StatementError ? (message[error.statementsDone ?? -1]?.step ?? null) : null
+
+const isOutdated = (error: unknown, message: readonly StepStatement[]): boolean =>
+  failedStep(error, message) === 'guard' && hasSqlstate(error, SQLSTATE.DIVISION_BY_ZERO)
+
+async function refreshMessage(db: Database, attempt: Attempt): Promise<StepStatement[]> {
   const {session} = db
   const timeouts = [
     ...(attempt.timeoutMs === null ? [] : [`set local statement_timeout = ${attempt.timeoutMs}`]),
@@ -95,17 +118,23 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<string[]>
   // REFRESH sets a path of its own.
   const rolePath = session.serverVersion < 170_000 ? ['set local search_path = default'] : []
   const concurrently = attempt.mode === 'concurrent' ? 'concurrently ' : ''
+  const guard = await snapshotGuard(session, attempt.registration)
+  const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
   return [
-    ...timeouts,
-    ...rolePath,
-    `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`,
-    `set local ${SAFE_SEARCH_PATH}`,
-    ...(attempt.timeoutMs === null ? [] : ['set local statement_timeout = 0']),
-    // The plan of the record is kept, however small the tables were when it was made.
-    'set local enable_seqscan = off',
-    // While the view is locked, nobody's lock on our own tables may keep its readers waiting for ever.
-    "set local lock_timeout = '30s'",
-    await successRecord(db, attempt),
+    ...as('guard', guard.remember),
+    ...as('setting', ...timeouts, ...rolePath),
+    ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
+    ...as(
+      'setting',
+      `set local ${SAFE_SEARCH_PATH}`,
+      ...(attempt.timeoutMs === null ? [] : ['set local statement_timeout = 0']),
+      // The plans of what follows are kept, however small the tables were when they were made.
+      'set local enable_seqscan = off',
+      // While the view is locked, nobody's lock on our own tables may keep its readers waiting for ever.
+      "set local lock_timeout = '30s'",
+    ),
+    ...as('guard', guard.compare),
+    ...as('record', await successRecord(db, attempt)),
   ]
 }
 

@@ -4,12 +4,14 @@ import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
 import {connect} from './connect.ts'
 import {KeptStatements} from './kept-statements.ts'
 import {isPooled} from './pooling.ts'
+import {Script} from './script.ts'
 import {findOwnBeginning, useOwnDefaults} from './session-settings.ts'
 import {
   connectionLost,
   isFatal,
   isStatementOutdated,
   NoAnswer,
+  StatementError,
   translateError,
   unsupportedServer,
 } from './sqlstate.ts'
@@ -167,12 +169,14 @@ export class Session {
    * Sends several statements as one message, which the server runs in one transaction, and returns the rows of
    * each. Takes no parameters: build it with quoted names and literals alone. With `commits`, it ends the transaction
    * that was begun before.
+   * @throws StatementError, which knows the statement that failed, and AybError
    */
   async script(statements: readonly string[], {commits = false} = {}): Promise<object[][]> {
     const all = commits ? [...statements, 'commit'] : statements
-    const results = await this.#settled(async () => {
-      const answer: unknown = await this.#connected.client.query(all.join(';\n'))
-      return [answer].flat().map((result) => (result as {rows: object[]}).rows)
+    const sent = new Script(this.#connected, all.join(';\n'))
+    const results = await this.#settled(() => sent.run()).catch((error) => {
+      if (error instanceof StatementError) error.statementsDone = sent.statementsDone
+      throw error
     })
     if (commits) this.#isInTransaction = false
     return results.slice(0, statements.length)

@@ -7,6 +7,7 @@ export const SQLSTATE = {
   FEATURE_NOT_SUPPORTED: '0A000',
   UNIQUE_VIOLATION: '23505',
   READ_ONLY_TRANSACTION: '25006',
+  DIVISION_BY_ZERO: '22012',
   CHECK_VIOLATION: '23514',
   INVALID_SCHEMA_NAME: '3F000',
   INSUFFICIENT_PRIVILEGE: '42501',
@@ -169,6 +170,8 @@ export class StatementError extends AybError {
   readonly serverHint: string | null
   /** Whether it came up inside something that the statement ran, such as the function of an event trigger. */
   readonly hasContext: boolean
+  /** Of a script: how many of its statements had ended before this one failed; null where that is not known. */
+  statementsDone: number | null = null
 
   constructor(error: DatabaseError) {
     const sqlstate = error.code ?? ''

@@ -256,6 +256,16 @@ export function refreshFailed(view: ViewName, error: ServerError): AybError {
   })
 }
 
+/** Each of so many tries waited for a lock while somebody replaced what the view reads. */
+export const alwaysOutdated = (view: ViewName, tries: number): AybError =>
+  new AybError(
+    'REFRESH_FAILED',
+    `the tables that ${qualifiedName(view)} reads were replaced during each of ${tries} tries to refresh the view, so that each try saw neither their old rows nor their new ones`,
+    {
+      hint: 'refresh when no load is running, and check whether the query of the view itself truncates or rewrites a table',
+    },
+  )
+
 /** A session in the way as a person can find it: pid, application, user, and for how long. */
 export function describeBlocker({pid, user, applicationName, transactionAgeMs}: Blocker): string {
   const known = [

@@ -75,13 +75,17 @@ export async function runJob(
       )
     }
     const registration = job.registration ?? (await autoRegister(db, view))
-    const work = (lock: RefreshLock) => {
-      context.onLocked(lock)
-      context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
-      return refreshLocked(db, job, registration, lock, context)
+    for (let outdatedTries = 0; ; outdatedTries++) {
+      const work = (lock: RefreshLock) => {
+        context.onLocked(lock)
+        if (outdatedTries === 0) context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
+        return refreshLocked(db, job, registration, lock, context, outdatedTries)
+      }
+      const lock = outdatedTries === 0 ? taken : undefined
+      const result = await withRefreshLock(db.session, registration, work, lock)
+      if (result === 'outdated') continue
+      return result ?? {result: await skip(db, job, registration, context), next: null}
     }
-    const result = await withRefreshLock(db.session, registration, work, taken)
-    return result ?? {result: await skip(db, job, registration, context), next: null}
   } catch (reason) {
     // It never got as far as a refresh, or the session died on the way: there is no run to record.
     const end = isAybError(reason, 'CONNECTION_LOST')
@@ -173,7 +177,8 @@ async function refreshLocked(
   registration: RefreshTarget,
   lock: RefreshLock,
   context: RunnerContext,
-): Promise<JobOutcome> {
+  outdatedTries: number,
+): Promise<JobOutcome | 'outdated'> {
   const attempt: Attempt = {
     runId: newRunId(),
     registration,
@@ -198,8 +203,10 @@ async function refreshLocked(
       isTold = true
     },
     recordPatienceMs: RECORD_PATIENCE_MS,
+    outdatedTries,
   })
   for (const message of db.warnings.splice(0)) context.emit({type: 'warning', message})
+  if (outcome.status === 'outdated') return 'outdated'
   if (outcome.status === 'failed') {
     const {reason, jobEnd, durationMs, isSettled, isRecorded} = outcome
     if (!isRecorded) return {result: 'unrecorded', next: null}
