@@ -1,8 +1,10 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {ClaimRequest, LockedJob} from '../db/claims.ts'
 import type {Database} from '../db/database.ts'
-import {findOutcome, OutdatedSnapshot, runRefresh} from '../db/refresh.ts'
+import {findRowHolders, findTableBlockers, writeStatus} from '../db/pending-status.ts'
+import {findOutcome, OutdatedSnapshot, RecordBlocked, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
+import {findRegistration} from '../db/registrations.ts'
 import type {Session} from '../db/session.ts'
 import {
   type Attempt,
@@ -14,7 +16,7 @@ import {
 } from '../db/settle.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {alwaysOutdated} from '../lib/outcomes.ts'
+import {alwaysOutdated, recordTimeout, statusNotWritten} from '../lib/outcomes.ts'
 import type {Registration} from '../lib/records.ts'
 import {BlockerWatch} from './refresh-blockers.ts'
 import {explainFailure} from './refresh-failure.ts'
@@ -91,7 +93,10 @@ export async function runAttempt(
     const done = await cancelOnAbort(db.session, context.signal, () =>
       runRefresh(db, attempt, lock, db.session.keepsStatements ? (context.claimNext?.() ?? null) : null),
     )
-    return {status: 'success', ...done}
+    if (!done.isStatusPending) return {status: 'success', ...done}
+    await settleStatus(db, db.session, attempt)
+    const registration = attempt.job ? null : await findRegistration(db, {id: attempt.registration.id})
+    return {status: 'success', ...done, registration}
   } catch (error) {
     const durationMs = performance.now() - sentAt
     if (error instanceof OutdatedSnapshot) {
@@ -104,6 +109,10 @@ export async function runAttempt(
     }
     if (isAybError(error, 'CONNECTION_LOST')) {
       const reason = context.signal.aborted ? context.signal.reason : error
+      return settle(db, attempt, lock, {reason, durationMs}, context)
+    }
+    if (error instanceof RecordBlocked) {
+      const reason = await explainBlockedRecord(db, attempt, error)
       return settle(db, attempt, lock, {reason, durationMs}, context)
     }
     const reason = await explainFailure(db, attempt, error, {
@@ -150,6 +159,25 @@ export async function cancelOnAbort<T>(
   }
 }
 
+async function explainBlockedRecord(db: Database, {registration}: Attempt, {waitedMs}: RecordBlocked) {
+  const found = await findTableBlockers(db.session, db)
+  return recordTimeout(registration, waitedMs, found?.table ?? '_ayb_jobs', found?.blockers ?? [])
+}
+
+/**
+ * Writes the status of a registration whose row another session held when the attempt was recorded. A row that stays
+ * held is a warning: the history has the run.
+ */
+async function settleStatus(db: Database, session: Session, {registration, runId}: Attempt): Promise<void> {
+  try {
+    if (await writeStatus(session, db, runId)) return
+    db.warnings.push(statusNotWritten(registration, await findRowHolders(session, db)))
+  } catch (error) {
+    if (!isAybError(error)) throw error
+    db.warnings.push(statusNotWritten(registration, []))
+  }
+}
+
 /** Why and after how long an attempt failed. */
 interface Ending {
   reason: unknown
@@ -190,8 +218,9 @@ async function settle(
           }
         }
         session.deadlineMs = RECORD_DEADLINE_MS
-        const isSettled = await recordFailure(session, db, attempt, toFailure(ending, context))
-        return failed(ending, context, {isSettled, isRecorded: true})
+        const recorded = await recordFailure(session, db, attempt, toFailure(ending, context))
+        if (recorded.isStatusPending) await settleStatus(db, session, attempt)
+        return failed(ending, context, {isSettled: recorded.isSettled, isRecorded: true})
       } catch (error) {
         const elapsedMs = performance.now() - startedAt
         const isPatient = !context.signal.aborted && elapsedMs < context.recordPatienceMs

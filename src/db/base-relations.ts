@@ -38,30 +38,31 @@ const filesHash = (schema: string, view: string): string =>
      from below b join pg_class c on c.oid = b.id
     where b.class_id = 'pg_class'::regclass and b.kind is not null)`
 
-/** SQL: remembers which files the view's query reads, until the transaction ends. */
-const rememberSql = (schema: string, view: string): string =>
-  `select set_config('${SETTING}', ${filesHash(schema, view)}, true)`
-
-/** SQL: divides by zero where the files are others than those that were remembered. */
-const compareSql = (schema: string, view: string): string =>
-  `select 1 / (case when current_setting('${SETTING}', true) = ${filesHash(schema, view)} then 1 else 0 end)`
+/** SQL: divides by zero where the files are others than those of that hash. */
+const compareSql = (hash: string, schema: string, view: string): string =>
+  `select 1 / (case when ${hash} = ${filesHash(schema, view)} then 1 else 0 end)`
 
 /**
  * The statements to send in front of a REFRESH and behind it, in its transaction. REFRESH takes its snapshot before it
  * waits for locks: where a load truncates a table and commits meanwhile, the snapshot shows neither the old rows, which
- * are gone, nor the new ones, and Postgres reports success (tried on 15 and 18: 0 rows instead of 20). The second
- * statement fails then, with SQLSTATE 22012, so that the transaction is rolled back.
+ * are gone, nor the new ones, and Postgres reports success (tried on 15 and 18: 0 rows instead of 20). The statement
+ * behind REFRESH fails then, with SQLSTATE 22012, so that the transaction is rolled back. A session that keeps no
+ * statements reads the hash at once: in front of REFRESH, the text would hide it in pg_stat_activity.
  */
 export async function snapshotGuard(
   session: Session,
   {schemaName, viewName}: ViewName,
-): Promise<{remember: string; compare: string}> {
-  const values = [schemaName, viewName].map((name) => session.literal(name)) as [string, string]
-  if (!session.keepsStatements) return {remember: rememberSql(...values), compare: compareSql(...values)}
+): Promise<{before: string[]; behind: string}> {
+  const names = [schemaName, viewName].map((name) => session.literal(name)) as [string, string]
+  if (!session.keepsStatements) {
+    const rows = await session.query<{hash: string}>(`select ${filesHash(...names)} as hash`)
+    return {before: [], behind: compareSql(session.literal(rows[0]?.hash ?? ''), ...names)}
+  }
   const execute = async (sql: string) =>
-    `execute ${await session.prepare(sql, ['text', 'text'])} (${values.join(', ')})`
+    `execute ${await session.prepare(sql, ['text', 'text'])} (${names.join(', ')})`
+  const seen = `current_setting('${SETTING}', true)`
   return {
-    remember: await execute(rememberSql('$1', '$2')),
-    compare: await execute(compareSql('$1', '$2')),
+    before: [await execute(`select set_config('${SETTING}', ${filesHash('$1', '$2')}, true)`)],
+    behind: await execute(compareSql(seen, '$1', '$2')),
   }
 }

@@ -53,7 +53,8 @@ export async function findBlockers(session: Session, pid: number): Promise<Block
   return rows.map(toBlocker)
 }
 
-interface BlockerRow {
+/** A row of BLOCKER_COLUMNS. */
+export interface BlockerRow {
   pid: number
   usename: string | null
   application_name: string | null
@@ -61,10 +62,11 @@ interface BlockerRow {
   transaction_age_ms: string | null
 }
 
-const BLOCKER_COLUMNS = `a.pid, a.usename, nullif(a.application_name, '') as application_name, a.state,
+/** SQL: what there is to tell of a session in the way, from pg_stat_activity under alias `a`. */
+export const BLOCKER_COLUMNS = `a.pid, a.usename, nullif(a.application_name, '') as application_name, a.state,
        round(extract(epoch from clock_timestamp() - a.xact_start) * 1000)::bigint as transaction_age_ms`
 
-const toBlocker = (row: BlockerRow): Blocker => ({
+export const toBlocker = (row: BlockerRow): Blocker => ({
   pid: row.pid,
   user: row.usename,
   applicationName: row.application_name,

@@ -18,6 +18,8 @@ export interface RecordedRefresh {
   durationMs: number
   /** False where the job was no longer ours: the data is fresh, and nothing of it was recorded. */
   isSettled: boolean
+  /** Whether another session held the row of the registration, which still shows the refresh before. */
+  isStatusPending: boolean
 }
 
 /** A refresh that a claim may have followed. */
@@ -29,6 +31,18 @@ export interface RefreshAndClaim extends RecordedRefresh {
 /** What the query of the view reads was replaced while REFRESH waited for a lock: nothing was done. */
 export class OutdatedSnapshot extends Error {
   override readonly name = 'OutdatedSnapshot'
+}
+
+/** The refresh had ended, and a lock on ayb's own tables kept it from being recorded: nothing was done. */
+export class RecordBlocked extends Error {
+  override readonly name = 'RecordBlocked'
+  /** How long the record waited, in milliseconds. */
+  readonly waitedMs: number
+
+  constructor(waitedMs: number) {
+    super('the record of a refresh waited too long for a lock')
+    this.waitedMs = waitedMs
+  }
 }
 
 /** What a statement of a refresh is for. */
@@ -44,7 +58,7 @@ interface StepStatement {
  * comes between them, and the unlock is sent without waiting for the answer: a client that is stopped meanwhile
  * would keep the lock. With a claim, the record is followed by that, in the same transaction: of near-empty views a
  * claim of its own, committed for itself, would take longer than the refresh.
- * @throws OutdatedSnapshot, StatementError, or AybError CONNECTION_LOST
+ * @throws OutdatedSnapshot, RecordBlocked, StatementError, or AybError CONNECTION_LOST
  */
 export async function runRefresh(
   db: Database,
@@ -63,7 +77,7 @@ export async function runRefresh(
   session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') {
     if (claim) await dropIfLocked(session)
-    throw isOutdated(outcome.reason, message) ? new OutdatedSnapshot() : outcome.reason
+    throw explainStep(outcome.reason, message, attempt)
   }
   const results = outcome.value
   const claimed = claim ? (results.pop()?.[0] as LockedRow | undefined) : undefined
@@ -93,20 +107,37 @@ async function dropIfLocked(session: Session): Promise<void> {
   if (session.isUsable && (await holdsAnyRefreshLock(session).catch(() => true))) session.destroy()
 }
 
-type SuccessRow = (RegistrationRow | {id: null}) & {run_duration_ms: number; is_settled: boolean}
+type SuccessRow = (RegistrationRow | {id: null}) & {
+  run_duration_ms: number
+  is_settled: boolean
+  is_status_pending: boolean
+}
 
 const toRecorded = (row: SuccessRow): RecordedRefresh => ({
   registration: row.id === null ? null : toRegistration(row as RegistrationRow),
   durationMs: row.run_duration_ms,
   isSettled: row.is_settled,
+  isStatusPending: row.is_status_pending,
 })
 
 /** The step of a message that an error belongs to; null where that is not known. */
 const failedStep = (error: unknown, message: readonly StepStatement[]): Step | null =>
   error instanceof StatementError ? (message[error.statementsDone ?? -1]?.step ?? null) : null
 
-const isOutdated = (error: unknown, message: readonly StepStatement[]): boolean =>
-  failedStep(error, message) === 'guard' && hasSqlstate(error, SQLSTATE.DIVISION_BY_ZERO)
+/** An error by the step that it belongs to: the view's own query can raise each SQLSTATE too. */
+function explainStep(error: unknown, message: readonly StepStatement[], attempt: Attempt): unknown {
+  const step = failedStep(error, message)
+  if (step === 'guard' && hasSqlstate(error, SQLSTATE.DIVISION_BY_ZERO)) return new OutdatedSnapshot()
+  const isBlocked = (step === 'record' || step === 'claim') && hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)
+  return isBlocked ? new RecordBlocked(recordLockTimeoutMs(attempt)) : error
+}
+
+/**
+ * How long the record of a refresh may wait for a lock on ayb's tables. Readers wait for the end of a standard refresh,
+ * but not of a concurrent one. Undoing a refresh of an hour costs more than five seconds of waiting.
+ */
+const recordLockTimeoutMs = ({mode, lockTimeoutMs}: Attempt): number =>
+  Math.min(mode === 'concurrent' ? 30_000 : 5000, lockTimeoutMs || Number.POSITIVE_INFINITY)
 
 async function refreshMessage(db: Database, attempt: Attempt): Promise<StepStatement[]> {
   const {session} = db
@@ -121,7 +152,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
   const guard = await snapshotGuard(session, attempt.registration)
   const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
   return [
-    ...as('guard', guard.remember),
+    ...as('guard', ...guard.before),
     ...as('setting', ...timeouts, ...rolePath),
     ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
     ...as(
@@ -130,10 +161,9 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
       ...(attempt.timeoutMs === null ? [] : ['set local statement_timeout = 0']),
       // The plans of what follows are kept, however small the tables were when they were made.
       'set local enable_seqscan = off',
-      // While the view is locked, nobody's lock on our own tables may keep its readers waiting for ever.
-      "set local lock_timeout = '30s'",
+      `set local lock_timeout = ${recordLockTimeoutMs(attempt)}`,
     ),
-    ...as('guard', guard.compare),
+    ...as('guard', guard.behind),
     ...as('record', await successRecord(db, attempt)),
   ]
 }
@@ -152,7 +182,8 @@ export async function findOutcome(
   if (lock.isOfTransaction) await untilReleased(session, registration, lock)
   else await endBackend(session, lost)
   const rows = await session.query<SuccessRow>(
-    `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled
+    `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled,
+            false as is_status_pending
        from ${tables.runs} h
        left join ${tables.registrations} r on r.schema_name = h.schema_name and r.view_name = h.view_name
       where h.id = $1 and h.status = 'success'`,

@@ -47,17 +47,28 @@ export const isStillOurs = (id: string, workerId: string, attempt: string, token
   `j.id = ${id} and j.state = 'running' and j.worker_id = ${workerId} and j.attempts = ${attempt}
      and ${exactInstant('j.last_run_at')} = ${token}`
 
+/** What the record of a failure found. */
+export interface RecordedFailure {
+  /** Whether the job was still ours; true without a job. */
+  isSettled: boolean
+  /** Whether another session held the row of the registration, which still shows the refresh before. */
+  isStatusPending: boolean
+}
+
+/** How long a failure may wait for a lock on ayb's tables before it counts as unrecorded. */
+const FAILURE_LOCK_TIMEOUT = '5s'
+
 /**
- * Records an attempt that failed, and what becomes of its job. It no longer holds the lock, so a later attempt may
- * have ended meanwhile: that one's status stands. Recording the same run twice changes nothing, and a job that is
- * no longer ours leaves everything as it is. Returns whether it was.
+ * Records an attempt that failed, and what becomes of its job. The session no longer holds the lock of the view, so a
+ * later attempt may have ended meanwhile: the status of that one stands. A cancellation leaves the status of the view
+ * as it was. Recording the same run twice changes nothing, and a job that is no longer ours leaves everything as it is.
  */
 export async function recordFailure(
   session: Session,
   db: Database,
   attempt: Attempt,
   failure: Failure,
-): Promise<boolean> {
+): Promise<RecordedFailure> {
   return writeText(failure.message, (message) => writeFailure(session, db, attempt, {...failure, message}))
 }
 
@@ -66,7 +77,7 @@ async function writeFailure(
   {tables}: Database,
   attempt: Attempt,
   failure: Failure,
-): Promise<boolean> {
+): Promise<RecordedFailure> {
   const {registration, job} = attempt
   const end = failure.job.state === 'queued' ? failure.job : null
   const jobCte = job
@@ -78,46 +89,59 @@ async function writeFailure(
         where ${isStillOurs('$13', '$14', '$15', '$16')}
      returning j.id),`
     : 'j as (select null::uuid as id),'
-  const rows = await session.query<{is_settled: boolean}>(
-    `with done as materialized (select clock_timestamp() as at),
+  const rows = await session.transaction(async () => {
+    await session.script([`set local lock_timeout = '${FAILURE_LOCK_TIMEOUT}'`])
+    return session.query<{is_settled: boolean; is_status_pending: boolean}>(
+      `with done as materialized (select clock_timestamp() as at),
      ${jobCte}
      run as (
        insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error)
        select $1::uuid, $2, $3, $4, $5, j.id, ${job ? '$14' : 'null'}, $6::timestamptz, $7::int, $8, $9 from j
            on conflict (id) do nothing
        returning id),
+     named as (
+       select r.id from ${tables.registrations} r, run
+        where $8 = 'error' and r.schema_name = $2 and r.view_name = $3
+          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')})),
+     free as materialized (
+       select r.id from ${tables.registrations} r
+        where r.id in (select id from named)
+          for no key update skip locked),
      r as (
        update ${tables.registrations} as r
           set last_refresh_at = done.at, last_refresh_duration_ms = $7, last_refresh_status = 'error',
               last_refresh_error = $9, updated_at = done.at
-         from done, run
-        where r.schema_name = $2 and r.view_name = $3
+         from done, free
+        where r.id = free.id
           and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')}))
-     select exists (select from j) as is_settled`,
-    [
-      attempt.runId,
-      registration.schemaName,
-      registration.viewName,
-      attempt.mode,
-      triggerOf(attempt),
-      attempt.startedAt,
-      Math.min(Math.round(failure.durationMs), 2_147_483_647),
-      failure.status,
-      failure.message,
-      ...(job
-        ? [
-            failure.job.state,
-            end?.delayMs ?? 0,
-            end?.isAttemptReturned ? 1 : 0,
-            job.id,
-            job.workerId,
-            job.attempt,
-            job.token,
-          ]
-        : []),
-    ],
-  )
-  return rows[0]?.is_settled ?? false
+     select exists (select from j) as is_settled,
+            exists (select from named) and not exists (select from free) as is_status_pending`,
+      [
+        attempt.runId,
+        registration.schemaName,
+        registration.viewName,
+        attempt.mode,
+        triggerOf(attempt),
+        attempt.startedAt,
+        Math.min(Math.round(failure.durationMs), 2_147_483_647),
+        failure.status,
+        failure.message,
+        ...(job
+          ? [
+              failure.job.state,
+              end?.delayMs ?? 0,
+              end?.isAttemptReturned ? 1 : 0,
+              job.id,
+              job.workerId,
+              job.attempt,
+              job.token,
+            ]
+          : []),
+      ],
+    )
+  })
+  const row = rows[0]
+  return {isSettled: row?.is_settled ?? false, isStatusPending: row?.is_status_pending ?? false}
 }
 
 /** Whether the run of an attempt is there, so that its job was settled with it. */

@@ -24,7 +24,8 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
 
 /**
  * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's end.
- * A job that is no longer ours leaves everything as it is. It travels with REFRESH in one message, which takes no
+ * A job that is no longer ours leaves everything as it is. Where another session holds the row of the registration, the
+ * statement leaves that row for later (`is_status_pending`): readers of the view wait until this transaction ends. It travels with REFRESH in one message, which takes no
  * parameters, so its values are literals; a session that keeps statements has it planned beforehand.
  */
 export async function successRecord({tables, session}: Database, attempt: Attempt): Promise<string> {
@@ -70,13 +71,20 @@ run as (
          (select pg_total_relation_size(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where n.nspname = ${v.schema} and c.relname = ${v.view})
     from done, j),
+free as materialized (
+  select r.id from ${tables.registrations} r
+   where r.schema_name = ${v.schema} and r.view_name = ${v.view}
+     for no key update skip locked),
 r as (
   update ${tables.registrations} as r
      set last_refresh_at = done.at, last_refresh_duration_ms = done.ms, last_refresh_status = 'success',
          last_refresh_error = null, updated_at = done.at
-    from done, j
-   where r.schema_name = ${v.schema} and r.view_name = ${v.view}
+    from done, j, free
+   where r.id = free.id
 returning r.*)
-select ${registration}, done.ms as run_duration_ms, exists (select from j) as is_settled
+select ${registration}, done.ms as run_duration_ms, exists (select from j) as is_settled,
+       exists (select from j) and not exists (select from free)
+         and exists (select from ${tables.registrations} r where r.schema_name = ${v.schema} and r.view_name = ${v.view})
+         as is_status_pending
   from done${hasJob ? '' : ' left join r on true'}`
 }

@@ -256,6 +256,33 @@ export function refreshFailed(view: ViewName, error: ServerError): AybError {
   })
 }
 
+/** The refresh had ended, and was undone: a lock on `table`, one of ayb's own, kept it from being recorded. */
+export function recordTimeout(
+  view: ViewName,
+  waitedMs: number,
+  table: string,
+  blockers: Blocker[],
+): AybError {
+  const by = blockers.length > 0 ? `, held by ${blockers.map(describeBlocker).join(' and ')}` : ''
+  return new AybError(
+    'TIMEOUT',
+    `lock timeout: the refresh of ${qualifiedName(view)} was undone, because ayb waited ${formatDuration(waitedMs)} for a lock on its own table ${table} to record the refresh${by}`,
+    {
+      hint: 'wait for that session to end, or end it, then refresh again',
+      details: {timeoutMs: waitedMs, timeout: 'record', blockers},
+    },
+  )
+}
+
+/** A warning: the refresh is done and in the history, but the registration does not show it. */
+export function statusNotWritten(view: ViewName, holders: Blocker[]): string {
+  const by = holders.length > 0 ? `, perhaps ${holders.map(describeBlocker).join(' or ')}` : ''
+  return (
+    `the list does not show how the refresh of ${qualifiedName(view)} ended: another session holds the row of the view in ` +
+    `_ayb_matview_refreshes${by}; the history has it`
+  )
+}
+
 /** Each of so many tries waited for a lock while somebody replaced what the view reads. */
 export const alwaysOutdated = (view: ViewName, tries: number): AybError =>
   new AybError(

@@ -206,12 +206,27 @@ describe('the record of a failure', () => {
     await run(db, await begin(db, 'broken_later'))
     const attempt = await begin(db, 'broken_later')
     await release(attempt)
-    await recordFailure(db.session, db, attempt, failure('canceled', 'changed my mind'))
+    await recordFailure(db.session, db, attempt, failure('error', 'no luck'))
     expect(await registrationOf(server, 'broken_later')).toMatchObject({
       last_refresh_status: 'error',
-      last_refresh_error: 'changed my mind',
+      last_refresh_error: 'no luck',
     })
-    expect((await runsOf(server, 'broken_later'))[0]).toMatchObject({status: 'canceled'})
+    expect((await runsOf(server, 'broken_later'))[0]).toMatchObject({status: 'error'})
+  })
+
+  test('of a cancellation is a run, and leaves the status of the view as it was', async () => {
+    await createView('canceled')
+    const db = await openDatabase()
+    await run(db, await begin(db, 'canceled'))
+    const before = await registrationOf(server, 'canceled')
+    const attempt = await begin(db, 'canceled')
+    await release(attempt)
+    await recordFailure(db.session, db, attempt, failure('canceled', 'changed my mind'))
+    expect(await registrationOf(server, 'canceled')).toEqual(before)
+    expect((await runsOf(server, 'canceled'))[0]).toMatchObject({
+      status: 'canceled',
+      error: 'changed my mind',
+    })
   })
 
   test('made twice changes nothing the second time', async () => {

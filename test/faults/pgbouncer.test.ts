@@ -123,7 +123,7 @@ describe.concurrent.each(MODES)('through PgBouncer in %s mode', {timeout: 120_00
     await untilRefreshing(db, 'other')
     canceled.kill('SIGINT')
     expect(await canceled.done).toMatchObject({code: 130})
-    expect(await registrationOf(db, 'mine')).toMatchObject({last_refresh_status: 'error'})
+    expect(await registrationOf(db, 'mine')).toMatchObject({last_refresh_status: null})
     expect(await runsOf(db, 'mine')).toMatchObject([{status: 'canceled'}])
     await other.open()
     expect(await running.done).toMatchObject({code: 0})

@@ -153,7 +153,7 @@ describe('stopped', () => {
     expect((await server.done).code).toBe(0)
     await gate.open()
     expect(await runsOf(db, 'gated')).toMatchObject([{status: 'canceled'}])
-    expect(await registrationOf(db, 'gated')).toMatchObject({last_refresh_status: 'error'})
+    expect(await registrationOf(db, 'gated')).toMatchObject({last_refresh_status: null})
     await untilNothingIsLeft(db, PATIENCE_MS)
   })
 
