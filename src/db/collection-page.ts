@@ -31,8 +31,6 @@ export async function holdView(
     "set local intervalstyle = 'iso_8601'",
     "set local bytea_output = 'hex'",
     'set local extra_float_digits = 1',
-    // The estimates for a look into the catalogs can be high enough to compile it, which takes longer than to run it.
-    'set local jit = off',
     `prepare ayb_read as select from ${quoteViewName(view)}`,
   ])
   await held.catch(notFoundIfUnencodable(view))

@@ -5,5 +5,5 @@ import type {Session} from './session.ts'
  * table was small would read the whole of it later, and planning a claim takes twice as long as the claim.
  */
 export async function planByIndex(session: Session): Promise<void> {
-  await session.query('set enable_seqscan = off; set jit = off; set plan_cache_mode = force_generic_plan')
+  await session.query('set enable_seqscan = off; set plan_cache_mode = force_generic_plan')
 }

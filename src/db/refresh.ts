@@ -153,7 +153,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
   const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
   return [
     ...as('guard', ...guard.before),
-    ...as('setting', ...timeouts, ...rolePath),
+    ...as('setting', ...timeouts, ...rolePath, 'set local jit = default'),
     ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
     ...as(
       'setting',
@@ -161,6 +161,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
       ...(attempt.timeoutMs === null ? [] : ['set local statement_timeout = 0']),
       // The plans of what follows are kept, however small the tables were when they were made.
       'set local enable_seqscan = off',
+      'set local jit = off',
       `set local lock_timeout = ${recordLockTimeoutMs(attempt)}`,
     ),
     ...as('guard', guard.behind),

@@ -10,6 +10,9 @@ export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'
  */
 const NO_LIMITS = ['statement_timeout = 0', 'lock_timeout = 0', 'idle_in_transaction_session_timeout = 0']
 
+/** Compiling a statement of ours takes longer than running it. REFRESH and pages of views have the role's own setting. */
+const NO_JIT = 'jit = off'
+
 /** Bookkeeping is READ COMMITTED. */
 const TRANSACTIONS = [
   'idle_session_timeout = 0',
@@ -48,9 +51,13 @@ interface ServerFacts {
 
 /** For the whole session, by SET after connecting: poolers refuse them as startup parameters. */
 export async function useOwnDefaults(client: pg.Client, {version, encoding}: ServerFacts): Promise<void> {
-  const defaults = [SAFE_SEARCH_PATH, ...limitsOf(version), ...TRANSACTIONS, ...encodingFor(encoding)].map(
-    (setting) => `set ${setting}`,
-  )
+  const defaults = [
+    SAFE_SEARCH_PATH,
+    NO_JIT,
+    ...limitsOf(version),
+    ...TRANSACTIONS,
+    ...encodingFor(encoding),
+  ].map((setting) => `set ${setting}`)
   const detection = [CLIENT_CHECK, ...DEAD_NETWORK_DETECTION].map((setting) => `set ${setting}`)
   try {
     await client.query([...defaults, ...detection].join('; '))
@@ -73,6 +80,7 @@ export async function findOwnBeginning(client: pg.Client, {version, encoding}: S
   // A client that is stopped while it holds a lock would hold it for ever, and nobody could tell whose it is.
   const settings = [
     SAFE_SEARCH_PATH,
+    NO_JIT,
     ...limitsOf(version),
     ...encodingFor(encoding),
     "idle_in_transaction_session_timeout = '60s'",

@@ -84,6 +84,17 @@ async function createView(name: string): Promise<void> {
   await register(server, name)
 }
 
+test('only the view’s own query is compiled as the role has it', async () => {
+  await server.query('create materialized view compiled as select current_setting($$jit$$) as jit')
+  await register(server, 'compiled')
+  await server.query(`alter database ${server.name} set jit = on`)
+  const db = await openDatabase()
+  await run(db, await begin(db, 'compiled'))
+  expect(await server.query('select jit from compiled')).toEqual([{jit: 'on'}])
+  expect(await db.session.query('show jit')).toEqual([{jit: 'off'}])
+  await server.query(`alter database ${server.name} reset jit`)
+})
+
 describe('the lock', () => {
   test('is held by a session without a transaction or a snapshot', async () => {
     const db = await openDatabase()
