@@ -1,4 +1,4 @@
-import {type CatalogView, describeView, findOtherRelation, listViewNames} from '../db/catalog.ts'
+import {type CatalogView, describeView, findOtherRelation, listNearViewNames} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import {suggestUniqueIndexes} from '../db/index-suggestion.ts'
 import type {AybError} from '../lib/errors.ts'
@@ -20,7 +20,7 @@ export async function requireView(db: Database, name: ViewName): Promise<Catalog
 /** The error for a name that is no materialized view's. */
 export async function explainMissingView(db: Database, name: ViewName): Promise<AybError> {
   const other = await findOtherRelation(db.session, name)
-  const views = await listViewNames(db.session)
+  const views = await listNearViewNames(db.session, name)
   return viewNotFound(name, other, nearestName(name, views))
 }
 

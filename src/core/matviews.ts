@@ -138,5 +138,8 @@ export async function requireRegistration(db: Database, reference: ViewReference
 
 async function explainUnregistered(db: Database, reference: ViewReference) {
   if ('id' in reference) return notRegistered(reference, null)
-  return notRegistered(reference, nearestName(reference, await registrations.listRegistrations(db, null)))
+  return notRegistered(
+    reference,
+    nearestName(reference, await registrations.listNearRegistrations(db, reference)),
+  )
 }

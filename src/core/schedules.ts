@@ -142,7 +142,7 @@ export async function runSchedule(db: Database, reference: string): Promise<JobD
 export async function requireSchedule(db: Database, reference: string): Promise<Schedule> {
   const schedule = await schedules.findSchedule(db, isUuid(reference) ? {id: reference} : {name: reference})
   if (schedule) return schedule
-  throw scheduleNotFound(reference, nearest(reference, await schedules.listScheduleNames(db)))
+  throw scheduleNotFound(reference, nearest(reference, await schedules.listNearScheduleNames(db, reference)))
 }
 
 async function resolveTarget(db: Database, target: ScheduleTarget): Promise<RefreshPayload> {

@@ -1,6 +1,7 @@
 import type {ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
+import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
@@ -153,15 +154,22 @@ export async function findOtherRelation(session: Session, view: ViewName): Promi
   return rows[0]?.kind ?? null
 }
 
-/** The names of all materialized views, for did-you-mean. */
-export async function listViewNames(session: Session): Promise<ViewName[]> {
+/** The names of the materialized views that are nearest to one, by name, for did-you-mean. */
+export async function listNearViewNames(
+  session: Session,
+  {schemaName, viewName}: ViewName,
+): Promise<ViewName[]> {
   const rows = await session.query<{schema_name: string; view_name: string}>(
-    `select n.nspname as schema_name, c.relname as view_name
-       from pg_class c
-       join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind = 'm'
-      order by n.nspname, c.relname
-      limit 5000`,
+    `with ${typedPairs(2)}
+     select schema_name, view_name
+       from (select n.nspname as schema_name, c.relname as view_name
+               from pg_class c
+               join pg_namespace n on n.oid = c.relnamespace
+              where c.relkind = 'm'
+              order by ${byNearness('c.relname::text')}, n.nspname = $1 desc, n.nspname, c.relname
+              limit ${MOST_NEAR_NAMES}) near
+      order by schema_name, view_name`,
+    [schemaName, viewName],
   )
   return rows.map((row) => ({schemaName: row.schema_name, viewName: row.view_name}))
 }

@@ -4,6 +4,7 @@ import {JOB_TYPE, type ListedSchedule, type RunStatus, type Schedule, type ViewN
 import type {Database} from './database.ts'
 import {isUnencodable, noneIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
+import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {payloadJson} from './payload.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {wakeWorkers} from './wake.ts'
@@ -42,9 +43,11 @@ const toSchedule = (row: ScheduleRow): Schedule => ({
   updatedAt: row.updated_at,
 })
 
-/** SQL: whether the payload under that alias names the view of two expressions. */
-export const payloadNames = (payload: string, schema: string, view: string): string =>
-  `coalesce(${payload}->>'schema', 'public') = ${schema} and ${payload}->>'view_name' = ${view}`
+/** SQL: the schema and the view that a payload names. */
+export const payloadView = (payload: string) => ({
+  schema: `coalesce(${payload}->>'schema', 'public')`,
+  view: `${payload}->>'view_name'`,
+})
 
 /** What a schedule is called on a command line. */
 export type ScheduleReference = {id: string} | {name: string}
@@ -112,21 +115,30 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
 /** The schedules that refresh a view. */
 export async function listSchedulesOfView(db: Database, view: ViewName): Promise<Schedule[]> {
   if (!db.has('schedules')) return []
+  const payload = payloadView('s.payload')
   const rows = await db.session.query<ScheduleRow>(
     `select ${SCHEDULE_COLUMNS}
        from ${db.tables.schedules} s
-      where s.job_type = '${JOB_TYPE}' and ${payloadNames('s.payload', '$1', '$2')}
+      where s.job_type = '${JOB_TYPE}' and ${payload.schema} = $1 and ${payload.view} = $2
       order by s.name`,
     [view.schemaName, view.viewName],
   )
   return rows.map(toSchedule)
 }
 
-/** The names of all schedules of our type, for did-you-mean. */
-export async function listScheduleNames(db: Database): Promise<string[]> {
+/** The names of the schedules of our type that are nearest to one, by name, for did-you-mean. */
+export async function listNearScheduleNames(db: Database, name: string): Promise<string[]> {
   if (!db.has('schedules')) return []
   const rows = await db.session.query<{name: string}>(
-    `select name from ${db.tables.schedules} where job_type = '${JOB_TYPE}' order by name limit 5000`,
+    `with ${typedPairs(1)}
+     select name
+       from (select s.name
+               from ${db.tables.schedules} s
+              where s.job_type = '${JOB_TYPE}'
+              order by ${byNearness('s.name')}, s.name
+              limit ${MOST_NEAR_NAMES}) near
+      order by name`,
+    [name],
   )
   return rows.map((row) => row.name)
 }

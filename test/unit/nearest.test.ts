@@ -38,6 +38,14 @@ describe('the nearest candidate', () => {
     )
   })
 
+  test('to a text of 100 kB is found at once', () => {
+    const candidates = Array.from({length: 20_000}, (_, n) => `daily_report_${n}`)
+    const startedAt = performance.now()
+    expect(nearest('x'.repeat(100_000), candidates)).toBeNull()
+    expect(nearest('dialy_report_4711', candidates)).toBe('daily_report_4711')
+    expect(performance.now() - startedAt).toBeLessThan(3000)
+  })
+
   test('is one of the candidates, whatever is typed', () => {
     fc.assert(
       fc.property(fc.string(), fc.array(fc.string()), (typed, candidates) => {

@@ -1,0 +1,19 @@
+/**
+ * How many names did-you-mean compares: however many there are, those that share the most with what was typed. All of
+ * 20,000 names would take longer to send than to find.
+ */
+export const MOST_NEAR_NAMES = 1000
+
+/**
+ * SQL: a subquery named `typed` with the pairs of neighbouring letters in what was typed, which is the parameter `$n`.
+ * A typing mistake leaves most pairs as they are.
+ */
+export const typedPairs = (n: number): string =>
+  `typed as materialized (
+       select array_agg(distinct lower(substr($${n}::text, at, 2))) as pairs, length($${n}::text) as letters
+         from generate_series(1, least(length($${n}::text), 100) - 1) as at)`
+
+/** SQL: sorts the names of an expression, a text, by how near they are to what `typedPairs` was told of. */
+export const byNearness = (name: string): string =>
+  `(select count(*) from typed, unnest(typed.pairs) as pair where strpos(lower(${name}), pair) > 0) desc,
+              abs(length(${name}) - (select letters from typed))`

@@ -1,0 +1,109 @@
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {explainMissingView} from '../../src/core/catalog.ts'
+import {list, requireRegistration} from '../../src/core/matviews.ts'
+import {requireSchedule} from '../../src/core/schedules.ts'
+import {listNearViewNames} from '../../src/db/catalog.ts'
+import {Database} from '../../src/db/database.ts'
+import {suggestUniqueIndexes} from '../../src/db/index-suggestion.ts'
+import {listNearRegistrations} from '../../src/db/registrations.ts'
+import {listNearScheduleNames} from '../../src/db/schedules.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {createWorkerDatabase, insertSchedule} from '../support/worker.ts'
+
+/** More than the names that are compared for did-you-mean, and than one page of anything. */
+const MANY = 5000
+const MANY_VIEWS = 1200
+/** More than a hundred times what the statements take; what grows with the square takes longer with so many. */
+const GENEROUS_MS = 5000
+
+let server: TestDatabase
+let db: Database
+
+beforeAll(async () => {
+  server = await createWorkerDatabase()
+  // Neither is analysed, as in a database that somebody has just moved to.
+  await server.query(
+    `insert into _ayb_matview_refreshes (view_name) select 'daily_report_' || n from generate_series(1, $1::int) n`,
+    [MANY],
+  )
+  await server.query(
+    `insert into _ayb_job_schedules (name, job_type, payload, cron_expr, next_run_at)
+     select 'daily_schedule_' || n, 'materialized_view_refresh', jsonb_build_object('view_name', 'daily_report_' || n),
+            '0 0 1 1 *', '2100-01-01'::timestamptz + n * interval '1 s'
+       from generate_series(1, $1::int) n`,
+    [MANY],
+  )
+  await server.query(
+    `insert into _ayb_matview_refreshes (schema_name, view_name) values ('sales', 'zenith'), ('public', 'turnover')`,
+  )
+  await server.query(`create schema sales; create materialized view sales.zenith as select 1 as id`)
+  await server.query(
+    `do $$ begin
+       for n in 1..${MANY_VIEWS} loop execute format('create materialized view %I as select 1 as id', 'daily_' || n); end loop;
+     end $$`,
+  )
+  db = await Database.open({databaseUrl: server.url, env: {}, applicationName: 'ayb test'})
+  await db.session.query(`set statement_timeout = ${GENEROUS_MS}`)
+})
+
+afterAll(async () => {
+  await db.close()
+})
+
+describe('a database of thousands of views', () => {
+  test('lists its registrations with the next run of each', async () => {
+    const values = {view: 'turnover', nextRunAt: `'2100-02-02'`}
+    await insertSchedule(server, 'turnover late', {...values, nextRunAt: `'2100-02-03'`})
+    await insertSchedule(server, 'turnover early', values)
+    await insertSchedule(server, 'turnover mail', {...values, nextRunAt: `'2099-01-01'`, type: 'send_mail'})
+    await insertSchedule(server, 'turnover off', {...values, nextRunAt: `'2099-01-01'`})
+    await server.query(`update _ayb_job_schedules set enabled = false where name = 'turnover off'`)
+    const registrations = await list(db, null)
+    expect(registrations).toHaveLength(MANY + 2)
+    const nextRuns = new Map(registrations.map(({viewName, nextRunAt}) => [viewName, nextRunAt]))
+    expect(nextRuns.get('daily_report_61')).toBe('2100-01-01T00:01:01.000Z')
+    expect(nextRuns.get('turnover')).toBe('2100-02-02T00:00:00.000Z')
+    expect(nextRuns.get('zenith')).toBeNull()
+    expect(await list(db, 'sales')).toMatchObject([{viewName: 'zenith', exists: true, nextRunAt: null}])
+  })
+
+  test('knows the nearest registration, schedule and view, and fetches few of them', async () => {
+    const near = (viewName: string, schemaName = 'public') => ({schemaName, viewName})
+    for (const [typed, meant] of [
+      [near('turnovr'), 'public.turnover'],
+      [near('dialy_report_4711'), 'public.daily_report_4711'],
+      [near('ZENITH'), 'sales.zenith'],
+      [near('zenith', 'sale'), 'sales.zenith'],
+    ] as const) {
+      await expect(requireRegistration(db, typed)).rejects.toThrow(`did you mean ${meant}?`)
+    }
+    await expect(requireRegistration(db, near('frobnication'))).rejects.toThrow(/is not registered$/)
+    const hinting = (name: string) => ({hint: `did you mean ${name}?`})
+    await insertSchedule(server, 'weekly', {view: 'turnover'})
+    await expect(requireSchedule(db, 'weakly')).rejects.toMatchObject(hinting('weekly'))
+    await expect(requireSchedule(db, 'x'.repeat(1000))).rejects.toMatchObject({code: 'SCHEDULE_NOT_FOUND'})
+    expect(await explainMissingView(db, near('zenit', 'sales'))).toMatchObject(hinting('sales.zenith'))
+    expect(await explainMissingView(db, near('dayly_1111'))).toMatchObject(hinting('public.daily_1111'))
+    expect(await listNearRegistrations(db, near('daily_report'))).toHaveLength(1000)
+    expect(await listNearScheduleNames(db, 'daily')).toHaveLength(1000)
+    expect(await listNearViewNames(db.session, near('daily'))).toHaveLength(1000)
+  })
+
+  test('reads the statistics of the view alone to suggest an index for it', async () => {
+    await server.query('analyze')
+    const [row] = await server.query<{oid: number}>(`select 'sales.zenith'::regclass::oid::int as oid`)
+    const {oid} = row as {oid: number}
+    const before = await lookups()
+    await suggestUniqueIndexes(db.session, [{oid}])
+    expect((await lookups()) - before).toBeLessThan(MANY_VIEWS / 2)
+  })
+})
+
+/** How many rows of pg_statistic and pg_class the session has fetched by index or read as a whole. */
+async function lookups(): Promise<number> {
+  const [row] = await db.session.query<{rows: string}>(
+    `select sum(coalesce(pg_stat_get_xact_tuples_returned(c.oid), 0) + coalesce(pg_stat_get_xact_tuples_fetched(c.oid), 0)) as rows
+       from pg_class c where c.relname in ('pg_statistic', 'pg_class') and c.relnamespace = 'pg_catalog'::regnamespace`,
+  )
+  return Number(row?.rows)
+}
