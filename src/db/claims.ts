@@ -114,15 +114,18 @@ const claimSql = ({tables}: Database, lock = {cte: '', columns: '', join: ''}): 
        update ${tables.jobs} j
           set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = greatest(j.attempts, 0) + 1,
               last_run_at = clock.at, updated_at = clock.at
-         from c, clock where j.id = c.id
+         from clock where j.id = any (array(select id from c))
        returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)${lock.cte}
      select u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text${lock.columns}
        from u
-       left join ${tables.registrations} r
-         on r.schema_name = coalesce(${readablePayload('u.payload')}->>'schema', 'public') and r.view_name = ${readablePayload('u.payload')}->>'view_name'${lock.join}
+       left join lateral (
+         select r.id, r.schema_name, r.view_name, r.refresh_mode from ${tables.registrations} r
+          where r.schema_name = coalesce(${readablePayload('u.payload')}->>'schema', 'public')
+            and r.view_name = ${readablePayload('u.payload')}->>'view_name'
+         offset 0) r on true${lock.join}
       order by u.run_at`
 
 const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({

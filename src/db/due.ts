@@ -47,9 +47,23 @@ export function exceptTimings(
   }
 }
 
-/** The schedules that are due, longest first, and the server's time; without those that cannot be understood. */
-export const readDueSchedules = (db: Database, limit: number, unreadable: readonly ScheduleTiming[]) =>
-  readSchedules(db, [`s.next_run_at <= now() and ${HAS_TIME}`], limit, unreadable)
+/**
+ * The schedules that are due, longest first, and the server's time; without those that cannot be understood. None was
+ * due before `from`, where that is known.
+ */
+export const readDueSchedules = (
+  db: Database,
+  limit: number,
+  unreadable: readonly ScheduleTiming[],
+  from: string | null = null,
+) =>
+  readSchedules(
+    db,
+    [`s.next_run_at <= now() ${from === null ? '' : 'and s.next_run_at >= $2'} and ${HAS_TIME}`],
+    limit,
+    unreadable,
+    from,
+  )
 
 /**
  * Enabled schedules that never come up, because they have no next run, or one that no clock ever shows. Not within a
@@ -67,14 +81,16 @@ export const readUntimedSchedules = (db: Database, limit: number, unreadable: re
     unreadable,
   )
 
-/** Up to `limit` schedules for each of the conditions. */
+/** Up to `limit` schedules for each of the conditions, in which `from` is $2. */
 async function readSchedules(
   db: Database,
   conditions: readonly string[],
   limit: number,
   unreadable: readonly ScheduleTiming[],
+  from: string | null = null,
 ): Promise<{due: DueSchedule[]; now: Date}> {
-  const except = exceptTimings(2, unreadable)
+  const bounds = from === null ? [] : [from]
+  const except = exceptTimings(2 + bounds.length, unreadable)
   const select = (condition: string) =>
     `(select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
              round(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
@@ -89,7 +105,7 @@ async function readSchedules(
     timezone: string
     version: string
     now_ms: string
-  }>(conditions.map(select).join(' union all '), [limit, ...except.values])
+  }>(conditions.map(select).join(' union all '), [limit, ...bounds, ...except.values])
   return {
     due: rows.map((row) => ({
       id: row.id,
@@ -124,11 +140,11 @@ export async function advanceSchedules(
      due as materialized (
        select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next
          from ${db.tables.schedules} s join v on v.id = s.id
-        where s.enabled and ${VERSION} = v.version
+        where s.id = any ($1::uuid[]) and s.enabled and ${VERSION} = v.version
           for no key update of s skip locked),
      advanced as (
        update ${db.tables.schedules} s set next_run_at = due.next, last_run_at = now(), updated_at = now()
-         from due where s.id = due.id),
+         from due where s.id = any (array(select id from due)) and s.id = due.id),
      enqueued as (
        insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
        select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.due_at

@@ -183,7 +183,7 @@ export async function deleteFinishedJobs(db: Database, olderThanMs: number, limi
   if (!db.has('jobs')) return 0
   // The history is a table of our own, which a database that only an AYB server has used does not have.
   const deleteRuns = db.has('runs')
-    ? `runs as (delete from ${db.tables.runs} h using old where h.job_id = old.id),`
+    ? `runs as (delete from ${db.tables.runs} h where h.job_id = any (array(select id from old))),`
     : ''
   const rows = await db.session.query<{deleted: number}>(
     `with old as materialized (
@@ -194,7 +194,7 @@ export async function deleteFinishedJobs(db: Database, olderThanMs: number, limi
         limit $2
           for update skip locked),
      ${deleteRuns}
-     jobs as (delete from ${db.tables.jobs} j using old where j.id = old.id returning j.id)
+     jobs as (delete from ${db.tables.jobs} j where j.id = any (array(select id from old)) returning j.id)
      select count(*)::int as deleted from jobs`,
     [olderThanMs, limit],
   )

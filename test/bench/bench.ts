@@ -7,10 +7,13 @@ import {describeEnvironment} from './environment.ts'
 import {installPeers} from './install.ts'
 import {benchFolder, rootFolder} from './programs.ts'
 import type {Bench, Measurement} from './row.ts'
+import {busyView} from './rows/busy-view.ts'
 import {claims} from './rows/claims.ts'
 import {idle} from './rows/idle.ts'
 import {lateness} from './rows/lateness.ts'
+import {manyViews} from './rows/many-views.ts'
 import {memory} from './rows/memory.ts'
+import {oldSnapshot} from './rows/old-snapshot.ts'
 import {pgCron} from './rows/pg-cron.ts'
 import {scale} from './rows/scale.ts'
 import {schedulerStep} from './rows/scheduler-step.ts'
@@ -28,6 +31,9 @@ const MEASUREMENTS: readonly Measurement[] = [
   scale,
   schedulerStep,
   claims,
+  oldSnapshot,
+  busyView,
+  manyViews,
   idle,
   memory,
 ]

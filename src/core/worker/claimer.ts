@@ -1,5 +1,6 @@
 import {type ClaimRequest, claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
+import type {LowerBounds} from './lower-bounds.ts'
 import type {WorkerSessions} from './sessions.ts'
 import type {Slots} from './slots.ts'
 
@@ -7,13 +8,13 @@ import type {Slots} from './slots.ts'
 export class Claimer {
   /** Whether the last claim filled all slots: then a free one is filled without another look around. */
   hasBacklog = false
-  /** Where claims begin to look: when the oldest job was due, as the last look around saw it; null where that is not known. */
-  notBefore: string | null = null
   readonly #sessions: WorkerSessions
+  readonly #bounds: LowerBounds
   readonly #leaseMs: number
 
-  constructor(sessions: WorkerSessions, leaseMs: number) {
+  constructor(sessions: WorkerSessions, bounds: LowerBounds, leaseMs: number) {
     this.#sessions = sessions
+    this.#bounds = bounds
     this.#leaseMs = leaseMs
   }
 
@@ -34,6 +35,7 @@ export class Claimer {
 
   #request(slots: number, busyViews: readonly string[]): ClaimRequest {
     const {workerId} = this.#sessions
-    return {slots, workerId, leaseMs: this.#leaseMs, busyViews, notBefore: this.notBefore}
+    const notBefore = this.#bounds.claimsFrom(busyViews)
+    return {slots, workerId, leaseMs: this.#leaseMs, busyViews, notBefore}
   }
 }

@@ -1,5 +1,5 @@
 import type {Database} from '../../db/database.ts'
-import {planByIndex} from '../../db/plans.ts'
+import {planAnew, planByIndex} from '../../db/plans.ts'
 import {WAKE_CHANNEL} from '../../db/wake.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
@@ -9,6 +9,8 @@ import type {WorkerSessions} from './sessions.ts'
 const FIRST_PAUSE_MS = 200
 /** Between two attempts to connect. */
 export const LONGEST_PAUSE_MS = 10_000
+/** How long plans are kept: those that were made while a table was small are poor once it has grown. */
+const PLANS_LAST_MS = 60_000
 /** A burst of notifications is one wake-up. */
 const MERGE_MS = 50
 
@@ -33,6 +35,7 @@ export class ControlSession {
   #onNotify: () => void
   #isWaitingForPromotion = false
   #isDistrustful = false
+  #plansUntil = 0
 
   constructor(
     open: OpenDatabase,
@@ -97,6 +100,14 @@ export class ControlSession {
     this.#emit({type: 'tables-untrusted', error: message, hint})
   }
 
+  /** Has the server forget its plans, once a minute. */
+  async renewPlans(): Promise<void> {
+    const db = this.current
+    if (!db?.session.keepsStatements || performance.now() < this.#plansUntil) return
+    this.#plansUntil = performance.now() + PLANS_LAST_MS
+    await planAnew(db.session)
+  }
+
   async close(): Promise<void> {
     await this.#db?.close()
   }
@@ -116,6 +127,7 @@ export class ControlSession {
       this.#sessions.closeDistrusted()
       if (!db.session.isPooled) {
         await planByIndex(db.session)
+        this.#plansUntil = performance.now() + PLANS_LAST_MS
         await db.session.listen(WAKE_CHANNEL, () => this.#merge())
       }
     } catch (error) {

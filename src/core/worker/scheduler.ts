@@ -32,11 +32,14 @@ export class Scheduler {
   }
 
   /**
-   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. Tells how many it
-   * moved on, whether another worker held some of them, and whether there may be more of them.
+   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. None is due before
+   * `from`, where that is known. Tells how many it moved on, whether another worker held some of them, and whether there may be more of them.
    */
-  async run(db: Database): Promise<{advanced: number; isContended: boolean; isMore: boolean}> {
-    const {due, now} = await readDueSchedules(db, BATCH, this.unreadable)
+  async run(
+    db: Database,
+    from: string | null = null,
+  ): Promise<{advanced: number; isContended: boolean; isMore: boolean}> {
+    const {due, now} = await readDueSchedules(db, BATCH, this.unreadable, from)
     if (due.length === 0) return {advanced: 0, isContended: false, isMore: false}
     const advances = await this.#advances(due, now)
     const {advanced, enqueued} = await advanceSchedules(db, advances)

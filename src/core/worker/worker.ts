@@ -19,6 +19,7 @@ import {
 import {watchTrust} from './distrust.ts'
 import {FrozenWorkers} from './frozen.ts'
 import {LockHolders} from './lock-holders.ts'
+import {LowerBounds} from './lower-bounds.ts'
 import {Pacing} from './pacing.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
@@ -62,6 +63,7 @@ export class Worker {
   readonly #alarm = new Alarm()
   readonly #sessions: WorkerSessions
   readonly #control: ControlSession
+  readonly #bounds: LowerBounds
   readonly #claimer: Claimer
   readonly #scheduler: Scheduler
   readonly #frozen: FrozenWorkers
@@ -90,7 +92,9 @@ export class Worker {
     this.#pacing = new Pacing(options)
     // One listener a refresh in hand.
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
-    this.#claimer = new Claimer(this.#sessions, options.leaseMs)
+    // What ends when nothing is left must not miss anything.
+    this.#bounds = new LowerBounds(options.isOnce)
+    this.#claimer = new Claimer(this.#sessions, this.#bounds, options.leaseMs)
     this.#scheduler = new Scheduler(emit)
     this.#frozen = new FrozenWorkers(emit)
     this.#retention = new Retention(options.retentionMs, emit)
@@ -201,13 +205,13 @@ export class Worker {
     }
     // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
     const wasBusy = slots.busy > 0
-    const seen = await survey(control, {
-      surveyor: {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds},
-      busyViews: slots.busyViews,
-      unreadable: this.#scheduler.unreadable,
-    })
+    const {busyViews} = slots
+    const surveyor = {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds}
+    const {unreadable} = this.#scheduler
+    const seen = await this.#bounds.look(busyViews, (from) =>
+      survey(control, {surveyor, busyViews, unreadable, ...from}),
+    )
     this.#tell(seen)
-    this.#claimer.notBefore = seen.oldestDue
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
     const {isUncontended, advanced} = isDue
@@ -217,6 +221,7 @@ export class Worker {
     const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
     await this.#retention.prune(control)
     if (await this.#scheduler.timeUntimed(control)) this.#lookAgain()
+    await this.#control.renewPlans()
     // With nothing to write, a turn proves nothing.
     if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
@@ -229,13 +234,11 @@ export class Worker {
     slots: Slots,
     signal: AbortSignal,
   ): Promise<{isUncontended: boolean; advanced: number}> {
-    // What was due earlier may be queued later than what was there before.
-    this.#claimer.notBefore = null
     const endsAt = performance.now() + LONGEST_QUEUEING_MS
     for (let advanced = 0; ; ) {
       // Whoever is to run them, all jobs are to be made soon: slots are filled between the batches alone.
       this.#claimer.hasBacklog = false
-      const batch = await this.#scheduler.run(control)
+      const batch = await this.#scheduler.run(control, this.#bounds.schedulesFrom)
       advanced += batch.advanced
       if (!batch.isMore || signal.aborted || performance.now() > endsAt) {
         return {isUncontended: !batch.isContended, advanced}
@@ -264,6 +267,7 @@ export class Worker {
   #survive(error: unknown): number {
     if (isTransient(error)) {
       this.#complaints.clear()
+      this.#bounds.reset()
       this.#control.lose(error)
       return 0
     }

@@ -1,5 +1,7 @@
+import type {LookFrom} from '../../../src/core/worker/lower-bounds.ts'
 import {type ClaimedJob, claimJobs} from '../../../src/db/claims.ts'
-import type {Database} from '../../../src/db/database.ts'
+import {Database} from '../../../src/db/database.ts'
+import {planByIndex} from '../../../src/db/plans.ts'
 import {newRunId} from '../../../src/db/refresh.ts'
 import {successRecord} from '../../../src/db/success-record.ts'
 import {type Survey, survey} from '../../../src/db/survey.ts'
@@ -23,12 +25,36 @@ export async function queueJobs(db: BenchDatabase, count: number): Promise<void>
 }
 
 /** Claims the oldest due jobs with the statement of a worker. */
-export const claim = (db: Database, slots: number, notBefore: string | null = null): Promise<ClaimedJob[]> =>
-  claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: LEASE_MS, busyViews: [], notBefore})
+export const claim = (
+  db: Database,
+  slots: number,
+  notBefore: string | null = null,
+  busyViews: readonly string[] = [],
+): Promise<ClaimedJob[]> =>
+  claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: LEASE_MS, busyViews, notBefore})
 
-/** Looks around with the statement of a worker that has nothing in hand. */
-export const lookAround = (db: Database): Promise<Survey> =>
-  survey(db, {surveyor: {keyHex: KEY, jobIds: []}, busyViews: [], unreadable: []})
+/** Looks around with the statement of a worker that has nothing in hand but those views. */
+export const lookAround = (
+  db: Database,
+  from: Partial<LookFrom> = {},
+  busyViews: readonly string[] = [],
+): Promise<Survey> => survey(db, {surveyor: {keyHex: KEY, jobIds: []}, busyViews, unreadable: [], ...from})
+
+/** Opens a session like the one on which a worker looks around and claims. */
+export async function withWorkerSession<T>(url: string, work: (own: Database) => Promise<T>): Promise<T> {
+  const own = await Database.open({
+    databaseUrl: url,
+    env: {},
+    applicationName: 'ayb bench',
+    keepsStatements: true,
+  })
+  try {
+    await planByIndex(own.session)
+    return await work(own)
+  } finally {
+    await own.close()
+  }
+}
 
 /** Ends jobs with the statement of a worker, without the REFRESH before it. */
 export async function complete(db: Database, jobs: readonly ClaimedJob[]): Promise<void> {

@@ -1,8 +1,7 @@
 import pg from 'pg'
-import {Database} from '../../../src/db/database.ts'
-import {planByIndex} from '../../../src/db/plans.ts'
+import type {Database} from '../../../src/db/database.ts'
 import type {PostgresServer} from '../../support/postgres.ts'
-import {claim, complete, lookAround, passThrough, queueJobs} from '../load/churn.ts'
+import {claim, complete, lookAround, passThrough, queueJobs, withWorkerSession} from '../load/churn.ts'
 import type {Bench, Measurement, Row} from '../row.ts'
 import {createBenchDatabase, startBenchServer} from '../server.ts'
 import {describeValues, median} from '../statistics.ts'
@@ -62,7 +61,7 @@ async function timeOnFresh(server: PostgresServer): Promise<Timings> {
   try {
     await queueJobs(db, ROUNDS * SLOTS)
     await db.query('vacuum analyze')
-    return await withOwnDatabase(db.url, timeRounds)
+    return await withWorkerSession(db.url, timeRounds)
   } finally {
     await db.drop()
   }
@@ -76,7 +75,7 @@ async function timeBehindSnapshot(server: PostgresServer, bench: Bench): Promise
     await reader.query('begin isolation level repeatable read')
     await reader.query('select 1')
     await queueJobs(db, PASSED_JOBS)
-    return await withOwnDatabase(db.url, async (own) => {
+    return await withWorkerSession(db.url, async (own) => {
       const passed = await passThrough(own)
       bench.say(`${passed} jobs went through`)
       await queueJobs(db, ROUNDS * SLOTS)
@@ -87,22 +86,6 @@ async function timeBehindSnapshot(server: PostgresServer, bench: Bench): Promise
   } finally {
     await reader.end()
     await db.drop()
-  }
-}
-
-/** A session like that of a worker. */
-async function withOwnDatabase<T>(url: string, work: (own: Database) => Promise<T>): Promise<T> {
-  const own = await Database.open({
-    databaseUrl: url,
-    env: {},
-    applicationName: 'ayb bench',
-    keepsStatements: true,
-  })
-  try {
-    await planByIndex(own.session)
-    return await work(own)
-  } finally {
-    await own.close()
   }
 }
 
