@@ -129,7 +129,7 @@ export async function listSchedulesOfView(db: Database, view: ViewName): Promise
 /** The names of the schedules of our type that are nearest to one, by name, for did-you-mean. */
 export async function listNearScheduleNames(db: Database, name: string): Promise<string[]> {
   if (!db.has('schedules')) return []
-  const rows = await db.session.query<{name: string}>(
+  const found = db.session.query<{name: string}>(
     `with ${typedPairs(1)}
      select name
        from (select s.name
@@ -140,6 +140,7 @@ export async function listNearScheduleNames(db: Database, name: string): Promise
       order by name`,
     [name],
   )
+  const rows = await found.catch(noneIfUnencodable(name, []))
   return rows.map((row) => row.name)
 }
 

@@ -135,7 +135,7 @@ describe('in a database in LATIN1', () => {
     }
     const message = 'é … 夜'
     const failure = {status: 'error' as const, message, durationMs: 1, job: {state: 'failed' as const}}
-    expect(await recordFailure(db.session, db, attempt, failure)).toBe(true)
+    expect(await recordFailure(db.session, db, attempt, failure)).toMatchObject({isSettled: true})
     expect(await matviews.history(db, registration, 1)).toMatchObject([{error: '? ? ?'}])
   })
 })
