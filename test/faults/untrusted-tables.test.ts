@@ -14,6 +14,7 @@ const TABLES = [
   '_ayb_jobs',
   '_ayb_matview_refresh_runs',
   '_ayb_matview_refreshes',
+  '_ayb_matview_states',
 ]
 
 async function open(url = db.url, env: NodeJS.ProcessEnv = {}): Promise<Database> {
