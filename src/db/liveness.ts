@@ -51,6 +51,8 @@ export async function holdsKeyAlone(session: Session, keyHex: string): Promise<b
 
 /** The shortest time between two statements of a worker that has jobs in hand, and a while. */
 const AWAKE_MS = 7000
+/** SQL: the same as an interval. */
+export const AWAKE = `interval '${AWAKE_MS} ms'`
 
 /** What became of one worker whose sessions were to end. */
 export interface EndedWorker {
@@ -64,7 +66,8 @@ export interface EndedWorker {
 /**
  * Ends what is left of workers: one that was stopped in the middle must not wake up and write. Whoever may write into the
  * table of jobs can put any key there, so sessions end only where they are ayb's and of this role, and only where none of
- * the same key has begun or ended a statement of late, as that of a worker which works does every five seconds.
+ * the same key has begun or ended a statement of late, as that of a worker which works does every five seconds. A session
+ * that refreshes goes on: an hour's work is not thrown away, and what it holds is its own view.
  */
 export async function endWorkers(
   session: Session,
@@ -77,6 +80,10 @@ export async function endWorkers(
      holder as materialized (
        select k.hex, l.pid, a.usename, a.application_name,
               coalesce(a.usename = session_user and a.application_name like 'ayb %', false) as is_ayb,
+              coalesce(a.state = 'active', false)
+                and exists (select from pg_locks v
+                             where v.pid = l.pid and v.locktype = 'advisory' and v.objsubid = 1 and v.granted
+                               and v.classid in (0, 4294967295) and v.database = l.database) as is_refreshing,
               greatest(a.query_start, a.state_change) > clock_timestamp() - $2 * interval '1 ms' as is_awake
          from k
          join pg_locks l on (l.classid::bigint << 32) | l.objid::bigint = k.key
@@ -91,7 +98,7 @@ export async function endWorkers(
         group by h.hex)
      select w.hex as key_hex, case when not w.has_ayb then w.holder end as stranger,
             (select count(pg_terminate_backend(h.pid)) from holder h
-              where h.hex = w.hex and h.is_ayb and not w.is_awake)::int as ended
+              where h.hex = w.hex and h.is_ayb and not h.is_refreshing and not w.is_awake)::int as ended
        from worker w`,
     [keys, awakeMs],
   )

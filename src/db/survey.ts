@@ -3,6 +3,7 @@ import {lockNameOf} from './claims.ts'
 import type {Database} from './database.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
 import {exactInstant, isAhead} from './instant.ts'
+import {AWAKE} from './liveness.ts'
 import {readablePayload} from './payload.ts'
 
 /** A job whose worker was found dead. */
@@ -94,6 +95,26 @@ const FRESH = "interval '5 s'"
 /** SQL: whether an instant is as that of a claim a moment ago. Anybody can have written one that is never over. */
 const isFresh = (instant: string): string => `${instant} between now() - ${FRESH} and now() + ${FRESH}`
 
+/**
+ * SQL: the lock of the view of a late job `x` is held by a session of its worker that has had nothing to do for five
+ * seconds. A worker that is stopped leaves such sessions behind: each ended a refresh, claimed the next job and took the
+ * lock of its view, in one transaction, for a client that does not read the answer.
+ */
+const IS_STUCK = `exists (
+                select from held v join held k on k.pid = v.pid cross join lateral pg_stat_get_activity(v.pid) a
+                 where v.key = x.view_key and k.key = x.worker_key
+                   and a.state = 'idle' and a.state_change < clock_timestamp() - interval '5 s')`
+
+/**
+ * SQL: all that is left of the worker of a job `x` are sessions that endWorkers spares, since each has been refreshing
+ * a view for a while. None works on the job, whose view they would hold.
+ */
+const HAS_ONLY_REFRESHES = `not exists (
+                select from held k left join lateral pg_stat_get_activity(k.pid) a on true
+                 where k.key = x.worker_key
+                   and (a.state = 'active' and a.query_start < clock_timestamp() - ${AWAKE}
+                        and exists (select from held v where v.pid = k.pid and v.key between -2147483648 and 2147483647)) is not true)`
+
 /** The worker that looks, whose key and jobs need no proof of life. */
 export interface Surveyor {
   keyHex: string
@@ -114,7 +135,8 @@ const millisecondsUntil = (instant: string): string =>
  * One statement, so that an idle worker costs one transaction a poll: fails what has no attempt left, takes back the
  * jobs of dead workers, and tells when there is work next. A worker is dead when nobody holds its key; or, for those
  * without one, when the lease is over. A job whose view is locked is being worked on whatever its worker's state. The
- * lease of a worker that still holds its key ends nothing by itself: first its sessions have to be ended (endWorkers).
+ * lease of a worker that still holds its key ends nothing by itself: first its sessions have to be ended (endWorkers),
+ * but for those that refresh a view. A lock that a stopped worker's idle session holds is no work either.
  * A job under the surveyor's own key that it does not have in hand was claimed by an answer that never arrived, or
  * could not be settled: nobody works on it either. Unless it is fresh: then the answer to its claim, which another session
  * may have made, may still be on its way. (`state || ''` keeps the planner from reading all running jobs once more: those
@@ -137,7 +159,7 @@ export async function survey(
   const except = exceptTimings(8, options.unreadable)
   const rows = await db.session.query<SurveyRow>(
     `with held as materialized (
-       select (l.classid::bigint << 32) | l.objid::bigint as key
+       select (l.classid::bigint << 32) | l.objid::bigint as key, l.pid
          from pg_locks l
         where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
           and l.database = (select d.oid from pg_database d where d.datname = current_database())),
@@ -152,14 +174,17 @@ export async function survey(
          where j.state = 'running' and j.type = '${JOB_TYPE}' and j.lease_until is null
          order by j.state, j.lease_until)),
      suspect as materialized (
-       select x.id, x.worker_id, x.attempts, x.key_hex, x.is_late, x.is_key_held, x.is_own
+       select x.id, x.worker_id, x.attempts, x.key_hex, x.is_late, x.is_key_held, x.is_own,
+              x.is_late and x.is_key_held and ${HAS_ONLY_REFRESHES} as is_given_up
          from (select j.id, j.worker_id, j.attempts, ${KEY_HEX} as key_hex, j.lease_until is null or j.lease_until < now() or j.lease_until >= '10000-01-01' as is_late,
                       case when ${KEY_HEX} is not null then ('x' || (${KEY_HEX}))::bit(64)::bigint in (select key from held) end as is_key_held,
+                      case when ${KEY_HEX} is not null then ('x' || (${KEY_HEX}))::bit(64)::bigint end as worker_key,
                       ${IS_OWN} as is_own,
                       coalesce(${isFresh('j.last_run_at')}, false) as is_fresh,
-                      coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked
+                      coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked,
+                      hashtext(${lockNameOf('j')})::bigint as view_key
                  from running j) x
-        where not x.is_locked and (x.is_late or x.is_key_held is false or x.is_own)
+        where (not x.is_locked or x.is_late and x.is_key_held and ${IS_STUCK}) and (x.is_late or x.is_key_held is false or x.is_own)
           and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh))),
      dead as materialized (
        select j.id, x.worker_id, x.is_own from suspect x cross join lateral (
@@ -167,7 +192,7 @@ export async function survey(
           where j.id = x.id and j.state || '' = 'running'
             and j.worker_id is not distinct from x.worker_id and j.attempts = x.attempts
             for no key update skip locked) j
-        where x.is_own or x.is_key_held is not true
+        where x.is_own or x.is_key_held is not true or x.is_given_up
         limit 500),
      recovered as (
        update ${jobs} j
@@ -212,7 +237,7 @@ export async function survey(
      select (select json_agg(json_build_object('id', e.id, 'state', e.state, 'attempt', e.attempts, 'worker_id', e.worker_id, 'is_own', e.is_own,
                                                'view', case when ${namesPossibleView('e')} then ${lockNameOf('e')} end)) from recovered e) as recovered,
             (select count(*)::int from exhausted) as exhausted,
-            (select json_agg(distinct x.key_hex) from suspect x where x.is_late and x.is_key_held and not x.is_own) as frozen,
+            (select json_agg(distinct x.key_hex) from suspect x where x.is_late and x.is_key_held and not x.is_own and not x.is_given_up) as frozen,
             coalesce(oldest.is_free, false) or free.run_at is not null as has_claimable,
             case when oldest.run_at >= '0001-01-02' then ${exactInstant('oldest.run_at')}
                  when oldest.run_at is not null then '-infinity' end as oldest_due,

@@ -1,4 +1,5 @@
 import {describe, expect, test} from 'vitest'
+import {ayb} from '../support/ayb.ts'
 import {until} from '../support/database.ts'
 import {freeze} from '../support/processes.ts'
 import {
@@ -183,6 +184,68 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
     ])
     await stopWorkers([frozen, other])
     expect(complaints([frozen, other])).toEqual([])
+  })
+
+  test('with jobs claimed behind its refreshes gives up these alone, and its running refresh goes on', async () => {
+    const db = await createWorkerDatabase()
+    const views = Array.from({length: 56}, (_, position) => `quick_${position}`)
+    await db.query(views.map((view) => `create materialized view ${view} as select 1 as one`).join('; '))
+    const slow = await createGatedView(db, 'slow')
+    const gates = await Promise.all(['first', 'second', 'third'].map((view) => createGatedView(db, view)))
+    for (const gate of [slow, ...gates]) await gate.close()
+    const inHand = []
+    for (const view of ['slow', 'first', 'second', 'third']) {
+      inHand.push(await insertJob(db, {view_name: view}, {run_at: '2020-01-01'}))
+    }
+    const quick = []
+    for (const view of views) quick.push(await insertJob(db, {view_name: view}))
+    const args = ['--lease-duration', '2s', '--poll-interval', '200ms', '--concurrency', '4']
+    const frozen = await startWorker(db, args)
+    const backends = []
+    for (const view of ['slow', 'first', 'second', 'third']) backends.push(await untilRefreshing(db, view))
+    await freeze(frozen)
+    await Promise.all(gates.map((gate) => gate.open()))
+    // Each backend ends its refresh, claims a job, and locks the view of that job for a client that is stopped.
+    const stuck = await until(
+      async () => {
+        const rows = await db.query<{id: string; view: string}>(
+          `select id, payload->>'view_name' as view from _ayb_jobs
+            where state = 'running' and payload->>'view_name' like 'quick%'`,
+        )
+        return rows.length === 3 && rows
+      },
+      {what: 'three jobs that nobody runs', timeoutMs: PATIENCE_MS},
+    )
+    const heir = await startWorker(db, args)
+    await until(
+      async () => (await db.query(`select from _ayb_jobs where state <> 'completed'`)).length === 1,
+      {what: 'all jobs but the slow one to be done', timeoutMs: 2 * PATIENCE_MS},
+    )
+    for (const {id, view} of stuck) {
+      expect(await jobOf(db, id)).toMatchObject({state: 'completed', attempts: 2})
+      expect((await ayb(['matviews', 'refresh', view], {url: db.url})).code).toBe(0)
+    }
+    expect(await jobOf(db, inHand[0] as string)).toMatchObject({state: 'running', attempts: 1})
+    expect(await untilRefreshing(db, 'slow')).toBe(backends[0])
+
+    await slow.open()
+    expect(await untilState(db, inHand[0] as string, 'completed')).toMatchObject({attempts: 1})
+    const recorded = () =>
+      db.query(`select id, job_id, status, worker_id, error from _ayb_matview_refresh_runs order by id`)
+    const before = await recorded()
+    frozen.kill('SIGCONT')
+    await frozen.waitForLog(({msg}) => msg === 'database is back', 'the late one to come back')
+    for (const {id} of stuck) {
+      await frozen.waitForLog(({msg, jobId}) => jobId === id && msg.includes('taken over'), 'the refusal')
+    }
+    await stopWorkers([frozen, heir])
+    expect(await recorded()).toEqual(before)
+    expect(await db.query(`select from _ayb_jobs where state <> 'completed'`)).toEqual([])
+    // Each job was refreshed once, whoever did.
+    const successes = await db.query(
+      `select job_id from _ayb_matview_refresh_runs where status = 'success' and job_id is not null`,
+    )
+    expect(successes).toHaveLength([...inHand, ...quick].length)
   })
 
   test('is left alone by a role that may not end it, which goes on with everything else', async () => {
