@@ -187,6 +187,23 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
     expect(worker.logs().filter(({msg}) => msg === 'database is back')).toHaveLength(1)
   })
 
+  test('login is refused says why, each reason once', async () => {
+    const db = await createWorkerDatabase()
+    const role = await db.createRole('worker', {attributes: 'superuser'})
+    const worker = await startWorker({url: role.url})
+    const refusals = () => worker.logs().filter(({msg}) => msg.startsWith('cannot reconnect'))
+    const refuse = (change: string) => db.query(`alter role ${role.name} ${change}`)
+    await refuse(`password 'another'`)
+    await db.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role.name])
+    await worker.waitForLog(({msg}) => msg.includes('password authentication failed'), 'the first reason')
+    await refuse('nologin')
+    await worker.waitForLog(({msg}) => msg.includes('not permitted to log in'), 'the second reason')
+    await refuse(`login password '${role.password}'`)
+    await worker.waitForLog(({msg}) => msg === 'database is back', 'the database to be back')
+    expect(refusals()).toHaveLength(2)
+    await stopWorkers([worker])
+  })
+
   test('claim was lost on the way takes the job back at its next look', async () => {
     const db = await createWorkerDatabase()
     await register(db, 'leaderboard')

@@ -28,7 +28,7 @@ afterEach(() => {
 /** A server in recovery, as far as a worker looks. */
 const standby = () => ({session: {readOnlyReason: 'recovery', isUsable: true}, close: async () => {}})
 
-test('a worker turns however long the database is away, and says so in one line', async () => {
+test('a worker turns however long the database is away, and says so once, and why', async () => {
   const events: WorkerEvent[] = []
   const stop = new AbortController()
   let attempts = 0
@@ -47,7 +47,10 @@ test('a worker turns however long the database is away, and says so in one line'
   expect(attempts).toBeLessThan(30 * 30)
   stop.abort()
   expect(await running).toMatchObject({claimed: 0})
-  expect(events).toEqual([{type: 'waiting-for-promotion'}])
+  expect(events).toEqual([
+    {type: 'waiting-for-promotion'},
+    {type: 'warning', message: 'cannot reconnect: refused'},
+  ])
 })
 
 test('a worker whose first connection fails says why', async () => {

@@ -11,6 +11,8 @@ const FIRST_PAUSE_MS = 200
 export const LONGEST_PAUSE_MS = 10_000
 /** How long plans are kept: those that were made while a table was small are poor once it has grown. */
 const PLANS_LAST_MS = 60_000
+/** So many reasons are remembered: a server's words can differ each time. */
+const MOST_REASONS = 100
 /** A burst of notifications is one wake-up. */
 const MERGE_MS = 50
 
@@ -36,6 +38,8 @@ export class ControlSession {
   #isWaitingForPromotion = false
   #isDistrustful = false
   #plansUntil = 0
+  /** Why it could not connect since it last could. */
+  readonly #told = new Set<string>()
 
   constructor(
     open: OpenDatabase,
@@ -70,10 +74,19 @@ export class ControlSession {
         if (signal.aborted) return null
         if (isFirst && !this.#isWaitingForPromotion) throw error
         if (!isTransient(error)) throw error
+        this.#tellOnce(error.message)
         await this.#alarm.wait(pauseMs, signal)
       }
     }
     return null
+  }
+
+  /** Tells why it cannot connect, unless it has since it last could. */
+  #tellOnce(reason: string): void {
+    if (this.#told.has(reason)) return
+    if (this.#told.size >= MOST_REASONS) this.#told.clear()
+    this.#told.add(reason)
+    this.#emit({type: 'warning', message: `cannot reconnect: ${reason}`})
   }
 
   /** The session as it is, without waiting for a new one; null while there is none. */
@@ -141,6 +154,7 @@ export class ControlSession {
     else if (this.#db || this.#isWaitingForPromotion) this.#emit({type: 'database-back', workerId})
     this.#isDistrustful = false
     this.#isWaitingForPromotion = false
+    this.#told.clear()
     this.#db = db
     this.isUp = true
     return db
