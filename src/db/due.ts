@@ -118,6 +118,23 @@ async function readSchedules(
   }
 }
 
+/** How long until a schedule is due that is not due yet, in milliseconds; null where there is none. */
+export async function untilNextSchedule(
+  db: Database,
+  unreadable: readonly ScheduleTiming[],
+): Promise<number | null> {
+  const except = exceptTimings(1, unreadable)
+  const rows = await db.session.query<{ms: number}>(
+    `select greatest(extract(epoch from s.next_run_at - clock_timestamp()) * 1000, 0)::float8 as ms
+       from ${db.tables.schedules} s
+      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at > now() and ${HAS_TIME} ${except.sql}
+      order by s.next_run_at
+      limit 1`,
+    except.values,
+  )
+  return rows[0]?.ms ?? null
+}
+
 /** A due schedule and when it comes next; null where it never does. */
 export interface Advance extends DueSchedule {
   next: Date | null

@@ -8,6 +8,7 @@ const LONGEST_BACKLOG_MS = 5000
 
 /** What a turn of the loop found and did. */
 export interface Turn {
+  /** Where somebody holds schedules that are due, its next schedule is one that is not due yet. */
   seen: Survey
   /** Whether schedules were due. */
   isDue: boolean
@@ -47,18 +48,20 @@ export class Pacing {
   /** How long to sleep after a turn, in milliseconds; null when nothing is left to do. */
   pauseAfter(turn: Turn): number | null {
     const {seen, freeSlots} = turn
-    const isMissed = seen.hasClaimable && freeSlots > 0 && turn.claimed === 0
-    if (!turn.isUncontended || isMissed) return this.#sleepFor(this.#contendedPause())
-    this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
-    // The next due time of what has just been moved on is not known yet, and the jobs of ended workers are free now.
-    if (turn.isDue || turn.hasEnded) return this.#sleepFor(0)
     const {nextScheduleInMs, ownFreshInMs} = seen
-    const isDone = turn.isIdle && turn.claimed === 0 && ownFreshInMs === null
-    if (this.#isOnce && isDone) return turn.wasBusy ? this.#sleepFor(0) : null
     const poll = this.#pollIntervalMs
     const waits = [poll, nextScheduleInMs ?? poll, ownFreshInMs ?? poll]
     if (freeSlots > 0 && seen.nextJobInMs !== null) waits.push(seen.nextJobInMs)
-    return this.#sleepFor(Math.ceil(Math.min(...waits)))
+    const nextMs = Math.ceil(Math.min(...waits))
+    const isMissed = seen.hasClaimable && freeSlots > 0 && turn.claimed === 0
+    // What somebody holds must not make anything else late.
+    if (!turn.isUncontended || isMissed) return this.#sleepFor(Math.min(this.#contendedPause(), nextMs))
+    this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
+    // The next due time of what has just been moved on is not known yet, and the jobs of ended workers are free now.
+    if (turn.isDue || turn.hasEnded) return this.#sleepFor(0)
+    const isDone = turn.isIdle && turn.claimed === 0 && ownFreshInMs === null
+    if (this.#isOnce && isDone) return turn.wasBusy ? this.#sleepFor(0) : null
+    return this.#sleepFor(nextMs)
   }
 
   #contendedPause(): number {

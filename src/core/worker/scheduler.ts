@@ -7,6 +7,7 @@ import {
   readUntimedSchedules,
   type ScheduleTiming,
   timeSchedules,
+  untilNextSchedule,
 } from '../../db/due.ts'
 import {checkTimezone, nextRun, parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
@@ -45,7 +46,12 @@ export class Scheduler {
     const {advanced, enqueued} = await advanceSchedules(db, advances)
     if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
     const isContended = advanced < advances.length
-    return {advanced, isContended, isMore: !isContended && due.length === BATCH}
+    return {advanced, isContended, isMore: advanced > 0 && due.length === BATCH}
+  }
+
+  /** How long until a schedule is due that is not due yet, in milliseconds; null where there is none. */
+  untilNext(db: Database): Promise<number | null> {
+    return untilNextSchedule(db, this.unreadable)
   }
 
   /** Computes, now and then, the next run of schedules that have none. Returns whether it did for any. */

@@ -225,6 +225,7 @@ export class Worker {
     // With nothing to write, a turn proves nothing.
     if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
+    if (!isUncontended) seen.nextScheduleInMs = await this.#scheduler.untilNext(control)
     return this.#pacing.pauseAfter({seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after})
   }
 
