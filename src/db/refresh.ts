@@ -9,6 +9,7 @@ import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './regi
 import type {Session} from './session.ts'
 import {SAFE_SEARCH_PATH} from './session-settings.ts'
 import type {Attempt} from './settle.ts'
+import {endBackends} from './silent-backends.ts'
 import {hasSqlstate, SQLSTATE, StatementError} from './sqlstate.ts'
 import {successRecord} from './success-record.ts'
 
@@ -181,7 +182,7 @@ export async function findOutcome(
   lock: RefreshLock,
 ): Promise<RecordedRefresh | null> {
   if (lock.isOfTransaction) await untilReleased(session, registration, lock)
-  else await endBackend(session, lost)
+  else await endBackends(session, [lost])
   const rows = await session.query<SuccessRow>(
     `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled,
             false as is_status_pending
@@ -192,15 +193,6 @@ export async function findOutcome(
   )
   const row = rows[0]
   return row ? toRecorded(row) : null
-}
-
-async function endBackend(session: Session, lost: Pick<Session, 'pid' | 'backendStart'>): Promise<void> {
-  await session.query(
-    `select pg_terminate_backend(a.pid, 5000)
-       from pg_stat_activity a
-      where a.pid = $1 and extract(epoch from a.backend_start)::text = $2`,
-    [lost.pid, lost.backendStart],
-  )
 }
 
 export const newRunId = (): string => randomUUID()

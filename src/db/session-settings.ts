@@ -72,6 +72,11 @@ export async function useOwnDefaults(client: pg.Client, {version, encoding}: Ser
   }
 }
 
+/** SQL: commits wait for no standby from now on, for the rest of the session or of the transaction. */
+export const commitLocally = (scope: 'session' | 'transaction'): string =>
+  `select pg_catalog.set_config('synchronous_commit', 'local', ${scope === 'transaction'})
+    where pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')`
+
 /**
  * The same for one transaction, which it begins: behind a pooler, the next one may be on another server connection, and
  * what is set for a session stays behind for whoever gets that one next. Tries it once.

@@ -5,7 +5,7 @@ import {connect} from './connect.ts'
 import {KeptStatements} from './kept-statements.ts'
 import {isPooled} from './pooling.ts'
 import {Script} from './script.ts'
-import {findOwnBeginning, useOwnDefaults} from './session-settings.ts'
+import {commitLocally, findOwnBeginning, useOwnDefaults} from './session-settings.ts'
 import {
   connectionLost,
   isFatal,
@@ -57,7 +57,7 @@ export class Session {
   /** Of the database, as Postgres names it. */
   readonly #encoding: string
   /** What begins a transaction here. */
-  readonly #begin: string
+  #begin: string
   #isInTransaction = false
   #isLost = false
   #isClosed = false
@@ -140,6 +140,15 @@ export class Session {
   /** Whether the connection can still be used. */
   get isUsable(): boolean {
     return !this.#isLost && !this.#isClosed
+  }
+
+  /**
+   * From now on a commit waits for the disk of this server alone, not for a synchronous standby, which may be gone for
+   * hours. For what may be lost with the server, such as a claim. A setting that waits for less stays.
+   */
+  async commitLocally(): Promise<void> {
+    if (this.isPooled) this.#begin += `; ${commitLocally('transaction')}`
+    else await this.query(commitLocally('session'))
   }
 
   /** Runs one statement and returns its rows. */
@@ -236,10 +245,14 @@ export class Session {
     ).catch(() => this.destroy())
   }
 
-  /** Runs `work` in a READ COMMITTED transaction: committed when it returns, rolled back when it throws. */
-  async transaction<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` in a READ COMMITTED transaction: committed when it returns, rolled back when it throws. With
+   * `commitsLocally`, as after `commitLocally`.
+   */
+  async transaction<T>(work: () => Promise<T>, {commitsLocally = false} = {}): Promise<T> {
     await this.begin()
     try {
+      if (commitsLocally) await this.script([commitLocally('transaction')])
       const result = await work()
       await this.script([], {commits: true})
       return result

@@ -153,7 +153,8 @@ export async function isRecorded(session: Session, {tables}: Database, runId: st
 /**
  * Puts a job back whose view is being refreshed by somebody else: without using up an attempt, and after a
  * while that grows with the job's age. Leaves one skipped run a job, however often that happens. Returns the delay
- * in milliseconds; null where the job is no longer ours.
+ * in milliseconds; null where the job is no longer ours. Does not wait for a standby: with the server lost, the claim
+ * is lost too, or the job is taken back as that of a dead worker.
  */
 export async function putBack(
   session: Session,
@@ -161,8 +162,9 @@ export async function putBack(
   job: JobClaim,
   {schemaName, viewName, refreshMode}: RefreshTarget,
 ): Promise<number | null> {
-  const rows = await session.query<{delay_ms: number}>(
-    `with j as (
+  const update = () =>
+    session.query<{delay_ms: number}>(
+      `with j as (
        update ${tables.jobs} as j
           set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
               updated_at = now(),
@@ -174,14 +176,15 @@ export async function putBack(
        select $5, $6, $7, 'schedule', j.id, $2, 'skipped', 'refresh already in progress' from j
         where not exists (select from ${tables.runs} h where h.job_id = j.id and h.status = 'skipped'))
      select round(extract(epoch from j.run_at - now()) * 1000)::int as delay_ms from j`,
-    [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode],
-  )
+      [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode],
+    )
+  const rows = await session.transaction(update, {commitsLocally: true})
   return rows[0]?.delay_ms ?? null
 }
 
 /**
  * Ends or puts back a job that never got as far as a refresh; with a message and a view, leaves a run that says why.
- * Returns whether it was still ours.
+ * Returns whether it was still ours. Does not wait for a standby, as `putBack`.
  */
 export async function endJob(
   session: Session,
@@ -204,8 +207,9 @@ async function writeEnd(
   view: ViewName | null,
 ): Promise<boolean> {
   const queued = end.state === 'queued' ? end : null
-  const rows = await session.query(
-    `with j as (
+  const update = () =>
+    session.query(
+      `with j as (
      update ${tables.jobs} as j
         set state = $5::text, run_at = coalesce(now() + $6::float8 * interval '1 ms', j.run_at),
             attempts = j.attempts - $7::int, last_error = coalesce($8::text, j.last_error), lease_until = null, worker_id = null,
@@ -221,19 +225,20 @@ async function writeEnd(
          from j
         where $8::text is not null and $9::text is not null and $7::int = 0)
      select id from j`,
-    [
-      job.id,
-      job.workerId,
-      job.attempt,
-      job.token,
-      end.state,
-      queued?.delayMs ?? null,
-      queued?.isAttemptReturned ? 1 : 0,
-      message,
-      view?.schemaName ?? null,
-      view?.viewName ?? null,
-    ],
-  )
+      [
+        job.id,
+        job.workerId,
+        job.attempt,
+        job.token,
+        end.state,
+        queued?.delayMs ?? null,
+        queued?.isAttemptReturned ? 1 : 0,
+        message,
+        view?.schemaName ?? null,
+        view?.viewName ?? null,
+      ],
+    )
+  const rows = await session.transaction(update, {commitsLocally: true})
   return rows.length > 0
 }
 

@@ -1,6 +1,6 @@
 import type {Session} from './session.ts'
 
-/** A backend that is thought to be busy. */
+/** A backend of ayb's, told from a later one of the same pid by its start. */
 export interface WatchedBackend {
   pid: number
   backendStart: string | null
@@ -22,4 +22,17 @@ export async function endSilentBackends(
     [backends.map(({pid}) => pid), backends.map(({backendStart}) => backendStart)],
   )
   return rows.map(({pid}) => pid)
+}
+
+/**
+ * Ends those of the backends that still live, and waits up to five seconds for each end. A commit that waits for a
+ * synchronous standby looks for no lost client: without this the backend, and what it locks, stay until the standby is back.
+ */
+export async function endBackends(session: Session, backends: readonly WatchedBackend[]): Promise<void> {
+  await session.query(
+    `select pg_terminate_backend(a.pid, 5000)
+       from unnest($1::int[], $2::text[]) as b(pid, started)
+       join pg_stat_activity a on a.pid = b.pid and extract(epoch from a.backend_start)::text = b.started`,
+    [backends.map(({pid}) => pid), backends.map(({backendStart}) => backendStart)],
+  )
 }

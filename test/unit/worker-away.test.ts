@@ -26,7 +26,10 @@ afterEach(() => {
 })
 
 /** A server in recovery, as far as a worker looks. */
-const standby = () => ({session: {readOnlyReason: 'recovery', isUsable: true}, close: async () => {}})
+const standby = () => ({
+  session: {readOnlyReason: 'recovery', isUsable: true, isPooled: true},
+  close: async () => {},
+})
 
 test('a worker turns however long the database is away, and says so once, and why', async () => {
   const events: WorkerEvent[] = []

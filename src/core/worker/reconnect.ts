@@ -3,6 +3,7 @@ import type {Session} from '../../db/session.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {Alarm} from './alarm.ts'
 import {isTransient} from './control.ts'
+import type {LostBackends} from './lost-backends.ts'
 
 const PAUSE_MS = 500
 /** People take minutes to mend what is not to be trusted. */
@@ -10,12 +11,12 @@ const DISTRUST_PAUSE_MS = 5000
 
 /**
  * A new session for what was lost in mid-refresh, tried for until the signal aborts, and until the tables may be written
- * to. `deadlineMs` is for its statements.
+ * to. `deadlineMs` is for its statements, `lost` are the backends that it ends first.
  */
 export async function reconnect(
   template: Database,
   signal: AbortSignal,
-  deadlineMs: number,
+  {deadlineMs, lost}: {deadlineMs: number; lost: LostBackends},
 ): Promise<Session> {
   const pause = new Alarm()
   for (;;) {
@@ -23,6 +24,7 @@ export async function reconnect(
     try {
       session = await template.openSession(signal)
       session.deadlineMs = deadlineMs
+      await lost.adopt(session)
       await template.checkTrust(session)
       return session
     } catch (error) {

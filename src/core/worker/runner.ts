@@ -144,7 +144,9 @@ export async function settleOnAnySession<T>(
 /** A scheduled view that nobody registered is registered, in standard mode. */
 async function autoRegister(db: Database, view: ViewName): Promise<RefreshTarget> {
   await requireView(db, view)
-  const created = await insertRegistration(db, view, 'standard')
+  // Lost with the server, it is made again.
+  const insert = () => insertRegistration(db, view, 'standard')
+  const created = await db.session.transaction(insert, {commitsLocally: true})
   const registration = created ?? (await findRegistration(db, view))
   return registration ?? autoRegister(db, view)
 }

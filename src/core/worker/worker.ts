@@ -19,6 +19,7 @@ import {
 import {watchTrust} from './distrust.ts'
 import {FrozenWorkers} from './frozen.ts'
 import {LockHolders} from './lock-holders.ts'
+import {LostBackends} from './lost-backends.ts'
 import {LowerBounds} from './lower-bounds.ts'
 import {Pacing} from './pacing.ts'
 import {reconnect} from './reconnect.ts'
@@ -77,6 +78,7 @@ export class Worker {
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
   readonly #complaints = new Complaints()
+  readonly #lost = new LostBackends()
 
   /** `open` connects as the worker; it is called for each session. */
   constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
@@ -85,6 +87,7 @@ export class Worker {
     const openWithDeadline: OpenDatabase = async (signal) => {
       const db = await open(signal)
       db.session.deadlineMs = STATEMENT_DEADLINE_MS
+      await this.#lost.adopt(db.session)
       return db
     }
     this.#sessions = new WorkerSessions(openWithDeadline, (message) => emit({type: 'warning', message}))
@@ -299,7 +302,8 @@ export class Worker {
       template,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
-      reconnect: () => reconnect(template, this.#giveUp.signal, STATEMENT_DEADLINE_MS),
+      reconnect: () =>
+        reconnect(template, this.#giveUp.signal, {deadlineMs: STATEMENT_DEADLINE_MS, lost: this.#lost}),
       claimNext: () => this.#claimer.next(this.#slots),
       onFree: () => this.#alarm.ring(),
       onDistrust: (error) => this.#distrust(error),
