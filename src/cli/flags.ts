@@ -2,9 +2,9 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {parseAge, parseDuration, parseRetention} from '../lib/duration.ts'
 import {isAybError} from '../lib/errors.ts'
-import {parseJobId, parseViewReference, type ViewReference} from '../lib/identifier.ts'
+import {parseJobId, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
-import {REFRESH_MODES, type RefreshMode} from '../lib/records.ts'
+import {REFRESH_MODES, type RefreshMode, type ViewName} from '../lib/records.ts'
 
 /** Carries an AybError through oclif's parser, which rewrites the message of whatever a parse function throws. */
 class ArgumentError extends Error {}
@@ -57,6 +57,12 @@ export const viewArg = Args.custom<ViewReference>({
   // Without this, oclif takes a missing argument from a stdin that is not a terminal.
   ignoreStdin: true,
   parse: async (text) => checked(() => parseViewReference(text)),
+})
+
+/** A view by its name alone, whether or not it is registered. */
+export const viewNameArg = Args.custom<ViewName>({
+  ignoreStdin: true,
+  parse: async (text) => checked(() => parseViewName(text)),
 })
 
 /** As viewArg, for a flag. */

@@ -1,15 +1,16 @@
 import {type CatalogView, describeView, findOtherRelation, listNearViewNames} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import {suggestUniqueIndexes} from '../db/index-suggestion.ts'
+import {findRenamedViews} from '../db/view-states.ts'
 import type {AybError} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {nearest} from '../lib/nearest.ts'
-import {notPopulated, uniqueIndexRequired, viewNotFound} from '../lib/outcomes.ts'
+import {notPopulated, uniqueIndexRequired, viewNotFound, viewRenamed} from '../lib/outcomes.ts'
 import type {ConcurrentBlocker, View, ViewName} from '../lib/records.ts'
 
 /**
  * The view as the catalogs have it.
- * @throws AybError VIEW_NOT_FOUND, which tells what the name belongs to instead and what is near it
+ * @throws AybError VIEW_NOT_FOUND, which tells what the name belongs to instead, what the view is called now, or what is near it
  */
 export async function requireView(db: Database, name: ViewName): Promise<CatalogView> {
   const view = await describeView(db, name)
@@ -20,6 +21,8 @@ export async function requireView(db: Database, name: ViewName): Promise<Catalog
 /** The error for a name that is no materialized view's. */
 export async function explainMissingView(db: Database, name: ViewName): Promise<AybError> {
   const other = await findOtherRelation(db.session, name)
+  const [renamed] = await findRenamedViews(db, {from: name})
+  if (renamed) return viewRenamed(renamed, other)
   const views = await listNearViewNames(db.session, name)
   return viewNotFound(name, other, nearestName(name, views))
 }

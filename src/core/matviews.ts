@@ -3,8 +3,15 @@ import type {Database} from '../db/database.ts'
 import * as registrations from '../db/registrations.ts'
 import {listRuns} from '../db/runs.ts'
 import {listSchedulesOfView} from '../db/schedules.ts'
+import {findRenamedViews, rememberView} from '../db/view-states.ts'
 import {qualifiedName, shellWord, type ViewReference} from '../lib/identifier.ts'
-import {alreadyRegistered, blockedError, notRegistered} from '../lib/outcomes.ts'
+import {
+  alreadyRegistered,
+  blockedError,
+  notRegistered,
+  registeredBefore,
+  renamedWarning,
+} from '../lib/outcomes.ts'
 import type {
   ListedRegistration,
   RefreshMode,
@@ -12,6 +19,8 @@ import type {
   Registration,
   RegistrationDetails,
   RegistrationDocument,
+  RegistrationItem,
+  RenamedView,
   Run,
   View,
   ViewName,
@@ -37,6 +46,7 @@ export async function register(
   // Unregistered between the two statements: as if this one had come a moment later.
   if (!registration) return register(db, name, mode, isExistingFine)
   if (!created && !isExistingFine) throw alreadyRegistered(registration)
+  await rememberView(db, name)
   const warnings = [...db.warnings]
   if (registration.refreshMode !== mode) {
     warnings.push(
@@ -52,9 +62,26 @@ export async function register(
   return {registration, created: created !== null, warnings}
 }
 
-/** All registrations, or those of one schema. */
+/** All registrations, or those of one schema. Renamed views are told in the warnings of the database. */
 export async function list(db: Database, schemaName: string | null): Promise<ListedRegistration[]> {
-  return registrations.listRegistrations(db, schemaName)
+  const listed = await registrations.listRegistrations(db, schemaName)
+  db.warnings.push(...(await renamedAmong(db, listed)).map(renamedWarning))
+  return listed
+}
+
+/** The same as items of the API, each with the name that its view has now. */
+export async function listItems(db: Database, schemaName: string | null): Promise<RegistrationItem[]> {
+  const listed = await registrations.listRegistrations(db, schemaName)
+  const renamed = new Map(
+    (await renamedAmong(db, listed)).map(({from, to}) => [qualifiedName(from), qualifiedName(to)]),
+  )
+  return listed.map((item) => ({...item, renamedTo: renamed.get(qualifiedName(item)) ?? null}))
+}
+
+async function renamedAmong(db: Database, listed: readonly ListedRegistration[]): Promise<RenamedView[]> {
+  const gone = new Set(listed.filter(({exists}) => !exists).map(qualifiedName))
+  if (gone.size === 0) return []
+  return (await findRenamedViews(db)).filter(({from}) => gone.has(qualifiedName(from)))
 }
 
 /**
@@ -67,7 +94,9 @@ export async function show(db: Database, reference: ViewReference): Promise<Regi
   const [view] = await toViews(db, found)
   const recentRuns = await listRuns(db, registration, RECENT_RUNS)
   const schedules = await listSchedulesOfView(db, registration)
-  return {registration, view: view ?? null, schedules, recentRuns, warnings: [...db.warnings]}
+  const renamed = view ? [] : await findRenamedViews(db, {from: registration})
+  const warnings = [...db.warnings, ...renamed.map(renamedWarning)]
+  return {registration, view: view ?? null, schedules, recentRuns, warnings}
 }
 
 /** All materialized views of the database, registered or not. */
@@ -138,6 +167,8 @@ export async function requireRegistration(db: Database, reference: ViewReference
 
 async function explainUnregistered(db: Database, reference: ViewReference) {
   if ('id' in reference) return notRegistered(reference, null)
+  const [renamed] = await findRenamedViews(db, {to: reference})
+  if (renamed) return registeredBefore(renamed)
   return notRegistered(
     reference,
     nearestName(reference, await registrations.listNearRegistrations(db, reference)),

@@ -14,6 +14,7 @@ import {
   type JobEnd,
   recordFailure,
 } from '../db/settle.ts'
+import {rememberView} from '../db/view-states.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {alwaysOutdated, recordTimeout, statusNotWritten} from '../lib/outcomes.ts'
@@ -93,6 +94,7 @@ export async function runAttempt(
     const done = await cancelOnAbort(db.session, context.signal, () =>
       runRefresh(db, attempt, lock, db.session.keepsStatements ? (context.claimNext?.() ?? null) : null),
     )
+    if (!done.isRemembered) await rememberRefreshed(db, attempt)
     if (!done.isStatusPending) return {status: 'success', ...done}
     await settleStatus(db, db.session, attempt)
     const registration = attempt.job ? null : await findRegistration(db, {id: attempt.registration.id})
@@ -175,6 +177,15 @@ async function settleStatus(db: Database, session: Session, {registration, runId
   } catch (error) {
     if (!isAybError(error)) throw error
     db.warnings.push(statusNotWritten(registration, []))
+  }
+}
+
+/** The refresh is committed: what keeps its OID from being written down is left to the next one. */
+async function rememberRefreshed(db: Database, {registration}: Attempt): Promise<void> {
+  try {
+    await rememberView(db, registration)
+  } catch (error) {
+    if (!isAybError(error)) throw error
   }
 }
 

@@ -48,7 +48,7 @@ export async function findTableBlockers(
         and l.database = (select d.oid from pg_database d where d.datname = current_database())
         and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
       order by a.xact_start`,
-    [[tables.runs, tables.registrations, tables.jobs]],
+    [[tables.runs, tables.registrations, tables.jobs, tables.states]],
   )
   const table = rows[0]?.table_name
   return table === undefined ? null : {table, blockers: rows.map(toBlocker)}

@@ -21,6 +21,8 @@ export interface RecordedRefresh {
   isSettled: boolean
   /** Whether another session held the row of the registration, which still shows the refresh before. */
   isStatusPending: boolean
+  /** False where ayb remembers another OID of the view, or none. */
+  isRemembered: boolean
 }
 
 /** A refresh that a claim may have followed. */
@@ -112,6 +114,7 @@ type SuccessRow = (RegistrationRow | {id: null}) & {
   run_duration_ms: number
   is_settled: boolean
   is_status_pending: boolean
+  is_remembered: boolean
 }
 
 const toRecorded = (row: SuccessRow): RecordedRefresh => ({
@@ -119,6 +122,7 @@ const toRecorded = (row: SuccessRow): RecordedRefresh => ({
   durationMs: row.run_duration_ms,
   isSettled: row.is_settled,
   isStatusPending: row.is_status_pending,
+  isRemembered: row.is_remembered,
 })
 
 /** The step of a message that an error belongs to; null where that is not known. */
@@ -185,7 +189,7 @@ export async function findOutcome(
   else await endBackends(session, [lost])
   const rows = await session.query<SuccessRow>(
     `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled,
-            false as is_status_pending
+            false as is_status_pending, true as is_remembered
        from ${tables.runs} h
        left join ${tables.registrations} r on r.schema_name = h.schema_name and r.view_name = h.view_name
       where h.id = $1 and h.status = 'success'`,

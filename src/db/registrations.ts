@@ -14,6 +14,7 @@ import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {payloadView} from './schedules.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
+import {writableIdentity} from './view-states.ts'
 
 /** A registration as the table has it, instants as ISO text. */
 export interface RegistrationRow {
@@ -163,12 +164,17 @@ export async function updateRefreshMode(
   return rows[0] ? toRegistration(rows[0]) : null
 }
 
-/** Removes a registration and returns it as it was; null where it is gone. */
+/** Removes a registration, and what is remembered of its view. Returns it as it was; null where it is gone. */
 export async function deleteRegistration(db: Database, id: string): Promise<Registration | null> {
+  const forgotten = (await writableIdentity(db))
+    ? `,
+     forgotten as (
+       delete from ${db.tables.states} s using r where s.schema_name = r.schema_name and s.view_name = r.view_name)`
+    : ''
   const rows = await db.session.query<RegistrationRow>(
-    `delete from ${db.tables.registrations} as r
-      where r.id = $1
-  returning ${REGISTRATION_COLUMNS}`,
+    `with r as (
+       delete from ${db.tables.registrations} r where r.id = $1 returning r.*)${forgotten}
+     select ${REGISTRATION_COLUMNS} from r`,
     [id],
   )
   return rows[0] ? toRegistration(rows[0]) : null

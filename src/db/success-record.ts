@@ -2,6 +2,7 @@ import type {Database} from './database.ts'
 import {REGISTRATION_COLUMNS} from './registrations.ts'
 import {type Attempt, isStillOurs, triggerOf} from './settle.ts'
 import type {TableNames} from './system.ts'
+import {remembers, writableIdentity} from './view-states.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =
@@ -18,6 +19,8 @@ const RECORD_TYPES = {
   workerId: 'text',
   attempt: 'int',
   token: 'text',
+  databaseOid: 'oid',
+  systemIdentifier: 'bigint',
 } as const
 
 type RecordValues = Record<keyof typeof RECORD_TYPES, string>
@@ -28,8 +31,10 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
  * statement leaves that row for later (`is_status_pending`): readers of the view wait until this transaction ends. It travels with REFRESH in one message, which takes no
  * parameters, so its values are literals; a session that keeps statements has it planned beforehand.
  */
-export async function successRecord({tables, session}: Database, attempt: Attempt): Promise<string> {
+export async function successRecord(db: Database, attempt: Attempt): Promise<string> {
+  const {tables, session} = db
   const {registration, mode, runId, job} = attempt
+  const identity = await writableIdentity(db)
   const literal = (text: string) => session.literal(text)
   const values: RecordValues = {
     runId: literal(runId),
@@ -41,16 +46,25 @@ export async function successRecord({tables, session}: Database, attempt: Attemp
     workerId: job ? literal(job.workerId) : 'null',
     attempt: String(job?.attempt ?? 'null'),
     token: job ? literal(job.token) : 'null',
+    databaseOid: String(identity?.databaseOid ?? 'null'),
+    systemIdentifier: identity?.systemIdentifier ?? 'null',
   }
-  if (!session.keepsStatements) return recordSql(tables, job !== null, values)
+  const options = {hasJob: job !== null, isRemembered: identity !== null}
+  if (!session.keepsStatements) return recordSql(tables, options, values)
   const names = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
   const parameters = names.map((name, position) => [name, `$${position + 1}`])
-  const sql = recordSql(tables, job !== null, Object.fromEntries(parameters) as RecordValues)
+  const sql = recordSql(tables, options, Object.fromEntries(parameters) as RecordValues)
   const statement = await session.prepare(sql, Object.values(RECORD_TYPES))
   return `execute ${statement} (${names.map((name) => values[name]).join(', ')})`
 }
 
-function recordSql(tables: TableNames, hasJob: boolean, v: RecordValues): string {
+interface RecordOptions {
+  hasJob: boolean
+  /** Whether the statement tells if the OID of the view is remembered. */
+  isRemembered: boolean
+}
+
+function recordSql(tables: TableNames, {hasJob, isRemembered}: RecordOptions, v: RecordValues): string {
   const end = hasJob
     ? `j as (
   update ${tables.jobs} as j
@@ -64,12 +78,14 @@ returning j.id),`
   const registration = hasJob ? 'null::uuid as id' : REGISTRATION_COLUMNS
   return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
 ${end}
+named as materialized (
+  select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where n.nspname = ${v.schema} and c.relname = ${v.view}),
 run as (
   insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes)
   select ${v.runId}::uuid, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
          j.id, ${v.workerId}::text, statement_timestamp(), done.ms, 'success',
-         (select pg_total_relation_size(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-           where n.nspname = ${v.schema} and c.relname = ${v.view})
+         (select pg_total_relation_size(named.oid) from named)
     from done, j),
 free as materialized (
   select r.id from ${tables.registrations} r
@@ -85,6 +101,7 @@ returning r.*)
 select ${registration}, done.ms as run_duration_ms, exists (select from j) as is_settled,
        exists (select from j) and not exists (select from free)
          and exists (select from ${tables.registrations} r where r.schema_name = ${v.schema} and r.view_name = ${v.view})
-         as is_status_pending
+         as is_status_pending,
+       ${isRemembered ? remembers(tables, {...v, oid: '(select oid from named)'}) : 'true'} as is_remembered
   from done${hasJob ? '' : ' left join r on true'}`
 }

@@ -1,7 +1,7 @@
 import {formatDuration} from './duration.ts'
 import {AybError, type Blocker} from './errors.ts'
 import {qualifiedName, quoteIfNeeded, shellWord, type ViewReference} from './identifier.ts'
-import type {ConcurrentBlocker, Job, Registration, ViewName} from './records.ts'
+import type {ConcurrentBlocker, Job, Registration, RenamedView, ViewName} from './records.ts'
 
 /** The command that registers a view, as a shell takes it. */
 const registerCommand = (view: ViewName): string => `ayb matviews register ${shellWord(qualifiedName(view))}`
@@ -30,6 +30,46 @@ export const alreadyRegistered = (registration: Registration): AybError =>
     },
   )
 
+/** A registration cannot move to a name that has a registration of its own. */
+export const nameTaken = (view: ViewName): AybError =>
+  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is registered already`, {
+    hint: `if another registration is to take the name over, first: ayb matviews unregister ${shellWord(qualifiedName(view))}`,
+  })
+
+/** A registration was to move to the name that it has. */
+export const nameUnchanged = (view: ViewName): AybError =>
+  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is registered under that very name`, {
+    hint: 'give the registration first, and then the name that the view has now',
+  })
+
+/** The command that moves a registration to the new name of its view, as a shell takes it. */
+const relinkCommand = ({from, to}: RenamedView): string =>
+  `ayb matviews relink ${shellWord(qualifiedName(from))} ${shellWord(qualifiedName(to))}`
+
+/** The view of a registration bears another name; `other` is what bears the old one. */
+export function viewRenamed(renamed: RenamedView, other: string | null): AybError {
+  const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
+  const fact = other ? `${from} is ${article(other)} ${other} now` : `there is no materialized view ${from}`
+  return new AybError('VIEW_NOT_FOUND', `${fact}: the view was renamed to ${to}`, {
+    hint: relinkCommand(renamed),
+    details: {renamed},
+  })
+}
+
+/** A name that is not registered, of a view that is registered under the name it had before. */
+export function registeredBefore(renamed: RenamedView): AybError {
+  const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
+  return new AybError(
+    'NOT_REGISTERED',
+    `materialized view ${to} is not registered under that name: it is registered as ${from}, and was renamed to ${to}`,
+    {hint: relinkCommand(renamed), details: {renamed}},
+  )
+}
+
+/** A warning beside a registration. */
+export const renamedWarning = (renamed: RenamedView): string =>
+  `${qualifiedName(renamed.from)} was renamed to ${qualifiedName(renamed.to)}; to go on under that name: ${relinkCommand(renamed)}`
+
 /** The table of an AYB server checks names more strictly than Postgres does. */
 export const refusedByServerTable = (view: ViewName, cause: Error): AybError =>
   new AybError(
@@ -41,11 +81,13 @@ export const refusedByServerTable = (view: ViewName, cause: Error): AybError =>
     },
   )
 
+const article = (noun: string): string => (/^[aeiou]/.test(noun) ? 'an' : 'a')
+
 /** `other` is what bears the name instead; `nearest` is the name of a view that is similar. */
 export function viewNotFound(view: ViewName, other: string | null, nearest: string | null): AybError {
   const name = qualifiedName(view)
   const message = other
-    ? `${name} is ${/^[aeiou]/.test(other) ? 'an' : 'a'} ${other}, not a materialized view`
+    ? `${name} is ${article(other)} ${other}, not a materialized view`
     : `there is no materialized view ${name}`
   // What stands for bytes that are not UTF-8, on a command line as in a database in SQL_ASCII.
   const discover = name.includes('\ufffd')

@@ -32,6 +32,12 @@ export interface Registration extends ViewName {
   updatedAt: Instant
 }
 
+/** A registered view that bears another name now. */
+export interface RenamedView {
+  from: ViewName
+  to: ViewName
+}
+
 /** What a refresh needs to know of a registration. */
 export type RefreshTarget = Pick<Registration, 'id' | 'schemaName' | 'viewName' | 'refreshMode'>
 
@@ -41,6 +47,12 @@ export interface ListedRegistration extends Registration {
   exists: boolean
   /** When the earliest enabled schedule refreshes it next. */
   nextRunAt: Instant | null
+}
+
+/** A registration as the API lists it. */
+export interface RegistrationItem extends ListedRegistration {
+  /** The name that the view bears now, where it was renamed; as a command line takes it. */
+  renamedTo: string | null
 }
 
 /** One reason why a view cannot be refreshed concurrently, and what to do about it. */
@@ -183,6 +195,16 @@ export interface Registered {
 /** What `ayb matviews update` and `unregister` answer. */
 export interface RegistrationDocument {
   registration: Registration
+  warnings: string[]
+}
+
+/** What `ayb matviews relink` answers. */
+export interface Relinked {
+  registration: Registration
+  /** The name that the view was registered under before. */
+  previous: ViewName
+  /** The names of the schedules that refresh the view under its new name from now on. */
+  schedules: string[]
   warnings: string[]
 }
 

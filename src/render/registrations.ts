@@ -1,6 +1,7 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import type {ListedRegistration, Refreshed} from '../lib/records.ts'
+import {printable} from '../lib/printable.ts'
+import type {ListedRegistration, Refreshed, Relinked} from '../lib/records.ts'
 import {registrationStatus, statusStyle} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
@@ -57,4 +58,12 @@ export function renderRegistrations(
 export function renderRefreshed({registration, durationMs}: Refreshed, {terminal}: RenderContext): string {
   const duration = terminal.isTerminal ? formatDuration(durationMs) : `${durationMs} ms`
   return `Refreshed ${printableName(registration)} in ${duration}`
+}
+
+/** What moved: `Relinked public.leaderboard to public.top, with the schedules hourly, nightly`. */
+export function renderRelinked({registration, previous, schedules}: Relinked): string {
+  const names = schedules.map(printable).join(', ')
+  const moved =
+    schedules.length === 0 ? '' : `, with the schedule${schedules.length === 1 ? '' : 's'} ${names}`
+  return `Relinked ${printableName(previous)} to ${printableName(registration)}${moved}`
 }

@@ -63,7 +63,7 @@ describe('registrations', () => {
     expect((await server.get(`${MATVIEWS}/public.steps`)).json()).toEqual(made)
     const list = (await server.get(MATVIEWS)).json<{items: object[]; count: number}>()
     expect(list.count).toBe(list.items.length)
-    expect(list.items).toContainEqual({...made, exists: true, nextRunAt: null})
+    expect(list.items).toContainEqual({...made, exists: true, nextRunAt: null, renamedTo: null})
 
     await db.query('create unique index on steps (id)')
     const changed = await server.put(`${MATVIEWS}/${made.id}`, {refreshMode: 'concurrent'})
@@ -73,6 +73,23 @@ describe('registrations', () => {
     const removed = await server.delete(`${MATVIEWS}/${made.id}`)
     expect(removed).toMatchObject({status: 204, text: ''})
     expect((await server.get(`${MATVIEWS}/${made.id}`)).status).toBe(404)
+  })
+
+  test('of a renamed view tell its new name, and no command line', async () => {
+    await db.query('create materialized view before as select 1 as id')
+    const {id} = await registerView('before')
+    await db.query('alter materialized view before rename to "it is"')
+    const {items} = (await server.get(MATVIEWS)).json<{items: object[]}>()
+    expect(items).toContainEqual(
+      expect.objectContaining({id, exists: false, renamedTo: 'public."it is"', viewName: 'before'}),
+    )
+    const answer = await server.post(`${MATVIEWS}/${id}/refresh`)
+    expect(answer).toMatchObject({status: 404})
+    expect(answer.json()).toEqual({
+      code: 'VIEW_NOT_FOUND',
+      message: 'there is no materialized view public.before: the view was renamed to public."it is"',
+      hint: null,
+    })
   })
 
   test('of one schema are listed by ?schema', async () => {

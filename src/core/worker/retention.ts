@@ -1,5 +1,6 @@
 import type {Database} from '../../db/database.ts'
 import {deleteFinishedJobs} from '../../db/jobs.ts'
+import {deleteStrayStates} from '../../db/view-states.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 
 const INTERVAL_MS = 600_000
@@ -7,7 +8,7 @@ const BATCH = 500
 /** So many at a time that deleting holds up no job for long. */
 const BATCHES = 20
 
-/** Deletes finished jobs and their runs, some every ten minutes. */
+/** Deletes finished jobs and their runs, and what is remembered of views that nobody registers any more, some every ten minutes. */
 export class Retention {
   readonly #retentionMs: number
   readonly #emit: Emit
@@ -21,8 +22,10 @@ export class Retention {
 
   /** Does so when it is time. */
   async prune(control: Database): Promise<void> {
-    if (this.#retentionMs === 0 || performance.now() < this.#nextAt) return
+    if (performance.now() < this.#nextAt) return
     this.#nextAt = performance.now() + INTERVAL_MS
+    await deleteStrayStates(control, BATCH)
+    if (this.#retentionMs === 0) return
     let jobs = 0
     for (let batch = 0; batch < BATCHES; batch++) {
       const deleted = await deleteFinishedJobs(control, this.#retentionMs, BATCH)

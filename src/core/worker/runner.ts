@@ -7,6 +7,7 @@ import {type RefreshLock, withRefreshLock} from '../../db/refresh-lock.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
 import type {Session} from '../../db/session.ts'
 import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
+import {rememberView} from '../../db/view-states.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {describeBlocker} from '../../lib/outcomes.ts'
@@ -147,6 +148,7 @@ async function autoRegister(db: Database, view: ViewName): Promise<RefreshTarget
   // Lost with the server, it is made again.
   const insert = () => insertRegistration(db, view, 'standard')
   const created = await db.session.transaction(insert, {commitsLocally: true})
+  if (created) await rememberView(db, view)
   const registration = created ?? (await findRegistration(db, view))
   return registration ?? autoRegister(db, view)
 }

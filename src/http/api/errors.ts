@@ -54,14 +54,18 @@ export function refuseUnknown({method, url}: FastifyRequest): never {
 /** Answers with what an error is to a client, and returns that. */
 export function answerError(error: FastifyError, reply: FastifyReply): AybError | HttpError {
   const failure = toFailure(error)
-  const {status, code, message, hint} = failure
+  const {status, code, message} = failure
   reply
     .code(status)
     .header('content-type', 'application/json; charset=utf-8')
     .header('cache-control', 'no-store')
-    .send({code, message, hint})
+    .send({code, message, hint: hintFor(failure)})
   return failure
 }
+
+/** What helps with a renamed view is a command, which has no counterpart in the API. */
+const hintFor = (failure: AybError | HttpError): string | null =>
+  isAybError(failure) && failure.details?.renamed ? null : failure.hint
 
 /** Queries may hold data. */
 const withoutQuery = (url: string): string => url.replace(/\?.*/s, '')

@@ -2,7 +2,7 @@ import type {FastifyInstance} from 'fastify'
 import {
   discover,
   history,
-  list,
+  listItems,
   register,
   requireRegistration,
   unregister,
@@ -38,7 +38,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
     async ({query}, reply) => {
       const {schema} = query as {schema?: string}
       const schemaName = schema === undefined ? null : parseIdentifier(schema, 'schema name')
-      return itemsOf(await work(reply, (db) => list(db, schemaName)))
+      return itemsOf(await work(reply, (db) => listItems(db, schemaName)))
     },
   )
 

@@ -75,7 +75,12 @@ const job = {
 /** The documents of the API, by the names that its description has for them. */
 export const DOCUMENTS = [
   documentOf('Registration', registration),
-  documentOf('ListedRegistration', {...registration, exists: flag, nextRunAt: instantOrNull}),
+  documentOf('ListedRegistration', {
+    ...registration,
+    exists: flag,
+    nextRunAt: instantOrNull,
+    renamedTo: {...textOrNull, description: 'The name that the view has now, where it was renamed'},
+  }),
   documentOf('Refreshed', {registration: {$ref: 'Registration#'}, durationMs: whole}),
   documentOf('View', {
     ...view,

@@ -1,4 +1,4 @@
-import type {ListedRegistration, Run} from '../../../../lib/records.ts'
+import type {RegistrationItem, Run} from '../../../../lib/records.ts'
 import {formatDuration, viewTitle} from '../format.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'
@@ -8,7 +8,7 @@ import {Elapsed, Time} from '../parts/time.tsx'
 import type {RefreshUnderWay} from '../refreshes.ts'
 
 interface Props {
-  registration: ListedRegistration
+  registration: RegistrationItem
   runs: readonly Run[]
   /** Undefined where none is under way. */
   refresh: RefreshUnderWay | undefined
@@ -73,10 +73,11 @@ export function MatviewRow({registration, runs, refresh, onRefresh, onCancel, on
 }
 
 function Status({registration}: Pick<Props, 'registration'>) {
-  const {exists, lastRefreshStatus, lastRefreshError} = registration
+  const {exists, renamedTo, lastRefreshStatus, lastRefreshError} = registration
   return (
     <>
       {!exists && <Badge state="missing" />}
+      {renamedTo !== null && <LongText text={`was renamed to ${renamedTo}`} />}
       <Badge state={lastRefreshStatus ?? 'never refreshed'} />
       {lastRefreshStatus === 'error' && lastRefreshError && <LongText text={lastRefreshError} />}
     </>

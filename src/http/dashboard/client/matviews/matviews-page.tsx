@@ -1,5 +1,5 @@
 import {useEffect, useState} from 'preact/hooks'
-import type {ListedRegistration} from '../../../../lib/records.ts'
+import type {RegistrationItem} from '../../../../lib/records.ts'
 import type {Api, Items} from '../api.ts'
 import type {Histories} from '../histories.ts'
 import {PollProblem} from '../parts/poll-problem.tsx'
@@ -18,10 +18,10 @@ interface Props {
   refreshes: Refreshes
 }
 
-type Open = {kind: 'register'} | {kind: 'mode' | 'unregister'; registration: ListedRegistration}
+type Open = {kind: 'register'} | {kind: 'mode' | 'unregister'; registration: RegistrationItem}
 
 export function MatviewsPage({api, notify, histories, refreshes}: Props) {
-  const {data, error, reload} = usePoll((signal) => api.get<Items<ListedRegistration>>('matviews', signal))
+  const {data, error, reload} = usePoll((signal) => api.get<Items<RegistrationItem>>('matviews', signal))
   const [open, setOpen] = useState<Open | null>(null)
   const close = () => setOpen(null)
   useEffect(reload, [refreshes.underWay.size, reload])

@@ -1,0 +1,133 @@
+import {nameTaken, refusedByServerTable} from '../lib/outcomes.ts'
+import {JOB_TYPE, type Registration, type ViewName} from '../lib/records.ts'
+import type {Database} from './database.ts'
+import {readablePayload} from './payload.ts'
+import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
+import {writableIdentity, writeState} from './view-states.ts'
+import {wakeWorkers} from './wake.ts'
+
+/** What was moved to another name. */
+interface Moved {
+  registration: Registration
+  /** The names of the schedules. */
+  schedules: string[]
+  /** How many jobs of the old name are running, and keep that name. */
+  runningJobs: number
+}
+
+/**
+ * Moves a registration to another name, in one transaction: with what is remembered of the view, its schedules, its
+ * history, and its jobs that are queued or have failed. Null where the registration is gone, or has moved meanwhile.
+ * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the name
+ */
+export async function moveRegistration(
+  db: Database,
+  from: Registration,
+  to: ViewName,
+): Promise<Moved | null> {
+  return db.session.transaction(async () => {
+    const registration = await renameRegistration(db, from, to)
+    if (!registration) return null
+    await moveState(db, from, to)
+    const schedules = await moveSchedules(db, from, to)
+    await moveJobs(db, from, to)
+    await db.session.query(
+      `update ${db.tables.runs} set schema_name = $3, view_name = $4 where schema_name = $1 and view_name = $2`,
+      namesOf(from, to),
+    )
+    const runningJobs = await countRunningJobs(db, from)
+    await wakeWorkers(db.session)
+    return {registration, schedules, runningJobs}
+  })
+}
+
+const namesOf = (from: ViewName, to: ViewName) => [from.schemaName, from.viewName, to.schemaName, to.viewName]
+
+async function renameRegistration(
+  db: Database,
+  {id, schemaName, viewName}: Registration,
+  to: ViewName,
+): Promise<Registration | null> {
+  try {
+    const rows = await db.session.query<RegistrationRow>(
+      `update ${db.tables.registrations} as r
+          set schema_name = $4, view_name = $5, updated_at = now()
+        where r.id = $1 and r.schema_name = $2 and r.view_name = $3
+    returning ${REGISTRATION_COLUMNS}`,
+      [id, schemaName, viewName, to.schemaName, to.viewName],
+    )
+    return rows[0] ? toRegistration(rows[0]) : null
+  } catch (error) {
+    if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) throw nameTaken(to)
+    if (hasSqlstate(error, SQLSTATE.CHECK_VIOLATION)) throw refusedByServerTable(to, error)
+    throw error
+  }
+}
+
+/** What is left of the new name is of a view that was unregistered. */
+async function moveState(db: Database, from: ViewName, to: ViewName): Promise<void> {
+  const {session, tables} = db
+  if (!(await writableIdentity(db))) return
+  await session.query(`delete from ${tables.states} where schema_name = $1 and view_name = $2`, [
+    to.schemaName,
+    to.viewName,
+  ])
+  await session.query(
+    `update ${tables.states} set schema_name = $3, view_name = $4 where schema_name = $1 and view_name = $2`,
+    namesOf(from, to),
+  )
+  await writeState(db, to)
+}
+
+/** SQL: whether a payload names the view of `$1` and `$2`. */
+const namesView = (payload: string): string =>
+  `coalesce(${readablePayload(payload)}->>'schema', 'public') = $1 and ${readablePayload(payload)}->>'view_name' = $2`
+
+/** SQL: the payload with the names of `$3` and `$4`. In SQL, since a JavaScript number holds fewer digits than jsonb. */
+const renamedPayload = (payload: string): string =>
+  `jsonb_set(jsonb_set(${payload}, '{schema}', to_jsonb($3::text)), '{view_name}', to_jsonb($4::text))`
+
+/** In the order of their ids, as everywhere where one transaction locks several rows. */
+async function moveSchedules({session, tables}: Database, from: ViewName, to: ViewName): Promise<string[]> {
+  const rows = await session.query<{name: string}>(
+    `with named as materialized (
+       select s.id from ${tables.schedules} s
+        where s.job_type = '${JOB_TYPE}' and ${namesView('s.payload')}
+        order by s.id
+          for update),
+     moved as (
+       update ${tables.schedules} s
+          set payload = ${renamedPayload('s.payload')}, updated_at = clock_timestamp()
+         from named
+        where s.id = named.id
+    returning s.name)
+     select name from moved order by name`,
+    namesOf(from, to),
+  )
+  return rows.map(({name}) => name)
+}
+
+async function moveJobs({session, tables}: Database, from: ViewName, to: ViewName): Promise<void> {
+  await session.query(
+    `with named as materialized (
+       select j.id from ${tables.jobs} j
+        where j.type = '${JOB_TYPE}' and j.state in ('queued', 'failed') and ${namesView('j.payload')}
+        order by j.id
+          for update)
+     update ${tables.jobs} j
+        set payload = ${renamedPayload('j.payload')}, updated_at = clock_timestamp()
+       from named
+      where j.id = named.id`,
+    namesOf(from, to),
+  )
+}
+
+async function countRunningJobs({session, tables}: Database, view: ViewName): Promise<number> {
+  const rows = await session.query<{jobs: number}>(
+    `select count(*)::int as jobs from ${tables.jobs} j
+      where j.type = '${JOB_TYPE}' and j.state = 'running' and ${namesView('j.payload')}`,
+    [view.schemaName, view.viewName],
+  )
+  return rows[0]?.jobs ?? 0
+}

@@ -1,0 +1,198 @@
+import type {RenamedView, ViewName} from '../lib/records.ts'
+import type {Database} from './database.ts'
+import type {Session} from './session.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
+import type {TableNames} from './system.ts'
+
+/** The database that an OID counts in: a dump that is restored elsewhere reuses OIDs for other relations. */
+interface DatabaseIdentity {
+  databaseOid: number
+  /** 64 bits, as text. */
+  systemIdentifier: string
+  /** Whether the role may write down what it saw, or only read that. */
+  mayWrite: boolean
+}
+
+/** A session stays in its database, so each session asks once. */
+const identities = new WeakMap<Session, DatabaseIdentity | null>()
+
+/**
+ * The identity of the database; null where views cannot be recognised: there is no table of states, or the role may not
+ * read the table or call pg_control_system(). The rights are asked first, since a refusal would end the transaction that
+ * a session behind a pooler is in.
+ */
+async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> {
+  if (!db.has('states')) return null
+  const known = identities.get(db.session)
+  if (known !== undefined) return known
+  const identity = await readIdentity(db)
+  identities.set(db.session, identity)
+  return identity
+}
+
+async function readIdentity({session, tables}: Database): Promise<DatabaseIdentity | null> {
+  const [rights] = await session.query<{may_read: boolean; may_write: boolean}>(
+    `select has_function_privilege('pg_control_system()', 'EXECUTE') and has_table_privilege(t, 'SELECT') as may_read,
+            has_table_privilege(t, 'INSERT') and has_table_privilege(t, 'UPDATE')
+              and has_table_privilege(t, 'DELETE') as may_write
+       from (select $1::text as t) t`,
+    [tables.states],
+  )
+  if (!rights?.may_read) return null
+  const [row] = await session.query<{database_oid: number; system_identifier: string}>(
+    `select d.oid as database_oid, k.system_identifier
+       from pg_database d, pg_control_system() k
+      where d.datname = current_database()`,
+  )
+  return row
+    ? {
+        databaseOid: row.database_oid,
+        systemIdentifier: row.system_identifier,
+        mayWrite: rights.may_write,
+      }
+    : null
+}
+
+/** The identity where what is seen of views can be written down; else null. */
+export async function writableIdentity(db: Database): Promise<DatabaseIdentity | null> {
+  const identity = await databaseIdentity(db)
+  return identity?.mayWrite ? identity : null
+}
+
+/**
+ * SQL: whether the row of the view remembers that OID. The values are expressions; a refresh asks in its record, and
+ * nothing is written where the answer is yes.
+ */
+export const remembers = (
+  {states}: TableNames,
+  seen: Record<'schema' | 'view' | 'oid' | 'databaseOid' | 'systemIdentifier', string>,
+): string =>
+  `exists (select from ${states} s
+            where s.schema_name = ${seen.schema} and s.view_name = ${seen.view} and s.view_oid = ${seen.oid}
+              and s.database_oid = ${seen.databaseOid}::oid and s.system_identifier = ${seen.systemIdentifier}::bigint)`
+
+/** How long to wait for whoever locks the table of states. */
+const LOCK_TIMEOUT = '1s'
+
+/**
+ * Remembers the OID of a view that is registered, so that ayb recognises the view under another name. A lock that
+ * another session holds leaves that to the next refresh.
+ */
+export async function rememberView(db: Database, view: ViewName): Promise<void> {
+  if (!(await writableIdentity(db))) return
+  try {
+    await db.session.transaction(async () => {
+      await db.session.script([`set local lock_timeout = '${LOCK_TIMEOUT}'`])
+      await writeState(db, view)
+    })
+  } catch (error) {
+    if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
+  }
+}
+
+/** The same within a transaction. A row that another session holds stays as it is. */
+export async function writeState(db: Database, {schemaName, viewName}: ViewName): Promise<void> {
+  const identity = await writableIdentity(db)
+  if (!identity) return
+  const {states} = db.tables
+  await db.session.query(
+    `with named as materialized (
+       select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = $1 and c.relname = $2),
+     outdated as materialized (
+       select s.view_oid from ${states} s, named
+        where s.schema_name = $1 and s.view_name = $2
+          and (s.view_oid, s.database_oid, s.system_identifier) is distinct from (named.oid, $3::oid, $4::bigint)
+          for no key update of s skip locked)
+     insert into ${states} as s (schema_name, view_name, view_oid, database_oid, system_identifier, seen_at)
+     select $1, $2, named.oid, $3::oid, $4::bigint, clock_timestamp()
+       from named
+      where exists (select from outdated)
+         or not exists (select from ${states} s where s.schema_name = $1 and s.view_name = $2)
+         on conflict (schema_name, view_name) do update
+        set view_oid = excluded.view_oid, database_oid = excluded.database_oid,
+            system_identifier = excluded.system_identifier, seen_at = excluded.seen_at`,
+    [schemaName, viewName, identity.databaseOid, identity.systemIdentifier],
+  )
+}
+
+/**
+ * The registered views whose name is gone, while their OID lives on under the name of a materialized view that is not
+ * registered; all of them, or the one that was called `from`, or is called `to` now.
+ */
+export async function findRenamedViews(
+  db: Database,
+  {from, to}: Partial<RenamedView> = {},
+): Promise<RenamedView[]> {
+  const {tables} = db
+  const identity = db.has('registrations') ? await databaseIdentity(db) : null
+  if (!identity) return []
+  const isRegistered = (schema: string, view: string) =>
+    `exists (select from ${tables.registrations} r where r.schema_name = ${schema} and r.view_name = ${view})`
+  const rows = await db.session.query<{
+    schema_name: string
+    view_name: string
+    schema_now: string
+    view_now: string
+  }>(
+    `select s.schema_name::text, s.view_name::text, n.nspname::text as schema_now, c.relname::text as view_now
+       from ${tables.states} s
+       join pg_class c on c.oid = s.view_oid and c.relkind = 'm'
+       join pg_namespace n on n.oid = c.relnamespace
+      where s.database_oid = $1 and s.system_identifier = $2
+        and ${isRegistered('s.schema_name', 's.view_name')}
+        and not ${isRegistered('n.nspname', 'c.relname')}
+        and not exists (select from pg_class o join pg_namespace p on p.oid = o.relnamespace
+                         where p.nspname = s.schema_name and o.relname = s.view_name and o.relkind = 'm')
+        and ($3::text is null or s.schema_name = $3 and s.view_name = $4)
+        and ($5::text is null or n.nspname = $5 and c.relname = $6)
+      order by s.schema_name, s.view_name`,
+    [
+      identity.databaseOid,
+      identity.systemIdentifier,
+      from?.schemaName ?? null,
+      from?.viewName ?? null,
+      to?.schemaName ?? null,
+      to?.viewName ?? null,
+    ],
+  )
+  return rows.map((row) => ({
+    from: {schemaName: row.schema_name, viewName: row.view_name},
+    to: {schemaName: row.schema_now, viewName: row.view_now},
+  }))
+}
+
+/** What is remembered of the view of a registration: whether that relation has the OID; null where nothing is known. */
+export async function isRememberedAs(
+  db: Database,
+  {schemaName, viewName}: ViewName,
+  oid: number,
+): Promise<boolean | null> {
+  const identity = await databaseIdentity(db)
+  if (!identity) return null
+  const rows = await db.session.query<{is_same: boolean}>(
+    `select s.view_oid = $3 as is_same
+       from ${db.tables.states} s
+      where s.schema_name = $1 and s.view_name = $2 and s.view_oid is not null
+        and s.database_oid = $4 and s.system_identifier = $5`,
+    [schemaName, viewName, oid, identity.databaseOid, identity.systemIdentifier],
+  )
+  return rows[0]?.is_same ?? null
+}
+
+/** Deletes up to `limit` states of views that are not registered: another program may have unregistered them. */
+export async function deleteStrayStates(db: Database, limit: number): Promise<void> {
+  const identity = db.has('registrations') ? await writableIdentity(db) : null
+  if (!identity) return
+  await db.session.query(
+    `with stray as materialized (
+       select s.schema_name, s.view_name from ${db.tables.states} s
+        where not exists (select from ${db.tables.registrations} r
+                           where r.schema_name = s.schema_name and r.view_name = s.view_name)
+        limit $1
+          for update skip locked)
+     delete from ${db.tables.states} s using stray
+      where s.schema_name = stray.schema_name and s.view_name = stray.view_name`,
+    [limit],
+  )
+}
