@@ -45,6 +45,9 @@ export const retentionFlag = Flags.custom<number>({
   parse: async (text, _context, {name}) => checked(() => parseRetention(text, `--${name}`)),
 })
 
+/** For commands that delete. */
+export const dryRunFlag = Flags.boolean({summary: 'Print what would go, and change nothing.'})
+
 /** standard or concurrent. */
 export const modeFlag = Flags.custom<RefreshMode>({
   helpValue: REFRESH_MODES.join('|'),

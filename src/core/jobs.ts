@@ -1,5 +1,6 @@
 import type {Database} from '../db/database.ts'
 import * as jobs from '../db/jobs.ts'
+import {countOld, deleteFinishedJobs, deleteOldRuns, type PruneCount} from '../db/prune.ts'
 import {jobNotFound, jobStateConflict} from '../lib/outcomes.ts'
 import {
   type Job,
@@ -64,15 +65,42 @@ export async function cancelJob(db: Database, id: string): Promise<JobDocument> 
   return {job, warnings: [...db.warnings]}
 }
 
-/** Deletes the jobs that ended longer ago than that, and their runs. */
-export async function pruneJobs(db: Database, olderThanMs: number): Promise<Pruned> {
-  db.requireWritable()
-  let deleted = 0
-  for (;;) {
-    const batch = await jobs.deleteFinishedJobs(db, olderThanMs, PRUNE_BATCH)
-    deleted += batch
-    if (batch < PRUNE_BATCH) return {deleted, warnings: [...db.warnings]}
+/** How old jobs and runs must be to be deleted, and how to go about it. */
+export interface PruneOptions {
+  olderThanMs: number
+  /** Count what would be deleted, and delete nothing. */
+  isDryRun: boolean
+  /** Asked before anything is deleted; false leaves everything. Not asked where nothing is old enough. */
+  confirm: ((count: PruneCount) => Promise<boolean>) | null
+}
+
+/** Deletes the jobs that ended longer ago than that with their runs, and every other run that is as old. */
+export async function pruneJobs(
+  db: Database,
+  {olderThanMs, isDryRun, confirm}: PruneOptions,
+): Promise<Pruned> {
+  if (!isDryRun) db.requireWritable()
+  const document = ({jobs, runs}: PruneCount): Pruned => ({
+    deleted: jobs,
+    deletedRuns: runs,
+    warnings: [...db.warnings],
+  })
+  if (isDryRun) return document(await countOld(db, olderThanMs))
+  if (confirm) {
+    const count = await countOld(db, olderThanMs)
+    const isWanted = count.jobs + count.runs === 0 || (await confirm(count))
+    if (!isWanted) return document({jobs: 0, runs: 0})
   }
+  const total = {jobs: 0, runs: 0}
+  for (let jobs = PRUNE_BATCH; jobs >= PRUNE_BATCH; total.jobs += jobs) {
+    const batch = await deleteFinishedJobs(db, olderThanMs, PRUNE_BATCH)
+    jobs = batch.jobs
+    total.runs += batch.runs
+  }
+  for (let runs = PRUNE_BATCH; runs >= PRUNE_BATCH; total.runs += runs) {
+    runs = await deleteOldRuns(db, olderThanMs, PRUNE_BATCH)
+  }
+  return document(total)
 }
 
 /** How many jobs are in each state. */

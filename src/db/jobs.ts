@@ -178,29 +178,6 @@ export async function cancelQueuedJobs(db: Database, scheduleId: string): Promis
   )
 }
 
-/** Deletes up to `limit` jobs that ended longer ago than that, and their runs. Returns how many jobs. */
-export async function deleteFinishedJobs(db: Database, olderThanMs: number, limit: number): Promise<number> {
-  if (!db.has('jobs')) return 0
-  // The history is a table of our own, which a database that only an AYB server has used does not have.
-  const deleteRuns = db.has('runs')
-    ? `runs as (delete from ${db.tables.runs} h where h.job_id = any (array(select id from old))),`
-    : ''
-  const rows = await db.session.query<{deleted: number}>(
-    `with old as materialized (
-       select j.id from ${db.tables.jobs} j
-        where j.type = '${JOB_TYPE}' and j.state in ('completed', 'failed', 'canceled')
-          and coalesce(j.completed_at, j.canceled_at, j.updated_at) < now() - $1 * interval '1 ms'
-        order by coalesce(j.completed_at, j.canceled_at, j.updated_at)
-        limit $2
-          for update skip locked),
-     ${deleteRuns}
-     jobs as (delete from ${db.tables.jobs} j where j.id = any (array(select id from old)) returning j.id)
-     select count(*)::int as deleted from jobs`,
-    [olderThanMs, limit],
-  )
-  return rows[0]?.deleted ?? 0
-}
-
 /** How many jobs are in each state, and how old the oldest queued one is. */
 export async function countJobs(db: Database): Promise<Omit<JobStats, 'warnings'>> {
   const none = {queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, oldestQueuedAgeSec: null}

@@ -161,9 +161,11 @@ export interface NextRuns {
   warnings: string[]
 }
 
-/** What `ayb jobs prune` answers. */
+/** What `ayb jobs prune` answers; with `--dry-run`, what would be deleted. */
 export interface Pruned {
+  /** Jobs. */
   deleted: number
+  deletedRuns: number
   warnings: string[]
 }
 

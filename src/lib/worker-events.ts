@@ -66,7 +66,7 @@ export type WorkerEvent =
       code?: ErrorCode | null
     } & AttemptFacts)
   | ({type: 'backend-silent'; pid: number} & AttemptFacts)
-  | {type: 'pruned'; jobs: number}
+  | {type: 'pruned'; jobs: number; runs: number}
   | {type: 'warning'; message: string}
   | {type: 'slots'; busy: number; total: number}
 

@@ -83,8 +83,10 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
       }
     case 'warning':
       return {level: 'warn', msg: event.message}
-    case 'pruned':
-      return {level: 'info', msg: `deleted ${event.jobs} finished jobs past retention`, jobs: event.jobs}
+    case 'pruned': {
+      const {jobs, runs} = event
+      return {level: 'info', msg: `deleted ${jobs} finished jobs and ${runs} runs past retention`, jobs, runs}
+    }
     case 'slots':
       return null
     default:

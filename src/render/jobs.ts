@@ -74,6 +74,10 @@ export function renderJob(job: Job, {terminal, now}: RenderContext): string {
   )
 }
 
+/** How many jobs and runs, in words. */
+export const renderPruneCount = (jobs: number, runs: number): string =>
+  `${jobs} ${jobs === 1 ? 'job' : 'jobs'} and ${runs} ${runs === 1 ? 'run' : 'runs'}`
+
 /** How many jobs are in each state. */
 export function renderJobStats(stats: JobStats, {terminal}: RenderContext): string {
   const age = stats.oldestQueuedAgeSec

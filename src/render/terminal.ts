@@ -56,7 +56,8 @@ function forcedLevel(value: string): ColorLevel {
   return value === '3' ? 3 : 1
 }
 
-function isContinuousIntegration({CI}: Environment): boolean {
+/** Whether `CI` says that nobody watches. */
+export function isContinuousIntegration({CI}: Environment): boolean {
   return CI !== undefined && CI !== '' && CI !== 'false'
 }
 

@@ -199,6 +199,7 @@ describe('without any tables', () => {
     })
     expect(await documentOf(['jobs', 'prune', '--older-than', '1d'], empty)).toEqual({
       deleted: 0,
+      deletedRuns: 0,
       warnings: [],
     })
     for (const name of ['show', 'retry', 'cancel']) {

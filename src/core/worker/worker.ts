@@ -100,11 +100,13 @@ export class Worker {
     this.#claimer = new Claimer(this.#sessions, this.#bounds, options.leaseMs)
     this.#scheduler = new Scheduler(emit)
     this.#frozen = new FrozenWorkers(emit)
-    this.#retention = new Retention(options.retentionMs, emit)
     this.#control = new ControlSession(openWithDeadline, this.#sessions, this.#alarm, emit, {
       pollIntervalMs: options.pollIntervalMs,
       onNotify: () => this.#lookAgain(),
     })
+    this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) =>
+      this.#complain(error),
+    )
   }
 
   /** Whether the database could be reached when last heard of. */
@@ -172,6 +174,7 @@ export class Worker {
       shutdown.end()
       stopTending()
       stopWatching()
+      this.#retention.stop()
       await warming
       await this.#sessions.close()
       await this.#control.close()
@@ -222,7 +225,8 @@ export class Worker {
       : {isUncontended: true, advanced: 0}
     if (signal.aborted) return null
     const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
-    await this.#retention.prune(control)
+    if (this.#options.isOnce) await this.#retention.pruneOnce()
+    else this.#retention.start()
     if (await this.#scheduler.timeUntimed(control)) this.#lookAgain()
     await this.#control.renewPlans()
     // With nothing to write, a turn proves nothing.
@@ -279,9 +283,14 @@ export class Worker {
     if (error.code === 'UNTRUSTED_TABLE') this.#distrust(error)
     // Whoever runs what is due once tries again himself.
     if (this.#options.isOnce) throw error
-    if (error.code !== 'UNTRUSTED_TABLE' && this.#complaints.isNews(error))
-      this.#emit({type: 'warning', message: error.message})
+    if (error.code !== 'UNTRUSTED_TABLE') this.#complain(error)
     return FAILURE_PAUSE_MS
+  }
+
+  /** Tells of an error that only a person can mend, unless that was told a while ago. */
+  #complain(error: AybError): void {
+    const {message} = error
+    if (!isTransient(error) && this.#complaints.isNews(error)) this.#emit({type: 'warning', message})
   }
 
   #tell(seen: Survey): void {

@@ -28,5 +28,10 @@ export const viewStates: Migration = {
       sql: `alter table ${tables.runs} add column if not exists lock_wait_ms bigint`,
       alters: 'runs',
     },
+    {
+      // By age, whatever caused the run: for retention, which deletes the oldest first.
+      sql: `create index if not exists ayb_cli_runs_started on ${tables.runs} (started_at)`,
+      index: {name: 'ayb_cli_runs_started', on: 'runs'},
+    },
   ],
 }

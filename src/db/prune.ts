@@ -1,0 +1,82 @@
+import {JOB_TYPE} from '../lib/records.ts'
+import type {Database} from './database.ts'
+
+/** How many jobs and runs are deleted, or would be. */
+export interface PruneCount {
+  jobs: number
+  runs: number
+}
+
+const ENDED_AT = 'coalesce(j.completed_at, j.canceled_at, j.updated_at)'
+
+/** SQL: the job under alias `j` ended longer ago than the milliseconds of `$1`. */
+const IS_OLD_JOB = `j.type = '${JOB_TYPE}' and j.state in ('completed', 'failed', 'canceled')
+          and ${ENDED_AT} < now() - $1::float8 * interval '1 ms'`
+
+/** SQL: the run under alias `h` ended longer ago than that. The first condition is for the index. */
+const IS_OLD_RUN = `h.started_at < now() - $1::float8 * interval '1 ms'
+          and h.started_at < now() - ($1::float8 + greatest(coalesce(h.duration_ms, 0), 0)) * interval '1 ms'`
+
+/** Deletes up to `limit` jobs that ended longer ago than that, and all their runs. */
+export async function deleteFinishedJobs(
+  db: Database,
+  olderThanMs: number,
+  limit: number,
+): Promise<PruneCount> {
+  if (!db.has('jobs')) return {jobs: 0, runs: 0}
+  // The history is a table of our own, which a database that only an AYB server has used does not have.
+  const runs = db.has('runs')
+    ? `delete from ${db.tables.runs} h where h.job_id = any (array(select id from old)) returning h.id`
+    : 'select where false'
+  const rows = await db.session.query<PruneCount>(
+    `with old as materialized (
+       select j.id from ${db.tables.jobs} j
+        where ${IS_OLD_JOB}
+        order by ${ENDED_AT}
+        limit $2
+          for update skip locked),
+     runs as (${runs}),
+     jobs as (delete from ${db.tables.jobs} j where j.id = any (array(select id from old)) returning j.id)
+     select (select count(*) from jobs)::int as jobs, (select count(*) from runs)::int as runs`,
+    [olderThanMs, limit],
+  )
+  return rows[0] ?? {jobs: 0, runs: 0}
+}
+
+/**
+ * Deletes up to `limit` runs that ended longer ago than that: those of refreshes by hand, of jobs that another program
+ * deleted, and the earlier attempts of jobs that ended later. Returns how many.
+ */
+export async function deleteOldRuns(db: Database, olderThanMs: number, limit: number): Promise<number> {
+  if (!db.has('runs')) return 0
+  const rows = await db.session.query<{runs: number}>(
+    `with old as materialized (
+       select h.id from ${db.tables.runs} h
+        where ${IS_OLD_RUN}
+        order by h.started_at
+        limit $2
+          for update skip locked),
+     runs as (delete from ${db.tables.runs} h where h.id = any (array(select id from old)) returning h.id)
+     select count(*)::int as runs from runs`,
+    [olderThanMs, limit],
+  )
+  return rows[0]?.runs ?? 0
+}
+
+/** What the two would delete, without deleting anything. */
+export async function countOld(db: Database, olderThanMs: number): Promise<PruneCount> {
+  const oldJobs = db.has('jobs')
+    ? `select j.id from ${db.tables.jobs} j where ${IS_OLD_JOB}`
+    : 'select null::uuid as id where false'
+  const runs = db.has('runs')
+    ? `select count(*) from ${db.tables.runs} h
+        where (${IS_OLD_RUN}) or h.job_id in (select id from old)`
+    : 'select 0'
+  const rows = await db.session.query<PruneCount>(
+    `with old as materialized (${oldJobs})
+     select (select count(*) from old)::int as jobs, (${runs})::int as runs
+      where $1::float8 is not null`,
+    [olderThanMs],
+  )
+  return rows[0] ?? {jobs: 0, runs: 0}
+}
