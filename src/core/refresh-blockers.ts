@@ -2,6 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {findBlockers} from '../db/blockers.ts'
 import type {Database} from '../db/database.ts'
 import type {Blocker} from '../lib/errors.ts'
+import {timerMs} from '../lib/timer.ts'
 
 const SHORTEST_INTERVAL_MS = 20
 const LONGEST_INTERVAL_MS = 1000
@@ -45,7 +46,7 @@ export class BlockerWatch {
       while (!signal.aborted) {
         const blockers = await findBlockers(session, pid)
         if (blockers.length > 0) this.#last = blockers
-        await sleep(intervalMs, undefined, {signal})
+        await sleep(timerMs(intervalMs), undefined, {signal})
       }
     } finally {
       await session.close()

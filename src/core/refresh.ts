@@ -11,6 +11,7 @@ import {AybError} from '../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
 import type {Refreshed, RefreshMode, RefreshProgress, Registration, ViewName} from '../lib/records.ts'
+import {timerMs} from '../lib/timer.ts'
 import {requireRegistration} from './matviews.ts'
 import {cancelOnAbort, runAttempt} from './refresh-attempt.ts'
 import {watchingForSilence} from './refresh-silence.ts'
@@ -151,7 +152,7 @@ async function stillLocked(db: Database, view: ViewName, waitedMs: number | null
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   try {
-    await sleep(ms, undefined, {signal})
+    await sleep(timerMs(ms), undefined, {signal})
   } catch {
     signal.throwIfAborted()
   }

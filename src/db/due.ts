@@ -1,5 +1,6 @@
 import {JOB_TYPE} from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {exactInstant, isAhead, wholeMilliseconds} from './instant.ts'
 
 /** SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or BC. */
 export const HAS_TIME = "isfinite(s.next_run_at) and s.next_run_at >= '0001-01-02'"
@@ -81,6 +82,53 @@ export const readUntimedSchedules = (db: Database, limit: number, unreadable: re
     unreadable,
   )
 
+/** A schedule whose next run is ahead, to the microsecond. */
+export interface SchedulesAhead {
+  ahead: (DueSchedule & {nextRunAt: string})[]
+  now: Date | null
+}
+
+/** Enabled schedules that are not due within an hour, by their next run, from behind the last one that was read. */
+export async function readSchedulesAhead(
+  db: Database,
+  after: {nextRunAt: string; id: string} | null,
+  limit: number,
+  unreadable: readonly ScheduleTiming[],
+): Promise<SchedulesAhead> {
+  const except = exceptTimings(4, unreadable)
+  const rows = await db.session.query<{
+    id: string
+    name: string
+    cron_expr: string
+    timezone: string
+    version: string
+    next_run_at: string
+    now_ms: string
+  }>(
+    `select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
+            ${exactInstant('s.next_run_at')} as next_run_at, ${wholeMilliseconds('clock_timestamp()')} as now_ms
+       from ${db.tables.schedules} s
+      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at < '10000-01-01' and ${isAhead('s.next_run_at')}
+        and (s.next_run_at, s.id) > ($2::timestamptz, $3::uuid) ${except.sql}
+      order by s.next_run_at, s.id
+      limit $1`,
+    [limit, after?.nextRunAt ?? '-infinity', after?.id ?? FIRST_ID, ...except.values],
+  )
+  return {
+    ahead: rows.map((row) => ({
+      id: row.id,
+      name: row.name,
+      cronExpr: row.cron_expr,
+      timezone: row.timezone,
+      version: row.version,
+      nextRunAt: row.next_run_at,
+    })),
+    now: rows[0] ? new Date(Number(rows[0].now_ms)) : null,
+  }
+}
+
+const FIRST_ID = '00000000-0000-0000-0000-000000000000'
+
 /** Up to `limit` schedules for each of the conditions, in which `from` is $2. */
 async function readSchedules(
   db: Database,
@@ -93,7 +141,7 @@ async function readSchedules(
   const except = exceptTimings(2 + bounds.length, unreadable)
   const select = (condition: string) =>
     `(select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
-             round(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
+             ${wholeMilliseconds('clock_timestamp()')} as now_ms
         from ${db.tables.schedules} s
        where s.enabled and s.job_type = '${JOB_TYPE}' and ${condition} ${except.sql}
        order by s.next_run_at

@@ -22,3 +22,10 @@ export const exactInstant = (expression: string): string =>
  * Postgres says so without a sum, which infinity and the end of the range make an error.
  */
 export const isAhead = (expression: string): string => `${expression} > now() + interval '1 hour'`
+
+/**
+ * SQL: the whole milliseconds since 1970 of a timestamptz, as a bigint. Rounded up, 12:59:59.9997 would be 13:00, and the run of
+ * 13:00 passed over.
+ */
+export const wholeMilliseconds = (expression: string): string =>
+  `floor(extract(epoch from ${expression}) * 1000)::bigint`

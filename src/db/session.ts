@@ -1,7 +1,9 @@
 import {dropOnAbort} from '../lib/abort.ts'
 import {quoteIdentifier} from '../lib/identifier.ts'
+import {timerMs} from '../lib/timer.ts'
 import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
 import {connect} from './connect.ts'
+import {wholeMilliseconds} from './instant.ts'
 import {KeptStatements} from './kept-statements.ts'
 import {isPooled} from './pooling.ts'
 import {Script} from './script.ts'
@@ -277,9 +279,7 @@ export class Session {
 
   /** The instant by the server's clock, in milliseconds since 1970. */
   async serverTime(): Promise<Date> {
-    const rows = await this.query<{ms: string}>(
-      'select round(extract(epoch from clock_timestamp()) * 1000)::bigint as ms',
-    )
+    const rows = await this.query<{ms: string}>(`select ${wholeMilliseconds('clock_timestamp()')} as ms`)
     return new Date(Number(rows[0]?.ms))
   }
 
@@ -328,7 +328,7 @@ export class Session {
       isLate = true
       this.destroy()
     }
-    const deadline = deadlineMs === null ? undefined : setTimeout(expire, deadlineMs)
+    const deadline = deadlineMs === null ? undefined : setTimeout(expire, timerMs(deadlineMs))
     try {
       return await run()
     } catch (error) {

@@ -1,6 +1,7 @@
 import {existsSync} from 'node:fs'
 import {isIP} from 'node:net'
 import {userInfo} from 'node:os'
+import {timerMs} from '../lib/timer.ts'
 import type {ChannelBindingMode} from './connection/login.ts'
 import {type AuthRequirement, parseRequireAuth} from './connection/require-auth.ts'
 import {badSettings} from './connection-error.ts'
@@ -209,9 +210,8 @@ function integer(get: Lookup, name: string, fallback: number): number {
   )
 }
 
-/** At most what a timer can count. */
 function positiveMs(seconds: number): number | undefined {
-  return seconds > 0 ? Math.min(seconds * 1000, 2_147_483_647) : undefined
+  return seconds > 0 ? timerMs(seconds * 1000) : undefined
 }
 
 function keepAliveDelayMs(get: Lookup): number | undefined {

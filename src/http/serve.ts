@@ -1,6 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {DatabasePool} from '../core/database-pool.ts'
 import {AybError} from '../lib/errors.ts'
+import {timerMs} from '../lib/timer.ts'
 import {buildApp} from './api/app.ts'
 import type {ApiContext} from './api/context.ts'
 import {answerMalformed} from './api/malformed.ts'
@@ -79,7 +80,7 @@ async function closeAll(pools: readonly Pick<DatabasePool, 'dropAll' | 'close'>[
 async function end(closed: Promise<unknown>, patienceMs: number, hurry: () => void): Promise<void> {
   const over = new AbortController()
   const done = closed.then(() => over.abort())
-  await Promise.race([done, sleep(patienceMs, undefined, {signal: over.signal}).catch(() => {})])
+  await Promise.race([done, sleep(timerMs(patienceMs), undefined, {signal: over.signal}).catch(() => {})])
   if (over.signal.aborted) return
   hurry()
   await Promise.race([done, sleep(LAST_ANSWERS_MS, undefined, {signal: over.signal}).catch(() => {})])

@@ -1,3 +1,5 @@
+import {timerMs} from './timer.ts'
+
 /**
  * Runs what uses a connection; when the signal aborts, drops the connection and rejects with the signal's reason.
  * For work whose statements may simply die with it.
@@ -45,7 +47,7 @@ export async function withDeadline<T>(
   const controller = new AbortController()
   const onAbort = () => controller.abort(outer?.reason)
   const timer =
-    limitMs === undefined ? undefined : setTimeout(() => controller.abort(reason(limitMs)), limitMs)
+    limitMs === undefined ? undefined : setTimeout(() => controller.abort(reason(limitMs)), timerMs(limitMs))
   if (outer?.aborted) onAbort()
   outer?.addEventListener('abort', onAbort, {once: true})
   try {

@@ -23,6 +23,7 @@ export type WorkerEvent =
   | {type: 'jobs-queued'; schedules: number; jobs: number}
   | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string}
   | {type: 'schedule-timed'; scheduleId: string; name: string; nextRunAt: string | null}
+  | {type: 'schedule-retimed'; scheduleId: string; name: string; was: string; nextRunAt: string | null}
   | {
       type: 'job-recovered'
       jobId: string

@@ -62,6 +62,14 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
         scheduleId,
       }
     }
+    case 'schedule-retimed': {
+      const {scheduleId, name, was, nextRunAt} = event
+      return {
+        level: 'warn',
+        msg: `schedule ${name} had its next run at ${was}, later than its expression says, and has it at ${nextRunAt} now`,
+        scheduleId,
+      }
+    }
     case 'job-recovered': {
       const {jobId, view, attempt, workerId, isOwn, state} = event
       const fate = state === 'queued' ? 'queued again' : 'failed, no attempts left'

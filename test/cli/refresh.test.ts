@@ -45,6 +45,11 @@ async function filenode(): Promise<unknown> {
   return row?.node
 }
 
+test('takes the longest timeout that there is: no timer in ayb counts on to what is too long for it', async () => {
+  const result = await refresh('leaderboard', '--timeout', '35791m', '--wait-timeout', '35791m')
+  expect(result, result.stderr).toMatchObject({code: 0})
+})
+
 describe('a standard refresh', () => {
   test('brings new data and answers with the registration as it is then', async () => {
     const id = (await registrationOf(db, 'leaderboard')).id

@@ -2,11 +2,13 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {claimJobs, renewLeases} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/due.ts'
+import {wholeMilliseconds} from '../../src/db/instant.ts'
 import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/liveness.ts'
 import {planByIndex} from '../../src/db/plans.ts'
 import {endJob, putBack} from '../../src/db/settle.ts'
 import {endSilentBackends} from '../../src/db/silent-backends.ts'
 import {survey} from '../../src/db/survey.ts'
+import {nextRun, parseCron} from '../../src/lib/cron.ts'
 import {type TestDatabase, until} from '../support/database.ts'
 import {createWorkerDatabase, insertJob, insertSchedule, jobOf, runsOfJob} from '../support/worker.ts'
 
@@ -45,6 +47,14 @@ beforeEach(async () => {
 
 afterAll(async () => {
   await db.close()
+})
+
+test('the clock of the database is rounded down: what is due at the full hour is not due before', async () => {
+  const at = "timestamptz '2026-03-01 12:59:59.9997+00'"
+  const [row] = await server.query<{ms: string}>(`select ${wholeMilliseconds(at)} as ms`)
+  const clock = new Date(Number(row?.ms))
+  expect(clock.toISOString()).toBe('2026-03-01T12:59:59.999Z')
+  expect(nextRun(parseCron('0 13 * * *'), 'UTC', clock)?.toISOString()).toBe('2026-03-01T13:00:00.000Z')
 })
 
 describe('a claim', () => {

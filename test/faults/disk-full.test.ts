@@ -188,7 +188,7 @@ describe.skipIf(isSkipped)('a disk without room for the tables of ayb', {timeout
     const id = await insertJob(db, {view_name: 'stamped'}, {run_at: '2100-01-01'})
     const scheduleId = await insertSchedule(db, 'once', {
       view: 'stamped',
-      nextRunAt: `'2100-01-01'::timestamptz`,
+      nextRunAt: `now() + interval '1 hour'`,
     })
     const free = await fillDisk()
     const before = await stampOf()

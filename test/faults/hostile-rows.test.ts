@@ -384,6 +384,50 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
     await stopWorkers([worker])
   })
 
+  test('and lie behind what their expression says, as after a clock that was ahead, get their next run again', async () => {
+    const db = await createWorkerDatabase()
+    // By a clock 400 days ahead, for a moment: by the expression, that is every second, every night, every year.
+    for (const [name, cron] of Object.entries({
+      often: '* * * * * *',
+      nightly: '0 3 * * *',
+      yearly: '0 0 1 1 *',
+    })) {
+      await insertSchedule(db, name, {view: 'leaderboard', cron, nextRunAt: `now() + interval '400 days'`})
+    }
+    await insertSchedule(db, 'right', {
+      cron: '0 0 1 1 *',
+      nextRunAt: `date_trunc('year', now()) + interval '1 year'`,
+    })
+    await insertSchedule(db, 'soon', {cron: '0 0 1 1 *', nextRunAt: `now() + interval '2 hours'`})
+    const kept = () =>
+      db.query(
+        `select name, next_run_at::text, xmin::text from _ayb_job_schedules where name in ('right', 'soon') order by name`,
+      )
+    const before = await kept()
+    const worker = await startWorker(db, ['--poll-interval', '100ms'])
+    await until(
+      async () => {
+        const left = await db.query(
+          `select from _ayb_job_schedules where next_run_at > now() + interval '399 days'`,
+        )
+        return left.length === 0
+      },
+      {what: 'each to have its next run', timeoutMs: PATIENCE_MS},
+    )
+    await until(async () => (await db.query(`select from _ayb_jobs where state = 'completed'`)).length > 0, {
+      what: 'the next second',
+      timeoutMs: PATIENCE_MS,
+    })
+    await stopWorkers([worker])
+    expect(await kept()).toEqual(before)
+    const told = worker.logs().filter(({msg}) => msg.includes('later than its expression says'))
+    expect(told.map(({msg}) => /^schedule (\w+)/.exec(msg)?.[1]).toSorted()).toEqual([
+      'nightly',
+      'often',
+      'yearly',
+    ])
+  })
+
   test('and have no next run get one, which is told once; list and show tell of them before', async () => {
     const db = await createWorkerDatabase()
     const untimed = [null, '-infinity', 'infinity', '0044-03-15 BC', '294276-12-31']

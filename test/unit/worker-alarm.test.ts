@@ -31,6 +31,14 @@ describe('an alarm', () => {
     expect(await isOver(waiting)).toBe(true)
   })
 
+  test('does not wake at once from a wait that is longer than timers can count', async () => {
+    const waiting = new Alarm().wait(2 ** 31 + 1, new AbortController().signal)
+    await vi.advanceTimersByTimeAsync(HOUR)
+    expect(await isOver(waiting)).toBe(false)
+    await vi.advanceTimersByTimeAsync(2 ** 31)
+    expect(await isOver(waiting)).toBe(true)
+  })
+
   test('wakes when it rings, or when the signal aborts', async () => {
     const alarm = new Alarm()
     const controller = new AbortController()

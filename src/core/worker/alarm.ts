@@ -1,3 +1,5 @@
+import {timerMs} from '../../lib/timer.ts'
+
 /** Wakes one waiter: however often it rings while nobody waits, the next wait returns at once, and only that one. */
 export class Alarm {
   #isRinging = false
@@ -18,7 +20,7 @@ export class Alarm {
           signal.removeEventListener('abort', wake)
           resolve()
         }
-        const timer = setTimeout(wake, ms)
+        const timer = setTimeout(wake, timerMs(ms))
         this.#wake = wake
         signal.addEventListener('abort', wake, {once: true})
       })

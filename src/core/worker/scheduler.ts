@@ -12,6 +12,7 @@ import {
 import {checkTimezone, nextRun, parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
+import {ClockJumps} from './clock-jumps.ts'
 
 const BATCH = 500
 /** Reading an expression takes the event loop for itself: so many, then everybody else has a turn. */
@@ -24,10 +25,12 @@ export class Scheduler {
   /** Schedules of other programs whose timing this one cannot read: told of once, then passed over. */
   readonly unreadable: ScheduleTiming[] = []
   readonly #emit: Emit
+  readonly #clockJumps: ClockJumps
   #untimedAt = 0
 
   constructor(emit: Emit) {
     this.#emit = emit
+    this.#clockJumps = new ClockJumps(emit)
     // The first reading of a time zone loads its rules, which nothing that is due should wait for.
     nextRun(parseCron('0 0 * * *'), 'UTC', new Date())
   }
@@ -73,6 +76,11 @@ export class Scheduler {
       const isMore = untimed.length >= BATCH && (ids.size > 0 || this.unreadable.length > known)
       if (!isMore) return timed > 0
     }
+  }
+
+  /** Looks, now and then, for schedules whose next run a clock put too far ahead. Returns whether there were any. */
+  async mendClockJumps(db: Database): Promise<boolean> {
+    return this.#clockJumps.mend(db, this.unreadable, (schedules, now) => this.#advances(schedules, now))
   }
 
   async #advances(due: readonly DueSchedule[], now: Date): Promise<Advance[]> {

@@ -1,11 +1,11 @@
+import {timerMs} from '../../lib/timer.ts'
+
 /** How long the loop may still wait for an answer once a signal came. */
 const IMPATIENCE_MS = 1000
 /** How long a cancelled refresh may take to be settled before its session is dropped. */
 const CANCEL_PATIENCE_MS = 10_000
 /** How long what was dropped may take to notice. */
 const DROP_PATIENCE_MS = 2000
-/** The longest timer of Node; a longer one fires at once. */
-const LONGEST_TIMER_MS = 2_147_483_647
 
 /** What is done at each step. */
 interface Steps {
@@ -60,6 +60,6 @@ export class Shutdown {
   }
 
   #after(ms: number, step: () => void): void {
-    this.#timers.push(setTimeout(step, Math.min(ms, LONGEST_TIMER_MS)))
+    this.#timers.push(setTimeout(step, timerMs(ms)))
   }
 }

@@ -229,6 +229,7 @@ export class Worker {
     else this.#retention.start()
     if (await this.#scheduler.timeUntimed(control)) this.#lookAgain()
     await this.#control.renewPlans()
+    if (await this.#scheduler.mendClockJumps(control)) this.#lookAgain()
     // With nothing to write, a turn proves nothing.
     if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
