@@ -48,30 +48,35 @@ export class WorkerMetrics {
     registers: [this.#registry],
   })
 
+  /** The views that this process found registered: a job started, or found its view locked, only after that. */
+  readonly #registered = new Set<string | null>()
+
   readonly contentType = this.#registry.contentType
 
   /** Counts one event of the worker. */
   count(event: WorkerEvent): void {
     switch (event.type) {
       case 'job-started':
+        this.#registered.add(event.view)
         this.#lateness.observe(event.latenessMs / 1000)
         break
       case 'job-succeeded':
-        this.countRefresh(viewLabel(event), 'success', event.durationMs)
+        this.countRefresh(this.#labelOf(event), 'success', event.durationMs)
         break
       case 'job-retried':
         if (event.isAttemptReturned) break
-        this.#refreshes.inc({view: viewLabel(event), status: 'error'})
+        this.#refreshes.inc({view: this.#labelOf(event), status: 'error'})
         break
       case 'job-failed':
       case 'job-recovered':
-        this.#refreshes.inc({view: viewLabel(event), status: 'error'})
+        this.#refreshes.inc({view: this.#labelOf(event), status: 'error'})
         break
       case 'job-interrupted':
-        this.#refreshes.inc({view: viewLabel(event), status: 'canceled'})
+        this.#refreshes.inc({view: this.#labelOf(event), status: 'canceled'})
         break
       case 'job-skipped':
-        this.#refreshes.inc({view: viewLabel(event), status: 'skipped'})
+        this.#registered.add(event.view)
+        this.#refreshes.inc({view: this.#labelOf(event), status: 'skipped'})
         break
       case 'slots':
         this.#slots.set({state: 'busy'}, event.busy)
@@ -94,6 +99,12 @@ export class WorkerMetrics {
     for (const [state, count] of Object.entries(jobs ?? {})) this.#jobs.set({state}, count)
     return this.#registry.metrics()
   }
-}
 
-const viewLabel = ({view}: {view: string | null}): string => bounded(view ?? '')
+  /**
+   * The name of a registered view; none for anything else. The payloads of jobs are written by whoever may, and each new
+   * name would be a series that Prometheus keeps.
+   */
+  #labelOf({view}: {view: string | null}): string {
+    return this.#registered.has(view) ? bounded(view ?? '') : ''
+  }
+}
