@@ -2,6 +2,7 @@ import {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import {Database} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
+import {invalidArgument} from '../lib/errors.ts'
 import {printableJson} from '../lib/printable.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
 import {isDebugging, isJsonRequested, printFailure, printWarnings} from './output.ts'
@@ -11,6 +12,7 @@ import {listenForSignals} from './signals.ts'
 /** The global flags that say where to connect. */
 interface ConnectionFlags {
   'database-url'?: string | undefined
+  service?: string | undefined
 }
 
 /** What every command has: the global flags, a database, JSON, and one way to fail. */
@@ -20,6 +22,11 @@ export abstract class BaseCommand extends Command {
     'database-url': Flags.string({
       summary: 'Where to connect; takes precedence over AYB_DATABASE_URL, DATABASE_URL and PG*.',
       helpValue: 'postgres://…',
+      helpGroup: 'GLOBAL',
+    }),
+    service: Flags.string({
+      summary: 'Where to connect: a service of pg_service.conf; instead of --database-url.',
+      helpValue: '<name>',
       helpGroup: 'GLOBAL',
     }),
   }
@@ -68,7 +75,7 @@ export abstract class BaseCommand extends Command {
   /** Where and as what the command connects. */
   protected connection(flags: ConnectionFlags) {
     return {
-      databaseUrl: flags['database-url'],
+      ...connectionString(flags),
       env: process.env,
       applicationName: `ayb ${(this.id ?? '').replaceAll(':', ' ')}`,
     }
@@ -116,6 +123,21 @@ export abstract class BaseCommand extends Command {
     printWarnings(this.#warnings)
     printFailure(failure, this.jsonEnabled())
   }
+}
+
+/** @throws AybError INVALID_ARGUMENT where two places are named, or a service without a name */
+function connectionString({'database-url': url, service}: ConnectionFlags) {
+  if (service === undefined) return {databaseUrl: url}
+  if (url !== undefined) {
+    throw invalidArgument('--service and --database-url both say where to connect', 'leave one of them out')
+  }
+  if (service === '') {
+    throw invalidArgument(
+      '--service is empty',
+      'name a service: the text in [brackets] in ~/.pg_service.conf',
+    )
+  }
+  return {databaseUrl: `service='${service.replaceAll(/['\\]/g, '\\$&')}'`, urlName: '--service'}
 }
 
 function warningsOf(document: unknown): readonly string[] | undefined {

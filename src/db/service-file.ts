@@ -31,7 +31,7 @@ export function readService(
   }
   throw badSettings(
     `service ${JSON.stringify(service)} is not defined`,
-    'check PGSERVICE or service=, and the [names] in ~/.pg_service.conf',
+    'check --service, PGSERVICE or service=, and the [names] in ~/.pg_service.conf',
   )
 }
 

@@ -1,10 +1,36 @@
+import {writeFileSync} from 'node:fs'
+import {join} from 'node:path'
 import {expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
+import {emptyHome} from '../support/children.ts'
 import {createTestDatabase} from '../support/database.ts'
+import {failureOf} from '../support/documents.ts'
 
 test('another driver that the environment asks for, which is not installed, is not looked for', async () => {
   const db = await createTestDatabase()
   const result = await ayb(['matviews', 'list', '--json'], {url: db.url, env: {NODE_PG_FORCE_NATIVE: '1'}})
   expect(result).toMatchObject({code: 0, stderr: ''})
   expect(result.json()).toEqual([])
+})
+
+test('--service names a service of pg_service.conf, and goes before the variables', async () => {
+  const db = await createTestDatabase()
+  const {hostname, port, username, pathname, password} = new URL(db.url)
+  const home = emptyHome()
+  const settings = {host: hostname, port, user: username, dbname: pathname.slice(1), password}
+  const lines = Object.entries(settings).flatMap(([name, value]) => (value ? [`${name}=${value}`] : []))
+  writeFileSync(join(home, '.pg_service.conf'), [`[the team's \\ own]`, ...lines].join('\n'))
+  const list = ['matviews', 'list', '--json']
+  const env = {DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing', PGSERVICE: 'other'}
+  const result = await ayb([...list, '--service', `the team's \\ own`], {home, env})
+  expect(result).toMatchObject({code: 0, stderr: ''})
+  expect(result.json()).toEqual([])
+
+  const missing = await failureOf(['matviews', 'list', '--service', 'nix'], 'CONNECTION_FAILED', {home})
+  expect(missing.message).toBe('service "nix" is not defined')
+  const both = ['matviews', 'list', '--service', 'nix', '--database-url', db.url]
+  const refused = await failureOf(both, 'INVALID_ARGUMENT', {home})
+  expect(refused.message).toBe('--service and --database-url both say where to connect')
+  const empty = await failureOf(['matviews', 'list', '--service='], 'INVALID_ARGUMENT', {home, env})
+  expect(empty.message).toBe('--service is empty')
 })
