@@ -109,7 +109,14 @@ describe('what ayb remembers of a view', () => {
   test('is deleted by a worker where another program has deleted the registration', async () => {
     await registerView(server)
     await server.query(`insert into _ayb_matview_states (schema_name, view_name) values ('public', 'stray')`)
-    await using(server, (db) => new Retention(0, () => {}).prune(db))
+    await using(server, (db) =>
+      new Retention(
+        0,
+        {current: db},
+        () => {},
+        () => {},
+      ).pruneOnce(),
+    )
     expect(await statesOf(server)).toMatchObject([{view_name: 'leaderboard'}])
   })
 })
