@@ -196,9 +196,10 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
     await refuse(`password 'another'`)
     await db.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role.name])
     await worker.waitForLog(({msg}) => msg.includes('password authentication failed'), 'the first reason')
-    await refuse('nologin')
+    // The password is looked at first.
+    await refuse(`nologin password '${role.password}'`)
     await worker.waitForLog(({msg}) => msg.includes('not permitted to log in'), 'the second reason')
-    await refuse(`login password '${role.password}'`)
+    await refuse('login')
     await worker.waitForLog(({msg}) => msg === 'database is back', 'the database to be back')
     expect(refusals()).toHaveLength(2)
     await stopWorkers([worker])
