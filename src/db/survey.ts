@@ -82,8 +82,8 @@ interface SurveyRow {
 /** SQL: the liveness key in a worker's id; null in that of one behind a pooler, and of another program's. */
 const KEY_HEX = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then substr(j.worker_id, 5, 16) end`
 
-/** SQL: whether the surveyor's key is in a worker's id, be it one that its sessions hold or, behind a pooler, a name alone. */
-const IS_OWN = `coalesce(substring(j.worker_id from '^ayb:(?:pooled-)?([0-9a-f]{16}):') = $2, false)`
+/** SQL: whether a key of the surveyor is in a worker's id, be it one that its sessions hold or, behind a pooler, a name alone. */
+const IS_OWN = `coalesce(substring(j.worker_id from '^ayb:(?:pooled-)?([0-9a-f]{16}):') = any ($2::text[]), false)`
 
 /** SQL: the payload under that alias names a view that could exist; it may as well hold a megabyte. */
 const namesPossibleView = (alias: string): string =>
@@ -117,7 +117,8 @@ const HAS_ONLY_REFRESHES = `not exists (
 
 /** The worker that looks, whose key and jobs need no proof of life. */
 export interface Surveyor {
-  keyHex: string
+  /** Its key, and those that it had before it lost all sessions: jobs that it has in hand still bear them. */
+  keys: readonly string[]
   /** The jobs that it has in hand. */
   jobIds: readonly string[]
 }
@@ -140,7 +141,8 @@ const millisecondsUntil = (instant: string): string =>
  * A job under the surveyor's own key that it does not have in hand was claimed by an answer that never arrived, or
  * could not be settled: nobody works on it either. Unless it is fresh: then the answer to its claim, which another session
  * may have made, may still be on its way. (`state || ''` keeps the planner from reading all running jobs once more: those
- * in question are looked up by their ids.)
+ * in question are looked up by their ids.) Where another session holds the row of a registration, its status stays as it
+ * is: two looks that took back jobs of the same views locked the rows in different orders, and one died of a deadlock.
  */
 export async function survey(
   db: Database,
@@ -155,7 +157,7 @@ export async function survey(
   },
 ): Promise<Survey> {
   const {jobs, registrations, runs, schedules} = db.tables
-  const {keyHex, jobIds} = options.surveyor
+  const {keys, jobIds} = options.surveyor
   const except = exceptTimings(8, options.unreadable)
   const rows = await db.session.query<SurveyRow>(
     `with held as materialized (
@@ -217,12 +219,17 @@ export async function survey(
               'schedule', e.id, e.worker_id, coalesce(e.last_run_at, now()), 'error', e.last_error
          from named e
         where ${namesPossibleView('e')}),
-     hurt as (
-       update ${registrations} r
-          set last_refresh_at = now(), last_refresh_status = 'error', last_refresh_error = e.last_error, updated_at = now()
-         from named e
+     hurt as materialized (
+       select r.id, e.last_error
+         from named e, ${registrations} r
         where r.id = any (array(select registration_id from named)) and r.id = e.registration_id
-          and (r.last_refresh_at is null or r.last_refresh_at <= e.last_run_at or ${isAhead('r.last_refresh_at')})),
+          and (r.last_refresh_at is null or r.last_refresh_at <= e.last_run_at or ${isAhead('r.last_refresh_at')})
+          for no key update of r skip locked),
+     told as (
+       update ${registrations} r
+          set last_refresh_at = now(), last_refresh_status = 'error', last_refresh_error = hurt.last_error, updated_at = now()
+         from hurt
+        where r.id = any (array(select id from hurt)) and r.id = hurt.id),
      spent as materialized (
        select j.id from ${jobs} j
         where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.attempts >= j.max_attempts and j.run_at <= now()
@@ -274,7 +281,7 @@ export async function survey(
           order by s.next_run_at limit 1) as earliest on true`,
     [
       options.busyViews,
-      keyHex,
+      keys,
       jobIds,
       options.from?.leases ?? '-infinity',
       options.from?.jobs ?? '-infinity',

@@ -42,7 +42,7 @@ let db: Database
 const claim = () =>
   claimJobs(db, {slots: 10, workerId: WORKER_ID, leaseMs: 60_000, busyViews: [], notBefore: null})
 const look = (keyHex = 'fedcba9876543210') =>
-  survey(db, {surveyor: {keyHex, jobIds: []}, busyViews: [], unreadable: []})
+  survey(db, {surveyor: {keys: [keyHex], jobIds: []}, busyViews: [], unreadable: []})
 
 async function claimOne() {
   const [job] = await claim()

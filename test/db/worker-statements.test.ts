@@ -34,7 +34,7 @@ const claim = (slots = 10, busyViews: string[] = [], notBefore: string | null = 
   claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: 60_000, busyViews, notBefore})
 
 const look = (jobIds: string[] = [], keyHex = 'fedcba9876543210') =>
-  survey(db, {surveyor: {keyHex, jobIds}, busyViews: [], unreadable: []})
+  survey(db, {surveyor: {keys: [keyHex], jobIds}, busyViews: [], unreadable: []})
 
 beforeAll(async () => {
   server = await createWorkerDatabase()
@@ -214,6 +214,36 @@ describe('a look around', () => {
     expect(seen).toMatchObject({frozenWorkers: [], recovered: [{id: lost, workerId: mine}]})
     expect(seen.ownFreshInMs).toBeGreaterThan(0)
     expect((await jobOf(server, foreign)).state).toBe('running')
+  })
+
+  test('waits for nobody who holds a registration', async () => {
+    await server.query(
+      `insert into _ayb_matview_refreshes (view_name) values ('leaderboard') on conflict do nothing`,
+    )
+    const holder = await server.connect()
+    await holder.query('begin')
+    await holder.query('select from _ayb_matview_refreshes for update')
+    await db.session.query(`set lock_timeout = '2s'`)
+    const values = {state: 'running', worker_id: WORKER_ID, attempts: 1, last_run_at: '2020-01-01'}
+    const id = await insertJob(server, VIEW, values)
+    expect((await look()).recovered).toMatchObject([{id}])
+    await holder.query('rollback')
+    await db.session.query('set lock_timeout = 0')
+    const next = await insertJob(server, VIEW, values)
+    expect((await look()).recovered).toMatchObject([{id: next}])
+    const [registration] = await server.query('select last_refresh_status from _ayb_matview_refreshes')
+    expect(registration).toEqual({last_refresh_status: 'error'})
+  })
+
+  test('of a worker that began anew leaves alone what it has in hand under its former key', async () => {
+    const inHand = await insertJob(server, VIEW, {state: 'running', worker_id: WORKER_ID, attempts: 1})
+    const seen = await survey(db, {
+      surveyor: {keys: ['fedcba9876543210', KEY], jobIds: [inHand]},
+      busyViews: [],
+      unreadable: [],
+    })
+    expect(seen.recovered).toEqual([])
+    expect((await look([inHand])).recovered).toMatchObject([{id: inHand, isOwn: false}])
   })
 
   test('tells when there is work next', async () => {

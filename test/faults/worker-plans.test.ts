@@ -49,7 +49,7 @@ afterAll(async () => {
 })
 
 const look = (options: Partial<Parameters<typeof survey>[1]> = {}): Promise<Survey> =>
-  survey(db, {surveyor: {keyHex: 'fedcba9876543210', jobIds: []}, busyViews: [], unreadable: [], ...options})
+  survey(db, {surveyor: {keys: ['fedcba9876543210'], jobIds: []}, busyViews: [], unreadable: [], ...options})
 
 const claim = (notBefore: string | null, busyViews: string[] = []) =>
   claimJobs(db, {slots: 4, workerId: 'ayb:fedcba9876543210:host:1', leaseMs: 60_000, busyViews, notBefore})

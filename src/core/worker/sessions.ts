@@ -11,6 +11,9 @@ function workerId(keyHex: string, isPooled: boolean): string {
   return `ayb:${isPooled ? 'pooled-' : ''}${keyHex}:${hostname().slice(0, 52)}:${process.pid}`
 }
 
+/** A worker whose database comes and goes for hours begins anew each time. */
+const MOST_FORMER_KEYS = 100
+
 interface Identity {
   id: string
   keyHex: string
@@ -31,6 +34,7 @@ export class WorkerSessions {
   readonly #idle: Database[] = []
   readonly #distrusted: Database[] = []
   #identity: Identity | null = null
+  readonly #formerKeys: string[] = []
   #isPooled = false
   #isClosed = false
 
@@ -47,8 +51,10 @@ export class WorkerSessions {
     return this.#current().id
   }
 
-  get keyHex(): string {
-    return this.#current().keyHex
+  /** The key, and those of its former identities, newest last. */
+  get keys(): string[] {
+    const {keyHex} = this.#current()
+    return [...this.#formerKeys, keyHex]
   }
 
   /**
@@ -63,7 +69,7 @@ export class WorkerSessions {
   /** The same for the session that claims, which begins another identity where the key of the old one cannot be had. */
   async adoptControl(db: Database): Promise<void> {
     if (await this.#hold(db)) return
-    this.#identity = null
+    this.#endIdentity()
     await this.#hold(db)
   }
 
@@ -99,7 +105,13 @@ export class WorkerSessions {
   #forget(identity: Identity): void {
     identity.sessions--
     const isOver = identity.sessions === 0 && !identity.isPooled
-    if (isOver && this.#identity === identity) this.#identity = null
+    if (isOver && this.#identity === identity) this.#endIdentity()
+  }
+
+  #endIdentity(): void {
+    if (this.#identity) this.#formerKeys.push(this.#identity.keyHex)
+    if (this.#formerKeys.length > MOST_FORMER_KEYS) this.#formerKeys.shift()
+    this.#identity = null
   }
 
   /** A session for one refresh: one that is kept, or a new one. */

@@ -212,7 +212,7 @@ export class Worker {
     // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
     const wasBusy = slots.busy > 0
     const {busyViews} = slots
-    const surveyor = {keyHex: this.#sessions.keyHex, jobIds: slots.jobIds}
+    const surveyor = {keys: this.#sessions.keys, jobIds: slots.jobIds}
     const {unreadable} = this.#scheduler
     const seen = await this.#bounds.look(busyViews, (from) =>
       survey(control, {surveyor, busyViews, unreadable, ...from}),

@@ -38,7 +38,7 @@ export const lookAround = (
   db: Database,
   from: Partial<LookFrom> = {},
   busyViews: readonly string[] = [],
-): Promise<Survey> => survey(db, {surveyor: {keyHex: KEY, jobIds: []}, busyViews, unreadable: [], ...from})
+): Promise<Survey> => survey(db, {surveyor: {keys: [KEY], jobIds: []}, busyViews, unreadable: [], ...from})
 
 /** Opens a session like the one on which a worker looks around and claims. */
 export async function withWorkerSession<T>(url: string, work: (own: Database) => Promise<T>): Promise<T> {
