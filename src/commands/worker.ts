@@ -31,7 +31,7 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
     'lock-timeout': timeoutFlag({summary: 'Give up when a lock on a view cannot be had for that long.'}),
     'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
     retention: retentionFlag({summary: 'How long finished jobs are kept; 0 keeps all. Default: 30d.'}),
-    once: Flags.boolean({summary: 'Run all that is due, then end: 0, or 1 if a job failed.'}),
+    once: Flags.boolean({summary: 'Run what is due now, then end: 0, or 1 unless all of it ended well.'}),
     listen: Flags.string({summary: 'Serve /healthz, /readyz and /metrics there.', helpValue: '<host:port>'}),
     'log-format': Flags.string({
       summary: 'How to log. Default: pretty on a terminal, else json.',
@@ -73,11 +73,15 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
 
   #report(result: WorkerResult): WorkerResult {
     this.signal.throwIfAborted()
-    const {claimed, succeeded, failed, retried, skipped} = result
-    if (failed > 0) process.exitCode = 1
+    const {claimed, succeeded, failed, retried, skipped, remaining} = result
+    if (failed > 0 || remaining.length > 0) process.exitCode = 1
     this.print(
       `${claimed} claimed: ${succeeded} succeeded, ${failed} failed, ${retried} to be retried, ${skipped} skipped`,
     )
+    for (const {jobId, scheduleId, reason} of remaining) {
+      const what = jobId === null ? `schedule ${scheduleId}` : `job ${jobId}`
+      this.print(`not done: ${what}: ${reason}`)
+    }
     return result
   }
 }

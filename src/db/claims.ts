@@ -59,15 +59,33 @@ export interface ClaimRequest {
    * As long as somebody holds an old snapshot, a claim would step over every trace of those before it.
    */
   notBefore: string | null
+  /** What else is left alone; null where nothing is. */
+  bound?: OnceBound | null
 }
 
-const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]', 'timestamptz'] as const
+/** What a worker that runs once may claim: jobs that were due at an instant, and those that it had in hand since. */
+export interface OnceBound {
+  /** By the server's clock, to the microsecond. */
+  until: string
+  jobIds: readonly string[]
+}
+
+/** SQL: the job under that alias is within the bound whose parameters are `$n`, the instant, and the one behind it. */
+export const isWithinBound = (alias: string, n: number): string =>
+  `(${alias}.run_at <= $${n}::timestamptz or ${alias}.id = any ($${n + 1}::uuid[]))`
+
+const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]', 'timestamptz']
+const BOUND_TYPES = ['timestamptz', 'uuid[]']
 
 /** Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker refreshes. */
 export async function claimJobs(db: Database, request: ClaimRequest): Promise<ClaimedJob[]> {
-  const {slots, workerId, leaseMs, busyViews, notBefore} = request
+  const {slots, workerId, leaseMs, busyViews, notBefore, bound} = request
   const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
-  const rows = await db.session.query<ClaimRow>(claimSql(db), values)
+  const boundValues = bound ? [bound.until, bound.jobIds] : []
+  const rows = await db.session.query<ClaimRow>(claimSql(db, {isBounded: boundValues.length > 0}), [
+    ...values,
+    ...boundValues,
+  ])
   return rows.map((row) => toClaimedJob(row, workerId))
 }
 
@@ -76,12 +94,15 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
  * the lock of its view at once: a statement more would be a good part of what a small refresh costs.
  */
 export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
-  const {workerId, leaseMs, busyViews, notBefore} = request
-  const statement = await db.session.prepare(claimSql(db, LOCK_TOO), CLAIM_TYPES)
+  const {workerId, leaseMs, busyViews, notBefore, bound} = request
+  const types = bound ? [...CLAIM_TYPES, ...BOUND_TYPES] : CLAIM_TYPES
+  const statement = await db.session.prepare(claimSql(db, {isBounded: !!bound, lock: LOCK_TOO}), types)
   const literal = (text: string) => db.session.literal(text)
-  const views = `array[${busyViews.map(literal).join(', ')}]::text[]`
+  const array = (texts: readonly string[], type: string) =>
+    `array[${texts.map(literal).join(', ')}]::${type}[]`
   const from = literal(notBefore ?? '-infinity')
-  return `execute ${statement} (1, ${literal(workerId)}, ${leaseMs}, ${views}, ${from})`
+  const limits = bound ? `, ${literal(bound.until)}, ${array(bound.jobIds, 'uuid')}` : ''
+  return `execute ${statement} (1, ${literal(workerId)}, ${leaseMs}, ${array(busyViews, 'text')}, ${from}${limits})`
 }
 
 /** Materialized: so that it is called once a row, and only for what was claimed. */
@@ -100,13 +121,16 @@ const LOCK_TOO = {
  * Literals for state and type: with parameters the partial index would not be used. And not now(): behind a refresh
  * of an hour that is an hour ago.
  */
-const claimSql = ({tables}: Database, lock = {cte: '', columns: '', join: ''}): string =>
+const claimSql = (
+  {tables}: Database,
+  {isBounded, lock = {cte: '', columns: '', join: ''}}: {isBounded: boolean; lock?: typeof LOCK_TOO},
+): string =>
   `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
        select j.id from ${tables.jobs} j
         where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.run_at >= $5
           and j.attempts < j.max_attempts
-          and coalesce(${lockNameOf('j')} <> all ($4::text[]), true)
+          and coalesce(${lockNameOf('j')} <> all ($4::text[]), true)${isBounded ? ` and ${isWithinBound('j', 6)}` : ''}
         order by j.run_at
         limit $1
           for no key update skip locked),

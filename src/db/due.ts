@@ -48,23 +48,31 @@ export function exceptTimings(
   }
 }
 
+/** Which due schedules to read, by their next run to the microsecond; all without it. */
+export interface DueWindow {
+  /** No schedule is due before then, as far as is known. */
+  from?: string | null
+  until?: string | null
+}
+
 /**
- * The schedules that are due, longest first, and the server's time; without those that cannot be understood. None was
- * due before `from`, where that is known.
+ * The schedules that are due, longest first, and the server's time; without those that cannot be understood, and those
+ * outside the window.
  */
 export const readDueSchedules = (
   db: Database,
   limit: number,
   unreadable: readonly ScheduleTiming[],
-  from: string | null = null,
-) =>
-  readSchedules(
-    db,
-    [`s.next_run_at <= now() ${from === null ? '' : 'and s.next_run_at >= $2'} and ${HAS_TIME}`],
-    limit,
-    unreadable,
-    from,
-  )
+  {from = null, until = null}: DueWindow = {},
+) => {
+  const conditions = [
+    's.next_run_at <= now()',
+    ...(from === null ? [] : ['s.next_run_at >= $2']),
+    ...(until === null ? [] : [`s.next_run_at <= ${db.session.literal(until)}::timestamptz`]),
+    HAS_TIME,
+  ]
+  return readSchedules(db, [conditions.join(' and ')], limit, unreadable, from)
+}
 
 /**
  * Enabled schedules that never come up, because they have no next run, or one that no clock ever shows. Not within a

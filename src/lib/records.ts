@@ -183,7 +183,17 @@ export interface WorkerResult {
   failed: number
   retried: number
   skipped: number
+  /** What was due when it started and has not ended. */
+  remaining: RemainingJob[]
   warnings: string[]
+}
+
+/** What `ayb worker --once` leaves undone. */
+export interface RemainingJob {
+  /** Null where a due schedule got no job. */
+  jobId: string | null
+  scheduleId: string | null
+  reason: string
 }
 
 /** What `ayb matviews register` answers. */

@@ -21,7 +21,7 @@ export type WorkerEvent =
   | {type: 'tables-untrusted'; error: string; hint: string | null}
   | {type: 'tables-trusted'; workerId: string}
   | {type: 'jobs-queued'; schedules: number; jobs: number}
-  | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string}
+  | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string; isDue: boolean}
   | {type: 'schedule-timed'; scheduleId: string; name: string; nextRunAt: string | null}
   | {type: 'schedule-retimed'; scheduleId: string; name: string; was: string; nextRunAt: string | null}
   | {
@@ -59,6 +59,7 @@ export type WorkerEvent =
     } & AttemptFacts)
   | ({type: 'job-interrupted'; durationMs: number} & AttemptFacts)
   | ({type: 'job-lost'} & AttemptFacts)
+  | ({type: 'job-without-session'; error: string} & AttemptFacts)
   | ({
       type: 'job-unrecorded'
       message: string

@@ -139,6 +139,8 @@ function describeJobEvent(event: JobEvent): LogEntry {
       return {level: 'warn', msg: 'canceled and put back:', ...facts, durationMs: event.durationMs}
     case 'job-lost':
       return {level: 'warn', msg: 'the job was taken over by another worker, nothing was recorded:', ...facts}
+    case 'job-without-session':
+      return {level: 'warn', msg: 'no session could be had, put back:', ...facts, error: event.error}
     case 'job-unrecorded': {
       const {message, durationMs, error, code} = event
       return {level: 'warn', msg: message, ...facts, durationMs, error, code}

@@ -1,9 +1,10 @@
 import {describe, expect, test} from 'vitest'
+import type {WorkerResult} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createGatedView, register, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {createWorkerDatabase, insertJob, insertSchedule, jobOf, PATIENCE_MS} from '../support/worker.ts'
 
-const NONE = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0, warnings: []}
+const NONE = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0, remaining: [], warnings: []}
 const ONCE = ['worker', '--once']
 
 describe.concurrent('worker --once', {timeout: 90_000}, () => {
@@ -54,19 +55,87 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
     expect(result.stderr).toContain('"level":"error"')
   })
 
-  test('counts what is to be retried, and what somebody else refreshes, without waiting for it', async () => {
+  test('names what is to be retried, and what somebody else refreshes, without waiting for it', async () => {
     const db = await createWorkerDatabase()
     await register(db, 'leaderboard')
     await db.query('create materialized view fragile as select 1 / 0 as never with no data')
-    const fragile = await insertJob(db, {view_name: 'fragile'})
+    const scheduleId = await insertSchedule(db, 'breaks', {view: 'fragile', nextRunAt: 'null'})
+    const fragile = await insertJob(db, {view_name: 'fragile'}, {schedule_id: scheduleId})
     const locked = await insertJob(db, {view_name: 'leaderboard'})
     const locker = await db.connect()
     await locker.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
     const result = await ayb([...ONCE, '--json'], {url: db.url})
-    expect(result.code).toBe(0)
-    expect(result.json()).toEqual({...NONE, claimed: 2, retried: 1, skipped: 1})
+    expect(result.code).toBe(1)
+    const remaining = [
+      {
+        jobId: locked,
+        scheduleId: null,
+        reason: expect.stringMatching(/^refresh already in progress by pid /),
+      },
+      {jobId: fragile, scheduleId, reason: expect.stringContaining('division by zero')},
+    ]
+    const counts = {...NONE, claimed: 2, retried: 1, skipped: 1}
+    expect(result.json()).toEqual({...counts, remaining: expect.arrayContaining(remaining)})
+    expect((result.json() as WorkerResult).remaining).toHaveLength(2)
     expect(await jobOf(db, fragile)).toMatchObject({state: 'queued', attempts: 1})
     expect(await jobOf(db, locked)).toMatchObject({state: 'queued', attempts: 0})
+  })
+
+  test('leaves alone what becomes due while it works', async () => {
+    const db = await createWorkerDatabase()
+    await db.query('create materialized view slow as select 1 as one from pg_sleep(1.5) with no data')
+    await insertSchedule(db, 'every second', {view: 'slow', cron: '* * * * * *'})
+    const result = await ayb([...ONCE, '--json'], {url: db.url, timeoutMs: 60_000})
+    expect(result.code, result.stderr).toBe(0)
+    expect(result.json()).toEqual({...NONE, claimed: 1, succeeded: 1})
+    expect(await db.query('select state from _ayb_jobs')).toEqual([{state: 'completed'}])
+  })
+
+  test('names the jobs that no session could be had for', async () => {
+    const db = await createWorkerDatabase()
+    const role = await db.createRole('lonely')
+    await db.query(`create materialized view own as select 1 as one; alter materialized view own owner to ${role.name};
+      grant select, insert, update, delete on all tables in schema public to ${role.name};
+      alter role ${role.name} connection limit 1`)
+    await register(db, 'own')
+    const jobId = await insertJob(db, {view_name: 'own'})
+    const result = await ayb([...ONCE, '--json'], {url: role.url, timeoutMs: 60_000})
+    expect(result.code, result.stderr).toBe(1)
+    const reason = expect.stringMatching(/^no session could be had: .*too many connections/)
+    expect(result.json()).toEqual({...NONE, claimed: 1, remaining: [{jobId, scheduleId: null, reason}]})
+    const text = await ayb(ONCE, {url: role.url, timeoutMs: 60_000})
+    expect(text.code).toBe(1)
+    expect(await jobOf(db, jobId)).toMatchObject({state: 'queued', attempts: 0})
+  })
+
+  test('runs all jobs where there is a session for one of them at a time', async () => {
+    const db = await createWorkerDatabase()
+    const role = await db.createRole('poor')
+    for (let n = 0; n < 4; n++) {
+      await db.query(
+        `create materialized view own${n} as select 1 as one; alter materialized view own${n} owner to ${role.name}`,
+      )
+      await register(db, `own${n}`)
+      await insertJob(db, {view_name: `own${n}`})
+    }
+    await db.query(`grant select, insert, update, delete on all tables in schema public to ${role.name};
+      alter role ${role.name} connection limit 2`)
+    const result = await ayb([...ONCE, '--json'], {url: role.url, timeoutMs: 60_000})
+    expect(result.code, result.stderr).toBe(0)
+    expect(result.json()).toMatchObject({succeeded: 4, remaining: []})
+  })
+
+  test('counts jobs that had no attempt left, and names a schedule that it cannot read', async () => {
+    const db = await createWorkerDatabase()
+    await insertJob(db, {view_name: 'leaderboard'}, {attempts: 3})
+    const scheduleId = await insertSchedule(db, 'odd', {view: 'leaderboard', cron: 'now and then'})
+    const result = await ayb([...ONCE, '--json'], {url: db.url, timeoutMs: 60_000})
+    expect(result.code, result.stderr).toBe(1)
+    const reason = expect.stringContaining('the schedule cannot be read: ')
+    expect(result.json()).toEqual({...NONE, failed: 1, remaining: [{jobId: null, scheduleId, reason}]})
+    const {code, stdout} = await ayb(ONCE, {url: db.url, timeoutMs: 60_000})
+    expect(code).toBe(1)
+    expect(stdout).toContain(`not done: schedule ${scheduleId}: the schedule cannot be read: `)
   })
 
   test.each([

@@ -233,6 +233,12 @@ describe('on a standby', () => {
     expect(await documentOf(['matviews', 'list'], options)).toHaveLength(1)
   })
 
+  test('a worker that does what is due once ends with READ_ONLY', async () => {
+    const worker = await ayb(['worker', '--once', '--json'], {url: standby.url(), timeoutMs: 60_000})
+    expect(worker.code).toBe(6)
+    expect(parseFailure(worker)).toMatchObject({code: 'READ_ONLY', details: {reason: 'recovery'}})
+  })
+
   test('a worker that waits ends at SIGTERM', async () => {
     const worker = startWaiting(standby)
     await worker.waitForOutput(/waiting until it is promoted/, PATIENCE_MS)

@@ -122,7 +122,7 @@ describe('behind an old snapshot, with plans of empty tables', () => {
       `update _ayb_job_schedules set next_run_at = now() where id in (select id from _ayb_job_schedules limit 5)`,
     )
     const {bounds} = await look()
-    const {due} = await readDueSchedules(db, 500, [], bounds.schedules)
+    const {due} = await readDueSchedules(db, 500, [], {from: bounds.schedules})
     expect(due).toHaveLength(5)
     await expectFewPages('as seen, ', `500, '${bounds.schedules}'`)
     const next = new Date('2100-01-01')

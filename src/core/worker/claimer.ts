@@ -1,6 +1,7 @@
 import {type ClaimRequest, claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
 import type {LowerBounds} from './lower-bounds.ts'
+import type {Once} from './once.ts'
 import type {WorkerSessions} from './sessions.ts'
 import type {Slots} from './slots.ts'
 
@@ -11,11 +12,13 @@ export class Claimer {
   readonly #sessions: WorkerSessions
   readonly #bounds: LowerBounds
   readonly #leaseMs: number
+  readonly #once: Once | null
 
-  constructor(sessions: WorkerSessions, bounds: LowerBounds, leaseMs: number) {
+  constructor(sessions: WorkerSessions, bounds: LowerBounds, leaseMs: number, once: Once | null) {
     this.#sessions = sessions
     this.#bounds = bounds
     this.#leaseMs = leaseMs
+    this.#once = once
   }
 
   /** Claims a job for each free slot, and starts them. Returns how many there were. */
@@ -36,6 +39,7 @@ export class Claimer {
   #request(slots: number, busyViews: readonly string[]): ClaimRequest {
     const {workerId} = this.#sessions
     const notBefore = this.#bounds.claimsFrom(busyViews)
-    return {slots, workerId, leaseMs: this.#leaseMs, busyViews, notBefore}
+    const bound = this.#once?.bound ?? null
+    return {slots, workerId, leaseMs: this.#leaseMs, busyViews, notBefore, bound}
   }
 }

@@ -21,7 +21,7 @@ export type OpenDatabase = (signal?: AbortSignal) => Promise<Database>
 
 /**
  * The session that schedules, claims and watches. Lost, it is opened again, with a growing pause, while refreshes go on
- * undisturbed on theirs. On a server in recovery it waits for the promotion.
+ * undisturbed on theirs. On a server in recovery it waits for the promotion, unless it is told not to.
  */
 export class ControlSession {
   /** Whether the database could be reached when last heard of. */
@@ -33,6 +33,7 @@ export class ControlSession {
   readonly #alarm: Alarm
   readonly #emit: Emit
   readonly #pollIntervalMs: number
+  readonly #waitsForPromotion: boolean
   #db: Database | null = null
   #onNotify: () => void
   #isWaitingForPromotion = false
@@ -46,13 +47,14 @@ export class ControlSession {
     sessions: WorkerSessions,
     alarm: Alarm,
     emit: Emit,
-    options: {pollIntervalMs: number; onNotify: () => void},
+    options: {pollIntervalMs: number; waitsForPromotion: boolean; onNotify: () => void},
   ) {
     this.#open = open
     this.#sessions = sessions
     this.#alarm = alarm
     this.#emit = emit
     this.#pollIntervalMs = options.pollIntervalMs
+    this.#waitsForPromotion = options.waitsForPromotion
     this.#onNotify = options.onNotify
   }
 
@@ -73,7 +75,7 @@ export class ControlSession {
       } catch (error) {
         if (signal.aborted) return null
         if (isFirst && !this.#isWaitingForPromotion) throw error
-        if (!isTransient(error)) throw error
+        if (!isTransient(error) || (error.code === 'READ_ONLY' && !this.#waitsForPromotion)) throw error
         this.#tellOnce(error.message)
         await this.#alarm.wait(pauseMs, signal)
       }
@@ -129,7 +131,7 @@ export class ControlSession {
   async #connect(signal: AbortSignal): Promise<Database | null> {
     const db = await this.#open(signal)
     try {
-      if (db.session.readOnlyReason === 'recovery') {
+      if (db.session.readOnlyReason === 'recovery' && this.#waitsForPromotion) {
         await db.close()
         if (!this.#isWaitingForPromotion) this.#emit({type: 'waiting-for-promotion'})
         this.#isWaitingForPromotion = true

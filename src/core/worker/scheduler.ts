@@ -3,6 +3,7 @@ import {
   type Advance,
   advanceSchedules,
   type DueSchedule,
+  type DueWindow,
   readDueSchedules,
   readUntimedSchedules,
   type ScheduleTiming,
@@ -36,16 +37,17 @@ export class Scheduler {
   }
 
   /**
-   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. None is due before
-   * `from`, where that is known. Tells how many it moved on, whether another worker held some of them, and whether there may be more of them.
+   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. No schedule is due
+   * before `from`, where that is known; schedules that became due after `until` are left alone. Tells how many it moved
+   * on, whether another worker held some of them, and whether there may be more of them.
    */
   async run(
     db: Database,
-    from: string | null = null,
+    window: DueWindow = {},
   ): Promise<{advanced: number; isContended: boolean; isMore: boolean}> {
-    const {due, now} = await readDueSchedules(db, BATCH, this.unreadable, from)
+    const {due, now} = await readDueSchedules(db, BATCH, this.unreadable, window)
     if (due.length === 0) return {advanced: 0, isContended: false, isMore: false}
-    const advances = await this.#advances(due, now)
+    const advances = await this.#advances(due, now, {isDue: true})
     const {advanced, enqueued} = await advanceSchedules(db, advances)
     if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
     const isContended = advanced < advances.length
@@ -65,7 +67,7 @@ export class Scheduler {
     for (;;) {
       const {due: untimed, now} = await readUntimedSchedules(db, BATCH, this.unreadable)
       const known = this.unreadable.length
-      const advances = (await this.#advances(untimed, now)).filter(({next}) => next !== null)
+      const advances = (await this.#advances(untimed, now, {isDue: false})).filter(({next}) => next !== null)
       const ids = new Set(advances.length > 0 ? await timeSchedules(db, advances) : [])
       for (const {id, name, next} of advances) {
         if (!ids.has(id)) continue
@@ -80,10 +82,12 @@ export class Scheduler {
 
   /** Looks, now and then, for schedules whose next run a clock put too far ahead. Returns whether there were any. */
   async mendClockJumps(db: Database): Promise<boolean> {
-    return this.#clockJumps.mend(db, this.unreadable, (schedules, now) => this.#advances(schedules, now))
+    return this.#clockJumps.mend(db, this.unreadable, (schedules, now) =>
+      this.#advances(schedules, now, {isDue: false}),
+    )
   }
 
-  async #advances(due: readonly DueSchedule[], now: Date): Promise<Advance[]> {
+  async #advances(due: readonly DueSchedule[], now: Date, {isDue}: {isDue: boolean}): Promise<Advance[]> {
     const advances: Advance[] = []
     // Many schedules share a time, such as every full hour.
     const known = new Map<string, Date | null>()
@@ -99,14 +103,14 @@ export class Scheduler {
         }
         advances.push({...schedule, next})
       } catch (error) {
-        this.#passOver(schedule, error)
+        this.#passOver(schedule, error, isDue)
       }
     }
     return advances
   }
 
-  #passOver({id, name, cronExpr, timezone}: DueSchedule, error: unknown): void {
+  #passOver({id, name, cronExpr, timezone}: DueSchedule, error: unknown, isDue: boolean): void {
     this.unreadable.push({id, cronExpr, timezone})
-    this.#emit({type: 'schedule-unreadable', scheduleId: id, name, error: messageOf(error)})
+    this.#emit({type: 'schedule-unreadable', scheduleId: id, name, error: messageOf(error), isDue})
   }
 }

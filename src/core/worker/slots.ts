@@ -23,7 +23,7 @@ interface Running {
   done: Promise<void>
 }
 
-type Tally = Omit<WorkerResult, 'warnings'>
+type Tally = Omit<WorkerResult, 'remaining' | 'warnings'>
 
 /** What the slots need from the worker around them. */
 export interface SlotsContext extends RunnerContext {
@@ -197,7 +197,10 @@ export class Slots {
     } catch (error) {
       if (!isAybError(error)) throw error
       if (error.code === 'UNTRUSTED_TABLE') this.#context.onDistrust(error)
-      else this.#context.emit({type: 'warning', message: `no session for job ${job.id}: ${error.message}`})
+      else {
+        const facts = factsOf(job, viewOfPayload(job.payload))
+        this.#context.emit({type: 'job-without-session', ...facts, error: error.message})
+      }
       const end = {state: 'queued', delayMs: 1000, isAttemptReturned: true} as const
       await settleOnAnySession(this.#context, (session) =>
         endJob(session, this.#context.template, job, end, null),
@@ -206,9 +209,9 @@ export class Slots {
     }
   }
 
-  /** Counts a job that failed without having run here. */
-  countFailure(): void {
-    this.tally.failed++
+  /** Counts jobs that failed without having run here. */
+  countFailures(jobs: number): void {
+    this.tally.failed += jobs
   }
 
   #count(result: JobResult): void {

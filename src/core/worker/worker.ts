@@ -4,7 +4,7 @@ import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
 import {type Survey, survey} from '../../db/survey.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
-import type {JobState, WorkerResult} from '../../lib/records.ts'
+import type {JobState, RemainingJob, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {JobCount} from '../job-count.ts'
 import {Alarm} from './alarm.ts'
@@ -21,6 +21,7 @@ import {FrozenWorkers} from './frozen.ts'
 import {LockHolders} from './lock-holders.ts'
 import {LostBackends} from './lost-backends.ts'
 import {LowerBounds} from './lower-bounds.ts'
+import {Once} from './once.ts'
 import {Pacing} from './pacing.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
@@ -71,6 +72,8 @@ export class Worker {
   readonly #retention: Retention
   readonly #jobCount: JobCount
   readonly #pacing: Pacing
+  /** Null where it works until it is stopped. */
+  readonly #once: Once | null
   /** Aborts what runs, when waiting for it takes too long. */
   readonly #cutOff = new AbortController()
   /** Aborts waiting for a database that does not come back. */
@@ -81,8 +84,14 @@ export class Worker {
   readonly #lost = new LostBackends()
 
   /** `open` connects as the worker; it is called for each session. */
-  constructor(options: WorkerOptions, open: OpenDatabase, emit: Emit) {
+  constructor(options: WorkerOptions, open: OpenDatabase, tell: Emit) {
     this.#options = options
+    const once = options.isOnce ? new Once() : null
+    this.#once = once
+    const emit: Emit = (event) => {
+      once?.observe(event)
+      tell(event)
+    }
     this.#emit = emit
     const openWithDeadline: OpenDatabase = async (signal) => {
       const db = await open(signal)
@@ -97,11 +106,12 @@ export class Worker {
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
     // What ends when nothing is left must not miss anything.
     this.#bounds = new LowerBounds(options.isOnce)
-    this.#claimer = new Claimer(this.#sessions, this.#bounds, options.leaseMs)
+    this.#claimer = new Claimer(this.#sessions, this.#bounds, options.leaseMs, once)
     this.#scheduler = new Scheduler(emit)
     this.#frozen = new FrozenWorkers(emit)
     this.#control = new ControlSession(openWithDeadline, this.#sessions, this.#alarm, emit, {
       pollIntervalMs: options.pollIntervalMs,
+      waitsForPromotion: !options.isOnce,
       onNotify: () => this.#lookAgain(),
     })
     this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) =>
@@ -126,13 +136,13 @@ export class Worker {
   }
 
   /**
-   * Works until the signal aborts, or with `isOnce` until nothing is due. What runs may then finish for the
+   * Works until the signal aborts, or with `isOnce` until nothing is left of what was due. What runs may then finish for the
    * shutdown timeout; what does not is cancelled and goes back into the queue.
    * @throws AybError what keeps the first session from being opened
    */
   async run(signal: AbortSignal): Promise<WorkerResult> {
     const first = await this.#control.get(signal)
-    if (!first) return this.#result()
+    if (!first) return this.#result([])
     const slots = this.#makeSlots(first)
     this.#slots = slots
     this.#emit({
@@ -165,8 +175,10 @@ export class Worker {
         slots.dropAll()
       },
     })
+    let remaining: RemainingJob[] = []
     try {
       await this.#loop(slots, signal)
+      remaining = (await this.#once?.remaining(this.#control.current)) ?? []
     } finally {
       slots.close()
       shutdown.loopEnded()
@@ -180,7 +192,7 @@ export class Worker {
       await this.#control.close()
     }
     this.#emit({type: 'stopped'})
-    return this.#result()
+    return this.#result(remaining)
   }
 
   async #loop(slots: Slots, signal: AbortSignal): Promise<void> {
@@ -211,13 +223,13 @@ export class Worker {
     }
     // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
     const wasBusy = slots.busy > 0
-    const {busyViews} = slots
+    const look = {busyViews: slots.busyViews, unreadable: this.#scheduler.unreadable}
     const surveyor = {keys: this.#sessions.keys, jobIds: slots.jobIds}
-    const {unreadable} = this.#scheduler
-    const seen = await this.#bounds.look(busyViews, (from) =>
-      survey(control, {surveyor, busyViews, unreadable, ...from}),
+    const all = await this.#bounds.look(look.busyViews, (from) =>
+      survey(control, {surveyor, ...look, ...from}),
     )
-    this.#tell(seen)
+    this.#tell(all)
+    const seen = this.#once ? await this.#once.narrow(control, all, look) : all
     const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
     const isDue = seen.nextScheduleInMs === 0
     const {isUncontended, advanced} = isDue
@@ -234,7 +246,8 @@ export class Worker {
     if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
     if (!isUncontended) seen.nextScheduleInMs = await this.#scheduler.untilNext(control)
-    return this.#pacing.pauseAfter({seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after})
+    const turn = {seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after}
+    return this.#pacing.pauseAfter(turn) ?? this.#once?.pauseForSessionMs ?? null
   }
 
   /** Makes jobs of all that is due, unless another worker holds some of it, and fills the slots in between. */
@@ -247,7 +260,10 @@ export class Worker {
     for (let advanced = 0; ; ) {
       // Whoever is to run them, all jobs are to be made soon: slots are filled between the batches alone.
       this.#claimer.hasBacklog = false
-      const batch = await this.#scheduler.run(control, this.#bounds.schedulesFrom)
+      const batch = await this.#scheduler.run(control, {
+        from: this.#bounds.schedulesFrom,
+        until: this.#once?.bound?.until ?? null,
+      })
       advanced += batch.advanced
       if (!batch.isMore || signal.aborted || performance.now() > endsAt) {
         return {isUncontended: !batch.isContended, advanced}
@@ -274,7 +290,8 @@ export class Worker {
 
   /** Goes on after an error where that can help; what only a person can mend is told, and tried again later. */
   #survive(error: unknown): number {
-    if (isTransient(error)) {
+    const isForOthers = isAybError(error, 'READ_ONLY') && this.#options.isOnce
+    if (isTransient(error) && !isForOthers) {
       this.#complaints.clear()
       this.#bounds.reset()
       this.#control.lose(error)
@@ -296,10 +313,13 @@ export class Worker {
 
   #tell(seen: Survey): void {
     for (const {id, view, attempt, workerId, isOwn, state} of seen.recovered) {
-      if (state === 'failed') this.#slots?.countFailure()
+      if (state === 'failed') this.#slots?.countFailures(1)
       this.#emit({type: 'job-recovered', jobId: id, view, attempt, workerId, isOwn, state})
     }
-    if (seen.exhausted > 0) this.#emit({type: 'jobs-exhausted', jobs: seen.exhausted})
+    if (seen.exhausted > 0) {
+      this.#slots?.countFailures(seen.exhausted)
+      this.#emit({type: 'jobs-exhausted', jobs: seen.exhausted})
+    }
   }
 
   #makeSlots(template: Database): Slots {
@@ -320,9 +340,9 @@ export class Worker {
     })
   }
 
-  #result(): WorkerResult {
+  #result(remaining: RemainingJob[]): WorkerResult {
     const none = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
-    return {...none, ...this.#slots?.tally, warnings: []}
+    return {...none, ...this.#slots?.tally, remaining, warnings: []}
   }
 }
 

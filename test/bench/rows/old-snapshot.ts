@@ -93,7 +93,7 @@ async function timeRounds(own: Database): Promise<Timings> {
     const lookMs = performance.now() - lookedAt
     timings[isFull ? 'fullLooks' : 'looks'].push(lookMs)
     const dueAt = performance.now()
-    await readDueSchedules(own, 500, [], bounds.schedulesFrom)
+    await readDueSchedules(own, 500, [], {from: bounds.schedulesFrom})
     const claimedAt = performance.now()
     const jobs = await claim(own, SLOTS, bounds.claimsFrom([]))
     timings.dueReads.push(claimedAt - dueAt)

@@ -1,0 +1,115 @@
+import type {OnceBound} from '../../db/claims.ts'
+import type {Database} from '../../db/database.ts'
+import type {ScheduleTiming} from '../../db/due.ts'
+import {findDueWithin, findUnfinished, readExactTime} from '../../db/due-once.ts'
+import type {Survey} from '../../db/survey.ts'
+import type {RemainingJob} from '../../lib/records.ts'
+import type {WorkerEvent} from '../../lib/worker-events.ts'
+
+/** How long a job goes back for that no session could be had for. */
+const NO_SESSION_PAUSE_MS = 1000
+
+/**
+ * What a worker with `--once` is there for: what was due when it first looked around. Without that bound, a schedule
+ * whose period is no longer than its refresh would keep it at work for ever. It also remembers what has not ended well.
+ */
+export class Once {
+  #until: string | null = null
+  /** Jobs that were in hand and have not ended, and why. */
+  readonly #unfinished = new Map<string, Omit<RemainingJob, 'jobId'>>()
+  readonly #unreadable: RemainingJob[] = []
+  readonly #withoutSession = new Set<string>()
+  /** Whether a job has ended since the last pause for those without a session. */
+  #hasEnded = false
+
+  /** What may be claimed: a job that went back is due again later, and still within the bound. */
+  get bound(): OnceBound | null {
+    return this.#until === null ? null : {until: this.#until, jobIds: [...this.#unfinished.keys()]}
+  }
+
+  /** What a look around found, without what became due later. */
+  async narrow(
+    control: Database,
+    seen: Survey,
+    look: {busyViews: readonly string[]; unreadable: readonly ScheduleTiming[]},
+  ): Promise<Survey> {
+    this.#until ??= await readExactTime(control)
+    const jobIds = [...this.#unfinished.keys()]
+    const found = await findDueWithin(control, {until: this.#until, jobIds}, look)
+    return {
+      ...seen,
+      hasClaimable: found.hasClaimable,
+      nextScheduleInMs: found.hasDueSchedule ? 0 : null,
+    }
+  }
+
+  /**
+   * How long to wait, in milliseconds, for jobs that no session could be had for; null where there are none, or where no job
+   * has ended since the last wait: then no session will become free.
+   */
+  get pauseForSessionMs(): number | null {
+    if (this.#withoutSession.size === 0 || !this.#hasEnded) return null
+    this.#hasEnded = false
+    return NO_SESSION_PAUSE_MS
+  }
+
+  /** Takes note of how jobs end. */
+  observe(event: WorkerEvent): void {
+    switch (event.type) {
+      case 'job-started':
+        this.#withoutSession.delete(event.jobId)
+        break
+      case 'job-succeeded':
+      case 'job-failed':
+        this.#hasEnded = true
+        this.#unfinished.delete(event.jobId)
+        break
+      case 'job-retried':
+        this.#hasEnded = true
+        this.#leave(event, event.error)
+        break
+      case 'job-skipped':
+        this.#leave(event, `refresh already in progress${event.holder === null ? '' : ` by ${event.holder}`}`)
+        break
+      case 'job-without-session':
+        this.#withoutSession.add(event.jobId)
+        this.#leave(event, `no session could be had: ${event.error}`)
+        break
+      case 'job-interrupted':
+        this.#leave(event, 'the worker was stopped')
+        break
+      case 'job-unrecorded':
+        this.#leave(event, event.message)
+        break
+      case 'job-lost':
+        this.#leave(event, 'another worker took the job over')
+        break
+      case 'job-recovered':
+        if (event.state === 'queued') this.#leave({...event, scheduleId: null}, 'its worker died')
+        else this.#unfinished.delete(event.jobId)
+        break
+      case 'schedule-unreadable':
+        if (event.isDue) {
+          const {scheduleId, error} = event
+          this.#unreadable.push({jobId: null, scheduleId, reason: `the schedule cannot be read: ${error}`})
+        }
+        break
+    }
+  }
+
+  /** What was due and has not ended, as the database has it; as this worker has it where there is no session to ask on. */
+  async remaining(control: Database | null): Promise<RemainingJob[]> {
+    const known = [...this.#unfinished].map(([jobId, left]): RemainingJob => ({jobId, ...left}))
+    if (!control) return [...this.#unreadable, ...known]
+    const reasons = new Map(known.map(({jobId, reason}) => [jobId, reason]))
+    const unfinished = await findUnfinished(control, [...this.#unfinished.keys()])
+    return [
+      ...this.#unreadable,
+      ...unfinished.map((job) => ({...job, reason: reasons.get(job.jobId) ?? 'not done'})),
+    ]
+  }
+
+  #leave({jobId, scheduleId}: {jobId: string; scheduleId: string | null}, reason: string): void {
+    this.#unfinished.set(jobId, {scheduleId, reason})
+  }
+}
