@@ -1,8 +1,7 @@
-import {setTimeout as sleep} from 'node:timers/promises'
 import {findLockHolder} from '../db/blockers.ts'
 import type {Database} from '../db/database.ts'
 import {newRunId} from '../db/refresh.ts'
-import {type RefreshLock, withRefreshLock} from '../db/refresh-lock.ts'
+import {queueForRefreshLock, type RefreshLock, withRefreshLock} from '../db/refresh-lock.ts'
 import {findRegistration} from '../db/registrations.ts'
 import type {Session} from '../db/session.ts'
 import type {Attempt} from '../db/settle.ts'
@@ -11,7 +10,6 @@ import {AybError} from '../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
 import type {Refreshed, RefreshMode, RefreshProgress, Registration, ViewName} from '../lib/records.ts'
-import {timerMs} from '../lib/timer.ts'
 import {requireRegistration} from './matviews.ts'
 import {cancelOnAbort, runAttempt} from './refresh-attempt.ts'
 import {watchingForSilence} from './refresh-silence.ts'
@@ -30,10 +28,10 @@ export interface RefreshOptions {
   onProgress?(progress: RefreshProgress): void
 }
 
-const FIRST_WAIT_MS = 50
 const RECONNECTED_DEADLINE_MS = 30_000
 /** All but the refresh itself, which has a deadline of its own or none, is short: no answer by then is a dead network. */
 const ANSWER_DEADLINE_MS = 15_000
+/** Who stands in line for a lock keeps vacuum from removing rows, so for no longer than this at a time. */
 const LONGEST_WAIT_MS = 1000
 
 /**
@@ -51,23 +49,26 @@ export async function refresh(
   const deadline = wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
   let hasWaited = false
   let outdatedTries = 0
-  for (let pauseMs = FIRST_WAIT_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)) {
-    signal.throwIfAborted()
-    const refreshed = await withRefreshLock(db.session, registration, async (lock) => {
+  for (let queued: RefreshLock | null | undefined; ; ) {
+    const work = async (lock: RefreshLock) => {
+      signal.throwIfAborted()
       const current = hasWaited ? await readAgain(db, registration, signal) : registration
       return refreshLocked(db, current, lock, options, outdatedTries)
-    })
+    }
+    const refreshed = await withRefreshLock(db.session, registration, work, queued)
     if (refreshed === 'outdated') {
       outdatedTries++
       hasWaited = true
+      queued = undefined
       continue
     }
     if (refreshed) return refreshed
+    signal.throwIfAborted()
     const leftMs = deadline - performance.now()
     if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
     hasWaited = true
     options.onProgress?.({phase: 'waiting', registration})
-    await pause(Math.min(pauseMs, leftMs), signal)
+    queued = await queueForLock(db, registration, Math.min(LONGEST_WAIT_MS, leftMs), signal)
   }
 }
 
@@ -150,10 +151,7 @@ async function stillLocked(db: Database, view: ViewName, waitedMs: number | null
   return waitedMs === null ? refreshInProgress(view, holder) : waitTimeout(view, waitedMs, holder)
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(timerMs(ms), undefined, {signal})
-  } catch {
-    signal.throwIfAborted()
-  }
-}
+const queueForLock = (db: Database, view: ViewName, patienceMs: number, signal: AbortSignal) =>
+  endingWith(signal, () =>
+    cancelOnAbort(db.session, signal, () => queueForRefreshLock(db.session, view, patienceMs)),
+  )

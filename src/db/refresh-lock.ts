@@ -4,6 +4,7 @@ import {lockName} from '../lib/identifier.ts'
 import type {ViewName} from '../lib/records.ts'
 import {exactInstant} from './instant.ts'
 import type {Session} from './session.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** A backend looks every second whether its client is still there. */
 const RELEASE_PATIENCE_MS = 10_000
@@ -60,16 +61,41 @@ export async function withRefreshLock<T>(
 
 /** The lock, or null where another session holds it. Whoever takes it this way must see to its release. */
 export async function takeRefreshLock(session: Session, view: ViewName): Promise<RefreshLock | null> {
-  if (session.isPooled) return takeForTransaction(session, view)
+  if (session.isPooled) {
+    return takeForTransaction(session, () => tryLock(session, view, 'pg_try_advisory_xact_lock'))
+  }
   const taken = await tryLock(session, view, 'pg_try_advisory_lock')
   return taken ? heldLock(session, lockName(view), taken.at) : null
 }
 
-/** The lock of a session would stay behind on the server connection, and exclude nobody who gets that one next. */
-async function takeForTransaction(session: Session, view: ViewName): Promise<TransactionLock | null> {
+/**
+ * The same, standing in line for it: null where it was not free for so long. Whoever only tries now and then never finds it
+ * free where a worker refreshes the view every second; a try fails as long as anybody stands in line. While it waits, the
+ * statement holds a snapshot, which keeps vacuum from removing rows: so wait for a second at a time.
+ */
+export async function queueForRefreshLock(
+  session: Session,
+  view: ViewName,
+  patienceMs: number,
+): Promise<RefreshLock | null> {
+  if (session.isPooled) {
+    return takeForTransaction(session, () => waitForLock(session, view, 'pg_advisory_xact_lock', patienceMs))
+  }
+  const taken = await waitForLock(session, view, 'pg_advisory_lock', patienceMs)
+  return taken ? heldLock(session, lockName(view), taken.at) : null
+}
+
+/**
+ * The lock of a session would stay behind on the server connection, and exclude nobody who gets that one next. `take` is
+ * called in the transaction that keeps what it takes.
+ */
+async function takeForTransaction(
+  session: Session,
+  take: () => Promise<LockRow | null>,
+): Promise<TransactionLock | null> {
   await session.begin()
   try {
-    const taken = await tryLock(session, view, 'pg_try_advisory_xact_lock')
+    const taken = await take()
     if (taken) {
       let isReleased = false
       return {
@@ -179,6 +205,36 @@ async function tryLock(
   )
   return rows[0]?.is_locked ? rows[0] : null
 }
+
+/** The same for a lock that is waited for, for so long at the most. */
+async function waitForLock(
+  session: Session,
+  view: ViewName,
+  lockFunction: 'pg_advisory_lock' | 'pg_advisory_xact_lock',
+  patienceMs: number,
+): Promise<LockRow | null> {
+  // One message: without a transaction around it, SET LOCAL lasts as long as that.
+  const statements = [
+    `set local lock_timeout = ${Math.max(1, Math.ceil(patienceMs))}`,
+    `with wait as materialized (select ${lockFunction}(hashtext(${session.literal(lockName(view))})))
+     ${SELECT_LOCK_ROW} from wait`,
+    'set local lock_timeout = 0',
+  ]
+  try {
+    const [, rows] = await session.script(statements)
+    return rows?.[0] as LockRow
+  } catch (error) {
+    if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
+    if (session.isPooled || !(await holdsAnyRefreshLock(session))) return null
+    // It was granted in the very moment in which the wait ended.
+    const [row] = await session.query<LockRow>(SELECT_LOCK_ROW)
+    return row as LockRow
+  }
+}
+
+/** clock_timestamp(): the statement may have waited. */
+const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
+            ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
 async function unlock(session: Session, name: string): Promise<void> {
   const rows = await session.query<{is_unlocked: boolean}>(
