@@ -200,6 +200,22 @@ describe('--wait', () => {
     expect(await runsOf(db, 'leaderboard')).toHaveLength(before.length + 1)
   })
 
+  test('gets its turn where another session lets go of the lock for an instant only', async () => {
+    await lockLeaderboard()
+    const running = start('leaderboard', '--wait-timeout', '20s')
+    await until(
+      async () => {
+        const {rows} = await other.query(
+          'select pg_advisory_unlock($1), pg_try_advisory_lock($1) as is_locked_again',
+          [LEADERBOARD_KEY],
+        )
+        return !rows[0].is_locked_again
+      },
+      {what: 'the refresh to have the lock', timeoutMs: PATIENCE_MS},
+    )
+    expect((await running.done).code).toBe(0)
+  })
+
   test('does not wait where nobody refreshes', async () => {
     expect((await refresh('leaderboard', '--wait-timeout', '1ms')).code).toBe(0)
   })
