@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {Database} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
 import {invalidArgument} from '../lib/errors.ts'
+import {mayBeDone} from '../lib/outcomes.ts'
 import {printableJson} from '../lib/printable.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
 import {isDebugging, isJsonRequested, printFailure, printWarnings} from './output.ts'
@@ -60,7 +61,18 @@ export abstract class BaseCommand extends Command {
 
   /** Opens the database, and closes it however `work` ends. A signal ends the work at once. */
   protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
-    return this.withOwnCancellation(flags, (db) => dropOnAbort(db.session, this.signal, () => work(db)))
+    return this.withOwnCancellation(flags, async (db) => {
+      // A backend that waits for a lock or a standby does not notice at once that nobody listens any more.
+      const cancel = () => void (db.isForChanges && db.session.cancel())
+      this.signal.addEventListener('abort', cancel, {once: true})
+      try {
+        return await dropOnAbort(db.session, this.signal, () => work(db))
+      } catch (error) {
+        throw db.isForChanges ? mayBeDone(error) : error
+      } finally {
+        this.signal.removeEventListener('abort', cancel)
+      }
+    })
   }
 
   /** A database that the caller closes. The signal ends the attempt to connect. */

@@ -19,6 +19,7 @@ import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {alwaysOutdated, recordTimeout, statusNotWritten} from '../lib/outcomes.ts'
 import type {Registration} from '../lib/records.ts'
+import {endingCommitWait} from './commit-watch.ts'
 import {BlockerWatch} from './refresh-blockers.ts'
 import {explainFailure} from './refresh-failure.ts'
 
@@ -91,8 +92,10 @@ export async function runAttempt(
   const blockers =
     attempt.lockTimeoutMs === null ? null : new BlockerWatch(db, lock.pid, attempt.lockTimeoutMs)
   try {
-    const done = await cancelOnAbort(db.session, context.signal, () =>
-      runRefresh(db, attempt, lock, db.session.keepsStatements ? (context.claimNext?.() ?? null) : null),
+    const done = await endingCommitWait(db, lock.pid, attempt.timeoutMs, () =>
+      cancelOnAbort(db.session, context.signal, () =>
+        runRefresh(db, attempt, lock, db.session.keepsStatements ? (context.claimNext?.() ?? null) : null),
+      ),
     )
     if (!done.isRemembered) await rememberRefreshed(db, attempt)
     if (!done.isStatusPending) return {status: 'success', ...done}

@@ -13,6 +13,9 @@ import {Session} from './session.ts'
 import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
 import {explainDenial, findTrustedTables} from './trust.ts'
 
+/** A function of a view can warn for each row. */
+const MOST_WARNINGS = 20
+
 /** A session together with the system tables that it found: what the use cases work on. */
 export class Database {
   readonly session: Session
@@ -22,6 +25,7 @@ export class Database {
   readonly #settings: SystemSettings
   readonly #options: ConnectOptions
   #state: SystemState
+  #isForChanges = false
 
   private constructor(
     session: Session,
@@ -32,6 +36,7 @@ export class Database {
     this.session = session
     this.tables = tableNames(settings.schemaName)
     this.warnings = [...session.warnings]
+    this.#passWarnings(session)
     this.#settings = settings
     this.#options = options
     this.#state = state
@@ -80,7 +85,22 @@ export class Database {
 
   /** Another session to the same database: to watch this one, or to speak after it was lost. */
   async openSession(signal?: AbortSignal): Promise<Session> {
-    return Session.open({...this.#options, signal})
+    const session = await Session.open({...this.#options, signal})
+    this.#passWarnings(session)
+    return session
+  }
+
+  /** Adds what the server warns of to the warnings, each once. */
+  #passWarnings(session: Session): void {
+    session.onWarning((message) => {
+      if (this.warnings.length < MOST_WARNINGS && !this.warnings.includes(message))
+        this.warnings.push(message)
+    })
+  }
+
+  /** Whether the work that the database was opened for is to change something, and may have. */
+  get isForChanges(): boolean {
+    return this.#isForChanges
   }
 
   /** Where the system tables are, or will be. */
@@ -98,6 +118,7 @@ export class Database {
    * @throws AybError READ_ONLY
    */
   requireWritable(): void {
+    this.#isForChanges = true
     const reason = this.session.readOnlyReason
     if (reason === 'recovery') {
       throw new AybError(

@@ -1,5 +1,6 @@
 import {dropOnAbort} from '../lib/abort.ts'
 import {quoteIdentifier} from '../lib/identifier.ts'
+import {presentable} from '../lib/outside-text.ts'
 import {timerMs} from '../lib/timer.ts'
 import type {Connected, ConnectionTarget, ConnectOptions} from './connect.ts'
 import {connect} from './connect.ts'
@@ -33,6 +34,12 @@ interface Identity {
 }
 
 type Value = string | number | boolean | null | readonly (string | null)[] | readonly number[]
+
+/**
+ * The SQLSTATEs of warnings, which tell them from mere notices in every language: class 01, and that of a backend which is
+ * ended while its commit waits for a standby.
+ */
+const WARNINGS = /^(01|57P01)/
 
 /** What a server that lets somebody in answers at once; one that does not has stalled. */
 const PREPARE_DEADLINE_MS = 10_000
@@ -269,6 +276,15 @@ export class Session {
   async listen(channel: string, onNotification: () => void): Promise<void> {
     this.#connected.client.on('notification', onNotification)
     await this.query(`listen ${quoteIdentifier(channel)}`)
+  }
+
+  /** Calls `onWarning` with each warning that the server sends beside an answer. */
+  onWarning(onWarning: (message: string) => void): void {
+    this.#connected.client.on('notice', ({code, message, detail}) => {
+      if (WARNINGS.test(code ?? '')) {
+        onWarning(presentable(`the server warns: ${message}${detail ? `: ${detail}` : ''}`))
+      }
+    })
   }
 
   /** Calls `onEnd` once, when the connection is gone for whatever reason. */

@@ -1,5 +1,5 @@
 import {formatDuration} from './duration.ts'
-import {AybError, type Blocker} from './errors.ts'
+import {AybError, type Blocker, isAybError} from './errors.ts'
 import {qualifiedName, quoteIfNeeded, shellWord, type ViewReference} from './identifier.ts'
 import type {ConcurrentBlocker, Job, Registration, RenamedView, ViewName} from './records.ts'
 
@@ -343,4 +343,16 @@ export function describeBlocker({pid, user, applicationName, transactionAgeMs}: 
     transactionAgeMs !== null && `in a transaction for ${formatDuration(transactionAgeMs)}`,
   ].filter(Boolean)
   return known.length > 0 ? `pid ${pid} (${known.join(', ')})` : `pid ${pid}`
+}
+
+/** Of a change whose commit may have been cut off, the error as it is to be told; any other error as it is. */
+export function mayBeDone(error: unknown): unknown {
+  if (!isAybError(error, 'CANCELED') && !isAybError(error, 'CONNECTION_LOST')) return error
+  const {code, message, details, exitCode} = error
+  return new AybError(code, `${message}; what it was to change may have been changed`, {
+    hint: `look whether it was, before you try again${error.hint === null ? '' : `; ${error.hint}`}`,
+    details,
+    exitCode,
+    cause: error,
+  })
 }

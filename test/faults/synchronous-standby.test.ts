@@ -1,98 +1,96 @@
 import pg from 'pg'
-import {afterAll, expect, test} from 'vitest'
-import type {TestDatabase} from '../support/database.ts'
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {ayb, startAyb} from '../support/ayb.ts'
+import {documentOf} from '../support/documents.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
-import {register} from '../support/refresh.ts'
+import {ask} from '../support/standby.ts'
+import {fillTemplate} from '../support/template.ts'
 import {until} from '../support/until.ts'
-import {insertJob, insertSchedule, jobOf, PATIENCE_MS, startWorker, stopWorkers} from '../support/worker.ts'
 
-const CONCURRENCY = 4
-/** Longer than a statement of a worker may go unanswered. */
-const GONE_MS = 45_000
+const PATIENCE_MS = 30_000
+const NOT_REPLICATED = expect.stringMatching(
+  /canceling wait for synchronous replication.*might not have been replicated/,
+)
 
-let server: PostgresServer | undefined
+let server: PostgresServer
 
-afterAll(async () => {
-  await server?.stop()
+beforeAll(async () => {
+  server = await startPostgres({settings: {synchronous_commit: 'on'}})
+  const client = new pg.Client({connectionString: server.url()})
+  await client.connect()
+  await fillTemplate(client)
+  await documentOf(['migrate'], {url: server.url()})
+  await documentOf(['matviews', 'register', 'leaderboard'], {url: server.url()})
+  // From now on each commit waits for a standby that is not there.
+  await client.query(`alter system set synchronous_standby_names = 'gone'`)
+  await client.query('select pg_reload_conf()')
+  await client.end()
+  await until(
+    async () =>
+      (
+        await ask<{setting: string}>(server, `select current_setting('synchronous_standby_names') as setting`)
+      )[0]?.setting === 'gone',
+    {what: 'the setting to count', timeoutMs: PATIENCE_MS},
+  )
 })
 
-/** A server of its own, whose test sessions wait for no standby. */
-async function startServer(): Promise<TestDatabase> {
-  const own = await startPostgres({settings: {synchronous_commit: 'on'}})
-  server = own
-  const url = own.url()
-  const query = async (sql: string, params: unknown[] = []) => {
-    const client = new pg.Client({connectionString: url, options: '-c synchronous_commit=local'})
-    await client.connect()
-    try {
-      return (await client.query(sql, params)).rows
-    } finally {
-      await client.end()
-    }
-  }
-  return {url, query} as TestDatabase
-}
+afterAll(() => server.stop())
 
-/** Makes commits wait for that standby; null for none. */
-async function awaitStandby(db: TestDatabase, name: string | null): Promise<void> {
-  await db.query(`alter system set synchronous_standby_names = '${name ?? ''}'`)
-  await db.query('select pg_reload_conf()')
-}
+const waitingForStandby = () =>
+  ask<{pid: number}>(server, `select pid from pg_stat_activity where wait_event = 'SyncRep'`)
 
-/** What the backends run that wait for a standby. */
-const waiting = (db: TestDatabase) =>
-  db.query<{query: string}>(`select query from pg_stat_activity where wait_event = 'SyncRep'`)
-
-test('a synchronous standby that is gone costs no attempt, and leaves no more backends than slots', async () => {
-  const db = await startServer()
-  const views = Array.from({length: 30}, (_, position) => `view_${position}`)
-  await db.query(views.map((view) => `create materialized view ${view} as select 1 as one`).join('; '))
-  const worker = await startWorker(db, ['--concurrency', String(CONCURRENCY), '--poll-interval', '200ms'])
-  // The others are registered by the worker, whose session waits in that commit too.
-  for (const view of views.slice(0, 2)) await register(db, view)
-  await awaitStandby(db, 'gone')
-  const jobs = []
-  for (const view of views) jobs.push(await insertJob(db, {view_name: view}, {max_attempts: 1}))
-  const schedule = await insertSchedule(db, 'due', {view: 'view_0', maxAttempts: 1})
-
-  // Claims and due schedules do not wait.
-  const countOf = async (where: string) => (await db.query(`select from _ayb_jobs where ${where}`)).length
-  await until(async () => (await countOf(`state = 'running'`)) === CONCURRENCY, {
-    what: 'the slots to be filled',
+const untilWaiting = () =>
+  until(async () => (await waitingForStandby()).length > 0, {
+    what: 'a commit to wait',
     timeoutMs: PATIENCE_MS,
   })
-  await until(async () => (await countOf(`schedule_id = '${schedule}'`)) === 1, {
-    what: 'the due schedule to be queued',
+
+const untilNoneWaits = () =>
+  until(async () => (await waitingForStandby()).length === 0, {
+    what: 'the commit to end',
     timeoutMs: PATIENCE_MS,
   })
-  let most = 0
-  const endsAt = performance.now() + GONE_MS
-  await until(
-    async () => {
-      most = Math.max(most, (await waiting(db)).length)
-      return performance.now() > endsAt
-    },
-    {what: 'a while to pass', timeoutMs: 2 * GONE_MS},
-  )
-  expect(most).toBe(CONCURRENCY)
-  // By now all four have got as far as the commit of their refresh.
-  await until(
-    async () => {
-      const rows = await waiting(db)
-      return (
-        rows.length === CONCURRENCY && rows.every(({query}) => query.includes('refresh materialized view'))
-      )
-    },
-    {what: 'four refreshes to be committed', timeoutMs: PATIENCE_MS},
-  )
-  expect(await countOf(`state in ('failed', 'completed')`)).toBe(0)
 
-  await awaitStandby(db, null)
-  await until(async () => (await countOf(`state = 'completed'`)) === jobs.length + 1, {
-    what: 'all jobs to be done',
-    timeoutMs: 2 * PATIENCE_MS,
+describe('a synchronous standby that is gone', {timeout: 120_000}, () => {
+  test('holds a refresh no longer than its --timeout and a few seconds, which succeeds with a warning', async () => {
+    const startedAt = performance.now()
+    const args = ['matviews', 'refresh', 'leaderboard', '--timeout', '2s', '--json']
+    const result = await ayb(args, {url: server.url(), timeoutMs: 90_000})
+    expect(result.code, result.stdout).toBe(0)
+    expect(performance.now() - startedAt).toBeLessThan(PATIENCE_MS)
+    expect(result.json()).toMatchObject({
+      registration: {lastRefreshStatus: 'success'},
+      warnings: [NOT_REPLICATED],
+    })
+    await untilNoneWaits()
   })
-  for (const id of jobs) expect(await jobOf(db, id)).toMatchObject({state: 'completed', attempts: 1})
-  await stopWorkers([worker])
-  expect(await waiting(db)).toEqual([])
-}, 240_000)
+
+  test('has a refresh that is ended by Ctrl-C say that it is done', async () => {
+    const running = startAyb(['matviews', 'refresh', 'leaderboard', '--json'], {url: server.url()})
+    await untilWaiting()
+    running.kill('SIGINT')
+    const result = await running.done
+    expect(result.json()).toMatchObject({warnings: [NOT_REPLICATED]})
+    expect(result.code).toBe(0)
+    await untilNoneWaits()
+  })
+
+  test('has a change that is ended by Ctrl-C say that it may have been made, and leaves no backend', async () => {
+    const args = ['schedules', 'create', '--name', 'cut-off', '--cron', '@daily', '--view', 'leaderboard']
+    const running = startAyb([...args, '--json'], {url: server.url()})
+    await untilWaiting()
+    running.kill('SIGINT')
+    const result = await running.done
+    expect(result.code).toBe(130)
+    expect(result.json()).toMatchObject({
+      error: {
+        code: 'CANCELED',
+        message: 'canceled by SIGINT; what it was to change may have been changed',
+        hint: expect.stringContaining('look whether it was'),
+        details: {signal: 'SIGINT'},
+      },
+    })
+    await untilNoneWaits()
+    expect(await documentOf(['schedules', 'list'], {url: server.url()})).toMatchObject([{name: 'cut-off'}])
+  })
+})
