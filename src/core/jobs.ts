@@ -1,7 +1,7 @@
 import type {Database} from '../db/database.ts'
 import * as jobs from '../db/jobs.ts'
 import {countOld, deleteFinishedJobs, deleteOldRuns, type PruneCount} from '../db/prune.ts'
-import {jobNotFound, jobStateConflict} from '../lib/outcomes.ts'
+import {jobNotFound, jobStateConflict, queuedAlready} from '../lib/outcomes.ts'
 import {
   type Job,
   type JobDocument,
@@ -49,7 +49,12 @@ export async function retryJob(db: Database, id: string): Promise<JobDocument> {
   await requireJob(db, id)
   await db.prepareTables()
   const job = await jobs.retryJob(db, id)
-  if (!job) throw jobStateConflict(await requireJob(db, id), 'retry')
+  if (!job) {
+    const before = await requireJob(db, id)
+    const isFree = before.state !== 'failed' || before.scheduleId === null
+    const queuedId = isFree ? null : await jobs.findQueuedJob(db, before.scheduleId as string)
+    throw queuedId === null ? jobStateConflict(before, 'retry') : queuedAlready(before, queuedId)
+  }
   return {job, warnings: [...db.warnings]}
 }
 

@@ -143,17 +143,34 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
 /** Queues a failed job again, with all its attempts; null where it is not failed. */
 export async function retryJob(db: Database, id: string): Promise<Job | null> {
   return db.session.transaction(async () => {
+    // Whoever queues a job of a schedule has its row.
+    await db.session.query(
+      `select from ${db.tables.schedules} s
+        where s.id = (select j.schedule_id from ${db.tables.jobs} j where j.id = $1)
+          for no key update`,
+      [id],
+    )
     const rows = await db.session.query<JobRow>(
       `update ${db.tables.jobs} as j
           set state = 'queued', attempts = 0, run_at = now(), last_error = null, lease_until = null,
               worker_id = null, completed_at = null, canceled_at = null, updated_at = now()
         where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'failed'
+          and not exists (select from ${db.tables.jobs} q where q.schedule_id = j.schedule_id and q.state = 'queued')
     returning ${JOB_COLUMNS}`,
       [id],
     )
     await wakeWorkers(db.session)
     return rows[0] ? toJob(rows[0]) : null
   })
+}
+
+/** The id of the job that the schedule has queued; null where it has none. */
+export async function findQueuedJob(db: Database, scheduleId: string): Promise<string | null> {
+  const rows = await db.session.query<{id: string}>(
+    `select j.id from ${db.tables.jobs} j where j.schedule_id = $1 and j.state = 'queued' limit 1`,
+    [scheduleId],
+  )
+  return rows[0]?.id ?? null
 }
 
 /** Cancels a queued job; null where it is not queued. */

@@ -163,6 +163,15 @@ export function jobStateConflict(job: Job, action: 'retry' | 'cancel'): AybError
   })
 }
 
+/** The schedule of a job that is to be retried has another one queued: a second one would do the same once more. */
+export function queuedAlready(job: Job, queuedId: string): AybError {
+  return new AybError(
+    'JOB_STATE_CONFLICT',
+    `job ${job.id} is not retried: its schedule has job ${queuedId} queued already`,
+    {hint: `ayb jobs show ${queuedId}`, details: {state: job.state, queuedJobId: queuedId}},
+  )
+}
+
 export function refreshInProgress(view: ViewName, holder: Blocker | null): AybError {
   const by = holder ? ` by ${describeBlocker(holder)}` : ''
   return new AybError(

@@ -18,13 +18,17 @@ const jobs = {} as Record<Job['state'], string>
 beforeAll(async () => {
   db = await createTestDatabase()
   scheduleId = (await createSchedule(db, 'nightly')).id
+  const schedules: Partial<Record<Job['state'], string>> = {
+    failed: scheduleId,
+    queued: (await createSchedule(db, 'hourly')).id,
+  }
   for (const [position, state] of JOB_STATES.entries()) {
     jobs[state] = await insertJob(db, {
       state,
       attempts: position,
       createdAge: 100 * (position + 1),
       endedAge: 10,
-      scheduleId: state === 'queued' || state === 'failed' ? scheduleId : null,
+      scheduleId: schedules[state] ?? null,
       lastError: state === 'failed' ? 'division\tby zero\nand more' : null,
     })
   }
@@ -51,6 +55,18 @@ describe('a job that is not there', () => {
 })
 
 describe('ayb jobs retry', () => {
+  test('queues no second job of a schedule, and names the one that is queued', async () => {
+    const own = (await createSchedule(db, 'weekly')).id
+    const failed = await insertJob(db, {state: 'failed', attempts: 3, endedAge: 60, scheduleId: own})
+    const queued = await insertJob(db, {state: 'queued', scheduleId: own})
+    const failure = await failureOf(['jobs', 'retry', failed], 'JOB_STATE_CONFLICT', db)
+    expect(failure.message).toContain(`its schedule has job ${queued} queued already`)
+    expect(failure.details).toEqual({state: 'failed', queuedJobId: queued})
+    expect(await stateOf(db, failed)).toBe('failed')
+    await documentOf(['jobs', 'cancel', queued], db)
+    expect((await documentOf<JobDocument>(['jobs', 'retry', failed], db)).job.state).toBe('queued')
+  })
+
   test('queues a failed job again, with all its attempts', async () => {
     const id = await insertJob(db, {
       state: 'failed',
