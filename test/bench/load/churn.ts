@@ -84,6 +84,8 @@ async function successOf(db: Database, job: ClaimedJob): Promise<string> {
     job,
     timeoutMs: null,
     lockTimeoutMs: null,
+    recordLockTimeoutMs: null,
+    lockWaitMs: 0,
     startedAt: '',
   })
 }
