@@ -32,6 +32,7 @@ const LINES: Record<string, string[]> = {
   'matviews:list': ['matviews', 'list'],
   'matviews:refresh': ['matviews', 'refresh', 'leaderboard', '--wait'],
   'matviews:register': ['matviews', 'register', 'fresh'],
+  'matviews:relink': ['matviews', 'relink', 'gone', 'renamed'],
   'matviews:show': ['matviews', 'show', 'leaderboard'],
   'matviews:unregister': ['matviews', 'unregister', 'unwanted'],
   'matviews:update': ['matviews', 'update', 'changed', '--mode', 'standard'],
@@ -56,9 +57,9 @@ const ids = new Map<string, string>()
 
 beforeAll(async () => {
   db = await createWorkerDatabase()
-  for (const view of ['fresh', 'unwanted', 'changed', 'kept', 'served'])
+  for (const view of ['fresh', 'unwanted', 'changed', 'kept', 'served', 'renamed'])
     await db.query(`create materialized view ${view} as select 1 as one`)
-  for (const view of ['leaderboard', 'unwanted', 'changed', 'served']) await register(db, view)
+  for (const view of ['leaderboard', 'unwanted', 'changed', 'served', 'gone']) await register(db, view)
   for (const name of ['unwanted', 'disabled', 'enabled', 'run', 'kept', 'changed'])
     await insertSchedule(db, name, {view: 'kept', nextRunAt: `now() + interval '1 day'`})
   const later = {run_at: '2100-01-01'}
