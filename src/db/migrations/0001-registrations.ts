@@ -44,7 +44,8 @@ export const registrations: Migration = {
   duration_ms integer,
   status varchar(20) not null check (status in ('success', 'error', 'canceled', 'skipped')),
   error text,
-  size_bytes bigint
+  size_bytes bigint,
+  lock_wait_ms bigint
 )`,
     },
     {
