@@ -36,7 +36,6 @@ const OPTIONS = {
   wait: null,
   timeoutMs: null,
   lockTimeoutMs: null,
-  lockRetryForMs: null,
   signal: new AbortController().signal,
 }
 
@@ -132,8 +131,6 @@ describe('in a database in LATIN1', () => {
       job: null,
       timeoutMs: null,
       lockTimeoutMs: null,
-      recordLockTimeoutMs: null,
-      lockWaitMs: 0,
       startedAt: (await db.session.serverTime()).toISOString(),
     }
     const message = 'é … 夜'

@@ -17,7 +17,6 @@ const JOB: ClaimedJob = {
   scheduleId: null,
   latenessMs: 0,
   registration: null,
-  pastTries: null,
 }
 
 const open: Database[] = []

@@ -38,7 +38,6 @@ export const RUN_KEYS = [
   'status',
   'error',
   'sizeBytes',
-  'lockWaitMs',
 ]
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/

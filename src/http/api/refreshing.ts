@@ -25,7 +25,6 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
       wait: null,
       timeoutMs: null,
       lockTimeoutMs: null,
-      lockRetryForMs: null,
       signal,
       onProgress: () => {
         hasBegun = true

@@ -84,8 +84,6 @@ async function successOf(db: Database, job: ClaimedJob): Promise<string> {
     job,
     timeoutMs: null,
     lockTimeoutMs: null,
-    recordLockTimeoutMs: null,
-    lockWaitMs: 0,
     startedAt: '',
   })
 }
