@@ -76,9 +76,11 @@ export async function migrationScripts(
   return scripts
 }
 
-/** The tables that a migration makes beside registrations that are there already. */
+/** The tables that an upgrade adds beside registrations that are there already. */
 const newTables = (migration: Migration, {relations}: SystemState): SystemTable[] =>
-  relations.has('registrations') ? migration.creates.filter((table) => !relations.has(table)) : []
+  migration.without !== null && relations.has('registrations')
+    ? migration.creates.filter((table) => !relations.has(table))
+    : []
 
 interface MigrationOptions {
   /** Which of the pending migrations to apply; all without it. */
