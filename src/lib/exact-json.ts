@@ -48,7 +48,8 @@ export function inspectJson(text: string): {depth: number; inexactNumber: string
   let depth = 0
   let level = 0
   let inexactNumber: string | null = null
-  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]|-?\d[\d.eE+-]*/g)) {
+  // The closing quote is optional: without one, each quote would be tried up to the end of the text.
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"?|[[\]{}]|-?\d[\d.eE+-]*/g)) {
     if (token === '[' || token === '{') depth = Math.max(depth, ++level)
     else if (token === ']' || token === '}') level--
     else if (!token.startsWith('"') && inexactNumber === null && !isExact(token)) inexactNumber = token

@@ -131,7 +131,7 @@ describe.each(WAYS)('%s', (shell, load) => {
   it('completes topics and commands', () => {
     expect(words('ayb ')).toEqual(expect.arrayContaining(['completion', 'matviews', 'migrate']))
     expect(words('ayb matv')).toEqual(['matviews'])
-    expect(words('ayb matviews re')).toEqual(['refresh', 'register'])
+    expect(words('ayb matviews re')).toEqual(['refresh', 'register', 'relink'])
     expect(words('ayb matviews nothing')).toEqual([])
   })
 
