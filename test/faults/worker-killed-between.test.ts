@@ -103,7 +103,8 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     const due = await makeDue(db, 'counted')
     const {id, worker_id} = await untilClaimed(db, due)
     expect(worker_id).toBe(victim.logs()[0]?.workerId)
-    const pid = await untilWaiting(db, '_ayb_cli_migrations')
+    // The look at the tables (which locks them, from 17 on), or the reading of the migrations.
+    const pid = await untilWaiting(db, '_ayb_cli_migrations|relhasrules')
     await kill(victim)
     await barrier.query('rollback')
     await untilGone(db, pid)

@@ -30,7 +30,7 @@ interface Identity {
  * behind a pooler, where they wait for its leases: what it had claimed and never heard of is its own to take back.
  */
 export class WorkerSessions {
-  readonly #open: () => Promise<Database>
+  readonly #open: (signal?: AbortSignal) => Promise<Database>
   readonly #idle: Database[] = []
   readonly #distrusted: Database[] = []
   #identity: Identity | null = null
@@ -41,7 +41,7 @@ export class WorkerSessions {
   readonly #warn: (message: string) => void
 
   /** `open` connects; the sessions are for refreshes unless said otherwise. */
-  constructor(open: () => Promise<Database>, warn: (message: string) => void) {
+  constructor(open: (signal?: AbortSignal) => Promise<Database>, warn: (message: string) => void) {
     this.#open = open
     this.#warn = warn
   }
@@ -114,12 +114,12 @@ export class WorkerSessions {
     this.#identity = null
   }
 
-  /** A session for one refresh: one that is kept, or a new one. */
-  async acquire(): Promise<Database> {
+  /** A session for one refresh: one that is kept, or a new one. The signal ends the attempt to open it. */
+  async acquire(signal?: AbortSignal): Promise<Database> {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       if (kept.session.isUsable) return kept
     }
-    return this.adopt(await this.#open())
+    return this.adopt(await this.#open(signal))
   }
 
   /** Runs what is no refresh on a session of its own. */
@@ -133,8 +133,8 @@ export class WorkerSessions {
   }
 
   /** Opens a session ahead of the first refresh, which then starts at once. A failure is the refresh's to meet. */
-  async warmUp(): Promise<void> {
-    await this.acquire().then(
+  async warmUp(signal: AbortSignal): Promise<void> {
+    await this.acquire(signal).then(
       (db) => this.#keep(db),
       () => {},
     )

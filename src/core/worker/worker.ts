@@ -161,7 +161,7 @@ export class Worker {
     slots.emitSlots()
     const stopTending = tendJobs(this.#control, slots, this.#options.leaseMs)
     const stopWatching = watchTrust(this.#control, (error) => this.#distrust(error))
-    const warming = this.#options.isOnce ? null : this.#sessions.warmUp()
+    const warming = this.#options.isOnce ? null : this.#sessions.warmUp(signal)
     const shutdown = new Shutdown(signal, this.#options.shutdownTimeoutMs, {
       onSignal: () => {
         slots.close()
