@@ -141,8 +141,7 @@ function explainStep(error: unknown, message: readonly StepStatement[], attempt:
  * How long the record of a refresh may wait for a lock on ayb's tables. Readers wait for the end of a standard refresh,
  * but not of a concurrent one. Undoing a refresh of an hour costs more than five seconds of waiting.
  */
-const recordLockTimeoutMs = ({mode, lockTimeoutMs}: Attempt): number =>
-  Math.min(mode === 'concurrent' ? 30_000 : 5000, lockTimeoutMs || Number.POSITIVE_INFINITY)
+const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concurrent' ? 30_000 : 5000)
 
 async function refreshMessage(db: Database, attempt: Attempt): Promise<StepStatement[]> {
   const {session} = db

@@ -81,10 +81,12 @@ const LOCK_TIMEOUT = '1s'
 export async function rememberView(db: Database, view: ViewName): Promise<void> {
   if (!(await writableIdentity(db))) return
   try {
-    await db.session.transaction(async () => {
+    const write = async () => {
       await db.session.script([`set local lock_timeout = '${LOCK_TIMEOUT}'`])
       await writeState(db, view)
-    })
+    }
+    // Lost with the server, the OID is remembered with the next refresh.
+    await db.session.transaction(write, {commitsLocally: true})
   } catch (error) {
     if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
   }

@@ -47,6 +47,7 @@ describe.concurrent('the health of a worker', {timeout: 90_000}, () => {
     const states = worker.logs().filter(({msg}) => /database/.test(msg))
     expect(states.map(({level, msg}) => `${level} ${msg}`)).toEqual([
       'error database lost, reconnecting',
+      expect.stringMatching(/^warn cannot reconnect: /),
       'info database is back',
     ])
   })

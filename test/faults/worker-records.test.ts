@@ -24,7 +24,7 @@ test(
     locker.on('error', () => {})
     await locker.connect()
     const worker = await startWorker(db, ['--lease-duration', '10s'])
-    await locker.query(`begin; select from _ayb_matview_refreshes where view_name = 'divided' for update`)
+    await locker.query('begin; lock table _ayb_matview_refresh_runs in exclusive mode')
     const id = await insertJob(db, {view_name: 'divided'}, {max_attempts: 1})
     const told = await worker.waitForLog(
       ({jobId, msg}) => jobId === id && /could not be recorded/.test(msg),
