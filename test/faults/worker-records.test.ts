@@ -1,6 +1,6 @@
 import pg from 'pg'
 import {expect, test} from 'vitest'
-import {register} from '../support/refresh.ts'
+import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
 import {
   complaints,
   createWorkerDatabase,
@@ -17,15 +17,21 @@ test(
   async () => {
     const db = await createWorkerDatabase()
     await db.query('create table parts (x int); insert into parts values (1)')
-    await db.query('create materialized view divided as select 1 / x as y from parts')
+    const gate = await createGatedView(db, 'gated')
+    await db.query(
+      'create materialized view divided as select 1 / x as y from parts where public.gated_gate() is not null',
+    )
     await register(db, 'divided')
     await db.query('update parts set x = 0')
     const locker = new pg.Client({connectionString: db.url})
     locker.on('error', () => {})
     await locker.connect()
     const worker = await startWorker(db, ['--lease-duration', '10s'])
-    await locker.query('begin; lock table _ayb_matview_refresh_runs in exclusive mode')
+    await gate.close()
     const id = await insertJob(db, {view_name: 'divided'}, {max_attempts: 1})
+    await untilRefreshing(db, 'divided')
+    await locker.query('begin; lock table _ayb_matview_refresh_runs in exclusive mode')
+    await gate.open()
     const told = await worker.waitForLog(
       ({jobId, msg}) => jobId === id && /could not be recorded/.test(msg),
       'the wait',
