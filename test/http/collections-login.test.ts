@@ -109,11 +109,7 @@ describe('a login is refused', () => {
     await (await openLogin(login.url, keeper.url)).close()
   })
 
-  const PRIVILEGES = [
-    'grant insert on _ayb_jobs to',
-    'grant update (enabled) on _ayb_job_schedules to',
-    'grant trigger on _ayb_matview_refreshes to',
-  ]
+  const PRIVILEGES = ['grant insert on _ayb_jobs to', 'grant update (enabled) on _ayb_job_schedules to']
   test.each([
     ['create schema owned authorization', 'drop schema owned --', 'owns something'],
     ...PRIVILEGES.map((grant) => [
