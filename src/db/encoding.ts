@@ -2,12 +2,13 @@ import {unencodableView} from '../lib/outcomes.ts'
 import type {ViewName} from '../lib/records.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from './sqlstate.ts'
 
-const NOT_ASCII = /\P{ASCII}/gu
+/** Characters that some database cannot hold: no database holds NUL. */
+const UNCERTAIN = /[\P{ASCII}\0]/gu
 
 /** Whether the encoding of the database cannot hold the text that a statement was given, and not what the statement read. */
 export const isUnencodable = (error: unknown, text: string): error is StatementError =>
   hasSqlstate(error, SQLSTATE.UNTRANSLATABLE_CHARACTER, SQLSTATE.CHARACTER_NOT_IN_REPERTOIRE) &&
-  text.search(NOT_ASCII) >= 0
+  text.search(UNCERTAIN) >= 0
 
 /** For `catch` on a lookup by name: nothing has a name that the database cannot hold. */
 export const noneIfUnencodable =
@@ -28,6 +29,6 @@ export async function writeText<T>(text: string, write: (text: string) => Promis
     return await write(text)
   } catch (error) {
     if (!isUnencodable(error, text)) throw error
-    return write(text.replaceAll(NOT_ASCII, '?'))
+    return write(text.replaceAll(UNCERTAIN, '?'))
   }
 }

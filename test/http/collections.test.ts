@@ -181,7 +181,8 @@ describe('the rows of a view', () => {
   })
 
   test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('take no %s', async (method) => {
-    for (const body of [undefined, {id: 1}, '{"broken', 'x'.repeat(2 * 1024 * 1024)]) {
+    // A body that fits into the buffers of the socket: the answer comes before the body is read.
+    for (const body of [undefined, {id: 1}, '{"broken', 'x'.repeat(64 * 1024)]) {
       const answer = await server.ask(method, `${COLLECTIONS}/leaderboard`, {body})
       expect(answer.status).toBe(405)
       expect(answer.headers.allow).toBe('GET, HEAD')
