@@ -62,6 +62,7 @@ export const refreshing = async (db: TestDatabase): Promise<number> =>
   (
     await db.query(
       `select 1 from pg_stat_activity
-        where datname = current_database() and state = 'active' and query ~ '^refresh materialized view'`,
+        where datname = current_database() and pid <> pg_backend_pid() and state = 'active'
+          and query ~ 'refresh materialized view'`,
     )
   ).length
