@@ -132,7 +132,11 @@ describe.concurrent('a worker whose sessions all go half-open', {timeout: 240_00
     await stopWorkers([worker])
     expect(complaints([other])).toEqual([])
     const complaintsOf = (...ids: unknown[]) => complaints([worker]).filter(({jobId}) => ids.includes(jobId))
-    expect(complaintsOf(undefined, next)).toMatchObject([{msg: 'database lost, reconnecting'}])
+    const [lost, ...reasons] = complaintsOf(undefined, next)
+    expect(lost).toMatchObject({msg: 'database lost, reconnecting'})
+    // An attempt to reconnect may have ended before the network came back: each reason is told once.
+    expect(reasons.length).toBeLessThanOrEqual(1)
+    for (const {msg} of reasons) expect(msg).toMatch(/^cannot reconnect: .*: no answer after 10 s$/)
     expect(complaintsOf(inTime, overdue)).toMatchObject(
       pids.map((pid) => ({msg: expect.stringContaining(`backend ${pid} is idle`)})),
     )

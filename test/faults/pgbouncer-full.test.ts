@@ -83,7 +83,7 @@ describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_0
     })
   })
 
-  /** A command that waits for another refresh, and pauses behind a look at the lock. */
+  /** A command that stands in line for the lock of another refresh: it gives its connection up once a second. */
   async function startWaiting(db: TestDatabase, pooler: PgBouncer) {
     const holder = await db.connect()
     await holder.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
@@ -95,12 +95,12 @@ describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_0
       async () => {
         const [row] = await db.query(
           `select from pg_stat_activity
-            where application_name = 'ayb matviews refresh' and datname = current_database() and query = 'rollback'
-              and state = 'idle' and state_change < clock_timestamp() - interval '300 ms'`,
+            where application_name = 'ayb matviews refresh' and datname = current_database()
+              and wait_event_type = 'Lock' and wait_event = 'advisory'`,
         )
         return row
       },
-      {what: 'it to pause behind a look at the lock', timeoutMs: PATIENCE_MS},
+      {what: 'it to stand in line for the lock', timeoutMs: PATIENCE_MS},
     )
     return {holder, waiting}
   }

@@ -42,7 +42,8 @@ async function insertLostClaim(db: TestDatabase, worker: RunningWorker): Promise
       state: 'running',
       worker_id: workerId,
       attempts: 1,
-      last_run_at: '2020-01-01',
+      // Not so long ago that the worker prunes the run that it records.
+      last_run_at: new Date(Date.now() - 3_600_000).toISOString(),
       lease_until: '2100-01-01',
     },
   )
