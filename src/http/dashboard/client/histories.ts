@@ -6,6 +6,9 @@ const RUNS = 10
 /** A browser has six connections to a server: the others are for three refreshes and a poll. */
 const AT_A_TIME = 2
 
+/** How long after a refresh was canceled the runs of its view are read at each poll. The server records the run after the answer. */
+const UNSETTLED_MS = 15_000
+
 /** What of a registration decides whether its runs are read again. */
 type Followed = Pick<ListedRegistration, 'id' | 'lastRefreshAt' | 'updatedAt'>
 
@@ -14,6 +17,8 @@ export interface Histories {
   runs: ReadonlyMap<string, readonly Run[]>
   /** Reads the runs of those that have changed since theirs were read, and of no others any more. */
   follow(registrations: readonly Followed[]): void
+  /** Reads the runs of a registration at the next polls: a canceled refresh changes the history alone. */
+  expectRun(id: string): void
 }
 
 /** The histories that were read, kept while other pages are shown. */
@@ -21,6 +26,8 @@ export function useHistories(api: Api): Histories {
   const [runs, setRuns] = useState<Histories['runs']>(new Map())
   /** Of which state of a registration the runs are, or are being, read. */
   const read = useRef(new Map<string, string>())
+  /** Until when a registration may get another run without a change of its own, as Date.now() tells it. */
+  const unsettled = useRef(new Map<string, number>())
   const queue = useRef<Followed[]>([])
   const active = useRef(0)
   const stop = useRef(new AbortController())
@@ -51,13 +58,21 @@ export function useHistories(api: Api): Histories {
         active.current--
       }
 
+      for (const [id, untilMs] of unsettled.current) {
+        read.current.delete(id)
+        if (untilMs < Date.now()) unsettled.current.delete(id)
+      }
       queue.current = registrations.filter((each) => read.current.get(each.id) !== stateOf(each))
       while (active.current < AT_A_TIME && queue.current.length > 0) work()
     },
     [api],
   )
 
-  return useMemo(() => ({runs, follow}), [runs, follow])
+  const expectRun = useCallback((id: string) => {
+    unsettled.current.set(id, Date.now() + UNSETTLED_MS)
+  }, [])
+
+  return useMemo(() => ({runs, follow, expectRun}), [runs, follow, expectRun])
 }
 
 const stateOf = ({lastRefreshAt, updatedAt}: Followed): string => `${lastRefreshAt} ${updatedAt}`

@@ -19,8 +19,8 @@ export interface Refreshes {
   cancel(id: string): void
 }
 
-/** The refreshes of this page: they go on while other tabs of it are shown. */
-export function useRefreshes(api: Api, notify: Notify): Refreshes {
+/** The refreshes of this page: they go on while other tabs of it are shown. `onCanceled` gets the id of the registration. */
+export function useRefreshes(api: Api, notify: Notify, onCanceled: (id: string) => void): Refreshes {
   const [underWay, setUnderWay] = useState<ReadonlyMap<string, RefreshUnderWay>>(new Map())
   const started = useRef(new Map<string, AbortController>())
   const slots = useRef({free: AT_A_TIME, waiting: [] as (() => void)[]})
@@ -60,6 +60,7 @@ export function useRefreshes(api: Api, notify: Notify): Refreshes {
         notify('success', `${viewTitle(registration)} refreshed in ${formatDuration(durationMs)}`)
       } catch (error) {
         notifyFailure(notify, viewTitle(registration), toApiError(error))
+        if (signal.aborted) onCanceled(id)
       } finally {
         if (hasSlot) giveSlot(slots.current)
         started.current.delete(id)
@@ -77,7 +78,7 @@ export function useRefreshes(api: Api, notify: Notify): Refreshes {
       },
       cancel: (id) => started.current.get(id)?.abort(),
     }
-  }, [api, notify, underWay])
+  }, [api, notify, onCanceled, underWay])
 }
 
 function notifyFailure(notify: Notify, title: string, error: ApiError): void {

@@ -14,8 +14,8 @@ import {NotifyContext, Toasts, useToasts} from './toasts.tsx'
 export function Shell({api, onSignOut}: {api: Api; onSignOut: () => void}) {
   const {page, jobState} = useRoute()
   const {toasts, notify, dismiss} = useToasts()
-  const refreshes = useRefreshes(api, notify)
   const histories = useHistories(api)
+  const refreshes = useRefreshes(api, notify, histories.expectRun)
   useKeptFocus()
   useTitle(PAGE_TITLES[page])
 
