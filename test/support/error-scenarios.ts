@@ -1,8 +1,8 @@
-import {onTestFinished} from 'vitest'
-import type {ErrorCode} from '../../src/lib/errors.ts'
-import type {AybOptions, RunningAyb} from './ayb.ts'
-import {type TestDatabase, until} from './database.ts'
-import {documentOf} from './documents.ts'
+import {expect, onTestFinished} from 'vitest'
+import {ERRORS, type ErrorCode} from '../../src/lib/errors.ts'
+import {type AybOptions, type AybResult, type RunningAyb, startAyb} from './ayb.ts'
+import {createTestDatabase, type TestDatabase, until} from './database.ts'
+import {documentOf, parseFailure} from './documents.ts'
 import {startRewritingProxy} from './rewriting-proxy.ts'
 
 /** One way to an error. */
@@ -12,7 +12,7 @@ export interface Scenario {
   where?: string
   /** Brings the database into the state that the error is about; the test's own database without it. */
   prepare?(db: TestDatabase): Promise<AybOptions | undefined>
-  /** What is done to the running program, before each of its two runs ends. */
+  /** What is done to the running program, before each of its runs ends. */
   interfere?(running: RunningAyb, db: TestDatabase): Promise<void>
   exitCode?: number
   message: RegExp
@@ -372,4 +372,74 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
       hint: /^open one at https:\/\/tickets\.example\.com$/,
     },
   ],
+}
+
+/** A scenario with its code, and a line that tells the scenario from all others. */
+export interface NamedScenario extends Scenario {
+  code: ErrorCode
+  what: string
+}
+
+export const SCENARIO_TABLE: NamedScenario[] = Object.entries(SCENARIOS).flatMap(([code, scenarios]) =>
+  scenarios.map((scenario) => ({
+    ...scenario,
+    code: code as ErrorCode,
+    what: [`${code}: ayb`, ...scenario.args, scenario.where].filter(Boolean).join(' '),
+  })),
+)
+
+/** Runs the line of a scenario on a database of its own, once with each of these flags behind the line. */
+export async function runScenario(
+  {args, prepare, interfere}: NamedScenario,
+  flags: readonly string[][],
+): Promise<AybResult[]> {
+  const db = await createTestDatabase()
+  const options = {url: db.url, timeoutMs: 40_000, ...(await prepare?.(db))}
+  const results: AybResult[] = []
+  for (const more of flags) {
+    const running = startAyb([...args, ...more], options)
+    await interfere?.(running, db)
+    results.push(await running.done)
+  }
+  return results
+}
+
+const exitCodeOf = ({code, exitCode}: NamedScenario): number => exitCode ?? ERRORS[code].exitCode
+
+const PLACES_IN_CODE = /^\s+at |node_modules|\.js:\d+|hunter2/m
+
+/** Expects the error on stderr, with its hint on a second line, and nothing on stdout. */
+export function expectText(text: AybResult | undefined, scenario: NamedScenario): void {
+  expect({code: text?.code, signal: text?.signal}, text?.stderr).toEqual({
+    code: exitCodeOf(scenario),
+    signal: null,
+  })
+  expect(text?.stdout).toBe('')
+  expect(text?.stderr).not.toMatch(PLACES_IN_CODE)
+  const [message, hint, ...more] = (text?.stderr ?? '').replace(/\n$/, '').split('\n')
+  expect(more).toEqual([])
+  expect(message).toMatch(/^Error: ./)
+  expect(message?.slice('Error: '.length)).toMatch(scenario.message)
+  if (scenario.hint === null) {
+    expect(hint).toBeUndefined()
+  } else {
+    expect(hint).toMatch(/^Hint: ./)
+    expect(hint?.slice('Hint: '.length)).toMatch(scenario.hint)
+  }
+}
+
+/** Expects the error as the one document on stdout. */
+export function expectDocument(json: AybResult | undefined, scenario: NamedScenario): void {
+  if (!json) throw new Error('the line was not run')
+  expect({code: json.code, signal: json.signal}, json.stderr).toEqual({
+    code: exitCodeOf(scenario),
+    signal: null,
+  })
+  expect(json.stdout).not.toMatch(PLACES_IN_CODE)
+  const failure = parseFailure(json)
+  expect(failure).toMatchObject({code: scenario.code, status: ERRORS[scenario.code].status})
+  expect(failure.message).toMatch(scenario.message)
+  if (scenario.hint === null) expect(failure.hint).toBeNull()
+  else expect(failure.hint).toMatch(scenario.hint)
+  expect(failure.details === null || typeof failure.details === 'object').toBe(true)
 }
