@@ -1,6 +1,6 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import {parseAge, parseDuration, parseRetention} from '../lib/duration.ts'
+import {parseAge, parseDuration, parseLockDuration, parseRetention} from '../lib/duration.ts'
 import {isAybError} from '../lib/errors.ts'
 import {parseJobId, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
@@ -31,6 +31,12 @@ export const timeoutFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,
   parse: async (text, _context, {name}) =>
     checked(() => parseDuration(text, `--${name}`, {isZeroFine: false})),
+})
+
+/** As durationFlag, and 0 as in Postgres: for locks, which are waited for as long as it takes, or never again. */
+export const lockFlag = Flags.custom<number>({
+  helpValue: `${DURATION_HELP}|0`,
+  parse: async (text, _context, {name}) => checked(() => parseLockDuration(text, `--${name}`)),
 })
 
 /** How long ago, in milliseconds. */

@@ -1,4 +1,4 @@
-import {parseDuration, parseRetention} from '../lib/duration.ts'
+import {parseDuration, parseLockDuration, parseRetention} from '../lib/duration.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {type ListenAddress, parseListenAddress} from '../lib/listen-address.ts'
 
@@ -9,6 +9,7 @@ const WORKER_ENV = {
   leaseDuration: 'AYB_JOBS_LEASE_DURATION_S',
   refreshTimeout: 'AYB_JOBS_REFRESH_TIMEOUT',
   lockTimeout: 'AYB_JOBS_LOCK_TIMEOUT',
+  lockRetryFor: 'AYB_JOBS_LOCK_RETRY_FOR',
   shutdownTimeout: 'AYB_JOBS_SHUTDOWN_TIMEOUT',
   retention: 'AYB_JOBS_RETENTION',
   listen: 'AYB_JOBS_LISTEN',
@@ -25,6 +26,7 @@ interface WorkerFlags {
   'lease-duration'?: number | undefined
   'refresh-timeout'?: number | undefined
   'lock-timeout'?: number | undefined
+  'lock-retry-for'?: number | undefined
   'shutdown-timeout'?: number | undefined
   retention?: number | undefined
   listen?: string | undefined
@@ -47,6 +49,8 @@ export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
   const duration = (flag: number | undefined, name: string): number | null =>
     flag ??
     (env[name] ? parseDuration(env[name], name, {isZeroFine: name === WORKER_ENV.shutdownTimeout}) : null)
+  const lockDuration = (flag: number | undefined, name: string): number | null =>
+    flag ?? (env[name] ? parseLockDuration(env[name], name) : null)
   /** What to call a value in a refusal: as it was given. */
   const source = (flag: number | string | undefined, flagName: string, name: string): string =>
     flag === undefined && env[name] ? name : flagName
@@ -55,7 +59,8 @@ export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
     pollIntervalMs: number(flags['poll-interval'], WORKER_ENV.pollInterval, 5000),
     leaseMs: flags['lease-duration'] ?? number(undefined, WORKER_ENV.leaseDuration, 300) * 1000,
     refreshTimeoutMs: duration(flags['refresh-timeout'], WORKER_ENV.refreshTimeout),
-    lockTimeoutMs: duration(flags['lock-timeout'], WORKER_ENV.lockTimeout),
+    lockTimeoutMs: lockDuration(flags['lock-timeout'], WORKER_ENV.lockTimeout),
+    lockRetryForMs: lockDuration(flags['lock-retry-for'], WORKER_ENV.lockRetryFor),
     shutdownTimeoutMs: duration(flags['shutdown-timeout'], WORKER_ENV.shutdownTimeout) ?? 25_000,
     retentionMs: retention(flags.retention, env[WORKER_ENV.retention]),
     listen: listenSetting(

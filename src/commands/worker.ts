@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
-import {durationFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
+import {durationFlag, lockFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
 import {isDebugging} from '../cli/output.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
 import {Worker} from '../core/worker/worker.ts'
@@ -15,7 +15,7 @@ export default class WorkerCommand extends BaseCommand {
   static override description =
     `Any number of workers may run, on any machines: Postgres is all that they share. A worker that is killed loses nothing: another one takes its jobs over. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back; a second signal ends at once.
 
-Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JOBS_POLL_INTERVAL_MS (milliseconds), AYB_JOBS_LEASE_DURATION_S (seconds), and as durations or values AYB_JOBS_REFRESH_TIMEOUT, AYB_JOBS_LOCK_TIMEOUT, AYB_JOBS_SHUTDOWN_TIMEOUT, AYB_JOBS_RETENTION, AYB_JOBS_LISTEN, AYB_JOBS_LOG_FORMAT. With AYB_JOBS_ENABLED=false it does not start.`
+Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JOBS_POLL_INTERVAL_MS (milliseconds), AYB_JOBS_LEASE_DURATION_S (seconds), and as durations or values AYB_JOBS_REFRESH_TIMEOUT, AYB_JOBS_LOCK_TIMEOUT, AYB_JOBS_LOCK_RETRY_FOR, AYB_JOBS_SHUTDOWN_TIMEOUT, AYB_JOBS_RETENTION, AYB_JOBS_LISTEN, AYB_JOBS_LOG_FORMAT. With AYB_JOBS_ENABLED=false it does not start.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --concurrency 8 --listen 127.0.0.1:9187 --log-format json',
@@ -28,7 +28,13 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
       summary: 'After how long without a sign of life other programs may take a job over. Default: 300s.',
     }),
     'refresh-timeout': timeoutFlag({summary: 'Cancel a refresh that takes longer.'}),
-    'lock-timeout': timeoutFlag({summary: 'Give up when a lock on a view cannot be had for that long.'}),
+    'lock-timeout': lockFlag({
+      summary: 'Give up when a lock cannot be had for that long; 0 waits as long as it takes.',
+    }),
+    'lock-retry-for': lockFlag({
+      summary:
+        'For how long to try again to lock a view; 0 never. Default: 10m, and never with --lock-timeout.',
+    }),
     'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
     retention: retentionFlag({summary: 'How long finished jobs are kept; 0 keeps all. Default: 30d.'}),
     once: Flags.boolean({summary: 'Run what is due now, then end: 0, or 1 unless all of it ended well.'}),

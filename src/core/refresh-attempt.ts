@@ -1,6 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {ClaimRequest, LockedJob} from '../db/claims.ts'
 import type {Database} from '../db/database.ts'
+import {findViewHolders, type LockWait} from '../db/lock-waits.ts'
 import {findRowHolders, findTableBlockers, writeStatus} from '../db/pending-status.ts'
 import {findOutcome, OutdatedSnapshot, RecordBlocked, runRefresh} from '../db/refresh.ts'
 import type {RefreshLock} from '../db/refresh-lock.ts'
@@ -14,17 +15,19 @@ import {
   type JobEnd,
   recordFailure,
 } from '../db/settle.ts'
+import {hasSqlstate, SQLSTATE} from '../db/sqlstate.ts'
 import {rememberView} from '../db/view-states.ts'
 import {isAybError, messageOf} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {alwaysOutdated, recordTimeout, statusNotWritten} from '../lib/outcomes.ts'
+import {alwaysOutdated, lockTimeout, recordTimeout, statusNotWritten} from '../lib/outcomes.ts'
 import type {Registration} from '../lib/records.ts'
 import {endingCommitWait} from './commit-watch.ts'
-import {BlockerWatch} from './refresh-blockers.ts'
+import type {LockWatch, WatchLocks} from './refresh-blockers.ts'
 import {explainFailure} from './refresh-failure.ts'
+import {type LockTry, type PastTries, pauseAfterTry, withTry} from './refresh-tries.ts'
 
 /** How an attempt ended. `isSettled` is false where its job was no longer ours: then nothing was recorded. */
-export type AttemptOutcome = SuccessfulAttempt | FailedAttempt | OutdatedAttempt
+export type AttemptOutcome = SuccessfulAttempt | FailedAttempt | OutdatedAttempt | BlockedAttempt
 
 interface SuccessfulAttempt {
   status: 'success'
@@ -39,6 +42,18 @@ interface SuccessfulAttempt {
 /** The tables below the view were replaced while its refresh waited for a lock: nothing was done, nor recorded. */
 interface OutdatedAttempt {
   status: 'outdated'
+}
+
+/** The lock of the view could not be had, and it is too early to give up: nothing was done, nor recorded. */
+export interface BlockedAttempt {
+  status: 'blocked'
+  wait: LockWait
+  /** How long to let others pass before the next try. */
+  pauseMs: number
+  /** The tries so far, this one included. */
+  past: PastTries
+  /** Records that there will be no other try, and why. */
+  giveUp(reason: unknown): Promise<AttemptOutcome>
 }
 
 interface FailedAttempt {
@@ -66,6 +81,11 @@ export interface AttemptContext {
   onUnrecorded(message: string, ending: Ending): void
   /** For how long recording a failure is tried again, on a session that still works, in milliseconds. */
   recordPatienceMs: number
+  /** Which try it is, and how long it may wait for a lock. */
+  lockTry: LockTry
+  watchLocks: WatchLocks
+  /** Told each time that the refresh is seen to wait for a lock. */
+  onWait?(wait: LockWait): void
   /** How often the attempt was made before and found its snapshot outdated. */
   outdatedTries: number
 }
@@ -89,8 +109,12 @@ export async function runAttempt(
   context: AttemptContext,
 ): Promise<AttemptOutcome> {
   const sentAt = performance.now()
-  const blockers =
-    attempt.lockTimeoutMs === null ? null : new BlockerWatch(db, lock.pid, attempt.lockTimeoutMs)
+  const watch = context.watchLocks({
+    pid: lock.pid,
+    view: attempt.registration,
+    limitMs: attempt.lockTimeoutMs,
+    onWait: (wait) => context.onWait?.(wait),
+  })
   try {
     const done = await endingCommitWait(db, lock.pid, attempt.timeoutMs, () =>
       cancelOnAbort(db.session, context.signal, () =>
@@ -120,14 +144,16 @@ export async function runAttempt(
       const reason = await explainBlockedRecord(db, attempt, error)
       return settle(db, attempt, lock, {reason, durationMs}, context)
     }
-    const reason = await explainFailure(db, attempt, error, {
-      elapsedMs: durationMs,
-      signal: context.signal,
-      blockers: async () => (await blockers?.seen()) ?? [],
-    })
+    const {lockTimeoutMs} = attempt
+    const isLockTimeout = hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE) && !context.signal.aborted
+    if (isLockTimeout && lockTimeoutMs !== null && durationMs >= lockTimeoutMs) {
+      const wait = await findWait(db, attempt, watch, durationMs - lockTimeoutMs)
+      return endBlocked(db, attempt, lock, {wait, durationMs, timeoutMs: lockTimeoutMs}, context)
+    }
+    const reason = await explainFailure(db, attempt, error, {elapsedMs: durationMs, signal: context.signal})
     return settle(db, attempt, lock, {reason, durationMs}, context)
   } finally {
-    await blockers?.stop()
+    await watch.stop()
   }
 }
 
@@ -162,6 +188,49 @@ export async function cancelOnAbort<T>(
     // What is still on its way must not hit the next statement.
     await Promise.all(requested)
   }
+}
+
+/** REFRESH locks the view before everything else. A timeout that fires later was for another lock. */
+const FIRST_LOCK_MARGIN_MS = 1000
+
+/**
+ * For which lock a try waited in vain. Where nobody could look meanwhile, whoever holds the view tells, unless the
+ * refresh had done something before it waited.
+ */
+async function findWait(
+  {session}: Database,
+  {registration}: Attempt,
+  watch: LockWatch,
+  beforeMs: number,
+): Promise<LockWait | null> {
+  const {wait, isCertain} = await watch.seen()
+  if (isCertain || beforeMs > FIRST_LOCK_MARGIN_MS || !session.isUsable) return wait
+  const blockers = await findViewHolders(session, registration).catch(() => [])
+  return blockers.length > 0 ? {relation: qualifiedName(registration), isOfView: true, blockers} : null
+}
+
+/** A try that waited for a lock in vain: one that waited for the view itself is made again, as long as its patience lasts. */
+function endBlocked(
+  db: Database,
+  attempt: Attempt,
+  lock: RefreshLock,
+  {wait, durationMs, timeoutMs}: {wait: LockWait | null; durationMs: number; timeoutMs: number},
+  context: AttemptContext,
+): Promise<AttemptOutcome> | BlockedAttempt {
+  const past = withTry(context.lockTry.past, durationMs)
+  const settleAs = (reason: unknown) =>
+    settle(
+      db,
+      wait?.isOfView ? {...attempt, lockWaitMs: past.waitMs} : attempt,
+      lock,
+      {reason, durationMs},
+      context,
+    )
+  const pauseMs = wait?.isOfView ? pauseAfterTry(context.lockTry, durationMs) : null
+  if (wait && pauseMs !== null) return {status: 'blocked', wait, pauseMs, past, giveUp: settleAs}
+  // What another lock kept from its work is one wait, however often the view was waited for before.
+  const tries = wait && !wait.isOfView ? 1 : past.tries
+  return settleAs(lockTimeout(attempt.registration, {timeoutMs, tries, elapsedMs: past.elapsedMs, wait}))
 }
 
 async function explainBlockedRecord(db: Database, {registration}: Attempt, {waitedMs}: RecordBlocked) {

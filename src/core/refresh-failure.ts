@@ -3,15 +3,8 @@ import type {Database} from '../db/database.ts'
 import type {Attempt} from '../db/settle.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from '../db/sqlstate.ts'
 import {findMissingPrivileges} from '../db/view-privileges.ts'
-import type {AybError, Blocker} from '../lib/errors.ts'
-import {
-  blockedError,
-  lockTimeout,
-  mayNotRefresh,
-  ownerMayNot,
-  refreshFailed,
-  statementTimeout,
-} from '../lib/outcomes.ts'
+import type {AybError} from '../lib/errors.ts'
+import {blockedError, mayNotRefresh, ownerMayNot, refreshFailed, statementTimeout} from '../lib/outcomes.ts'
 import {explainMissingView, findConcurrentBlockers} from './catalog.ts'
 
 /** The SQLSTATEs with which Postgres refuses before it works; a view's own query can raise each of them too. */
@@ -29,8 +22,6 @@ interface Circumstances {
   /** Since the statement was sent. */
   elapsedMs: number
   signal: AbortSignal
-  /** The sessions that were in its way. */
-  blockers(): Promise<Blocker[]>
 }
 
 /**
@@ -41,20 +32,13 @@ export async function explainFailure(
   db: Database,
   attempt: Attempt,
   error: unknown,
-  {elapsedMs, signal, blockers}: Circumstances,
+  {elapsedMs, signal}: Circumstances,
 ): Promise<unknown> {
-  const {registration: view, timeoutMs, lockTimeoutMs} = attempt
+  const {registration: view, timeoutMs} = attempt
   // Whatever it says: a function of the view may have caught the cancellation, and raised something else.
   if (signal.aborted && hasSqlstate(error)) return signal.reason
   if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED) && timeoutMs !== null && elapsedMs >= timeoutMs) {
     return statementTimeout(view, timeoutMs)
-  }
-  if (
-    hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE) &&
-    lockTimeoutMs !== null &&
-    elapsedMs >= lockTimeoutMs
-  ) {
-    return lockTimeout(view, lockTimeoutMs, await blockers())
   }
   if (hasSqlstate(error, ...REFUSALS) && db.session.isUsable) {
     const refusal = await findRefusal(db, attempt, error)

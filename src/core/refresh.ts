@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import {findLockHolder} from '../db/blockers.ts'
 import type {Database} from '../db/database.ts'
 import {newRunId} from '../db/refresh.ts'
@@ -10,18 +11,21 @@ import {AybError} from '../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../lib/outcomes.ts'
 import type {Refreshed, RefreshMode, RefreshProgress, Registration, ViewName} from '../lib/records.ts'
+import {timerMs} from '../lib/timer.ts'
 import {requireRegistration} from './matviews.ts'
-import {cancelOnAbort, runAttempt} from './refresh-attempt.ts'
+import {type BlockedAttempt, cancelOnAbort, runAttempt} from './refresh-attempt.ts'
+import {nextTry, watchFromSecondSession} from './refresh-blockers.ts'
 import {watchingForSilence} from './refresh-silence.ts'
+import {type LockSettings, lockPolicy, NO_TRIES, type PastTries} from './refresh-tries.ts'
 
 /** How a refresh is to be done. Durations in milliseconds; null means no limit. */
-export interface RefreshOptions {
+export interface RefreshOptions extends LockSettings {
   /** For this once; null means the registration's own. */
   mode: RefreshMode | null
   /** Whether to wait while another session refreshes the view, and for how long. */
   wait: {timeoutMs: number | null} | null
+  /** Of one try. */
   timeoutMs: number | null
-  lockTimeoutMs: number | null
   /** Aborted with the AybError to end with: the statement is cancelled on the server. */
   signal: AbortSignal
   /** Told of what happens, for whoever watches. */
@@ -46,24 +50,33 @@ export async function refresh(
   const {signal, wait} = options
   const registration = await prepare(db, reference, signal)
   db.session.deadlineMs = ANSWER_DEADLINE_MS
-  const deadline = wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
+  const started: Started = {runId: newRunId(), outdatedTries: 0, past: NO_TRIES}
+  let deadline: number | null = null
   let hasWaited = false
-  let outdatedTries = 0
   for (let queued: RefreshLock | null | undefined; ; ) {
     const work = async (lock: RefreshLock) => {
       signal.throwIfAborted()
       const current = hasWaited ? await readAgain(db, registration, signal) : registration
-      return refreshLocked(db, current, lock, options, outdatedTries)
+      return refreshLocked(db, current, lock, options, started)
     }
     const refreshed = await withRefreshLock(db.session, registration, work, queued)
     if (refreshed === 'outdated') {
-      outdatedTries++
+      started.outdatedTries++
       hasWaited = true
       queued = undefined
       continue
     }
+    if (refreshed && 'pauseMs' in refreshed) {
+      started.past = await pauseBetweenTries(refreshed, signal)
+      hasWaited = true
+      queued = undefined
+      deadline = null
+      continue
+    }
     if (refreshed) return refreshed
     signal.throwIfAborted()
+    // Between two tries somebody else may refresh the view, too: each wait for that has the whole time.
+    deadline ??= wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
     const leftMs = deadline - performance.now()
     if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
     hasWaited = true
@@ -72,23 +85,50 @@ export async function refresh(
   }
 }
 
+/** What a refresh has behind it: all its tries are one run. */
+interface Started {
+  runId: string
+  /** How often it found its snapshot outdated. */
+  outdatedTries: number
+  past: PastTries
+}
+
+/** Lets others pass. An abort ends the run. */
+async function pauseBetweenTries(
+  {pauseMs, past, giveUp}: BlockedAttempt,
+  signal: AbortSignal,
+): Promise<PastTries> {
+  const startedAt = performance.now()
+  try {
+    await pause(pauseMs, signal)
+  } catch (reason) {
+    const outcome = await giveUp(reason)
+    throw outcome.status === 'failed' ? outcome.reason : reason
+  }
+  return {...past, elapsedMs: past.elapsedMs + performance.now() - startedAt}
+}
+
 async function refreshLocked(
   db: Database,
   registration: Registration,
   lock: RefreshLock,
   options: RefreshOptions,
-  outdatedTries: number,
-): Promise<Refreshed | 'outdated'> {
+  {runId, outdatedTries, past}: Started,
+): Promise<Refreshed | 'outdated' | BlockedAttempt> {
+  const mode = options.mode ?? registration.refreshMode
+  const lockTry = await nextTry(db, registration, lockPolicy(options, mode), past)
   const attempt: Attempt = {
-    runId: newRunId(),
+    runId,
     registration,
-    mode: options.mode ?? registration.refreshMode,
+    mode,
     job: null,
     timeoutMs: options.timeoutMs,
-    lockTimeoutMs: options.lockTimeoutMs,
+    lockTimeoutMs: lockTry.limitMs,
+    lockWaitMs: past.waitMs,
     startedAt: lock.startedAt,
   }
   options.onProgress?.({phase: 'refreshing', registration})
+  const startedAt = performance.now()
   const outcome = await watchingForSilence(db, registration, lock, () =>
     runAttempt(db, attempt, lock, {
       signal: options.signal,
@@ -96,15 +136,22 @@ async function refreshLocked(
       reconnect: () => reconnect(db),
       onUnrecorded: (message) => db.warnings.push(message),
       recordPatienceMs: 0,
+      lockTry,
+      watchLocks: watchFromSecondSession(db),
+      onWait({blockers}) {
+        const waitedMs = past.elapsedMs + performance.now() - startedAt
+        options.onProgress?.({phase: 'blocked', registration, blockers, waitedMs})
+      },
       outdatedTries,
     }),
   )
   if (outcome.status === 'failed') throw outcome.reason
   if (outcome.status === 'outdated') return 'outdated'
+  if (outcome.status === 'blocked') return outcome
   const {registration: after, durationMs} = outcome
   const warnings = [...db.warnings]
   if (!after) warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
-  return {registration: after ?? registration, durationMs, warnings}
+  return {registration: after ?? registration, durationMs, warnings, lockWaitMs: Math.round(past.waitMs)}
 }
 
 /** The network that lost the first session may fail the second one, too: whatever PGCONNECT_TIMEOUT says. */
@@ -155,3 +202,11 @@ const queueForLock = (db: Database, view: ViewName, patienceMs: number, signal: 
   endingWith(signal, () =>
     cancelOnAbort(db.session, signal, () => queueForRefreshLock(db.session, view, patienceMs)),
   )
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(timerMs(ms), undefined, {signal})
+  } catch {
+    signal.throwIfAborted()
+  }
+}

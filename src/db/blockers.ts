@@ -15,10 +15,7 @@ export const findKeyHolder = (session: Session, key: string): Promise<Blocker | 
 export const findKeyWaiter = (session: Session, key: string): Promise<Blocker | null> =>
   findHolder(session, '$1::bigint', key, "l.mode = 'ExclusiveLock'")
 
-/**
- * `key` and `which` are SQL. A lock of a prepared transaction has no backend, and can be held for as long as anybody likes: it has
- * pid 0 and the name of the transaction.
- */
+/** `key` and `which` are SQL. */
 async function findHolder(
   session: Session,
   key: string,
@@ -26,12 +23,9 @@ async function findHolder(
   which = 'l.granted',
 ): Promise<Blocker | null> {
   const rows = await session.query<BlockerRow>(
-    `select coalesce(l.pid, 0) as pid, coalesce(a.usename, p.owner) as usename,
-            coalesce(nullif(a.application_name, ''), 'prepared transaction ' || quote_ident(p.gid)) as application_name, a.state,
-            round(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::bigint as transaction_age_ms
+    `select ${HOLDER_COLUMNS}
        from pg_locks l
-       left join pg_stat_activity a on a.pid = l.pid
-       left join pg_prepared_xacts p on l.pid is null and l.virtualtransaction = '-1/' || p.transaction::text
+       ${HOLDER_JOINS}
       where l.locktype = 'advisory' and l.objsubid = 1 and ${which} and l.pid is distinct from pg_backend_pid()
         and l.database = (select d.oid from pg_database d where d.datname = current_database())
         and (l.classid::bigint << 32) | l.objid::bigint = ${key}
@@ -39,18 +33,6 @@ async function findHolder(
     [value],
   )
   return rows[0] ? toBlocker(rows[0]) : null
-}
-
-/** Which sessions the backend waits for right now. */
-export async function findBlockers(session: Session, pid: number): Promise<Blocker[]> {
-  const rows = await session.query<BlockerRow>(
-    `select ${BLOCKER_COLUMNS}
-       from pg_stat_activity a
-      where a.pid = any (pg_blocking_pids($1))
-      order by a.xact_start`,
-    [pid],
-  )
-  return rows.map(toBlocker)
 }
 
 /** A row of BLOCKER_COLUMNS. */
@@ -65,6 +47,26 @@ export interface BlockerRow {
 /** SQL: what there is to tell of a session in the way, from pg_stat_activity under alias `a`. */
 export const BLOCKER_COLUMNS = `a.pid, a.usename, nullif(a.application_name, '') as application_name, a.state,
        round(extract(epoch from clock_timestamp() - a.xact_start) * 1000)::bigint as transaction_age_ms`
+
+/**
+ * SQL: who holds a lock, from pg_locks under alias `l`, with HOLDER_JOINS. A lock of a prepared transaction has no backend,
+ * and can be held for as long as anybody likes: it has pid 0 and the name of the transaction.
+ */
+export const HOLDER_COLUMNS = `coalesce(l.pid, 0) as pid, coalesce(a.usename, p.owner) as usename,
+       case when p.gid is null then nullif(a.application_name, '') else format('prepared transaction %I', p.gid) end as application_name,
+       a.state,
+       round(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::bigint as transaction_age_ms`
+
+/**
+ * A prepared transaction keeps the virtual transaction id of the session that prepared it, until the server is restarted.
+ * Its lock on its own transaction id tells which one it is.
+ */
+export const HOLDER_JOINS = `left join pg_stat_activity a on a.pid = l.pid
+       left join (
+         select t.virtualtransaction, x.gid, x.owner, x.prepared
+           from pg_locks t join pg_prepared_xacts x on x.transaction = t.transactionid
+          where t.locktype = 'transactionid' and t.pid is null) p
+         on l.pid is null and p.virtualtransaction = l.virtualtransaction`
 
 export const toBlocker = (row: BlockerRow): Blocker => ({
   pid: row.pid,

@@ -1,6 +1,7 @@
 import {JOB_TYPE, type RefreshMode, type RefreshTarget, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {exactInstant} from './instant.ts'
+import {type LockTries, lockTriesOf} from './lock-tries.ts'
 import {payloadOrNote, readablePayload} from './payload.ts'
 import {heldLock, type RefreshLock} from './refresh-lock.ts'
 import type {Session} from './session.ts'
@@ -15,6 +16,8 @@ export interface ClaimedJob extends JobClaim {
   latenessMs: number
   /** Of the view that the payload names; null where there is none. */
   registration: RefreshTarget | null
+  /** The tries that waited in vain for the lock of its view, as far as the database knows; null where there are none. */
+  pastTries: LockTries | null
 }
 
 /** A job that was claimed on the session that is to run it, and what came of taking its view's lock at once. */
@@ -36,6 +39,7 @@ interface ClaimRow {
   schema_name: string
   view_name: string
   refresh_mode: RefreshMode
+  past_tries: LockTries | null
 }
 
 /** A claim that took the lock too. */
@@ -122,12 +126,12 @@ const LOCK_TOO = {
  * of an hour that is an hour ago.
  */
 const claimSql = (
-  {tables}: Database,
+  db: Database,
   {isBounded, lock = {cte: '', columns: '', join: ''}}: {isBounded: boolean; lock?: typeof LOCK_TOO},
 ): string =>
   `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
-       select j.id from ${tables.jobs} j
+       select j.id from ${db.tables.jobs} j
         where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.run_at >= $5
           and j.attempts < j.max_attempts
           and coalesce(${lockNameOf('j')} <> all ($4::text[]), true)${isBounded ? ` and ${isWithinBound('j', 6)}` : ''}
@@ -135,7 +139,7 @@ const claimSql = (
         limit $1
           for no key update skip locked),
      u as (
-       update ${tables.jobs} j
+       update ${db.tables.jobs} j
           set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = greatest(j.attempts, 0) + 1,
               last_run_at = clock.at, updated_at = clock.at
          from clock where j.id = any (array(select id from c))
@@ -143,10 +147,11 @@ const claimSql = (
      select u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
-            r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text${lock.columns}
+            r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text,
+            ${lockTriesOf(db)} as past_tries${lock.columns}
        from u
        left join lateral (
-         select r.id, r.schema_name, r.view_name, r.refresh_mode from ${tables.registrations} r
+         select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r
           where r.schema_name = coalesce(${readablePayload('u.payload')}->>'schema', 'public')
             and r.view_name = ${readablePayload('u.payload')}->>'view_name'
          offset 0) r on true${lock.join}
@@ -170,6 +175,7 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
           viewName: row.view_name,
           refreshMode: row.refresh_mode,
         },
+  pastTries: row.past_tries,
 })
 
 /** The row that `claimBehind` returned to that session. */

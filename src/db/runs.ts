@@ -17,6 +17,7 @@ interface RunRow {
   status: RunStatus
   error: string | null
   size_bytes: string | null
+  lock_wait_ms: string | null
 }
 
 /** The newest runs of a view, newest first. */
@@ -24,7 +25,8 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
   if (!db.has('runs')) return []
   const found = db.session.query<RunRow>(
     `select h.id, h.schema_name, h.view_name, h.refresh_mode, h.trigger, h.job_id, h.worker_id,
-            ${isoInstant('h.started_at')} as started_at, h.duration_ms, h.status, h.error, h.size_bytes
+            ${isoInstant('h.started_at')} as started_at, h.duration_ms, h.status, h.error, h.size_bytes,
+            ${db.has('states') ? 'h.lock_wait_ms' : 'null'} as lock_wait_ms
        from ${db.tables.runs} h
       where h.schema_name = $1 and h.view_name = $2
       order by h.started_at desc, h.id
@@ -45,5 +47,6 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
     status: row.status,
     error: presentable(row.error),
     sizeBytes: row.size_bytes === null ? null : Number(row.size_bytes),
+    lockWaitMs: row.lock_wait_ms === null ? null : Number(row.lock_wait_ms),
   }))
 }

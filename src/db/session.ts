@@ -31,6 +31,7 @@ interface Identity {
   in_recovery: boolean
   read_only: string
   encoding: string
+  deadlock_timeout_s: string
 }
 
 type Value = string | number | boolean | null | readonly (string | null)[] | readonly number[]
@@ -56,6 +57,8 @@ export class Session {
   /** As server_version_num has it: 180004 is 18.4. */
   readonly serverVersion: number
   readonly readOnlyReason: ReadOnlyReason | null
+  /** How long a backend waits for a lock before it looks for a deadlock. */
+  readonly deadlockTimeoutMs: number
   /** Whether each transaction may be on another server connection: nothing that a session holds lasts. */
   readonly isPooled: boolean
   /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
@@ -88,6 +91,7 @@ export class Session {
     this.backendStart = identity.backend_start
     this.serverVersion = Number(identity.version)
     this.#encoding = identity.encoding
+    this.deadlockTimeoutMs = Number(identity.deadlock_timeout_s) * 1000
     this.readOnlyReason = identity.in_recovery
       ? 'recovery'
       : identity.read_only === 'on'
@@ -128,7 +132,8 @@ export class Session {
                 pg_catalog.current_setting('server_version_num') as version,
                 pg_catalog.pg_is_in_recovery() as in_recovery,
                 pg_catalog.current_setting('default_transaction_read_only') as read_only,
-                pg_catalog.current_setting('server_encoding') as encoding`,
+                pg_catalog.current_setting('server_encoding') as encoding,
+                extract(epoch from pg_catalog.current_setting('deadlock_timeout')::pg_catalog.interval)::pg_catalog.text as deadlock_timeout_s`,
       )
       const identity = rows[0] as Identity
       const version = Number(identity.version)

@@ -22,7 +22,10 @@ export interface Attempt {
   /** Null for a refresh by hand. */
   job: JobClaim | null
   timeoutMs: number | null
+  /** How long this try may wait for a lock; null for ever. */
   lockTimeoutMs: number | null
+  /** How long earlier tries waited for the lock of the view. */
+  lockWaitMs: number
   /** By the server's clock, exact to the microsecond. */
   startedAt: string
 }
@@ -74,10 +77,12 @@ export async function recordFailure(
 
 async function writeFailure(
   session: Session,
-  {tables}: Database,
+  db: Database,
   attempt: Attempt,
   failure: Failure,
 ): Promise<RecordedFailure> {
+  const {tables} = db
+  const lockWaitMs = Math.round(attempt.lockWaitMs)
   const {registration, job} = attempt
   const end = failure.job.state === 'queued' ? failure.job : null
   const jobCte = job
@@ -95,8 +100,8 @@ async function writeFailure(
       `with done as materialized (select clock_timestamp() as at),
      ${jobCte}
      run as (
-       insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error)
-       select $1::uuid, $2, $3, $4, $5, j.id, ${job ? '$14' : 'null'}, $6::timestamptz, $7::int, $8, $9 from j
+       insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error${db.has('states') ? ', lock_wait_ms' : ''})
+       select $1::uuid, $2, $3, $4, $5, j.id, ${job ? '$14' : 'null'}, $6::timestamptz, $7::int, $8, $9${db.has('states') ? `, ${lockWaitMs}` : ''} from j
            on conflict (id) do nothing
        returning id),
      named as (

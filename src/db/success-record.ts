@@ -1,7 +1,6 @@
 import type {Database} from './database.ts'
 import {REGISTRATION_COLUMNS} from './registrations.ts'
 import {type Attempt, isStillOurs, triggerOf} from './settle.ts'
-import type {TableNames} from './system.ts'
 import {remembers, writableIdentity} from './view-states.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
@@ -21,6 +20,7 @@ const RECORD_TYPES = {
   token: 'text',
   databaseOid: 'oid',
   systemIdentifier: 'bigint',
+  lockWaitMs: 'bigint',
 } as const
 
 type RecordValues = Record<keyof typeof RECORD_TYPES, string>
@@ -32,7 +32,7 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
  * parameters, so its values are literals; a session that keeps statements has it planned beforehand.
  */
 export async function successRecord(db: Database, attempt: Attempt): Promise<string> {
-  const {tables, session} = db
+  const {session} = db
   const {registration, mode, runId, job} = attempt
   const identity = await writableIdentity(db)
   const literal = (text: string) => session.literal(text)
@@ -48,12 +48,13 @@ export async function successRecord(db: Database, attempt: Attempt): Promise<str
     token: job ? literal(job.token) : 'null',
     databaseOid: String(identity?.databaseOid ?? 'null'),
     systemIdentifier: identity?.systemIdentifier ?? 'null',
+    lockWaitMs: String(Math.round(attempt.lockWaitMs)),
   }
   const options = {hasJob: job !== null, isRemembered: identity !== null}
-  if (!session.keepsStatements) return recordSql(tables, options, values)
+  if (!session.keepsStatements) return recordSql(db, options, values)
   const names = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
   const parameters = names.map((name, position) => [name, `$${position + 1}`])
-  const sql = recordSql(tables, options, Object.fromEntries(parameters) as RecordValues)
+  const sql = recordSql(db, options, Object.fromEntries(parameters) as RecordValues)
   const statement = await session.prepare(sql, Object.values(RECORD_TYPES))
   return `execute ${statement} (${names.map((name) => values[name]).join(', ')})`
 }
@@ -64,7 +65,12 @@ interface RecordOptions {
   isRemembered: boolean
 }
 
-function recordSql(tables: TableNames, {hasJob, isRemembered}: RecordOptions, v: RecordValues): string {
+function recordSql(db: Database, {hasJob, isRemembered}: RecordOptions, v: RecordValues): string {
+  const {tables} = db
+  // The column came with the table.
+  const lockWait = db.has('states')
+    ? {column: ', lock_wait_ms', value: `,\n         ${v.lockWaitMs}::bigint`}
+    : {column: '', value: ''}
   const end = hasJob
     ? `j as (
   update ${tables.jobs} as j
@@ -82,10 +88,10 @@ named as materialized (
   select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where n.nspname = ${v.schema} and c.relname = ${v.view}),
 run as (
-  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes)
+  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column})
   select ${v.runId}::uuid, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
          j.id, ${v.workerId}::text, statement_timestamp(), done.ms, 'success',
-         (select pg_total_relation_size(named.oid) from named)
+         (select pg_total_relation_size(named.oid) from named)${lockWait.value}
     from done, j),
 free as materialized (
   select r.id from ${tables.registrations} r

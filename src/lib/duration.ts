@@ -51,6 +51,13 @@ export const parseAge = (text: string, what: string): number =>
 export const parseRetention = (text: string, what: string): number =>
   text === '0' ? 0 : parseAge(text, what)
 
+/**
+ * As parseDuration, and `0`.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export const parseLockDuration = (text: string, what: string): number =>
+  text === '0' ? 0 : parseDuration(text, what)
+
 /** Milliseconds for people: `342 ms`, `1.5 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`

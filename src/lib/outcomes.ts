@@ -245,16 +245,47 @@ export function statementTimeout(view: ViewName, timeoutMs: number): AybError {
   )
 }
 
-export function lockTimeout(view: ViewName, timeoutMs: number, blockers: Blocker[]): AybError {
+interface LockTimeout {
+  /** How long the last try was to wait. */
+  timeoutMs: number
+  tries: number
+  /** Since the first try began. */
+  elapsedMs: number
+  /** For which lock; null where nobody could look. */
+  wait: {relation: string | null; isOfView: boolean; blockers: Blocker[]} | null
+}
+
+/** A lock could not be had: the one on the view itself, in the last of so many tries, or another one. */
+export function lockTimeout(view: ViewName, {timeoutMs, tries, elapsedMs, wait}: LockTimeout): AybError {
+  const blockers = wait?.blockers ?? []
   const by = blockers.length > 0 ? `, held by ${blockers.map(describeBlocker).join(' and ')}` : ''
-  return new AybError(
-    'TIMEOUT',
-    `lock timeout: the refresh of ${qualifiedName(view)} waited ${formatDuration(timeoutMs)} for a lock${by}`,
-    {
-      hint: 'give it longer with --lock-timeout, or refresh in concurrent mode, which does not wait for readers',
-      details: {timeoutMs, timeout: 'lock', blockers},
-    },
-  )
+  const on = wait?.relation ? ` on ${wait.relation}` : ''
+  const waited =
+    tries > 1
+      ? `tried ${tries} times in ${formatDuration(elapsedMs)} to get a lock`
+      : `waited ${formatDuration(timeoutMs)} for a lock`
+  const isOther = wait !== null && !wait.isOfView
+  return new AybError('TIMEOUT', `lock timeout: the refresh of ${qualifiedName(view)} ${waited}${on}${by}`, {
+    hint: isOther
+      ? 'refresh again when that session has ended, or give it longer with --lock-timeout'
+      : 'give it longer with --lock-timeout or --lock-retry-for, or refresh in concurrent mode, which does not wait for readers',
+    details: {timeoutMs, timeout: 'lock', blockers, relation: wait?.relation ?? null, tries},
+  })
+}
+
+/** How many sessions a line names. */
+const MOST_NAMED = 3
+
+/** Whom a refresh waits for, in the middle of a line: `waiting for pid 4711 (psql) for 12 s`. */
+export function describeWait(blockers: readonly Blocker[], waitedMs: number): string {
+  const named = blockers
+    .slice(0, MOST_NAMED)
+    .map(({pid, applicationName}) => (applicationName ? `pid ${pid} (${applicationName})` : `pid ${pid}`))
+  const others = blockers.length - named.length
+  if (others > 0) named.push(`${others} more`)
+  const whom = named.length > 0 ? named.join(', ') : 'a lock'
+  const howLong = waitedMs < 59_500 ? `${Math.round(waitedMs / 1000)} s` : formatDuration(waitedMs)
+  return `waiting for ${whom} for ${howLong}`
 }
 
 export function waitTimeout(view: ViewName, timeoutMs: number, holder: Blocker | null): AybError {

@@ -1,3 +1,5 @@
+import type {Blocker} from './errors.ts'
+
 /** What a refresh locks: `standard` blocks readers while it runs, `concurrent` does not. */
 export type RefreshMode = 'standard' | 'concurrent'
 
@@ -87,6 +89,8 @@ export interface Run extends ViewName {
   status: RunStatus
   error: string | null
   sizeBytes: number | null
+  /** How long the refresh waited for the lock of the view before its last try; null for runs of older programs. */
+  lockWaitMs: number | null
 }
 
 /** A cron schedule: one row of `_ayb_job_schedules`. */
@@ -223,8 +227,11 @@ export interface Relinked {
 /** What `ayb matviews refresh` answers: the registration as it is after the refresh. */
 export interface Refreshed {
   registration: Registration
+  /** Of the last try. */
   durationMs: number
   warnings: string[]
+  /** How long the tries before it waited for the lock of the view. */
+  lockWaitMs: number
 }
 
 /** What `ayb matviews show` answers. */
@@ -252,8 +259,7 @@ export interface MigrationPlan {
   warnings: string[]
 }
 
-/** Where a refresh is, for whoever watches. */
-export interface RefreshProgress {
-  phase: 'waiting' | 'refreshing'
-  registration: Registration
-}
+/** Where a refresh is, for whoever watches. `waitedMs` counts from the first try. */
+export type RefreshProgress =
+  | {phase: 'waiting' | 'refreshing'; registration: Registration}
+  | {phase: 'blocked'; registration: Registration; blockers: Blocker[]; waitedMs: number}

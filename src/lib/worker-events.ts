@@ -38,7 +38,21 @@ export type WorkerEvent =
   | {type: 'jobs-exhausted'; jobs: number}
   | {type: 'worker-ended'; keyHex: string; sessions: number}
   | ({type: 'job-started'; latenessMs: number} & AttemptFacts)
-  | ({type: 'job-succeeded'; durationMs: number} & AttemptFacts)
+  | ({
+      type: 'job-succeeded'
+      durationMs: number
+      /** How long the tries before this one waited for the lock of the view. */
+      lockWaitMs: number
+    } & AttemptFacts)
+  | ({
+      type: 'job-waiting'
+      /** For whom, and for how long, as a person reads it. */
+      waiting: string
+      /** Since the first try. */
+      waitedMs: number
+    } & AttemptFacts)
+  /** The lock of the view could not be had in this try; the job is put back for the time of the pause. */
+  | ({type: 'job-blocked'; delayMs: number; tries: number} & AttemptFacts)
   | ({
       type: 'job-retried'
       durationMs: number

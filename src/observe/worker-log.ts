@@ -111,7 +111,19 @@ function describeJobEvent(event: JobEvent): LogEntry {
     case 'job-started':
       return {level: 'debug', msg: 'refreshing', ...facts, latenessMs: Math.round(event.latenessMs)}
     case 'job-succeeded':
-      return {level: 'info', msg: 'refreshed', ...facts, durationMs: event.durationMs}
+      return {
+        level: 'info',
+        msg: 'refreshed',
+        ...facts,
+        durationMs: event.durationMs,
+        ...(event.lockWaitMs > 0 ? {lockWaitMs: Math.round(event.lockWaitMs)} : {}),
+      }
+    case 'job-waiting':
+      return {level: 'info', msg: `${event.waiting}:`, ...facts, lockWaitMs: Math.round(event.waitedMs)}
+    case 'job-blocked': {
+      const again = formatDuration(event.delayMs)
+      return {level: 'debug', msg: `lets others pass after try ${event.tries}, again in ${again}:`, ...facts}
+    }
     case 'job-retried': {
       const {durationMs, error, code, delayMs, isAttemptReturned} = event
       const what = isAttemptReturned ? 'its session was gone before it began' : `attempt ${attempt} failed`

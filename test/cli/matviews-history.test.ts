@@ -50,8 +50,16 @@ describe('ayb matviews history', () => {
         status: 'error',
         error: expect.stringContaining('no unique index'),
         sizeBytes: null,
+        lockWaitMs: 0,
       },
-      {...common, refreshMode: 'standard', status: 'success', error: null, sizeBytes: expect.any(Number)},
+      {
+        ...common,
+        refreshMode: 'standard',
+        status: 'success',
+        error: null,
+        sizeBytes: expect.any(Number),
+        lockWaitMs: 0,
+      },
     ])
     expect(await history(db, 'leaderboard', '--limit', '1')).toEqual(runs.slice(0, 1))
     const {stdout} = await ayb(['matviews', 'history', 'leaderboard'], db)

@@ -75,6 +75,7 @@ describe('a standard refresh', () => {
       },
       durationMs: expect.any(Number),
       warnings: [],
+      lockWaitMs: 0,
     })
     expect(Number.isInteger(document.durationMs)).toBe(true)
     expect(document.durationMs).toBeGreaterThanOrEqual(0)

@@ -36,6 +36,7 @@ const OPTIONS = {
   wait: null,
   timeoutMs: null,
   lockTimeoutMs: null,
+  lockRetryForMs: null,
   signal: new AbortController().signal,
 }
 
@@ -131,6 +132,7 @@ describe('in a database in LATIN1', () => {
       job: null,
       timeoutMs: null,
       lockTimeoutMs: null,
+      lockWaitMs: 0,
       startedAt: (await db.session.serverTime()).toISOString(),
     }
     const message = 'é … 夜'

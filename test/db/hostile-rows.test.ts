@@ -312,6 +312,7 @@ test.each(AHEAD)('a failure is told after a refresh at %s', async (at) => {
       job: null,
       timeoutMs: null,
       lockTimeoutMs: null,
+      lockWaitMs: 0,
       startedAt: '2026-01-01T00:00:00Z',
     },
   }

@@ -61,6 +61,7 @@ async function begin(db: Database, viewName: string, mode: RefreshMode = 'standa
     job: null,
     timeoutMs: null,
     lockTimeoutMs: null,
+    lockWaitMs: 0,
     startedAt: lock.startedAt,
   }
 }
@@ -156,7 +157,11 @@ describe('a refresh', () => {
     const db = await openDatabase()
     const settings = `select current_setting('search_path') as path, current_setting('statement_timeout') as statement,
                              current_setting('lock_timeout') as lock`
-    const attempt = {...(await begin(db, 'settled')), timeoutMs: 5000, lockTimeoutMs: 4000}
+    const attempt = {
+      ...(await begin(db, 'settled')),
+      timeoutMs: 5000,
+      lockTimeoutMs: 4000,
+    }
     await run(db, attempt)
     expect(await db.session.query(settings)).toEqual([
       {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},

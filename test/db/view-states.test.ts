@@ -28,6 +28,7 @@ const refresh = (server: {url: string}, view: ViewName) =>
       wait: null,
       timeoutMs: null,
       lockTimeoutMs: null,
+      lockRetryForMs: null,
       signal: new AbortController().signal,
     }),
   )

@@ -17,6 +17,7 @@ const JOB: ClaimedJob = {
   scheduleId: null,
   latenessMs: 0,
   registration: null,
+  pastTries: null,
 }
 
 const open: Database[] = []

@@ -141,7 +141,7 @@ describe.each(WAYS)('%s', (shell, load) => {
     expect(words('ayb matviews refresh --')).toEqual(
       expect.arrayContaining(['--database-url', '--help', '--json', '--mode', '--wait', '--wait-timeout']),
     )
-    expect(words('ayb matviews refresh public.leaderboard --lo')).toEqual(['--lock-timeout'])
+    expect(words('ayb matviews refresh public.leaderboard --lock-t')).toEqual(['--lock-timeout'])
   })
 
   it('completes the values of a flag', () => {

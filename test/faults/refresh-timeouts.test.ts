@@ -122,7 +122,7 @@ describe('--lock-timeout', () => {
         ],
       },
     })
-    const named = `lock timeout: the refresh of public\\.leaderboard waited 2\\.0 s for a lock, held by pid ${pid} \\(nightly report, user ${db.user}, in a transaction for \\d+.*\\)`
+    const named = `lock timeout: the refresh of public\\.leaderboard waited 2\\.0 s for a lock on public\\.leaderboard, held by pid ${pid} \\(nightly report, user ${db.user}, in a transaction for \\d+.*\\)`
     expect(error.message).toMatch(new RegExp(`^${named}$`))
     expect(inText).toMatchObject({code: 8, stdout: ''})
     expect(inText.stderr).toMatch(new RegExp(`^Error: ${named}\nHint: `))

@@ -38,6 +38,7 @@ export const RUN_KEYS = [
   'status',
   'error',
   'sizeBytes',
+  'lockWaitMs',
 ]
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/

@@ -25,6 +25,7 @@ interface RunRow {
   status: string
   error: string | null
   size_bytes: string | null
+  lock_wait_ms: number | null
 }
 
 /** The `error` of a failure with --json. */
@@ -72,9 +73,10 @@ export async function registrationOf(db: TestDatabase, view: string): Promise<Re
 
 /** The history of a view, newest first. */
 export const runsOf = (db: TestDatabase, view: string): Promise<RunRow[]> =>
-  db.query<RunRow>('select * from _ayb_matview_refresh_runs where view_name = $1 order by started_at desc', [
-    view,
-  ])
+  db.query<RunRow>(
+    'select *, lock_wait_ms::int from _ayb_matview_refresh_runs where view_name = $1 order by started_at desc',
+    [view],
+  )
 
 /**
  * Makes and registers a view of one row, with a unique index: its refresh waits for the gate, and its `stamp`

@@ -12,6 +12,7 @@ const OPTIONS = {
   leaseMs: 300_000,
   refreshTimeoutMs: null,
   lockTimeoutMs: null,
+  lockRetryForMs: null,
   shutdownTimeoutMs: 25_000,
   retentionMs: 0,
   isOnce: false,

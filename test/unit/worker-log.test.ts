@@ -51,7 +51,22 @@ describe('an event', () => {
   const facts = {jobId: 'j', scheduleId: 's', view: 'public.v', attempt: 2}
 
   test.each([
-    [{type: 'job-succeeded', ...facts, durationMs: 5} as const, 'info', {...facts, durationMs: 5}],
+    [
+      {type: 'job-succeeded', ...facts, durationMs: 5, lockWaitMs: 0} as const,
+      'info',
+      {...facts, durationMs: 5},
+    ],
+    [
+      {type: 'job-succeeded', ...facts, durationMs: 5, lockWaitMs: 2000.4} as const,
+      'info',
+      {...facts, durationMs: 5, lockWaitMs: 2000},
+    ],
+    [
+      {type: 'job-waiting', ...facts, waiting: 'waiting for pid 1 for 2 s', waitedMs: 2000} as const,
+      'info',
+      {...facts, lockWaitMs: 2000},
+    ],
+    [{type: 'job-blocked', ...facts, delayMs: 2000, tries: 1} as const, 'debug', facts],
     [
       {type: 'job-failed', ...facts, durationMs: 5, error: 'e', code: 'TIMEOUT'} as const,
       'error',

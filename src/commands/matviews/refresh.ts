@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {durationFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/flags.ts'
+import {durationFlag, lockFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/flags.ts'
 import {refresh} from '../../core/refresh.ts'
 import type {Refreshed} from '../../lib/records.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
@@ -8,7 +8,9 @@ import {watchRefresh} from '../../render/refresh-progress.ts'
 export default class MatviewsRefresh extends BaseCommand {
   static override summary = 'Refresh a registered view now, and record how it went.'
   static override description =
-    `One refresh of a view runs at a time, whoever starts it: a second one is refused (exit 5), or waits with --wait. Without --timeout it takes as long as it takes. Ctrl-C cancels it on the server.`
+    `One refresh of a view runs at a time, whoever starts it: a second one is refused (exit 5), or waits with --wait. Without --timeout it takes as long as it takes. Ctrl-C cancels it on the server.
+
+Whoever reads the view later waits behind a standard refresh that waits for its lock. So ayb waits in short tries with pauses between them, for ten minutes in all: --lock-retry-for changes that time, --lock-timeout gives up after one try of that length. A concurrent refresh lets readers pass, and waits.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000',
@@ -21,7 +23,13 @@ export default class MatviewsRefresh extends BaseCommand {
     wait: Flags.boolean({summary: 'Wait while another session refreshes the view.'}),
     'wait-timeout': durationFlag({summary: 'Wait that long at the most; implies --wait.'}),
     timeout: timeoutFlag({summary: 'Cancel the refresh when it takes longer.'}),
-    'lock-timeout': timeoutFlag({summary: 'Give up when a lock on the view cannot be had for that long.'}),
+    'lock-timeout': lockFlag({
+      summary: 'Give up when a lock cannot be had for that long; 0 waits as long as it takes.',
+    }),
+    'lock-retry-for': lockFlag({
+      summary:
+        'For how long to try again to lock the view; 0 never. Default: 10m, and never with --lock-timeout.',
+    }),
   }
 
   async run(): Promise<Refreshed> {
@@ -35,6 +43,7 @@ export default class MatviewsRefresh extends BaseCommand {
           wait: flags.wait || waitTimeoutMs !== null ? {timeoutMs: waitTimeoutMs} : null,
           timeoutMs: flags.timeout ?? null,
           lockTimeoutMs: flags['lock-timeout'] ?? null,
+          lockRetryForMs: flags['lock-retry-for'] ?? null,
           signal: this.signal,
           onProgress: progress.update,
         }),

@@ -2,6 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {findLockHolder} from '../../db/blockers.ts'
 import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
+import {forgetTries, putBackAfterTry} from '../../db/lock-tries.ts'
 import {newRunId} from '../../db/refresh.ts'
 import {type RefreshLock, withRefreshLock} from '../../db/refresh-lock.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
@@ -10,19 +11,22 @@ import {type Attempt, endJob, type JobEnd, putBack} from '../../db/settle.ts'
 import {rememberView} from '../../db/view-states.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import {describeBlocker} from '../../lib/outcomes.ts'
+import {describeBlocker, describeWait} from '../../lib/outcomes.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
-import {runAttempt} from '../refresh-attempt.ts'
+import {type BlockedAttempt, runAttempt} from '../refresh-attempt.ts'
+import {nextTry, type WatchLocks} from '../refresh-blockers.ts'
+import {type LockSettings, lockPolicy} from '../refresh-tries.ts'
 import type {LockHolders} from './lock-holders.ts'
+import type {LockPatience} from './lock-patience.ts'
 import {jobEndAfter} from './retry.ts'
 
 /** How the worker refreshes. Durations in milliseconds; null means no limit. */
-interface RunnerOptions {
+interface RunnerOptions extends LockSettings {
+  /** Of one try. */
   timeoutMs: number | null
-  lockTimeoutMs: number | null
 }
 
 /** What the runner needs from the worker around it. */
@@ -32,6 +36,9 @@ export interface RunnerContext extends RunnerOptions {
   template: Database
   /** Whom the worker has told of. */
   holders: LockHolders
+  /** The tries of the jobs that it put back. */
+  patience: LockPatience
+  watchLocks: WatchLocks
   /** Aborted when the worker does not wait any longer for what runs. */
   signal: AbortSignal
   /** The control session as it is; null while there is none. */
@@ -183,17 +190,23 @@ async function refreshLocked(
   context: RunnerContext,
   outdatedTries: number,
 ): Promise<JobOutcome | 'outdated'> {
+  const mode = registration.refreshMode
+  const past = context.patience.of(job)
+  const lockTry = await nextTry(db, registration, lockPolicy(context, mode), past)
   const attempt: Attempt = {
     runId: newRunId(),
     registration,
-    mode: registration.refreshMode,
+    mode,
     job,
     timeoutMs: context.timeoutMs,
-    lockTimeoutMs: context.lockTimeoutMs,
+    lockTimeoutMs: lockTry.limitMs,
+    lockWaitMs: past.waitMs,
     startedAt: lock.startedAt,
   }
   const facts = factsOf(job, registration)
   let isTold = false
+  const startedAt = performance.now()
+  let nextWordAt = startedAt
   const outcome = await runAttempt(db, attempt, lock, {
     signal: context.signal,
     jobEndAfter: (reason) => jobEndAfter(reason, job.attempt, job.maxAttempts),
@@ -207,10 +220,30 @@ async function refreshLocked(
       isTold = true
     },
     recordPatienceMs: RECORD_PATIENCE_MS,
+    lockTry,
+    watchLocks: context.watchLocks,
+    onWait({blockers}) {
+      const now = performance.now()
+      if (now < nextWordAt) return
+      nextWordAt = now + SAY_AGAIN_MS
+      const waitedMs = past.elapsedMs + now - startedAt
+      context.emit({type: 'job-waiting', ...facts, waiting: describeWait(blockers, waitedMs), waitedMs})
+    },
     outdatedTries,
   })
   for (const message of db.warnings.splice(0)) context.emit({type: 'warning', message})
   if (outcome.status === 'outdated') return 'outdated'
+  if (outcome.status === 'blocked') {
+    return {result: await putBackBlocked(db, job, registration, outcome, context), next: null}
+  }
+  if (past.tries > 0) {
+    context.patience.forget(job)
+    // A worker that stops passes the patience on. What stays behind otherwise only makes the next attempt less patient.
+    const isOver = outcome.status === 'failed' && !isAybError(outcome.reason, 'CANCELED')
+    if (isOver && db.session.isUsable) {
+      await forgetTries(db.session, db, job, registration).catch(() => {})
+    }
+  }
   if (outcome.status === 'failed') {
     const {reason, jobEnd, durationMs, isSettled, isRecorded} = outcome
     if (!isRecorded) return {result: 'unrecorded', next: null}
@@ -222,8 +255,34 @@ async function refreshLocked(
     context.emit({type: 'job-lost', ...facts})
     return {result: 'lost', next}
   }
-  context.emit({type: 'job-succeeded', ...facts, durationMs: outcome.durationMs})
+  context.emit({type: 'job-succeeded', ...facts, durationMs: outcome.durationMs, lockWaitMs: past.waitMs})
   return {result: 'succeeded', next}
+}
+
+/** A refresh that waits for a lock for long is told of again. */
+const SAY_AGAIN_MS = 60_000
+
+/** The slot is free for other jobs while this one lets others pass. */
+async function putBackBlocked(
+  db: Database,
+  job: ClaimedJob,
+  registration: RefreshTarget,
+  {past, pauseMs}: BlockedAttempt,
+  {emit, signal, patience}: RunnerContext,
+): Promise<JobResult> {
+  const isOurs = await persistently(
+    signal,
+    () => putBackAfterTry(db.session, db, job, registration, {...past, pauseMs}),
+    () => db.session.isUsable,
+  )
+  const facts = factsOf(job, registration)
+  if (!isOurs) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  patience.remember(job, past)
+  emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries})
+  return 'skipped'
 }
 
 function report(

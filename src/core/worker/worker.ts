@@ -19,6 +19,8 @@ import {
 import {watchTrust} from './distrust.ts'
 import {FrozenWorkers} from './frozen.ts'
 import {LockHolders} from './lock-holders.ts'
+import {LockPatience} from './lock-patience.ts'
+import {LockSampler} from './lock-sampler.ts'
 import {LostBackends} from './lost-backends.ts'
 import {LowerBounds} from './lower-bounds.ts'
 import {Once} from './once.ts'
@@ -38,6 +40,7 @@ export interface WorkerOptions {
   leaseMs: number
   refreshTimeoutMs: number | null
   lockTimeoutMs: number | null
+  lockRetryForMs: number | null
   shutdownTimeoutMs: number
   /** How long finished jobs are kept; 0 keeps all. */
   retentionMs: number
@@ -324,12 +327,15 @@ export class Worker {
   }
 
   #makeSlots(template: Database): Slots {
-    const {concurrency, refreshTimeoutMs, lockTimeoutMs} = this.#options
+    const {concurrency, refreshTimeoutMs, lockTimeoutMs, lockRetryForMs} = this.#options
     return new Slots(concurrency, this.#sessions, {
       timeoutMs: refreshTimeoutMs,
       lockTimeoutMs,
+      lockRetryForMs,
       emit: this.#emit,
       holders: new LockHolders(),
+      patience: new LockPatience(),
+      watchLocks: new LockSampler(() => this.#control.current).watch,
       template,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,

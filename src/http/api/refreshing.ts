@@ -25,6 +25,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
       wait: null,
       timeoutMs: null,
       lockTimeoutMs: null,
+      lockRetryForMs: null,
       signal,
       onProgress: () => {
         hasBegun = true

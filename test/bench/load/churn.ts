@@ -84,6 +84,7 @@ async function successOf(db: Database, job: ClaimedJob): Promise<string> {
     job,
     timeoutMs: null,
     lockTimeoutMs: null,
+    lockWaitMs: 0,
     startedAt: '',
   })
 }

@@ -75,13 +75,18 @@ describe('renderRegistrations', () => {
 
 describe('renderRefreshed', () => {
   it('names the view and the duration', () => {
-    const document = {registration: registration(), durationMs: 61_342, warnings: []}
+    const document = {registration: registration(), durationMs: 61_342, warnings: [], lockWaitMs: 0}
     expect(renderRefreshed(document, onTerminal(80))).toBe('Refreshed public.leaderboard in 1 m 01 s')
     expect(renderRefreshed(document, PIPED)).toBe('Refreshed public.leaderboard in 61342 ms')
   })
 
   it('writes out what a terminal would act on', () => {
-    const document = {registration: registration({viewName: 'a\u001b[2J'}), durationMs: 1, warnings: []}
+    const document = {
+      registration: registration({viewName: 'a\u001b[2J'}),
+      durationMs: 1,
+      warnings: [],
+      lockWaitMs: 0,
+    }
     expect(renderRefreshed(document, onTerminal(80))).toBe('Refreshed public."a\\x1b[2J" in 1 ms')
   })
 })

@@ -83,6 +83,7 @@ export const run = (changes: Partial<Run> = {}): Run => ({
   status: 'success',
   error: null,
   sizeBytes: 12_897_485,
+  lockWaitMs: 0,
   ...changes,
 })
 
