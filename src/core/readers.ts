@@ -1,6 +1,6 @@
-import type {ConnectOptions} from '../db/connect.ts'
+import type {ConnectOptions} from '../db/connection/connect.ts'
+import type {DatabasePool} from '../db/pool.ts'
 import {homeOf, Reader} from '../db/reader.ts'
-import type {DatabasePool} from './database-pool.ts'
 
 /** Sessions that read views. */
 export type ReaderPool = DatabasePool<Reader>

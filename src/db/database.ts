@@ -1,6 +1,6 @@
 import {dropOnAbort} from '../lib/abort.ts'
 import {AybError} from '../lib/errors.ts'
-import type {ConnectOptions} from './connect.ts'
+import type {ConnectOptions} from './connection/connect.ts'
 import {
   applyMigrations,
   applyOptionalMigrations,

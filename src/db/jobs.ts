@@ -4,7 +4,7 @@ import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records.t
 import type {Database} from './database.ts'
 import {isoInstant, withinDocuments} from './instant.ts'
 import {payloadJson} from './payload.ts'
-import {wakeWorkers} from './wake.ts'
+import {wakeWorkers} from './queue/wake.ts'
 
 interface JobRow {
   id: string

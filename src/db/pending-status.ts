@@ -1,7 +1,7 @@
 import type {Blocker} from '../lib/errors.ts'
-import {BLOCKER_COLUMNS, type BlockerRow, toBlocker} from './blockers.ts'
 import type {Database} from './database.ts'
 import {isAhead} from './instant.ts'
+import {BLOCKER_COLUMNS, type BlockerRow, toBlocker} from './locks/blockers.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 

@@ -1,6 +1,6 @@
 import {dropOnAbort} from '../lib/abort.ts'
 import {otherDatabase, pooledReading, tooMuchToLose} from '../lib/collection-outcomes.ts'
-import type {ConnectOptions} from './connect.ts'
+import type {ConnectOptions} from './connection/connect.ts'
 import type {Database} from './database.ts'
 import {Session} from './session.ts'
 import {SYSTEM_TABLES} from './system.ts'

@@ -2,10 +2,10 @@ import {nameTaken, refusedByServerTable} from '../lib/outcomes.ts'
 import {JOB_TYPE, type Registration, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {readablePayload} from './payload.ts'
+import {wakeWorkers} from './queue/wake.ts'
 import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {writableIdentity, writeState} from './view-states.ts'
-import {wakeWorkers} from './wake.ts'
 
 /** What was moved to another name. */
 interface Moved {

@@ -6,8 +6,8 @@ import {isUnencodable, noneIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {payloadJson} from './payload.ts'
+import {wakeWorkers} from './queue/wake.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
-import {wakeWorkers} from './wake.ts'
 
 interface ScheduleRow {
   id: string

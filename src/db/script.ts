@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type {Connected} from './connect.ts'
+import type {Connected} from './connection/connect.ts'
 
 /** What the driver calls behind each statement of a query; its types do not tell. */
 interface CompletedStatements {

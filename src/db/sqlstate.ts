@@ -1,6 +1,6 @@
 import type {DatabaseError} from 'pg'
 import {AybError, type ErrorCode, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
-import {type ConnectionTarget, where} from './connection-target.ts'
+import {type ConnectionTarget, where} from './connection/connection-target.ts'
 
 /** The SQLSTATEs that ayb acts on. */
 export const SQLSTATE = {

@@ -1,6 +1,6 @@
 import type {Database} from './database.ts'
+import {type Attempt, isStillOurs, triggerOf} from './queue/settle.ts'
 import {REGISTRATION_COLUMNS} from './registrations.ts'
-import {type Attempt, isStillOurs, triggerOf} from './settle.ts'
 import {remembers, writableIdentity} from './view-states.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */

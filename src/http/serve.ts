@@ -1,5 +1,5 @@
 import {setTimeout as sleep} from 'node:timers/promises'
-import type {DatabasePool} from '../core/database-pool.ts'
+import type {DatabasePool} from '../db/pool.ts'
 import {AybError} from '../lib/errors.ts'
 import {timerMs} from '../lib/timer.ts'
 import {buildApp} from './api/app.ts'

@@ -2,7 +2,7 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, describe, expect, test} from 'vitest'
-import {type Connected, connect} from '../../src/db/connect.ts'
+import {type Connected, connect} from '../../src/db/connection/connect.ts'
 import {AybError} from '../../src/lib/errors.ts'
 import {createTestDatabase} from '../support/database.ts'
 

@@ -1,15 +1,20 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {claimJobs} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
-import {advanceSchedules, readDueSchedules, readUntimedSchedules, timeSchedules} from '../../src/db/due.ts'
 import {countJobs, findJob} from '../../src/db/jobs.ts'
-import {endWorkers} from '../../src/db/liveness.ts'
-import {planByIndex} from '../../src/db/plans.ts'
+import {endWorkers} from '../../src/db/locks/liveness.ts'
+import {claimJobs} from '../../src/db/queue/claims.ts'
+import {
+  advanceSchedules,
+  readDueSchedules,
+  readUntimedSchedules,
+  timeSchedules,
+} from '../../src/db/queue/due.ts'
+import {planByIndex} from '../../src/db/queue/plans.ts'
+import {type Attempt, endJob, putBack, recordFailure} from '../../src/db/queue/settle.ts'
+import {survey} from '../../src/db/queue/survey.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {findSchedule} from '../../src/db/schedules.ts'
 import {Session} from '../../src/db/session.ts'
-import {type Attempt, endJob, putBack, recordFailure} from '../../src/db/settle.ts'
-import {survey} from '../../src/db/survey.ts'
 import {FIRST_INSTANT, LAST_INSTANT, type RefreshTarget} from '../../src/lib/records.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {register} from '../support/refresh.ts'

@@ -1,8 +1,8 @@
 import {createHash, createHmac, pbkdf2Sync} from 'node:crypto'
 import * as fc from 'fast-check'
 import {beforeAll, describe, expect, test} from 'vitest'
-import {connect} from '../../src/db/connect.ts'
-import {saslprep} from '../../src/db/connection/saslprep.ts'
+import {connect} from '../../src/db/connection/connect.ts'
+import {saslprep} from '../../src/db/connection/login/saslprep.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 
 let db: TestDatabase

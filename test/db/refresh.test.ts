@@ -1,9 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {findLockHolder} from '../../src/db/blockers.ts'
-import {claimJobs} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
-import {findOutcome, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
+import {findLockHolder} from '../../src/db/locks/blockers.ts'
 import {
   heldLock,
   isEndedUnheard,
@@ -11,15 +9,17 @@ import {
   type TransactionLock,
   takeRefreshLock,
   withRefreshLock,
-} from '../../src/db/refresh-lock.ts'
-import {findRegistration} from '../../src/db/registrations.ts'
+} from '../../src/db/locks/refresh-lock.ts'
+import {claimJobs} from '../../src/db/queue/claims.ts'
 import {
   type Attempt,
   type Failure,
   giveBackUnseen,
   type JobClaim,
   recordFailure,
-} from '../../src/db/settle.ts'
+} from '../../src/db/queue/settle.ts'
+import {findOutcome, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
+import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
 import {type TestDatabase, until} from '../support/database.ts'

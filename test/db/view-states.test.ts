@@ -1,6 +1,6 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
 import {list, listItems, register, show, unregister, update} from '../../src/core/matviews.ts'
-import {refresh as refreshView} from '../../src/core/refresh.ts'
+import {refresh as refreshView} from '../../src/core/refresh/by-hand.ts'
 import {relink} from '../../src/core/relink.ts'
 import {Retention} from '../../src/core/worker/retention.ts'
 import {Database} from '../../src/db/database.ts'

@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, expect, test} from 'vitest'
 import {Silence} from '../../src/core/worker/silence.ts'
-import type {ClaimedJob} from '../../src/db/claims.ts'
 import {Database} from '../../src/db/database.ts'
-import {takeRefreshLock} from '../../src/db/refresh-lock.ts'
+import {takeRefreshLock} from '../../src/db/locks/refresh-lock.ts'
+import type {ClaimedJob} from '../../src/db/queue/claims.ts'
 import {type TestDatabase, until} from '../support/database.ts'
 import {createRefreshDatabase} from '../support/refresh.ts'
 

@@ -1,7 +1,7 @@
 import {execFile} from 'node:child_process'
 import {promisify} from 'node:util'
 import {expect} from 'vitest'
-import {connect} from '../../src/db/connect.ts'
+import {connect} from '../../src/db/connection/connect.ts'
 import {AybError} from '../../src/lib/errors.ts'
 import {ayb} from './ayb.ts'
 import type {Failure} from './documents.ts'

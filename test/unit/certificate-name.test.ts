@@ -1,6 +1,6 @@
 import {X509Certificate} from 'node:crypto'
 import {expect, test} from 'vitest'
-import {isIssuedFor} from '../../src/db/certificate-name.ts'
+import {isIssuedFor} from '../../src/db/connection/certificate-name.ts'
 
 /** CN=server, and the alternative names DNS:*.example.com, DNS:*.local and IP:fe80::1. */
 const CERTIFICATE = new X509Certificate(`-----BEGIN CERTIFICATE-----

@@ -4,7 +4,7 @@ import {type AddressInfo, createServer, type Server, type Socket} from 'node:net
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, describe, expect, test} from 'vitest'
-import {type Connected, connect} from '../../src/db/connect.ts'
+import {type Connected, connect} from '../../src/db/connection/connect.ts'
 import {AybError} from '../../src/lib/errors.ts'
 import {header, int32, message, playScram, startScriptedServer} from '../support/scripted-server.ts'
 

@@ -2,9 +2,9 @@ import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, beforeEach, describe, expect, test} from 'vitest'
-import {parseServiceFile} from '../../src/db/service-file.ts'
-import {resolveSettings} from '../../src/db/settings.ts'
-import {readTlsFiles} from '../../src/db/tls-settings.ts'
+import {parseServiceFile} from '../../src/db/connection/settings/service-file.ts'
+import {resolveSettings} from '../../src/db/connection/settings/settings.ts'
+import {readTlsFiles} from '../../src/db/connection/settings/tls-settings.ts'
 import {AybError} from '../../src/lib/errors.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'ayb-home-'))

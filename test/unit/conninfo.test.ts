@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
-import {parseConnectionString} from '../../src/db/conninfo.ts'
+import {parseConnectionString} from '../../src/db/connection/settings/conninfo.ts'
 import {AybError} from '../../src/lib/errors.ts'
 
 const parse = (text: string) => Object.fromEntries(parseConnectionString(text, 'DATABASE_URL'))

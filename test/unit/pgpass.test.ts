@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import fc from 'fast-check'
 import {afterAll, describe, expect, test} from 'vitest'
-import {findPassword, readPasswordFile} from '../../src/db/pgpass.ts'
+import {findPassword, readPasswordFile} from '../../src/db/connection/settings/pgpass.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ayb-pgpass-'))
 afterAll(() => rmSync(folder, {recursive: true}))

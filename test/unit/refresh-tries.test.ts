@@ -7,7 +7,7 @@ import {
   pauseAfterTry,
   tryLimitMs,
   withTry,
-} from '../../src/core/refresh-tries.ts'
+} from '../../src/core/refresh/tries.ts'
 
 const GROWING = {tryMs: null, retryForMs: 600_000}
 const ASKED = {tryMs: 500, retryForMs: 3000}

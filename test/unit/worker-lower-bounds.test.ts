@@ -1,6 +1,6 @@
 import {beforeEach, describe, expect, test} from 'vitest'
 import {type LookFrom, LowerBounds} from '../../src/core/worker/lower-bounds.ts'
-import type {Survey} from '../../src/db/survey.ts'
+import type {Survey} from '../../src/db/queue/survey.ts'
 
 const at = (time: string): string => `2030-01-01T${time}:00.000000Z`
 const BOUNDS = {leases: at('11:50'), jobs: at('11:51'), schedules: at('11:52')}

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {durationFlag, lockFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/flags.ts'
-import {refresh} from '../../core/refresh.ts'
+import {refresh} from '../../core/refresh/by-hand.ts'
 import type {Refreshed} from '../../lib/records.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
 

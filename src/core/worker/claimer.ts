@@ -1,5 +1,5 @@
-import {type ClaimRequest, claimJobs} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
+import {type ClaimRequest, claimJobs} from '../../db/queue/claims.ts'
 import type {LowerBounds} from './lower-bounds.ts'
 import type {Once} from './once.ts'
 import type {WorkerSessions} from './sessions.ts'

@@ -5,7 +5,7 @@ import {
   readSchedulesAhead,
   type ScheduleTiming,
   timeSchedules,
-} from '../../db/due.ts'
+} from '../../db/queue/due.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 
 /** Between two passes over the schedules. */

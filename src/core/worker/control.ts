@@ -1,6 +1,6 @@
 import type {Database} from '../../db/database.ts'
-import {planAnew, planByIndex} from '../../db/plans.ts'
-import {WAKE_CHANNEL} from '../../db/wake.ts'
+import {planAnew, planByIndex} from '../../db/queue/plans.ts'
+import {WAKE_CHANNEL} from '../../db/queue/wake.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import type {Alarm} from './alarm.ts'

@@ -1,5 +1,5 @@
 import type {Database} from '../../db/database.ts'
-import {endWorkers} from '../../db/liveness.ts'
+import {endWorkers} from '../../db/locks/liveness.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 

@@ -1,5 +1,5 @@
-import type {ClaimedJob} from '../../db/claims.ts'
-import {NO_TRIES, type PastTries} from '../refresh-tries.ts'
+import type {ClaimedJob} from '../../db/queue/claims.ts'
+import {NO_TRIES, type PastTries} from '../refresh/tries.ts'
 
 /** More jobs than a worker puts back while their patience lasts. */
 const MOST_REMEMBERED = 10_000

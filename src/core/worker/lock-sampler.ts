@@ -1,6 +1,6 @@
 import type {Database} from '../../db/database.ts'
-import {findLockWaits} from '../../db/lock-waits.ts'
-import {lookRhythm, Sightings, type WatchLocks, type WatchRequest} from '../refresh-blockers.ts'
+import {findLockWaits} from '../../db/locks/lock-waits.ts'
+import {lookRhythm, Sightings, type WatchLocks, type WatchRequest} from '../refresh/blockers.ts'
 
 interface Watched {
   request: WatchRequest

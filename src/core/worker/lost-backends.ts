@@ -1,5 +1,5 @@
+import {endBackends} from '../../db/locks/silent-backends.ts'
 import type {Session} from '../../db/session.ts'
-import {endBackends} from '../../db/silent-backends.ts'
 import {isAybError} from '../../lib/errors.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type {Survey, SurveyBounds} from '../../db/survey.ts'
+import type {Survey, SurveyBounds} from '../../db/queue/survey.ts'
 
 /** A look that takes longer than this reads the traces of what was done before: the next ones begin behind them. */
 const SLOW_LOOK_MS = 50

@@ -1,8 +1,8 @@
-import type {OnceBound} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
-import type {ScheduleTiming} from '../../db/due.ts'
-import {findDueWithin, findUnfinished, readExactTime} from '../../db/due-once.ts'
-import type {Survey} from '../../db/survey.ts'
+import type {OnceBound} from '../../db/queue/claims.ts'
+import type {ScheduleTiming} from '../../db/queue/due.ts'
+import {findDueWithin, findUnfinished, readExactTime} from '../../db/queue/due-once.ts'
+import type {Survey} from '../../db/queue/survey.ts'
 import type {RemainingJob} from '../../lib/records.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
 

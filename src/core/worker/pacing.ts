@@ -1,4 +1,4 @@
-import type {Survey} from '../../db/survey.ts'
+import type {Survey} from '../../db/queue/survey.ts'
 
 /** How soon to look again at what another worker held a moment ago; longer each time that it still holds it. */
 const FIRST_CONTENDED_PAUSE_MS = 50

@@ -1,4 +1,4 @@
-import type {JobEnd} from '../../db/settle.ts'
+import type {JobEnd} from '../../db/queue/settle.ts'
 import {type ErrorCode, isAybError} from '../../lib/errors.ts'
 
 const FIRST_DELAY_MS = 5000

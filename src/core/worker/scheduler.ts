@@ -9,7 +9,7 @@ import {
   type ScheduleTiming,
   timeSchedules,
   untilNextSchedule,
-} from '../../db/due.ts'
+} from '../../db/queue/due.ts'
 import {checkTimezone, nextRun, parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'

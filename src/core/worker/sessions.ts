@@ -1,6 +1,6 @@
 import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
-import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/liveness.ts'
+import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/locks/liveness.ts'
 import {describeBlocker} from '../../lib/outcomes.ts'
 
 /**

@@ -1,8 +1,8 @@
-import type {ClaimedJob} from '../../db/claims.ts'
 import type {Database} from '../../db/database.ts'
-import {isEndedUnheard, type RefreshLock, type TransactionLock} from '../../db/refresh-lock.ts'
+import {isEndedUnheard, type RefreshLock, type TransactionLock} from '../../db/locks/refresh-lock.ts'
+import {endSilentBackends} from '../../db/locks/silent-backends.ts'
+import type {ClaimedJob} from '../../db/queue/claims.ts'
 import type {Session} from '../../db/session.ts'
-import {endSilentBackends} from '../../db/silent-backends.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 
 /** A job whose answer is awaited on a session. */

@@ -1,7 +1,7 @@
 import {AybError, isAybError} from '../../lib/errors.ts'
 import {quoteIdentifier, quoteIfNeeded} from '../../lib/identifier.ts'
 import {migrationTimeout} from '../../lib/outcomes.ts'
-import {findKeyHolder} from '../blockers.ts'
+import {findKeyHolder} from '../locks/blockers.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable, tableNames} from '../system.ts'

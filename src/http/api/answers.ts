@@ -1,5 +1,5 @@
 import type {FastifyReply} from 'fastify'
-import type {DatabaseWork} from '../../core/database-pool.ts'
+import type {DatabaseWork} from '../../db/pool.ts'
 import type {ApiContext} from './context.ts'
 import {untilGone} from './until-gone.ts'
 

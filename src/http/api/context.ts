@@ -1,5 +1,5 @@
-import type {DatabasePool} from '../../core/database-pool.ts'
 import type {ReaderPool} from '../../core/readers.ts'
+import type {DatabasePool} from '../../db/pool.ts'
 import type {ListenAddress} from '../../lib/listen-address.ts'
 import type {LogEntry} from '../../observe/log.ts'
 import type {Connections} from '../connections.ts'

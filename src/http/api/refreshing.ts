@@ -1,4 +1,4 @@
-import {type RefreshOptions, refresh} from '../../core/refresh.ts'
+import {type RefreshOptions, refresh} from '../../core/refresh/by-hand.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {refreshInProgress} from '../../lib/outcomes.ts'

@@ -1,10 +1,10 @@
 import type {LookFrom} from '../../../src/core/worker/lower-bounds.ts'
-import {type ClaimedJob, claimJobs} from '../../../src/db/claims.ts'
 import {Database} from '../../../src/db/database.ts'
-import {planByIndex} from '../../../src/db/plans.ts'
+import {type ClaimedJob, claimJobs} from '../../../src/db/queue/claims.ts'
+import {planByIndex} from '../../../src/db/queue/plans.ts'
+import {type Survey, survey} from '../../../src/db/queue/survey.ts'
 import {newRunId} from '../../../src/db/refresh.ts'
 import {successRecord} from '../../../src/db/success-record.ts'
-import {type Survey, survey} from '../../../src/db/survey.ts'
 import type {BenchDatabase} from '../server.ts'
 
 const KEY = '5bd1e9955bd1e995'

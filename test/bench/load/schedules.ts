@@ -1,4 +1,4 @@
-import {WAKE_CHANNEL} from '../../../src/db/wake.ts'
+import {WAKE_CHANNEL} from '../../../src/db/queue/wake.ts'
 import {type BenchDatabase, databaseNow} from '../server.ts'
 
 /** Which schedules to create, and when they are due. */

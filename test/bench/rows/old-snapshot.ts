@@ -1,7 +1,7 @@
 import pg from 'pg'
 import {LowerBounds} from '../../../src/core/worker/lower-bounds.ts'
 import type {Database} from '../../../src/db/database.ts'
-import {readDueSchedules} from '../../../src/db/due.ts'
+import {readDueSchedules} from '../../../src/db/queue/due.ts'
 import {age} from '../load/age.ts'
 import {claim, complete, lookAround, queueJobs, withWorkerSession} from '../load/churn.ts'
 import type {Bench, Measurement, Row} from '../row.ts'

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
-import {MessageLimits} from '../../../src/db/connection/message-limits.ts'
+import {MessageLimits} from '../../../src/db/connection/login/message-limits.ts'
 import {header, message, READY} from '../../support/scripted-server.ts'
 
 const MEBIBYTE = 1024 * 1024

@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import {parseRequireAuth} from '../../../src/db/connection/require-auth.ts'
+import {parseRequireAuth} from '../../../src/db/connection/settings/require-auth.ts'
 
 describe('require_auth', () => {
   test.each<[string, string[], boolean]>([

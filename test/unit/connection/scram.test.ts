@@ -1,6 +1,6 @@
 import {createHash, createHmac, pbkdf2Sync} from 'node:crypto'
 import {describe, expect, test} from 'vitest'
-import {type ChannelBinding, ScramExchange} from '../../../src/db/connection/scram.ts'
+import {type ChannelBinding, ScramExchange} from '../../../src/db/connection/login/scram.ts'
 
 const NONCE = 'rOprNGfwEbeRWgbNEkqO'
 const BOUND: ChannelBinding = {header: 'p=tls-server-end-point,,', data: Buffer.from([1, 2, 3])}

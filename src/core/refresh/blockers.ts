@@ -1,0 +1,143 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import type {Database} from '../../db/database.ts'
+import {
+  findLockWaits,
+  findViewHolders,
+  type LockWait,
+  type WatchedRefresh,
+} from '../../db/locks/lock-waits.ts'
+import type {ViewName} from '../../lib/records.ts'
+import {timerMs} from '../../lib/timer.ts'
+import {type LockPolicy, type LockTry, type PastTries, tryLimitMs} from './tries.ts'
+
+/** A try of a refresh whose locks are to be watched. */
+export interface WatchRequest extends WatchedRefresh {
+  /** How long the try may wait; null for ever. */
+  limitMs: number | null
+  /** Told each time that the refresh is seen to wait. */
+  onWait(wait: LockWait): void
+}
+
+/** Watches for which lock a refresh waits: once its lock timeout has fired, Postgres no longer knows. */
+export interface LockWatch {
+  /** Stops, and returns the wait that was seen at the end. */
+  seen(): Promise<LockWatchResult>
+  stop(): Promise<void>
+}
+
+interface LockWatchResult {
+  /** Null where no wait was seen. */
+  wait: LockWait | null
+  /** Whether that is certain: there were enough looks. */
+  isCertain: boolean
+}
+
+export type WatchLocks = (request: WatchRequest) => LockWatch
+
+const SHORTEST_INTERVAL_MS = 20
+const LONGEST_INTERVAL_MS = 1000
+const SHORT_LIMIT_MS = 2000
+const SHORT_LIMIT_FIRST_LOOK_MS = 100
+/** A refresh that is over by then is not looked at. */
+const FIRST_LOOK_MS = 1000
+/** A timeout may just have fired, and its answer be on its way: only the second look without a wait counts. */
+const MISSES = 2
+
+/** When to look: about eight times within the limit, and not before the refresh has had a while. */
+export function lookRhythm(limitMs: number | null): {firstMs: number; intervalMs: number} {
+  if (limitMs === null) return {firstMs: FIRST_LOOK_MS, intervalMs: LONGEST_INTERVAL_MS}
+  const intervalMs = Math.min(LONGEST_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, limitMs / 8))
+  const firstMs = limitMs < SHORT_LIMIT_MS ? Math.min(SHORT_LIMIT_FIRST_LOOK_MS, intervalMs) : FIRST_LOOK_MS
+  return {firstMs, intervalMs}
+}
+
+/** What the looks at one try saw. */
+export class Sightings implements LockWatchResult {
+  wait: LockWait | null = null
+  readonly #onWait: (wait: LockWait) => void
+  #misses = 0
+
+  constructor({onWait}: Pick<WatchRequest, 'onWait'>) {
+    this.#onWait = onWait
+  }
+
+  get isCertain(): boolean {
+    return this.wait !== null || this.#misses >= MISSES
+  }
+
+  add(wait: LockWait | null): void {
+    if (wait) {
+      this.wait = wait
+      this.#misses = 0
+      this.#onWait(wait)
+      return
+    }
+    this.#misses++
+    if (this.#misses >= MISSES) this.wait = null
+  }
+}
+
+/** Watches from a second session, which is opened when the refresh has run for about a second. */
+export const watchFromSecondSession =
+  (db: Database): WatchLocks =>
+  (request) => {
+    const stopped = new AbortController()
+    const sightings = new Sightings(request)
+    // Whom it waits for is a help, not the work: a second session that cannot be had changes nothing.
+    const watching = watch(db, request, sightings, stopped.signal).catch(() => {})
+    const stop = async () => {
+      stopped.abort()
+      await watching
+    }
+    return {
+      stop,
+      async seen() {
+        await stop()
+        return sightings
+      },
+    }
+  }
+
+async function watch(
+  db: Database,
+  request: WatchRequest,
+  sightings: Sightings,
+  signal: AbortSignal,
+): Promise<void> {
+  const {firstMs, intervalMs} = lookRhythm(request.limitMs)
+  await sleep(timerMs(firstMs), undefined, {signal})
+  const session = await db.openSession(signal)
+  // The refresh waits for the end of this.
+  session.deadlineMs = 2 * LONGEST_INTERVAL_MS
+  try {
+    while (!signal.aborted) {
+      const waits = await findLockWaits(session, [request])
+      sightings.add(waits.get(request.pid) ?? null)
+      await sleep(timerMs(intervalMs), undefined, {signal})
+    }
+  } finally {
+    await session.close()
+  }
+}
+
+/**
+ * The next try of a refresh. A later try is no longer than the oldest transaction that holds the view has run: such
+ * readers come and go, and a try that outlasts all of them gets through.
+ */
+export async function nextTry(
+  {session}: Database,
+  view: ViewName,
+  policy: LockPolicy,
+  past: PastTries,
+): Promise<LockTry> {
+  const oldestBlockerMs = policy?.tryMs === null && past.tries > 0 ? await oldestHolderMs() : null
+  const {deadlockTimeoutMs} = session
+  return {policy, past, limitMs: tryLimitMs(policy, past, {deadlockTimeoutMs, oldestBlockerMs})}
+
+  async function oldestHolderMs(): Promise<number | null> {
+    const holders = await findViewHolders(session, view)
+    const ages = holders.map(({transactionAgeMs}) => transactionAgeMs)
+    // The ages of other roles' transactions may be hidden.
+    return ages.includes(null) ? null : Math.max(0, ...ages.map(Number))
+  }
+}

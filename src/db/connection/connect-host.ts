@@ -1,0 +1,178 @@
+import {isIP, type Socket} from 'node:net'
+import type pg from 'pg'
+import {abortable, withDeadline} from '../../lib/abort.ts'
+import {isAybError} from '../../lib/errors.ts'
+import {requestCancel} from './cancel.ts'
+import {type ConnectionTarget, isSocketHost, socketPath} from './connection-target.ts'
+import {HostFailure, networkFailure, startupFailure, timedOut} from './host-failure.ts'
+import {requireRole} from './server-role.ts'
+import {startSession} from './session-start.ts'
+import type {HostSettings, SessionAttrs, Settings} from './settings/settings.ts'
+import {openSocket, type SocketAddress} from './socket.ts'
+import {encrypt, encryptionAttempts, isTls} from './tls.ts'
+
+/** A session with the server. */
+export interface Connected {
+  client: pg.Client
+  /** The driver's class of queries, which is loaded with the driver alone. */
+  Query: typeof pg.Query
+  /** As the protocol's BackendKeyData has it: of the backend, or made up by a pooler. */
+  processId: number | null
+  target: ConnectionTarget
+  /** Settings that were passed over, such as a password file that others can read. */
+  warnings: string[]
+  /** Asks the server to cancel what the session runs now; resolves when the request has been taken, and never rejects. */
+  cancel(): Promise<void>
+  /** Drops the connection without a word; the server finds out by itself. */
+  destroy(): void
+}
+
+/** What stays the same over all hosts. */
+export interface Attempt {
+  Client: typeof pg.Client
+  Query: typeof pg.Query
+  settings: Settings
+  applicationName: string
+}
+
+/** One host, and what is wanted of it. */
+interface HostAttempt extends Attempt {
+  host: HostSettings
+  target: ConnectionTarget
+  wanted: SessionAttrs
+}
+
+/**
+ * Connects to one of the addresses of one host, within the limit of the settings.
+ * @throws HostFailure, AybError where a local file is unusable, or the outer signal's reason
+ */
+export function connectToHost(
+  attempt: Attempt,
+  host: HostSettings,
+  wanted: SessionAttrs,
+  outer: AbortSignal | undefined,
+): Promise<Connected> {
+  const {connectTimeoutMs: limitMs, database, user} = attempt.settings
+  const target = {host: host.host, port: host.port, database, user}
+  const endsAt = limitMs === undefined ? undefined : performance.now() + limitMs
+  return withDeadline(limitMs, timedOut, outer, async (signal) => {
+    const addresses = await addressesOf(host, target, signal)
+    for (const [index, address] of addresses.entries()) {
+      const left = addresses.length - index
+      // An address that swallows everything must leave time for the next one.
+      const shareMs = endsAt === undefined || left === 1 ? undefined : (endsAt - performance.now()) / left
+      try {
+        return await connectToAddress({...attempt, host, target, wanted}, address, shareMs, signal)
+      } catch (error) {
+        const isWorthNext = error instanceof HostFailure && error.isWorthNextHost
+        if (signal.aborted || left === 1 || !isWorthNext) throw error
+      }
+    }
+    throw new RangeError('a host without an address')
+  })
+}
+
+async function addressesOf(
+  {host, address, port}: HostSettings,
+  target: ConnectionTarget,
+  signal: AbortSignal,
+): Promise<SocketAddress[]> {
+  if (address !== undefined) return [{host: address, port}]
+  if (isSocketHost(host)) return [{path: socketPath(host.replace(/^@/, '\0'), port)}]
+  if (isIP(host) !== 0) return [{host, port}]
+  try {
+    const {lookup} = await import('node:dns/promises')
+    const found = await abortable(lookup(host, {all: true, verbatim: true}), signal)
+    return found.map((entry) => ({host: entry.address, port}))
+  } catch (error) {
+    throw signal.aborted ? error : networkFailure(error, target)
+  }
+}
+
+/** Tries one address in the one or two ways that sslmode allows. */
+async function connectToAddress(
+  attempt: HostAttempt,
+  address: SocketAddress,
+  shareMs: number | undefined,
+  signal: AbortSignal,
+): Promise<Connected> {
+  let first: unknown
+  for (const encryption of encryptionAttempts(attempt.settings.tls, address)) {
+    const socket = await open(attempt, address, shareMs, signal)
+    let isEncrypted = true
+    try {
+      const stream = await encrypt(socket, encryption, attempt.host.host, attempt.settings.tls, signal)
+      isEncrypted = isTls(stream)
+      return await login(attempt, address, socket, stream, signal)
+    } catch (error) {
+      socket.destroy()
+      if (signal.aborted) throw error
+      const failure = isAybError(error)
+        ? error
+        : startupFailure(error, attempt.target, attempt.host.passwordSource)
+      if (first !== undefined) throw isAboutEncryption(failure) ? first : failure
+      // An offer of TLS that was not there to take has been a plain attempt already.
+      if (!isAboutEncryption(failure) || (encryption === 'offered' && !isEncrypted)) throw failure
+      first = failure
+    }
+  }
+  throw first
+}
+
+/** Whether the same server may answer otherwise with, or without, encryption: not to a password that it refused. */
+function isAboutEncryption(error: unknown): boolean {
+  if (isAybError(error)) return true
+  if (!(error instanceof HostFailure) || error.kind === 'login') return false
+  return error.kind === 'encryption' || error.sqlstate === '28000'
+}
+
+async function open(
+  {settings, target}: HostAttempt,
+  address: SocketAddress,
+  shareMs: number | undefined,
+  signal: AbortSignal,
+): Promise<Socket> {
+  try {
+    return await withDeadline(shareMs, timedOut, signal, (share) =>
+      openSocket(address, share, settings.keepAliveDelayMs),
+    )
+  } catch (error) {
+    throw signal.aborted || error instanceof HostFailure ? error : networkFailure(error, target)
+  }
+}
+
+async function login(
+  {Client, Query, settings, applicationName, host, target, wanted}: HostAttempt,
+  address: SocketAddress,
+  socket: Socket,
+  stream: Socket,
+  signal: AbortSignal,
+): Promise<Connected> {
+  // A name can lead elsewhere by the time that something is to be cancelled.
+  const {remoteAddress, remotePort} = socket
+  const client = await startSession(Client, stream, host, settings, applicationName, signal)
+  await requireRole(client, wanted, signal)
+  return {
+    client,
+    Query,
+    processId: client.processID,
+    target,
+    warnings: settings.warnings,
+    async cancel() {
+      const {processID: processId, secretKey} = client
+      if (processId === null || secretKey === null) return
+      await requestCancel({
+        address: remoteAddress && remotePort ? {host: remoteAddress, port: remotePort} : address,
+        host: host.host,
+        isEncrypted: isTls(stream),
+        tls: settings.tls,
+        processId,
+        secretKey,
+      })
+    },
+    destroy() {
+      stream.destroy()
+      socket.destroy()
+    },
+  }
+}

@@ -1,0 +1,36 @@
+import {AybError, type ErrorDetails} from '../../lib/errors.ts'
+import {type ConnectionTarget, where} from './connection-target.ts'
+import type {HostFailure} from './host-failure.ts'
+
+/** A setting that says nothing usable, before any server was asked. */
+export const badSettings = (message: string, hint: string) =>
+  new AybError('CONNECTION_FAILED', message, {hint})
+
+/** The one error for all that was tried, in the order in which it was. */
+export function connectionFailed(
+  tried: {target: ConnectionTarget; failure: HostFailure}[],
+  isServerNamed: boolean,
+): AybError {
+  const last = tried.at(-1)
+  if (!last) throw new RangeError('nothing was tried')
+  const {database, user} = last.target
+  const whom = `as user ${JSON.stringify(user)}`
+  const message =
+    tried.length === 1
+      ? `cannot connect to database ${JSON.stringify(database)} at ${where(last.target)} ${whom}: ${last.failure.message}`
+      : `cannot connect to database ${JSON.stringify(database)} ${whom}: ${tried
+          .map(({target, failure}) => `${where(target)}: ${failure.message}`)
+          .join('; ')}`
+  const details: ErrorDetails = {}
+  if (last.failure.sqlstate !== undefined) details.sqlstate = last.failure.sqlstate
+  if (last.failure.timeoutMs !== undefined) details.timeoutMs = last.failure.timeoutMs
+  const hints = new Set(tried.map(({failure}) => failure.hint))
+  if (!isServerNamed && last.failure.kind === 'network') {
+    hints.add('another server is named with --database-url, DATABASE_URL or PGHOST')
+  }
+  return new AybError('CONNECTION_FAILED', message, {
+    hint: [...hints].join('; '),
+    details: Object.keys(details).length > 0 ? details : null,
+    cause: last.failure.cause,
+  })
+}

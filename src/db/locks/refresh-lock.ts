@@ -1,0 +1,245 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import {AybError} from '../../lib/errors.ts'
+import {lockName} from '../../lib/identifier.ts'
+import type {ViewName} from '../../lib/records.ts'
+import {exactInstant} from '../instant.ts'
+import type {Session} from '../session.ts'
+import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
+
+/** A backend looks every second whether its client is still there. */
+const RELEASE_PATIENCE_MS = 10_000
+const RELEASE_LOOK_MS = 100
+
+/** The lock of a view: whoever refreshes a view holds it, AYB servers too. */
+export type RefreshLock = SessionLock | TransactionLock
+
+interface TakenLock {
+  /** When it was taken, by the server's clock, exact to the microsecond. */
+  startedAt: string
+  /** The backend that holds it. */
+  pid: number
+  /**
+   * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return the same.
+   * A session whose unlock did not end as expected is dropped, and the lock with it.
+   */
+  release(): Promise<void>
+}
+
+/** Held by a session. */
+export interface SessionLock extends TakenLock {
+  isOfTransaction: false
+}
+
+/** Held for the transaction that is open on the session, and ends with it: behind a pooler. */
+export interface TransactionLock extends TakenLock {
+  isOfTransaction: true
+  /** With the pid, what tells its transaction from another one of the same backend: exact to the microsecond. */
+  transactionStartedAt: string
+  /** Whether this side knows that it is free again. */
+  readonly isReleased: boolean
+}
+
+/**
+ * Runs work that holds the lock of a view; null, without running it, where another session holds it. The work may
+ * release the lock itself, and early: right behind its statement. `taken` is what came of an attempt to take the lock
+ * before; without it, it is taken here.
+ */
+export async function withRefreshLock<T>(
+  session: Session,
+  view: ViewName,
+  work: (lock: RefreshLock) => Promise<T>,
+  taken?: RefreshLock | null,
+): Promise<T | null> {
+  const lock = taken === undefined ? await takeRefreshLock(session, view) : taken
+  if (!lock) return null
+  try {
+    return await work(lock)
+  } finally {
+    await lock.release()
+  }
+}
+
+/** The lock, or null where another session holds it. Whoever takes it this way must see to its release. */
+export async function takeRefreshLock(session: Session, view: ViewName): Promise<RefreshLock | null> {
+  if (session.isPooled) {
+    return takeForTransaction(session, () => tryLock(session, view, 'pg_try_advisory_xact_lock'))
+  }
+  const taken = await tryLock(session, view, 'pg_try_advisory_lock')
+  return taken ? heldLock(session, lockName(view), taken.at) : null
+}
+
+/**
+ * The same, standing in line for it: null where it was not free for so long. Whoever only tries now and then never finds it
+ * free where a worker refreshes the view every second; a try fails as long as anybody stands in line. While it waits, the
+ * statement holds a snapshot, which keeps vacuum from removing rows: so wait for a second at a time.
+ */
+export async function queueForRefreshLock(
+  session: Session,
+  view: ViewName,
+  patienceMs: number,
+): Promise<RefreshLock | null> {
+  if (session.isPooled) {
+    return takeForTransaction(session, () => waitForLock(session, view, 'pg_advisory_xact_lock', patienceMs))
+  }
+  const taken = await waitForLock(session, view, 'pg_advisory_lock', patienceMs)
+  return taken ? heldLock(session, lockName(view), taken.at) : null
+}
+
+/**
+ * The lock of a session would stay behind on the server connection, and exclude nobody who gets that one next. `take` is
+ * called in the transaction that keeps what it takes.
+ */
+async function takeForTransaction(
+  session: Session,
+  take: () => Promise<LockRow | null>,
+): Promise<TransactionLock | null> {
+  await session.begin()
+  try {
+    const taken = await take()
+    if (taken) {
+      let isReleased = false
+      return {
+        startedAt: taken.at,
+        pid: taken.pid,
+        isOfTransaction: true,
+        transactionStartedAt: taken.transaction_at,
+        get isReleased() {
+          return isReleased
+        },
+        async release() {
+          await session.rollback()
+          isReleased = true
+        },
+      }
+    }
+  } catch (error) {
+    await session.rollback()
+    throw error
+  }
+  await session.rollback()
+  return null
+}
+
+/** The lock of that name, which the session has held since that instant. */
+export function heldLock(session: Session, name: string, startedAt: string): SessionLock {
+  let released: Promise<void> | undefined
+  return {
+    startedAt,
+    pid: session.pid,
+    isOfTransaction: false,
+    release() {
+      released ??= unlock(session, name).catch(() => session.destroy())
+      return released
+    },
+  }
+}
+
+/** A lock as another session can tell it from a later one of the same view on the same backend. */
+type SeenLock = Pick<TransactionLock, 'pid' | 'transactionStartedAt'>
+
+/** Waits until that lock of the view is free, but not for longer than it takes to notice a lost client. */
+export async function untilReleased(session: Session, view: ViewName, lock: SeenLock): Promise<void> {
+  for (const deadline = performance.now() + RELEASE_PATIENCE_MS; performance.now() < deadline; ) {
+    if (!(await isLockHeld(session, view, lock))) return
+    await sleep(RELEASE_LOOK_MS)
+  }
+}
+
+/**
+ * Whether the transaction that took the lock of the view has ended, as another session sees it, while this side
+ * still waits for its answer.
+ */
+export async function isEndedUnheard(
+  session: Session,
+  view: ViewName,
+  lock: TransactionLock,
+): Promise<boolean> {
+  return !lock.isReleased && !(await isLockHeld(session, view, lock)) && !lock.isReleased
+}
+
+/**
+ * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody else by now,
+ * and for this view again: a transaction that began at another time is not the one. Not a later time: clocks are set back.
+ */
+async function isLockHeld(session: Session, view: ViewName, lock: SeenLock): Promise<boolean> {
+  const rows = await session.query(
+    `select from pg_locks l
+       left join pg_stat_activity a on a.pid = l.pid
+      where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+        and (l.classid::bigint << 32) | l.objid::bigint = hashtext($2)::bigint
+        and (a.xact_start is null or a.xact_start = $3::timestamptz)`,
+    [lock.pid, lockName(view), lock.transactionStartedAt],
+  )
+  return rows.length > 0
+}
+
+/** Whether the session holds the lock of any view. A worker's own key is outside the range of 32 bits. */
+export async function holdsAnyRefreshLock(session: Session): Promise<boolean> {
+  const rows = await session.query(
+    `select from pg_locks
+      where pid = pg_backend_pid() and locktype = 'advisory' and objsubid = 1 and classid in (0, 4294967295)`,
+  )
+  return rows.length > 0
+}
+
+interface LockRow {
+  at: string
+  transaction_at: string
+  pid: number
+}
+
+/** When the lock was taken, and by which transaction of which backend; null where another session holds it. */
+async function tryLock(
+  session: Session,
+  view: ViewName,
+  lockFunction: 'pg_try_advisory_lock' | 'pg_try_advisory_xact_lock',
+): Promise<LockRow | null> {
+  // Materialized: in a WHERE the planner may call it once a row, and each call needs its own unlock.
+  const rows = await session.query<LockRow & {is_locked: boolean}>(
+    `with attempt as materialized (select ${lockFunction}(hashtext($1)) as is_locked)
+     select is_locked, ${exactInstant('statement_timestamp()')} as at,
+            ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid
+       from attempt`,
+    [lockName(view)],
+  )
+  return rows[0]?.is_locked ? rows[0] : null
+}
+
+/** The same for a lock that is waited for, for so long at the most. */
+async function waitForLock(
+  session: Session,
+  view: ViewName,
+  lockFunction: 'pg_advisory_lock' | 'pg_advisory_xact_lock',
+  patienceMs: number,
+): Promise<LockRow | null> {
+  // One message: without a transaction around it, SET LOCAL lasts as long as that.
+  const statements = [
+    `set local lock_timeout = ${Math.max(1, Math.ceil(patienceMs))}`,
+    `with wait as materialized (select ${lockFunction}(hashtext(${session.literal(lockName(view))})))
+     ${SELECT_LOCK_ROW} from wait`,
+    'set local lock_timeout = 0',
+  ]
+  try {
+    const [, rows] = await session.script(statements)
+    return rows?.[0] as LockRow
+  } catch (error) {
+    if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
+    if (session.isPooled || !(await holdsAnyRefreshLock(session))) return null
+    // It was granted in the very moment in which the wait ended.
+    const [row] = await session.query<LockRow>(SELECT_LOCK_ROW)
+    return row as LockRow
+  }
+}
+
+/** clock_timestamp(): the statement may have waited. */
+const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
+            ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
+
+async function unlock(session: Session, name: string): Promise<void> {
+  const rows = await session.query<{is_unlocked: boolean}>(
+    'select pg_advisory_unlock(hashtext($1)) as is_unlocked',
+    [name],
+  )
+  if (!rows[0]?.is_unlocked) throw new AybError('INTERNAL', `the lock of ${name} was not held`)
+}

@@ -1,0 +1,190 @@
+import {dropOnAbort, withDeadline} from '../lib/abort.ts'
+import {AybError, isAybError} from '../lib/errors.ts'
+import type {Database} from './database.ts'
+import type {Session} from './session.ts'
+
+/** What a pool keeps: a session, and what there is to do with it between two uses. */
+interface Pooled {
+  readonly session: Session
+  /** Before it is used again: whether it still works, and may still be used. */
+  renew(): Promise<void>
+  explain(error: unknown): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** What is done with a session that may use ayb's tables. */
+export type DatabaseWork<R> = (db: Database) => Promise<R>
+
+interface PoolOptions {
+  /** How many sessions there may be at once. */
+  size: number
+  /** Whether sessions are kept for the next ones: not where a view's query has run, which may leave things behind. */
+  isKept: boolean
+  /** How long to wait for one while all are busy, in milliseconds. */
+  patienceMs: number
+  /** What to say then. */
+  whenBusy(): AybError
+}
+
+/** What nobody has needed for so long is closed. */
+const IDLE_MS = 60_000
+/** How long a probe waits, and how long a kept session may take to show that it still works. */
+const PROBE_MS = 5000
+/** A success is an answer to whoever asks so soon after it. */
+const FRESH_MS = 1000
+/** Its statements are short: one that is not answered by then has a dead network under it. */
+const STATEMENT_DEADLINE_MS = 60_000
+
+interface Waiting {
+  proceed(): void
+  fail(error: AybError): void
+}
+
+/** Sessions for many requests, which wait for one another where there are more of them. */
+export class DatabasePool<T extends Pooled = Database> {
+  readonly #open: (signal?: AbortSignal) => Promise<T>
+  readonly #options: PoolOptions
+  readonly #idle: T[] = []
+  readonly #busy = new Set<T>()
+  readonly #waiting: Waiting[] = []
+  #taken = 0
+  #isClosed = false
+  #closing: NodeJS.Timeout | null = null
+  /** When a session last did what it was asked, as performance.now() tells it. */
+  #lastSuccessAt = Number.NEGATIVE_INFINITY
+  #probe: Promise<boolean> | null = null
+
+  /** `open` connects; it is called for each session. */
+  constructor(open: (signal?: AbortSignal) => Promise<T>, options: PoolOptions) {
+    this.#open = open
+    this.#options = options
+  }
+
+  /**
+   * Runs work on a session that it has for itself.
+   * @throws AybError where there is no session to be had, or all stay busy; the signal's reason while it waits; and what
+   * the work throws
+   */
+  async use<R>(work: (db: T) => Promise<R>, signal?: AbortSignal): Promise<R> {
+    await this.#turn(signal)
+    let db: T | undefined
+    try {
+      db = await this.#session(signal)
+      this.#busy.add(db)
+      const result = await work(db)
+      this.#lastSuccessAt = performance.now()
+      return result
+    } catch (error) {
+      throw db ? await db.explain(error).catch(() => error) : error
+    } finally {
+      if (db) {
+        this.#busy.delete(db)
+        await this.#putAway(db)
+      }
+      const next = this.#waiting.shift()
+      if (next) next.proceed()
+      else this.#taken--
+    }
+  }
+
+  /** Whether the database answers, within a few seconds. However many ask, one of them looks. */
+  isReachable(): Promise<boolean> {
+    const ageMs = performance.now() - this.#lastSuccessAt
+    if (ageMs < FRESH_MS) return Promise.resolve(true)
+    // All sessions are busy: that the database is away is seen by what they do.
+    if (this.#taken >= this.#options.size) return Promise.resolve(ageMs < STATEMENT_DEADLINE_MS)
+    this.#probe ??= this.#look().finally(() => {
+      this.#probe = null
+    })
+    return this.#probe
+  }
+
+  async #look(): Promise<boolean> {
+    const noAnswer = () => new AybError('CONNECTION_FAILED', 'no answer')
+    try {
+      // One that was kept has just been asked about the tables, one that is new who it is.
+      await withDeadline(PROBE_MS, noAnswer, undefined, (signal) => this.use(async () => {}, signal))
+      return true
+    } catch (error) {
+      if (isAybError(error)) return false
+      throw error
+    }
+  }
+
+  /** Drops every session, whatever runs on it. */
+  dropAll(): void {
+    for (const db of [...this.#busy, ...this.#idle.splice(0)]) db.session.destroy()
+  }
+
+  /** Closes the sessions that are kept, and from now on those that come back. Whoever waits for one is refused. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const waiting of [...this.#waiting]) waiting.fail(closed())
+    if (this.#closing) clearTimeout(this.#closing)
+    await Promise.all(this.#idle.splice(0).map((db) => db.close()))
+  }
+
+  /** Waits until there is room for one more, which whoever leaves hands on. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted()
+    if (this.#isClosed) throw closed()
+    if (this.#taken >= this.#options.size) await this.#wait(signal)
+    else this.#taken++
+  }
+
+  #wait(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+        const position = this.#waiting.indexOf(waiting)
+        if (position >= 0) this.#waiting.splice(position, 1)
+        finish()
+      }
+      const fail = (error: unknown) => settle(() => reject(error))
+      const waiting = {proceed: () => settle(resolve), fail}
+      const onAbort = () => fail(signal?.reason)
+      const timer = setTimeout(() => fail(this.#options.whenBusy()), this.#options.patienceMs)
+      signal?.addEventListener('abort', onAbort, {once: true})
+      this.#waiting.push(waiting)
+    })
+  }
+
+  /** One that was kept and still works, or a new one. */
+  async #session(signal: AbortSignal | undefined): Promise<T> {
+    for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
+      const {session} = kept
+      try {
+        session.deadlineMs = PROBE_MS
+        const db = kept
+        await dropOnAbort(session, signal, () => db.renew())
+        session.deadlineMs = STATEMENT_DEADLINE_MS
+        return kept
+      } catch (error) {
+        const explained = await kept.explain(error).catch(() => error)
+        session.destroy()
+        signal?.throwIfAborted()
+        if (!isAybError(error, 'CONNECTION_LOST')) throw explained
+        // What ended this one has most likely ended them all.
+        for (const other of this.#idle.splice(0)) other.session.destroy()
+      }
+    }
+    const db = await this.#open(signal)
+    if (this.#options.isKept) db.session.deadlineMs = STATEMENT_DEADLINE_MS
+    return db
+  }
+
+  async #putAway(db: T): Promise<void> {
+    if (!db.session.isUsable) return
+    if (this.#isClosed || !this.#options.isKept) return db.close()
+    this.#idle.push(db)
+    this.#closing ??= setTimeout(() => this.#closeIdle(), IDLE_MS).unref()
+  }
+
+  #closeIdle(): void {
+    this.#closing = null
+    for (const db of this.#idle.splice(0)) void db.close()
+  }
+}
+
+const closed = (): AybError => new AybError('CANCELED', 'canceled: ayb serve was stopped')

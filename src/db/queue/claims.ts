@@ -1,0 +1,204 @@
+import {JOB_TYPE, type RefreshMode, type RefreshTarget, type ViewName} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {exactInstant} from '../instant.ts'
+import {heldLock, type RefreshLock} from '../locks/refresh-lock.ts'
+import {payloadOrNote, readablePayload} from '../payload.ts'
+import type {Session} from '../session.ts'
+import {type LockTries, lockTriesOf} from './lock-tries.ts'
+import type {JobClaim} from './settle.ts'
+
+/** A job that was claimed, with what its refresh needs to know. */
+export interface ClaimedJob extends JobClaim {
+  payload: unknown
+  maxAttempts: number
+  scheduleId: string | null
+  /** How long after its time it was claimed, by the server's clock, in milliseconds. */
+  latenessMs: number
+  /** Of the view that the payload names; null where there is none. */
+  registration: RefreshTarget | null
+  /** The tries that waited in vain for the lock of its view, as far as the database knows; null where there are none. */
+  pastTries: LockTries | null
+}
+
+/** A job that was claimed on the session that is to run it, and what came of taking its view's lock at once. */
+export interface LockedJob {
+  job: ClaimedJob
+  /** Null where another session holds it, or where there is no view. */
+  lock: RefreshLock | null
+}
+
+interface ClaimRow {
+  job_id: string
+  payload: unknown
+  attempts: number
+  max_attempts: number
+  schedule_id: string | null
+  token: string
+  lateness_ms: number
+  registration_id: string | null
+  schema_name: string
+  view_name: string
+  refresh_mode: RefreshMode
+  past_tries: LockTries | null
+}
+
+/** A claim that took the lock too. */
+export interface LockedRow extends ClaimRow {
+  lock_name: string | null
+  locked_at: string | null
+}
+
+/** SQL: the view that the payload of a job under that alias names, as the text its lock is hashed from. */
+export const lockNameOf = (alias: string): string =>
+  `(coalesce(${readablePayload(`${alias}.payload`)}->>'schema', 'public') || '.' || (${readablePayload(`${alias}.payload`)}->>'view_name'))`
+
+/** How many jobs to claim, for whom and for how long, and the views that the worker refreshes right now. */
+export interface ClaimRequest {
+  slots: number
+  workerId: string
+  leaseMs: number
+  busyViews: readonly string[]
+  /**
+   * Where to begin to look: when the oldest job was due a moment ago, to the microsecond; null where that is not known.
+   * As long as somebody holds an old snapshot, a claim would step over every trace of those before it.
+   */
+  notBefore: string | null
+  /** What else is left alone; null where nothing is. */
+  bound?: OnceBound | null
+}
+
+/** What a worker that runs once may claim: jobs that were due at an instant, and those that it had in hand since. */
+export interface OnceBound {
+  /** By the server's clock, to the microsecond. */
+  until: string
+  jobIds: readonly string[]
+}
+
+/** SQL: the job under that alias is within the bound whose parameters are `$n`, the instant, and the one behind it. */
+export const isWithinBound = (alias: string, n: number): string =>
+  `(${alias}.run_at <= $${n}::timestamptz or ${alias}.id = any ($${n + 1}::uuid[]))`
+
+const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]', 'timestamptz']
+const BOUND_TYPES = ['timestamptz', 'uuid[]']
+
+/** Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker refreshes. */
+export async function claimJobs(db: Database, request: ClaimRequest): Promise<ClaimedJob[]> {
+  const {slots, workerId, leaseMs, busyViews, notBefore, bound} = request
+  const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
+  const boundValues = bound ? [bound.until, bound.jobIds] : []
+  const rows = await db.session.query<ClaimRow>(claimSql(db, {isBounded: boundValues.length > 0}), [
+    ...values,
+    ...boundValues,
+  ])
+  return rows.map((row) => toClaimedJob(row, workerId))
+}
+
+/**
+ * The same for one job as a statement for the end of a script, on a session that keeps statements. The session takes
+ * the lock of its view at once: a statement more would be a good part of what a small refresh costs.
+ */
+export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
+  const {workerId, leaseMs, busyViews, notBefore, bound} = request
+  const types = bound ? [...CLAIM_TYPES, ...BOUND_TYPES] : CLAIM_TYPES
+  const statement = await db.session.prepare(claimSql(db, {isBounded: !!bound, lock: LOCK_TOO}), types)
+  const literal = (text: string) => db.session.literal(text)
+  const array = (texts: readonly string[], type: string) =>
+    `array[${texts.map(literal).join(', ')}]::${type}[]`
+  const from = literal(notBefore ?? '-infinity')
+  const limits = bound ? `, ${literal(bound.until)}, ${array(bound.jobIds, 'uuid')}` : ''
+  return `execute ${statement} (1, ${literal(workerId)}, ${leaseMs}, ${array(busyViews, 'text')}, ${from}${limits})`
+}
+
+/** Materialized: so that it is called once a row, and only for what was claimed. */
+const LOCK_TOO = {
+  cte: `,
+     l as materialized (
+       select n.name, pg_try_advisory_lock(hashtext(n.name)) as is_locked
+         from (select ${lockNameOf('u')} as name from u offset 0) n)`,
+  columns: `,
+            l.name as lock_name, case when l.is_locked then ${exactInstant('clock_timestamp()')} end as locked_at`,
+  join: `
+       left join l on true`,
+}
+
+/**
+ * Literals for state and type: with parameters the partial index would not be used. And not now(): behind a refresh
+ * of an hour that is an hour ago.
+ */
+const claimSql = (
+  db: Database,
+  {isBounded, lock = {cte: '', columns: '', join: ''}}: {isBounded: boolean; lock?: typeof LOCK_TOO},
+): string =>
+  `with clock as materialized (select clock_timestamp() as at),
+     c as materialized (
+       select j.id from ${db.tables.jobs} j
+        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.run_at >= $5
+          and j.attempts < j.max_attempts
+          and coalesce(${lockNameOf('j')} <> all ($4::text[]), true)${isBounded ? ` and ${isWithinBound('j', 6)}` : ''}
+        order by j.run_at
+        limit $1
+          for no key update skip locked),
+     u as (
+       update ${db.tables.jobs} j
+          set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = greatest(j.attempts, 0) + 1,
+              last_run_at = clock.at, updated_at = clock.at
+         from clock where j.id = any (array(select id from c))
+       returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)${lock.cte}
+     select u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
+            ${exactInstant('u.last_run_at')} as token,
+            greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
+            r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text,
+            ${lockTriesOf(db)} as past_tries${lock.columns}
+       from u
+       left join lateral (
+         select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r
+          where r.schema_name = coalesce(${readablePayload('u.payload')}->>'schema', 'public')
+            and r.view_name = ${readablePayload('u.payload')}->>'view_name'
+         offset 0) r on true${lock.join}
+      order by u.run_at`
+
+const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
+  id: row.job_id,
+  workerId,
+  attempt: row.attempts,
+  token: row.token,
+  payload: row.payload,
+  maxAttempts: row.max_attempts,
+  scheduleId: row.schedule_id,
+  latenessMs: row.lateness_ms,
+  registration:
+    row.registration_id === null
+      ? null
+      : {
+          id: row.registration_id,
+          schemaName: row.schema_name,
+          viewName: row.view_name,
+          refreshMode: row.refresh_mode,
+        },
+  pastTries: row.past_tries,
+})
+
+/** The row that `claimBehind` returned to that session. */
+export const toLockedJob = (session: Session, row: LockedRow, workerId: string): LockedJob => ({
+  job: toClaimedJob(row, workerId),
+  lock:
+    row.lock_name === null || row.locked_at === null ? null : heldLock(session, row.lock_name, row.locked_at),
+})
+
+/** Keeps the jobs of a worker its own for another while. */
+export async function renewLeases(
+  db: Database,
+  workerId: string,
+  jobIds: readonly string[],
+  leaseMs: number,
+): Promise<void> {
+  await db.session.query(
+    `update ${db.tables.jobs} j
+        set lease_until = now() + $3 * interval '1 ms', updated_at = now()
+      where j.id = any ($2::uuid[]) and j.state = 'running' and j.worker_id = $1`,
+    [workerId, jobIds, leaseMs],
+  )
+}
+
+/** The view that an array of busy views calls it. */
+export const busyName = ({schemaName, viewName}: ViewName): string => `${schemaName}.${viewName}`

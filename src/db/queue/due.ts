@@ -1,0 +1,258 @@
+import {JOB_TYPE} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {exactInstant, isAhead, wholeMilliseconds} from '../instant.ts'
+
+/** SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or BC. */
+export const HAS_TIME = "isfinite(s.next_run_at) and s.next_run_at >= '0001-01-02'"
+
+/** A schedule as it was read, to be moved on. */
+export interface DueSchedule {
+  id: string
+  name: string
+  cronExpr: string
+  timezone: string
+  /**
+   * Of the row: every change of it, and `schedules run` that queues a job, makes another one. Its columns do not serve:
+   * an instant as text is null for infinity, and the same for 44 BC and 44 AD, so that such a row never matched.
+   */
+  version: string
+}
+
+/** SQL: the version of the row under alias `s`. */
+const VERSION = 's.xmin::text'
+
+/** Names a schedule as long as nobody changes its timing. */
+export interface ScheduleTiming {
+  id: string
+  cronExpr: string
+  timezone: string
+}
+
+/**
+ * SQL: the schedule under alias `s` is none of the timings, and the parameters that it takes, from `$n` on. Nothing
+ * where there are none: the condition would keep Postgres from reading the first row off its index.
+ */
+export function exceptTimings(
+  n: number,
+  timings: readonly ScheduleTiming[],
+): {sql: string; values: string[][]} {
+  if (timings.length === 0) return {sql: '', values: []}
+  return {
+    sql: `and not exists (select from unnest($${n}::uuid[], $${n + 1}::text[], $${n + 2}::text[]) as b(id, cron, tz)
+                           where b.id = s.id and b.cron = s.cron_expr and b.tz = s.timezone)`,
+    values: [
+      timings.map((timing) => timing.id),
+      timings.map((timing) => timing.cronExpr),
+      timings.map((timing) => timing.timezone),
+    ],
+  }
+}
+
+/** Which due schedules to read, by their next run to the microsecond; all without it. */
+export interface DueWindow {
+  /** No schedule is due before then, as far as is known. */
+  from?: string | null
+  until?: string | null
+}
+
+/**
+ * The schedules that are due, longest first, and the server's time; without those that cannot be understood, and those
+ * outside the window.
+ */
+export const readDueSchedules = (
+  db: Database,
+  limit: number,
+  unreadable: readonly ScheduleTiming[],
+  {from = null, until = null}: DueWindow = {},
+) => {
+  const conditions = [
+    's.next_run_at <= now()',
+    ...(from === null ? [] : ['s.next_run_at >= $2']),
+    ...(until === null ? [] : [`s.next_run_at <= ${db.session.literal(until)}::timestamptz`]),
+    HAS_TIME,
+  ]
+  return readSchedules(db, [conditions.join(' and ')], limit, unreadable, from)
+}
+
+/**
+ * Enabled schedules that never come up, because they have no next run, or one that no clock ever shows. Not within a
+ * minute of their last change: an AYB server inserts a schedule first, and its next run right behind.
+ */
+export const readUntimedSchedules = (db: Database, limit: number, unreadable: readonly ScheduleTiming[]) =>
+  readSchedules(
+    db,
+    // Each by the index: with `or` in between, all schedules are read.
+    ['s.next_run_at is null', "s.next_run_at < '0001-01-02'", "s.next_run_at >= '10000-01-01'"].map(
+      (untimed) =>
+        `${untimed} and (s.updated_at between now() - interval '1 min' and now() + interval '1 min') is not true`,
+    ),
+    limit,
+    unreadable,
+  )
+
+/** A schedule whose next run is ahead, to the microsecond. */
+export interface SchedulesAhead {
+  ahead: (DueSchedule & {nextRunAt: string})[]
+  now: Date | null
+}
+
+/** Enabled schedules that are not due within an hour, by their next run, from behind the last one that was read. */
+export async function readSchedulesAhead(
+  db: Database,
+  after: {nextRunAt: string; id: string} | null,
+  limit: number,
+  unreadable: readonly ScheduleTiming[],
+): Promise<SchedulesAhead> {
+  const except = exceptTimings(4, unreadable)
+  const rows = await db.session.query<{
+    id: string
+    name: string
+    cron_expr: string
+    timezone: string
+    version: string
+    next_run_at: string
+    now_ms: string
+  }>(
+    `select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
+            ${exactInstant('s.next_run_at')} as next_run_at, ${wholeMilliseconds('clock_timestamp()')} as now_ms
+       from ${db.tables.schedules} s
+      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at < '10000-01-01' and ${isAhead('s.next_run_at')}
+        and (s.next_run_at, s.id) > ($2::timestamptz, $3::uuid) ${except.sql}
+      order by s.next_run_at, s.id
+      limit $1`,
+    [limit, after?.nextRunAt ?? '-infinity', after?.id ?? FIRST_ID, ...except.values],
+  )
+  return {
+    ahead: rows.map((row) => ({
+      id: row.id,
+      name: row.name,
+      cronExpr: row.cron_expr,
+      timezone: row.timezone,
+      version: row.version,
+      nextRunAt: row.next_run_at,
+    })),
+    now: rows[0] ? new Date(Number(rows[0].now_ms)) : null,
+  }
+}
+
+const FIRST_ID = '00000000-0000-0000-0000-000000000000'
+
+/** Up to `limit` schedules for each of the conditions, in which `from` is $2. */
+async function readSchedules(
+  db: Database,
+  conditions: readonly string[],
+  limit: number,
+  unreadable: readonly ScheduleTiming[],
+  from: string | null = null,
+): Promise<{due: DueSchedule[]; now: Date}> {
+  const bounds = from === null ? [] : [from]
+  const except = exceptTimings(2 + bounds.length, unreadable)
+  const select = (condition: string) =>
+    `(select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
+             ${wholeMilliseconds('clock_timestamp()')} as now_ms
+        from ${db.tables.schedules} s
+       where s.enabled and s.job_type = '${JOB_TYPE}' and ${condition} ${except.sql}
+       order by s.next_run_at
+       limit $1)`
+  const rows = await db.session.query<{
+    id: string
+    name: string
+    cron_expr: string
+    timezone: string
+    version: string
+    now_ms: string
+  }>(conditions.map(select).join(' union all '), [limit, ...bounds, ...except.values])
+  return {
+    due: rows.map((row) => ({
+      id: row.id,
+      name: row.name,
+      cronExpr: row.cron_expr,
+      timezone: row.timezone,
+      version: row.version,
+    })),
+    now: new Date(Number(rows[0]?.now_ms)),
+  }
+}
+
+/** How long until a schedule is due that is not due yet, in milliseconds; null where there is none. */
+export async function untilNextSchedule(
+  db: Database,
+  unreadable: readonly ScheduleTiming[],
+): Promise<number | null> {
+  const except = exceptTimings(1, unreadable)
+  const rows = await db.session.query<{ms: number}>(
+    `select greatest(extract(epoch from s.next_run_at - clock_timestamp()) * 1000, 0)::float8 as ms
+       from ${db.tables.schedules} s
+      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at > now() and ${HAS_TIME} ${except.sql}
+      order by s.next_run_at
+      limit 1`,
+    except.values,
+  )
+  return rows[0]?.ms ?? null
+}
+
+/** A due schedule and when it comes next; null where it never does. */
+export interface Advance extends DueSchedule {
+  next: Date | null
+}
+
+/**
+ * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set on what
+ * was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody holds are left
+ * for the next look. A job that is queued for more than a day ahead is none that ayb queued, and may never come: it holds
+ * nothing up. The jobs of a schedule are looked up one schedule at a time: as a join, planned while there were
+ * few, the queue would be read once for each.
+ */
+export async function advanceSchedules(
+  db: Database,
+  advances: readonly Advance[],
+): Promise<{advanced: number; enqueued: number}> {
+  const rows = await db.session.query<{advanced: number; enqueued: number}>(
+    `with v as materialized (
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as v(id, version, next)),
+     due as materialized (
+       select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next
+         from ${db.tables.schedules} s join v on v.id = s.id
+        where s.id = any ($1::uuid[]) and s.enabled and ${VERSION} = v.version
+          for no key update of s skip locked),
+     advanced as (
+       update ${db.tables.schedules} s set next_run_at = due.next, last_run_at = now(), updated_at = now()
+         from due where s.id = any (array(select id from due)) and s.id = due.id),
+     enqueued as (
+       insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
+       select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.due_at
+         from due
+        where not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
+                                        where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
+                           where live.state = 'queued' and live.run_at < now() + interval '1 day')
+       returning id)
+     select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,
+    [
+      advances.map((advance) => advance.id),
+      advances.map((advance) => advance.version),
+      advances.map((advance) => advance.next?.toISOString() ?? null),
+    ],
+  )
+  return rows[0] ?? {advanced: 0, enqueued: 0}
+}
+
+/** Gives schedules their next run, by the same compare-and-set and without a job. Returns the ids of those that have one now. */
+export async function timeSchedules(db: Database, advances: readonly Advance[]): Promise<string[]> {
+  const rows = await db.session.query<{id: string}>(
+    `with v as materialized (
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as v(id, version, next)),
+     untimed as materialized (
+       select s.id, v.next from ${db.tables.schedules} s join v on v.id = s.id
+        where s.enabled and ${VERSION} = v.version
+          for no key update of s skip locked)
+     update ${db.tables.schedules} s set next_run_at = untimed.next, updated_at = now()
+       from untimed where s.id = untimed.id
+     returning s.id`,
+    [
+      advances.map((advance) => advance.id),
+      advances.map((advance) => advance.version),
+      advances.map((advance) => advance.next?.toISOString() ?? null),
+    ],
+  )
+  return rows.map(({id}) => id)
+}

@@ -1,0 +1,78 @@
+import type {RefreshTarget} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import type {Session} from '../session.ts'
+import {isStillOurs, type JobClaim} from './settle.ts'
+
+/** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */
+export interface LockTries {
+  elapsedMs: number
+  tries: number
+  waitMs: number
+}
+
+/**
+ * Puts a job back whose view could not be locked: without using up an attempt, until after a pause, and with its tries
+ * written down for whichever worker takes it next. Returns whether the job was still ours.
+ */
+export async function putBackAfterTry(
+  session: Session,
+  db: Database,
+  job: JobClaim,
+  view: RefreshTarget,
+  {elapsedMs, tries, waitMs, pauseMs}: LockTries & {pauseMs: number},
+): Promise<boolean> {
+  const {tables} = db
+  const hasStates = db.has('states')
+  const states = hasStates
+    ? `, written as (
+       insert into ${tables.states} as s (schema_name, view_name, lock_job_id, lock_first_try_at, lock_tries, lock_wait_ms)
+       select $6, $7, j.id, now() - $8::float8 * interval '1 ms', $9::int, $10::bigint from j
+           on conflict (schema_name, view_name) do update
+          set lock_job_id = excluded.lock_job_id, lock_first_try_at = excluded.lock_first_try_at,
+              lock_tries = excluded.lock_tries, lock_wait_ms = excluded.lock_wait_ms)`
+    : ''
+  const rows = await session.query(
+    `with j as (
+       update ${tables.jobs} as j
+          set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
+              updated_at = now(), run_at = now() + $5::float8 * interval '1 ms'
+        where ${isStillOurs('$1', '$2', '$3', '$4')}
+     returning j.id)${states}
+     select id from j`,
+    [
+      job.id,
+      job.workerId,
+      job.attempt,
+      job.token,
+      pauseMs,
+      ...(hasStates ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
+    ],
+  )
+  return rows.length > 0
+}
+
+/** SQL: the tries of a job, for a claim that has the job under alias `u` and its registration under `r`. */
+export const lockTriesOf = (db: Database): string =>
+  db.has('states')
+    ? `(select json_build_object(
+                'tries', s.lock_tries, 'waitMs', s.lock_wait_ms,
+                'elapsedMs', greatest(extract(epoch from u.last_run_at - s.lock_first_try_at) * 1000, 0)::float8)
+               from ${db.tables.states} s
+              where s.schema_name = r.schema_name and s.view_name = r.view_name and s.lock_job_id = u.id)`
+    : 'null'
+
+/** Forgets the tries of a job, whose next attempt begins anew. */
+export async function forgetTries(
+  session: Session,
+  db: Database,
+  {id}: JobClaim,
+  view: RefreshTarget,
+): Promise<void> {
+  if (!db.has('states')) return
+  await session.query(
+    `update ${db.tables.states} as s
+        set lock_job_id = null, lock_first_try_at = null, lock_tries = null, lock_wait_ms = null
+      where s.schema_name = $1 and s.view_name = $2 and s.lock_job_id = $3`,
+    [view.schemaName, view.viewName, id],
+  )
+}

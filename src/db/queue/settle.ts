@@ -1,0 +1,265 @@
+import type {RefreshMode, RefreshTarget, ViewName} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {writeText} from '../encoding.ts'
+import {exactInstant, isAhead} from '../instant.ts'
+import type {Session} from '../session.ts'
+
+/** A job that a worker has for itself: what a statement must find unchanged to end it. */
+export interface JobClaim {
+  id: string
+  workerId: string
+  attempt: number
+  /** last_run_at to the microsecond, as text: a Date would lose what tells two attempts apart. */
+  token: string
+}
+
+/** One attempt at a refresh, from the moment that it holds the lock. */
+export interface Attempt {
+  /** Of the run that will be recorded, known beforehand: after a lost connection it tells whether it was. */
+  runId: string
+  registration: RefreshTarget
+  mode: RefreshMode
+  /** Null for a refresh by hand. */
+  job: JobClaim | null
+  timeoutMs: number | null
+  /** How long this try may wait for a lock; null for ever. */
+  lockTimeoutMs: number | null
+  /** How long earlier tries waited for the lock of the view. */
+  lockWaitMs: number
+  /** By the server's clock, exact to the microsecond. */
+  startedAt: string
+}
+
+/** How an attempt failed, and what becomes of its job. */
+export interface Failure {
+  status: 'error' | 'canceled'
+  message: string
+  durationMs: number
+  /** Ignored where there is no job. */
+  job: JobEnd
+}
+
+/** Failed for good, or queued again: after a while, with or without having used up an attempt. */
+export type JobEnd = {state: 'failed'} | {state: 'queued'; delayMs: number; isAttemptReturned: boolean}
+
+/** As if the job had never been claimed. */
+export type GivenBack = {state: 'queued'; delayMs: null; isAttemptReturned: true}
+
+/** SQL: the job of a claim under alias `j`, as long as nobody took it away. */
+export const isStillOurs = (id: string, workerId: string, attempt: string, token: string): string =>
+  `j.id = ${id} and j.state = 'running' and j.worker_id = ${workerId} and j.attempts = ${attempt}
+     and ${exactInstant('j.last_run_at')} = ${token}`
+
+/** What the record of a failure found. */
+export interface RecordedFailure {
+  /** Whether the job was still ours; true without a job. */
+  isSettled: boolean
+  /** Whether another session held the row of the registration, which still shows the refresh before. */
+  isStatusPending: boolean
+}
+
+/** How long a failure may wait for a lock on ayb's tables before it counts as unrecorded. */
+const FAILURE_LOCK_TIMEOUT = '5s'
+
+/**
+ * Records an attempt that failed, and what becomes of its job. The session no longer holds the lock of the view, so a
+ * later attempt may have ended meanwhile: the status of that one stands. A cancellation leaves the status of the view
+ * as it was. Recording the same run twice changes nothing, and a job that is no longer ours leaves everything as it is.
+ */
+export async function recordFailure(
+  session: Session,
+  db: Database,
+  attempt: Attempt,
+  failure: Failure,
+): Promise<RecordedFailure> {
+  return writeText(failure.message, (message) => writeFailure(session, db, attempt, {...failure, message}))
+}
+
+async function writeFailure(
+  session: Session,
+  db: Database,
+  attempt: Attempt,
+  failure: Failure,
+): Promise<RecordedFailure> {
+  const {tables} = db
+  const lockWaitMs = Math.round(attempt.lockWaitMs)
+  const {registration, job} = attempt
+  const end = failure.job.state === 'queued' ? failure.job : null
+  const jobCte = job
+    ? `j as (
+       update ${tables.jobs} as j
+          set state = $10::text, run_at = case when $10::text = 'queued' then done.at + $11 * interval '1 ms' else j.run_at end,
+              attempts = j.attempts - $12::int, last_error = $9, lease_until = null, worker_id = null, updated_at = done.at
+         from done
+        where ${isStillOurs('$13', '$14', '$15', '$16')}
+     returning j.id),`
+    : 'j as (select null::uuid as id),'
+  const rows = await session.transaction(async () => {
+    await session.script([`set local lock_timeout = '${FAILURE_LOCK_TIMEOUT}'`])
+    return session.query<{is_settled: boolean; is_status_pending: boolean}>(
+      `with done as materialized (select clock_timestamp() as at),
+     ${jobCte}
+     run as (
+       insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error${db.has('states') ? ', lock_wait_ms' : ''})
+       select $1::uuid, $2, $3, $4, $5, j.id, ${job ? '$14' : 'null'}, $6::timestamptz, $7::int, $8, $9${db.has('states') ? `, ${lockWaitMs}` : ''} from j
+           on conflict (id) do nothing
+       returning id),
+     named as (
+       select r.id from ${tables.registrations} r, run
+        where $8 = 'error' and r.schema_name = $2 and r.view_name = $3
+          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')})),
+     free as materialized (
+       select r.id from ${tables.registrations} r
+        where r.id in (select id from named)
+          for no key update skip locked),
+     r as (
+       update ${tables.registrations} as r
+          set last_refresh_at = done.at, last_refresh_duration_ms = $7, last_refresh_status = 'error',
+              last_refresh_error = $9, updated_at = done.at
+         from done, free
+        where r.id = free.id
+          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')}))
+     select exists (select from j) as is_settled,
+            exists (select from named) and not exists (select from free) as is_status_pending`,
+      [
+        attempt.runId,
+        registration.schemaName,
+        registration.viewName,
+        attempt.mode,
+        triggerOf(attempt),
+        attempt.startedAt,
+        Math.min(Math.round(failure.durationMs), 2_147_483_647),
+        failure.status,
+        failure.message,
+        ...(job
+          ? [
+              failure.job.state,
+              end?.delayMs ?? 0,
+              end?.isAttemptReturned ? 1 : 0,
+              job.id,
+              job.workerId,
+              job.attempt,
+              job.token,
+            ]
+          : []),
+      ],
+    )
+  })
+  const row = rows[0]
+  return {isSettled: row?.is_settled ?? false, isStatusPending: row?.is_status_pending ?? false}
+}
+
+/** Whether the run of an attempt is there, so that its job was settled with it. */
+export async function isRecorded(session: Session, {tables}: Database, runId: string): Promise<boolean> {
+  const rows = await session.query(`select from ${tables.runs} h where h.id = $1`, [runId])
+  return rows.length > 0
+}
+
+/**
+ * Puts a job back whose view is being refreshed by somebody else: without using up an attempt, and after a
+ * while that grows with the job's age. Leaves one skipped run a job, however often that happens. Returns the delay
+ * in milliseconds; null where the job is no longer ours. Does not wait for a standby: with the server lost, the claim
+ * is lost too, or the job is taken back as that of a dead worker.
+ */
+export async function putBack(
+  session: Session,
+  {tables}: Database,
+  job: JobClaim,
+  {schemaName, viewName, refreshMode}: RefreshTarget,
+): Promise<number | null> {
+  const update = () =>
+    session.query<{delay_ms: number}>(
+      `with j as (
+       update ${tables.jobs} as j
+          set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
+              updated_at = now(),
+              run_at = now() + (now() - least(greatest(j.created_at, now() - interval '4 min'), now() - interval '4 s')) / 4
+        where ${isStillOurs('$1', '$2', '$3', '$4')}
+     returning j.id, j.run_at),
+     run as (
+       insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, status, error)
+       select $5, $6, $7, 'schedule', j.id, $2, 'skipped', 'refresh already in progress' from j
+        where not exists (select from ${tables.runs} h where h.job_id = j.id and h.status = 'skipped'))
+     select round(extract(epoch from j.run_at - now()) * 1000)::int as delay_ms from j`,
+      [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode],
+    )
+  const rows = await session.transaction(update, {commitsLocally: true})
+  return rows[0]?.delay_ms ?? null
+}
+
+/**
+ * Ends or puts back a job that never got as far as a refresh; with a message and a view, leaves a run that says why.
+ * Returns whether it was still ours. Does not wait for a standby, as `putBack`.
+ */
+export async function endJob(
+  session: Session,
+  db: Database,
+  job: JobClaim,
+  end: JobEnd | GivenBack,
+  message: string | null,
+  view: ViewName | null = null,
+): Promise<boolean> {
+  if (message === null) return writeEnd(session, db, job, end, null, view)
+  return writeText(message, (text) => writeEnd(session, db, job, end, text, view))
+}
+
+async function writeEnd(
+  session: Session,
+  {tables}: Database,
+  job: JobClaim,
+  end: JobEnd | GivenBack,
+  message: string | null,
+  view: ViewName | null,
+): Promise<boolean> {
+  const queued = end.state === 'queued' ? end : null
+  const update = () =>
+    session.query(
+      `with j as (
+     update ${tables.jobs} as j
+        set state = $5::text, run_at = coalesce(now() + $6::float8 * interval '1 ms', j.run_at),
+            attempts = j.attempts - $7::int, last_error = coalesce($8::text, j.last_error), lease_until = null, worker_id = null,
+            updated_at = now()
+      where ${isStillOurs('$1', '$2', '$3', '$4')}
+  returning j.id, j.last_run_at, $2::text as worker_was),
+     run as (
+       insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, status, error)
+       select $9::text, $10::text,
+              coalesce((select r.refresh_mode from ${tables.registrations} r
+                         where r.schema_name = $9::text and r.view_name = $10::text), 'standard'),
+              'schedule', j.id, j.worker_was, j.last_run_at, 'error', $8::text
+         from j
+        where $8::text is not null and $9::text is not null and $7::int = 0)
+     select id from j`,
+      [
+        job.id,
+        job.workerId,
+        job.attempt,
+        job.token,
+        end.state,
+        queued?.delayMs ?? null,
+        queued?.isAttemptReturned ? 1 : 0,
+        message,
+        view?.schemaName ?? null,
+        view?.viewName ?? null,
+      ],
+    )
+  const rows = await session.transaction(update, {commitsLocally: true})
+  return rows.length > 0
+}
+
+/**
+ * Gives back the job that was claimed in the transaction that recorded a run, where the answer that names it was lost.
+ * One transaction wrote both rows, which is how it is found.
+ */
+export async function giveBackUnseen(session: Session, {tables}: Database, runId: string): Promise<void> {
+  await session.query(
+    `update ${tables.jobs} as j
+        set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now()
+       from ${tables.runs} h
+      where h.id = $1 and j.xmin = h.xmin and j.state = 'running' and j.worker_id = h.worker_id`,
+    [runId],
+  )
+}
+
+/** What a run tells of who started it. */
+export const triggerOf = ({job}: Attempt): 'manual' | 'schedule' => (job ? 'schedule' : 'manual')
