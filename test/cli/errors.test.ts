@@ -2,7 +2,6 @@ import {beforeAll, describe, expect, test} from 'vitest'
 import {ERRORS, type ErrorCode} from '../../src/lib/errors.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {documentOf} from '../support/documents.ts'
 import {
   expectDocument,
   expectText,
@@ -34,8 +33,7 @@ describe('a bug', () => {
   let db: TestDatabase
 
   beforeAll(async () => {
-    db = await createTestDatabase()
-    await documentOf(['migrate'], db)
+    db = await createTestDatabase({hasTables: true})
     await db.query('alter table _ayb_matview_refreshes rename column view_name to title')
   })
 

@@ -1,11 +1,9 @@
 import {expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
 import {createTestDatabase, until} from '../support/database.ts'
-import {documentOf} from '../support/documents.ts'
 
 test('Ctrl-C ends a command that waits for a lock on the tables of ayb, at once', async () => {
-  const db = await createTestDatabase()
-  await documentOf(['migrate'], db)
+  const db = await createTestDatabase({hasTables: true})
   const holder = await db.connect()
   await holder.query('begin; lock table _ayb_cli_migrations')
   const running = startAyb(['matviews', 'list'], {url: db.url})

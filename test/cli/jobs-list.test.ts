@@ -62,8 +62,7 @@ describe('ayb jobs list', () => {
   })
 
   test('shows fifty where nothing is said', async () => {
-    const other = await createTestDatabase()
-    await documentOf(['migrate'], other)
+    const other = await createTestDatabase({hasTables: true})
     await other.query(
       `insert into _ayb_jobs (type) select 'materialized_view_refresh' from generate_series(1, 60)`,
     )
@@ -154,8 +153,7 @@ describe('ayb jobs show', () => {
 
 describe('ayb jobs stats', () => {
   test('counts those of our type', async () => {
-    const other = await createTestDatabase()
-    await documentOf(['migrate'], other)
+    const other = await createTestDatabase({hasTables: true})
     await insertJob(other, {createdAge: 500})
     await insertJob(other, {createdAge: 7200})
     await insertJob(other, {createdAge: 9000, state: 'running'})

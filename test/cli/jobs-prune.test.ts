@@ -19,8 +19,7 @@ describe('ayb jobs prune', () => {
   let db: TestDatabase
 
   beforeEach(async () => {
-    db = await createTestDatabase()
-    await documentOf(['migrate'], db)
+    db = await createTestDatabase({hasTables: true})
   })
 
   const insertRun = (jobId: string | null) =>
@@ -145,8 +144,7 @@ describe('ayb jobs prune on a terminal', () => {
   const QUESTION = /Delete 1 job and 0 runs\? \[y\/N\] /
 
   async function createOldJob() {
-    const db = await createTestDatabase()
-    await documentOf(['migrate'], db)
+    const db = await createTestDatabase({hasTables: true})
     await insertJob(db, {state: 'completed', endedAge: 8 * DAY})
     return db
   }

@@ -155,8 +155,7 @@ describe('ayb schedules show', () => {
   })
 
   test('shows a schedule that somebody else made badly', async () => {
-    const other = await createTestDatabase()
-    await documentOf(['migrate'], other)
+    const other = await createTestDatabase({hasTables: true})
     await other.query(
       `insert into _ayb_job_schedules (name, job_type, cron_expr, timezone, payload)
        values (E'two\\nlines', 'materialized_view_refresh', 'every day', 'Mars/Base', '["no view"]')`,

@@ -42,17 +42,20 @@ afterAll(async () => {
 interface DatabaseOptions {
   /** False for an empty one. */
   template?: boolean
+  /** Whether the copy of the example has ayb's tables. */
+  hasTables?: boolean
   /** As in `create database`, for an empty one; UTF8 without it. */
   encoding?: 'LATIN1' | 'SQL_ASCII'
 }
 
 /** A new database: a copy of the example, or an empty one. */
 export async function createTestDatabase(options: DatabaseOptions = {}): Promise<TestDatabase> {
-  const {encoding, template = encoding === undefined} = options
+  const {encoding, template = encoding === undefined, hasTables = false} = options
   const server = inject('server')
   const name = uniqueName(server.prefix, 'db')
   // Nobody can connect to either source, so any number of copies can be made at once.
-  const source = template ? server.template : 'template0'
+  const example = hasTables ? server.templateWithTables : server.template
+  const source = template ? example : 'template0'
   const encoded = encoding ? ` encoding ${encoding} lc_collate 'C' lc_ctype 'C'` : ''
   await administer((admin) => admin.query(`create database ${name} template ${source}${encoded}`))
   const url = new URL(server.adminUrl)

@@ -3,6 +3,7 @@ import {ERRORS, type ErrorCode} from '../../src/lib/errors.ts'
 import {type AybOptions, type AybResult, type RunningAyb, startAyb} from './ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from './database.ts'
 import {documentOf, parseFailure} from './documents.ts'
+import {register} from './refresh.ts'
 import {startRewritingProxy} from './rewriting-proxy.ts'
 
 /** One way to an error. */
@@ -10,6 +11,8 @@ export interface Scenario {
   args: string[]
   /** What tells it from another one of the same line. */
   where?: string
+  /** False for a database that ayb has not made its tables in. */
+  hasTables?: boolean
   /** Brings the database into the state that the error is about; the test's own database without it. */
   prepare?(db: TestDatabase): Promise<AybOptions | undefined>
   /** What is done to the running program, before each of its runs ends. */
@@ -21,15 +24,12 @@ export interface Scenario {
 
 const SLOW = ['matviews', 'refresh', 'slow']
 
-const register = (db: TestDatabase, ...args: string[]) => documentOf(['matviews', 'register', ...args], db)
-
 const NIGHTLY = ['schedules', 'create', '--name', 'nightly', '--cron', '0 3 * * *', '--view', 'leaderboard']
 
 const JOB_ID = '550e8400-e29b-41d4-a716-446655440000'
 
 /** Puts a job of this state into the table. */
 async function prepareJob(db: TestDatabase, state: 'completed' | 'running'): Promise<undefined> {
-  await documentOf(['migrate'], db)
   await db.query(
     `insert into _ayb_jobs (id, type, state, payload)
      values ($1, 'materialized_view_refresh', $2, '{"view_name": "leaderboard"}')`,
@@ -178,7 +178,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
       prepare: async (db) => {
         await db.query('create materialized view empty as select id from users with no data')
         await db.query('create unique index on empty (id)')
-        await register(db, 'empty', '--mode', 'concurrent').catch(() => {})
+        await register(db, 'empty', 'concurrent')
       },
       message: /never populated/,
       hint: /^ayb matviews refresh public\.empty --mode standard$/,
@@ -188,7 +188,6 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
     {
       args: ['matviews', 'list'],
       prepare: async (db) => {
-        await documentOf(['migrate'], db)
         await db.query(
           `insert into _ayb_cli_migrations (version, name, breaking) values (9000, '9000-new', true)`,
         )
@@ -257,6 +256,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
   READ_ONLY: [
     {
       args: ['matviews', 'register', 'leaderboard'],
+      hasTables: false,
       prepare: (db) => db.createRole('reader', {settings: {default_transaction_read_only: 'on'}}),
       message: /default_transaction_read_only/,
       hint: /ALTER ROLE/,
@@ -265,6 +265,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
   UNTRUSTED_TABLE: [
     {
       args: ['matviews', 'list'],
+      hasTables: false,
       prepare: async (db) => {
         const other = await db.createRole('mallory')
         await db.query('create table _ayb_matview_refreshes (id uuid)')
@@ -289,6 +290,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
     },
     {
       args: ['matviews', 'register', 'leaderboard'],
+      hasTables: false,
       prepare: async (db) => {
         await db.query('revoke create on schema public from public')
         return db.createRole('guest')
@@ -322,7 +324,6 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
     {
       args: ['matviews', 'list'],
       prepare: async (db) => {
-        await documentOf(['migrate'], db)
         await db.query('alter table _ayb_matview_refreshes drop column last_refresh_error')
       },
       message: /last_refresh_error.*SQLSTATE 42703/,
@@ -335,7 +336,6 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
       args: ['matviews', 'list'],
       where: 'past temp_file_limit',
       prepare: async (db) => {
-        await documentOf(['migrate'], db)
         await db.query(
           `insert into _ayb_matview_refreshes (view_name) select repeat('x', 50) || i from generate_series(1, 3000) i`,
         )
@@ -351,6 +351,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
   TRY_AGAIN: [
     {
       args: ['migrate'],
+      hasTables: false,
       where: 'in a conflict with another session',
       prepare: (db) =>
         refuseTables(db, `raise 'could not serialize access' using errcode = 'serialization_failure'`),
@@ -361,6 +362,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
   DATABASE_REFUSED: [
     {
       args: ['migrate'],
+      hasTables: false,
       where: 'past an event trigger',
       prepare: (db) =>
         refuseTables(
@@ -390,10 +392,10 @@ export const SCENARIO_TABLE: NamedScenario[] = Object.entries(SCENARIOS).flatMap
 
 /** Runs the line of a scenario on a database of its own, once with each of these flags behind the line. */
 export async function runScenario(
-  {args, prepare, interfere}: NamedScenario,
+  {args, hasTables = true, prepare, interfere}: NamedScenario,
   flags: readonly string[][],
 ): Promise<AybResult[]> {
-  const db = await createTestDatabase()
+  const db = await createTestDatabase({hasTables})
   const options = {url: db.url, timeoutMs: 40_000, ...(await prepare?.(db))}
   const results: AybResult[] = []
   for (const more of flags) {

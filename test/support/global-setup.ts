@@ -1,5 +1,6 @@
+import {spawnSync} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
-import {dirname} from 'node:path'
+import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import pg from 'pg'
 import type {TestProject} from 'vitest/node'
@@ -18,6 +19,8 @@ export interface TestServer {
   /** All databases and roles of the run begin with it. */
   prefix: string
   template: string
+  /** A copy of the template with ayb's tables; the template itself where ayb could not be built. */
+  templateWithTables: string
 }
 
 declare module 'vitest' {
@@ -43,7 +46,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await claimRun(admin, run)
   await removeDeadRuns(admin)
   await createTemplate(admin, adminUrl, template)
-  project.provide('server', {adminUrl, socketDir, prefix, template})
+  const templateWithTables = buildFailure === null ? `${template}_tables` : template
+  if (buildFailure === null) await createTemplateWithTables(admin, adminUrl, template, templateWithTables)
+  project.provide('server', {adminUrl, socketDir, prefix, template, templateWithTables})
   project.provide('root', ROOT)
   project.provide('buildFailure', buildFailure)
   return async () => {
@@ -81,6 +86,22 @@ async function createTemplate(admin: pg.Client, adminUrl: string, template: stri
   await client.end()
   // A database can be cloned only while nobody is connected to it.
   await admin.query(`alter database ${template} allow_connections false`)
+}
+
+async function createTemplateWithTables(
+  admin: pg.Client,
+  adminUrl: string,
+  template: string,
+  name: string,
+): Promise<void> {
+  await admin.query(`create database ${name} template ${template}`)
+  const url = new URL(adminUrl)
+  url.pathname = `/${name}`
+  const program = join(ROOT, 'bin', 'run.js')
+  const env = {PATH: process.env.PATH, HOME: ROOT, DATABASE_URL: url.href}
+  const {status, stderr} = spawnSync(process.execPath, [program, 'migrate'], {env, encoding: 'utf8'})
+  if (status !== 0) throw new Error(`ayb migrate failed in the template: ${stderr}`)
+  await admin.query(`alter database ${name} allow_connections false`)
 }
 
 /** Held as long as the run's process lives: how another run on the same server tells a dead one. */

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import {type AybResult, ayb} from './ayb.ts'
+import type {AybResult} from './ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from './database.ts'
 import {PATIENCE_MS} from './worker.ts'
 
@@ -48,9 +48,7 @@ let gates = 0
 
 /** A copy of the example with ayb's tables, and with `leaderboard` registered. */
 export async function createRefreshDatabase(): Promise<TestDatabase> {
-  const db = await createTestDatabase()
-  const {code, stderr} = await ayb(['migrate'], {url: db.url})
-  if (code !== 0) throw new Error(stderr)
+  const db = await createTestDatabase({hasTables: true})
   await register(db, 'leaderboard')
   return db
 }

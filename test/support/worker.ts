@@ -1,6 +1,6 @@
 import pg from 'pg'
 import {inject} from 'vitest'
-import {type AybOptions, ayb, type RunningAyb, startAyb} from './ayb.ts'
+import {type AybOptions, type RunningAyb, startAyb} from './ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from './database.ts'
 
 /** Workers live for a whole test, and tests have generous deadlines: the machine may be busy. */
@@ -43,19 +43,8 @@ export interface JobRow {
   schedule_id: string | null
 }
 
-let migrations: string | undefined
-
 /** A copy of the example with ayb's tables, and nothing registered. */
-export async function createWorkerDatabase(): Promise<TestDatabase> {
-  const db = await createTestDatabase()
-  if (migrations === undefined) {
-    const result = await ayb(['migrate', '--dry-run', '--json'], {url: db.url})
-    const {pending} = result.json() as {pending: {sql: string}[]}
-    migrations = pending.map(({sql}) => sql).join('\n')
-  }
-  await db.query(migrations)
-  return db
-}
+export const createWorkerDatabase = (): Promise<TestDatabase> => createTestDatabase({hasTables: true})
 
 /** Starts a worker, and waits until it says so; it logs JSON, a line for each start of a refresh included. */
 export async function startWorker(
