@@ -1,63 +1,34 @@
 import {parseExactly} from '../lib/exact-json.ts'
-import {presentable} from '../lib/outside-text.ts'
 import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records.ts'
+import {columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
-import {isoInstant, withinDocuments} from './instant.ts'
+import {withinDocuments} from './instant.ts'
 import {payloadJson} from './payload.ts'
 import {wakeWorkers} from './queue/wake.ts'
 
-interface JobRow {
-  id: string
-  type: string
-  payload: string
-  state: JobState
-  run_at: string
-  attempts: number
-  max_attempts: number
-  last_error: string | null
-  worker_id: string | null
-  lease_until: string | null
-  schedule_id: string | null
-  created_at: string
-  updated_at: string
-  last_run_at: string | null
-  completed_at: string | null
-  canceled_at: string | null
-}
-
-const instants = [
-  'run_at',
-  'lease_until',
-  'created_at',
-  'updated_at',
-  'last_run_at',
-  'completed_at',
-  'canceled_at',
-]
-  .map((column) => `${isoInstant(`j.${column}`)} as ${column}`)
-  .join(', ')
-
-const JOB_COLUMNS = `j.id, j.type, ${payloadJson('j.payload')} as payload, j.state, j.attempts, j.max_attempts, j.last_error, j.worker_id,
-       j.schedule_id, ${instants}`
-
-const toJob = (row: JobRow): Job => ({
-  id: row.id,
-  type: row.type,
-  payload: parseExactly(row.payload),
-  state: row.state,
-  runAt: row.run_at,
-  attempts: row.attempts,
-  maxAttempts: row.max_attempts,
-  lastError: presentable(row.last_error),
-  workerId: row.worker_id,
-  leaseUntil: row.lease_until,
-  scheduleId: row.schedule_id,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at,
-  lastRunAt: row.last_run_at,
-  completedAt: row.completed_at,
-  canceledAt: row.canceled_at,
+const JOB = columns<Job>({
+  id: plain('id'),
+  type: plain('type'),
+  payload: {
+    sql: (alias) => payloadJson(`${alias}.payload`),
+    read: (stored) => parseExactly(stored as string),
+  },
+  state: plain('state'),
+  runAt: instant('run_at'),
+  attempts: plain('attempts'),
+  maxAttempts: plain('max_attempts'),
+  lastError: errorText('last_error'),
+  workerId: plain('worker_id'),
+  leaseUntil: instant('lease_until'),
+  scheduleId: plain('schedule_id'),
+  createdAt: instant('created_at'),
+  updatedAt: instant('updated_at'),
+  lastRunAt: instant('last_run_at'),
+  completedAt: instant('completed_at'),
+  canceledAt: instant('canceled_at'),
 })
+
+type JobRow = Stored<Job>
 
 /** Which jobs to list; null means all. */
 export interface JobFilter {
@@ -72,12 +43,12 @@ export interface JobFilter {
 export async function findJob(db: Database, id: string): Promise<Job | null> {
   if (!db.has('jobs')) return null
   const rows = await db.session.query<JobRow>(
-    `select ${JOB_COLUMNS}
+    `select ${JOB.select('j')}
        from ${db.tables.jobs} j
       where j.id = $1 and j.type = '${JOB_TYPE}'`,
     [id],
   )
-  return rows[0] ? toJob(rows[0]) : null
+  return rows[0] ? JOB.toRecord(rows[0]) : null
 }
 
 /** The newest jobs first. */
@@ -87,7 +58,7 @@ export async function listJobs(
 ): Promise<Job[]> {
   if (!db.has('jobs')) return []
   const rows = await db.session.query<JobRow>(
-    `select ${JOB_COLUMNS}
+    `select ${JOB.select('j')}
        from (select * from ${db.tables.jobs} j
               where j.type = '${JOB_TYPE}'
                 and ($1::text is null or j.state = $1)
@@ -98,7 +69,7 @@ export async function listJobs(
       order by j.created_at desc, j.id`,
     [state, scheduleId, limit, offset],
   )
-  return rows.map(toJob)
+  return rows.map(JOB.toRecord)
 }
 
 /**
@@ -107,25 +78,26 @@ export async function listJobs(
  * does not either.
  */
 export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
-  const queued = await db.session.query<JobRow>(
-    `select ${JOB_COLUMNS}
+  const rowsQueued = await db.session.query<JobRow>(
+    `select ${JOB.select('j')}
        from ${db.tables.jobs} j
       where j.schedule_id = $1 and j.state = 'queued' and j.type = '${JOB_TYPE}'
       order by j.run_at
       limit 1`,
     [scheduleId],
   )
-  if (queued[0]) {
+  const [queued] = rowsQueued.map(JOB.toRecord)
+  if (queued) {
     const advanced = await db.session.query<JobRow>(
       `update ${db.tables.jobs} as j
           set run_at = now(), updated_at = now()
         where j.id = $1 and j.state = 'queued' and j.run_at > now()
-    returning ${JOB_COLUMNS}`,
-      [queued[0].id],
+    returning ${JOB.select('j')}`,
+      [queued.id],
     )
     await wakeWorkers(db.session)
     // A worker may have claimed it in between.
-    return toJob(advanced[0] ?? queued[0])
+    return advanced[0] ? JOB.toRecord(advanced[0]) : queued
   }
   const rows = await db.session.query<JobRow>(
     `with s as (
@@ -133,11 +105,11 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
        returning id, payload, max_attempts)
      insert into ${db.tables.jobs} as j (type, payload, max_attempts, schedule_id)
      select '${JOB_TYPE}', s.payload, s.max_attempts, s.id from s
-  returning ${JOB_COLUMNS}`,
+  returning ${JOB.select('j')}`,
     [scheduleId],
   )
   await wakeWorkers(db.session)
-  return toJob(rows[0] as JobRow)
+  return JOB.toRecord(rows[0] as JobRow)
 }
 
 /** Queues a failed job again, with all its attempts; null where it is not failed. */
@@ -156,11 +128,11 @@ export async function retryJob(db: Database, id: string): Promise<Job | null> {
               worker_id = null, completed_at = null, canceled_at = null, updated_at = now()
         where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'failed'
           and not exists (select from ${db.tables.jobs} q where q.schedule_id = j.schedule_id and q.state = 'queued')
-    returning ${JOB_COLUMNS}`,
+    returning ${JOB.select('j')}`,
       [id],
     )
     await wakeWorkers(db.session)
-    return rows[0] ? toJob(rows[0]) : null
+    return rows[0] ? JOB.toRecord(rows[0]) : null
   })
 }
 
@@ -179,10 +151,10 @@ export async function cancelJob(db: Database, id: string): Promise<Job | null> {
     `update ${db.tables.jobs} as j
         set state = 'canceled', canceled_at = now(), updated_at = now()
       where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'
-  returning ${JOB_COLUMNS}`,
+  returning ${JOB.select('j')}`,
     [id],
   )
-  return rows[0] ? toJob(rows[0]) : null
+  return rows[0] ? JOB.toRecord(rows[0]) : null
 }
 
 /** Cancels what a schedule has queued. */

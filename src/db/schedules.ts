@@ -1,47 +1,33 @@
 import {parseExactly} from '../lib/exact-json.ts'
 import {unencodableSchedule} from '../lib/outcomes.ts'
 import {JOB_TYPE, type ListedSchedule, type RunStatus, type Schedule, type ViewName} from '../lib/records.ts'
+import {columns, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {isUnencodable, noneIfUnencodable} from './encoding.ts'
-import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {payloadJson} from './payload.ts'
 import {wakeWorkers} from './queue/wake.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
-interface ScheduleRow {
-  id: string
-  name: string
-  job_type: string
-  payload: string
-  cron_expr: string
-  timezone: string
-  enabled: boolean
-  max_attempts: number
-  next_run_at: string | null
-  last_run_at: string | null
-  created_at: string
-  updated_at: string
-}
-
-const SCHEDULE_COLUMNS = `s.id, s.name, s.job_type, ${payloadJson('s.payload')} as payload, s.cron_expr, s.timezone, s.enabled, s.max_attempts,
-       ${isoInstant('s.next_run_at')} as next_run_at, ${isoInstant('s.last_run_at')} as last_run_at,
-       ${isoInstant('s.created_at')} as created_at, ${isoInstant('s.updated_at')} as updated_at`
-
-const toSchedule = (row: ScheduleRow): Schedule => ({
-  id: row.id,
-  name: row.name,
-  jobType: row.job_type,
-  payload: parseExactly(row.payload),
-  cronExpr: row.cron_expr,
-  timezone: row.timezone,
-  enabled: row.enabled,
-  maxAttempts: row.max_attempts,
-  nextRunAt: row.next_run_at,
-  lastRunAt: row.last_run_at,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at,
+const SCHEDULE = columns<Schedule>({
+  id: plain('id'),
+  name: plain('name'),
+  jobType: plain('job_type'),
+  payload: {
+    sql: (alias) => payloadJson(`${alias}.payload`),
+    read: (stored) => parseExactly(stored as string),
+  },
+  cronExpr: plain('cron_expr'),
+  timezone: plain('timezone'),
+  enabled: plain('enabled'),
+  maxAttempts: plain('max_attempts'),
+  nextRunAt: instant('next_run_at'),
+  lastRunAt: instant('last_run_at'),
+  createdAt: instant('created_at'),
+  updatedAt: instant('updated_at'),
 })
+
+type ScheduleRow = Stored<Schedule>
 
 /** SQL: the schema and the view that a payload names. */
 export const payloadView = (payload: string) => ({
@@ -72,25 +58,25 @@ export async function findSchedule(db: Database, reference: ScheduleReference): 
   if (!db.has('schedules')) return null
   const [condition, value] = 'id' in reference ? ['s.id = $1', reference.id] : ['s.name = $1', reference.name]
   const found = db.session.query<ScheduleRow>(
-    `select ${SCHEDULE_COLUMNS}
+    `select ${SCHEDULE.select('s')}
        from ${db.tables.schedules} s
       where ${condition} and s.job_type = '${JOB_TYPE}'`,
     [value],
   )
   const rows = await found.catch(noneIfUnencodable(value, []))
-  return rows[0] ? toSchedule(rows[0]) : null
+  return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
 }
 
 /** As findSchedule, and keeps everybody else from changing it until the transaction ends. */
 export async function lockSchedule(db: Database, id: string): Promise<Schedule | null> {
   const rows = await db.session.query<ScheduleRow>(
-    `select ${SCHEDULE_COLUMNS}
+    `select ${SCHEDULE.select('s')}
        from ${db.tables.schedules} s
       where s.id = $1 and s.job_type = '${JOB_TYPE}'
         for update`,
     [id],
   )
-  return rows[0] ? toSchedule(rows[0]) : null
+  return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
 }
 
 /** All schedules of our type by name, each with how its last run ended. */
@@ -104,12 +90,12 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
            order by j.last_run_at desc, h.started_at desc limit 1)`
       : 'null'
   const rows = await db.session.query<ScheduleRow & {last_run_status: RunStatus | null}>(
-    `select ${SCHEDULE_COLUMNS}, ${lastRun} as last_run_status
+    `select ${SCHEDULE.select('s')}, ${lastRun} as last_run_status
        from ${db.tables.schedules} s
       where s.job_type = '${JOB_TYPE}'
       order by s.name`,
   )
-  return rows.map((row) => ({...toSchedule(row), lastRunStatus: row.last_run_status}))
+  return rows.map((row) => ({...SCHEDULE.toRecord(row), lastRunStatus: row.last_run_status}))
 }
 
 /** The schedules that refresh a view. */
@@ -117,13 +103,13 @@ export async function listSchedulesOfView(db: Database, view: ViewName): Promise
   if (!db.has('schedules')) return []
   const payload = payloadView('s.payload')
   const rows = await db.session.query<ScheduleRow>(
-    `select ${SCHEDULE_COLUMNS}
+    `select ${SCHEDULE.select('s')}
        from ${db.tables.schedules} s
       where s.job_type = '${JOB_TYPE}' and ${payload.schema} = $1 and ${payload.view} = $2
       order by s.name`,
     [view.schemaName, view.viewName],
   )
-  return rows.map(toSchedule)
+  return rows.map(SCHEDULE.toRecord)
 }
 
 /** The names of the schedules of our type that are nearest to one, by name, for did-you-mean. */
@@ -151,7 +137,7 @@ export async function insertSchedule(db: Database, settings: ScheduleSettings): 
       `insert into ${db.tables.schedules} as s (name, job_type, payload, cron_expr, timezone, enabled, max_attempts, next_run_at)
        values ($1, '${JOB_TYPE}', $2, $3, $4, $5, $6, $7)
            on conflict (name) do nothing
-    returning ${SCHEDULE_COLUMNS}`,
+    returning ${SCHEDULE.select('s')}`,
       [
         settings.name,
         JSON.stringify(settings.payload),
@@ -164,7 +150,7 @@ export async function insertSchedule(db: Database, settings: ScheduleSettings): 
     )
     const rows = await inserted.catch(refuseUnencodable(settings))
     await wakeWorkers(db.session)
-    return rows[0] ? toSchedule(rows[0]) : null
+    return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
   })
 }
 
@@ -185,7 +171,7 @@ export async function updateSchedule(
               max_attempts = coalesce($7, s.max_attempts),
               next_run_at = case when $8 then $9 else s.next_run_at end, updated_at = now()
         where s.id = $1
-    returning ${SCHEDULE_COLUMNS}`,
+    returning ${SCHEDULE.select('s')}`,
       [
         id,
         update.name ?? null,
@@ -199,7 +185,7 @@ export async function updateSchedule(
       ],
     )
     await wakeWorkers(db.session)
-    return toSchedule(rows[0] as ScheduleRow)
+    return SCHEDULE.toRecord(rows[0] as ScheduleRow)
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) return 'taken'
     return refuseUnencodable(update)(error)
