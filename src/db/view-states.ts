@@ -30,27 +30,47 @@ async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> 
   return identity
 }
 
-async function readIdentity({session, tables}: Database): Promise<DatabaseIdentity | null> {
-  const [rights] = await session.query<{may_read: boolean; may_write: boolean}>(
-    `select has_function_privilege('pg_control_system()', 'EXECUTE') and has_table_privilege(t, 'SELECT') as may_read,
-            has_table_privilege(t, 'INSERT') and has_table_privilege(t, 'UPDATE')
-              and has_table_privilege(t, 'DELETE') as may_write
-       from (select $1::text as t) t`,
-    [tables.states],
+async function readIdentity(db: Database): Promise<DatabaseIdentity | null> {
+  const {session} = db
+  const {mayRead, mayWrite} = await stateRights(db)
+  if (!mayRead) return null
+  const [rights] = await session.query<{may_call: boolean}>(
+    `select has_function_privilege('pg_control_system()', 'EXECUTE') as may_call`,
   )
-  if (!rights?.may_read) return null
+  if (!rights?.may_call) return null
   const [row] = await session.query<{database_oid: number; system_identifier: string}>(
     `select d.oid as database_oid, k.system_identifier
        from pg_database d, pg_control_system() k
       where d.datname = current_database()`,
   )
-  return row
-    ? {
-        databaseOid: row.database_oid,
-        systemIdentifier: row.system_identifier,
-        mayWrite: rights.may_write,
-      }
-    : null
+  return row ? {databaseOid: row.database_oid, systemIdentifier: row.system_identifier, mayWrite} : null
+}
+
+/** What the role may do with the table of states. */
+interface StateRights {
+  mayRead: boolean
+  mayWrite: boolean
+}
+
+/** A grant that comes while a session lasts is seen by the next session. */
+const rightsOf = new WeakMap<Session, StateRights>()
+
+/** The rights of the role to the table of states; none where there is no such table. Each session asks once. */
+export async function stateRights(db: Database): Promise<StateRights> {
+  if (!db.has('states')) return {mayRead: false, mayWrite: false}
+  const known = rightsOf.get(db.session)
+  if (known) return known
+  const rows = await db.session.query<{may_read: boolean; may_write: boolean}>(
+    `select has_table_privilege(t, 'SELECT') as may_read,
+            has_table_privilege(t, 'INSERT') and has_table_privilege(t, 'UPDATE')
+              and has_table_privilege(t, 'DELETE') as may_write
+       from (select $1::text as t) t`,
+    [db.tables.states],
+  )
+  const mayRead = rows[0]?.may_read === true
+  const rights = {mayRead, mayWrite: mayRead && rows[0]?.may_write === true}
+  rightsOf.set(db.session, rights)
+  return rights
 }
 
 /** The identity where what is seen of views can be written down; else null. */

@@ -214,7 +214,40 @@ describe('a job beside a reader that stays', () => {
     await reader.query('commit')
     expect(failed.last_error).toMatch(/tried [2-9] times in .* to get a lock on public\.lone, held by pid/)
   }, 90_000)
+
+  test('is counted by each worker whose role may not use the table of view states', async () => {
+    const bare = await createWorkerDatabase()
+    const role = await createRefresher(bare, 'poor')
+    await bare.query(`revoke all on _ayb_matview_states from ${role.name};
+      create materialized view poor as select 1 as id;
+      alter materialized view poor owner to ${role.name}`)
+    await register(bare, 'poor')
+    const reader = await openReader(bare, 'poor')
+    const id = await insertJob(bare, {view_name: 'poor'}, {max_attempts: 1})
+    workers.push(await startWorker(role, [...TRIES, '--lock-retry-for', '4s']))
+    const failed = await untilState(bare, id, 'failed')
+    await reader.query('commit')
+    expect(failed.last_error).toMatch(/tried [2-9] times in .* to get a lock on public\.poor, held by pid/)
+  }, 90_000)
 })
+
+test('a job that waits for a table below its view is tried again as its next attempt', async () => {
+  const db = await createWorkerDatabase()
+  await db.query('create table base (id int); create materialized view over_base as select id from base')
+  await register(db, 'over_base')
+  const loader = await db.connect()
+  await loader.query(`set application_name = 'nightly load'; begin; lock table base`)
+  const id = await insertJob(db, {view_name: 'over_base'})
+  const worker = await startWorker(db)
+  const retried = await untilJob(db, id, ({last_error}) => last_error !== null, 'a failed attempt')
+  expect(retried).toMatchObject({state: 'queued', attempts: 1})
+  expect(retried.last_error).toMatch(
+    /^lock timeout: the refresh of public\.over_base waited 2\.0 s for a lock on public\.base, held by pid \d+ \(nightly load, /,
+  )
+  await loader.query('commit')
+  expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
+  await stopWorkers([worker])
+}, 90_000)
 
 describe('a prepared transaction', () => {
   let server: PostgresServer

@@ -86,10 +86,8 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
   const {slots, workerId, leaseMs, busyViews, notBefore, bound} = request
   const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
   const boundValues = bound ? [bound.until, bound.jobIds] : []
-  const rows = await db.session.query<ClaimRow>(claimSql(db, {isBounded: boundValues.length > 0}), [
-    ...values,
-    ...boundValues,
-  ])
+  const sql = await claimSql(db, {isBounded: boundValues.length > 0})
+  const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues])
   return rows.map((row) => toClaimedJob(row, workerId))
 }
 
@@ -100,7 +98,8 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
 export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
   const {workerId, leaseMs, busyViews, notBefore, bound} = request
   const types = bound ? [...CLAIM_TYPES, ...BOUND_TYPES] : CLAIM_TYPES
-  const statement = await db.session.prepare(claimSql(db, {isBounded: !!bound, lock: LOCK_TOO}), types)
+  const sql = await claimSql(db, {isBounded: !!bound, lock: LOCK_TOO})
+  const statement = await db.session.prepare(sql, types)
   const literal = (text: string) => db.session.literal(text)
   const array = (texts: readonly string[], type: string) =>
     `array[${texts.map(literal).join(', ')}]::${type}[]`
@@ -125,10 +124,10 @@ const LOCK_TOO = {
  * Literals for state and type: with parameters the partial index would not be used. And not now(): behind a refresh
  * of an hour that is an hour ago.
  */
-const claimSql = (
+const claimSql = async (
   db: Database,
   {isBounded, lock = {cte: '', columns: '', join: ''}}: {isBounded: boolean; lock?: typeof LOCK_TOO},
-): string =>
+): Promise<string> =>
   `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
        select j.id from ${db.tables.jobs} j
@@ -148,7 +147,7 @@ const claimSql = (
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text,
-            ${lockTriesOf(db)} as past_tries${lock.columns}
+            ${await lockTriesOf(db)} as past_tries${lock.columns}
        from u
        left join lateral (
          select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r

@@ -1,6 +1,7 @@
 import type {RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import type {Session} from '../session.ts'
+import {stateRights} from '../view-states.ts'
 import {isStillOurs, type JobClaim} from './settle.ts'
 
 /** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */
@@ -22,8 +23,8 @@ export async function putBackAfterTry(
   {elapsedMs, tries, waitMs, pauseMs}: LockTries & {pauseMs: number},
 ): Promise<boolean> {
   const {tables} = db
-  const hasStates = db.has('states')
-  const states = hasStates
+  const {mayWrite} = await stateRights(db)
+  const states = mayWrite
     ? `, written as (
        insert into ${tables.states} as s (schema_name, view_name, lock_job_id, lock_first_try_at, lock_tries, lock_wait_ms)
        select $6, $7, j.id, now() - $8::float8 * interval '1 ms', $9::int, $10::bigint from j
@@ -45,15 +46,15 @@ export async function putBackAfterTry(
       job.attempt,
       job.token,
       pauseMs,
-      ...(hasStates ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
+      ...(mayWrite ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
     ],
   )
   return rows.length > 0
 }
 
 /** SQL: the tries of a job, for a claim that has the job under alias `u` and its registration under `r`. */
-export const lockTriesOf = (db: Database): string =>
-  db.has('states')
+export const lockTriesOf = async (db: Database): Promise<string> =>
+  (await stateRights(db)).mayRead
     ? `(select json_build_object(
                 'tries', s.lock_tries, 'waitMs', s.lock_wait_ms,
                 'elapsedMs', greatest(extract(epoch from u.last_run_at - s.lock_first_try_at) * 1000, 0)::float8)
@@ -68,7 +69,7 @@ export async function forgetTries(
   {id}: JobClaim,
   view: RefreshTarget,
 ): Promise<void> {
-  if (!db.has('states')) return
+  if (!(await stateRights(db)).mayWrite) return
   await session.query(
     `update ${db.tables.states} as s
         set lock_job_id = null, lock_first_try_at = null, lock_tries = null, lock_wait_ms = null
