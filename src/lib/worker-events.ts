@@ -52,7 +52,13 @@ export type WorkerEvent =
       waitedMs: number
     } & AttemptFacts)
   /** The lock of the view could not be had in this try; the job is put back for the time of the pause. */
-  | ({type: 'job-blocked'; delayMs: number; tries: number} & AttemptFacts)
+  | ({
+      type: 'job-blocked'
+      delayMs: number
+      tries: number
+      /** For whom it waited, and for how long, as a person reads it. */
+      waiting: string
+    } & AttemptFacts)
   | ({
       type: 'job-retried'
       durationMs: number

@@ -229,6 +229,45 @@ describe('a job beside a reader that stays', () => {
     await reader.query('commit')
     expect(failed.last_error).toMatch(/tried [2-9] times in .* to get a lock on public\.poor, held by pid/)
   }, 90_000)
+
+  test('is done by a worker that runs once, which waits out the pauses', async () => {
+    const own = await createWorkerDatabase()
+    await register(own, 'leaderboard')
+    const reader = await openReader(own, 'leaderboard')
+    const id = await insertJob(own, {view_name: 'leaderboard'})
+    const args = ['--once', '--json', '--lock-timeout', '500ms', '--lock-retry-for', '1m']
+    const running = startAyb(['worker', ...args], {url: own.url, timeoutMs: 60_000})
+    await until(
+      async () => {
+        const [row] = await own.query('select from _ayb_matview_states where lock_job_id = $1', [id])
+        return row !== undefined
+      },
+      {what: 'a first try', timeoutMs: PATIENCE_MS},
+    )
+    await reader.query('commit')
+    const result = await running.done
+    expect(result.code).toBe(0)
+    expect(result.json()).toMatchObject({succeeded: 1, remaining: []})
+    expect(await jobOf(own, id)).toMatchObject({state: 'completed', attempts: 1})
+  }, 90_000)
+
+  test('is left by a worker that runs once at the end of its patience, which says so', async () => {
+    const own = await createWorkerDatabase()
+    await register(own, 'leaderboard')
+    const reader = await openReader(own, 'leaderboard')
+    const id = await insertJob(own, {view_name: 'leaderboard'})
+    const args = ['--once', '--json', '--lock-timeout', '500ms', '--lock-retry-for', '2s']
+    const result = await ayb(['worker', ...args], {url: own.url, timeoutMs: 60_000})
+    await reader.query('commit')
+    expect(result.code).toBe(1)
+    expect(result.json()).toMatchObject({
+      succeeded: 0,
+      retried: 1,
+      remaining: [
+        {jobId: id, reason: expect.stringMatching(/^lock timeout: .* held by pid \d+ \(nightly report/)},
+      ],
+    })
+  }, 90_000)
 })
 
 test('a job that waits for a table below its view is tried again as its next attempt', async () => {

@@ -66,7 +66,11 @@ describe('an event', () => {
       'info',
       {...facts, lockWaitMs: 2000},
     ],
-    [{type: 'job-blocked', ...facts, delayMs: 2000, tries: 1} as const, 'debug', facts],
+    [
+      {type: 'job-blocked', ...facts, delayMs: 2000, tries: 1, waiting: 'waiting for pid 1 for 2 s'} as const,
+      'debug',
+      facts,
+    ],
     [
       {type: 'job-failed', ...facts, durationMs: 5, error: 'e', code: 'TIMEOUT'} as const,
       'error',

@@ -9,6 +9,10 @@ import type {WorkerEvent} from '../../lib/worker-events.ts'
 /** How long a job goes back for that no session could be had for. */
 const NO_SESSION_PAUSE_MS = 1000
 
+/** Behind the end of a job's pause, for as long as the clocks may differ. */
+const PAUSE_LOOK_MS = 200
+const PAUSE_MARGIN_MS = 2000
+
 /**
  * What a worker with `--once` is there for: what was due when it first looked around. Without that bound, a schedule
  * whose period is no longer than its refresh would keep it at work for ever. It also remembers what has not ended well.
@@ -19,6 +23,8 @@ export class Once {
   readonly #unfinished = new Map<string, Omit<RemainingJob, 'jobId'>>()
   readonly #unreadable: RemainingJob[] = []
   readonly #withoutSession = new Set<string>()
+  /** Jobs that let readers of their view pass, and when they are due again, by the clock of this process. */
+  readonly #pausing = new Map<string, number>()
   /** Whether a job has ended since the last pause for those without a session. */
   #hasEnded = false
 
@@ -53,11 +59,23 @@ export class Once {
     return NO_SESSION_PAUSE_MS
   }
 
+  /** How long to wait, in milliseconds, for a job that lets readers of its view pass; null where there is none. */
+  get pauseForReadersMs(): number | null {
+    const now = performance.now()
+    for (const [jobId, dueAt] of this.#pausing) {
+      // Another worker has taken the job up.
+      if (dueAt + PAUSE_MARGIN_MS < now) this.#pausing.delete(jobId)
+    }
+    if (this.#pausing.size === 0) return null
+    return Math.max(Math.min(...this.#pausing.values()) - now, PAUSE_LOOK_MS)
+  }
+
   /** Takes note of how jobs end. */
   observe(event: WorkerEvent): void {
     switch (event.type) {
       case 'job-started':
         this.#withoutSession.delete(event.jobId)
+        this.#pausing.delete(event.jobId)
         break
       case 'job-succeeded':
       case 'job-failed':
@@ -70,6 +88,11 @@ export class Once {
         break
       case 'job-skipped':
         this.#leave(event, `refresh already in progress${event.holder === null ? '' : ` by ${event.holder}`}`)
+        break
+      case 'job-blocked':
+        this.#hasEnded = true
+        this.#pausing.set(event.jobId, performance.now() + event.delayMs)
+        this.#leave(event, event.waiting)
         break
       case 'job-without-session':
         this.#withoutSession.add(event.jobId)

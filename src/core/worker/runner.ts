@@ -267,7 +267,7 @@ async function putBackBlocked(
   db: Database,
   job: ClaimedJob,
   registration: RefreshTarget,
-  {past, pauseMs}: BlockedAttempt,
+  {wait, past, pauseMs}: BlockedAttempt,
   {emit, signal, patience}: RunnerContext,
 ): Promise<JobResult> {
   const isOurs = await persistently(
@@ -281,7 +281,8 @@ async function putBackBlocked(
     return 'lost'
   }
   patience.remember(job, past)
-  emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries})
+  const waiting = describeWait(wait.blockers, past.elapsedMs)
+  emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries, waiting})
   return 'skipped'
 }
 

@@ -251,7 +251,8 @@ export class Worker {
     const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
     if (!isUncontended) seen.nextScheduleInMs = await this.#scheduler.untilNext(control)
     const turn = {seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after}
-    return this.#pacing.pauseAfter(turn) ?? this.#once?.pauseForSessionMs ?? null
+    const pauseMs = this.#pacing.pauseAfter(turn)
+    return pauseMs ?? this.#once?.pauseForReadersMs ?? this.#once?.pauseForSessionMs ?? null
   }
 
   /** Makes jobs of all that is due, unless another worker holds some of it, and fills the slots in between. */
