@@ -55,9 +55,13 @@ export function renderRegistrations(
 }
 
 /** What a refresh did: `Refreshed public.leaderboard in 342 ms`. */
-export function renderRefreshed({registration, durationMs}: Refreshed, {terminal}: RenderContext): string {
-  const duration = terminal.isTerminal ? formatDuration(durationMs) : `${durationMs} ms`
-  return `Refreshed ${printableName(registration)} in ${duration}`
+export function renderRefreshed(
+  {registration, durationMs, lockWaitMs}: Refreshed,
+  {terminal}: RenderContext,
+): string {
+  const duration = (ms: number) => (terminal.isTerminal ? formatDuration(ms) : `${ms} ms`)
+  const wait = lockWaitMs > 0 ? `, after waiting ${duration(lockWaitMs)} for its lock` : ''
+  return `Refreshed ${printableName(registration)} in ${duration(durationMs)}${wait}`
 }
 
 /** What moved: `Relinked public.leaderboard to public.top, with the schedules hourly, nightly`. */

@@ -57,6 +57,14 @@ export function renderRuns(runs: readonly Run[], {terminal, now}: RenderContext)
       minWidth: 20,
       omitWhenEmpty: true,
     },
+    {
+      header: 'LOCK WAIT',
+      value: (run) => run.lockWaitMs,
+      display: (run) => (run.lockWaitMs ? formatDuration(run.lockWaitMs) : null),
+      align: 'right',
+      priority: 1,
+      omitWhenEmpty: true,
+    },
   ]
   const table = renderTable(runs, columns, terminal)
   const chart = terminal.isTerminal ? durationChart(runs, terminal) : null

@@ -20,7 +20,7 @@ export interface Column<Row> {
   priority: number
   /** In columns of the terminal: how far it may be shortened; without it, never. */
   minWidth?: number
-  /** Left out on a terminal where every value is null. */
+  /** Left out on a terminal where every row has null as its value or for people. */
   omitWhenEmpty?: boolean
   /** A drawing, not data: left out of pipes. */
   terminalOnly?: boolean
@@ -80,7 +80,8 @@ function separateByTabs<Row>(rows: readonly Row[], columns: readonly Column<Row>
 
 function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Terminal): string {
   const shown = columns.filter(
-    (column) => !column.omitWhenEmpty || rows.some((row) => column.value(row) !== null),
+    ({omitWhenEmpty, value, display = value}) =>
+      !omitWhenEmpty || rows.some((row) => value(row) !== null && display(row) !== null),
   )
   const cells = [
     shown.map(({header}): Cell => ({text: header, style: 'bold'})),

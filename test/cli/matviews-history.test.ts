@@ -72,6 +72,7 @@ describe('ayb matviews history', () => {
         String(run.durationMs),
         run.sizeBytes === null ? '' : String(run.sizeBytes),
         run.error ?? '',
+        '0',
       ]),
       [''],
     ])

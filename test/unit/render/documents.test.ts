@@ -78,6 +78,10 @@ describe('renderRefreshed', () => {
     const document = {registration: registration(), durationMs: 61_342, warnings: [], lockWaitMs: 0}
     expect(renderRefreshed(document, onTerminal(80))).toBe('Refreshed public.leaderboard in 1 m 01 s')
     expect(renderRefreshed(document, PIPED)).toBe('Refreshed public.leaderboard in 61342 ms')
+    const waited = {...document, durationMs: 4, lockWaitMs: 33_704}
+    expect(renderRefreshed(waited, onTerminal(80))).toBe(
+      'Refreshed public.leaderboard in 4 ms, after waiting 33.7 s for its lock',
+    )
   })
 
   it('writes out what a terminal would act on', () => {
@@ -167,8 +171,20 @@ describe('renderRuns', () => {
 
   it('is exact in a pipe', () => {
     expect(renderRuns(runs.slice(1, 3), PIPED).split('\n')).toEqual([
-      '2026-03-01T11:00:00.000Z\terror\tconcurrent\tschedule\t100\t12897485\tlock timeout',
-      '2026-03-01T10:00:00.000Z\tskipped\tconcurrent\tschedule\t\t\t',
+      '2026-03-01T11:00:00.000Z\terror\tconcurrent\tschedule\t100\t12897485\tlock timeout\t0',
+      '2026-03-01T10:00:00.000Z\tskipped\tconcurrent\tschedule\t\t\t\t0',
+    ])
+    expect(renderRuns([run({lockWaitMs: 33_704})], PIPED)).toMatch(/\t12897485\t\t33704$/)
+    expect(renderRuns([run({lockWaitMs: null})], PIPED)).toMatch(/\t12897485\t\t$/)
+  })
+
+  it('shows how long a refresh waited for its lock, where one did', () => {
+    const waited = [run({lockWaitMs: 33_704}), run({lockWaitMs: null}), run()]
+    expect(renderRuns(waited, onTerminal(100)).split('\n').slice(2)).toEqual([
+      'STARTED     STATUS   MODE        TRIGGER   DURATION               SIZE  LOCK WAIT',
+      '1 hour ago  success  concurrent  schedule    342 ms  ████████  12.3 MB     33.7 s',
+      '1 hour ago  success  concurrent  schedule    342 ms  ████████  12.3 MB          -',
+      '1 hour ago  success  concurrent  schedule    342 ms  ████████  12.3 MB          -',
     ])
   })
 
@@ -243,8 +259,8 @@ describe('renderRegistrationDetails', () => {
       'Registered\t2026-01-01T00:00:00.000Z',
       'Updated\t2026-03-01T11:57:00.000Z',
       'schedule\tleaderboard_hourly\t0 * * * *\tEurope/Vienna\ttrue\t2026-03-01T13:00:00.000Z',
-      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t',
-      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t',
+      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0',
+      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0',
     ])
   })
 })
