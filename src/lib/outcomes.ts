@@ -258,23 +258,33 @@ interface LockTimeout {
 /** A lock could not be had: the one on the view itself, in the last of so many tries, or another one. */
 export function lockTimeout(view: ViewName, {timeoutMs, tries, elapsedMs, wait}: LockTimeout): AybError {
   const blockers = wait?.blockers ?? []
-  const by = blockers.length > 0 ? `, held by ${blockers.map(describeBlocker).join(' and ')}` : ''
+  const by = blockers.length > 0 ? `, held by ${namedBlockers(blockers)}` : ''
   const on = wait?.relation ? ` on ${wait.relation}` : ''
   const waited =
     tries > 1
       ? `tried ${tries} times in ${formatDuration(elapsedMs)} to get a lock`
       : `waited ${formatDuration(timeoutMs)} for a lock`
   const isOther = wait !== null && !wait.isOfView
+  const hint = blockers.some(({pid}) => pid === 0)
+    ? 'end the prepared transaction with COMMIT PREPARED or ROLLBACK PREPARED'
+    : isOther
+      ? 'refresh again when the lock is free; --lock-timeout 5m waits longer for it, and readers of the view wait meanwhile, too'
+      : 'give it longer with --lock-timeout or --lock-retry-for, or refresh in concurrent mode, which does not wait for readers'
   return new AybError('TIMEOUT', `lock timeout: the refresh of ${qualifiedName(view)} ${waited}${on}${by}`, {
-    hint: isOther
-      ? 'refresh again when that session has ended, or give it longer with --lock-timeout'
-      : 'give it longer with --lock-timeout or --lock-retry-for, or refresh in concurrent mode, which does not wait for readers',
+    hint,
     details: {timeoutMs, timeout: 'lock', blockers, relation: wait?.relation ?? null, tries},
   })
 }
 
 /** How many sessions a line names. */
 const MOST_NAMED = 3
+
+function namedBlockers(blockers: readonly Blocker[]): string {
+  const named = blockers.slice(0, MOST_NAMED).map(describeBlocker)
+  const others = blockers.length - named.length
+  if (others > 0) named.push(`${others} more`)
+  return named.join(' and ')
+}
 
 /** Whom a refresh waits for, in the middle of a line: `waiting for pid 4711 (psql) for 12 s`. */
 export function describeWait(blockers: readonly Blocker[], waitedMs: number): string {

@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
 import {createGatedView, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
-import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
-import {PATIENCE_MS} from '../support/worker.ts'
+import {type RunningServer, startServer, stopServers, untilLogged} from '../support/serve.ts'
+import {type LogLine, PATIENCE_MS} from '../support/worker.ts'
 
 interface RegistrationDocument {
   id: string
@@ -205,6 +205,37 @@ describe('a refresh', () => {
     ])
     await gate.open()
     expect((await server.post(`${MATVIEWS}/${id}/refresh`)).status).toBe(200)
+  })
+
+  test('beside a reader says in the log whom it waits for', async () => {
+    await db.query('create materialized view read_now as select 1 as id')
+    const {id} = await registerView('read_now')
+    const reader = await db.connect()
+    await reader.query(`set application_name = 'nightly report'; begin; select from read_now`)
+    const answer = server.post(`${MATVIEWS}/${id}/refresh`)
+    const isOfView = ({view}: LogLine) => view === 'public.read_now'
+    await untilLogged(server, (line) => isOfView(line) && line.msg.startsWith('waiting for pid'), 'a wait')
+    await reader.query('commit')
+    expect((await answer).status).toBe(200)
+    expect(server.logs().filter(isOfView)).toMatchObject([
+      {level: 'info', msg: expect.stringMatching(/^waiting for pid \d+ \(nightly report\) for \d+ s:$/)},
+      {level: 'info', msg: 'refreshed'},
+    ])
+  })
+
+  test('that waits for a table below its view is a timeout, with words for who has no command line', async () => {
+    await db.query('create table base (id int); create materialized view over_base as select id from base')
+    const {id} = await registerView('over_base')
+    const loader = await db.connect()
+    await loader.query('begin; lock table base')
+    const answer = await server.post(`${MATVIEWS}/${id}/refresh`)
+    await loader.query('commit')
+    expect(answer.status).toBe(504)
+    expect(answer.json()).toMatchObject({
+      code: 'TIMEOUT',
+      message: expect.stringContaining('for a lock on public.base, held by pid'),
+      hint: 'try again when the lock is free; a refresh in concurrent mode does not wait for readers',
+    })
   })
 
   test('that Postgres refuses is answered with its words', async () => {

@@ -1,7 +1,7 @@
 import {type RefreshOptions, refresh} from '../../core/refresh/by-hand.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import {refreshInProgress} from '../../lib/outcomes.ts'
+import {describeWait, refreshInProgress} from '../../lib/outcomes.ts'
 import type {Registration} from '../../lib/records.ts'
 import type {ApiContext} from './context.ts'
 
@@ -9,6 +9,9 @@ interface Done {
   registration: Registration
   durationMs: number
 }
+
+/** A refresh that waits for long is told of again. */
+const SAY_AGAIN_MS = 60_000
 
 /** Refreshes one view for a client; the signal cancels it. Tells the log, and whoever counts. */
 export function refreshing({refreshes, log, onRefresh}: ApiContext) {
@@ -20,6 +23,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     const startedAt = performance.now()
     // Before it holds the lock there is no attempt.
     let hasBegun = false
+    let nextWordAt = startedAt
     const options: RefreshOptions = {
       mode: null,
       wait: null,
@@ -27,15 +31,21 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
       lockTimeoutMs: null,
       lockRetryForMs: null,
       signal,
-      onProgress: () => {
+      onProgress: (progress) => {
         hasBegun = true
+        if (progress.phase !== 'blocked' || performance.now() < nextWordAt) return
+        nextWordAt = performance.now() + SAY_AGAIN_MS
+        const {blockers, waitedMs} = progress
+        const lockWaitMs = Math.round(waitedMs)
+        log({level: 'info', msg: `${describeWait(blockers, waitedMs)}:`, view, lockWaitMs})
       },
     }
     return refreshes.use(async (db) => {
       try {
         const done = await refresh(db, {id: registration.id}, options)
         for (const msg of done.warnings) log({level: 'warn', msg, view})
-        log({level: 'info', msg: 'refreshed', view, durationMs: done.durationMs})
+        const waited = done.lockWaitMs > 0 ? {lockWaitMs: done.lockWaitMs} : {}
+        log({level: 'info', msg: 'refreshed', view, durationMs: done.durationMs, ...waited})
         onRefresh({view, status: 'success', durationMs: done.durationMs})
         return {registration: done.registration, durationMs: done.durationMs}
       } catch (error) {
@@ -57,12 +67,18 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
       underWay.add(id)
       return await run(registration, signal).finally(() => underWay.delete(id))
     } catch (error) {
-      // Its own hint is for a command line.
-      if (!isAybError(error, 'REFRESH_IN_PROGRESS')) throw error
-      throw new AybError(error.code, error.message, {
-        hint: 'try again when it is done',
-        details: error.details,
-      })
+      const hint = hintOf(error)
+      if (hint === null || !isAybError(error)) throw error
+      throw new AybError(error.code, error.message, {hint, details: error.details})
     }
   }
+}
+
+/** What to do about an error whose own hint is for a command line; null where the error stays as it is. */
+function hintOf(error: unknown): string | null {
+  if (isAybError(error, 'REFRESH_IN_PROGRESS')) return 'try again when it is done'
+  if (isAybError(error, 'TIMEOUT') && error.details?.timeout === 'lock') {
+    return 'try again when the lock is free; a refresh in concurrent mode does not wait for readers'
+  }
+  return null
 }
