@@ -15,6 +15,7 @@ import {manyViews} from './rows/many-views.ts'
 import {memory} from './rows/memory.ts'
 import {oldSnapshot} from './rows/old-snapshot.ts'
 import {pgCron} from './rows/pg-cron.ts'
+import {politeness} from './rows/politeness.ts'
 import {scale} from './rows/scale.ts'
 import {schedulerStep} from './rows/scheduler-step.ts'
 import {startUp} from './rows/start-up.ts'
@@ -34,6 +35,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   oldSnapshot,
   busyView,
   manyViews,
+  politeness,
   idle,
   memory,
 ]
@@ -42,7 +44,7 @@ const HELP = `Measures ayb beside its alternatives, on this machine and on serve
 
 Usage:
   npm run bench                          All of it, into test/bench/RESULTS.md
-  npm run bench -- --quick               Under two minutes; exit code 1 where a ratio is missed
+  npm run bench -- --quick               Under three minutes; exit code 1 where a ratio is missed
   npm run bench -- --again name[,name]   Some of it, in the place of what test/bench/RESULTS.md has
   npm run bench -- --only name[,name]    Some of it, for a look: ${MEASUREMENTS.map(({name}) => name).join(', ')}`
 
