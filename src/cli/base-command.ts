@@ -59,6 +59,16 @@ export abstract class BaseCommand extends Command {
     if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
   }
 
+  /** Says on stderr which command undoes what was done, or would; nothing with --json. */
+  protected noteUndo(command: string | null, {isDryRun}: {isDryRun: boolean}): void {
+    if (this.jsonEnabled()) return
+    const line =
+      command === null
+        ? `No command of ayb ${isDryRun ? 'would undo' : 'undoes'} that: another program wrote values that ayb does not take`
+        : `To undo that${isDryRun ? ' afterwards' : ''}: ${command}`
+    process.stderr.write(`${line}\n`)
+  }
+
   /** Opens the database, and closes it however `work` ends. A signal ends the work at once. */
   protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
     return this.withOwnCancellation(flags, async (db) => {

@@ -2,14 +2,15 @@ import {describeViews} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import * as registrations from '../db/registrations.ts'
 import {listRuns} from '../db/runs.ts'
-import {listSchedulesOfView} from '../db/schedules.ts'
-import {findRenamedViews, rememberView} from '../db/view-states.ts'
+import {listSchedulesOfView, listSchedulesOfViews} from '../db/schedules.ts'
+import {findRenamedViews, recognisesViews, rememberView} from '../db/view-states.ts'
 import {qualifiedName, shellWord, type ViewReference} from '../lib/identifier.ts'
 import {
   alreadyRegistered,
   blockedError,
   notRegistered,
   registeredBefore,
+  renamedStays,
   renamedWarning,
 } from '../lib/outcomes.ts'
 import type {
@@ -20,6 +21,7 @@ import type {
   RegistrationDetails,
   RegistrationDocument,
   RegistrationItem,
+  RegistrationsDocument,
   RenamedView,
   Run,
   View,
@@ -129,11 +131,20 @@ export async function update(
  * Forgets a view, which stays as it is in the database. Its history stays too.
  * @throws AybError NOT_REGISTERED
  */
-export async function unregister(db: Database, reference: ViewReference): Promise<RegistrationDocument> {
-  const {id} = await requireRegistration(db, reference)
+export async function unregister(
+  db: Database,
+  reference: ViewReference,
+  {isDryRun = false} = {},
+): Promise<RegistrationDocument> {
+  const registration = await requireRegistration(db, reference)
+  if (isDryRun) return unregistered(db, registration)
   await db.prepareTables()
-  const registration = await registrations.deleteRegistration(db, id)
-  if (!registration) throw notRegistered(reference, null)
+  const removed = await registrations.deleteRegistration(db, registration.id)
+  if (!removed) throw notRegistered(reference, null)
+  return unregistered(db, removed)
+}
+
+async function unregistered(db: Database, registration: Registration): Promise<RegistrationDocument> {
   const enabled = (await listSchedulesOfView(db, registration)).filter((schedule) => schedule.enabled)
   const warnings = enabled.map(
     ({name}) =>
@@ -141,6 +152,43 @@ export async function unregister(db: Database, reference: ViewReference): Promis
       `to stop that: ayb schedules disable ${shellWord(name)}`,
   )
   return {registration, warnings: [...db.warnings, ...warnings]}
+}
+
+/**
+ * Forgets all views that are gone. A view that was renamed is not gone: its registration stays, with a warning. With
+ * `isDryRun`, tells which registrations would go.
+ */
+export async function unregisterMissing(
+  db: Database,
+  {isDryRun = false} = {},
+): Promise<RegistrationsDocument> {
+  const gone = (await registrations.listRegistrations(db, null)).filter(({exists}) => !exists)
+  const renamed = await renamedAmong(db, gone)
+  const kept = new Set(renamed.map(({from}) => qualifiedName(from)))
+  const missing = gone
+    .filter((registration) => !kept.has(qualifiedName(registration)))
+    .map(({exists: _, nextRunAt: __, ...registration}) => registration)
+  if (missing.length > 0 && !isDryRun) await db.prepareTables()
+  const removed =
+    missing.length === 0 || isDryRun
+      ? missing
+      : await registrations.deleteRegistrations(
+          db,
+          missing.map(({id}) => id),
+          {onlyMissing: true},
+        )
+  const warnings = renamed.map(renamedStays)
+  if (removed.length > 0 && !(await recognisesViews(db))) {
+    warnings.push('ayb cannot tell whether a view that is gone was renamed: it took all of them for dropped')
+  }
+  const schedules = removed.length === 0 ? [] : await listSchedulesOfViews(db, removed)
+  for (const {name, enabled} of schedules) {
+    if (!enabled) continue
+    warnings.push(
+      `the schedule ${name} is enabled, and fails while its view is gone; to stop that: ayb schedules disable ${shellWord(name)}`,
+    )
+  }
+  return {registrations: removed, warnings: [...db.warnings, ...warnings]}
 }
 
 /**

@@ -6,6 +6,8 @@ import {JOB_TYPE} from '../lib/records.ts'
 
 const LONGEST_NAME = 100
 const LONGEST_TIMEZONE = 50
+/** Of one run of a schedule. */
+export const MOST_ATTEMPTS = 1000
 
 /** What a schedule is to refresh: a payload as it is stored, or a view. */
 export type ScheduleTarget = {payload: RefreshPayload} | {view: ViewReference}

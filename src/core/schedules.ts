@@ -1,6 +1,6 @@
 import {describeView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
-import {cancelQueuedJobs, enqueueJob} from '../db/jobs.ts'
+import {cancelQueuedJobs, countQueuedJobs, enqueueJob} from '../db/jobs.ts'
 import {findRegistration} from '../db/registrations.ts'
 import * as schedules from '../db/schedules.ts'
 import {nextRun, parseCron} from '../lib/cron.ts'
@@ -118,6 +118,19 @@ export async function deleteSchedule(db: Database, reference: string): Promise<S
     return before
   })
   return {schedule, warnings: [...db.warnings]}
+}
+
+/**
+ * What deleteSchedule would remove and cancel: the schedule, and how many jobs it has queued. Changes nothing.
+ * @throws AybError SCHEDULE_NOT_FOUND
+ */
+export async function previewDeletion(
+  db: Database,
+  reference: string,
+): Promise<{document: ScheduleDocument; queuedJobs: number}> {
+  const schedule = await requireSchedule(db, reference)
+  const queuedJobs = await countQueuedJobs(db, schedule.id)
+  return {document: {schedule, warnings: [...db.warnings]}, queuedJobs}
 }
 
 /**

@@ -167,6 +167,18 @@ export async function cancelQueuedJobs(db: Database, scheduleId: string): Promis
   )
 }
 
+/** How many jobs cancelQueuedJobs would cancel. */
+export async function countQueuedJobs(db: Database, scheduleId: string): Promise<number> {
+  if (!db.has('jobs')) return 0
+  const rows = await db.session.query<{jobs: number}>(
+    `select count(*)::int as jobs
+       from ${db.tables.jobs} j
+      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'`,
+    [scheduleId],
+  )
+  return rows[0]?.jobs ?? 0
+}
+
 /** How many jobs are in each state, and how old the oldest queued one is. */
 export async function countJobs(db: Database): Promise<Omit<JobStats, 'warnings'>> {
   const none = {queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, oldestQueuedAgeSec: null}

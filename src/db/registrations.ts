@@ -71,6 +71,10 @@ export async function findRegistration(db: Database, reference: ViewReference): 
   return rows[0] ? toRegistration(rows[0]) : null
 }
 
+/** SQL: whether the view of the registration under alias `r` is there. */
+const VIEW_EXISTS = `exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                     where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm')`
+
 /** All registrations by name, or those of one schema. */
 export async function listRegistrations(
   db: Database,
@@ -79,8 +83,7 @@ export async function listRegistrations(
   if (!db.has('registrations')) return []
   const found = db.session.query<RegistrationRow & {view_exists: boolean; next_run_at: string | null}>(
     `select ${REGISTRATION_COLUMNS},
-            exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                     where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm') as view_exists,
+            ${VIEW_EXISTS} as view_exists,
             ${isoInstant(db.has('schedules') ? 'next.run_at' : 'null::timestamptz')} as next_run_at
        from ${db.tables.registrations} r
        ${db.has('schedules') ? nextRuns(db) : ''}
@@ -166,6 +169,18 @@ export async function updateRefreshMode(
 
 /** Removes a registration, and what is remembered of its view. Returns it as it was; null where it is gone. */
 export async function deleteRegistration(db: Database, id: string): Promise<Registration | null> {
+  return (await deleteRegistrations(db, [id]))[0] ?? null
+}
+
+/**
+ * Removes registrations, and what is remembered of their views; with `onlyMissing`, none whose view is there. Returns
+ * those that it removed as they were, by name.
+ */
+export async function deleteRegistrations(
+  db: Database,
+  ids: readonly string[],
+  {onlyMissing = false} = {},
+): Promise<Registration[]> {
   const forgotten = (await writableIdentity(db))
     ? `,
      forgotten as (
@@ -173,9 +188,12 @@ export async function deleteRegistration(db: Database, id: string): Promise<Regi
     : ''
   const rows = await db.session.query<RegistrationRow>(
     `with r as (
-       delete from ${db.tables.registrations} r where r.id = $1 returning r.*)${forgotten}
-     select ${REGISTRATION_COLUMNS} from r`,
-    [id],
+       delete from ${db.tables.registrations} r
+        where r.id = any ($1::uuid[])${onlyMissing ? ` and not ${VIEW_EXISTS}` : ''}
+       returning r.*)${forgotten}
+     select ${REGISTRATION_COLUMNS} from r
+      order by r.schema_name, r.view_name`,
+    [ids],
   )
-  return rows[0] ? toRegistration(rows[0]) : null
+  return rows.map(toRegistration)
 }

@@ -99,15 +99,20 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
 }
 
 /** The schedules that refresh a view. */
-export async function listSchedulesOfView(db: Database, view: ViewName): Promise<Schedule[]> {
+export const listSchedulesOfView = (db: Database, view: ViewName): Promise<Schedule[]> =>
+  listSchedulesOfViews(db, [view])
+
+/** The schedules that refresh one of these views, by name. */
+export async function listSchedulesOfViews(db: Database, views: readonly ViewName[]): Promise<Schedule[]> {
   if (!db.has('schedules')) return []
   const payload = payloadView('s.payload')
   const rows = await db.session.query<ScheduleRow>(
     `select ${SCHEDULE.select('s')}
        from ${db.tables.schedules} s
-      where s.job_type = '${JOB_TYPE}' and ${payload.schema} = $1 and ${payload.view} = $2
+      where s.job_type = '${JOB_TYPE}'
+        and (${payload.schema}, ${payload.view}) in (select * from unnest($1::text[], $2::text[]))
       order by s.name`,
-    [view.schemaName, view.viewName],
+    [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName)],
   )
   return rows.map(SCHEDULE.toRecord)
 }

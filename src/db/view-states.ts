@@ -73,6 +73,9 @@ export async function stateRights(db: Database): Promise<StateRights> {
   return rights
 }
 
+/** Whether views are recognised by their OIDs, so that a view that was renamed is known as such. */
+export const recognisesViews = async (db: Database): Promise<boolean> => (await databaseIdentity(db)) !== null
+
 /** The identity where what is seen of views can be written down; else null. */
 export async function writableIdentity(db: Database): Promise<DatabaseIdentity | null> {
   const identity = await databaseIdentity(db)

@@ -70,6 +70,10 @@ export function registeredBefore(renamed: RenamedView): AybError {
 export const renamedWarning = (renamed: RenamedView): string =>
   `${qualifiedName(renamed.from)} was renamed to ${qualifiedName(renamed.to)}; to go on under that name: ${relinkCommand(renamed)}`
 
+/** A warning where registrations without a view are removed. */
+export const renamedStays = (renamed: RenamedView): string =>
+  `${qualifiedName(renamed.from)} stays registered, since the view was renamed to ${qualifiedName(renamed.to)}; to go on under that name: ${relinkCommand(renamed)}`
+
 /** The table of an AYB server checks names more strictly than Postgres does. */
 export const refusedByServerTable = (view: ViewName, cause: Error): AybError =>
   new AybError(

@@ -214,6 +214,12 @@ export interface RegistrationDocument {
   warnings: string[]
 }
 
+/** What `ayb matviews unregister --missing` answers: the registrations as they were. */
+export interface RegistrationsDocument {
+  registrations: Registration[]
+  warnings: string[]
+}
+
 /** What `ayb matviews relink` answers. */
 export interface Relinked {
   registration: Registration

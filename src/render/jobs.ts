@@ -20,6 +20,10 @@ const viewOf = ({payload}: Job): string | null => {
   return view && qualifiedName(view)
 }
 
+/** What goes with a schedule: `, and cancel 2 queued jobs`. */
+export const renderCancellation = (queuedJobs: number): string =>
+  queuedJobs === 0 ? '' : `, and cancel ${queuedJobs} queued job${queuedJobs === 1 ? '' : 's'}`
+
 /** The list of jobs. */
 export function renderJobs(jobs: readonly Job[], {terminal, now}: RenderContext): string {
   if (jobs.length === 0 && terminal.isTerminal) {

@@ -81,7 +81,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
 export function renderScheduleLine(verb: string, schedule: Schedule, {now}: RenderContext): string {
   const {name, id, nextRunAt} = schedule
   const next =
-    nextRunAt === null || verb === 'Deleted'
+    nextRunAt === null || verb === 'Deleted' || verb === 'Would delete'
       ? ''
       : `, next run ${formatRelative(nextRunAt, now)} (${nextRunAt})`
   return printable(`${verb} ${name} (id ${id})${next}`)

@@ -2,7 +2,7 @@ import {beforeAll, describe, expect, test} from 'vitest'
 import type {NextRuns, ScheduleDocument} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {documentOf, failureOf} from '../support/documents.ts'
+import {documentOf, failureOf, shellCommand} from '../support/documents.ts'
 import {
   changeSchedule,
   createMarked,
@@ -121,12 +121,54 @@ describe('ayb schedules delete', () => {
     await createSchedule(db, 'doomed')
   })
 
-  test('says so on one line of text', async () => {
-    const {id} = await createSchedule(db, 'dropped')
-    expect(await ayb(['schedules', 'delete', id], db)).toMatchObject({
+  const asStored = async (name: string) => {
+    const columns = 'name, payload::text, cron_expr, timezone, enabled, max_attempts'
+    return db.query(`select ${columns} from _ayb_job_schedules where name = $1`, [name])
+  }
+
+  test('says so, with the command that undoes it', async () => {
+    const name = `-it's  "a" $(name)`
+    const payload = `{"note": "it's \u202e \\"x\\"", "view_name": "\\"weekly stats\\"", "__proto__": [1.5]}`
+    const args = [`--name=${name}`, '--cron', '*/5 1-3 * * 1,2', '--timezone', 'Europe/Berlin']
+    const more = ['--payload', payload, '--no-enabled', '--max-attempts', '7']
+    const created = await ayb(['schedules', 'create', ...args, ...more, '--json'], db)
+    const {id} = (created.json() as ScheduleDocument).schedule
+    const stored = await asStored(name)
+    const deleted = await ayb(['schedules', 'delete', id], db)
+    expect(deleted).toMatchObject({code: 0, stdout: `Deleted ${name} (id ${id})\n`})
+    expect(await asStored(name)).toEqual([])
+    const [, command = ''] = /^To undo that: (.+)\n$/.exec(deleted.stderr) ?? []
+    expect(await ayb(shellCommand(command), db)).toMatchObject({code: 0})
+    expect(await asStored(name)).toEqual(stored)
+  })
+
+  test('says where no command undoes it', async () => {
+    await db.query(
+      `insert into _ayb_job_schedules (name, job_type, cron_expr, payload)
+       values ('foreign', 'materialized_view_refresh', 'every day', '{"view_name": "leaderboard"}')`,
+    )
+    expect(await ayb(['schedules', 'delete', 'foreign'], db)).toMatchObject({
       code: 0,
-      stdout: `Deleted dropped (id ${id})\n`,
-      stderr: '',
+      stderr: 'No command of ayb undoes that: another program wrote values that ayb does not take\n',
     })
+  })
+
+  test('with --dry-run says what would go, and changes nothing', async () => {
+    const schedule = await createSchedule(db, 'spared')
+    const queued = await insertJob(db, {scheduleId: schedule.id})
+    await insertJob(db, {scheduleId: schedule.id, state: 'failed'})
+    await insertJob(db, {scheduleId: schedule.id, type: 'send_mail'})
+    const command = `ayb schedules create --name spared --cron '0 3 * * *' --timezone UTC --view public.leaderboard --max-attempts 3`
+    expect(await ayb(['schedules', 'delete', 'spared', '--dry-run'], db)).toMatchObject({
+      code: 0,
+      stdout: `Would delete spared (id ${schedule.id}), and cancel 1 queued job\n`,
+      stderr: `To undo that afterwards: ${command}\n`,
+    })
+    expect(await documentOf(['schedules', 'delete', schedule.id, '--dry-run'], db)).toEqual({
+      schedule,
+      warnings: [],
+    })
+    expect((await jobRows(db)).find(({id}) => id === queued)).toMatchObject({state: 'queued'})
+    await failureOf(['schedules', 'delete', 'spare', '--dry-run'], 'SCHEDULE_NOT_FOUND', db)
   })
 })

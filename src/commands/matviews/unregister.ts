@@ -1,18 +1,53 @@
+import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {viewArg} from '../../cli/flags.ts'
-import {unregister} from '../../core/matviews.ts'
-import type {RegistrationDocument} from '../../lib/records.ts'
+import {dryRunFlag, viewArg} from '../../cli/flags.ts'
+import {unregister, unregisterMissing} from '../../core/matviews.ts'
+import {registerCommand} from '../../core/undo.ts'
+import {invalidArgument} from '../../lib/errors.ts'
+import type {Registration, RegistrationDocument, RegistrationsDocument} from '../../lib/records.ts'
 import {printableName} from '../../render/text.ts'
 
 export default class MatviewsUnregister extends BaseCommand {
   static override summary = "Remove a view's registration; the view itself stays as it is."
-  static override examples = ['<%= config.bin %> <%= command.id %> public.leaderboard']
-  static override args = {view: viewArg({required: true})}
+  static override description =
+    'Does not ask, and prints the command that registers the view again. A view that was renamed is not missing: `ayb matviews relink` goes on with it.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> public.leaderboard',
+    '<%= config.bin %> <%= command.id %> --missing --dry-run',
+  ]
+  static override args = {view: viewArg()}
+  static override flags = {
+    missing: Flags.boolean({summary: 'Remove all registrations whose view is gone, instead of one.'}),
+    'dry-run': dryRunFlag,
+  }
 
-  async run(): Promise<RegistrationDocument> {
+  async run(): Promise<RegistrationDocument | RegistrationsDocument> {
     const {args, flags} = await this.parse(MatviewsUnregister)
-    const removed = await this.withDatabase(flags, (db) => unregister(db, args.view))
-    this.print(`Unregistered ${printableName(removed.registration)}`)
+    const {view} = args
+    const isDryRun = flags['dry-run']
+    if (flags.missing) {
+      if (view !== undefined) {
+        throw invalidArgument('--missing takes no view', 'leave out the view, or --missing')
+      }
+      const removed = await this.withDatabase(flags, (db) => unregisterMissing(db, {isDryRun}))
+      this.#tell(removed.registrations, isDryRun)
+      if (removed.registrations.length === 0) this.print('No registered view is missing')
+      return removed
+    }
+    if (view === undefined) {
+      throw invalidArgument(
+        'ayb matviews unregister needs VIEW or --missing',
+        'for example: ayb matviews unregister public.leaderboard',
+      )
+    }
+    const removed = await this.withDatabase(flags, (db) => unregister(db, view, {isDryRun}))
+    this.#tell([removed.registration], isDryRun)
     return removed
+  }
+
+  #tell(registrations: readonly Registration[], isDryRun: boolean): void {
+    const verb = isDryRun ? 'Would unregister' : 'Unregistered'
+    for (const registration of registrations) this.print(`${verb} ${printableName(registration)}`)
+    for (const registration of registrations) this.noteUndo(registerCommand(registration), {isDryRun})
   }
 }

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {payloadFlag, viewFlag} from '../../cli/flags.ts'
-import {checkInput, checkJobType, scheduleTarget} from '../../core/schedule-input.ts'
+import {checkInput, checkJobType, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {createSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {JOB_TYPE, type ScheduleDocument} from '../../lib/records.ts'
@@ -25,7 +25,7 @@ export default class SchedulesCreate extends BaseCommand {
       summary: 'How often a run is tried before it counts as failed.',
       default: 3,
       min: 1,
-      max: 1000,
+      max: MOST_ATTEMPTS,
       helpValue: '<n>',
     }),
     'job-type': Flags.string({

@@ -1,20 +1,36 @@
 import {BaseCommand} from '../../cli/base-command.ts'
-import {scheduleArg} from '../../cli/flags.ts'
-import {deleteSchedule} from '../../core/schedules.ts'
+import {dryRunFlag, scheduleArg} from '../../cli/flags.ts'
+import {deleteSchedule, previewDeletion} from '../../core/schedules.ts'
+import {createCommand} from '../../core/undo.ts'
 import type {ScheduleDocument} from '../../lib/records.ts'
 
 export default class SchedulesDelete extends BaseCommand {
   static override summary = 'Delete a schedule; cancels what it has queued.'
-  static override examples = ['<%= config.bin %> <%= command.id %> nightly']
+  static override description =
+    'Does not ask, and prints the command that creates the schedule again. Jobs that were canceled stay canceled.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> nightly',
+    '<%= config.bin %> <%= command.id %> nightly --dry-run',
+  ]
   static override args = {schedule: scheduleArg({required: true})}
+  static override flags = {'dry-run': dryRunFlag}
 
   async run(): Promise<ScheduleDocument> {
     const {args, flags} = await this.parse(SchedulesDelete)
-    const changed = await this.withDatabase(flags, (db) => deleteSchedule(db, args.schedule))
+    const isDryRun = flags['dry-run']
+    const {document, queuedJobs} = await this.withDatabase(flags, async (db) =>
+      isDryRun
+        ? previewDeletion(db, args.schedule)
+        : {document: await deleteSchedule(db, args.schedule), queuedJobs: 0},
+    )
+    const {schedule} = document
     await this.show(async (context) => {
       const {renderScheduleLine} = await import('../../render/schedules.ts')
-      return renderScheduleLine('Deleted', changed.schedule, context)
+      const {renderCancellation} = await import('../../render/jobs.ts')
+      const line = renderScheduleLine(isDryRun ? 'Would delete' : 'Deleted', schedule, context)
+      return `${line}${renderCancellation(queuedJobs)}`
     })
-    return changed
+    this.noteUndo(createCommand(schedule), {isDryRun})
+    return document
   }
 }

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {payloadFlag, scheduleArg, viewFlag} from '../../cli/flags.ts'
-import {checkInput, scheduleTarget} from '../../core/schedule-input.ts'
+import {checkInput, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {updateSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import type {ScheduleDocument} from '../../lib/records.ts'
@@ -23,7 +23,7 @@ export default class SchedulesUpdate extends BaseCommand {
     'max-attempts': Flags.integer({
       summary: 'How often a run is tried before it counts as failed.',
       min: 1,
-      max: 1000,
+      max: MOST_ATTEMPTS,
       helpValue: '<n>',
     }),
   }
