@@ -1,6 +1,6 @@
 import {describeView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
-import {cancelQueuedJobs, countQueuedJobs, enqueueJob} from '../db/jobs.ts'
+import {cancelQueuedJobs, countQueuedJobs, endRetries, enqueueJob} from '../db/jobs.ts'
 import {findRegistration} from '../db/registrations.ts'
 import * as schedules from '../db/schedules.ts'
 import {nextRun, parseCron} from '../lib/cron.ts'
@@ -66,12 +66,13 @@ export async function updateSchedule(
       // Another program left it without a next run: enabled, and never due.
       (changes.enabled === true && isUntimed(before))
     const {name, maxAttempts} = changes
+    // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
+    if (changes.enabled === false) await cancelQueuedJobs(db, id)
     const updated = await schedules.updateSchedule(db, id, {
       ...{...timing, name, payload, maxAttempts},
       nextRunAt: isRetimed ? await computeNextRun(db, timing) : undefined,
     })
     if (updated === 'taken') throw scheduleExists(name ?? before.name)
-    if (changes.enabled === false) await cancelQueuedJobs(db, id)
     return updated
   })
   return {schedule, warnings: [...db.warnings, ...warnings]}
@@ -114,6 +115,7 @@ export async function deleteSchedule(db: Database, reference: string): Promise<S
     const before = await schedules.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
     await cancelQueuedJobs(db, id)
+    await endRetries(db, id)
     await schedules.deleteSchedule(db, id)
     return before
   })

@@ -167,6 +167,19 @@ export async function cancelQueuedJobs(db: Database, scheduleId: string): Promis
   )
 }
 
+/**
+ * Makes the attempts that run of a schedule their jobs' last, for a schedule that is deleted: behind that, nobody who finds
+ * such a job without its worker could tell that it had a schedule.
+ */
+export async function endRetries(db: Database, scheduleId: string): Promise<void> {
+  await db.session.query(
+    `update ${db.tables.jobs} as j
+        set max_attempts = greatest(j.attempts, 1)
+      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'running' and j.attempts < j.max_attempts`,
+    [scheduleId],
+  )
+}
+
 /** How many jobs cancelQueuedJobs would cancel. */
 export async function countQueuedJobs(db: Database, scheduleId: string): Promise<number> {
   if (!db.has('jobs')) return 0

@@ -174,7 +174,7 @@ export async function updateSchedule(
           set name = coalesce($2, s.name), payload = coalesce($3, s.payload), cron_expr = coalesce($4, s.cron_expr),
               timezone = coalesce($5, s.timezone), enabled = coalesce($6, s.enabled),
               max_attempts = coalesce($7, s.max_attempts),
-              next_run_at = case when $8 then $9 else s.next_run_at end, updated_at = now()
+              next_run_at = case when $8 then $9 else s.next_run_at end, updated_at = clock_timestamp()
         where s.id = $1
     returning ${SCHEDULE.select('s')}`,
       [

@@ -68,16 +68,29 @@ export type WorkerEvent =
       /** Whether its session was gone before the refresh began, so that it is no attempt. */
       isAttemptReturned: boolean
     } & AttemptFacts)
-  | ({type: 'job-failed'; durationMs: number; error: string; code: ErrorCode | null} & AttemptFacts)
+  | ({
+      type: 'job-failed'
+      durationMs: number
+      error: string
+      code: ErrorCode | null
+      /** Whether it has attempts left, but its schedule was disabled or deleted meanwhile. */
+      isCalledOff: boolean
+    } & AttemptFacts)
   | ({
       type: 'job-skipped'
-      delayMs: number
+      /** Null where it is canceled, since its schedule was disabled or deleted meanwhile. */
+      delayMs: number | null
       /** Who refreshes the view, or holds its lock; null where nobody does any more. */
       holder: string | null
       /** Whether that is another one than the last time. */
       isNews: boolean
     } & AttemptFacts)
-  | ({type: 'job-interrupted'; durationMs: number} & AttemptFacts)
+  | ({
+      type: 'job-interrupted'
+      durationMs: number
+      /** False where its schedule was disabled or deleted meanwhile. */
+      isPutBack: boolean
+    } & AttemptFacts)
   | ({type: 'job-lost'} & AttemptFacts)
   | ({type: 'job-without-session'; error: string} & AttemptFacts)
   | ({

@@ -2,6 +2,9 @@ import {formatDuration} from '../lib/duration.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 import type {LogEntry} from './log.ts'
 
+const CALLED_OFF = 'its schedule was disabled or deleted meanwhile'
+const CANCELED = `canceled, since ${CALLED_OFF}`
+
 /** What a worker's event says in a log; null for those that only metrics count. */
 export function describeEvent(event: WorkerEvent): LogEntry | null {
   switch (event.type) {
@@ -72,7 +75,7 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
     }
     case 'job-recovered': {
       const {jobId, view, attempt, workerId, isOwn, state} = event
-      const fate = state === 'queued' ? 'queued again' : 'failed, no attempts left'
+      const fate = state === 'queued' ? 'queued again' : 'failed for good'
       const facts = {view, jobId, attempt}
       if (isOwn) return {level: 'warn', msg: `its claim or its end was lost, ${fate}:`, ...facts}
       return {level: 'warn', msg: `its worker died, ${fate}:`, ...facts, deadWorkerId: workerId}
@@ -131,10 +134,11 @@ function describeJobEvent(event: JobEvent): LogEntry {
       return {level: 'warn', msg, ...facts, durationMs, error, code}
     }
     case 'job-failed': {
-      const {durationMs, error, code} = event
+      const {durationMs, error, code, isCalledOff} = event
+      const why = isCalledOff ? `, since ${CALLED_OFF}` : ''
       return {
         level: 'error',
-        msg: `failed for good at attempt ${attempt}:`,
+        msg: `failed for good at attempt ${attempt}${why}:`,
         ...facts,
         durationMs,
         error,
@@ -142,13 +146,18 @@ function describeJobEvent(event: JobEvent): LogEntry {
       }
     }
     case 'job-skipped': {
-      const again = formatDuration(event.delayMs)
+      const again = event.delayMs === null ? CANCELED : `again in ${formatDuration(event.delayMs)}`
       const by = event.holder === null ? '' : ` by ${event.holder}`
       const level = event.isNews ? 'info' : 'debug'
-      return {level, msg: `refresh already in progress${by}, again in ${again}:`, ...facts}
+      return {level, msg: `refresh already in progress${by}, ${again}:`, ...facts}
     }
     case 'job-interrupted':
-      return {level: 'warn', msg: 'canceled and put back:', ...facts, durationMs: event.durationMs}
+      return {
+        level: 'warn',
+        msg: event.isPutBack ? 'canceled and put back:' : `${CANCELED}:`,
+        ...facts,
+        durationMs: event.durationMs,
+      }
     case 'job-lost':
       return {level: 'warn', msg: 'the job was taken over by another worker, nothing was recorded:', ...facts}
     case 'job-without-session':

@@ -265,8 +265,8 @@ describe('a job', () => {
 
   test.each(WORST)('that was made at %s is put back', async (at) => {
     const id = await insertJob(server, VIEW, {created_at: at})
-    const delayMs = await putBack(db.session, db, await claimOne(), target)
-    expect(delayMs).toBe(AHEAD.includes(at) ? 1000 : 60_000)
+    const returned = await putBack(db.session, db, await claimOne(), target)
+    expect(returned).toEqual({state: 'queued', delayMs: AHEAD.includes(at) ? 1000 : 60_000})
     expect(await jobOf(server, id)).toMatchObject({state: 'queued', attempts: 0})
   })
 
@@ -278,7 +278,7 @@ describe('a job', () => {
       expect(job.attempt).toBe(Math.max(attempts, 0) + 1)
       expect(
         await endJob(db.session, db, job, {state: 'queued', delayMs: null, isAttemptReturned: true}, null),
-      ).toBe(true)
+      ).toBe('queued')
       expect(await jobOf(server, job.id)).toMatchObject({state: 'queued', attempts: Math.max(attempts, 0)})
     },
   )
@@ -287,7 +287,7 @@ describe('a job', () => {
     await insertJob(server, VIEW)
     const job = await claimOne()
     await server.query('update _ayb_jobs set last_run_at = $1', [at])
-    expect(await endJob(db.session, db, job, {state: 'failed'}, null)).toBe(false)
+    expect(await endJob(db.session, db, job, {state: 'failed'}, null)).toBeNull()
     expect((await look(KEY)).recovered).toMatchObject([{id: job.id, isOwn: true}])
   })
 

@@ -415,7 +415,7 @@ describe('a claim behind a refresh', () => {
     const [lost, other] = [await queue('leaderboard', "'2000-01-01'"), await queue('other', "'2000-01-02'")]
     const [job] = await server.query<JobClaim>(
       `update _ayb_jobs set state = 'running', worker_id = $2, attempts = 1, last_run_at = now() where id = $1
-       returning id, worker_id as "workerId", attempts as attempt,
+       returning id, worker_id as "workerId", attempts as attempt, schedule_id as "scheduleId",
                  to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
       [await queue('unheard', "'2000-01-03'"), claim.workerId],
     )

@@ -1,12 +1,21 @@
+import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {deleteSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
 import {Database} from '../../src/db/database.ts'
 import {wholeMilliseconds} from '../../src/db/instant.ts'
 import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/liveness.ts'
 import {endSilentBackends} from '../../src/db/locks/silent-backends.ts'
-import {claimJobs, renewLeases} from '../../src/db/queue/claims.ts'
+import {type ClaimedJob, claimJobs, renewLeases} from '../../src/db/queue/claims.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/queue/due.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
-import {endJob, putBack} from '../../src/db/queue/settle.ts'
+import {
+  endJob,
+  type Failure,
+  giveBackUnseen,
+  type JobEnd,
+  putBack,
+  recordFailure,
+} from '../../src/db/queue/settle.ts'
 import {survey} from '../../src/db/queue/survey.ts'
 import {nextRun, parseCron} from '../../src/lib/cron.ts'
 import {type TestDatabase, until} from '../support/database.ts'
@@ -107,7 +116,7 @@ describe('the end of a job', () => {
     await insertJob(server, VIEW)
     const [job] = await claim()
     if (!job) throw new Error('nothing was claimed')
-    expect(await endJob(db.session, db, job, end, 'why')).toBe(true)
+    expect(await endJob(db.session, db, job, end, 'why')).toBe(end.state)
     expect(await jobOf(server, job.id)).toMatchObject({
       ...expected,
       last_error: 'why',
@@ -127,7 +136,7 @@ describe('the end of a job', () => {
       {...job, attempt: 2},
       {...job, token: job.token.replace(/.Z$/, (last) => (last === '0Z' ? '1Z' : '0Z'))},
     ]) {
-      expect(await endJob(db.session, db, late, end, null)).toBe(false)
+      expect(await endJob(db.session, db, late, end, null)).toBeNull()
       expect(await putBack(db.session, db, late, registration as never)).toBeNull()
     }
     expect(await jobOf(server, job.id)).toMatchObject({state: 'running', attempts: 1})
@@ -145,12 +154,113 @@ describe('the end of a job', () => {
       await server.query(`update _ayb_jobs set run_at = now(), created_at = now() - $1::interval`, [age])
       const [job] = await claim()
       if (!job) throw new Error('nothing was claimed')
-      const delayMs = (await putBack(db.session, db, job, registration)) as number
+      const {delayMs = 0} = (await putBack(db.session, db, job, registration)) ?? {}
       expect(delayMs).toBeGreaterThanOrEqual(least)
       expect(delayMs).toBeLessThanOrEqual(most)
       expect(await jobOf(server, id)).toMatchObject({state: 'queued', attempts: 0, worker_id: null})
     }
     expect(await runsOfJob(server, id)).toMatchObject([{status: 'skipped'}])
+  })
+})
+
+describe('a job whose schedule is disabled or deleted while it runs', () => {
+  const RETRIED = {state: 'queued', delayMs: 5000, isAttemptReturned: false} as const
+  const RETURNED = {state: 'queued', delayMs: 1000, isAttemptReturned: true} as const
+  const NAMED = {
+    id: randomUUID(),
+    schemaName: 'public',
+    viewName: 'leaderboard',
+    refreshMode: 'standard',
+  } as const
+  const record = (job: ClaimedJob, status: Failure['status'], end: JobEnd) => {
+    const limits = {timeoutMs: null, lockTimeoutMs: null, lockWaitMs: 0}
+    const attempt = {
+      runId: randomUUID(),
+      registration: NAMED,
+      mode: NAMED.refreshMode,
+      job,
+      startedAt: job.token,
+    }
+    return recordFailure(
+      db.session,
+      db,
+      {...attempt, ...limits},
+      {status, message: 'why', durationMs: 5, job: end},
+    )
+  }
+  const ends: {how: string; state: string; end: (job: ClaimedJob) => Promise<unknown>}[] = [
+    {how: 'fails', state: 'failed', end: (job) => endJob(db.session, db, job, RETRIED, 'why')},
+    {how: 'fails in mid-refresh', state: 'failed', end: (job) => record(job, 'error', RETRIED)},
+    {how: 'loses its worker', state: 'failed', end: () => look()},
+    {how: 'is given back', state: 'canceled', end: (job) => endJob(db.session, db, job, RETURNED, null)},
+    {how: 'is canceled in mid-refresh', state: 'canceled', end: (job) => record(job, 'canceled', RETURNED)},
+    {how: 'finds its view locked', state: 'canceled', end: (job) => putBack(db.session, db, job, NAMED)},
+    {
+      how: 'is given back, since the answer to its claim was lost',
+      state: 'canceled',
+      async end({id}) {
+        // One transaction wrote the run and claimed the job behind it.
+        const runId = randomUUID()
+        await server.query(
+          `with run as (
+             insert into _ayb_matview_refresh_runs (id, schema_name, view_name, refresh_mode, trigger, status, worker_id)
+             values ('${runId}', 'public', 'leaderboard', 'standard', 'schedule', 'success', '${WORKER_ID}'))
+           update _ayb_jobs set updated_at = now() where id = '${id}'`,
+        )
+        await giveBackUnseen(db.session, db, runId)
+      },
+    },
+  ]
+  const other = {session: null as Database | null}
+  const elsewhere = async () => {
+    other.session ??= await open()
+    return other.session
+  }
+  afterAll(() => other.session?.close())
+
+  async function claimOne(scheduleId: string): Promise<ClaimedJob> {
+    await insertJob(server, VIEW, {schedule_id: scheduleId})
+    const [job] = await claim()
+    if (!job) throw new Error('nothing was claimed')
+    return job
+  }
+
+  test.each(ends)('is not queued again when it $how', async ({how, state, end}) => {
+    const calls = {
+      disabled: async (id: string) => void (await setScheduleEnabled(await elsewhere(), id, false)),
+      deleted: async (id: string) => void (await deleteSchedule(await elsewhere(), id)),
+    }
+    for (const [done, callOff] of Object.entries(calls)) {
+      // Of a job that nobody could name, nobody can tell whether it had a schedule.
+      if (done === 'deleted' && how.includes('claim was lost')) continue
+      const scheduleId = await insertSchedule(server, `${done}, ${how}`, {view: 'leaderboard'})
+      const job = await claimOne(scheduleId)
+      await callOff(scheduleId)
+      await end(job)
+      const row = await jobOf(server, job.id)
+      expect({done, state: row.state, worker: row.worker_id}).toEqual({done, state, worker: null})
+      const [ended] = await server.query(
+        'select canceled_at is not null as is_canceled from _ayb_jobs where id = $1',
+        [job.id],
+      )
+      expect(ended).toEqual({is_canceled: state === 'canceled'})
+    }
+  })
+
+  test.each(ends)('by hand, of a disabled schedule, is queued again when it $how', async ({how, end}) => {
+    const before = await insertSchedule(server, `off, ${how}`, {view: 'leaderboard'})
+    await setScheduleEnabled(db, before, false)
+    const again = await insertSchedule(server, `off and on, ${how}`, {view: 'leaderboard'})
+    for (const scheduleId of [before, again]) {
+      const job = await claimOne(scheduleId)
+      if (scheduleId === again) {
+        await setScheduleEnabled(await elsewhere(), again, false)
+        await setScheduleEnabled(await elsewhere(), again, true)
+      }
+      await end(job)
+      expect(await jobOf(server, job.id)).toMatchObject({state: 'queued', worker_id: null})
+      await server.query('delete from _ayb_jobs')
+    }
   })
 })
 

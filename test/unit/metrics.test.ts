@@ -6,7 +6,12 @@ const facts = (view: string) => ({jobId: 'j', scheduleId: null, attempt: 1, view
 test('have a series for each registered view, and one for all that jobs name besides', async () => {
   const metrics = new WorkerMetrics()
   for (let n = 0; n < 1000; n++) {
-    const error = {error: 'there is no such view', code: 'VIEW_NOT_FOUND' as const, durationMs: 1}
+    const error = {
+      error: 'there is no such view',
+      code: 'VIEW_NOT_FOUND' as const,
+      durationMs: 1,
+      isCalledOff: false,
+    }
     metrics.count({type: 'job-failed', ...facts(`public.junk${n}`), ...error})
   }
   // A job starts only when its view is registered.
@@ -17,6 +22,7 @@ test('have a series for each registered view, and one for all that jobs name bes
     error: 'division by zero',
     code: 'REFRESH_FAILED',
     durationMs: 1,
+    isCalledOff: false,
   })
   const lines = (await metrics.text(null)).split('\n')
   expect(lines.filter((line) => line.startsWith('ayb_refreshes_total'))).toEqual([

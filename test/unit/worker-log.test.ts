@@ -72,7 +72,7 @@ describe('an event', () => {
       facts,
     ],
     [
-      {type: 'job-failed', ...facts, durationMs: 5, error: 'e', code: 'TIMEOUT'} as const,
+      {type: 'job-failed', ...facts, durationMs: 5, error: 'e', code: 'TIMEOUT', isCalledOff: false} as const,
       'error',
       {...facts, durationMs: 5, error: 'e', code: 'TIMEOUT'},
     ],
@@ -95,7 +95,7 @@ describe('an event', () => {
       {...facts, msg: 'refresh already in progress by pid 7, again in 1.0 s:'},
     ],
     [{type: 'job-skipped', ...facts, delayMs: 1000, holder: null, isNews: false} as const, 'debug', facts],
-    [{type: 'job-interrupted', ...facts, durationMs: 5} as const, 'warn', facts],
+    [{type: 'job-interrupted', ...facts, durationMs: 5, isPutBack: true} as const, 'warn', facts],
     [{type: 'job-lost', ...facts} as const, 'warn', facts],
     [{type: 'job-unrecorded', ...facts, message: 'why not'} as const, 'warn', facts],
     [

@@ -56,13 +56,15 @@ export interface BlockedAttempt {
   giveUp(reason: unknown): Promise<AttemptOutcome>
 }
 
-interface FailedAttempt {
+export interface FailedAttempt {
   status: 'failed'
   /** An AybError; anything else is a bug. */
   reason: unknown
   durationMs: number
   jobEnd: JobEnd
   isSettled: boolean
+  /** Whether the job was ended instead of queued, since its schedule was disabled or deleted meanwhile. */
+  isCalledOff: boolean
   /** False where that could not be written down, as `onUnrecorded` was told. */
   isRecorded: boolean
 }
@@ -297,20 +299,23 @@ async function settle(
           }
           // The answer to an earlier try may have been lost.
           if (!isFirstTry && (await isRecorded(session, db, attempt.runId))) {
-            return failed(ending, context, {isSettled: true, isRecorded: true})
+            return failed(ending, context, {isSettled: true, isCalledOff: false, isRecorded: true})
           }
         }
         session.deadlineMs = RECORD_DEADLINE_MS
-        const recorded = await recordFailure(session, db, attempt, toFailure(ending, context))
-        if (recorded.isStatusPending) await settleStatus(db, session, attempt)
-        return failed(ending, context, {isSettled: recorded.isSettled, isRecorded: true})
+        const failure = toFailure(ending, context)
+        const {isSettled, jobState, isStatusPending} = await recordFailure(session, db, attempt, failure)
+        if (isStatusPending) await settleStatus(db, session, attempt)
+        const isCalledOff = jobState !== null && jobState !== failure.job.state
+        return failed(ending, context, {isSettled, isCalledOff, isRecorded: true})
       } catch (error) {
         const elapsedMs = performance.now() - startedAt
         const isPatient = !context.signal.aborted && elapsedMs < context.recordPatienceMs
         const isOnceMore = !hasReconnected && !session?.isUsable && elapsedMs < RECORD_DEADLINE_MS
         if (isOnceMore && !isPatient) continue
         context.onUnrecorded(unrecorded(attempt, error), ending)
-        if (!isPatient) return failed(ending, context, {isSettled: false, isRecorded: false})
+        if (!isPatient)
+          return failed(ending, context, {isSettled: false, isCalledOff: false, isRecorded: false})
         await sleep(RECORD_PAUSE_MS, undefined, {signal: context.signal}).catch(() => {})
       }
     }
@@ -330,7 +335,7 @@ const toFailure = ({reason, durationMs}: Ending, context: AttemptContext): Failu
 const failed = (
   {reason, durationMs}: Ending,
   context: AttemptContext,
-  how: {isSettled: boolean; isRecorded: boolean},
+  how: Pick<FailedAttempt, 'isSettled' | 'isCalledOff' | 'isRecorded'>,
 ): FailedAttempt => ({status: 'failed', reason, durationMs, jobEnd: context.jobEndAfter(reason), ...how})
 
 /** What could not be recorded is said, not swallowed. */

@@ -16,7 +16,7 @@ import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
-import {type BlockedAttempt, runAttempt} from '../refresh/attempt.ts'
+import {type BlockedAttempt, type FailedAttempt, runAttempt} from '../refresh/attempt.ts'
 import {nextTry, type WatchLocks} from '../refresh/blockers.ts'
 import {type LockSettings, lockPolicy} from '../refresh/tries.ts'
 import type {LockHolders} from './lock-holders.ts'
@@ -100,11 +100,17 @@ export async function runJob(
       ? RETURNED
       : jobEndAfter(reason, job.attempt, job.maxAttempts)
     const settle = (session: Session) => endJob(session, db, job, end, messageOf(reason), view)
-    const isSettled = await persistently(context.signal, () =>
+    const state = await persistently(context.signal, () =>
       db.session.isUsable ? settle(db.session) : settleOnAnySession(context, settle),
     )
-    const result = report(job, view, reason, end, performance.now() - startedAt, isSettled, context)
-    return {result, next: null}
+    const ending = {
+      reason,
+      jobEnd: end,
+      durationMs: performance.now() - startedAt,
+      isSettled: state !== null,
+      isCalledOff: state !== end.state,
+    }
+    return {result: report(job, view, ending, context), next: null}
   } finally {
     await taken?.release()
   }
@@ -167,15 +173,16 @@ async function skip(
   {emit, signal, holders}: RunnerContext,
 ): Promise<JobResult> {
   const facts = factsOf(job, registration)
-  const delayMs = await persistently(
+  const returned = await persistently(
     signal,
     () => putBack(db.session, db, job, registration),
     () => db.session.isUsable,
   )
-  if (delayMs === null) {
+  if (!returned) {
     emit({type: 'job-lost', ...facts})
     return 'lost'
   }
+  const delayMs = returned.state === 'queued' ? returned.delayMs : null
   const holder = await findLockHolder(db.session, registration).catch(() => null)
   const isNews = holders.isNews(registration, holder)
   emit({type: 'job-skipped', ...facts, delayMs, holder: holder && describeBlocker(holder), isNews})
@@ -245,10 +252,8 @@ async function refreshLocked(
     }
   }
   if (outcome.status === 'failed') {
-    const {reason, jobEnd, durationMs, isSettled, isRecorded} = outcome
-    if (!isRecorded) return {result: 'unrecorded', next: null}
-    const result = report(job, registration, reason, jobEnd, durationMs, isSettled, context)
-    return {result, next: null}
+    if (!outcome.isRecorded) return {result: 'unrecorded', next: null}
+    return {result: report(job, registration, outcome, context), next: null}
   }
   const {next} = outcome
   if (!outcome.isSettled) {
@@ -289,10 +294,7 @@ async function putBackBlocked(
 function report(
   job: ClaimedJob,
   view: ViewName | null,
-  reason: unknown,
-  end: JobEnd,
-  durationMs: number,
-  isSettled: boolean,
+  {reason, jobEnd: end, durationMs, isSettled, isCalledOff}: Omit<FailedAttempt, 'status' | 'isRecorded'>,
   {emit}: RunnerContext,
 ): JobResult {
   const facts = {...factsOf(job, view), durationMs: Math.round(durationMs)}
@@ -301,12 +303,12 @@ function report(
     return 'lost'
   }
   if (isAybError(reason, 'CANCELED')) {
-    emit({type: 'job-interrupted', ...facts})
+    emit({type: 'job-interrupted', ...facts, isPutBack: !isCalledOff})
     return 'interrupted'
   }
   const error = errorOf(reason)
-  if (end.state === 'failed') {
-    emit({type: 'job-failed', ...facts, ...error})
+  if (end.state === 'failed' || isCalledOff) {
+    emit({type: 'job-failed', ...facts, ...error, isCalledOff})
     return 'failed'
   }
   const {delayMs, isAttemptReturned} = end

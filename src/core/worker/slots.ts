@@ -227,5 +227,5 @@ export class Slots {
 }
 
 /** As if it had not been claimed. */
-const giveBack = (session: Session, db: Database, job: ClaimedJob): Promise<boolean> =>
+const giveBack = (session: Session, db: Database, job: ClaimedJob): Promise<unknown> =>
   endJob(session, db, job, {state: 'queued', delayMs: null, isAttemptReturned: true}, null)

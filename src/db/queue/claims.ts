@@ -11,7 +11,6 @@ import type {JobClaim} from './settle.ts'
 export interface ClaimedJob extends JobClaim {
   payload: unknown
   maxAttempts: number
-  scheduleId: string | null
   /** How long after its time it was claimed, by the server's clock, in milliseconds. */
   latenessMs: number
   /** Of the view that the payload names; null where there is none. */

@@ -3,6 +3,7 @@ import type {Database} from '../database.ts'
 import {writeText} from '../encoding.ts'
 import {exactInstant, isAhead} from '../instant.ts'
 import type {Session} from '../session.ts'
+import type {TableNames} from '../system.ts'
 
 /** A job that a worker has for itself: what a statement must find unchanged to end it. */
 export interface JobClaim {
@@ -11,6 +12,7 @@ export interface JobClaim {
   attempt: number
   /** last_run_at to the microsecond, as text: a Date would lose what tells two attempts apart. */
   token: string
+  scheduleId: string | null
 }
 
 /** One attempt at a refresh, from the moment that it holds the lock. */
@@ -50,8 +52,22 @@ export const isStillOurs = (id: string, workerId: string, attempt: string, token
   `j.id = ${id} and j.state = 'running' and j.worker_id = ${workerId} and j.attempts = ${attempt}
      and ${exactInstant('j.last_run_at')} = ${token}`
 
+/**
+ * SQL: whether the schedule of the job under alias `j` was disabled or deleted while the attempt ran. Nothing of such a schedule is
+ * queued again. A job that somebody queues by hand while the schedule is disabled starts behind that, and is. `scheduleId` is
+ * what the claim read, null where that is not known: a job whose schedule is deleted has none.
+ */
+export const isCalledOff = ({schedules}: TableNames, scheduleId: string): string =>
+  `(j.schedule_id is null and ${scheduleId}::uuid is not null
+     or exists (select from ${schedules} s where s.id = j.schedule_id and not s.enabled and s.updated_at > j.last_run_at))`
+
+/** How a job was left: as was asked, or ended where it was to be queued and its schedule was called off. */
+export type SettledState = JobEnd['state'] | 'canceled'
+
 /** What the record of a failure found. */
 export interface RecordedFailure {
+  /** Null where the job was no longer ours, or there is none. */
+  jobState: SettledState | null
   /** Whether the job was still ours; true without a job. */
   isSettled: boolean
   /** Whether another session held the row of the registration, which still shows the refresh before. */
@@ -85,18 +101,20 @@ async function writeFailure(
   const lockWaitMs = Math.round(attempt.lockWaitMs)
   const {registration, job} = attempt
   const end = failure.job.state === 'queued' ? failure.job : null
+  const state = endState(tables, {wanted: '$10::text', attemptsReturned: '$12::int', scheduleId: '$17'})
   const jobCte = job
     ? `j as (
        update ${tables.jobs} as j
-          set state = $10::text, run_at = case when $10::text = 'queued' then done.at + $11 * interval '1 ms' else j.run_at end,
+          set state = ${state}, run_at = case when ${state} = 'queued' then done.at + $11 * interval '1 ms' else j.run_at end,
+              canceled_at = case when ${state} = 'canceled' then done.at else j.canceled_at end,
               attempts = j.attempts - $12::int, last_error = $9, lease_until = null, worker_id = null, updated_at = done.at
          from done
         where ${isStillOurs('$13', '$14', '$15', '$16')}
-     returning j.id),`
-    : 'j as (select null::uuid as id),'
+     returning j.id, j.state::text),`
+    : 'j as (select null::uuid as id, null::text as state),'
   const rows = await session.transaction(async () => {
     await session.script([`set local lock_timeout = '${FAILURE_LOCK_TIMEOUT}'`])
-    return session.query<{is_settled: boolean; is_status_pending: boolean}>(
+    return session.query<{job_state: SettledState | null; is_settled: boolean; is_status_pending: boolean}>(
       `with done as materialized (select clock_timestamp() as at),
      ${jobCte}
      run as (
@@ -119,7 +137,7 @@ async function writeFailure(
          from done, free
         where r.id = free.id
           and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')}))
-     select exists (select from j) as is_settled,
+     select (select j.state from j) as job_state, exists (select from j) as is_settled,
             exists (select from named) and not exists (select from free) as is_status_pending`,
       [
         attempt.runId,
@@ -140,14 +158,27 @@ async function writeFailure(
               job.workerId,
               job.attempt,
               job.token,
+              job.scheduleId,
             ]
           : []),
       ],
     )
   })
   const row = rows[0]
-  return {isSettled: row?.is_settled ?? false, isStatusPending: row?.is_status_pending ?? false}
+  return {
+    jobState: row?.job_state ?? null,
+    isSettled: row?.is_settled ?? false,
+    isStatusPending: row?.is_status_pending ?? false,
+  }
 }
+
+/** SQL: how to leave the job under alias `j`; the values are expressions. */
+const endState = (
+  tables: TableNames,
+  {wanted, attemptsReturned, scheduleId}: Record<'wanted' | 'attemptsReturned' | 'scheduleId', string>,
+): string =>
+  `(case when ${wanted} <> 'queued' or not ${isCalledOff(tables, scheduleId)} then ${wanted}
+         when ${attemptsReturned} > 0 then 'canceled' else 'failed' end)`
 
 /** Whether the run of an attempt is there, so that its job was settled with it. */
 export async function isRecorded(session: Session, {tables}: Database, runId: string): Promise<boolean> {
@@ -157,39 +188,41 @@ export async function isRecorded(session: Session, {tables}: Database, runId: st
 
 /**
  * Puts a job back whose view is being refreshed by somebody else: without using up an attempt, and after a
- * while that grows with the job's age. Leaves one skipped run a job, however often that happens. Returns the delay
- * in milliseconds; null where the job is no longer ours. Does not wait for a standby: with the server lost, the claim
- * is lost too, or the job is taken back as that of a dead worker.
+ * while that grows with the job's age. Cancels the job instead where its schedule was called off. Leaves one skipped run a
+ * job, however often that happens. Returns null where the job is no longer ours. Does not wait for a standby: with the
+ * server lost, the claim is lost too, or the job is taken back as that of a dead worker.
  */
 export async function putBack(
   session: Session,
   {tables}: Database,
   job: JobClaim,
   {schemaName, viewName, refreshMode}: RefreshTarget,
-): Promise<number | null> {
+): Promise<{state: 'queued' | 'canceled'; delayMs: number} | null> {
+  const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: '$8'})
   const update = () =>
-    session.query<{delay_ms: number}>(
+    session.query<{state: 'queued' | 'canceled'; delay_ms: number}>(
       `with j as (
        update ${tables.jobs} as j
-          set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
+          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
+              attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
               updated_at = now(),
               run_at = now() + (now() - least(greatest(j.created_at, now() - interval '4 min'), now() - interval '4 s')) / 4
         where ${isStillOurs('$1', '$2', '$3', '$4')}
-     returning j.id, j.run_at),
+     returning j.id, j.state::text, j.run_at),
      run as (
        insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, status, error)
        select $5, $6, $7, 'schedule', j.id, $2, 'skipped', 'refresh already in progress' from j
         where not exists (select from ${tables.runs} h where h.job_id = j.id and h.status = 'skipped'))
-     select round(extract(epoch from j.run_at - now()) * 1000)::int as delay_ms from j`,
-      [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode],
+     select j.state, round(extract(epoch from j.run_at - now()) * 1000)::int as delay_ms from j`,
+      [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode, job.scheduleId],
     )
-  const rows = await session.transaction(update, {commitsLocally: true})
-  return rows[0]?.delay_ms ?? null
+  const [row] = await session.transaction(update, {commitsLocally: true})
+  return row ? {state: row.state, delayMs: row.delay_ms} : null
 }
 
 /**
  * Ends or puts back a job that never got as far as a refresh; with a message and a view, leaves a run that says why.
- * Returns whether it was still ours. Does not wait for a standby, as `putBack`.
+ * Returns how it left the job; null where the job is no longer ours. Does not wait for a standby, as `putBack`.
  */
 export async function endJob(
   session: Session,
@@ -198,7 +231,7 @@ export async function endJob(
   end: JobEnd | GivenBack,
   message: string | null,
   view: ViewName | null = null,
-): Promise<boolean> {
+): Promise<SettledState | null> {
   if (message === null) return writeEnd(session, db, job, end, null, view)
   return writeText(message, (text) => writeEnd(session, db, job, end, text, view))
 }
@@ -210,17 +243,19 @@ async function writeEnd(
   end: JobEnd | GivenBack,
   message: string | null,
   view: ViewName | null,
-): Promise<boolean> {
+): Promise<SettledState | null> {
   const queued = end.state === 'queued' ? end : null
+  const state = endState(tables, {wanted: '$5::text', attemptsReturned: '$7::int', scheduleId: '$11'})
   const update = () =>
-    session.query(
+    session.query<{state: SettledState}>(
       `with j as (
      update ${tables.jobs} as j
-        set state = $5::text, run_at = coalesce(now() + $6::float8 * interval '1 ms', j.run_at),
+        set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
+            run_at = coalesce(now() + $6::float8 * interval '1 ms', j.run_at),
             attempts = j.attempts - $7::int, last_error = coalesce($8::text, j.last_error), lease_until = null, worker_id = null,
             updated_at = now()
       where ${isStillOurs('$1', '$2', '$3', '$4')}
-  returning j.id, j.last_run_at, $2::text as worker_was),
+  returning j.id, j.state::text, j.last_run_at, $2::text as worker_was),
      run as (
        insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, status, error)
        select $9::text, $10::text,
@@ -229,7 +264,7 @@ async function writeEnd(
               'schedule', j.id, j.worker_was, j.last_run_at, 'error', $8::text
          from j
         where $8::text is not null and $9::text is not null and $7::int = 0)
-     select id from j`,
+     select state from j`,
       [
         job.id,
         job.workerId,
@@ -241,10 +276,11 @@ async function writeEnd(
         message,
         view?.schemaName ?? null,
         view?.viewName ?? null,
+        job.scheduleId,
       ],
     )
   const rows = await session.transaction(update, {commitsLocally: true})
-  return rows.length > 0
+  return rows[0]?.state ?? null
 }
 
 /**
@@ -252,9 +288,11 @@ async function writeEnd(
  * One transaction wrote both rows, which is how it is found.
  */
 export async function giveBackUnseen(session: Session, {tables}: Database, runId: string): Promise<void> {
+  const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: 'null'})
   await session.query(
     `update ${tables.jobs} as j
-        set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now()
+        set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
+            attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now()
        from ${tables.runs} h
       where h.id = $1 and j.xmin = h.xmin and j.state = 'running' and j.worker_id = h.worker_id`,
     [runId],

@@ -5,11 +5,12 @@ import {AWAKE} from '../locks/liveness.ts'
 import {readablePayload} from '../payload.ts'
 import {lockNameOf} from './claims.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
+import {isCalledOff} from './settle.ts'
 
 /** A job whose worker was found dead. */
 interface RecoveredJob {
   id: string
-  /** Queued again, or failed where no attempt is left. */
+  /** Queued again, or failed where no attempt is left or its schedule was disabled meanwhile. */
   state: 'queued' | 'failed'
   attempt: number
   workerId: string | null
@@ -198,7 +199,7 @@ export async function survey(
         limit 500),
      recovered as (
        update ${jobs} j
-          set state = case when j.attempts < j.max_attempts then 'queued' else 'failed' end,
+          set state = case when j.attempts < j.max_attempts and not ${isCalledOff(db.tables, 'null')} then 'queued' else 'failed' end,
               run_at = case when j.attempts < j.max_attempts then now() else j.run_at end,
               last_error = case when dead.is_own then 'the claim or the end of this attempt was lost'
                                 else 'worker ' || coalesce(j.worker_id, '?') || ' died or lost its lease' end,
