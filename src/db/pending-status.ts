@@ -1,7 +1,7 @@
 import type {Blocker} from '../lib/errors.ts'
 import type {Database} from './database.ts'
-import {isAhead} from './instant.ts'
 import {BLOCKER_COLUMNS, type BlockerRow, toBlocker} from './locks/blockers.ts'
+import {isBefore, isOfEarlierRun} from './queue/settle.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
@@ -16,6 +16,13 @@ export async function writeStatus(session: Session, {tables}: Database, runId: s
   try {
     await session.transaction(async () => {
       await session.script([`set local lock_timeout = '${LOCK_TIMEOUT}'`])
+      // In a statement of its own, so that the next one sees the runs of whoever held the row.
+      await session.query(
+        `select r.id from ${tables.registrations} r, ${tables.runs} h
+          where h.id = $1 and r.schema_name = h.schema_name and r.view_name = h.view_name
+            for no key update of r`,
+        [runId],
+      )
       await session.query(
         `update ${tables.registrations} as r
             set last_refresh_at = h.started_at + h.duration_ms * interval '1 ms', last_refresh_duration_ms = h.duration_ms,
@@ -23,7 +30,7 @@ export async function writeStatus(session: Session, {tables}: Database, runId: s
                 last_refresh_error = h.error, updated_at = clock_timestamp()
            from ${tables.runs} h
           where h.id = $1 and r.schema_name = h.schema_name and r.view_name = h.view_name
-            and (r.last_refresh_at is null or r.last_refresh_at <= h.started_at or ${isAhead('r.last_refresh_at')})`,
+            and (${isBefore('h.started_at')} or ${isOfEarlierRun(tables, 'h.started_at')})`,
         [runId],
       )
     })

@@ -10,6 +10,7 @@ import {
   takeRefreshLock,
   withRefreshLock,
 } from '../../src/db/locks/refresh-lock.ts'
+import {writeStatus} from '../../src/db/pending-status.ts'
 import {claimJobs} from '../../src/db/queue/claims.ts'
 import {
   type Attempt,
@@ -214,6 +215,80 @@ describe('the record of a failure', () => {
     expect(await registrationOf(server, 'overtaken')).toEqual(afterSuccess)
     const runs = await runsOf(server, 'overtaken')
     expect(runs.map(({status}) => status).sort()).toEqual(['error', 'success'])
+  })
+
+  /** Two attempts: the second one begins when the first one has failed, which is not recorded yet. */
+  async function failTwice(viewName: string) {
+    await createView(viewName)
+    const db = await openDatabase()
+    const earlier = await begin(db, viewName)
+    await release(earlier)
+    const later = await begin(db, viewName)
+    await release(later)
+    return {db, earlier, later}
+  }
+
+  test.each(['in turn', 'in reverse'] as const)(
+    'that overlaps another one leaves the message of the later one, recorded %s',
+    async (order) => {
+      const viewName = `overlapping_${order.slice(3)}`
+      const {db, earlier, later} = await failTwice(viewName)
+      const inTurn = [
+        [earlier, 'older'],
+        [later, 'newer'],
+      ] as const
+      for (const [attempt, message] of order === 'in turn' ? inTurn : inTurn.toReversed()) {
+        await recordFailure(db.session, db, attempt, failure('error', message))
+      }
+      expect(await registrationOf(server, viewName)).toMatchObject({last_refresh_error: 'newer'})
+    },
+  )
+
+  test('that overlaps another one leaves the later message, also where both waited for the row', async () => {
+    const {db, earlier, later} = await failTwice('overlapping_held')
+    const holder = await server.connect()
+    await holder.query('begin')
+    await holder.query(`select from _ayb_matview_refreshes where view_name = 'overlapping_held' for update`)
+    const attempts = {older: earlier, newer: later}
+    for (const [message, attempt] of Object.entries(attempts)) {
+      const recorded = await recordFailure(db.session, db, attempt, failure('error', message))
+      expect(recorded.isStatusPending).toBe(true)
+    }
+    await holder.query('rollback')
+    for (const {runId} of [later, earlier]) expect(await writeStatus(db.session, db, runId)).toBe(true)
+    expect(await registrationOf(server, 'overlapping_held')).toMatchObject({last_refresh_error: 'newer'})
+  })
+
+  test('that waits for the row of another one, which is later, leaves that message', async () => {
+    const {db, earlier, later} = await failTwice('overlapping_wait')
+    const holder = await server.connect()
+    await holder.query('begin')
+    await holder.query(`select from _ayb_matview_refreshes where view_name = 'overlapping_wait' for update`)
+    await recordFailure(db.session, db, earlier, failure('error', 'older'))
+    const other = await openDatabase()
+    const written = writeStatus(other.session, other, earlier.runId)
+    await until(
+      async () =>
+        (
+          await server.query('select from pg_stat_activity where pid = $1 and wait_event_type = $2', [
+            other.session.pid,
+            'Lock',
+          ])
+        ).length > 0,
+      {what: 'the older failure to wait'},
+    )
+    // What its record writes, in the transaction that is waited for.
+    await holder.query(
+      `with run as (
+         insert into _ayb_matview_refresh_runs (id, schema_name, view_name, refresh_mode, trigger, started_at, duration_ms, status, error)
+         values ('${later.runId}', 'public', 'overlapping_wait', 'standard', 'manual', '${later.startedAt}', 5, 'error', 'newer'))
+       update _ayb_matview_refreshes
+          set last_refresh_at = clock_timestamp(), last_refresh_status = 'error', last_refresh_error = 'newer'
+        where view_name = 'overlapping_wait'`,
+    )
+    await holder.query('commit')
+    expect(await written).toBe(true)
+    expect(await registrationOf(server, 'overlapping_wait')).toMatchObject({last_refresh_error: 'newer'})
   })
 
   test('that comes after an earlier success replaces its status', async () => {

@@ -70,9 +70,23 @@ export interface RecordedFailure {
   jobState: SettledState | null
   /** Whether the job was still ours; true without a job. */
   isSettled: boolean
-  /** Whether another session held the row of the registration, which still shows the refresh before. */
+  /** Whether another session held or changed the row of the registration, which may still show the refresh before. */
   isStatusPending: boolean
 }
+
+/** SQL: the status of the registration `r` was written before that instant, or by a clock that was wrong. */
+export const isBefore = (startedAt: string): string =>
+  `(r.last_refresh_at is null or r.last_refresh_at <= ${startedAt} or ${isAhead('r.last_refresh_at')})`
+
+/**
+ * SQL: the status of the registration `r` tells of a failure, and no attempt that says how it ended began after that instant.
+ * A failure is recorded when the lock of the view is free, so its status can be younger than the attempt that follows it.
+ */
+export const isOfEarlierRun = ({runs}: TableNames, startedAt: string): string =>
+  `(r.last_refresh_status = 'error'
+     and not exists (select from ${runs} l
+                      where l.schema_name = r.schema_name and l.view_name = r.view_name and l.started_at > ${startedAt}
+                        and l.status in ('success', 'error')))`
 
 /** How long a failure may wait for a lock on ayb's tables before it counts as unrecorded. */
 const FAILURE_LOCK_TIMEOUT = '5s'
@@ -123,9 +137,9 @@ async function writeFailure(
            on conflict (id) do nothing
        returning id),
      named as (
-       select r.id from ${tables.registrations} r, run
+       select r.id, r.last_refresh_at as seen_at from ${tables.registrations} r, run
         where $8 = 'error' and r.schema_name = $2 and r.view_name = $3
-          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')})),
+          and (${isBefore('$6::timestamptz')} or ${isOfEarlierRun(tables, '$6::timestamptz')})),
      free as materialized (
        select r.id from ${tables.registrations} r
         where r.id in (select id from named)
@@ -134,11 +148,12 @@ async function writeFailure(
        update ${tables.registrations} as r
           set last_refresh_at = done.at, last_refresh_duration_ms = $7, last_refresh_status = 'error',
               last_refresh_error = $9, updated_at = done.at
-         from done, free
-        where r.id = free.id
-          and (r.last_refresh_at is null or r.last_refresh_at <= $6::timestamptz or ${isAhead('r.last_refresh_at')}))
+         from done, free, named
+        where r.id = free.id and r.id = named.id
+          and (r.last_refresh_at is not distinct from named.seen_at or ${isBefore('$6::timestamptz')})
+       returning r.id)
      select (select j.state from j) as job_state, exists (select from j) as is_settled,
-            exists (select from named) and not exists (select from free) as is_status_pending`,
+            exists (select from named) and not exists (select from r) as is_status_pending`,
       [
         attempt.runId,
         registration.schemaName,
