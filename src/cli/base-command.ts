@@ -72,6 +72,7 @@ export abstract class BaseCommand extends Command {
   /** Opens the database, and closes it however `work` ends. A signal ends the work at once. */
   protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
     return this.withOwnCancellation(flags, async (db) => {
+      db.watchStatements()
       // A backend that waits for a lock or a standby does not notice at once that nobody listens any more.
       const cancel = () => void (db.isForChanges && db.session.cancel())
       this.signal.addEventListener('abort', cancel, {once: true})

@@ -1,6 +1,7 @@
 import {dropOnAbort} from '../lib/abort.ts'
 import {AybError} from '../lib/errors.ts'
 import type {ConnectOptions} from './connection/connect.ts'
+import {watchStatement} from './lookout.ts'
 import {
   applyMigrations,
   applyOptionalMigrations,
@@ -12,6 +13,9 @@ import {
 import {Session} from './session.ts'
 import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
 import {explainDenial, findTrustedTables} from './trust.ts'
+
+/** What it takes to look at ayb's own tables takes milliseconds. */
+const INSPECTION_DEADLINE_MS = 30_000
 
 /** A function of a view can warn for each row. */
 const MOST_WARNINGS = 20
@@ -49,8 +53,10 @@ export class Database {
   static async open(options: ConnectOptions): Promise<Database> {
     const settings = systemSettings(options.env)
     const session = await Session.open(options)
+    session.deadlineMs = INSPECTION_DEADLINE_MS
     try {
       const state = await dropOnAbort(session, options.signal, () => inspectSystem(session, settings))
+      session.deadlineMs = null
       return new Database(session, settings, options, state)
     } catch (error) {
       const explained = await explainDenial(session, settings, error).catch(() => error)
@@ -88,6 +94,12 @@ export class Database {
     const session = await Session.open({...this.#options, signal})
     this.#passWarnings(session)
     return session
+  }
+
+  /** From now on, a statement whose network is dead ends with CONNECTION_LOST, however long statements may take. */
+  watchStatements(): void {
+    const {session} = this
+    session.watch = (onLost) => watchStatement(session, (signal) => this.openSession(signal), onLost)
   }
 
   /** Adds what the server warns of to the warnings, each once. */

@@ -63,6 +63,8 @@ export class Session {
   readonly isPooled: boolean
   /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
   deadlineMs: number | null = null
+  /** Watches each statement without a deadline, calls back when its connection is lost, and returns what stops it. */
+  watch: ((onLost: (waitedMs: number) => void) => () => void) | null = null
   readonly #connected: Connected
   /** Null where the server keeps none. */
   readonly #statements: KeptStatements | null
@@ -344,20 +346,20 @@ export class Session {
   async #guard<T>(run: () => Promise<T>): Promise<T> {
     if (!this.isUsable) throw connectionLost(this.target)
     const {deadlineMs} = this
-    let isLate = false
-    const expire = () => {
-      isLate = true
+    let lateMs: number | null = null
+    const expire = (waitedMs: number) => {
+      lateMs = waitedMs
       this.destroy()
     }
-    const deadline = deadlineMs === null ? undefined : setTimeout(expire, timerMs(deadlineMs))
+    const deadline =
+      deadlineMs === null ? undefined : setTimeout(() => expire(deadlineMs), timerMs(deadlineMs))
+    const stopWatch = deadlineMs === null ? this.watch?.(expire) : undefined
     try {
       return await run()
     } catch (error) {
       if (isFatal(error)) this.#isLost = true
       // Of a connection that was dropped here, the driver knows nothing but its end.
-      if (isLate && deadlineMs !== null && isFatal(error)) {
-        throw translateError(new NoAnswer(deadlineMs), this.target)
-      }
+      if (lateMs !== null && isFatal(error)) throw translateError(new NoAnswer(lateMs), this.target)
       // The session is as good as lost: opened anew, it prepares them anew.
       if (this.#statements && isStatementOutdated(error)) {
         this.destroy()
@@ -366,6 +368,7 @@ export class Session {
       throw translateError(error, this.target)
     } finally {
       clearTimeout(deadline)
+      stopWatch?.()
     }
   }
 }

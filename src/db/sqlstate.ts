@@ -225,7 +225,7 @@ const isOfPooler = ({code, routine}: DatabaseError): boolean =>
 /** A session that was let in, and then heard nothing for so long: a pooler does that whose connections are all taken. */
 export class NoAnswer extends Error {
   constructor(ms: number) {
-    super(`no answer after ${ms / 1000} s`)
+    super(`no answer after ${ms < 10_000 ? ms / 1000 : Math.round(ms / 1000)} s`)
   }
 }
 
