@@ -38,6 +38,8 @@ const honest =
     await talk.letIn()
   }
 
+const WARNING = message('N', 'SWARNING\0VWARNING\0C01000\0Mauthenticated with an MD5-encrypted password\0\0')
+
 const asking =
   (code: number, data: Buffer | string = ''): Part =>
   async (talk) => {
@@ -108,6 +110,22 @@ const PARTS = {
   'begins the session without a log-in': saying(READY),
   'sends a setting before the log-in': saying(message('S', 'a\0b\0'), authentication(0)),
   'announces a log-in of 2 GB': saying(header('R', 0x7fffffff)),
+  'warns before it asks': async (talk) => {
+    talk.send(WARNING)
+    await honest()(talk)
+  },
+  'warns before it lets in': async (talk) => {
+    await playScram(talk, PASSWORD, {mechanisms: BOTH})
+    talk.send(WARNING)
+    await talk.letIn()
+  },
+  // PostgreSQL 19 warns of MD5 passwords there.
+  'asks for an MD5 hash, lets in, and warns of that': async (talk) => {
+    talk.send(authentication(5, 'salt'))
+    await talk.hear()
+    talk.send(authentication(0), WARNING)
+    await talk.letInBehind()
+  },
 } satisfies Record<string, Part>
 type PartName = keyof typeof PARTS
 
@@ -188,6 +206,9 @@ describe('of a server with TLS that', {timeout: 60_000}, () => {
     ['begins the session without a log-in', refused('no log-in'), refused('no log-in'), refused('no log-in')],
     ['sends a setting before the log-in', refused('no log-in'), refused('no log-in'), refused('no log-in')],
     ['announces a log-in of 2 GB', refused('no log-in'), refused('no log-in'), refused('no log-in')],
+    ['warns before it asks', refused('no log-in'), refused('no log-in'), refused('no log-in')],
+    ['warns before it lets in', refused('no log-in'), refused('no log-in'), refused('no log-in')],
+    ['asks for an MD5 hash, lets in, and warns of that', IN, IN, refused('no channel binding')],
   ])('%s, ayb thinks as psql does', async (name, disable, prefer, require) => {
     expect((await verdict(name, {query: '&channel_binding=disable'})).outcome).toEqual(disable)
     expect((await verdict(name)).outcome).toEqual(prefer)
@@ -220,6 +241,43 @@ test('ayb tells the server as psql does whether it could have bound the log-in',
   expect(await flags('does SCRAM with channel binding', disabled)).toBe('SCRAM-SHA-256 n')
   expect(await flags('does SCRAM without channel binding', disabled)).toBe('SCRAM-SHA-256 n')
   expect(await flags('does SCRAM without channel binding', '', false)).toBe('SCRAM-SHA-256 n')
+})
+
+describe('with sslmode=prefer, of a server that refuses the password over TLS and in the clear', () => {
+  const REFUSAL = message('E', 'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0\0')
+  const CLEAR = {result: 'in the clear', reasons: []}
+
+  /** What one of them makes of it, and what it sent. */
+  async function meetTwice(outcomeOf: typeof connectOutcome, part: Part) {
+    const twice: Part = async (talk) => {
+      if (!talk.isEncrypted) return part(talk)
+      talk.send(authentication(10, 'SCRAM-SHA-256\0\0'))
+      await talk.hear()
+      talk.send(REFUSAL)
+    }
+    const server = await startScriptedServer(twice, shown)
+    const url = `postgres://ada:${PASSWORD}@127.0.0.1:${server.port}/app?sslmode=prefer`
+    const outcome = await outcomeOf({url, env: {HOME}})
+    await server.close()
+    return {outcome, sent: server.heard.map(({body}) => body.toString('latin1')).join('\n')}
+  }
+
+  test.each<[string, Part]>([
+    ['lets everybody in', PARTS['lets everybody in']],
+    ['does SCRAM', PARTS['does SCRAM without channel binding']],
+    ['asks for an MD5 hash', PARTS['asks for an MD5 hash']],
+  ])('%s, ayb goes on in the clear as psql does', async (_, part) => {
+    expect((await meetTwice(psqlOutcome, part)).outcome).toEqual(CLEAR)
+    expect((await meetTwice(connectOutcome, part)).outcome).toEqual(CLEAR)
+  })
+
+  test('asks for the password in clear text, ayb does not tell it, and psql does', async () => {
+    const part = PARTS['asks for the password in clear text']
+    expect((await meetTwice(psqlOutcome, part)).sent).toContain(PASSWORD)
+    const {outcome, sent} = await meetTwice(connectOutcome, part)
+    expect(outcome).toEqual(refused('wrong password'))
+    expect(sent).not.toContain(PASSWORD)
+  })
 })
 
 describe('ayb is stricter than psql', () => {

@@ -131,11 +131,17 @@ describe('of a server with TLS', {timeout: 60_000}, () => {
     }
   })
 
-  // psql tries again in the clear whatever the server said; ayb takes a password that was refused for refused.
-  test('but ayb does not send a password once more in the clear with sslmode=prefer', async () => {
-    expect(await outcomesOf('either:wrong', {PGSSLMODE: 'prefer'})).toEqual({
-      psql: {result: 'in the clear', reasons: []},
-      ayb: {result: 'refused', reasons: ['wrong password']},
-    })
-  })
+  // Whatever the server said: pg_hba.conf can have another line for sessions without TLS.
+  test.concurrent.each(TLS_MODES)(
+    'ayb tries a refused password as often as psql does with sslmode=%s',
+    async (PGSSLMODE) => {
+      const env = {PGSSLMODE, PGSSLROOTCERT: authority.crt}
+      for (const user of ['either:wrong', 'encrypted:wrong', 'secret:wrong']) {
+        const {psql, ayb} = await outcomesOf(user, env)
+        expectSame(ayb, psql, user)
+        const isInTheClear = user === 'either:wrong' && ['disable', 'allow', 'prefer'].includes(PGSSLMODE)
+        expect(psql.result === 'in the clear').toBe(isInTheClear)
+      }
+    },
+  )
 })

@@ -17,6 +17,8 @@ export interface Talk {
   hear(): Promise<Heard>
   /** Begins the session, and answers every statement with one row: whether it is encrypted. */
   letIn(): Promise<void>
+  /** The same behind an AuthenticationOk that was sent already. */
+  letInBehind(): Promise<void>
 }
 
 export type Part = (talk: Talk) => Promise<void>
@@ -87,7 +89,11 @@ async function receive(
       return message
     },
     async letIn() {
-      talk.send(authentication(0), ...SESSION, READY)
+      talk.send(authentication(0))
+      await talk.letInBehind()
+    },
+    async letInBehind() {
+      talk.send(...SESSION, READY)
       while ((await talk.hear()).letter === 'Q') talk.send(...row(talk.isEncrypted), READY)
     },
   }

@@ -103,7 +103,9 @@ async function connectToAddress(
     try {
       const stream = await encrypt(socket, encryption, attempt.host.host, attempt.settings.tls, signal)
       isEncrypted = isTls(stream)
-      return await login(attempt, address, socket, stream, signal)
+      // A server that refused the password over TLS must not get the password in clear text by refusing.
+      const host = {...attempt.host, keepsPassword: isRefusedPassword(first) && !isEncrypted}
+      return await login({...attempt, host}, address, socket, stream, signal)
     } catch (error) {
       socket.destroy()
       if (signal.aborted) throw error
@@ -119,12 +121,18 @@ async function connectToAddress(
   throw first
 }
 
-/** Whether the same server may answer otherwise with, or without, encryption: not to a password that it refused. */
+/**
+ * Whether the same server may answer otherwise with, or without, encryption: pg_hba.conf can have another line for that, a
+ * refused password included. Not where the server noticed that somebody stands between.
+ */
 function isAboutEncryption(error: unknown): boolean {
   if (isAybError(error)) return true
   if (!(error instanceof HostFailure) || error.kind === 'login') return false
-  return error.kind === 'encryption' || error.sqlstate === '28000'
+  return error.kind === 'encryption' || error.sqlstate === '28000' || isRefusedPassword(error)
 }
+
+const isRefusedPassword = (error: unknown): boolean =>
+  error instanceof HostFailure && error.sqlstate === '28P01'
 
 async function open(
   {settings, target}: HostAttempt,

@@ -29,6 +29,7 @@ export async function startSession(
   const login = new Login({
     user: settings.user,
     password: host.password,
+    keepsPassword: host.keepsPassword ?? false,
     channelBinding: settings.channelBinding,
     requireAuth: settings.requireAuth,
     certificate: isTls(stream) ? stream.getPeerCertificate().raw : null,

@@ -8,6 +8,8 @@ export type ChannelBindingMode = 'disable' | 'prefer' | 'require'
 export interface Credentials {
   user: string
   password: string | undefined
+  /** Whether a server that asks for the password itself does not get it. */
+  keepsPassword: boolean
   channelBinding: ChannelBindingMode
   requireAuth: AuthRequirement | undefined
   /** The server's certificate in DER, of a session over TLS; null of one without. */
@@ -69,6 +71,7 @@ export class Login {
         return {reply: null, isIn: true}
       case 3:
         this.#proceed('unasked', 'finished')
+        if (this.#credentials.keepsPassword) throw passwordKept()
         return {reply: passwordMessage(`${this.#password}\0`), isIn: false}
       case 5:
         this.#proceed('unasked', 'finished')
@@ -195,6 +198,14 @@ function int32(value: number): Buffer {
 
 const distrusted = (message: string) =>
   new HostFailure('server', message, 'make sure that the server is yours, and that nobody stands between')
+
+/** Whoever connects hears of the refusal over TLS instead. */
+const passwordKept = () =>
+  new HostFailure(
+    'encryption',
+    'the server refused the password over TLS, and asks for the password in clear text without TLS',
+    'use sslmode=require',
+  )
 
 const unproven = () =>
   distrusted('the server lets the session in before it has shown that it knows the password')

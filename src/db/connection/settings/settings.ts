@@ -37,6 +37,8 @@ export interface HostSettings {
   password: string | undefined
   /** Where the password came from, for people; null without one. */
   passwordSource: string | null
+  /** Whether the password itself is not told to a server that asks for that, over a connection without TLS. */
+  keepsPassword?: boolean
 }
 
 /** All that a connection needs to know. */
