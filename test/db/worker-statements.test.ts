@@ -1,8 +1,9 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {deleteSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
+import {deleteSchedule, runSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
 import {Database} from '../../src/db/database.ts'
 import {wholeMilliseconds} from '../../src/db/instant.ts'
+import {retryJob} from '../../src/db/jobs.ts'
 import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/liveness.ts'
 import {endSilentBackends} from '../../src/db/locks/silent-backends.ts'
 import {type ClaimedJob, claimJobs, renewLeases} from '../../src/db/queue/claims.ts'
@@ -407,6 +408,30 @@ describe('a due schedule', () => {
     expect(await advanceSchedules(db, advances)).toEqual({advanced: 1, enqueued: 0})
     expect((await readDueSchedules(db, 10, [])).due).toEqual([])
   })
+})
+
+test('two jobs of one schedule that are retried at once, and a run by hand, queue one job', async () => {
+  const scheduleId = await insertSchedule(server, 'retried', {view: 'leaderboard'})
+  const failed = {schedule_id: scheduleId, state: 'failed', attempts: 3}
+  const ids = [await insertJob(server, VIEW, failed), await insertJob(server, VIEW, failed)]
+  const sessions = await Promise.all([open(), open(), open()])
+  const holder = await server.connect()
+  await holder.query('begin')
+  await holder.query('select from _ayb_job_schedules where id = $1 for update', [scheduleId])
+  const [first, second, byHand] = sessions as [Database, Database, Database]
+  const retries = [retryJob(first, ids[0] ?? ''), retryJob(second, ids[1] ?? '')]
+  const queued = runSchedule(byHand, scheduleId)
+  const pids = sessions.map(({session}) => session.pid)
+  const waiting = `select from pg_stat_activity where pid = any ($1) and wait_event_type = 'Lock'`
+  await until(async () => (await server.query(waiting, [pids])).length === 3, {what: 'all three to wait'})
+  await holder.query('rollback')
+  const retried = (await Promise.all(retries)).filter((job) => job !== null)
+  const {job} = await queued
+  // Whoever came first: the run by hand finds the job that was retried, or the retries find that of the run.
+  expect(retried.every(({id}) => id === job.id)).toBe(true)
+  const rows = await server.query(`select id from _ayb_jobs where state = 'queued'`)
+  expect(rows).toEqual([{id: job.id}])
+  for (const {session} of sessions) await session.close()
 })
 
 describe('liveness', () => {
