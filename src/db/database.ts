@@ -12,6 +12,7 @@ import {
 } from './migrations/migrate.ts'
 import {Session} from './session.ts'
 import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
+import {namingLocks} from './table-locks.ts'
 import {explainDenial, findTrustedTables} from './trust.ts'
 
 /** What it takes to look at ayb's own tables takes milliseconds. */
@@ -81,7 +82,10 @@ export class Database {
    * @throws AybError UNTRUSTED_TABLE
    */
   async checkTrust(session = this.session): Promise<void> {
-    await findTrustedTables(session, this.#settings)
+    const settings = this.#settings
+    await namingLocks(session, settings, (lockTimeoutMs) =>
+      findTrustedTables(session, settings, lockTimeoutMs),
+    )
   }
 
   /** The error as a person can act on it: a missing right to ayb's tables with their owner and the GRANT. */

@@ -1,5 +1,6 @@
 import type {Session} from './session.ts'
 import type {SystemSettings} from './system.ts'
+import {withLockTimeout} from './table-locks.ts'
 
 /** What else is wrong with a table. */
 export interface Flaw {
@@ -72,6 +73,7 @@ export async function glanceAtTables(
   session: Session,
   {schemaName, trustedOwner}: SystemSettings,
   names: readonly string[],
+  lockTimeoutMs: number,
 ): Promise<TableGlance[]> {
   const can = membership(session.serverVersion)
   // Superusers can become any role. pg_database_owner has the owner of the database as its one member.
@@ -84,7 +86,7 @@ export async function glanceAtTables(
               c.relkind = 'r' and not (c.relhasrules or c.relrowsecurity or c.relispartition or c.relhassubclass) as is_plain
          from pg_class c
          join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = $1 and c.relname = any ($2))
+        where n.nspname = $1 and c.relname = any ($2) and ${withLockTimeout(4)})
      select t.relname, pg_get_userbyid(t.relowner) as owner, pg_has_role(t.relowner, 'USAGE') as is_own,
             t.is_plain and ${isTrusted('t.relowner')} and ${isTrusted('t.nspowner')}
             and not exists (select from aclexplode(t.relacl) a
@@ -108,7 +110,7 @@ export async function glanceAtTables(
                               else concat_ws(', ', pg_get_expr(i.indexprs, t.oid), pg_get_expr(i.indpred, t.oid)) end
                     from pg_index i where i.indrelid = t.oid) as expressions
        from t`,
-    [schemaName, names, trustedOwner],
+    [schemaName, names, trustedOwner, String(lockTimeoutMs)],
   )
 }
 
@@ -125,8 +127,10 @@ export async function lookClosely(
   session: Session,
   {schemaName, trustedOwner}: SystemSettings,
   names: readonly string[],
+  lockTimeoutMs: number,
 ): Promise<TableLook[]> {
-  return session.query<TableLook>(lookSql(session.serverVersion), [schemaName, names, trustedOwner])
+  const values = [schemaName, names, trustedOwner, String(lockTimeoutMs)]
+  return session.query<TableLook>(lookSql(session.serverVersion), values)
 }
 
 function lookSql(serverVersion: number): string {
@@ -143,7 +147,7 @@ t as materialized (
          format('%I.%I', n.nspname, c.relname) as name
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
-   where n.nspname = $1 and c.relname = any ($2)),
+   where n.nspname = $1 and c.relname = any ($2) and ${withLockTimeout(4)}),
 reached (oid, root) as (
   select t.oid, t.oid from t
    union

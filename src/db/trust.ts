@@ -15,18 +15,22 @@ export interface SystemRelation {
 
 /**
  * Which system tables exist, each one checked: a table that anyone else made or rigged, or may rig, would run their
- * code, or show their rows, in our session.
+ * code, or show their rows, in our session. Waits that many milliseconds for whoever locks one of them, and has no end
+ * with 0.
  * @throws AybError UNTRUSTED_TABLE
  */
 export async function findTrustedTables(
   session: Session,
   settings: SystemSettings,
+  lockTimeoutMs: number,
 ): Promise<Map<SystemTable, SystemRelation>> {
   const names = Object.values(SYSTEM_TABLES)
-  const glances = await glanceAtTables(session, settings, names)
+  const glances = await glanceAtTables(session, settings, names, lockTimeoutMs)
   const isPlain = ({is_ordinary, expressions}: TableGlance) =>
     is_ordinary && expressions.every((expression) => expression === null || isPlainExpression(expression))
-  if (!glances.every(isPlain)) refuseUntrusted(await lookClosely(session, settings, names), settings)
+  if (!glances.every(isPlain)) {
+    refuseUntrusted(await lookClosely(session, settings, names, lockTimeoutMs), settings)
+  }
   const found = new Map<SystemTable, SystemRelation>()
   for (const [key, name] of Object.entries(SYSTEM_TABLES) as [SystemTable, string][]) {
     const glance = glances.find((candidate) => candidate.relname === name)

@@ -327,6 +327,22 @@ export function migrationTimeout(timeoutMs: number, holder: Blocker | null): Ayb
   )
 }
 
+/** Another session locks one of ayb's own tables against readers; null where it was gone when looked for. */
+export function tableLocked(table: string | null, timeoutMs: number, holder: Blocker | null): AybError {
+  const which = table === null ? "one of ayb's own tables" : `ayb's own table ${table}`
+  const by = holder ? `, which ${describeBlocker(holder)} locks` : ''
+  return new AybError(
+    'TIMEOUT',
+    `lock timeout: waited ${formatDuration(timeoutMs)} for a lock on ${which}${by}`,
+    {
+      hint: holder
+        ? `wait for that session to end, or end it: ${endOf(holder)}; then try again`
+        : 'try again',
+      details: {timeoutMs, timeout: 'table', blockers: holder ? [holder] : []},
+    },
+  )
+}
+
 /** The SQL that ends whoever holds a lock. */
 function endOf(holder: Blocker | null): string {
   if (!holder) return "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"

@@ -188,6 +188,8 @@ export function isTransient(error: unknown): error is AybError {
   return (
     isAybError(error, 'CONNECTION_LOST') ||
     isAybError(error, 'CONNECTION_FAILED') ||
-    isAybError(error, 'READ_ONLY')
+    isAybError(error, 'READ_ONLY') ||
+    // Somebody locks one of ayb's tables.
+    (isAybError(error, 'TIMEOUT') && error.details?.timeout === 'table')
   )
 }

@@ -5,6 +5,7 @@ import {findKeyHolder} from '../locks/blockers.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable, tableNames} from '../system.ts'
+import {namingLocks} from '../table-locks.ts'
 import {findTrustedTables, type SystemRelation} from '../trust.ts'
 import {MIGRATIONS} from './all.ts'
 import {inheritedGrants} from './grants.ts'
@@ -30,12 +31,22 @@ export interface SystemState {
  * Looks without changing anything.
  * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED when a newer program made a breaking change
  */
-export async function inspectSystem(session: Session, settings: SystemSettings): Promise<SystemState> {
-  const relations = await findTrustedTables(session, settings)
+export const inspectSystem = (session: Session, settings: SystemSettings): Promise<SystemState> =>
+  namingLocks(session, settings, (lockTimeoutMs) => readSystem(session, settings, lockTimeoutMs))
+
+/** The same with a lock timeout, in milliseconds, that lasts to the end of a transaction; 0 for none. */
+async function readSystem(
+  session: Session,
+  settings: SystemSettings,
+  lockTimeoutMs: number,
+): Promise<SystemState> {
+  const relations = await findTrustedTables(session, settings, lockTimeoutMs)
   if (!relations.has('migrations')) return {relations, applied: new Set()}
-  const rows = await session.query<{version: number; name: string; breaking: boolean}>(
+  const [, found] = await session.script([
+    `set local lock_timeout = ${lockTimeoutMs}`,
     `select version, name, breaking from ${tableNames(settings.schemaName).migrations}`,
-  )
+  ])
+  const rows = (found ?? []) as {version: number; name: string; breaking: boolean}[]
   const newest = MIGRATIONS.at(-1)?.version ?? 0
   const tooNew = rows.find((row) => row.breaking && row.version > newest)
   if (tooNew) {
@@ -190,7 +201,7 @@ async function applyPending(
     `set local lock_timeout = ${tableLockTimeoutMs}`,
   ])
   const tables = tableNames(settings.schemaName)
-  const before = await inspectSystem(session, settings)
+  const before = await readSystem(session, settings, tableLockTimeoutMs)
   const pending = pendingMigrations(before).filter(only)
   const warnings: string[] = []
   let state = before
@@ -212,7 +223,7 @@ async function applyPending(
       await session.query(grant)
     }
     // What IF NOT EXISTS skipped was made by somebody else since the first look: check before using it.
-    state = await inspectSystem(session, settings)
+    state = await readSystem(session, settings, tableLockTimeoutMs)
   }
   for (const migration of pending) await session.query(recordMigration(migration, tables.migrations))
   for (const {version} of pending) state.applied.add(version)

@@ -1,0 +1,57 @@
+import type {Blocker} from '../lib/errors.ts'
+import {tableLocked} from '../lib/outcomes.ts'
+import {type BlockerRow, toBlocker} from './blockers.ts'
+import type {Session} from './session.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
+import {type SystemSettings, tableNames} from './system.ts'
+
+/**
+ * How long each command waits at its start for whoever locks one of ayb's tables, in milliseconds. From 17 on pg_get_expr
+ * locks the table whose expressions it shows, so that a look at the tables waits for a lock on any of them.
+ */
+const LOOK_PATIENCE_MS = 10_000
+
+/**
+ * SQL: a condition that is always true. Rows that it is asked of come with that lock timeout, in the milliseconds of the parameter
+ * `$n`, to the end of the transaction.
+ */
+export const withLockTimeout = (n: number): string =>
+  `(select set_config('lock_timeout', $${n}, true)) is not null`
+
+/** Looks at ayb's tables; a lock that lasts is an error that names the table and who holds the lock. */
+export async function namingLocks<T>(
+  session: Session,
+  settings: SystemSettings,
+  look: (lockTimeoutMs: number) => Promise<T>,
+): Promise<T> {
+  try {
+    return await look(LOOK_PATIENCE_MS)
+  } catch (error) {
+    if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
+    const found = await findExclusiveLock(session, Object.values(tableNames(settings.schemaName)))
+    throw tableLocked(found?.table ?? null, LOOK_PATIENCE_MS, found?.holder ?? null)
+  }
+}
+
+/** Who locks one of the tables against readers, or waits for that, and keeps them out meanwhile. */
+async function findExclusiveLock(
+  session: Session,
+  tables: readonly string[],
+): Promise<{table: string; holder: Blocker} | null> {
+  const rows = await session.query<BlockerRow & {table_name: string}>(
+    `select c.relname as table_name, coalesce(l.pid, 0) as pid, coalesce(a.usename, p.owner) as usename,
+            coalesce(nullif(a.application_name, ''), 'prepared transaction ' || quote_ident(p.gid)) as application_name, a.state,
+            round(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::bigint as transaction_age_ms
+       from pg_locks l
+       join pg_class c on c.oid = l.relation
+       left join pg_stat_activity a on a.pid = l.pid
+       left join pg_prepared_xacts p on l.pid is null and l.virtualtransaction = '-1/' || p.transaction::text
+      where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
+        and l.relation in (select to_regclass(t) from unnest($1::text[]) t)
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      order by l.granted desc
+      limit 1`,
+    [tables],
+  )
+  return rows[0] ? {table: rows[0].table_name, holder: toBlocker(rows[0])} : null
+}
