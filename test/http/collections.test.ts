@@ -1,7 +1,9 @@
+import {once} from 'node:events'
+import {setTimeout} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
-import {type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
+import {openSocket, type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
 
 const COLLECTIONS = '/api/collections'
 
@@ -181,8 +183,8 @@ describe('the rows of a view', () => {
   })
 
   test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('take no %s', async (method) => {
-    // A body that fits into the buffers of the socket: the answer comes before the body is read.
-    for (const body of [undefined, {id: 1}, '{"broken', 'x'.repeat(64 * 1024)]) {
+    // The last one fits into no buffer of a socket.
+    for (const body of [undefined, {id: 1}, '{"broken', 'x'.repeat(2 * 1024 * 1024)]) {
       const answer = await server.ask(method, `${COLLECTIONS}/leaderboard`, {body})
       expect(answer.status).toBe(405)
       expect(answer.headers.allow).toBe('GET, HEAD')
@@ -193,6 +195,40 @@ describe('the rows of a view', () => {
       })
     }
   })
+
+  test.each([
+    {what: 'without a token', path: '/api/admin/matviews', token: '', status: 401},
+    {what: 'to a view', path: `${COLLECTIONS}/leaderboard`, token: TOKEN, status: 405},
+    {what: 'that is too large', path: '/api/admin/matviews', token: TOKEN, status: 413},
+  ])(
+    'answer a client that reads nothing before its whole body $what is sent',
+    async ({path, token, status}) => {
+      const socket = await openSocket(server.origin)
+      const pieces = 32
+      const piece = Buffer.alloc(64 * 1024, 'x')
+      const head = [
+        `POST ${path} HTTP/1.1`,
+        'host: localhost',
+        `authorization: Bearer ${token}`,
+        'content-type: application/json',
+        `content-length: ${pieces * piece.length}`,
+        'connection: close',
+      ]
+      socket.write(`${head.join('\r\n')}\r\n\r\n`)
+      // Time for a server that answers at once and hangs up.
+      await setTimeout(300)
+      for (let sent = 0; sent < pieces && !socket.destroyed; sent++) {
+        if (!socket.write(piece)) await Promise.race([once(socket, 'drain'), once(socket, 'close')])
+      }
+      let text = ''
+      socket.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk
+      })
+      if (!socket.destroyed) await once(socket, 'close')
+      expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+      expect(text).toMatch(/\}$/)
+    },
+  )
 
   test('need the token', async () => {
     for (const token of [null, '', `${TOKEN}x`]) {

@@ -8,6 +8,7 @@ import {logActions} from './action-log.ts'
 import {admit} from './admission.ts'
 import {collectionRoutes} from './collections.ts'
 import type {ApiContext} from './context.ts'
+import {readBeforeAnswering} from './early-answers.ts'
 import {takeEmptyBodies} from './empty-bodies.ts'
 import {answerError, answerErrors, refuseUnknown} from './errors.ts'
 import {healthRoutes} from './health.ts'
@@ -33,6 +34,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
   app.setValidatorCompiler(({schema, httpPart}) => (httpPart === 'body' ? bodies : texts).compile(schema))
   answerErrors(app, context.log)
   takeEmptyBodies(app)
+  readBeforeAnswering(app)
   admit(app, context)
   app.addHook('onClose', async () => context.refusals.flush())
   await app.register(helmet, {
