@@ -1,6 +1,6 @@
 import type {Blocker} from '../lib/errors.ts'
 import {tableLocked} from '../lib/outcomes.ts'
-import {type BlockerRow, toBlocker} from './blockers.ts'
+import {type BlockerRow, toBlocker} from './locks/blockers.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {type SystemSettings, tableNames} from './system.ts'

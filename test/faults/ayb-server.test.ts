@@ -10,6 +10,7 @@ import {
   insertJob,
   insertSchedule,
   jobOf,
+  lostSince,
   runsOfJob,
   startWorker,
   stopWorkers,
@@ -193,7 +194,7 @@ describe.concurrent('on the tables of an AYB server', {timeout: 120_000}, () => 
         state: 'running',
         worker_id: 'server-1',
         attempts: 1,
-        last_run_at: '2020-01-01',
+        last_run_at: lostSince(),
         lease_until: '2020-01-01',
       },
     )

@@ -8,6 +8,7 @@ import {
   createWorkerDatabase,
   insertJob,
   jobOf,
+  lostSince,
   PATIENCE_MS,
   type RunningWorker,
   runsOfJob,
@@ -42,8 +43,7 @@ async function insertLostClaim(db: TestDatabase, worker: RunningWorker): Promise
       state: 'running',
       worker_id: workerId,
       attempts: 1,
-      // Not so long ago that the worker prunes the run that it records.
-      last_run_at: new Date(Date.now() - 3_600_000).toISOString(),
+      last_run_at: lostSince(),
       lease_until: '2100-01-01',
     },
   )

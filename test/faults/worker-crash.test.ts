@@ -19,6 +19,7 @@ import {
   insertJob,
   insertSchedule,
   jobOf,
+  lostSince,
   PATIENCE_MS,
   runsOfJob,
   say,
@@ -219,7 +220,7 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
         worker_id: workerId,
         attempts: 1,
         lease_until: '2100-01-01',
-        last_run_at: '2020-01-01',
+        last_run_at: lostSince(),
       },
     )
     expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})

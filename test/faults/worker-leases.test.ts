@@ -15,6 +15,7 @@ import {
   createWorkerDatabase,
   insertJob,
   jobOf,
+  lostSince,
   PATIENCE_MS,
   type RunningWorker,
   runsOfJob,
@@ -63,7 +64,7 @@ describe.concurrent('the lease of a job', {timeout: 90_000}, () => {
     const db = await createWorkerDatabase()
     await register(db, 'leaderboard')
     await db.query('create materialized view other as select 1 as one')
-    const foreign = {state: 'running', worker_id: 'server-1', attempts: 1, last_run_at: '2020-01-01'}
+    const foreign = {state: 'running', worker_id: 'server-1', attempts: 1, last_run_at: lostSince()}
     const live = await insertJob(db, {view_name: 'other'}, {...foreign, lease_until: '2100-01-01'})
     const locked = await insertJob(db, {view_name: 'leaderboard'}, {...foreign, lease_until: '2020-01-01'})
     const dead = await insertJob(db, {view_name: 'other'}, {...foreign, lease_until: '2020-01-01'})

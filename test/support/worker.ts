@@ -125,6 +125,12 @@ export async function insertJob(
   return (row as {id: string}).id
 }
 
+/**
+ * When an attempt began that a worker lost: too long ago to pass for a claim that is being answered, and not so long ago that
+ * retention deletes the run as soon as it is recorded.
+ */
+export const lostSince = (): string => new Date(Date.now() - 60_000).toISOString()
+
 export async function jobOf(db: TestDatabase, id: string): Promise<JobRow> {
   const [row] = await db.query<JobRow>('select * from _ayb_jobs where id = $1', [id])
   if (!row) throw new Error(`there is no job ${id}`)
