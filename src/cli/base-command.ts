@@ -59,13 +59,16 @@ export abstract class BaseCommand extends Command {
     if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
   }
 
-  /** Says on stderr which command undoes what was done, or would; nothing with --json. */
-  protected noteUndo(command: string | null, {isDryRun}: {isDryRun: boolean}): void {
+  /** Says on stderr which command undoes what was done, or would, and `once` what; nothing with --json. */
+  protected noteUndo(
+    command: string | null,
+    {isDryRun, once}: {isDryRun: boolean; once?: string | undefined},
+  ): void {
     if (this.jsonEnabled()) return
     const line =
       command === null
         ? `No command of ayb ${isDryRun ? 'would undo' : 'undoes'} that: another program wrote values that ayb does not take`
-        : `To undo that${isDryRun ? ' afterwards' : ''}: ${command}`
+        : `To undo that${isDryRun ? ' afterwards' : ''}${once === undefined ? '' : `, once ${once}`}: ${command}`
     process.stderr.write(`${line}\n`)
   }
 

@@ -105,7 +105,7 @@ describe('ayb matviews unregister --missing', () => {
       stdout: 'Would unregister public.dropped\nWould unregister public.turned_table\n',
     })
     expect(stderr).toContain(
-      'To undo that afterwards: ayb matviews register public.dropped --mode standard\n',
+      'To undo that afterwards, once the view is there again: ayb matviews register public.dropped --mode standard\n',
     )
     expect(await registered()).toEqual(['dropped', 'kept', 'renamed', 'turned_table'])
   })
