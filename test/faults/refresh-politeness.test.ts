@@ -103,6 +103,24 @@ describe('a refresh beside a reader that stays', () => {
     expect((await runsOf(db, 'leaderboard')).length).toBe(before)
   })
 
+  test('is tried again by a role that may have one connection alone, so that nobody can look meanwhile', async () => {
+    const role = await createRefresher(db, 'single')
+    await db.query(`alter role ${role.name} connection limit 1;
+      create materialized view lonely as select 1 as id;
+      alter materialized view lonely owner to ${role.name}`)
+    await register(db, 'lonely')
+    const reader = await openReader(db, 'lonely')
+    const args = ['--lock-timeout', '300ms', '--lock-retry-for', '2s', '--json']
+    const result = await ayb(['matviews', 'refresh', 'lonely', ...args], {url: role.url})
+    await reader.query('commit')
+    const error = errorOf(result)
+    expect(error).toMatchObject({
+      code: 'TIMEOUT',
+      details: {relation: 'public.lonely', blockers: [{applicationName: 'nightly report'}]},
+    })
+    expect(error.details?.tries).toBeGreaterThan(1)
+  })
+
   test('that is cancelled in a pause is one canceled run', async () => {
     const reader = await openReader(db, 'leaderboard')
     const before = (await runsOf(db, 'leaderboard')).length

@@ -29,7 +29,7 @@ describe('on a terminal', () => {
     await gate.close()
     const terminal = openTerminal(ARGS, {url: db.url})
     await terminal.waitFor(/Refreshing public\.gated {2}0\.\d s \(last time 1 m 23 s\)/)
-    await terminal.waitFor(/Refreshing public\.gated {2}1\.\d s/)
+    await terminal.waitFor(/Refreshing public\.gated(, waiting for pid \d+.*)? {2}1\.\d s/)
     await gate.open()
     const {code, output} = await terminal.done
     expect(code).toBe(0)
@@ -46,6 +46,18 @@ describe('on a terminal', () => {
     await terminal.waitFor(/Waiting for public\.gated/)
     await other.query('select pg_advisory_unlock_all()')
     await terminal.waitFor(/Refreshing public\.gated/)
+    await gate.open()
+    expect((await terminal.done).code).toBe(0)
+  })
+
+  test('the spinner says whom the refresh waits for at the moment', async () => {
+    const reader = await db.connect()
+    await reader.query(`set application_name = 'report'; begin; select from gated`)
+    await gate.close()
+    const terminal = openTerminal([...ARGS, '--lock-timeout', '0'], {url: db.url, columns: 120})
+    await terminal.waitFor(/Refreshing public\.gated, waiting for pid \d+ \(report\) for \d+ s {2}/)
+    await reader.query('commit')
+    await terminal.waitFor(/Refreshing public\.gated, waiting for pid \d+ for \d+ s {2}/)
     await gate.open()
     expect((await terminal.done).code).toBe(0)
   })

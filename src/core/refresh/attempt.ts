@@ -86,8 +86,8 @@ export interface AttemptContext {
   /** Which try it is, and how long it may wait for a lock. */
   lockTry: LockTry
   watchLocks: WatchLocks
-  /** Told each time that the refresh is seen to wait for a lock. */
-  onWait?(wait: LockWait): void
+  /** Told each time that the refresh is seen to wait for a lock, and once, with null, when it has gone on. */
+  onWait?(wait: LockWait | null): void
   /** How often the attempt was made before and found its snapshot outdated. */
   outdatedTries: number
 }

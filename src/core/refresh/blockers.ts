@@ -14,8 +14,8 @@ import {type LockPolicy, type LockTry, type PastTries, tryLimitMs} from './tries
 export interface WatchRequest extends WatchedRefresh {
   /** How long the try may wait; null for ever. */
   limitMs: number | null
-  /** Told each time that the refresh is seen to wait. */
-  onWait(wait: LockWait): void
+  /** Told each time that the refresh is seen to wait, and once, with null, when it has gone on. */
+  onWait(wait: LockWait | null): void
 }
 
 /** Watches for which lock a refresh waits: once its lock timeout has fired, Postgres no longer knows. */
@@ -54,7 +54,7 @@ export function lookRhythm(limitMs: number | null): {firstMs: number; intervalMs
 /** What the looks at one try saw. */
 export class Sightings implements LockWatchResult {
   wait: LockWait | null = null
-  readonly #onWait: (wait: LockWait) => void
+  readonly #onWait: (wait: LockWait | null) => void
   #misses = 0
 
   constructor({onWait}: Pick<WatchRequest, 'onWait'>) {
@@ -73,7 +73,9 @@ export class Sightings implements LockWatchResult {
       return
     }
     this.#misses++
-    if (this.#misses >= MISSES) this.wait = null
+    if (this.wait === null || this.#misses < MISSES) return
+    this.wait = null
+    this.#onWait(null)
   }
 }
 

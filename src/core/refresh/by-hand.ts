@@ -138,9 +138,13 @@ async function refreshLocked(
       recordPatienceMs: 0,
       lockTry,
       watchLocks: watchFromSecondSession(db),
-      onWait({blockers}) {
+      onWait(wait) {
         const waitedMs = past.elapsedMs + performance.now() - startedAt
-        options.onProgress?.({phase: 'blocked', registration, blockers, waitedMs})
+        options.onProgress?.(
+          wait
+            ? {phase: 'blocked', registration, blockers: wait.blockers, waitedMs}
+            : {phase: 'refreshing', registration},
+        )
       },
       outdatedTries,
     }),

@@ -229,12 +229,12 @@ async function refreshLocked(
     recordPatienceMs: RECORD_PATIENCE_MS,
     lockTry,
     watchLocks: context.watchLocks,
-    onWait({blockers}) {
+    onWait(wait) {
       const now = performance.now()
-      if (now < nextWordAt) return
+      if (!wait || now < nextWordAt) return
       nextWordAt = now + SAY_AGAIN_MS
       const waitedMs = past.elapsedMs + now - startedAt
-      context.emit({type: 'job-waiting', ...facts, waiting: describeWait(blockers, waitedMs), waitedMs})
+      context.emit({type: 'job-waiting', ...facts, waiting: describeWait(wait.blockers, waitedMs), waitedMs})
     },
     outdatedTries,
   })
