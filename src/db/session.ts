@@ -177,6 +177,11 @@ export class Session {
     })
   }
 
+  /** Whether both are on one server: of several hosts, a later session may have got another one. */
+  isBeside({target}: Session): boolean {
+    return this.target.host === target.host && this.target.port === target.port
+  }
+
   /** Whether the server keeps the statements of this session, so that `prepare` pays. */
   get keepsStatements(): boolean {
     return this.#statements !== null

@@ -36,6 +36,8 @@ export type WatchLocks = (request: WatchRequest) => LockWatch
 
 const SHORTEST_INTERVAL_MS = 20
 const LONGEST_INTERVAL_MS = 1000
+/** Behind a pooler, where each look takes a connection of its own, and nothing depends on it. */
+const UNHURRIED_INTERVAL_MS = 5000
 const SHORT_LIMIT_MS = 2000
 const SHORT_LIMIT_FIRST_LOOK_MS = 100
 /** A refresh that is over by then is not looked at. */
@@ -107,18 +109,25 @@ async function watch(
   signal: AbortSignal,
 ): Promise<void> {
   const {firstMs, intervalMs} = lookRhythm(request.limitMs)
+  const pooledIntervalMs = request.limitMs === null ? UNHURRIED_INTERVAL_MS : LONGEST_INTERVAL_MS
   await sleep(timerMs(firstMs), undefined, {signal})
-  const session = await db.openSession(signal)
-  // The refresh waits for the end of this.
-  session.deadlineMs = 2 * LONGEST_INTERVAL_MS
-  try {
-    while (!signal.aborted) {
-      const waits = await findLockWaits(session, [request])
-      sightings.add(waits.get(request.pid) ?? null)
-      await sleep(timerMs(intervalMs), undefined, {signal})
+  while (!signal.aborted) {
+    const session = await db.openSession(signal)
+    // The refresh waits for the end of this.
+    session.deadlineMs = 2 * LONGEST_INTERVAL_MS
+    try {
+      // On another server, that pid is somebody else's.
+      if (!session.isBeside(db.session)) return
+      do {
+        const waits = await findLockWaits(session, [request])
+        sightings.add(waits.get(request.pid) ?? null)
+        if (!session.isPooled) await sleep(timerMs(intervalMs), undefined, {signal})
+      } while (!session.isPooled && !signal.aborted)
+    } finally {
+      // Behind a pooler in session mode, the session would keep a connection of the pool from others.
+      await session.close()
     }
-  } finally {
-    await session.close()
+    await sleep(timerMs(pooledIntervalMs), undefined, {signal})
   }
 }
 

@@ -37,7 +37,7 @@ async function watch(db: Database, pid: number, afterMs: number, signal: AbortSi
   const session = await db.openSession(signal)
   session.deadlineMs = DEADLINE_MS
   try {
-    while (!signal.aborted) {
+    while (!signal.aborted && session.isBeside(db.session)) {
       if (await isWaitingForStandby(session, pid)) await db.session.cancel()
       await sleep(INTERVAL_MS, undefined, {signal})
     }

@@ -76,9 +76,7 @@ async function look(
     if (!session?.isUsable) session = await db.openSession(signal)
     session.deadlineMs = INTERVAL_MS
     // Of several hosts it may have got another one, where there is no such backend. The next time it may get this one.
-    const isSameServer =
-      session.target.host === db.session.target.host && session.target.port === db.session.target.port
-    if (!isSameServer || session.readOnlyReason === 'recovery') {
+    if (!session.isBeside(db.session) || session.readOnlyReason === 'recovery') {
       await session.close()
       return undefined
     }
