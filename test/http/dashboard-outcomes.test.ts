@@ -1,7 +1,7 @@
 import type {Page, Route} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
 import {rowOf, toast} from '../support/browser.ts'
-import {refreshing, register, shows, signIn, start} from '../support/dashboard.ts'
+import {countPatiently, refreshing, register, shows, signIn, start} from '../support/dashboard.ts'
 import {type TestDatabase, until} from '../support/database.ts'
 import type {RunningServer} from '../support/serve.ts'
 import {createWorkerDatabase, insertSchedule, PATIENCE_MS} from '../support/worker.ts'
@@ -91,6 +91,7 @@ describe('an outcome that nobody waits for', {timeout: 120_000}, () => {
 describe('signing out', {timeout: 120_000}, () => {
   test('asks while a refresh is under way, and cancels it only then', async () => {
     const db = await createWorkerDatabase()
+    await countPatiently(db)
     const server = await start(db)
     await register(server)
     const {page} = await signIn(server)

@@ -1,7 +1,7 @@
 import type {Page} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
 import {rowOf, screenshot, toast} from '../support/browser.ts'
-import {refreshing, register, shows, signIn, start, visit} from '../support/dashboard.ts'
+import {countPatiently, refreshing, register, shows, signIn, start, visit} from '../support/dashboard.ts'
 import {until} from '../support/database.ts'
 import {untilRefreshing} from '../support/refresh.ts'
 import {stopServers, TOKEN} from '../support/serve.ts'
@@ -112,10 +112,11 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
 
   test('refreshes many views a few at a time, so that the page itself stays reachable', async () => {
     const db = await createWorkerDatabase()
+    await countPatiently(db)
     const server = await start(db)
     const names = Array.from({length: 8}, (_, position) => `copy_${position}`)
     for (const name of names) {
-      await db.query(`create materialized view ${name} as select count(*) from workouts`)
+      await db.query(`create materialized view ${name} as select count_workouts()`)
       await register(server, name)
     }
     const {page} = await signIn(server)
@@ -187,6 +188,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
 
   test('says that a refresh is already in progress elsewhere', async () => {
     const db = await createWorkerDatabase()
+    await countPatiently(db)
     const server = await start(db)
     await register(server)
     const {page, refusals} = await signIn(server)
@@ -206,6 +208,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
 
   test('counts the seconds of a refresh, and cancels it on the server', async () => {
     const db = await createWorkerDatabase()
+    await countPatiently(db)
     const server = await start(db)
     await register(server)
     const {page} = await signIn(server)

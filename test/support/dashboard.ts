@@ -53,6 +53,18 @@ export async function signIn(
 export const register = (server: RunningServer, viewName = 'leaderboard') =>
   server.post('/api/admin/matviews', {viewName})
 
+/**
+ * Lets a session hold refreshes for as long as a test likes, by a lock on `workouts`: whatever the lock timeout of a
+ * refresh is, `count_workouts()` waits for its table. The leaderboard is made anew to call it.
+ */
+export async function countPatiently(db: TestDatabase): Promise<void> {
+  await db.query(`
+    create function count_workouts() returns bigint language sql set lock_timeout = 0
+      as 'select count(*) from public.workouts';
+    drop materialized view leaderboard;
+    create materialized view leaderboard as select 1 as id, count_workouts() as workout_count`)
+}
+
 /** Waits until the page shows something. */
 export const shows = (what: string, isIt: () => Promise<unknown>): Promise<boolean> =>
   until(async () => Boolean(await isIt()), {what, timeoutMs: PATIENCE_MS})
