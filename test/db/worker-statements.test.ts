@@ -8,6 +8,7 @@ import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/li
 import {endSilentBackends} from '../../src/db/locks/silent-backends.ts'
 import {type ClaimedJob, claimJobs, renewLeases} from '../../src/db/queue/claims.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/queue/due.ts'
+import {putBackAfterTry} from '../../src/db/queue/lock-tries.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
 import {
   endJob,
@@ -195,6 +196,12 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
     {how: 'loses its worker', state: 'failed', end: () => look()},
     {how: 'is given back', state: 'canceled', end: (job) => endJob(db.session, db, job, RETURNED, null)},
     {how: 'is canceled in mid-refresh', state: 'canceled', end: (job) => record(job, 'canceled', RETURNED)},
+    {
+      how: 'lets the readers of its view pass',
+      state: 'canceled',
+      end: (job) =>
+        putBackAfterTry(db.session, db, job, NAMED, {elapsedMs: 1, tries: 1, waitMs: 1, pauseMs: 1}),
+    },
     {how: 'finds its view locked', state: 'canceled', end: (job) => putBack(db.session, db, job, NAMED)},
     {
       how: 'is given back, since the answer to its claim was lost',

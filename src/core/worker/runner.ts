@@ -275,15 +275,20 @@ async function putBackBlocked(
   {wait, past, pauseMs}: BlockedAttempt,
   {emit, signal, patience}: RunnerContext,
 ): Promise<JobResult> {
-  const isOurs = await persistently(
+  const state = await persistently(
     signal,
     () => putBackAfterTry(db.session, db, job, registration, {...past, pauseMs}),
     () => db.session.isUsable,
   )
   const facts = factsOf(job, registration)
-  if (!isOurs) {
+  if (state === null) {
     emit({type: 'job-lost', ...facts})
     return 'lost'
+  }
+  if (state === 'canceled') {
+    patience.forget(job)
+    emit({type: 'job-skipped', ...facts, delayMs: null, holder: null, isNews: true})
+    return 'skipped'
   }
   patience.remember(job, past)
   const waiting = describeWait(wait.blockers, past.elapsedMs)

@@ -2,7 +2,8 @@ import type {RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import type {Session} from '../session.ts'
 import {stateRights} from '../view-states.ts'
-import {isStillOurs, type JobClaim} from './settle.ts'
+import type {ClaimedJob} from './claims.ts'
+import {endState, isStillOurs, type JobClaim} from './settle.ts'
 
 /** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */
 export interface LockTries {
@@ -13,43 +14,47 @@ export interface LockTries {
 
 /**
  * Puts a job back whose view could not be locked: without using up an attempt, until after a pause, and with its tries
- * written down for whichever worker takes it next. Returns whether the job was still ours.
+ * written down for whichever worker takes it next. Cancels the job instead where its schedule was called off. Returns how
+ * the job was left; null where the job is no longer ours.
  */
 export async function putBackAfterTry(
   session: Session,
   db: Database,
-  job: JobClaim,
+  job: ClaimedJob,
   view: RefreshTarget,
   {elapsedMs, tries, waitMs, pauseMs}: LockTries & {pauseMs: number},
-): Promise<boolean> {
+): Promise<'queued' | 'canceled' | null> {
   const {tables} = db
   const {mayWrite} = await stateRights(db)
   const states = mayWrite
     ? `, written as (
        insert into ${tables.states} as s (schema_name, view_name, lock_job_id, lock_first_try_at, lock_tries, lock_wait_ms)
-       select $6, $7, j.id, now() - $8::float8 * interval '1 ms', $9::int, $10::bigint from j
+       select $7, $8, j.id, now() - $9::float8 * interval '1 ms', $10::int, $11::bigint from j where j.state = 'queued'
            on conflict (schema_name, view_name) do update
           set lock_job_id = excluded.lock_job_id, lock_first_try_at = excluded.lock_first_try_at,
               lock_tries = excluded.lock_tries, lock_wait_ms = excluded.lock_wait_ms)`
     : ''
-  const rows = await session.query(
+  const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: '$6'})
+  const rows = await session.query<{state: 'queued' | 'canceled'}>(
     `with j as (
        update ${tables.jobs} as j
-          set state = 'queued', attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
-              updated_at = now(), run_at = now() + $5::float8 * interval '1 ms'
+          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
+              attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now(),
+              run_at = case when ${state} = 'queued' then now() + $5::float8 * interval '1 ms' else j.run_at end
         where ${isStillOurs('$1', '$2', '$3', '$4')}
-     returning j.id)${states}
-     select id from j`,
+     returning j.id, j.state::text)${states}
+     select state from j`,
     [
       job.id,
       job.workerId,
       job.attempt,
       job.token,
       pauseMs,
+      job.scheduleId,
       ...(mayWrite ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
     ],
   )
-  return rows.length > 0
+  return rows[0]?.state ?? null
 }
 
 /** SQL: the tries of a job, for a claim that has the job under alias `u` and its registration under `r`. */

@@ -188,7 +188,7 @@ async function writeFailure(
 }
 
 /** SQL: how to leave the job under alias `j`; the values are expressions. */
-const endState = (
+export const endState = (
   tables: TableNames,
   {wanted, attemptsReturned, scheduleId}: Record<'wanted' | 'attemptsReturned' | 'scheduleId', string>,
 ): string =>
