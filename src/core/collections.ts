@@ -37,7 +37,7 @@ import {
 import type {AybError} from '../lib/errors.ts'
 import {viewNotFound} from '../lib/outcomes.ts'
 import type {ViewName} from '../lib/records.ts'
-import {cancelOnAbort} from './refresh/attempt.ts'
+import {cancelOnAbort} from './refresh/cancel.ts'
 
 const LIMITS: ReadLimits = {timeoutMs: 30_000, lockTimeoutMs: 10_000}
 

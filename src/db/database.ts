@@ -37,11 +37,11 @@ export class Database {
     settings: SystemSettings,
     options: ConnectOptions,
     state: SystemState,
+    warnings: string[],
   ) {
     this.session = session
     this.tables = tableNames(settings.schemaName)
-    this.warnings = [...session.warnings]
-    this.#passWarnings(session)
+    this.warnings = warnings
     this.#settings = settings
     this.#options = options
     this.#state = state
@@ -58,7 +58,9 @@ export class Database {
     try {
       const state = await dropOnAbort(session, options.signal, () => inspectSystem(session, settings))
       session.deadlineMs = null
-      return new Database(session, settings, options, state)
+      const db = new Database(session, settings, options, state, [...session.warnings])
+      db.#passWarnings(session)
+      return db
     } catch (error) {
       const explained = await explainDenial(session, settings, error).catch(() => error)
       await session.close()
@@ -104,6 +106,11 @@ export class Database {
   watchStatements(): void {
     const {session} = this
     session.watch = (onLost) => watchStatement(session, (signal) => this.openSession(signal), onLost)
+  }
+
+  /** The same tables on another session of `openSession`: to write how something ended after this one was lost. */
+  on(session: Session): Database {
+    return new Database(session, this.#settings, this.#options, this.#state, this.warnings)
   }
 
   /** Adds what the server warns of to the warnings, each once. */

@@ -2,7 +2,6 @@ import type {Blocker} from '../lib/errors.ts'
 import type {Database} from './database.ts'
 import {BLOCKER_COLUMNS, type BlockerRow, toBlocker} from './locks/blockers.ts'
 import {isBefore, isOfEarlierRun} from './queue/settle.ts'
-import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** How long to wait for whoever holds the row of a registration, while nothing else waits for the answer. */
@@ -12,7 +11,7 @@ const LOCK_TIMEOUT = '5s'
  * Writes the status of a view from a run that is recorded, once the row of the registration is free. A later status
  * stands. Returns whether the row became free in time.
  */
-export async function writeStatus(session: Session, {tables}: Database, runId: string): Promise<boolean> {
+export async function writeStatus({session, tables}: Database, runId: string): Promise<boolean> {
   try {
     await session.transaction(async () => {
       await session.script([`set local lock_timeout = '${LOCK_TIMEOUT}'`])
@@ -42,10 +41,10 @@ export async function writeStatus(session: Session, {tables}: Database, runId: s
 }
 
 /** The sessions whose lock on one of ayb's tables keeps others from writing to it, and the name of that table. */
-export async function findTableBlockers(
-  session: Session,
-  {tables}: Database,
-): Promise<{table: string; blockers: Blocker[]} | null> {
+export async function findTableBlockers({
+  session,
+  tables,
+}: Database): Promise<{table: string; blockers: Blocker[]} | null> {
   const rows = await session.query<BlockerRow & {table_name: string}>(
     `select c.relname as table_name, ${BLOCKER_COLUMNS}
        from pg_locks l
@@ -62,7 +61,7 @@ export async function findTableBlockers(
 }
 
 /** The sessions that hold a row of the registrations, as far as locks on tables tell: each has written or locked a row. */
-export async function findRowHolders(session: Session, {tables}: Database): Promise<Blocker[]> {
+export async function findRowHolders({session, tables}: Database): Promise<Blocker[]> {
   const rows = await session.query<BlockerRow>(
     `select distinct ${BLOCKER_COLUMNS}
        from pg_locks l

@@ -73,8 +73,9 @@ export async function runRefresh(
   const message = await refreshMessage(db, attempt)
   if (claim) message.push({step: 'claim', sql: await claimBehind(db, claim)})
   const {deadlineMs} = session
+  const {timeoutMs} = attempt.settings
   // Without a timeout it takes as long as it takes, and the unlock waits behind it.
-  session.deadlineMs = attempt.timeoutMs === null ? null : attempt.timeoutMs + ANSWER_PATIENCE_MS
+  session.deadlineMs = timeoutMs === null ? null : timeoutMs + ANSWER_PATIENCE_MS
   const sent = session.together(() => sendWithUnlock(session, message, lock))
   const [outcome] = await Promise.allSettled(sent)
   session.deadlineMs = deadlineMs
@@ -145,9 +146,10 @@ const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concurrent' 
 
 async function refreshMessage(db: Database, attempt: Attempt): Promise<StepStatement[]> {
   const {session} = db
-  const timeouts = [
-    ...(attempt.timeoutMs === null ? [] : [`set local statement_timeout = ${attempt.timeoutMs}`]),
-    ...(attempt.lockTimeoutMs === null ? [] : [`set local lock_timeout = ${attempt.lockTimeoutMs}`]),
+  const {timeoutMs, lockTimeoutMs} = attempt.settings
+  const settings = [
+    ...(timeoutMs === null ? [] : [`set local statement_timeout = ${timeoutMs}`]),
+    ...(lockTimeoutMs === null ? [] : [`set local lock_timeout = ${lockTimeoutMs}`]),
   ]
   // Functions in a view may use bare names: until 16 they are found by the role's search_path, from 17 on
   // REFRESH sets a path of its own.
@@ -157,12 +159,12 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
   const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
   return [
     ...as('guard', ...guard.before),
-    ...as('setting', ...timeouts, ...rolePath, 'set local jit = default'),
+    ...as('setting', ...settings, ...rolePath, 'set local jit = default'),
     ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
     ...as(
       'setting',
       `set local ${SAFE_SEARCH_PATH}`,
-      ...(attempt.timeoutMs === null ? [] : ['set local statement_timeout = 0']),
+      ...(timeoutMs === null ? [] : ['set local statement_timeout = 0']),
       // The plans of what follows are kept, however small the tables were when they were made.
       'set local enable_seqscan = off',
       'set local jit = off',
@@ -174,13 +176,13 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
 }
 
 /**
- * After a lost connection: ends that backend if it still lives, and tells whether its refresh was committed. Behind a
- * pooler, which hangs up on it, it waits for its end instead: the backend may serve somebody else at any moment.
+ * Tells, after the connection of a refresh was lost, whether the refresh was committed; null where it was not. Ends the
+ * lost backend first. Behind a pooler that backend may serve somebody else at any moment, and the pooler hangs up on it: so
+ * there this waits for the end of its transaction.
  */
-export async function findOutcome(
-  session: Session,
+export async function findCommitted(
+  {session, tables}: Database,
   lost: Pick<Session, 'pid' | 'backendStart'>,
-  {tables}: Database,
   {runId, registration}: Pick<Attempt, 'runId' | 'registration'>,
   lock: RefreshLock,
 ): Promise<RecordedRefresh | null> {

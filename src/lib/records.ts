@@ -1,5 +1,3 @@
-import type {Blocker} from './errors.ts'
-
 /** What a refresh locks: `standard` blocks readers while it runs, `concurrent` does not. */
 export type RefreshMode = 'standard' | 'concurrent'
 
@@ -264,8 +262,3 @@ export interface MigrationPlan {
   version: number
   warnings: string[]
 }
-
-/** Where a refresh is, for whoever watches. `waitedMs` counts from the first try. */
-export type RefreshProgress =
-  | {phase: 'waiting' | 'refreshing'; registration: Registration}
-  | {phase: 'blocked'; registration: Registration; blockers: Blocker[]; waitedMs: number}

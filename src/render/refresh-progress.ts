@@ -1,25 +1,28 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {describeWait} from '../lib/outcomes.ts'
-import type {RefreshProgress} from '../lib/records.ts'
+import type {Registration} from '../lib/records.ts'
+import type {RefreshEvent} from '../lib/refresh-events.ts'
 import {type Spinner, startSpinner} from './spinner.ts'
 import {describeTerminal} from './terminal.ts'
 
-const LABELS = {waiting: 'Waiting for', refreshing: 'Refreshing'} as const
-
-function labelOf(progress: RefreshProgress): string {
-  const view = qualifiedName(progress.registration)
-  if (progress.phase !== 'blocked') return `${LABELS[progress.phase]} ${view}`
-  return `${LABELS.refreshing} ${view}, ${describeWait(progress.blockers, progress.waitedMs)}`
+/** Null where the event leaves the label as it is. */
+function labelOf(event: RefreshEvent, registration: Registration): string | null {
+  const view = qualifiedName(registration)
+  if (event.type === 'queued') return `Waiting for ${view}`
+  if (event.type === 'refreshing') return `Refreshing ${view}`
+  if (event.type === 'blocked') {
+    return `Refreshing ${view}, ${describeWait(event.blockers, event.waitedMs)}`
+  }
+  return null
 }
 
 /** Shows a refresh on its way with a spinner, where the stream is a terminal. */
 export function watchRefresh(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, isSilent: boolean) {
   let spinner: Spinner | undefined
   return {
-    update(progress: RefreshProgress): void {
-      if (isSilent) return
-      const {registration} = progress
-      const label = labelOf(progress)
+    update(event: RefreshEvent, registration: Registration): void {
+      const label = labelOf(event, registration)
+      if (isSilent || label === null) return
       if (spinner) {
         spinner.update(label)
         return

@@ -3,6 +3,7 @@ import {readCollection} from '../../src/core/collections.ts'
 import {listJobs} from '../../src/core/jobs.ts'
 import * as matviews from '../../src/core/matviews.ts'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
+import {refreshSettings} from '../../src/core/refresh/request.ts'
 import * as schedules from '../../src/core/schedules.ts'
 import {Database} from '../../src/db/database.ts'
 import {recordFailure} from '../../src/db/queue/settle.ts'
@@ -32,11 +33,7 @@ async function openReader({url}: TestDatabase): Promise<Reader> {
 }
 
 const OPTIONS = {
-  mode: null,
-  wait: null,
-  timeoutMs: null,
-  lockTimeoutMs: null,
-  lockRetryForMs: null,
+  settings: refreshSettings(),
   signal: new AbortController().signal,
 }
 
@@ -130,14 +127,13 @@ describe('in a database in LATIN1', () => {
       registration,
       mode: 'standard' as const,
       job: null,
-      timeoutMs: null,
-      lockTimeoutMs: null,
+      settings: {timeoutMs: null, lockTimeoutMs: null},
       lockWaitMs: 0,
       startedAt: (await db.session.serverTime()).toISOString(),
     }
     const message = 'é … 夜'
-    const failure = {status: 'error' as const, message, durationMs: 1, job: {state: 'failed' as const}}
-    expect(await recordFailure(db.session, db, attempt, failure)).toMatchObject({isSettled: true})
+    const failure = {status: 'error' as const, message, durationMs: 1, transition: {state: 'failed' as const}}
+    expect(await recordFailure(db, attempt, failure)).toMatchObject({isSettled: true})
     expect(await matviews.history(db, registration, 1)).toMatchObject([{error: '? ? ?'}])
   })
 })

@@ -10,7 +10,7 @@ import {
   timeSchedules,
 } from '../../src/db/queue/due.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
-import {type Attempt, endJob, putBack, recordFailure} from '../../src/db/queue/settle.ts'
+import {type Attempt, failOrRequeueJob, recordFailure, snoozeJob} from '../../src/db/queue/settle.ts'
 import {survey} from '../../src/db/queue/survey.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {findSchedule} from '../../src/db/schedules.ts'
@@ -265,7 +265,7 @@ describe('a job', () => {
 
   test.each(WORST)('that was made at %s is put back', async (at) => {
     const id = await insertJob(server, VIEW, {created_at: at})
-    const returned = await putBack(db.session, db, await claimOne(), target)
+    const returned = await snoozeJob(db, await claimOne(), target)
     expect(returned).toEqual({state: 'queued', delayMs: AHEAD.includes(at) ? 1000 : 60_000})
     expect(await jobOf(server, id)).toMatchObject({state: 'queued', attempts: 0})
   })
@@ -276,9 +276,9 @@ describe('a job', () => {
       await insertJob(server, VIEW, {attempts, max_attempts: 2_147_483_647})
       const job = await claimOne()
       expect(job.attempt).toBe(Math.max(attempts, 0) + 1)
-      expect(
-        await endJob(db.session, db, job, {state: 'queued', delayMs: null, isAttemptReturned: true}, null),
-      ).toBe('queued')
+      expect(await failOrRequeueJob(db, job, {state: 'queued', delayMs: null, isAttemptReturned: true})).toBe(
+        'queued',
+      )
       expect(await jobOf(server, job.id)).toMatchObject({state: 'queued', attempts: Math.max(attempts, 0)})
     },
   )
@@ -287,7 +287,7 @@ describe('a job', () => {
     await insertJob(server, VIEW)
     const job = await claimOne()
     await server.query('update _ayb_jobs set last_run_at = $1', [at])
-    expect(await endJob(db.session, db, job, {state: 'failed'}, null)).toBeNull()
+    expect(await failOrRequeueJob(db, job, {state: 'failed'})).toBeNull()
     expect((await look(KEY)).recovered).toMatchObject([{id: job.id, isOwn: true}])
   })
 
@@ -315,14 +315,13 @@ test.each(AHEAD)('a failure is told after a refresh at %s', async (at) => {
     ...{
       mode: 'standard',
       job: null,
-      timeoutMs: null,
-      lockTimeoutMs: null,
+      settings: {timeoutMs: null, lockTimeoutMs: null},
       lockWaitMs: 0,
       startedAt: '2026-01-01T00:00:00Z',
     },
   }
-  const failure = {status: 'error', message: 'why', durationMs: 1, job: {state: 'failed'}} as const
-  await recordFailure(db.session, db, attempt, failure)
+  const failure = {status: 'error', message: 'why', durationMs: 1, transition: {state: 'failed'}} as const
+  await recordFailure(db, attempt, failure)
   const [row] = await server.query(
     'select last_refresh_status as status, last_refresh_error as error from _ayb_matview_refreshes',
   )

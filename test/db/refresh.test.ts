@@ -11,15 +11,15 @@ import {
   withRefreshLock,
 } from '../../src/db/locks/refresh-lock.ts'
 import {writeStatus} from '../../src/db/pending-status.ts'
-import {claimJobs} from '../../src/db/queue/claims.ts'
+import {claimJobs, type LockedJob} from '../../src/db/queue/claims.ts'
 import {
   type Attempt,
   type Failure,
-  giveBackUnseen,
-  type JobClaim,
+  type JobFence,
   recordFailure,
+  returnUnseenJob,
 } from '../../src/db/queue/settle.ts'
-import {findOutcome, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
+import {findCommitted, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
@@ -60,14 +60,19 @@ async function begin(db: Database, viewName: string, mode: RefreshMode = 'standa
     registration,
     mode,
     job: null,
-    timeoutMs: null,
-    lockTimeoutMs: null,
+    settings: {timeoutMs: null, lockTimeoutMs: null},
     lockWaitMs: 0,
     startedAt: lock.startedAt,
   }
 }
 
 const lockOf = ({runId}: Attempt): RefreshLock => locks.get(runId) as RefreshLock
+
+/** The lock that was taken with a claim. */
+function takenWith(next: LockedJob | null): RefreshLock {
+  if (next === null || next.lock === 'refused') throw new Error('there is no such lock')
+  return next.lock
+}
 
 const release = (attempt: Attempt): Promise<void> => lockOf(attempt).release()
 
@@ -78,7 +83,7 @@ const failure = (status: Failure['status'], message: string): Failure => ({
   status,
   message,
   durationMs: 5,
-  job: {state: 'failed'},
+  transition: {state: 'failed'},
 })
 
 async function createView(name: string): Promise<void> {
@@ -160,15 +165,14 @@ describe('a refresh', () => {
                              current_setting('lock_timeout') as lock`
     const attempt = {
       ...(await begin(db, 'settled')),
-      timeoutMs: 5000,
-      lockTimeoutMs: 4000,
+      settings: {timeoutMs: 5000, lockTimeoutMs: 4000},
     }
     await run(db, attempt)
     expect(await db.session.query(settings)).toEqual([
       {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
     ])
     const failing = await begin(db, 'settled', 'concurrent')
-    await expect(run(db, {...failing, timeoutMs: 5000})).rejects.toThrow()
+    await expect(run(db, {...failing, settings: {timeoutMs: 5000, lockTimeoutMs: null}})).rejects.toThrow()
     expect(await db.session.query(settings)).toEqual([
       {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
     ])
@@ -190,7 +194,7 @@ describe('the record of a failure', () => {
     const db = await openDatabase()
     const attempt = await begin(db, 'failing')
     await release(attempt)
-    await recordFailure(db.session, db, attempt, failure('error', 'no luck'))
+    await recordFailure(db, attempt, failure('error', 'no luck'))
     expect(await registrationOf(server, 'failing')).toMatchObject({
       last_refresh_status: 'error',
       last_refresh_error: 'no luck',
@@ -209,7 +213,7 @@ describe('the record of a failure', () => {
     await release(older)
     await run(fast, await begin(fast, 'overtaken'))
     const afterSuccess = await registrationOf(server, 'overtaken')
-    await recordFailure(slow.session, slow, older, failure('error', 'too late'))
+    await recordFailure(slow, older, failure('error', 'too late'))
 
     expect(afterSuccess.last_refresh_status).toBe('success')
     expect(await registrationOf(server, 'overtaken')).toEqual(afterSuccess)
@@ -238,7 +242,7 @@ describe('the record of a failure', () => {
         [later, 'newer'],
       ] as const
       for (const [attempt, message] of order === 'in turn' ? inTurn : inTurn.toReversed()) {
-        await recordFailure(db.session, db, attempt, failure('error', message))
+        await recordFailure(db, attempt, failure('error', message))
       }
       expect(await registrationOf(server, viewName)).toMatchObject({last_refresh_error: 'newer'})
     },
@@ -251,11 +255,11 @@ describe('the record of a failure', () => {
     await holder.query(`select from _ayb_matview_refreshes where view_name = 'overlapping_held' for update`)
     const attempts = {older: earlier, newer: later}
     for (const [message, attempt] of Object.entries(attempts)) {
-      const recorded = await recordFailure(db.session, db, attempt, failure('error', message))
+      const recorded = await recordFailure(db, attempt, failure('error', message))
       expect(recorded.isStatusPending).toBe(true)
     }
     await holder.query('rollback')
-    for (const {runId} of [later, earlier]) expect(await writeStatus(db.session, db, runId)).toBe(true)
+    for (const {runId} of [later, earlier]) expect(await writeStatus(db, runId)).toBe(true)
     expect(await registrationOf(server, 'overlapping_held')).toMatchObject({last_refresh_error: 'newer'})
   })
 
@@ -264,9 +268,9 @@ describe('the record of a failure', () => {
     const holder = await server.connect()
     await holder.query('begin')
     await holder.query(`select from _ayb_matview_refreshes where view_name = 'overlapping_wait' for update`)
-    await recordFailure(db.session, db, earlier, failure('error', 'older'))
+    await recordFailure(db, earlier, failure('error', 'older'))
     const other = await openDatabase()
-    const written = writeStatus(other.session, other, earlier.runId)
+    const written = writeStatus(other, earlier.runId)
     await until(
       async () =>
         (
@@ -297,7 +301,7 @@ describe('the record of a failure', () => {
     await run(db, await begin(db, 'broken_later'))
     const attempt = await begin(db, 'broken_later')
     await release(attempt)
-    await recordFailure(db.session, db, attempt, failure('error', 'no luck'))
+    await recordFailure(db, attempt, failure('error', 'no luck'))
     expect(await registrationOf(server, 'broken_later')).toMatchObject({
       last_refresh_status: 'error',
       last_refresh_error: 'no luck',
@@ -312,7 +316,7 @@ describe('the record of a failure', () => {
     const before = await registrationOf(server, 'canceled')
     const attempt = await begin(db, 'canceled')
     await release(attempt)
-    await recordFailure(db.session, db, attempt, failure('canceled', 'changed my mind'))
+    await recordFailure(db, attempt, failure('canceled', 'changed my mind'))
     expect(await registrationOf(server, 'canceled')).toEqual(before)
     expect((await runsOf(server, 'canceled'))[0]).toMatchObject({
       status: 'canceled',
@@ -325,12 +329,12 @@ describe('the record of a failure', () => {
     const db = await openDatabase()
     const attempt = await begin(db, 'told_twice')
     await release(attempt)
-    await recordFailure(db.session, db, attempt, failure('error', 'first'))
+    await recordFailure(db, attempt, failure('error', 'first'))
     const [registration, runs] = [
       await registrationOf(server, 'told_twice'),
       await runsOf(server, 'told_twice'),
     ]
-    await recordFailure(db.session, db, attempt, failure('error', 'second'))
+    await recordFailure(db, attempt, failure('error', 'second'))
     expect(await registrationOf(server, 'told_twice')).toEqual(registration)
     expect(await runsOf(server, 'told_twice')).toEqual(runs)
   })
@@ -341,7 +345,7 @@ describe('the record of a failure', () => {
     const attempt = await begin(db, 'done_already')
     await run(db, attempt)
     const registration = await registrationOf(server, 'done_already')
-    await recordFailure(db.session, db, attempt, failure('error', 'connection lost'))
+    await recordFailure(db, attempt, failure('error', 'connection lost'))
     expect(await registrationOf(server, 'done_already')).toEqual(registration)
     expect(await runsOf(server, 'done_already')).toMatchObject([{status: 'success', error: null}])
   })
@@ -394,7 +398,7 @@ describe('the outcome of a lost refresh', () => {
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'committed')
     const {durationMs} = await run(lost, attempt)
-    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lockOf(attempt))).toMatchObject({
+    expect(await findCommitted(fresh, lost.session, attempt, lockOf(attempt))).toMatchObject({
       durationMs,
       registration: {viewName: 'committed', lastRefreshStatus: 'success'},
     })
@@ -404,7 +408,7 @@ describe('the outcome of a lost refresh', () => {
     await createView('uncommitted')
     const [lost, fresh] = [await openDatabase(), await openDatabase()]
     const attempt = await begin(lost, 'uncommitted')
-    expect(await findOutcome(fresh.session, lost.session, fresh, attempt, lockOf(attempt))).toBeNull()
+    expect(await findCommitted(fresh, lost.session, attempt, lockOf(attempt))).toBeNull()
     expect(await withRefreshLock(fresh.session, attempt.registration, async () => 'had')).toBe('had')
   })
 
@@ -414,7 +418,7 @@ describe('the outcome of a lost refresh', () => {
     const registration = await findRegistration(fresh, LEADERBOARD)
     if (!registration) throw new Error('leaderboard is not registered')
     const lock = heldLock(other.session, 'public.leaderboard', '2000-01-01T00:00:00Z')
-    await findOutcome(fresh.session, stale, fresh, {runId: randomUUID(), registration}, lock)
+    await findCommitted(fresh, stale, {runId: randomUUID(), registration}, lock)
     expect(await other.session.query('select 1 as one')).toEqual([{one: 1}])
   })
 })
@@ -480,7 +484,7 @@ describe('a claim behind a refresh', () => {
       is_leased: true,
     })
     expect(await stateOf(busy)).toMatchObject({state: 'queued', attempts: 0})
-    await next?.lock?.release()
+    await takenWith(next).release()
     await server.query('delete from _ayb_jobs')
   })
 
@@ -488,19 +492,19 @@ describe('a claim behind a refresh', () => {
     const db = await openAsWorker()
     await createView('unheard')
     const [lost, other] = [await queue('leaderboard', "'2000-01-01'"), await queue('other', "'2000-01-02'")]
-    const [job] = await server.query<JobClaim>(
+    const [job] = await server.query<JobFence>(
       `update _ayb_jobs set state = 'running', worker_id = $2, attempts = 1, last_run_at = now() where id = $1
        returning id, worker_id as "workerId", attempts as attempt, schedule_id as "scheduleId",
                  to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
       [await queue('unheard', "'2000-01-03'"), claim.workerId],
     )
-    const attempt = {...(await begin(db, 'unheard')), job: job as JobClaim}
+    const attempt = {...(await begin(db, 'unheard')), job: job as JobFence}
     const {next} = await runRefresh(db, attempt, lockOf(attempt), claim)
     expect(next?.job.id).toBe(lost)
-    await next?.lock?.release()
+    await takenWith(next).release()
     const [held] = await claimJobs(db, {...claim, workerId: claim.workerId})
     expect(held?.id).toBe(other)
-    await giveBackUnseen(db.session, db, attempt.runId)
+    await returnUnseenJob(db, attempt.runId)
     expect(await stateOf(lost)).toMatchObject({state: 'queued', attempts: 0, worker_id: null})
     expect(await stateOf(other)).toMatchObject({state: 'running', attempts: 1})
     await server.query('delete from _ayb_jobs')
@@ -527,16 +531,16 @@ describe('a claim behind a refresh', () => {
     await queue('leaderboard', "'2000-01-01'")
     const first = await begin(db, 'first')
     const {next} = await runRefresh(db, first, lockOf(first), claim)
-    expect(next?.lock?.startedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
+    expect(takenWith(next).startedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
     expect((await findLockHolder(other.session, LEADERBOARD))?.pid).toBe(db.session.pid)
     expect(await findLockHolder(other.session, first.registration)).toBeNull()
-    await next?.lock?.release()
+    await takenWith(next).release()
 
     await withRefreshLock(other.session, LEADERBOARD, async () => {
       await queue('leaderboard', "'2000-01-01'")
       const again = await begin(db, 'first')
       const second = await runRefresh(db, again, lockOf(again), claim)
-      expect(second.next).toMatchObject({job: {payload: {view_name: 'leaderboard'}}, lock: null})
+      expect(second.next).toMatchObject({job: {payload: {view_name: 'leaderboard'}}, lock: 'refused'})
     })
     await server.query('delete from _ayb_jobs')
   })

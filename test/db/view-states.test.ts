@@ -1,6 +1,7 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
 import {list, listItems, register, show, unregister, update} from '../../src/core/matviews.ts'
 import {refresh as refreshView} from '../../src/core/refresh/by-hand.ts'
+import {refreshSettings} from '../../src/core/refresh/request.ts'
 import {relink} from '../../src/core/relink.ts'
 import {Retention} from '../../src/core/worker/retention.ts'
 import {Database} from '../../src/db/database.ts'
@@ -24,11 +25,7 @@ async function using<T>({url}: {url: string}, work: (db: Database) => Promise<T>
 const refresh = (server: {url: string}, view: ViewName) =>
   using(server, (db) =>
     refreshView(db, view, {
-      mode: null,
-      wait: null,
-      timeoutMs: null,
-      lockTimeoutMs: null,
-      lockRetryForMs: null,
+      settings: refreshSettings(),
       signal: new AbortController().signal,
     }),
   )

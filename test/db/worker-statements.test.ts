@@ -8,15 +8,15 @@ import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/li
 import {endSilentBackends} from '../../src/db/locks/silent-backends.ts'
 import {type ClaimedJob, claimJobs, renewLeases} from '../../src/db/queue/claims.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/queue/due.ts'
-import {putBackAfterTry} from '../../src/db/queue/lock-tries.ts'
+import {snoozeBlockedJob} from '../../src/db/queue/lock-tries.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
 import {
-  endJob,
   type Failure,
-  giveBackUnseen,
-  type JobEnd,
-  putBack,
+  failOrRequeueJob,
+  type JobTransition,
   recordFailure,
+  returnUnseenJob,
+  snoozeJob,
 } from '../../src/db/queue/settle.ts'
 import {survey} from '../../src/db/queue/survey.ts'
 import {nextRun, parseCron} from '../../src/lib/cron.ts'
@@ -118,7 +118,7 @@ describe('the end of a job', () => {
     await insertJob(server, VIEW)
     const [job] = await claim()
     if (!job) throw new Error('nothing was claimed')
-    expect(await endJob(db.session, db, job, end, 'why')).toBe(end.state)
+    expect(await failOrRequeueJob(db, job, end, {message: 'why'})).toBe(end.state)
     expect(await jobOf(server, job.id)).toMatchObject({
       ...expected,
       last_error: 'why',
@@ -138,8 +138,8 @@ describe('the end of a job', () => {
       {...job, attempt: 2},
       {...job, token: job.token.replace(/.Z$/, (last) => (last === '0Z' ? '1Z' : '0Z'))},
     ]) {
-      expect(await endJob(db.session, db, late, end, null)).toBeNull()
-      expect(await putBack(db.session, db, late, registration as never)).toBeNull()
+      expect(await failOrRequeueJob(db, late, end)).toBeNull()
+      expect(await snoozeJob(db, late, registration as never)).toBeNull()
     }
     expect(await jobOf(server, job.id)).toMatchObject({state: 'running', attempts: 1})
     expect(await runsOfJob(server, job.id)).toEqual([])
@@ -156,7 +156,7 @@ describe('the end of a job', () => {
       await server.query(`update _ayb_jobs set run_at = now(), created_at = now() - $1::interval`, [age])
       const [job] = await claim()
       if (!job) throw new Error('nothing was claimed')
-      const {delayMs = 0} = (await putBack(db.session, db, job, registration)) ?? {}
+      const {delayMs = 0} = (await snoozeJob(db, job, registration)) ?? {}
       expect(delayMs).toBeGreaterThanOrEqual(least)
       expect(delayMs).toBeLessThanOrEqual(most)
       expect(await jobOf(server, id)).toMatchObject({state: 'queued', attempts: 0, worker_id: null})
@@ -174,8 +174,8 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
     viewName: 'leaderboard',
     refreshMode: 'standard',
   } as const
-  const record = (job: ClaimedJob, status: Failure['status'], end: JobEnd) => {
-    const limits = {timeoutMs: null, lockTimeoutMs: null, lockWaitMs: 0}
+  const record = (job: ClaimedJob, status: Failure['status'], end: JobTransition) => {
+    const limits = {settings: {timeoutMs: null, lockTimeoutMs: null}, lockWaitMs: 0}
     const attempt = {
       runId: randomUUID(),
       registration: NAMED,
@@ -184,25 +184,23 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
       startedAt: job.token,
     }
     return recordFailure(
-      db.session,
       db,
       {...attempt, ...limits},
-      {status, message: 'why', durationMs: 5, job: end},
+      {status, message: 'why', durationMs: 5, transition: end},
     )
   }
   const ends: {how: string; state: string; end: (job: ClaimedJob) => Promise<unknown>}[] = [
-    {how: 'fails', state: 'failed', end: (job) => endJob(db.session, db, job, RETRIED, 'why')},
+    {how: 'fails', state: 'failed', end: (job) => failOrRequeueJob(db, job, RETRIED, {message: 'why'})},
     {how: 'fails in mid-refresh', state: 'failed', end: (job) => record(job, 'error', RETRIED)},
     {how: 'loses its worker', state: 'failed', end: () => look()},
-    {how: 'is given back', state: 'canceled', end: (job) => endJob(db.session, db, job, RETURNED, null)},
+    {how: 'is given back', state: 'canceled', end: (job) => failOrRequeueJob(db, job, RETURNED)},
     {how: 'is canceled in mid-refresh', state: 'canceled', end: (job) => record(job, 'canceled', RETURNED)},
     {
       how: 'lets the readers of its view pass',
       state: 'canceled',
-      end: (job) =>
-        putBackAfterTry(db.session, db, job, NAMED, {elapsedMs: 1, tries: 1, waitMs: 1, pauseMs: 1}),
+      end: (job) => snoozeBlockedJob(db, job, NAMED, {elapsedMs: 1, tries: 1, waitMs: 1, pauseMs: 1}),
     },
-    {how: 'finds its view locked', state: 'canceled', end: (job) => putBack(db.session, db, job, NAMED)},
+    {how: 'finds its view locked', state: 'canceled', end: (job) => snoozeJob(db, job, NAMED)},
     {
       how: 'is given back, since the answer to its claim was lost',
       state: 'canceled',
@@ -215,7 +213,7 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
              values ('${runId}', 'public', 'leaderboard', 'standard', 'schedule', 'success', '${WORKER_ID}'))
            update _ayb_jobs set updated_at = now() where id = '${id}'`,
         )
-        await giveBackUnseen(db.session, db, runId)
+        await returnUnseenJob(db, runId)
       },
     },
   ]

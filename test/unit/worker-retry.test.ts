@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import {jobEndAfter, retryDelayMs} from '../../src/core/worker/retry.ts'
+import {retryDelayMs, transitionAfter} from '../../src/core/worker/retry.ts'
 import {AybError, type ErrorCode} from '../../src/lib/errors.ts'
 
 const because = (code: ErrorCode) => new AybError(code, 'why')
@@ -26,7 +26,7 @@ describe('a failed attempt', () => {
     'UNIQUE_INDEX_REQUIRED',
     'PERMISSION_DENIED',
   ] as const)('of %s is final', (code) => {
-    expect(jobEndAfter(because(code), 1, 3)).toEqual({state: 'failed'})
+    expect(transitionAfter(because(code), 1, 3)).toEqual({state: 'failed'})
   })
 
   test.each([
@@ -39,14 +39,14 @@ describe('a failed attempt', () => {
     'TRY_AGAIN',
     'DATABASE_REFUSED',
   ] as const)('of %s is repeated while an attempt is left', (code) => {
-    const end = jobEndAfter(because(code), 2, 3)
+    const end = transitionAfter(because(code), 2, 3)
     expect(end).toMatchObject({state: 'queued', isAttemptReturned: false})
     expect(end.state === 'queued' && end.delayMs).toBeGreaterThanOrEqual(10_000)
-    expect(jobEndAfter(because(code), 3, 3)).toEqual({state: 'failed'})
+    expect(transitionAfter(because(code), 3, 3)).toEqual({state: 'failed'})
   })
 
   test('that the worker cancelled is not counted, not even the last one', () => {
-    expect(jobEndAfter(because('CANCELED'), 3, 3)).toEqual({
+    expect(transitionAfter(because('CANCELED'), 3, 3)).toEqual({
       state: 'queued',
       delayMs: 0,
       isAttemptReturned: true,
@@ -54,6 +54,6 @@ describe('a failed attempt', () => {
   })
 
   test('of a bug is repeated too', () => {
-    expect(jobEndAfter(new TypeError('x is not a function'), 1, 3)).toMatchObject({state: 'queued'})
+    expect(transitionAfter(new TypeError('x is not a function'), 1, 3)).toMatchObject({state: 'queued'})
   })
 })

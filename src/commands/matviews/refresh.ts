@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {durationFlag, lockFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/flags.ts'
 import {refresh} from '../../core/refresh/by-hand.ts'
+import {refreshSettings} from '../../core/refresh/request.ts'
 import type {Refreshed} from '../../lib/records.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
 
@@ -41,11 +42,13 @@ Whoever reads the view later waits behind a standard refresh that waits for its 
         refresh(db, args.view, {
           mode: flags.mode ?? null,
           wait: flags.wait || waitTimeoutMs !== null ? {timeoutMs: waitTimeoutMs} : null,
-          timeoutMs: flags.timeout ?? null,
-          lockTimeoutMs: flags['lock-timeout'] ?? null,
-          lockRetryForMs: flags['lock-retry-for'] ?? null,
+          settings: refreshSettings({
+            timeoutMs: flags.timeout,
+            lockTimeoutMs: flags['lock-timeout'],
+            lockRetryForMs: flags['lock-retry-for'],
+          }),
           signal: this.signal,
-          onProgress: progress.update,
+          onEvent: progress.update,
         }),
       )
       progress.stop()

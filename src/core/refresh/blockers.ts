@@ -6,6 +6,7 @@ import {
   type LockWait,
   type WatchedRefresh,
 } from '../../db/locks/lock-waits.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
 import {timerMs} from '../../lib/timer.ts'
 import {type LockPolicy, type LockTry, type PastTries, tryLimitMs} from './tries.ts'
@@ -129,6 +130,25 @@ async function watch(
     }
     await sleep(timerMs(pooledIntervalMs), undefined, {signal})
   }
+}
+
+/** REFRESH locks the view before everything else. A timeout that fires more than a second later was for another lock. */
+const FIRST_LOCK_MARGIN_MS = 1000
+
+/**
+ * For which lock a try waited in vain; null where that is not known. Where nobody could look while the try waited, the
+ * sessions that hold the view now tell, unless the refresh had worked for `beforeMs` before it waited.
+ */
+export async function findWait(
+  {session}: Database,
+  view: ViewName,
+  watch: LockWatch,
+  beforeMs: number,
+): Promise<LockWait | null> {
+  const {wait, isCertain} = await watch.seen()
+  if (isCertain || beforeMs > FIRST_LOCK_MARGIN_MS || !session.isUsable) return wait
+  const blockers = await findViewHolders(session, view).catch(() => [])
+  return blockers.length > 0 ? {relation: qualifiedName(view), isOfView: true, blockers} : null
 }
 
 /**

@@ -1,45 +1,64 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {findLockHolder} from '../../db/locks/blockers.ts'
-import {queueForRefreshLock, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
-import type {Attempt} from '../../db/queue/settle.ts'
-import {newRunId} from '../../db/refresh.ts'
+import {
+  type LockAnswer,
+  queueForRefreshLock,
+  type RefreshLock,
+  withRefreshLock,
+} from '../../db/locks/refresh-lock.ts'
 import {findRegistration} from '../../db/registrations.ts'
-import type {Session} from '../../db/session.ts'
 import {withDeadline} from '../../lib/abort.ts'
 import {AybError} from '../../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../../lib/outcomes.ts'
-import type {Refreshed, RefreshMode, RefreshProgress, Registration, ViewName} from '../../lib/records.ts'
+import type {Refreshed, RefreshMode, Registration, ViewName} from '../../lib/records.ts'
+import type {RefreshEvent} from '../../lib/refresh-events.ts'
 import {timerMs} from '../../lib/timer.ts'
 import {requireRegistration} from '../matviews.ts'
-import {type BlockedAttempt, cancelOnAbort, runAttempt} from './attempt.ts'
-import {nextTry, watchFromSecondSession} from './blockers.ts'
-import {watchingForSilence} from './dead-connection.ts'
-import {type LockSettings, lockPolicy, NO_TRIES, type PastTries} from './tries.ts'
+import {
+  attemptRefresh,
+  type Behind,
+  type BlockedRefresh,
+  NOTHING_BEHIND,
+  type RefreshCaller,
+} from './attempt.ts'
+import {watchFromSecondSession} from './blockers.ts'
+import {cancelOnAbort} from './cancel.ts'
+import {droppingDeadConnection} from './dead-connection.ts'
+import {type RefreshRequest, type RefreshSettings, refreshRequest} from './request.ts'
+import type {PastTries} from './tries.ts'
 
-/** How a refresh is to be done. Durations in milliseconds; null means no limit. */
-export interface RefreshOptions extends LockSettings {
+/** How a person, or a client of the API, wants a view to be refreshed. */
+export interface RefreshOptions {
   /** For this once; null means the registration's own. */
-  mode: RefreshMode | null
-  /** Whether to wait while another session refreshes the view, and for how long. */
-  wait: {timeoutMs: number | null} | null
-  /** Of one try. */
-  timeoutMs: number | null
-  /** Aborted with the AybError to end with: the statement is cancelled on the server. */
+  mode?: RefreshMode | null
+  settings: RefreshSettings
+  /** Whether to wait while another session refreshes the view, and for how long; null means for ever. */
+  wait?: {timeoutMs: number | null} | null
+  /** Aborted with the AybError to end with: the server cancels the statement. */
   signal: AbortSignal
-  /** Told of what happens, for whoever watches. */
-  onProgress?(progress: RefreshProgress): void
+  /** Listens to the refresh, which waits at its end for the promises that the listener has returned. */
+  onEvent?(event: RefreshEvent, registration: Registration): unknown
 }
 
-const RECONNECTED_DEADLINE_MS = 30_000
-/** All but the refresh itself, which has a deadline of its own or none, is short: no answer by then is a dead network. */
+/** A request, and what an attempt needs from a caller. */
+interface Ordered {
+  request: RefreshRequest<Registration>
+  caller: RefreshCaller
+}
+
+const RECONNECT_DEADLINE_MS = 30_000
+/**
+ * For all statements but the REFRESH itself, which has a deadline of its own or none: these statements are short, and one
+ * that is not answered by then has a dead network under it.
+ */
 const ANSWER_DEADLINE_MS = 15_000
-/** Who stands in line for a lock keeps vacuum from removing rows, so for no longer than this at a time. */
+/** A session that stands in line for a lock keeps vacuum from removing rows, so it stands for a second at a time. */
 const LONGEST_WAIT_MS = 1000
 
 /**
- * Refreshes one registered view: lock, statement, record.
+ * Refreshes one registered view: looks it up, waits for its lock where that is wanted, and throws where the refresh fails.
  * @throws AybError NOT_REGISTERED, REFRESH_IN_PROGRESS, TIMEOUT, CANCELED, REFRESH_FAILED and what explainFailure finds
  */
 export async function refresh(
@@ -47,129 +66,107 @@ export async function refresh(
   reference: ViewReference,
   options: RefreshOptions,
 ): Promise<Refreshed> {
-  const {signal, wait} = options
+  const {signal, wait = null} = options
   const registration = await prepare(db, reference, signal)
   db.session.deadlineMs = ANSWER_DEADLINE_MS
-  const started: Started = {runId: newRunId(), outdatedTries: 0, past: NO_TRIES}
+  const request = refreshRequest(registration, options.settings, {mode: options.mode ?? null})
+  const caller = callerOf(db, registration, options)
+  let behind = NOTHING_BEHIND
   let deadline: number | null = null
   let hasWaited = false
-  for (let queued: RefreshLock | null | undefined; ; ) {
+  for (let answer: LockAnswer | 'untried' = 'untried'; ; ) {
     const work = async (lock: RefreshLock) => {
       signal.throwIfAborted()
       const current = hasWaited ? await readAgain(db, registration, signal) : registration
-      return refreshLocked(db, current, lock, options, started)
+      return attempt(db, {request: {...request, registration: current}, caller}, lock, behind)
     }
-    const refreshed = await withRefreshLock(db.session, registration, work, queued)
-    if (refreshed === 'outdated') {
-      started.outdatedTries++
+    const result = await withRefreshLock(db.session, registration, work, answer)
+    if (result && 'status' in result) {
+      if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
+      else {
+        behind = {...behind, past: await pauseBetweenTries(result, signal)}
+        deadline = null
+      }
       hasWaited = true
-      queued = undefined
+      answer = 'untried'
       continue
     }
-    if (refreshed && 'pauseMs' in refreshed) {
-      started.past = await pauseBetweenTries(refreshed, signal)
-      hasWaited = true
-      queued = undefined
-      deadline = null
-      continue
-    }
-    if (refreshed) return refreshed
+    if (result) return result
     signal.throwIfAborted()
-    // Between two tries somebody else may refresh the view, too: each wait for that has the whole time.
+    // Between two tries another session may refresh the view: each wait for such a refresh has the whole time.
     deadline ??= wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
     const leftMs = deadline - performance.now()
     if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
     hasWaited = true
-    options.onProgress?.({phase: 'waiting', registration})
-    queued = await queueForLock(db, registration, Math.min(LONGEST_WAIT_MS, leftMs), signal)
+    options.onEvent?.({type: 'queued'}, registration)
+    answer = (await queueForLock(db, registration, Math.min(LONGEST_WAIT_MS, leftMs), signal)) ?? 'refused'
   }
 }
 
-/** What a refresh has behind it: all its tries are one run. */
-interface Started {
-  runId: string
-  /** How often it found its snapshot outdated. */
-  outdatedTries: number
-  past: PastTries
-}
+const callerOf = (
+  db: Database,
+  registration: Registration,
+  {signal, onEvent}: RefreshOptions,
+): RefreshCaller => ({
+  signal,
+  onEvent(event) {
+    if (event.type === 'warning' || event.type === 'unrecorded') db.warnings.push(event.message)
+    return onEvent?.(event, registration)
+  },
+  watchLocks: watchFromSecondSession(db),
+  reconnect: () => reconnect(db),
+  recordPatienceMs: 0,
+  transitionAfter: () => ({state: 'failed'}),
+})
 
 /** Lets others pass. An abort ends the run. */
 async function pauseBetweenTries(
-  {pauseMs, past, giveUp}: BlockedAttempt,
+  {pauseMs, past, giveUp}: BlockedRefresh,
   signal: AbortSignal,
 ): Promise<PastTries> {
   const startedAt = performance.now()
   try {
     await pause(pauseMs, signal)
   } catch (reason) {
-    const outcome = await giveUp(reason)
-    throw outcome.status === 'failed' ? outcome.reason : reason
+    const result = await giveUp(reason)
+    throw result.status === 'failed' ? result.reason : reason
   }
   return {...past, elapsedMs: past.elapsedMs + performance.now() - startedAt}
 }
 
-async function refreshLocked(
-  db: Database,
-  registration: Registration,
-  lock: RefreshLock,
-  options: RefreshOptions,
-  {runId, outdatedTries, past}: Started,
-): Promise<Refreshed | 'outdated' | BlockedAttempt> {
-  const mode = options.mode ?? registration.refreshMode
-  const lockTry = await nextTry(db, registration, lockPolicy(options, mode), past)
-  const attempt: Attempt = {
-    runId,
-    registration,
-    mode,
-    job: null,
-    timeoutMs: options.timeoutMs,
-    lockTimeoutMs: lockTry.limitMs,
-    lockWaitMs: past.waitMs,
-    startedAt: lock.startedAt,
-  }
-  options.onProgress?.({phase: 'refreshing', registration})
-  const startedAt = performance.now()
-  const outcome = await watchingForSilence(db, registration, lock, () =>
-    runAttempt(db, attempt, lock, {
-      signal: options.signal,
-      jobEndAfter: () => ({state: 'failed'}),
-      reconnect: () => reconnect(db),
-      onUnrecorded: (message) => db.warnings.push(message),
-      recordPatienceMs: 0,
-      lockTry,
-      watchLocks: watchFromSecondSession(db),
-      onWait(wait) {
-        const waitedMs = past.elapsedMs + performance.now() - startedAt
-        options.onProgress?.(
-          wait
-            ? {phase: 'blocked', registration, blockers: wait.blockers, waitedMs}
-            : {phase: 'refreshing', registration},
-        )
-      },
-      outdatedTries,
-    }),
+/** One attempt, under the lock. Returns what to answer, or the result of an attempt that is to be made again. */
+async function attempt(db: Database, {request, caller}: Ordered, lock: RefreshLock, behind: Behind) {
+  const {registration} = request
+  const result = await droppingDeadConnection(db, registration, lock, () =>
+    attemptRefresh(db, request, lock, behind, caller),
   )
-  if (outcome.status === 'failed') throw outcome.reason
-  if (outcome.status === 'outdated') return 'outdated'
-  if (outcome.status === 'blocked') return outcome
-  const {registration: after, durationMs} = outcome
+  if (result.status === 'failed') throw result.reason
+  if (result.status !== 'success') return result
   const warnings = [...db.warnings]
-  if (!after) warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
-  return {registration: after ?? registration, durationMs, warnings, lockWaitMs: Math.round(past.waitMs)}
+  if (!result.registration) {
+    warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
+  }
+  const refreshed: Refreshed = {
+    registration: result.registration ?? registration,
+    durationMs: result.durationMs,
+    warnings,
+    lockWaitMs: Math.round(behind.past.waitMs),
+  }
+  return refreshed
 }
 
-/** The network that lost the first session may fail the second one, too: whatever PGCONNECT_TIMEOUT says. */
-function reconnect(db: Database): Promise<Session> {
+/** The network that lost the first session may fail the second one, too, whatever PGCONNECT_TIMEOUT says. */
+function reconnect(db: Database): Promise<Database> {
   const expired = (limitMs: number) =>
     new AybError('CONNECTION_FAILED', `no connection within ${limitMs / 1000} s`)
-  return withDeadline(RECONNECTED_DEADLINE_MS, expired, undefined, async (signal) => {
+  return withDeadline(RECONNECT_DEADLINE_MS, expired, undefined, async (signal) => {
     const session = await db.openSession(signal)
-    session.deadlineMs = RECONNECTED_DEADLINE_MS
-    return session
+    session.deadlineMs = RECONNECT_DEADLINE_MS
+    return db.on(session)
   })
 }
 
-/** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that too. */
+/** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that wait, too. */
 async function prepare(db: Database, reference: ViewReference, signal: AbortSignal): Promise<Registration> {
   return endingWith(signal, () =>
     cancelOnAbort(db.session, signal, async () => {
@@ -180,7 +177,7 @@ async function prepare(db: Database, reference: ViewReference, signal: AbortSign
   )
 }
 
-/** What fails after an abort fails for that reason. */
+/** Whatever fails after an abort fails for the reason of that abort. */
 async function endingWith<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
   try {
     return await run()
@@ -189,7 +186,7 @@ async function endingWith<T>(signal: AbortSignal, run: () => Promise<T>): Promis
   }
 }
 
-/** What was read before a wait may have changed: another mode, or no registration any more. */
+/** During a wait the registration may have changed: to another mode, or it is gone. */
 async function readAgain(db: Database, before: Registration, signal: AbortSignal): Promise<Registration> {
   const read = () => findRegistration(db, {id: before.id})
   const now = await endingWith(signal, () => cancelOnAbort(db.session, signal, read))

@@ -6,30 +6,82 @@ import type {Session} from '../../db/session.ts'
 import {dropOnAbort} from '../../lib/abort.ts'
 import type {ViewName} from '../../lib/records.ts'
 
-/** What takes less long is not looked after. */
+/** A refresh that takes less long is not looked after. */
 const FIRST_LOOK_MS = 5000
 const INTERVAL_MS = 10_000
-/** An answer may just be on its way. */
+/** An answer may just be on its way. An answer that takes longer will not come. */
 const SECOND_LOOK_MS = 2000
+/** A timer of Node can fire a millisecond early. */
+const TIMER_SLACK_MS = 10
 
-/** Whether a second session finds the answer given that this side still waits for. */
-type IsSilent = (session: Session, signal: AbortSignal) => Promise<boolean>
+/** A refresh whose answer is awaited on a session. */
+interface AwaitedRefresh {
+  session: Session
+  /** Null where the payload of a job names no view. */
+  view: ViewName | null
+  /** Null until the refresh holds it. */
+  lock: RefreshLock | null
+}
 
 /**
- * While a refresh by hand runs, has a second session look whether its backend still works: where that has ended
- * and its answer is awaited, there is a dead network in between, and the connection is given up. A worker watches all its
- * refreshes at once instead.
+ * Tells on which connections an answer is awaited in vain: the backend has given its answer, or is gone, and the network in
+ * between is dead.
  */
-export async function watchingForSilence<T>(
+export class DeadConnections {
+  /** When the locks of transactions were first seen to be gone, as performance.now() tells it. */
+  readonly #goneSince = new WeakMap<TransactionLock, number>()
+
+  /** Looks from another session at refreshes that run. Ends the backends that are idle. */
+  async find<Awaited extends AwaitedRefresh>(
+    session: Session,
+    refreshes: readonly Awaited[],
+  ): Promise<(Awaited & {pid: number})[]> {
+    const direct = refreshes.filter((refresh) => !refresh.session.isPooled)
+    const backends = direct.map((refresh) => refresh.session)
+    const idle = direct.length > 0 ? await endSilentBackends(session, backends) : []
+    const dead = direct
+      .filter((refresh) => idle.includes(refresh.session.pid))
+      .map((refresh) => ({...refresh, pid: refresh.session.pid}))
+    for (const refresh of refreshes) {
+      const {view, lock} = refresh
+      if (view && lock?.isOfTransaction && (await this.#isOver(session, view, lock))) {
+        dead.push({...refresh, pid: lock.pid})
+      }
+    }
+    return dead
+  }
+
+  /** Whether the lock of a transaction was seen to be gone, and a look two seconds later is to make that certain. */
+  isSuspect({lock}: AwaitedRefresh): boolean {
+    return lock?.isOfTransaction === true && this.#goneSince.has(lock)
+  }
+
+  /**
+   * Behind a pooler the backend may serve somebody else by now, so the lock of the transaction tells: it is gone in two
+   * looks, of which the second begins two seconds after the first.
+   */
+  async #isOver(session: Session, view: ViewName, lock: TransactionLock): Promise<boolean> {
+    const lookedAt = performance.now()
+    if (!(await isEndedUnheard(session, view, lock))) return false
+    const goneSince = this.#goneSince.get(lock)
+    if (goneSince === undefined) this.#goneSince.set(lock, performance.now())
+    return goneSince !== undefined && lookedAt - goneSince >= SECOND_LOOK_MS
+  }
+}
+
+/**
+ * Runs a refresh by hand, and meanwhile has a second session look whether the connection is dead; a dead one is dropped,
+ * and the refresh ends with CONNECTION_LOST. A worker looks at all its refreshes from its control session instead.
+ */
+export async function droppingDeadConnection<T>(
   db: Database,
   view: ViewName,
   lock: RefreshLock,
   run: () => Promise<T>,
 ): Promise<T> {
   const stopped = new AbortController()
-  const isSilent = lock.isOfTransaction ? transactionHasEnded(view, lock) : backendIsIdle(db.session)
-  // What cannot be looked at is not known to be dead.
-  const watching = watch(db, isSilent, stopped.signal).catch(() => {})
+  // A connection that cannot be looked at is not known to be dead.
+  const watching = watch(db, {session: db.session, view, lock}, stopped.signal).catch(() => {})
   try {
     return await run()
   } finally {
@@ -38,38 +90,38 @@ export async function watchingForSilence<T>(
   }
 }
 
-const backendIsIdle =
-  (watched: Session): IsSilent =>
-  async (session) =>
-    (await endSilentBackends(session, [watched])).length > 0
-
-/** Behind a pooler the backend may serve somebody else by now. What tells is the lock of its transaction: twice gone. */
-const transactionHasEnded =
-  (view: ViewName, lock: TransactionLock): IsSilent =>
-  async (session, signal) => {
-    if (!(await isEndedUnheard(session, view, lock))) return false
-    await sleep(SECOND_LOOK_MS, undefined, {signal})
-    return isEndedUnheard(session, view, lock)
-  }
-
-async function watch(db: Database, isSilent: IsSilent, signal: AbortSignal): Promise<void> {
+async function watch(db: Database, refresh: AwaitedRefresh, signal: AbortSignal): Promise<void> {
+  const connections = new DeadConnections()
   let session: Session | undefined
   try {
     for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = INTERVAL_MS) {
       await sleep(pauseMs, undefined, {signal})
-      session = await look(db, session, isSilent, signal)
+      session = await look(db, session, signal, (watcher) => isDead(connections, watcher, refresh, signal))
     }
   } finally {
     await session?.close()
   }
 }
 
-/** Returns the session to look from next time, if there is one. */
+/** Looks once, and where that raises a suspicion, once more. */
+async function isDead(
+  connections: DeadConnections,
+  session: Session,
+  refresh: AwaitedRefresh,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const dead = await connections.find(session, [refresh])
+  if (dead.length > 0 || !connections.isSuspect(refresh)) return dead.length > 0
+  await sleep(SECOND_LOOK_MS + TIMER_SLACK_MS, undefined, {signal})
+  return (await connections.find(session, [refresh])).length > 0
+}
+
+/** Drops the connection of the refresh where it is dead. Returns the session for the next look, if there is one. */
 async function look(
   db: Database,
   before: Session | undefined,
-  isSilent: IsSilent,
   signal: AbortSignal,
+  isDead: (session: Session) => Promise<boolean>,
 ): Promise<Session | undefined> {
   let session = before
   try {
@@ -83,12 +135,12 @@ async function look(
     // After a pause of this process, the answer may lie here unread.
     await new Promise((resolve) => setImmediate(resolve))
     if (signal.aborted) return session
-    // Behind a pooler, its turn may be long in coming: the refresh that ends does not wait for that.
+    // Behind a pooler, the look may have to wait for long: a refresh that ends meanwhile does not wait for the look.
     const looking = session
-    const hasEnded = await dropOnAbort(looking, signal, () => isSilent(looking, signal))
+    const hasEnded = await dropOnAbort(looking, signal, () => isDead(looking))
     if (hasEnded && !signal.aborted) db.session.destroy()
     if (!session.isPooled) return session
-    // In session mode it would keep a connection of the pool from others.
+    // In session mode the session would keep a connection of the pool from others.
     await session.close()
     return undefined
   } catch {

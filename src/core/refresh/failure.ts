@@ -40,7 +40,8 @@ export async function explainFailure(
   error: unknown,
   {elapsedMs, signal}: Circumstances,
 ): Promise<unknown> {
-  const {registration: view, timeoutMs} = attempt
+  const {registration: view, settings} = attempt
+  const {timeoutMs} = settings
   // Whatever it says: a function of the view may have caught the cancellation, and raised something else.
   if (signal.aborted && hasSqlstate(error)) return signal.reason
   if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED) && timeoutMs !== null && elapsedMs >= timeoutMs) {

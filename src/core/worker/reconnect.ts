@@ -10,14 +10,14 @@ const PAUSE_MS = 500
 const DISTRUST_PAUSE_MS = 5000
 
 /**
- * A new session for what was lost in mid-refresh, tried for until the signal aborts, and until the tables may be written
- * to. `deadlineMs` is for its statements, `lost` are the backends that it ends first.
+ * The database on a new session, after a session was lost in mid-refresh. Tries until the signal aborts, and until the
+ * tables may be written to. `deadlineMs` is for the statements, `lost` are the backends that the new session ends first.
  */
 export async function reconnect(
   template: Database,
   signal: AbortSignal,
   {deadlineMs, lost}: {deadlineMs: number; lost: LostBackends},
-): Promise<Session> {
+): Promise<Database> {
   const pause = new Alarm()
   for (;;) {
     let session: Session | undefined
@@ -26,7 +26,7 @@ export async function reconnect(
       session.deadlineMs = deadlineMs
       await lost.adopt(session)
       await template.checkTrust(session)
-      return session
+      return template.on(session)
     } catch (error) {
       session?.destroy()
       const isDistrust = isAybError(error, 'UNTRUSTED_TABLE')

@@ -1,4 +1,4 @@
-import type {JobEnd} from '../../db/queue/settle.ts'
+import type {JobTransition} from '../../db/queue/settle.ts'
 import {type ErrorCode, isAybError} from '../../lib/errors.ts'
 
 const FIRST_DELAY_MS = 5000
@@ -21,8 +21,11 @@ export function retryDelayMs(attempt: number, random: number): number {
   return Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), LONGEST_DELAY_MS) + random * JITTER_MS
 }
 
+/** What becomes of a job for which no session could be had, or whose session had died unnoticed: that is no attempt. */
+export const WITHOUT_SESSION: JobTransition = {state: 'queued', delayMs: 1000, isAttemptReturned: true}
+
 /** What becomes of a job whose attempt failed for that reason. */
-export function jobEndAfter(reason: unknown, attempt: number, maxAttempts: number): JobEnd {
+export function transitionAfter(reason: unknown, attempt: number, maxAttempts: number): JobTransition {
   // The worker stops: somebody else goes on where it left off.
   if (isAybError(reason, 'CANCELED')) return {state: 'queued', delayMs: 0, isAttemptReturned: true}
   if (isAybError(reason) && PERMANENT.includes(reason.code)) return {state: 'failed'}

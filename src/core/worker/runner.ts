@@ -1,39 +1,37 @@
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {findLockHolder} from '../../db/locks/blockers.ts'
-import {type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
+import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
 import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/queue/claims.ts'
-import {forgetTries, putBackAfterTry} from '../../db/queue/lock-tries.ts'
-import {type Attempt, endJob, type JobEnd, putBack} from '../../db/queue/settle.ts'
-import {newRunId} from '../../db/refresh.ts'
+import {forgetTries, snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
+import {failOrRequeueJob, type JobTransition, snoozeJob} from '../../db/queue/settle.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
-import type {Session} from '../../db/session.ts'
 import {rememberView} from '../../db/view-states.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {describeBlocker, describeWait} from '../../lib/outcomes.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
+import type {OnRefreshEvent} from '../../lib/refresh-events.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
-import {type BlockedAttempt, type FailedAttempt, runAttempt} from '../refresh/attempt.ts'
-import {nextTry, type WatchLocks} from '../refresh/blockers.ts'
-import {type LockSettings, lockPolicy} from '../refresh/tries.ts'
+import {
+  attemptRefresh,
+  type BlockedRefresh,
+  type RefreshCaller,
+  type RefreshResult,
+} from '../refresh/attempt.ts'
+import type {WatchLocks} from '../refresh/blockers.ts'
+import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
+import {type RefreshSettings, refreshRequest} from '../refresh/request.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
-import {jobEndAfter} from './retry.ts'
-
-/** How the worker refreshes. Durations in milliseconds; null means no limit. */
-interface RunnerOptions extends LockSettings {
-  /** Of one try. */
-  timeoutMs: number | null
-}
+import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
 
 /** What the runner needs from the worker around it. */
-export interface RunnerContext extends RunnerOptions {
+export interface RunnerContext {
+  /** How the worker refreshes. */
+  settings: RefreshSettings
   emit: Emit
-  /** Knows the tables; its session may be gone. */
-  template: Database
   /** Whom the worker has told of. */
   holders: LockHolders
   /** The tries of the jobs that it put back. */
@@ -43,38 +41,42 @@ export interface RunnerContext extends RunnerOptions {
   signal: AbortSignal
   /** The control session as it is; null while there is none. */
   control(): Database | null
-  /** What to claim behind a refresh, for the slot that it leaves; null where nothing is to be claimed. */
+  /** What to claim behind a refresh, for the slot that it leaves; null for nothing. */
   claimNext(): ClaimRequest | null
-  /** A new session when one was lost in mid-refresh; tries until the worker ends. */
-  reconnect(): Promise<Session>
+  /** The database on a new session, when a session was lost in mid-refresh; tries until the worker ends. */
+  reconnect(): Promise<Database>
 }
 
 /** What the runner needs to know of one job. */
 interface JobContext extends RunnerContext {
+  /** What came of taking the lock of the job's view on its session. */
+  answer: LockAnswer | 'untried'
   /** Called with the lock that the refresh of the job holds from now on. */
   onLocked(lock: RefreshLock): void
 }
 
-export type JobResult = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost' | 'unrecorded'
+/** What became of a job in this worker. */
+export type JobOutcome =
+  | 'succeeded'
+  | 'failed'
+  | 'retried'
+  | 'skipped'
+  | 'interrupted'
+  | 'lost'
+  | 'unrecorded'
 
-/** What became of a job, and the one that was claimed with its end, which is running now and to be run. */
-export interface JobOutcome {
-  result: JobResult
+/** A job that this worker is done with, and the job that was claimed with its end, which is to be run now. */
+interface DoneJob {
+  outcome: JobOutcome
   next: LockedJob | null
 }
 
-/**
- * Runs one claimed job on a session of its own, and settles it whatever happens. `lock` is what came of taking its
- * view's lock on that session, where that was tried.
- */
-export async function runJob(
-  db: Database,
-  {job, lock: taken}: Omit<LockedJob, 'lock'> & Partial<LockedJob>,
-  context: JobContext,
-): Promise<JobOutcome> {
+/** Runs one claimed job on a session of its own, and settles the job whatever happens. */
+export async function runJob(db: Database, job: ClaimedJob, context: JobContext): Promise<DoneJob> {
   const view = viewOfPayload(job.payload)
   const facts = factsOf(job, view)
   const startedAt = performance.now()
+  let answer = context.answer
   try {
     if (!view) {
       throw invalidArgument(
@@ -87,78 +89,73 @@ export async function runJob(
       const work = (lock: RefreshLock) => {
         context.onLocked(lock)
         if (outdatedTries === 0) context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
-        return refreshLocked(db, job, registration, lock, context, outdatedTries)
+        return refreshView(db, job, registration, {lock, outdatedTries, context})
       }
-      const lock = outdatedTries === 0 ? taken : undefined
-      const result = await withRefreshLock(db.session, registration, work, lock)
-      if (result === 'outdated') continue
-      return result ?? {result: await skip(db, job, registration, context), next: null}
+      const done = await withRefreshLock(db.session, registration, work, answer)
+      if (done !== 'outdated') return done ?? (await skip(db, job, registration, context))
+      answer = 'untried'
     }
   } catch (reason) {
-    // It never got as far as a refresh, or the session died on the way: there is no run to record.
-    const end = isAybError(reason, 'CONNECTION_LOST')
-      ? RETURNED
-      : jobEndAfter(reason, job.attempt, job.maxAttempts)
-    const settle = (session: Session) => endJob(session, db, job, end, messageOf(reason), view)
-    const state = await persistently(context.signal, () =>
-      db.session.isUsable ? settle(db.session) : settleOnAnySession(context, settle),
-    )
-    const ending = {
-      reason,
-      jobEnd: end,
-      durationMs: performance.now() - startedAt,
-      isSettled: state !== null,
-      isCalledOff: state !== end.state,
-    }
-    return {result: report(job, view, ending, context), next: null}
+    return endWithoutRefresh(db, job, {reason, durationMs: performance.now() - startedAt}, context)
   } finally {
-    await taken?.release()
+    if (typeof context.answer === 'object') await context.answer.release()
   }
 }
 
-/** While its end is not recorded, a job stays this worker's: found later, it would count as lost. */
-const RECORD_PATIENCE_MS = 60_000
-const RECORD_PAUSE_MS = 1000
-
-/** What a full disk or a lock keeps from being written is tried again for a while, with the same words. */
-async function persistently<T>(
-  signal: AbortSignal,
-  write: () => Promise<T>,
-  canGoOn = () => true,
-): Promise<T> {
-  for (const givesUpAt = performance.now() + RECORD_PATIENCE_MS; ; ) {
-    try {
-      return await write()
-    } catch (error) {
-      const isOver = signal.aborted || performance.now() >= givesUpAt || !canGoOn()
-      if (!isAybError(error) || isOver) throw error
-      await sleep(RECORD_PAUSE_MS, undefined, {signal}).catch(() => {})
-    }
-  }
+/** A failure, and what becomes of its job. */
+interface FailedJob {
+  reason: unknown
+  transition: JobTransition
+  durationMs: number
+  /** False where the job was no longer ours. */
+  isSettled: boolean
+  /** Whether the job was ended instead of queued: its schedule was disabled or deleted meanwhile. */
+  isCalledOff: boolean
 }
 
-/** A kept session that had died unnoticed is no attempt. */
-const RETURNED: JobEnd = {state: 'queued', delayMs: 1000, isAttemptReturned: true}
-
-/** Settles a job that has no session: on the control session, or where that is gone too, on a new one. */
-export async function settleOnAnySession<T>(
+/** Ends a job without a REFRESH: there is none, or its session died before. The history has no run of a refresh then. */
+async function endWithoutRefresh(
+  db: Database,
+  job: ClaimedJob,
+  {reason, durationMs}: Pick<FailedJob, 'reason' | 'durationMs'>,
   context: RunnerContext,
-  settle: (session: Session) => Promise<T>,
+): Promise<DoneJob> {
+  const view = viewOfPayload(job.payload)
+  const isLost = isAybError(reason, 'CONNECTION_LOST')
+  const transition = isLost ? WITHOUT_SESSION : transitionAfter(reason, job.attempt, job.maxAttempts)
+  const write = (on: Database) => failOrRequeueJob(on, job, transition, {message: messageOf(reason), view})
+  const state = await persistently(() => onAnySession(db, context, write), persistence(context))
+  const failed = {
+    ...{reason, transition, durationMs},
+    ...{isSettled: state !== null, isCalledOff: state !== transition.state},
+  }
+  return done(reportFailure(factsOf(job, view), failed, context))
+}
+
+const done = (outcome: JobOutcome): DoneJob => ({outcome, next: null})
+
+const persistence = ({signal}: RunnerContext) => ({patienceMs: JOB_PATIENCE_MS, signal})
+
+/** Writes on the session of a job, where that works; else on the control session, or on a new session. */
+export async function onAnySession<T>(
+  own: Database | null,
+  {control, reconnect}: Pick<RunnerContext, 'control' | 'reconnect'>,
+  write: (db: Database) => Promise<T>,
 ): Promise<T> {
-  const control = context.control()
-  if (control) return settle(control.session)
-  const session = await context.reconnect()
+  const usable = own?.session.isUsable ? own : control()
+  if (usable) return write(usable)
+  const db = await reconnect()
   try {
-    return await settle(session)
+    return await write(db)
   } finally {
-    await session.close()
+    await db.close()
   }
 }
 
 /** A scheduled view that nobody registered is registered, in standard mode. */
 async function autoRegister(db: Database, view: ViewName): Promise<RefreshTarget> {
   await requireView(db, view)
-  // Lost with the server, it is made again.
+  // A registration that is lost with the server is made again.
   const insert = () => insertRegistration(db, view, 'standard')
   const created = await db.session.transaction(insert, {commitsLocally: true})
   if (created) await rememberView(db, view)
@@ -166,143 +163,153 @@ async function autoRegister(db: Database, view: ViewName): Promise<RefreshTarget
   return registration ?? autoRegister(db, view)
 }
 
+/** Snoozes a job whose view another session refreshes. */
 async function skip(
   db: Database,
   job: ClaimedJob,
   registration: RefreshTarget,
-  {emit, signal, holders}: RunnerContext,
-): Promise<JobResult> {
+  context: RunnerContext,
+): Promise<DoneJob> {
+  const {emit, holders} = context
   const facts = factsOf(job, registration)
-  const returned = await persistently(
-    signal,
-    () => putBack(db.session, db, job, registration),
-    () => db.session.isUsable,
-  )
-  if (!returned) {
+  const snoozed = await persistently(() => snoozeJob(db, job, registration), {
+    ...persistence(context),
+    canGoOn: () => db.session.isUsable,
+  })
+  if (snoozed === null) {
     emit({type: 'job-lost', ...facts})
-    return 'lost'
+    return done('lost')
   }
-  const delayMs = returned.state === 'queued' ? returned.delayMs : null
+  const delayMs = snoozed.state === 'queued' ? snoozed.delayMs : null
   const holder = await findLockHolder(db.session, registration).catch(() => null)
   const isNews = holders.isNews(registration, holder)
   emit({type: 'job-skipped', ...facts, delayMs, holder: holder && describeBlocker(holder), isNews})
-  return 'skipped'
+  return done('skipped')
 }
 
-async function refreshLocked(
+/** Refreshes the view of a job under its lock. Outdated: nothing was done, and the job is still to be run. */
+async function refreshView(
   db: Database,
   job: ClaimedJob,
   registration: RefreshTarget,
-  lock: RefreshLock,
-  context: RunnerContext,
-  outdatedTries: number,
-): Promise<JobOutcome | 'outdated'> {
-  const mode = registration.refreshMode
-  const past = context.patience.of(job)
-  const lockTry = await nextTry(db, registration, lockPolicy(context, mode), past)
-  const attempt: Attempt = {
-    runId: newRunId(),
-    registration,
-    mode,
-    job,
-    timeoutMs: context.timeoutMs,
-    lockTimeoutMs: lockTry.limitMs,
-    lockWaitMs: past.waitMs,
-    startedAt: lock.startedAt,
-  }
+  {lock, outdatedTries, context}: {lock: RefreshLock; outdatedTries: number; context: RunnerContext},
+): Promise<DoneJob | 'outdated'> {
+  const {emit, patience} = context
   const facts = factsOf(job, registration)
-  let isTold = false
-  const startedAt = performance.now()
-  let nextWordAt = startedAt
-  const outcome = await runAttempt(db, attempt, lock, {
+  const past = patience.of(job)
+  const request = refreshRequest(registration, context.settings, {job})
+  const caller: RefreshCaller = {
     signal: context.signal,
-    jobEndAfter: (reason) => jobEndAfter(reason, job.attempt, job.maxAttempts),
-    claimNext: context.claimNext,
-    reconnect: context.reconnect,
-    onUnrecorded(message, {reason, durationMs}) {
-      if (!isTold) {
-        const cause = {durationMs: Math.round(durationMs), ...errorOf(reason)}
-        context.emit({type: 'job-unrecorded', ...facts, message, ...cause})
-      }
-      isTold = true
-    },
-    recordPatienceMs: RECORD_PATIENCE_MS,
-    lockTry,
+    onEvent: toWorkerEvents(facts, emit),
     watchLocks: context.watchLocks,
-    onWait(wait) {
-      const now = performance.now()
-      if (!wait || now < nextWordAt) return
-      nextWordAt = now + SAY_AGAIN_MS
-      const waitedMs = past.elapsedMs + now - startedAt
-      context.emit({type: 'job-waiting', ...facts, waiting: describeWait(wait.blockers, waitedMs), waitedMs})
-    },
-    outdatedTries,
-  })
-  for (const message of db.warnings.splice(0)) context.emit({type: 'warning', message})
-  if (outcome.status === 'outdated') return 'outdated'
-  if (outcome.status === 'blocked') {
-    return {result: await putBackBlocked(db, job, registration, outcome, context), next: null}
+    reconnect: context.reconnect,
+    recordPatienceMs: JOB_PATIENCE_MS,
+    transitionAfter: (reason) => transitionAfter(reason, job.attempt, job.maxAttempts),
+    claimNext: context.claimNext,
   }
-  if (past.tries > 0) {
-    context.patience.forget(job)
-    // A worker that stops passes the patience on. What stays behind otherwise only makes the next attempt less patient.
-    const isOver = outcome.status === 'failed' && !isAybError(outcome.reason, 'CANCELED')
-    if (isOver && db.session.isUsable) {
-      await forgetTries(db.session, db, job, registration).catch(() => {})
-    }
+  const result = await attemptRefresh(db, request, lock, {past, outdatedTries}, caller)
+  for (const message of db.warnings.splice(0)) emit({type: 'warning', message})
+  if (result.status === 'outdated') return 'outdated'
+  if (result.status === 'blocked') return done(await snoozeBlocked(db, job, registration, result, context))
+  if (past.tries > 0) await forgetPatience(db, job, registration, result, patience)
+  if (result.status === 'failed') {
+    return done(result.isRecorded ? reportFailure(facts, result, context) : 'unrecorded')
   }
-  if (outcome.status === 'failed') {
-    if (!outcome.isRecorded) return {result: 'unrecorded', next: null}
-    return {result: report(job, registration, outcome, context), next: null}
+  const {next, durationMs} = result
+  if (!result.isSettled) {
+    emit({type: 'job-lost', ...facts})
+    return {outcome: 'lost', next}
   }
-  const {next} = outcome
-  if (!outcome.isSettled) {
-    context.emit({type: 'job-lost', ...facts})
-    return {result: 'lost', next}
-  }
-  context.emit({type: 'job-succeeded', ...facts, durationMs: outcome.durationMs, lockWaitMs: past.waitMs})
-  return {result: 'succeeded', next}
+  emit({type: 'job-succeeded', ...facts, durationMs, lockWaitMs: past.waitMs})
+  return {outcome: 'succeeded', next}
 }
 
 /** A refresh that waits for a lock for long is told of again. */
 const SAY_AGAIN_MS = 60_000
 
+/** Tells of a refresh in the words of a worker: of a wait once a minute, and once that its end could not be recorded. */
+function toWorkerEvents(facts: JobFacts, emit: Emit): OnRefreshEvent {
+  let nextWordAt = Number.NEGATIVE_INFINITY
+  let isUnrecordedTold = false
+  return (event) => {
+    switch (event.type) {
+      case 'warning':
+        emit(event)
+        break
+      case 'blocked':
+        if (performance.now() < nextWordAt) return
+        nextWordAt = performance.now() + SAY_AGAIN_MS
+        emit({
+          type: 'job-waiting',
+          ...facts,
+          waiting: describeWait(event.blockers, event.waitedMs),
+          waitedMs: event.waitedMs,
+        })
+        break
+      case 'unrecorded':
+        if (isUnrecordedTold) return
+        isUnrecordedTold = true
+        emit({
+          type: 'job-unrecorded',
+          ...facts,
+          message: event.message,
+          durationMs: Math.round(event.durationMs),
+          ...errorOf(event.reason),
+        })
+    }
+  }
+}
+
 /** The slot is free for other jobs while this one lets others pass. */
-async function putBackBlocked(
+async function snoozeBlocked(
   db: Database,
   job: ClaimedJob,
   registration: RefreshTarget,
-  {wait, past, pauseMs}: BlockedAttempt,
-  {emit, signal, patience}: RunnerContext,
-): Promise<JobResult> {
-  const state = await persistently(
-    signal,
-    () => putBackAfterTry(db.session, db, job, registration, {...past, pauseMs}),
-    () => db.session.isUsable,
-  )
+  {wait, past, pauseMs}: BlockedRefresh,
+  context: RunnerContext,
+): Promise<JobOutcome> {
+  const state = await persistently(() => snoozeBlockedJob(db, job, registration, {...past, pauseMs}), {
+    ...persistence(context),
+    canGoOn: () => db.session.isUsable,
+  })
   const facts = factsOf(job, registration)
   if (state === null) {
-    emit({type: 'job-lost', ...facts})
+    context.emit({type: 'job-lost', ...facts})
     return 'lost'
   }
   if (state === 'canceled') {
-    patience.forget(job)
-    emit({type: 'job-skipped', ...facts, delayMs: null, holder: null, isNews: true})
+    context.patience.forget(job)
+    context.emit({type: 'job-skipped', ...facts, delayMs: null, holder: null, isNews: true})
     return 'skipped'
   }
-  patience.remember(job, past)
+  context.patience.remember(job, past)
   const waiting = describeWait(wait.blockers, past.elapsedMs)
-  emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries, waiting})
+  context.emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries, waiting})
   return 'skipped'
 }
 
-function report(
+/**
+ * Forgets the tries of a job that has ended. A worker that stops passes the tries on. Tries that stay behind for another
+ * reason only make the next attempt less patient.
+ */
+async function forgetPatience(
+  db: Database,
   job: ClaimedJob,
-  view: ViewName | null,
-  {reason, jobEnd: end, durationMs, isSettled, isCalledOff}: Omit<FailedAttempt, 'status' | 'isRecorded'>,
+  registration: RefreshTarget,
+  result: RefreshResult,
+  patience: LockPatience,
+): Promise<void> {
+  patience.forget(job)
+  const hasFailed = result.status === 'failed' && !isAybError(result.reason, 'CANCELED')
+  if (hasFailed && db.session.isUsable) await forgetTries(db, job, registration).catch(() => {})
+}
+
+function reportFailure(
+  attempt: JobFacts,
+  {reason, transition, durationMs, isSettled, isCalledOff}: FailedJob,
   {emit}: RunnerContext,
-): JobResult {
-  const facts = {...factsOf(job, view), durationMs: Math.round(durationMs)}
+): JobOutcome {
+  const facts = {...attempt, durationMs: Math.round(durationMs)}
   if (!isSettled) {
     emit({type: 'job-lost', ...facts})
     return 'lost'
@@ -312,12 +319,12 @@ function report(
     return 'interrupted'
   }
   const error = errorOf(reason)
-  if (end.state === 'failed' || isCalledOff) {
+  if (transition.state === 'failed' || isCalledOff) {
     emit({type: 'job-failed', ...facts, ...error, isCalledOff})
     return 'failed'
   }
-  const {delayMs, isAttemptReturned} = end
-  emit({type: 'job-retried', ...facts, ...error, delayMs, isAttemptReturned})
+  const {delayMs, isAttemptReturned} = transition
+  emit({type: 'job-retried', ...facts, ...error, delayMs: delayMs ?? 0, isAttemptReturned})
   return 'retried'
 }
 
@@ -325,6 +332,8 @@ const errorOf = (reason: unknown) => ({
   error: messageOf(reason),
   code: isAybError(reason) ? reason.code : null,
 })
+
+type JobFacts = ReturnType<typeof factsOf>
 
 export const factsOf = (job: ClaimedJob, view: ViewName | null) => ({
   jobId: job.id,

@@ -1,14 +1,14 @@
 import type {Database} from '../../db/database.ts'
-import type {RefreshLock} from '../../db/locks/refresh-lock.ts'
+import type {LockAnswer, RefreshLock} from '../../db/locks/refresh-lock.ts'
 import {busyName, type ClaimedJob, type LockedJob, renewLeases} from '../../db/queue/claims.ts'
-import {endJob} from '../../db/queue/settle.ts'
-import type {Session} from '../../db/session.ts'
+import {failOrRequeueJob, returnJob} from '../../db/queue/settle.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import type {WorkerResult} from '../../lib/records.ts'
-import {factsOf, type JobResult, type RunnerContext, runJob, settleOnAnySession} from './runner.ts'
+import {DeadConnections} from '../refresh/dead-connection.ts'
+import {WITHOUT_SESSION} from './retry.ts'
+import {factsOf, type JobOutcome, onAnySession, type RunnerContext, runJob} from './runner.ts'
 import type {WorkerSessions} from './sessions.ts'
-import {Silence} from './silence.ts'
 
 /** A refresh that may hang on a dead network is looked at after this long. */
 const WATCH_AFTER_MS = 5000
@@ -37,7 +37,7 @@ export interface SlotsContext extends RunnerContext {
 export class Slots {
   readonly tally: Tally = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
   readonly #running = new Map<string, Running>()
-  readonly #silence = new Silence()
+  readonly #connections = new DeadConnections()
   readonly #total: number
   readonly #sessions: WorkerSessions
   readonly #context: SlotsContext
@@ -85,7 +85,7 @@ export class Slots {
       running.done = this.#run(running)
     }
     this.emitSlots()
-    for (const job of returned) await giveBack(control.session, control, job)
+    for (const job of returned) await returnJob(control, job)
   }
 
   /** From now on no slot takes another job. */
@@ -123,13 +123,15 @@ export class Slots {
     await new Promise((resolve) => setImmediate(resolve))
     // As they are now: a slot goes on to its next job in the same record.
     const awaited = [...this.#running.values()].flatMap(({db, job, lock, startedAt}) =>
-      db?.session.isUsable && performance.now() - startedAt > WATCH_AFTER_MS ? [{db, job, lock}] : [],
+      db?.session.isUsable && performance.now() - startedAt > WATCH_AFTER_MS
+        ? [{db, session: db.session, job, view: viewOfPayload(job.payload), lock}]
+        : [],
     )
-    for (const {db, job, pid} of await this.#silence.find(control.session, awaited)) {
+    for (const {db, job, view, pid} of await this.#connections.find(control.session, awaited)) {
       // Whatever was silent may have got its answer since, and run something else by now.
       const isStillAwaited = this.#running.get(job.id)?.db === db && db.session.isUsable
       if (!isStillAwaited) continue
-      this.#context.emit({type: 'backend-silent', pid, ...factsOf(job, viewOfPayload(job.payload))})
+      this.#context.emit({type: 'backend-silent', pid, ...factsOf(job, view)})
       db.session.destroy()
     }
   }
@@ -139,7 +141,7 @@ export class Slots {
       const db = await this.#sessionFor(running.job)
       if (db) {
         running.db = db
-        let next = await this.#runOne(running, {job: running.job}, db)
+        let next = await this.#runOne(running, {job: running.job, lock: 'untried'}, db)
         while (next) {
           this.tally.claimed++
           next = await this.#runOne(running, next, db)
@@ -163,15 +165,15 @@ export class Slots {
   /** Runs the job in hand. Returns the one to be run now, which was claimed with its end. */
   async #runOne(
     running: Running,
-    locked: Parameters<typeof runJob>[1],
+    {job, lock}: {job: ClaimedJob; lock: LockAnswer | 'untried'},
     db: Database,
   ): Promise<LockedJob | null> {
     const claimNext = () => (this.#isClosed ? null : this.#context.claimNext())
     const onLocked = (lock: RefreshLock) => {
       running.lock = lock
     }
-    const {result, next} = await runJob(db, locked, {...this.#context, claimNext, onLocked})
-    this.#count(result)
+    const {outcome, next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
+    this.#count(outcome)
     if (!next) return null
     this.#running.delete(running.job.id)
     // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
@@ -182,9 +184,8 @@ export class Slots {
     running.startedAt = performance.now()
     this.#running.set(next.job.id, running)
     if (!isReturned) return next
-    await next.lock?.release()
-    if (db.session.isUsable) await giveBack(db.session, db, next.job)
-    else await settleOnAnySession(this.#context, (session) => giveBack(session, db, next.job))
+    if (next.lock !== 'refused') await next.lock.release()
+    await onAnySession(db, this.#context, (on) => returnJob(on, next.job))
     return null
   }
 
@@ -201,10 +202,7 @@ export class Slots {
         const facts = factsOf(job, viewOfPayload(job.payload))
         this.#context.emit({type: 'job-without-session', ...facts, error: error.message})
       }
-      const end = {state: 'queued', delayMs: 1000, isAttemptReturned: true} as const
-      await settleOnAnySession(this.#context, (session) =>
-        endJob(session, this.#context.template, job, end, null),
-      )
+      await onAnySession(null, this.#context, (on) => failOrRequeueJob(on, job, WITHOUT_SESSION))
       return null
     }
   }
@@ -214,10 +212,8 @@ export class Slots {
     this.tally.failed += jobs
   }
 
-  #count(result: JobResult): void {
-    if (result === 'succeeded' || result === 'failed' || result === 'retried' || result === 'skipped') {
-      this.tally[result]++
-    }
+  #count(outcome: JobOutcome): void {
+    if (outcome in this.tally) this.tally[outcome as keyof Tally]++
   }
 
   /** Tells how many slots are busy. */
@@ -225,7 +221,3 @@ export class Slots {
     this.#context.emit({type: 'slots', busy: this.busy, total: this.#total})
   }
 }
-
-/** As if it had not been claimed. */
-const giveBack = (session: Session, db: Database, job: ClaimedJob): Promise<unknown> =>
-  endJob(session, db, job, {state: 'queued', delayMs: null, isAttemptReturned: true}, null)

@@ -7,6 +7,7 @@ import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, RemainingJob, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {JobCount} from '../job-count.ts'
+import {refreshSettings} from '../refresh/request.ts'
 import {Alarm} from './alarm.ts'
 import {Claimer} from './claimer.ts'
 import {Complaints} from './complaints.ts'
@@ -330,14 +331,11 @@ export class Worker {
   #makeSlots(template: Database): Slots {
     const {concurrency, refreshTimeoutMs, lockTimeoutMs, lockRetryForMs} = this.#options
     return new Slots(concurrency, this.#sessions, {
-      timeoutMs: refreshTimeoutMs,
-      lockTimeoutMs,
-      lockRetryForMs,
+      settings: refreshSettings({timeoutMs: refreshTimeoutMs, lockTimeoutMs, lockRetryForMs}),
       emit: this.#emit,
       holders: new LockHolders(),
       patience: new LockPatience(),
       watchLocks: new LockSampler(() => this.#control.current).watch,
-      template,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
       reconnect: () =>

@@ -10,6 +10,9 @@ import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 const RELEASE_PATIENCE_MS = 10_000
 const RELEASE_LOOK_MS = 100
 
+/** What came of an attempt to take the lock of a view. Refused: another session holds it. */
+export type LockAnswer = RefreshLock | 'refused'
+
 /** The lock of a view: whoever refreshes a view holds it, AYB servers too. */
 export type RefreshLock = SessionLock | TransactionLock
 
@@ -41,17 +44,16 @@ export interface TransactionLock extends TakenLock {
 
 /**
  * Runs work that holds the lock of a view; null, without running it, where another session holds it. The work may
- * release the lock itself, and early: right behind its statement. `taken` is what came of an attempt to take the lock
- * before; without it, it is taken here.
+ * release the lock itself, and early: right behind its statement. Where nobody has tried to take the lock, it is taken here.
  */
 export async function withRefreshLock<T>(
   session: Session,
   view: ViewName,
   work: (lock: RefreshLock) => Promise<T>,
-  taken?: RefreshLock | null,
+  answer: LockAnswer | 'untried' = 'untried',
 ): Promise<T | null> {
-  const lock = taken === undefined ? await takeRefreshLock(session, view) : taken
-  if (!lock) return null
+  const lock = answer === 'untried' ? await takeRefreshLock(session, view) : answer
+  if (lock === null || lock === 'refused') return null
   try {
     return await work(lock)
   } finally {

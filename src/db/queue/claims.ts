@@ -1,14 +1,14 @@
 import {JOB_TYPE, type RefreshMode, type RefreshTarget, type ViewName} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
-import {heldLock, type RefreshLock} from '../locks/refresh-lock.ts'
+import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {payloadOrNote, readablePayload} from '../payload.ts'
 import type {Session} from '../session.ts'
 import {type LockTries, lockTriesOf} from './lock-tries.ts'
-import type {JobClaim} from './settle.ts'
+import type {JobFence} from './settle.ts'
 
 /** A job that was claimed, with what its refresh needs to know. */
-export interface ClaimedJob extends JobClaim {
+export interface ClaimedJob extends JobFence {
   payload: unknown
   maxAttempts: number
   /** How long after its time it was claimed, by the server's clock, in milliseconds. */
@@ -19,11 +19,11 @@ export interface ClaimedJob extends JobClaim {
   pastTries: LockTries | null
 }
 
-/** A job that was claimed on the session that is to run it, and what came of taking its view's lock at once. */
+/** A job that was claimed on the session that is to run it, and what came of taking the lock of its view at once. */
 export interface LockedJob {
   job: ClaimedJob
-  /** Null where another session holds it, or where there is no view. */
-  lock: RefreshLock | null
+  /** Refused, too, where the payload names no view. */
+  lock: LockAnswer
 }
 
 interface ClaimRow {
@@ -180,7 +180,9 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
 export const toLockedJob = (session: Session, row: LockedRow, workerId: string): LockedJob => ({
   job: toClaimedJob(row, workerId),
   lock:
-    row.lock_name === null || row.locked_at === null ? null : heldLock(session, row.lock_name, row.locked_at),
+    row.lock_name === null || row.locked_at === null
+      ? 'refused'
+      : heldLock(session, row.lock_name, row.locked_at),
 })
 
 /** Keeps the jobs of a worker its own for another while. */

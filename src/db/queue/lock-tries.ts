@@ -1,9 +1,8 @@
 import type {RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
-import type {Session} from '../session.ts'
 import {stateRights} from '../view-states.ts'
 import type {ClaimedJob} from './claims.ts'
-import {endState, isStillOurs, type JobClaim} from './settle.ts'
+import {endState, isStillOurs, type JobFence} from './settle.ts'
 
 /** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */
 export interface LockTries {
@@ -13,18 +12,17 @@ export interface LockTries {
 }
 
 /**
- * Puts a job back whose view could not be locked: without using up an attempt, until after a pause, and with its tries
- * written down for whichever worker takes it next. Cancels the job instead where its schedule was called off. Returns how
- * the job was left; null where the job is no longer ours.
+ * Puts a job back into the queue because its view could not be locked. The job uses up no attempt and is due again after
+ * the pause; its tries are written down for the worker that claims it next. Cancels the job instead where its schedule was
+ * called off. Returns how the job was left; null where the job is no longer ours.
  */
-export async function putBackAfterTry(
-  session: Session,
+export async function snoozeBlockedJob(
   db: Database,
   job: ClaimedJob,
   view: RefreshTarget,
   {elapsedMs, tries, waitMs, pauseMs}: LockTries & {pauseMs: number},
 ): Promise<'queued' | 'canceled' | null> {
-  const {tables} = db
+  const {session, tables} = db
   const {mayWrite} = await stateRights(db)
   const states = mayWrite
     ? `, written as (
@@ -68,14 +66,9 @@ export const lockTriesOf = async (db: Database): Promise<string> =>
     : 'null'
 
 /** Forgets the tries of a job, whose next attempt begins anew. */
-export async function forgetTries(
-  session: Session,
-  db: Database,
-  {id}: JobClaim,
-  view: RefreshTarget,
-): Promise<void> {
+export async function forgetTries(db: Database, {id}: JobFence, view: RefreshTarget): Promise<void> {
   if (!(await stateRights(db)).mayWrite) return
-  await session.query(
+  await db.session.query(
     `update ${db.tables.states} as s
         set lock_job_id = null, lock_first_try_at = null, lock_tries = null, lock_wait_ms = null
       where s.schema_name = $1 and s.view_name = $2 and s.lock_job_id = $3`,

@@ -2,17 +2,23 @@ import type {RefreshMode, RefreshTarget, ViewName} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {writeText} from '../encoding.ts'
 import {exactInstant, isAhead} from '../instant.ts'
-import type {Session} from '../session.ts'
 import type {TableNames} from '../system.ts'
 
-/** A job that a worker has for itself: what a statement must find unchanged to end it. */
-export interface JobClaim {
+/** What tells the claim of a job from every other one: a statement that ends the job must find all of it unchanged. */
+export interface JobFence {
   id: string
   workerId: string
   attempt: number
   /** last_run_at to the microsecond, as text: a Date would lose what tells two attempts apart. */
   token: string
   scheduleId: string | null
+}
+
+/** What is set for the REFRESH statement alone. Durations in milliseconds; null means no limit. */
+interface StatementSettings {
+  timeoutMs: number | null
+  /** How long this try may wait for a lock. */
+  lockTimeoutMs: number | null
 }
 
 /** One attempt at a refresh, from the moment that it holds the lock. */
@@ -22,10 +28,8 @@ export interface Attempt {
   registration: RefreshTarget
   mode: RefreshMode
   /** Null for a refresh by hand. */
-  job: JobClaim | null
-  timeoutMs: number | null
-  /** How long this try may wait for a lock; null for ever. */
-  lockTimeoutMs: number | null
+  job: JobFence | null
+  settings: StatementSettings
   /** How long earlier tries waited for the lock of the view. */
   lockWaitMs: number
   /** By the server's clock, exact to the microsecond. */
@@ -38,14 +42,16 @@ export interface Failure {
   message: string
   durationMs: number
   /** Ignored where there is no job. */
-  job: JobEnd
+  transition: JobTransition
 }
 
-/** Failed for good, or queued again: after a while, with or without having used up an attempt. */
-export type JobEnd = {state: 'failed'} | {state: 'queued'; delayMs: number; isAttemptReturned: boolean}
-
-/** As if the job had never been claimed. */
-export type GivenBack = {state: 'queued'; delayMs: null; isAttemptReturned: true}
+/**
+ * What becomes of a job: it fails for good, or goes back into the queue, with or without having used up an attempt. It is
+ * due again after `delayMs`; null leaves the time when it was due.
+ */
+export type JobTransition =
+  | {state: 'failed'}
+  | {state: 'queued'; delayMs: number | null; isAttemptReturned: boolean}
 
 /** SQL: the job of a claim under alias `j`, as long as nobody took it away. */
 export const isStillOurs = (id: string, workerId: string, attempt: string, token: string): string =>
@@ -62,7 +68,7 @@ export const isCalledOff = ({schedules}: TableNames, scheduleId: string): string
      or exists (select from ${schedules} s where s.id = j.schedule_id and not s.enabled and s.updated_at > j.last_run_at))`
 
 /** How a job was left: as was asked, or ended where it was to be queued and its schedule was called off. */
-export type SettledState = JobEnd['state'] | 'canceled'
+export type SettledState = JobTransition['state'] | 'canceled'
 
 /** What the record of a failure found. */
 export interface RecordedFailure {
@@ -97,24 +103,19 @@ const FAILURE_LOCK_TIMEOUT = '5s'
  * as it was. Recording the same run twice changes nothing, and a job that is no longer ours leaves everything as it is.
  */
 export async function recordFailure(
-  session: Session,
   db: Database,
   attempt: Attempt,
   failure: Failure,
 ): Promise<RecordedFailure> {
-  return writeText(failure.message, (message) => writeFailure(session, db, attempt, {...failure, message}))
+  return writeText(failure.message, (message) => writeFailure(db, attempt, {...failure, message}))
 }
 
-async function writeFailure(
-  session: Session,
-  db: Database,
-  attempt: Attempt,
-  failure: Failure,
-): Promise<RecordedFailure> {
-  const {tables} = db
+async function writeFailure(db: Database, attempt: Attempt, failure: Failure): Promise<RecordedFailure> {
+  const {session, tables} = db
   const lockWaitMs = Math.round(attempt.lockWaitMs)
   const {registration, job} = attempt
-  const end = failure.job.state === 'queued' ? failure.job : null
+  const {transition} = failure
+  const queued = transition.state === 'queued' ? transition : null
   const state = endState(tables, {wanted: '$10::text', attemptsReturned: '$12::int', scheduleId: '$17'})
   const jobCte = job
     ? `j as (
@@ -166,9 +167,9 @@ async function writeFailure(
         failure.message,
         ...(job
           ? [
-              failure.job.state,
-              end?.delayMs ?? 0,
-              end?.isAttemptReturned ? 1 : 0,
+              transition.state,
+              queued?.delayMs ?? 0,
+              queued?.isAttemptReturned ? 1 : 0,
               job.id,
               job.workerId,
               job.attempt,
@@ -196,21 +197,20 @@ export const endState = (
          when ${attemptsReturned} > 0 then 'canceled' else 'failed' end)`
 
 /** Whether the run of an attempt is there, so that its job was settled with it. */
-export async function isRecorded(session: Session, {tables}: Database, runId: string): Promise<boolean> {
+export async function isRecorded({session, tables}: Database, runId: string): Promise<boolean> {
   const rows = await session.query(`select from ${tables.runs} h where h.id = $1`, [runId])
   return rows.length > 0
 }
 
 /**
- * Puts a job back whose view is being refreshed by somebody else: without using up an attempt, and after a
- * while that grows with the job's age. Cancels the job instead where its schedule was called off. Leaves one skipped run a
- * job, however often that happens. Returns null where the job is no longer ours. Does not wait for a standby: with the
- * server lost, the claim is lost too, or the job is taken back as that of a dead worker.
+ * Puts a job back into the queue because another session refreshes its view. The job uses up no attempt, and is due again
+ * after a quarter of its age, between 1 s and 60 s. Where its schedule was called off, the job is canceled instead. A job
+ * leaves one skipped run, however often that happens. Returns null where the job is no longer ours. The commit does not
+ * wait for a standby: where the server is lost, the claim is lost too, or the job is rescued as that of a dead worker.
  */
-export async function putBack(
-  session: Session,
-  {tables}: Database,
-  job: JobClaim,
+export async function snoozeJob(
+  {session, tables}: Database,
+  job: JobFence,
   {schemaName, viewName, refreshMode}: RefreshTarget,
 ): Promise<{state: 'queued' | 'canceled'; delayMs: number} | null> {
   const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: '$8'})
@@ -235,31 +235,37 @@ export async function putBack(
   return row ? {state: row.state, delayMs: row.delay_ms} : null
 }
 
-/**
- * Ends or puts back a job that never got as far as a refresh; with a message and a view, leaves a run that says why.
- * Returns how it left the job; null where the job is no longer ours. Does not wait for a standby, as `putBack`.
- */
-export async function endJob(
-  session: Session,
-  db: Database,
-  job: JobClaim,
-  end: JobEnd | GivenBack,
-  message: string | null,
-  view: ViewName | null = null,
-): Promise<SettledState | null> {
-  if (message === null) return writeEnd(session, db, job, end, null, view)
-  return writeText(message, (text) => writeEnd(session, db, job, end, text, view))
+/** Why a job ends without a refresh. With a view, the history of that view gets a run that says so. */
+interface JobReason {
+  message: string
+  view?: ViewName | null
 }
 
-async function writeEnd(
-  session: Session,
-  {tables}: Database,
-  job: JobClaim,
-  end: JobEnd | GivenBack,
-  message: string | null,
-  view: ViewName | null,
+/**
+ * Fails or requeues a job that never got as far as a refresh. Returns how the job was left; null where the job is no longer
+ * ours. The commit does not wait for a standby, as in `snoozeJob`.
+ */
+export async function failOrRequeueJob(
+  db: Database,
+  job: JobFence,
+  transition: JobTransition,
+  reason: JobReason | null = null,
 ): Promise<SettledState | null> {
-  const queued = end.state === 'queued' ? end : null
+  if (reason === null) return writeTransition(db, job, transition, null)
+  return writeText(reason.message, (message) => writeTransition(db, job, transition, {...reason, message}))
+}
+
+/** Returns a job that was claimed and not begun. */
+export const returnJob = (db: Database, job: JobFence): Promise<SettledState | null> =>
+  failOrRequeueJob(db, job, {state: 'queued', delayMs: null, isAttemptReturned: true})
+
+async function writeTransition(
+  {session, tables}: Database,
+  job: JobFence,
+  transition: JobTransition,
+  reason: JobReason | null,
+): Promise<SettledState | null> {
+  const queued = transition.state === 'queued' ? transition : null
   const state = endState(tables, {wanted: '$5::text', attemptsReturned: '$7::int', scheduleId: '$11'})
   const update = () =>
     session.query<{state: SettledState}>(
@@ -285,12 +291,12 @@ async function writeEnd(
         job.workerId,
         job.attempt,
         job.token,
-        end.state,
+        transition.state,
         queued?.delayMs ?? null,
         queued?.isAttemptReturned ? 1 : 0,
-        message,
-        view?.schemaName ?? null,
-        view?.viewName ?? null,
+        reason?.message ?? null,
+        reason?.view?.schemaName ?? null,
+        reason?.view?.viewName ?? null,
         job.scheduleId,
       ],
     )
@@ -299,10 +305,10 @@ async function writeEnd(
 }
 
 /**
- * Gives back the job that was claimed in the transaction that recorded a run, where the answer that names it was lost.
- * One transaction wrote both rows, which is how it is found.
+ * Returns the job that was claimed in the transaction that recorded a run, where the answer that names the job was lost.
+ * One transaction wrote both rows, so that both have the same xmin.
  */
-export async function giveBackUnseen(session: Session, {tables}: Database, runId: string): Promise<void> {
+export async function returnUnseenJob({session, tables}: Database, runId: string): Promise<void> {
   const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: 'null'})
   await session.query(
     `update ${tables.jobs} as j

@@ -1,4 +1,5 @@
 import {type RefreshOptions, refresh} from '../../core/refresh/by-hand.ts'
+import {refreshSettings} from '../../core/refresh/request.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {describeWait, refreshInProgress} from '../../lib/outcomes.ts'
@@ -25,17 +26,13 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     let hasBegun = false
     let nextWordAt = startedAt
     const options: RefreshOptions = {
-      mode: null,
-      wait: null,
-      timeoutMs: null,
-      lockTimeoutMs: null,
-      lockRetryForMs: null,
+      settings: refreshSettings(),
       signal,
-      onProgress: (progress) => {
+      onEvent: (event) => {
         hasBegun = true
-        if (progress.phase !== 'blocked' || performance.now() < nextWordAt) return
+        if (event.type !== 'blocked' || performance.now() < nextWordAt) return
         nextWordAt = performance.now() + SAY_AGAIN_MS
-        const {blockers, waitedMs} = progress
+        const {blockers, waitedMs} = event
         const lockWaitMs = Math.round(waitedMs)
         log({level: 'info', msg: `${describeWait(blockers, waitedMs)}:`, view, lockWaitMs})
       },

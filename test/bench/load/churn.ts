@@ -82,8 +82,7 @@ async function successOf(db: Database, job: ClaimedJob): Promise<string> {
     registration,
     mode: registration.refreshMode,
     job,
-    timeoutMs: null,
-    lockTimeoutMs: null,
+    settings: {timeoutMs: null, lockTimeoutMs: null},
     lockWaitMs: 0,
     startedAt: '',
   })

@@ -1,0 +1,167 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import type {Database} from '../../db/database.ts'
+import type {RefreshLock} from '../../db/locks/refresh-lock.ts'
+import {findRowHolders, writeStatus} from '../../db/pending-status.ts'
+import {
+  type Attempt,
+  type Failure,
+  isRecorded,
+  recordFailure,
+  returnUnseenJob,
+} from '../../db/queue/settle.ts'
+import {findCommitted, type RecordedRefresh} from '../../db/refresh.ts'
+import {rememberView} from '../../db/view-states.ts'
+import {isAybError} from '../../lib/errors.ts'
+import {statusNotWritten} from '../../lib/outcomes.ts'
+
+/** For how long a write is tried again, and what follows from a failed one. */
+export interface Persistence {
+  /** 0 for one try only. */
+  patienceMs: number
+  /** Ends the patience. */
+  signal: AbortSignal
+  /** Told of each failed try. */
+  onFailure?(error: unknown): void
+  /** Whether another try can work; always, unless given. */
+  canGoOn?(): boolean
+  /** Whether to try once more, at once and without patience, after so many milliseconds; never, unless given. */
+  hasSpareTry?(elapsedMs: number): boolean
+}
+
+/** The time, as the retry loop takes it. */
+export interface Clock {
+  now(): number
+  /** Resolves after that time, or when the signal aborts. */
+  pause(ms: number, signal: AbortSignal): Promise<void>
+}
+
+const CLOCK: Clock = {
+  now: () => performance.now(),
+  pause: (ms, signal) => sleep(ms, undefined, {signal}).catch(() => {}),
+}
+
+/** Between two tries. */
+const PAUSE_MS = 1000
+/**
+ * How long the end of a job is tried to be written. While it is not, the job stays this worker's: another worker that
+ * finds the job later takes it for lost.
+ */
+export const JOB_PATIENCE_MS = 60_000
+/** Somebody may hold a lock on ayb's own tables: after that long, a failure is told, recorded or not. */
+const RECORD_DEADLINE_MS = 15_000
+
+/**
+ * Writes how a refresh or a job ended, and tries again for a while: a full disk or a held lock may clear. An error that is
+ * no AybError is a bug, and is not tried again.
+ * @throws the error of the last try
+ */
+export async function persistently<T>(
+  write: () => Promise<T>,
+  {patienceMs, signal, onFailure, canGoOn = () => true, hasSpareTry = () => false}: Persistence,
+  clock: Clock = CLOCK,
+): Promise<T> {
+  const startedAt = clock.now()
+  for (;;) {
+    try {
+      return await write()
+    } catch (error) {
+      const elapsedMs = clock.now() - startedAt
+      const isPatient = isAybError(error) && elapsedMs < patienceMs && !signal.aborted && canGoOn()
+      if (!isPatient && hasSpareTry(elapsedMs)) continue
+      onFailure?.(error)
+      if (!isPatient) throw error
+      await clock.pause(PAUSE_MS, signal)
+    }
+  }
+}
+
+/**
+ * How a failed attempt ended in the database. `committed`: the refresh was committed, and only its answer was lost.
+ * `unrecorded`: nothing could be written, as `onFailure` was told.
+ */
+export type RecordedEnd =
+  | {as: 'committed'; refresh: RecordedRefresh}
+  | {as: 'failure'; isSettled: boolean; isCalledOff: boolean; warning: string | null}
+  | {as: 'unrecorded'}
+
+/** Where to write when the session of an attempt is lost, and for how long to try. */
+export interface RecordOptions extends Pick<Persistence, 'patienceMs' | 'signal' | 'onFailure'> {
+  reconnect(): Promise<Database>
+}
+
+/**
+ * Records how an attempt failed. Where the connection of the attempt is lost, a new one first makes sure that the lost
+ * backend has ended, and looks whether it committed the refresh, or recorded the failure, before.
+ */
+export async function recordEnd(
+  db: Database,
+  attempt: Attempt,
+  lock: RefreshLock,
+  failure: Failure,
+  {reconnect, ...persistence}: RecordOptions,
+): Promise<RecordedEnd> {
+  const {deadlineMs} = db.session
+  let current = db
+  let hasReconnected = false
+  const write = async (): Promise<RecordedEnd> => {
+    if (!current.session.isUsable) {
+      hasReconnected = true
+      current = await reconnect()
+    }
+    if (current !== db) {
+      const refresh = await findCommitted(current, db.session, attempt, lock)
+      if (refresh) {
+        await returnUnseenJob(current, attempt.runId)
+        return {as: 'committed', refresh}
+      }
+      if (await isRecorded(current, attempt.runId)) {
+        return {as: 'failure', isSettled: true, isCalledOff: false, warning: null}
+      }
+    }
+    current.session.deadlineMs = RECORD_DEADLINE_MS
+    const {isSettled, jobState, isStatusPending} = await recordFailure(current, attempt, failure)
+    return {
+      as: 'failure',
+      isSettled,
+      isCalledOff: jobState !== null && jobState !== failure.transition.state,
+      warning: isStatusPending ? await writePendingStatus(current, attempt) : null,
+    }
+  }
+  // Only the connection failed under the record, so on a new connection the record may be fine.
+  const hasSpareTry = (elapsedMs: number) =>
+    !hasReconnected && !current.session.isUsable && elapsedMs < RECORD_DEADLINE_MS
+  try {
+    return await persistently(write, {...persistence, hasSpareTry})
+  } catch {
+    return {as: 'unrecorded'}
+  } finally {
+    if (current !== db) await current.close()
+    db.session.deadlineMs = deadlineMs
+  }
+}
+
+/**
+ * Writes the status of a registration whose row another session held when the attempt was recorded. Returns a warning
+ * where the row stays held: the history has the run all the same.
+ */
+export async function writePendingStatus(
+  db: Database,
+  {registration, runId}: Attempt,
+): Promise<string | null> {
+  try {
+    if (await writeStatus(db, runId)) return null
+    return statusNotWritten(registration, await findRowHolders(db))
+  } catch (error) {
+    if (!isAybError(error)) throw error
+    return statusNotWritten(registration, [])
+  }
+}
+
+/** Remembers the OID of a view whose refresh is committed. What prevents that leaves it to the next refresh. */
+export async function rememberRefreshed(db: Database, {registration}: Attempt): Promise<void> {
+  try {
+    await rememberView(db, registration)
+  } catch (error) {
+    if (!isAybError(error)) throw error
+  }
+}

@@ -1,0 +1,16 @@
+import type {Blocker} from './errors.ts'
+
+/** What happens during a refresh, for whoever watches it. */
+export type RefreshEvent =
+  /** Another session refreshes the view, and this refresh waits for the end of that one. */
+  | {type: 'queued'}
+  /** A try begins, or goes on after it was blocked: the lock of the view is held. */
+  | {type: 'refreshing'}
+  /** The refresh waits for a lock that these sessions hold. `waitedMs` counts from the first try. */
+  | {type: 'blocked'; blockers: Blocker[]; waitedMs: number}
+  /** How the refresh ended could not be written down, so far or for good. */
+  | {type: 'unrecorded'; message: string; reason: unknown; durationMs: number}
+  | {type: 'warning'; message: string}
+
+/** Listens to a refresh, which waits at its end for whatever promises the listener has returned. */
+export type OnRefreshEvent = (event: RefreshEvent) => unknown
