@@ -1,6 +1,6 @@
 import {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
-import {Database} from '../db/database.ts'
+import {type Database, Server} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {mayBeDone} from '../lib/outcomes.ts'
@@ -89,13 +89,9 @@ export abstract class BaseCommand extends Command {
     })
   }
 
-  /** A database that the caller closes. The signal ends the attempt to connect. */
-  protected async openDatabase(
-    flags: ConnectionFlags,
-    signal?: AbortSignal,
-    {keepsStatements = false} = {},
-  ): Promise<Database> {
-    return Database.open({...this.connection(flags), keepsStatements, signal})
+  /** The server that the flags and the environment lead to. */
+  protected server(flags: ConnectionFlags, {keepsStatements = false} = {}): Server {
+    return new Server({...this.connection(flags), keepsStatements})
   }
 
   /** Where and as what the command connects. */
@@ -119,7 +115,7 @@ export abstract class BaseCommand extends Command {
     flags: ConnectionFlags,
     work: (db: Database) => Promise<T>,
   ): Promise<T> {
-    const db = await this.openDatabase(flags, this.signal)
+    const db = await this.server(flags).open({signal: this.signal})
     if (db.session.isPooled && isDebugging(process.env)) {
       process.stderr.write(
         'ayb: connected through a pooler, so the lock of a view is held for the transaction of its refresh; AYB_POOLED=off overrules\n',

@@ -68,15 +68,22 @@ With --worker, schedules are run by the same process; its settings are those of 
       hasMetrics: true,
       paint: (style, text) => terminal.style[style](text),
     })
-    const open = (keepsStatements: boolean) => (signal?: AbortSignal) =>
-      this.openDatabase(flags, signal, {keepsStatements})
-    const pool = new DatabasePool(open(false), {size: SESSIONS, isKept: true, ...FOR_REQUESTS})
+    const database = this.server(flags)
+    const pool = new DatabasePool((how) => database.open(how), {
+      size: SESSIONS,
+      isKept: true,
+      ...FOR_REQUESTS,
+    })
     const readers = new DatabasePool(openReaders(this.connection(flags), settings.collectionsUrl, pool), {
       size: READERS,
       isKept: true,
       ...FOR_REQUESTS,
     })
-    const refreshes = new DatabasePool(open(false), {size: REFRESHES, isKept: false, ...FOR_REFRESHES})
+    const refreshes = new DatabasePool((how) => database.open(how), {
+      size: REFRESHES,
+      isKept: false,
+      ...FOR_REFRESHES,
+    })
     const signal = this.untilClosed(process.stdout)
     // What keeps it from connecting is said before anything listens.
     const isPooled = await pool.use(async ({session}) => session.isPooled, signal)
@@ -94,7 +101,9 @@ With --worker, schedules are run by the same process; its settings are those of 
         msg: 'connected through a pooler: views are not read over HTTP without AYB_COLLECTIONS_URL',
       })
     }
-    const worker = work && new Worker({...work, isOnce: false}, open(true), observer.onEvent)
+    const forWorker = this.server(flags, {keepsStatements: true})
+    const worker =
+      work && new Worker({...work, isOnce: false}, (how) => forWorker.open(how), observer.onEvent)
     const {serve} = await import('../http/serve.ts')
     const health = healthOf(pool, worker, observer)
     const server = await serve({

@@ -65,8 +65,8 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
       hasMetrics: settings.listen !== null,
       paint: (style, text) => terminal.style[style](text),
     })
-    const open = (signal?: AbortSignal) => this.openDatabase(flags, signal, {keepsStatements: true})
-    const worker = new Worker({...settings, isOnce: flags.once}, open, observer.onEvent)
+    const server = this.server(flags, {keepsStatements: true})
+    const worker = new Worker({...settings, isOnce: flags.once}, (how) => server.open(how), observer.onEvent)
     const health = settings.listen && (await serveHealth(settings.listen, healthOf(worker, observer)))
     if (health) observer.log({level: 'info', msg: `listening on http://${health.address}`})
     try {

@@ -1,6 +1,7 @@
 import type {ConnectOptions} from '../db/connection/connect.ts'
 import type {DatabasePool} from '../db/pool.ts'
 import {homeOf, Reader} from '../db/reader.ts'
+import type {OpenOptions} from '../db/session.ts'
 
 /** Sessions that read views. */
 export type ReaderPool = DatabasePool<Reader>
@@ -13,11 +14,11 @@ export function openReaders(
   connection: ConnectOptions,
   loginUrl: string | null,
   pool: DatabasePool,
-): (signal?: AbortSignal) => Promise<Reader> {
-  return async (signal) => {
-    if (loginUrl === null) return Reader.open({...connection, signal}, null)
-    const home = await pool.use(homeOf, signal)
-    return Reader.open({...connection, databaseUrl: loginUrl, urlName: COLLECTIONS_URL, signal}, home)
+): (how: OpenOptions) => Promise<Reader> {
+  return async (how) => {
+    if (loginUrl === null) return Reader.open({...connection, ...how}, null)
+    const home = await pool.use(homeOf, how.signal)
+    return Reader.open({...connection, databaseUrl: loginUrl, urlName: COLLECTIONS_URL, ...how}, home)
   }
 }
 

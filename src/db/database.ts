@@ -10,62 +10,72 @@ import {
   pendingMigrations,
   type SystemState,
 } from './migrations/migrate.ts'
-import {Session} from './session.ts'
+import {type OpenOptions, Session} from './session.ts'
 import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
 import {namingLocks} from './table-locks.ts'
 import {explainDenial, findTrustedTables} from './trust.ts'
 
-/** What it takes to look at ayb's own tables takes milliseconds. */
+/** To look at ayb's own tables takes milliseconds. */
 const INSPECTION_DEADLINE_MS = 30_000
 
-/** A function of a view can warn for each row. */
 const MOST_WARNINGS = 20
 
-/** A session together with the system tables that it found: what the use cases work on. */
-export class Database {
-  readonly session: Session
-  readonly tables: TableNames
-  /** What a person should hear of besides the result. */
-  readonly warnings: string[]
-  readonly #settings: SystemSettings
+/** A database and how to get there: opens sessions, each of which may end up on another host. */
+export class Server {
+  readonly settings: SystemSettings
   readonly #options: ConnectOptions
-  #state: SystemState
-  #isForChanges = false
 
-  private constructor(
-    session: Session,
-    settings: SystemSettings,
-    options: ConnectOptions,
-    state: SystemState,
-    warnings: string[],
-  ) {
-    this.session = session
-    this.tables = tableNames(settings.schemaName)
-    this.warnings = warnings
-    this.#settings = settings
+  constructor(options: ConnectOptions) {
+    this.settings = systemSettings(options.env)
     this.#options = options
-    this.#state = state
   }
 
   /**
    * Connects and looks at the system tables; changes nothing.
    * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER, UNTRUSTED_TABLE, UPGRADE_REQUIRED
    */
-  static async open(options: ConnectOptions): Promise<Database> {
-    const settings = systemSettings(options.env)
-    const session = await Session.open(options)
-    session.deadlineMs = INSPECTION_DEADLINE_MS
-    try {
-      const state = await dropOnAbort(session, options.signal, () => inspectSystem(session, settings))
-      session.deadlineMs = null
-      const db = new Database(session, settings, options, state, [...session.warnings])
-      db.#passWarnings(session)
-      return db
-    } catch (error) {
-      const explained = await explainDenial(session, settings, error).catch(() => error)
-      await session.close()
-      throw explained
-    }
+  async open(how: OpenOptions = {}): Promise<Database> {
+    const session = await this.openSession(how)
+    return session.within(INSPECTION_DEADLINE_MS, async () => {
+      try {
+        const state = await dropOnAbort(session, how.signal, () => inspectSystem(session, this.settings))
+        return new Database(this, session, state)
+      } catch (error) {
+        const explained = await explainDenial(session, this.settings, error).catch(() => error)
+        await session.close()
+        throw explained
+      }
+    })
+  }
+
+  /** A session that does not use the system tables: to watch another one. */
+  openSession(how: OpenOptions): Promise<Session> {
+    return Session.open({...this.#options, ...how})
+  }
+}
+
+/** A session together with the system tables that it found: what the use cases work on. */
+export class Database {
+  /** Opens other sessions to the same database. */
+  readonly server: Server
+  readonly session: Session
+  readonly tables: TableNames
+  /** What a person should hear of besides the result. */
+  readonly warnings: string[]
+  #state: SystemState
+  #isForChanges = false
+
+  constructor(server: Server, session: Session, state: SystemState) {
+    this.server = server
+    this.session = session
+    this.tables = tableNames(server.settings.schemaName)
+    this.warnings = [...session.warnings]
+    this.#state = state
+    // Each warning once: a function of a view can warn for each row.
+    session.onWarning((message) => {
+      if (this.warnings.length < MOST_WARNINGS && !this.warnings.includes(message))
+        this.warnings.push(message)
+    })
   }
 
   /**
@@ -75,50 +85,30 @@ export class Database {
    */
   async renew(): Promise<void> {
     this.warnings.length = 0
-    this.#state = await inspectSystem(this.session, this.#settings)
+    this.#state = await inspectSystem(this.session, this.server.settings)
   }
 
   /**
-   * Looks whether the system tables may still be used, on this session or another one: privileges and triggers come
-   * and go while a long-lived process works.
+   * Looks whether the system tables may still be used: privileges and triggers come and go while a long-lived process
+   * works.
    * @throws AybError UNTRUSTED_TABLE
    */
-  async checkTrust(session = this.session): Promise<void> {
-    const settings = this.#settings
-    await namingLocks(session, settings, (lockTimeoutMs) =>
-      findTrustedTables(session, settings, lockTimeoutMs),
+  async checkTrust(): Promise<void> {
+    const {session, server} = this
+    await namingLocks(session, server.settings, (lockTimeoutMs) =>
+      findTrustedTables(session, server.settings, lockTimeoutMs),
     )
   }
 
   /** The error as a person can act on it: a missing right to ayb's tables with their owner and the GRANT. */
   explain(error: unknown): Promise<unknown> {
-    return explainDenial(this.session, this.#settings, error)
-  }
-
-  /** Another session to the same database: to watch this one, or to speak after it was lost. */
-  async openSession(signal?: AbortSignal): Promise<Session> {
-    const session = await Session.open({...this.#options, signal})
-    this.#passWarnings(session)
-    return session
+    return explainDenial(this.session, this.server.settings, error)
   }
 
   /** From now on, a statement whose network is dead ends with CONNECTION_LOST, however long statements may take. */
   watchStatements(): void {
-    const {session} = this
-    session.watch = (onLost) => watchStatement(session, (signal) => this.openSession(signal), onLost)
-  }
-
-  /** The same tables on another session of `openSession`: to write how something ended after this one was lost. */
-  on(session: Session): Database {
-    return new Database(session, this.#settings, this.#options, this.#state, this.warnings)
-  }
-
-  /** Adds what the server warns of to the warnings, each once. */
-  #passWarnings(session: Session): void {
-    session.onWarning((message) => {
-      if (this.warnings.length < MOST_WARNINGS && !this.warnings.includes(message))
-        this.warnings.push(message)
-    })
+    const {session, server} = this
+    session.watch = (onLost) => watchStatement(session, (how) => server.openSession(how), onLost)
   }
 
   /** Whether the work that the database was opened for is to change something, and may have. */
@@ -128,7 +118,7 @@ export class Database {
 
   /** Where the system tables are, or will be. */
   get systemSchema(): string {
-    return this.#settings.schemaName
+    return this.server.settings.schemaName
   }
 
   /** Whether the table is there to be read. */
@@ -174,7 +164,7 @@ export class Database {
     const pending = pendingMigrations(this.#state)
     if (pending.length === 0) return
     if (pending.every((migration) => migration.without !== null)) {
-      this.#adopt(await applyOptionalMigrations(this.session, this.#settings, this.#state))
+      this.#adopt(await applyOptionalMigrations(this.session, this.server.settings, this.#state))
       return
     }
     const breaking = pending.find((migration) => migration.isBreaking)
@@ -193,7 +183,7 @@ export class Database {
   /** Applies every pending migration, breaking ones included. Returns their names. */
   async migrate(): Promise<string[]> {
     this.requireWritable()
-    return this.#adopt(await applyMigrations(this.session, this.#settings))
+    return this.#adopt(await applyMigrations(this.session, this.server.settings))
   }
 
   #adopt({state, applied, warnings}: Awaited<ReturnType<typeof applyMigrations>>): string[] {
@@ -204,7 +194,7 @@ export class Database {
 
   /** What migrate would run. */
   pendingScripts(): Promise<{name: string; sql: string}[]> {
-    return migrationScripts(this.session, this.#state, this.#settings)
+    return migrationScripts(this.session, this.#state, this.server.settings)
   }
 
   /** The newest migration that is recorded as applied; 0 on a database without the tables. */

@@ -1,7 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {withDeadline} from '../lib/abort.ts'
 import {endSilentBackends} from './locks/silent-backends.ts'
-import type {Session} from './session.ts'
+import type {OpenOptions, Session} from './session.ts'
 
 /** Nearly every statement is answered by then. */
 const INTERVAL_MS = 20_000
@@ -20,7 +20,7 @@ type Sign = 'working' | 'silent' | 'unknown'
  */
 export function watchStatement(
   watched: Session,
-  openSession: (signal: AbortSignal) => Promise<Session>,
+  openSession: (how: OpenOptions) => Promise<Session>,
   onLost: (waitedMs: number) => void,
 ): () => void {
   const stopped = new AbortController()
@@ -41,18 +41,22 @@ export function watchStatement(
 
 async function look(
   watched: Session,
-  openSession: (signal: AbortSignal) => Promise<Session>,
+  openSession: (how: OpenOptions) => Promise<Session>,
   stopped: AbortSignal,
 ): Promise<Sign> {
   let session: Session | undefined
   try {
-    session = await withDeadline(LOOK_MS, () => new Error('no answer'), stopped, openSession)
+    session = await withDeadline(
+      LOOK_MS,
+      () => new Error('no answer'),
+      stopped,
+      (signal) => openSession({signal, deadlineMs: LOOK_MS}),
+    )
     // Behind a pooler nobody knows which backend has the statement: all there is to know is that the pooler answers.
     if (session.isPooled) return 'working'
     const {host, port} = watched.target
     // Of several hosts it may have got another one, where there is no such backend.
     if (session.target.host !== host || session.target.port !== port) return 'unknown'
-    session.deadlineMs = LOOK_MS
     return (await endSilentBackends(session, [watched])).length > 0 ? 'silent' : 'working'
   } catch {
     return 'unknown'

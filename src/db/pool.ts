@@ -1,7 +1,7 @@
 import {dropOnAbort, withDeadline} from '../lib/abort.ts'
 import {AybError, isAybError} from '../lib/errors.ts'
 import type {Database} from './database.ts'
-import type {Session} from './session.ts'
+import type {OpenOptions, Session} from './session.ts'
 
 /** What a pool keeps: a session, and what there is to do with it between two uses. */
 interface Pooled {
@@ -42,7 +42,7 @@ interface Waiting {
 
 /** Sessions for many requests, which wait for one another where there are more of them. */
 export class DatabasePool<T extends Pooled = Database> {
-  readonly #open: (signal?: AbortSignal) => Promise<T>
+  readonly #open: (how: OpenOptions) => Promise<T>
   readonly #options: PoolOptions
   readonly #idle: T[] = []
   readonly #busy = new Set<T>()
@@ -55,7 +55,7 @@ export class DatabasePool<T extends Pooled = Database> {
   #probe: Promise<boolean> | null = null
 
   /** `open` connects; it is called for each session. */
-  constructor(open: (signal?: AbortSignal) => Promise<T>, options: PoolOptions) {
+  constructor(open: (how: OpenOptions) => Promise<T>, options: PoolOptions) {
     this.#open = open
     this.#options = options
   }
@@ -155,10 +155,8 @@ export class DatabasePool<T extends Pooled = Database> {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       const {session} = kept
       try {
-        session.deadlineMs = PROBE_MS
         const db = kept
-        await dropOnAbort(session, signal, () => db.renew())
-        session.deadlineMs = STATEMENT_DEADLINE_MS
+        await dropOnAbort(session, signal, () => session.within(PROBE_MS, () => db.renew()))
         return kept
       } catch (error) {
         const explained = await kept.explain(error).catch(() => error)
@@ -169,9 +167,7 @@ export class DatabasePool<T extends Pooled = Database> {
         for (const other of this.#idle.splice(0)) other.session.destroy()
       }
     }
-    const db = await this.#open(signal)
-    if (this.#options.isKept) db.session.deadlineMs = STATEMENT_DEADLINE_MS
-    return db
+    return this.#open({signal, deadlineMs: this.#options.isKept ? STATEMENT_DEADLINE_MS : null})
   }
 
   async #putAway(db: T): Promise<void> {

@@ -2,7 +2,7 @@ import {dropOnAbort} from '../lib/abort.ts'
 import {otherDatabase, pooledReading, tooMuchToLose} from '../lib/collection-outcomes.ts'
 import type {ConnectOptions} from './connection/connect.ts'
 import type {Database} from './database.ts'
-import {Session} from './session.ts'
+import {type OpenOptions, Session} from './session.ts'
 import {SYSTEM_TABLES} from './system.ts'
 
 interface Identity {
@@ -36,7 +36,7 @@ export class Reader {
    * that it connects as.
    * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER, PERMISSION_DENIED
    */
-  static async open(options: ConnectOptions, home: Home | null): Promise<Reader> {
+  static async open(options: ConnectOptions & OpenOptions, home: Home | null): Promise<Reader> {
     const session = await Session.open(options)
     try {
       if (session.isPooled) throw pooledReading()

@@ -72,13 +72,11 @@ export async function runRefresh(
   const {session} = db
   const message = await refreshMessage(db, attempt)
   if (claim) message.push({step: 'claim', sql: await claimBehind(db, claim)})
-  const {deadlineMs} = session
   const {timeoutMs} = attempt.settings
-  // Without a timeout it takes as long as it takes, and the unlock waits behind it.
-  session.deadlineMs = timeoutMs === null ? null : timeoutMs + ANSWER_PATIENCE_MS
-  const sent = session.together(() => sendWithUnlock(session, message, lock))
+  // Without a timeout, a refresh takes as long as it takes. The unlock waits behind it.
+  const deadlineMs = timeoutMs === null ? null : timeoutMs + ANSWER_PATIENCE_MS
+  const sent = session.together(() => sendWithUnlock(session, message, lock, {deadlineMs}))
   const [outcome] = await Promise.allSettled(sent)
-  session.deadlineMs = deadlineMs
   if (outcome.status === 'rejected') {
     if (claim) await dropIfLocked(session)
     throw explainStep(outcome.reason, message, attempt)
@@ -96,10 +94,15 @@ export async function runRefresh(
 const ANSWER_PATIENCE_MS = 70_000
 
 /** The lock of a transaction ends with it: where it fails, before anybody here has heard of that. */
-function sendWithUnlock(session: Session, message: readonly StepStatement[], lock: RefreshLock) {
+function sendWithUnlock(
+  session: Session,
+  message: readonly StepStatement[],
+  lock: RefreshLock,
+  options: {deadlineMs: number | null},
+) {
   const statements = message.map(({sql}) => sql)
-  if (!lock.isOfTransaction) return [session.script(statements), lock.release()] as const
-  const sent = session.script(statements, {commits: true})
+  if (!lock.isOfTransaction) return [session.script(statements, options), lock.release(options)] as const
+  const sent = session.script(statements, {...options, commits: true})
   return [sent.finally(() => lock.release())] as const
 }
 

@@ -46,6 +46,20 @@ const WARNINGS = /^(01|57P01)/
 const PREPARE_DEADLINE_MS = 10_000
 const CLOSE_DEADLINE_MS = 2000
 
+/** How one session is opened. */
+export interface OpenOptions {
+  /** Ends the attempt to connect at once. */
+  signal?: AbortSignal | undefined
+  /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
+  deadlineMs?: number | null | undefined
+}
+
+/** What a call asks for beside its statement. */
+interface CallOptions {
+  /** Instead of the deadline of the session. */
+  deadlineMs?: number | null | undefined
+}
+
 /** One database session: statements, transactions, cancellation. Errors come out as AybError. */
 export class Session {
   readonly target: ConnectionTarget
@@ -61,10 +75,10 @@ export class Session {
   readonly deadlockTimeoutMs: number
   /** Whether each transaction may be on another server connection: nothing that a session holds lasts. */
   readonly isPooled: boolean
-  /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
-  deadlineMs: number | null = null
   /** Watches each statement without a deadline, calls back when its connection is lost, and returns what stops it. */
   watch: ((onLost: (waitedMs: number) => void) => () => void) | null = null
+  /** Of a statement whose call names no other. */
+  #deadlineMs: number | null
   readonly #connected: Connected
   /** Null where the server keeps none. */
   readonly #statements: KeptStatements | null
@@ -80,10 +94,11 @@ export class Session {
   private constructor(
     connected: Connected,
     identity: Identity,
-    keepsStatements: boolean,
+    {keepsStatements = false, deadlineMs = null}: ConnectOptions & OpenOptions,
     beginning: string | null,
   ) {
     this.#connected = connected
+    this.#deadlineMs = deadlineMs
     this.isPooled = beginning !== null
     this.#begin = beginning ?? 'begin'
     this.#statements = keepsStatements && !this.isPooled ? new KeptStatements() : null
@@ -108,7 +123,7 @@ export class Session {
    * Connects and sets what every session of ours relies on.
    * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER, INVALID_ARGUMENT
    */
-  static async open(options: ConnectOptions): Promise<Session> {
+  static async open(options: ConnectOptions & OpenOptions): Promise<Session> {
     const connected = await connect(options)
     try {
       return await dropOnAbort(connected, options.signal, () => Session.#prepare(connected, options))
@@ -118,7 +133,7 @@ export class Session {
     }
   }
 
-  static async #prepare(connected: Connected, options: ConnectOptions): Promise<Session> {
+  static async #prepare(connected: Connected, options: ConnectOptions & OpenOptions): Promise<Session> {
     const {client} = connected
     let isLate = false
     const deadline = setTimeout(() => {
@@ -145,7 +160,7 @@ export class Session {
         ? await findOwnBeginning(client, server)
         : null
       if (beginning === null) await useOwnDefaults(client, server)
-      return new Session(connected, identity, options.keepsStatements ?? false, beginning)
+      return new Session(connected, identity, options, beginning)
     } catch (error) {
       throw isLate ? new NoAnswer(PREPARE_DEADLINE_MS) : error
     } finally {
@@ -167,9 +182,27 @@ export class Session {
     else await this.query(commitLocally('session'))
   }
 
+  /**
+   * Runs work whose statements have that deadline, unless their call names another. The session runs nothing else
+   * meanwhile.
+   */
+  async within<T>(deadlineMs: number | null, work: () => Promise<T>): Promise<T> {
+    const before = this.#deadlineMs
+    this.#deadlineMs = deadlineMs
+    try {
+      return await work()
+    } finally {
+      this.#deadlineMs = before
+    }
+  }
+
   /** Runs one statement and returns its rows. */
-  async query<Row extends object>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
-    return this.#settled(async () => {
+  async query<Row extends object>(
+    sql: string,
+    values: readonly Value[] = [],
+    options: CallOptions = {},
+  ): Promise<Row[]> {
+    return this.#settled(options, async () => {
       // Without values it may be several statements, or one that no plan is made for.
       const name = values.length > 0 ? this.#statements?.nameOf(sql) : undefined
       const result = await this.#connected.client.query<Row>({name, text: sql, values: [...values]})
@@ -201,10 +234,13 @@ export class Session {
    * that was begun before.
    * @throws StatementError, which knows the statement that failed, and AybError
    */
-  async script(statements: readonly string[], {commits = false} = {}): Promise<object[][]> {
+  async script(
+    statements: readonly string[],
+    {commits = false, ...options}: CallOptions & {commits?: boolean} = {},
+  ): Promise<object[][]> {
     const all = commits ? [...statements, 'commit'] : statements
     const sent = new Script(this.#connected, all.join(';\n'))
-    const results = await this.#settled(() => sent.run()).catch((error) => {
+    const results = await this.#settled(options, () => sent.run()).catch((error) => {
       if (error instanceof StatementError) error.statementsDone = sent.statementsDone
       throw error
     })
@@ -333,8 +369,8 @@ export class Session {
   }
 
   /** Runs a statement under our own settings: behind a pooler in a transaction of its own, unless it is in one. */
-  async #settled<T>(run: () => Promise<T>): Promise<T> {
-    if (!this.isPooled || this.#isInTransaction) return this.#guard(run)
+  async #settled<T>(options: CallOptions, run: () => Promise<T>): Promise<T> {
+    if (!this.isPooled || this.#isInTransaction) return this.#guard(run, options)
     return this.#guard(async () => {
       const {client} = this.#connected
       // A statement that fails makes a rollback of the commit.
@@ -345,12 +381,11 @@ export class Session {
       if (done.status === 'rejected') throw done.reason
       if (ended.status === 'rejected') throw ended.reason
       return done.value
-    })
+    }, options)
   }
 
-  async #guard<T>(run: () => Promise<T>): Promise<T> {
+  async #guard<T>(run: () => Promise<T>, {deadlineMs = this.#deadlineMs}: CallOptions = {}): Promise<T> {
     if (!this.isUsable) throw connectionLost(this.target)
-    const {deadlineMs} = this
     let lateMs: number | null = null
     const expire = (waitedMs: number) => {
       lateMs = waitedMs

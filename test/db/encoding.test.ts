@@ -5,7 +5,7 @@ import * as matviews from '../../src/core/matviews.ts'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
 import {refreshSettings} from '../../src/core/refresh/request.ts'
 import * as schedules from '../../src/core/schedules.ts'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {recordFailure} from '../../src/db/queue/settle.ts'
 import {Reader} from '../../src/db/reader.ts'
 import {newRunId} from '../../src/db/refresh.ts'
@@ -21,7 +21,7 @@ afterAll(async () => {
 })
 
 async function open({url}: TestDatabase, env = {}): Promise<Database> {
-  const db = await Database.open({databaseUrl: url, env, applicationName: 'test'})
+  const db = await new Server({databaseUrl: url, env, applicationName: 'test'}).open()
   opened.push(db)
   return db
 }

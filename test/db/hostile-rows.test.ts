@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {countJobs, findJob} from '../../src/db/jobs.ts'
 import {endWorkers} from '../../src/db/locks/liveness.ts'
 import {claimJobs} from '../../src/db/queue/claims.ts'
@@ -59,7 +59,7 @@ beforeAll(async () => {
   server = await createWorkerDatabase()
   await register(server, 'leaderboard')
   const options = {databaseUrl: server.url, env: {}, applicationName: 'ayb worker', keepsStatements: true}
-  db = await Database.open(options)
+  db = await new Server(options).open()
   await planByIndex(db.session)
 })
 

@@ -3,7 +3,7 @@ import {explainMissingView} from '../../src/core/catalog.ts'
 import {list, requireRegistration} from '../../src/core/matviews.ts'
 import {requireSchedule} from '../../src/core/schedules.ts'
 import {listNearViewNames} from '../../src/db/catalog.ts'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {suggestUniqueIndexes} from '../../src/db/index-suggestion.ts'
 import {listNearRegistrations} from '../../src/db/registrations.ts'
 import {listNearScheduleNames} from '../../src/db/schedules.ts'
@@ -42,7 +42,7 @@ beforeAll(async () => {
        for n in 1..${MANY_VIEWS} loop execute format('create materialized view %I as select 1 as id', 'daily_' || n); end loop;
      end $$`,
   )
-  db = await Database.open({databaseUrl: server.url, env: {}, applicationName: 'ayb test'})
+  db = await new Server({databaseUrl: server.url, env: {}, applicationName: 'ayb test'}).open()
   await db.session.query(`set statement_timeout = ${GENEROUS_MS}`)
 })
 

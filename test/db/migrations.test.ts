@@ -1,10 +1,10 @@
 import {describe, expect, onTestFinished, test} from 'vitest'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {insertRegistration} from '../../src/db/registrations.ts'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
 
 async function open(db: TestDatabase, applicationName = 'test'): Promise<Database> {
-  const database = await Database.open({databaseUrl: db.url, env: {}, applicationName})
+  const database = await new Server({databaseUrl: db.url, env: {}, applicationName}).open()
   onTestFinished(() => database.close())
   return database
 }

@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {findLockHolder} from '../../src/db/locks/blockers.ts'
 import {
   heldLock,
@@ -40,7 +40,7 @@ afterAll(async () => {
 })
 
 async function openDatabase(env: NodeJS.ProcessEnv = {}): Promise<Database> {
-  const db = await Database.open({databaseUrl: server.url, env, applicationName: 'ayb test'})
+  const db = await new Server({databaseUrl: server.url, env, applicationName: 'ayb test'}).open()
   open.push(db)
   return db
 }
@@ -434,12 +434,12 @@ describe('a claim behind a refresh', () => {
 
   /** A session as a worker has it. */
   async function openAsWorker(): Promise<Database> {
-    const db = await Database.open({
+    const db = await new Server({
       databaseUrl: server.url,
       env: {},
       applicationName: 'ayb test',
       keepsStatements: true,
-    })
+    }).open()
     open.push(db)
     return db
   }

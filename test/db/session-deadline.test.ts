@@ -13,8 +13,8 @@ afterAll(async () => {
   for (const session of open) await session.close()
 })
 
-async function openSession(env: NodeJS.ProcessEnv = {}): Promise<Session> {
-  const session = await Session.open({databaseUrl: server.url, env, applicationName: 'ayb test'})
+async function openSession(env: NodeJS.ProcessEnv = {}, deadlineMs: number | null = null): Promise<Session> {
+  const session = await Session.open({databaseUrl: server.url, env, applicationName: 'ayb test', deadlineMs})
   open.push(session)
   return session
 }
@@ -30,27 +30,46 @@ describe('a statement that is not answered by its deadline', () => {
     ['sent alone', 'off'],
     ['sent in a transaction of its own', 'on'],
   ])('and was %s, is a lost connection that says for how long', async (_, pooled) => {
-    const session = await openSession({AYB_POOLED: pooled})
-    session.deadlineMs = 500
+    const session = await openSession({AYB_POOLED: pooled}, 500)
     const sleeping = session.query('select pg_sleep(60)')
     await expect(sleeping).rejects.toMatchObject(NO_ANSWER)
     expect(session.isUsable).toBe(false)
   })
 
+  test.each([
+    ['sent alone', 'off'],
+    ['sent in a transaction of its own', 'on'],
+  ])('of its own call and was %s, too', async (_, pooled) => {
+    const session = await openSession({AYB_POOLED: pooled}, 60_000)
+    const sleeping = session.query('select pg_sleep(60)', [], {deadlineMs: 500})
+    await expect(sleeping).rejects.toMatchObject(NO_ANSWER)
+    expect(session.isUsable).toBe(false)
+  })
+
+  test('of work is none of what follows', async () => {
+    const session = await openSession()
+    await session.within(500, () => session.query('select'))
+    expect(await session.query(`select 'slow' as answer from pg_sleep(1)`)).toEqual([{answer: 'slow'}])
+    const sleeping = session.within(500, () => session.script(['select pg_sleep(60)']))
+    await expect(sleeping).rejects.toMatchObject(NO_ANSWER)
+  })
+
+  test('stays unnoticed where the call has none', async () => {
+    const session = await openSession({}, 500)
+    const rows = session.query(`select 'slow' as answer from pg_sleep(1)`, [], {deadlineMs: null})
+    expect(await rows).toEqual([{answer: 'slow'}])
+  })
+
   test('is one inside a transaction, too, which is over', async () => {
     const session = await openSession()
-    const lost = session.transaction(async () => {
-      session.deadlineMs = 500
-      await session.query('select pg_sleep(60)')
-    })
+    const lost = session.transaction(() => session.query('select pg_sleep(60)', [], {deadlineMs: 500}))
     await expect(lost).rejects.toMatchObject(NO_ANSWER)
     expect(session.isUsable).toBe(false)
   })
 })
 
 test('a backend that is ended before the deadline is no missing answer', async () => {
-  const session = await openSession()
-  session.deadlineMs = 60_000
+  const session = await openSession({}, 60_000)
   const sleeping = session.query('select pg_sleep(60)')
   const outcome = expect(sleeping).rejects.toMatchObject({
     code: 'CONNECTION_LOST',

@@ -4,7 +4,7 @@ import {refresh as refreshView} from '../../src/core/refresh/by-hand.ts'
 import {refreshSettings} from '../../src/core/refresh/request.ts'
 import {relink} from '../../src/core/relink.ts'
 import {Retention} from '../../src/core/worker/retention.ts'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import type {ViewName} from '../../src/lib/records.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createWorkerDatabase} from '../support/worker.ts'
@@ -14,7 +14,7 @@ const LEADERBOARD = named('leaderboard')
 
 /** Runs work on a session of its own, as a command does. */
 async function using<T>({url}: {url: string}, work: (db: Database) => Promise<T>): Promise<T> {
-  const db = await Database.open({databaseUrl: url, env: {}, applicationName: 'test'})
+  const db = await new Server({databaseUrl: url, env: {}, applicationName: 'test'}).open()
   try {
     return await work(db)
   } finally {

@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {deleteSchedule, runSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {wholeMilliseconds} from '../../src/db/instant.ts'
 import {retryJob} from '../../src/db/jobs.ts'
 import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/liveness.ts'
@@ -31,12 +31,12 @@ const WORKER_ID = `ayb:${KEY}:host:1`
 
 /** A session as the one that a worker claims and looks around on. */
 async function open(): Promise<Database> {
-  const opened = await Database.open({
+  const opened = await new Server({
     databaseUrl: server.url,
     env: {},
     applicationName: 'ayb worker',
     keepsStatements: true,
-  })
+  }).open()
   await planByIndex(opened.session)
   return opened
 }

@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, expect, test} from 'vitest'
 import {DeadConnections} from '../../src/core/refresh/dead-connection.ts'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {takeRefreshLock} from '../../src/db/locks/refresh-lock.ts'
 import {type TestDatabase, until} from '../support/database.ts'
 import {createRefreshDatabase} from '../support/refresh.ts'
@@ -19,7 +19,7 @@ afterAll(async () => {
 })
 
 async function openDatabase(env: NodeJS.ProcessEnv = {}): Promise<Database> {
-  const db = await Database.open({databaseUrl: server.url, env, applicationName: 'ayb test'})
+  const db = await new Server({databaseUrl: server.url, env, applicationName: 'ayb test'}).open()
   open.push(db)
   return db
 }

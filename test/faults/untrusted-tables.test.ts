@@ -1,6 +1,6 @@
 import pg from 'pg'
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {isAybError} from '../../src/lib/errors.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 
@@ -18,7 +18,7 @@ const TABLES = [
 ]
 
 async function open(url = db.url, env: NodeJS.ProcessEnv = {}): Promise<Database> {
-  const database = await Database.open({databaseUrl: url, env, applicationName: 'test'})
+  const database = await new Server({databaseUrl: url, env, applicationName: 'test'}).open()
   onTestFinished(() => database.close())
   return database
 }
@@ -48,7 +48,7 @@ beforeAll(async () => {
     `select current_setting('server_version_num')::int as version`,
   )
   version = row?.version ?? 0
-  await (await Database.open({databaseUrl: db.url, env: {}, applicationName: 'test'})).migrate()
+  await (await new Server({databaseUrl: db.url, env: {}, applicationName: 'test'}).open()).migrate()
   await db.query(`create schema evil authorization ${mallory};
     grant usage on schema evil to public;
     create function evil.f(text) returns text immutable language sql as 'select $1';

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {Database} from '../../src/db/database.ts'
+import {type Database, Server} from '../../src/db/database.ts'
 import {claimJobs} from '../../src/db/queue/claims.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/queue/due.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
@@ -25,12 +25,12 @@ beforeAll(async () => {
   for (const table of ['_ayb_jobs', '_ayb_job_schedules', '_ayb_matview_refresh_runs']) {
     await server.query(`alter table ${table} set (autovacuum_enabled = off)`)
   }
-  db = await Database.open({
+  db = await new Server({
     databaseUrl: server.url,
     env: {},
     applicationName: 'ayb worker',
     keepsStatements: true,
-  })
+  }).open()
   await planByIndex(db.session)
   await look()
   await claim(null)

@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {Database} from '../../src/db/database.ts'
+import {Server} from '../../src/db/database.ts'
 import {homeOf, Reader} from '../../src/db/reader.ts'
 import {openLogin, readOf, refusalOf} from '../support/collections.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
@@ -13,7 +13,7 @@ beforeAll(async () => {
   keeper = await server.createRole('keeper')
   login = await server.createRole('reader')
   await server.query(`grant create on schema public to ${keeper.name}`)
-  const db = await Database.open({databaseUrl: keeper.url, env: {}, applicationName: 'ayb migrate'})
+  const db = await new Server({databaseUrl: keeper.url, env: {}, applicationName: 'ayb migrate'}).open()
   await db.migrate()
   await db.close()
 })
@@ -174,7 +174,7 @@ describe('a login is refused', () => {
       status: 503,
       message: `AYB_COLLECTIONS_URL leads to the database "${other.name}", not to "${server.name}"`,
     })
-    const db = await Database.open({databaseUrl: keeper.url, env: {}, applicationName: 'ayb serve'})
+    const db = await new Server({databaseUrl: keeper.url, env: {}, applicationName: 'ayb serve'}).open()
     const elsewhere = {...(await homeOf(db)), system: '1'}
     await db.close()
     await expect(

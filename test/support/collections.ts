@@ -1,5 +1,5 @@
 import {type ReadOptions, readCollection} from '../../src/core/collections.ts'
-import {Database} from '../../src/db/database.ts'
+import {Server} from '../../src/db/database.ts'
 import {homeOf, Reader} from '../../src/db/reader.ts'
 import type {RawQuery} from '../../src/lib/collection-query.ts'
 import type {AybError} from '../../src/lib/errors.ts'
@@ -29,7 +29,7 @@ export async function openLogin(
   serveUrl: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<Reader> {
-  const serve = await Database.open(connection(serveUrl, env))
+  const serve = await new Server(connection(serveUrl, env)).open()
   try {
     return await Reader.open(connection(databaseUrl), await homeOf(serve))
   } finally {

@@ -113,11 +113,10 @@ async function watch(
   const pooledIntervalMs = request.limitMs === null ? UNHURRIED_INTERVAL_MS : LONGEST_INTERVAL_MS
   await sleep(timerMs(firstMs), undefined, {signal})
   while (!signal.aborted) {
-    const session = await db.openSession(signal)
-    // The refresh waits for the end of this.
-    session.deadlineMs = 2 * LONGEST_INTERVAL_MS
+    // A short deadline, since the refresh waits for the end of this.
+    const session = await db.server.openSession({signal, deadlineMs: 2 * LONGEST_INTERVAL_MS})
     try {
-      // On another server, that pid is somebody else's.
+      // On another server, that pid is of a stranger.
       if (!session.isBeside(db.session)) return
       do {
         const waits = await findLockWaits(session, [request])

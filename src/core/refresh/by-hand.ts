@@ -66,9 +66,16 @@ export async function refresh(
   reference: ViewReference,
   options: RefreshOptions,
 ): Promise<Refreshed> {
+  const registration = await prepare(db, reference, options.signal)
+  return db.session.within(ANSWER_DEADLINE_MS, () => refreshRegistered(db, registration, options))
+}
+
+async function refreshRegistered(
+  db: Database,
+  registration: Registration,
+  options: RefreshOptions,
+): Promise<Refreshed> {
   const {signal, wait = null} = options
-  const registration = await prepare(db, reference, signal)
-  db.session.deadlineMs = ANSWER_DEADLINE_MS
   const request = refreshRequest(registration, options.settings, {mode: options.mode ?? null})
   const caller = callerOf(db, registration, options)
   let behind = NOTHING_BEHIND
@@ -159,11 +166,9 @@ async function attempt(db: Database, {request, caller}: Ordered, lock: RefreshLo
 function reconnect(db: Database): Promise<Database> {
   const expired = (limitMs: number) =>
     new AybError('CONNECTION_FAILED', `no connection within ${limitMs / 1000} s`)
-  return withDeadline(RECONNECT_DEADLINE_MS, expired, undefined, async (signal) => {
-    const session = await db.openSession(signal)
-    session.deadlineMs = RECONNECT_DEADLINE_MS
-    return db.on(session)
-  })
+  return withDeadline(RECONNECT_DEADLINE_MS, expired, undefined, (signal) =>
+    db.server.open({signal, deadlineMs: RECONNECT_DEADLINE_MS}),
+  )
 }
 
 /** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that wait, too. */

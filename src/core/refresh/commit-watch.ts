@@ -34,8 +34,7 @@ export async function endingCommitWait<T>(
 
 async function watch(db: Database, pid: number, afterMs: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.min(afterMs, LONGEST_TIMER_MS), undefined, {signal})
-  const session = await db.openSession(signal)
-  session.deadlineMs = DEADLINE_MS
+  const session = await db.server.openSession({signal, deadlineMs: DEADLINE_MS})
   try {
     while (!signal.aborted && session.isBeside(db.session)) {
       if (await isWaitingForStandby(session, pid)) await db.session.cancel()

@@ -125,8 +125,7 @@ async function look(
 ): Promise<Session | undefined> {
   let session = before
   try {
-    if (!session?.isUsable) session = await db.openSession(signal)
-    session.deadlineMs = INTERVAL_MS
+    if (!session?.isUsable) session = await db.server.openSession({signal, deadlineMs: INTERVAL_MS})
     // Of several hosts it may have got another one, where there is no such backend. The next time it may get this one.
     if (!session.isBeside(db.session) || session.readOnlyReason === 'recovery') {
       await session.close()

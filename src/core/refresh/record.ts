@@ -100,7 +100,6 @@ export async function recordEnd(
   failure: Failure,
   {reconnect, ...persistence}: RecordOptions,
 ): Promise<RecordedEnd> {
-  const {deadlineMs} = db.session
   let current = db
   let hasReconnected = false
   const write = async (): Promise<RecordedEnd> => {
@@ -118,14 +117,12 @@ export async function recordEnd(
         return {as: 'failure', isSettled: true, isCalledOff: false, warning: null}
       }
     }
-    current.session.deadlineMs = RECORD_DEADLINE_MS
-    const {isSettled, jobState, isStatusPending} = await recordFailure(current, attempt, failure)
-    return {
-      as: 'failure',
-      isSettled,
-      isCalledOff: jobState !== null && jobState !== failure.transition.state,
-      warning: isStatusPending ? await writePendingStatus(current, attempt) : null,
-    }
+    return current.session.within(RECORD_DEADLINE_MS, async () => {
+      const {isSettled, jobState, isStatusPending} = await recordFailure(current, attempt, failure)
+      const isCalledOff = jobState !== null && jobState !== failure.transition.state
+      const warning = isStatusPending ? await writePendingStatus(current, attempt) : null
+      return {as: 'failure', isSettled, isCalledOff, warning}
+    })
   }
   // Only the connection failed under the record, so on a new connection the record may be fine.
   const hasSpareTry = (elapsedMs: number) =>
@@ -136,7 +133,6 @@ export async function recordEnd(
     return {as: 'unrecorded'}
   } finally {
     if (current !== db) await current.close()
-    db.session.deadlineMs = deadlineMs
   }
 }
 

@@ -2,7 +2,7 @@ import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {type Survey, survey} from '../../db/queue/survey.ts'
-import type {Session} from '../../db/session.ts'
+import type {OpenOptions, Session} from '../../db/session.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, RemainingJob, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
@@ -66,6 +66,7 @@ const FAILURE_PAUSE_MS = 5000
 export class Worker {
   readonly #options: WorkerOptions
   readonly #emit: Emit
+  readonly #open: OpenDatabase
   readonly #alarm = new Alarm()
   readonly #sessions: WorkerSessions
   readonly #control: ControlSession
@@ -88,7 +89,7 @@ export class Worker {
   readonly #lost = new LostBackends()
 
   /** `open` connects as the worker; it is called for each session. */
-  constructor(options: WorkerOptions, open: OpenDatabase, tell: Emit) {
+  constructor(options: WorkerOptions, open: (how: OpenOptions) => Promise<Database>, tell: Emit) {
     this.#options = options
     const once = options.isOnce ? new Once() : null
     this.#once = once
@@ -97,13 +98,12 @@ export class Worker {
       tell(event)
     }
     this.#emit = emit
-    const openWithDeadline: OpenDatabase = async (signal) => {
-      const db = await open(signal)
-      db.session.deadlineMs = STATEMENT_DEADLINE_MS
+    this.#open = async (signal) => {
+      const db = await open({signal, deadlineMs: STATEMENT_DEADLINE_MS})
       await this.#lost.adopt(db.session)
       return db
     }
-    this.#sessions = new WorkerSessions(openWithDeadline, (message) => emit({type: 'warning', message}))
+    this.#sessions = new WorkerSessions(this.#open, (message) => emit({type: 'warning', message}))
     this.#jobCount = new JobCount((count) => this.#sessions.use(count))
     this.#pacing = new Pacing(options)
     // One listener a refresh in hand.
@@ -113,7 +113,7 @@ export class Worker {
     this.#claimer = new Claimer(this.#sessions, this.#bounds, options.leaseMs, once)
     this.#scheduler = new Scheduler(emit)
     this.#frozen = new FrozenWorkers(emit)
-    this.#control = new ControlSession(openWithDeadline, this.#sessions, this.#alarm, emit, {
+    this.#control = new ControlSession(this.#open, this.#sessions, this.#alarm, emit, {
       pollIntervalMs: options.pollIntervalMs,
       waitsForPromotion: !options.isOnce,
       onNotify: () => this.#lookAgain(),
@@ -147,7 +147,7 @@ export class Worker {
   async run(signal: AbortSignal): Promise<WorkerResult> {
     const first = await this.#control.get(signal)
     if (!first) return this.#result([])
-    const slots = this.#makeSlots(first)
+    const slots = this.#makeSlots()
     this.#slots = slots
     this.#emit({
       type: 'started',
@@ -328,7 +328,7 @@ export class Worker {
     }
   }
 
-  #makeSlots(template: Database): Slots {
+  #makeSlots(): Slots {
     const {concurrency, refreshTimeoutMs, lockTimeoutMs, lockRetryForMs} = this.#options
     return new Slots(concurrency, this.#sessions, {
       settings: refreshSettings({timeoutMs: refreshTimeoutMs, lockTimeoutMs, lockRetryForMs}),
@@ -338,8 +338,7 @@ export class Worker {
       watchLocks: new LockSampler(() => this.#control.current).watch,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
-      reconnect: () =>
-        reconnect(template, this.#giveUp.signal, {deadlineMs: STATEMENT_DEADLINE_MS, lost: this.#lost}),
+      reconnect: () => reconnect(this.#open, this.#giveUp.signal),
       claimNext: () => this.#claimer.next(this.#slots),
       onFree: () => this.#alarm.ring(),
       onDistrust: (error) => this.#distrust(error),

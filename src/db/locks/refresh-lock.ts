@@ -23,9 +23,10 @@ interface TakenLock {
   pid: number
   /**
    * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return the same.
-   * A session whose unlock did not end as expected is dropped, and the lock with it.
+   * A session whose unlock did not end as expected is dropped, and the lock with it. `deadlineMs` is for an unlock that
+   * waits behind a refresh.
    */
-  release(): Promise<void>
+  release(options?: {deadlineMs: number | null}): Promise<void>
 }
 
 /** Held by a session. */
@@ -129,8 +130,8 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
     startedAt,
     pid: session.pid,
     isOfTransaction: false,
-    release() {
-      released ??= unlock(session, name).catch(() => session.destroy())
+    release(options) {
+      released ??= unlock(session, name, options).catch(() => session.destroy())
       return released
     },
   }
@@ -238,10 +239,11 @@ async function waitForLock(
 const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
-async function unlock(session: Session, name: string): Promise<void> {
+async function unlock(session: Session, name: string, options?: {deadlineMs: number | null}): Promise<void> {
   const rows = await session.query<{is_unlocked: boolean}>(
     'select pg_advisory_unlock(hashtext($1)) as is_unlocked',
     [name],
+    options,
   )
   if (!rows[0]?.is_unlocked) throw new AybError('INTERNAL', `the lock of ${name} was not held`)
 }

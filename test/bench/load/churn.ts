@@ -1,5 +1,5 @@
 import type {LookFrom} from '../../../src/core/worker/lower-bounds.ts'
-import {Database} from '../../../src/db/database.ts'
+import {type Database, Server} from '../../../src/db/database.ts'
 import {type ClaimedJob, claimJobs} from '../../../src/db/queue/claims.ts'
 import {planByIndex} from '../../../src/db/queue/plans.ts'
 import {type Survey, survey} from '../../../src/db/queue/survey.ts'
@@ -42,12 +42,12 @@ export const lookAround = (
 
 /** Opens a session like the one on which a worker looks around and claims. */
 export async function withWorkerSession<T>(url: string, work: (own: Database) => Promise<T>): Promise<T> {
-  const own = await Database.open({
+  const own = await new Server({
     databaseUrl: url,
     env: {},
     applicationName: 'ayb bench',
     keepsStatements: true,
-  })
+  }).open()
   try {
     await planByIndex(own.session)
     return await work(own)
