@@ -34,7 +34,7 @@ export abstract class BaseCommand extends Command {
 
   /** Aborts at the first SIGINT, SIGTERM or SIGHUP, with the error to end with. */
   protected readonly signal = listenForSignals()
-  #warnings: readonly string[] = []
+  readonly #warnings: string[] = []
 
   override jsonEnabled(): boolean {
     return isJsonRequested(this.argv)
@@ -126,9 +126,14 @@ export abstract class BaseCommand extends Command {
     } catch (error) {
       throw await db.explain(error).catch(() => error)
     } finally {
-      this.#warnings = db.warnings
+      this.#warnings.unshift(...db.takeWarnings())
       await db.close()
     }
+  }
+
+  /** Adds to the warnings beside a result that has none in itself, or beside an error. */
+  protected addWarning(warning: string): void {
+    this.#warnings.push(warning)
   }
 
   protected override async _run<T>(): Promise<T> {

@@ -38,7 +38,7 @@ export async function showJob(db: Database, id: string): Promise<JobDocument> {
     job.state === 'queued' && job.runAt === LAST_INSTANT
       ? [`the job is queued for a time that never comes; to be rid of it: ayb jobs cancel ${id}`]
       : []
-  return {job, warnings: [...db.warnings, ...warnings]}
+  return {job, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
 /**
@@ -55,7 +55,7 @@ export async function retryJob(db: Database, id: string): Promise<JobDocument> {
     const queuedId = isFree ? null : await jobs.findQueuedJob(db, before.scheduleId as string)
     throw queuedId === null ? jobStateConflict(before, 'retry') : queuedAlready(before, queuedId)
   }
-  return {job, warnings: [...db.warnings]}
+  return {job, warnings: db.takeWarnings()}
 }
 
 /**
@@ -67,7 +67,7 @@ export async function cancelJob(db: Database, id: string): Promise<JobDocument> 
   await db.prepareTables()
   const job = await jobs.cancelJob(db, id)
   if (!job) throw jobStateConflict(await requireJob(db, id), 'cancel')
-  return {job, warnings: [...db.warnings]}
+  return {job, warnings: db.takeWarnings()}
 }
 
 /** How old jobs and runs must be to be deleted, and how to go about it. */
@@ -88,7 +88,7 @@ export async function pruneJobs(
   const document = ({jobs, runs}: PruneCount): Pruned => ({
     deleted: jobs,
     deletedRuns: runs,
-    warnings: [...db.warnings],
+    warnings: db.takeWarnings(),
   })
   if (isDryRun) return document(await countOld(db, olderThanMs))
   if (confirm) {
@@ -110,7 +110,7 @@ export async function pruneJobs(
 
 /** How many jobs are in each state. */
 export async function jobStats(db: Database): Promise<JobStats> {
-  return {...(await jobs.countJobs(db)), warnings: [...db.warnings]}
+  return {...(await jobs.countJobs(db)), warnings: db.takeWarnings()}
 }
 
 async function requireJob(db: Database, id: string): Promise<Job> {

@@ -49,7 +49,7 @@ export async function register(
   if (!registration) return register(db, name, mode, isExistingFine)
   if (!created && !isExistingFine) throw alreadyRegistered(registration)
   await rememberView(db, name)
-  const warnings = [...db.warnings]
+  const warnings = db.takeWarnings()
   if (registration.refreshMode !== mode) {
     warnings.push(
       `${qualifiedName(name)} is registered in ${registration.refreshMode} mode, and stays in it; ` +
@@ -64,10 +64,14 @@ export async function register(
   return {registration, created: created !== null, warnings}
 }
 
-/** All registrations, or those of one schema. Renamed views are told in the warnings of the database. */
-export async function list(db: Database, schemaName: string | null): Promise<ListedRegistration[]> {
+/** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
+export async function list(
+  db: Database,
+  schemaName: string | null,
+  onWarning: (warning: string) => void = () => {},
+): Promise<ListedRegistration[]> {
   const listed = await registrations.listRegistrations(db, schemaName)
-  db.warnings.push(...(await renamedAmong(db, listed)).map(renamedWarning))
+  for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
   return listed
 }
 
@@ -97,7 +101,7 @@ export async function show(db: Database, reference: ViewReference): Promise<Regi
   const recentRuns = await listRuns(db, registration, RECENT_RUNS)
   const schedules = await listSchedulesOfView(db, registration)
   const renamed = view ? [] : await findRenamedViews(db, {from: registration})
-  const warnings = [...db.warnings, ...renamed.map(renamedWarning)]
+  const warnings = [...db.takeWarnings(), ...renamed.map(renamedWarning)]
   return {registration, view: view ?? null, schedules, recentRuns, warnings}
 }
 
@@ -124,7 +128,7 @@ export async function update(
   await db.prepareTables()
   const registration = await registrations.updateRefreshMode(db, before.id, mode)
   if (!registration) throw notRegistered(before, null)
-  return {registration, warnings: [...db.warnings]}
+  return {registration, warnings: db.takeWarnings()}
 }
 
 /**
@@ -151,7 +155,7 @@ async function unregistered(db: Database, registration: Registration): Promise<R
       `the schedule ${name} is enabled and will register the view again; ` +
       `to stop that: ayb schedules disable ${shellWord(name)}`,
   )
-  return {registration, warnings: [...db.warnings, ...warnings]}
+  return {registration, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
 /**
@@ -188,7 +192,7 @@ export async function unregisterMissing(
       `the schedule ${name} is enabled, and fails while its view is gone; to stop that: ayb schedules disable ${shellWord(name)}`,
     )
   }
-  return {registrations: removed, warnings: [...db.warnings, ...warnings]}
+  return {registrations: removed, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
 /**

@@ -7,10 +7,10 @@ import type {Migrated, MigrationPlan} from '../lib/records.ts'
  */
 export async function migrate(db: Database): Promise<Migrated> {
   const applied = await db.migrate()
-  return {applied, version: db.version, warnings: [...db.warnings]}
+  return {applied, version: db.version, warnings: db.takeWarnings()}
 }
 
 /** What migrate would run, without changing anything. */
 export async function planMigration(db: Database): Promise<MigrationPlan> {
-  return {pending: await db.pendingScripts(), version: db.version, warnings: [...db.warnings]}
+  return {pending: await db.pendingScripts(), version: db.version, warnings: db.takeWarnings()}
 }

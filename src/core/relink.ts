@@ -22,7 +22,7 @@ export async function relink(db: Database, reference: ViewReference, to: ViewNam
   const moved = await moveRegistration(db, before, to)
   if (!moved) throw notRegistered(reference, null)
   const {registration, schedules, runningJobs} = moved
-  const warnings = [...db.warnings, ...doubts]
+  const warnings = [...db.takeWarnings(), ...doubts]
   if (runningJobs > 0) {
     const jobs = runningJobs === 1 ? 'a running job keeps' : `${runningJobs} running jobs keep`
     warnings.push(`${jobs} the name ${qualifiedName(before)}`)

@@ -33,7 +33,7 @@ export async function createSchedule(db: Database, input: ScheduleInput): Promis
   const nextRunAt = await computeNextRun(db, settings)
   const schedule = await schedules.insertSchedule(db, {...settings, nextRunAt})
   if (!schedule) throw scheduleExists(settings.name)
-  return {schedule, warnings: [...db.warnings, ...warnings]}
+  return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
 /**
@@ -75,7 +75,7 @@ export async function updateSchedule(
     if (updated === 'taken') throw scheduleExists(name ?? before.name)
     return updated
   })
-  return {schedule, warnings: [...db.warnings, ...warnings]}
+  return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
 /**
@@ -101,7 +101,7 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
  */
 export async function showSchedule(db: Database, reference: string): Promise<ScheduleDocument> {
   const schedule = await requireSchedule(db, reference)
-  return {schedule, warnings: [...db.warnings, ...scheduleWarnings(schedule)]}
+  return {schedule, warnings: [...db.takeWarnings(), ...scheduleWarnings(schedule)]}
 }
 
 /**
@@ -119,7 +119,7 @@ export async function deleteSchedule(db: Database, reference: string): Promise<S
     await schedules.deleteSchedule(db, id)
     return before
   })
-  return {schedule, warnings: [...db.warnings]}
+  return {schedule, warnings: db.takeWarnings()}
 }
 
 /**
@@ -132,7 +132,7 @@ export async function previewDeletion(
 ): Promise<{document: ScheduleDocument; queuedJobs: number}> {
   const schedule = await requireSchedule(db, reference)
   const queuedJobs = await countQueuedJobs(db, schedule.id)
-  return {document: {schedule, warnings: [...db.warnings]}, queuedJobs}
+  return {document: {schedule, warnings: db.takeWarnings()}, queuedJobs}
 }
 
 /**
@@ -147,7 +147,7 @@ export async function runSchedule(db: Database, reference: string): Promise<JobD
     if (!schedule) throw scheduleNotFound(reference, null)
     return enqueueJob(db, id)
   })
-  return {job, warnings: [...db.warnings]}
+  return {job, warnings: db.takeWarnings()}
 }
 
 /**

@@ -60,8 +60,7 @@ export class Database {
   readonly server: Server
   readonly session: Session
   readonly tables: TableNames
-  /** What a person should hear of besides the result. */
-  readonly warnings: string[]
+  #warnings: string[]
   #state: SystemState
   #isForChanges = false
 
@@ -69,13 +68,23 @@ export class Database {
     this.server = server
     this.session = session
     this.tables = tableNames(server.settings.schemaName)
-    this.warnings = [...session.warnings]
+    this.#warnings = [...session.warnings]
     this.#state = state
     // Each warning once: a function of a view can warn for each row.
     session.onWarning((message) => {
-      if (this.warnings.length < MOST_WARNINGS && !this.warnings.includes(message))
-        this.warnings.push(message)
+      if (this.#warnings.length < MOST_WARNINGS && !this.#warnings.includes(message))
+        this.#warnings.push(message)
     })
+  }
+
+  /**
+   * What the connection, the server and the migrations have warned of since the last call. Whoever takes the warnings
+   * tells a person, so that no warning is told twice.
+   */
+  takeWarnings(): string[] {
+    const warnings = this.#warnings
+    this.#warnings = []
+    return warnings
   }
 
   /**
@@ -84,7 +93,7 @@ export class Database {
    * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED
    */
   async renew(): Promise<void> {
-    this.warnings.length = 0
+    this.#warnings = []
     this.#state = await inspectSystem(this.session, this.server.settings)
   }
 
@@ -188,7 +197,7 @@ export class Database {
 
   #adopt({state, applied, warnings}: Awaited<ReturnType<typeof applyMigrations>>): string[] {
     this.#state = state
-    this.warnings.push(...warnings)
+    this.#warnings.push(...warnings)
     return applied
   }
 

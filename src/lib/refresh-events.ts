@@ -12,5 +12,9 @@ export type RefreshEvent =
   | {type: 'unrecorded'; message: string; reason: unknown; durationMs: number}
   | {type: 'warning'; message: string}
 
+/** What a person should hear of an event besides the result of the refresh; null for nothing. */
+export const warningIn = (event: RefreshEvent): string | null =>
+  event.type === 'warning' || event.type === 'unrecorded' ? event.message : null
+
 /** Listens to a refresh, which waits at its end for whatever promises the listener has returned. */
 export type OnRefreshEvent = (event: RefreshEvent) => unknown

@@ -148,8 +148,9 @@ describe('a view that was renamed', () => {
 
   test('is told of in the schema that is listed alone', async () => {
     const warnings = await using(server, async (db) => {
-      await list(db, 'public')
-      return db.warnings
+      const told: string[] = []
+      await list(db, 'public', (warning) => told.push(warning))
+      return told
     })
     expect(warnings).toEqual([expect.stringContaining('public.leaderboard')])
   })

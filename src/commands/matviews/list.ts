@@ -17,7 +17,9 @@ export default class MatviewsList extends BaseCommand {
   async run(): Promise<ListedRegistration[]> {
     const {flags} = await this.parse(MatviewsList)
     const schema = flags.schema === undefined ? null : parseIdentifier(flags.schema, 'schema name')
-    const registrations = await this.withDatabase(flags, (db) => list(db, schema))
+    const registrations = await this.withDatabase(flags, (db) =>
+      list(db, schema, (warning) => this.addWarning(warning)),
+    )
     await this.show(async (context) => {
       const {renderRegistrations} = await import('../../render/registrations.ts')
       return renderRegistrations(registrations, context)

@@ -4,6 +4,7 @@ import {durationFlag, lockFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/
 import {refresh} from '../../core/refresh/by-hand.ts'
 import {refreshSettings} from '../../core/refresh/request.ts'
 import type {Refreshed} from '../../lib/records.ts'
+import {warningIn} from '../../lib/refresh-events.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
 
 export default class MatviewsRefresh extends BaseCommand {
@@ -48,7 +49,11 @@ Whoever reads the view later waits behind a standard refresh that waits for its 
             lockRetryForMs: flags['lock-retry-for'],
           }),
           signal: this.signal,
-          onEvent: progress.update,
+          onEvent: (event, registration) => {
+            progress.update(event, registration)
+            const warning = warningIn(event)
+            if (warning !== null) this.addWarning(warning)
+          },
         }),
       )
       progress.stop()

@@ -9,11 +9,8 @@ export default class SchedulesList extends BaseCommand {
 
   async run(): Promise<ListedSchedule[]> {
     const {flags} = await this.parse(SchedulesList)
-    const schedules = await this.withDatabase(flags, async (db) => {
-      const list = await listSchedules(db)
-      for (const schedule of list) db.warnings.push(...scheduleWarnings(schedule))
-      return list
-    })
+    const schedules = await this.withDatabase(flags, listSchedules)
+    for (const warning of schedules.flatMap(scheduleWarnings)) this.addWarning(warning)
     await this.show(async (context) => {
       const {renderSchedules} = await import('../../render/schedules.ts')
       return renderSchedules(schedules, context)

@@ -235,9 +235,9 @@ async function recordFailed(
     signal: caller.signal,
     onFailure: (error) => emit({type: 'unrecorded', message: unrecorded(attempt, error), reason, durationMs}),
   })
+  for (const message of end.warnings) emit({type: 'warning', message})
   if (end.as === 'committed') return {status: 'success', ...end.refresh, next: null}
   const isRecorded = end.as === 'failure'
-  if (isRecorded && end.warning !== null) emit({type: 'warning', message: end.warning})
   const {isSettled, isCalledOff} = isRecorded ? end : {isSettled: false, isCalledOff: false}
   return {status: 'failed', reason, durationMs, transition, isSettled, isCalledOff, isRecorded}
 }

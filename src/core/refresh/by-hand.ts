@@ -13,7 +13,7 @@ import {AybError} from '../../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import {notRegistered, refreshInProgress, waitTimeout} from '../../lib/outcomes.ts'
 import type {Refreshed, RefreshMode, Registration, ViewName} from '../../lib/records.ts'
-import type {RefreshEvent} from '../../lib/refresh-events.ts'
+import {type RefreshEvent, warningIn} from '../../lib/refresh-events.ts'
 import {timerMs} from '../../lib/timer.ts'
 import {requireRegistration} from '../matviews.ts'
 import {
@@ -42,10 +42,11 @@ export interface RefreshOptions {
   onEvent?(event: RefreshEvent, registration: Registration): unknown
 }
 
-/** A request, and what an attempt needs from a caller. */
+/** A request, what an attempt needs from a caller, and what the attempts have warned of. */
 interface Ordered {
   request: RefreshRequest<Registration>
   caller: RefreshCaller
+  warnings: string[]
 }
 
 const RECONNECT_DEADLINE_MS = 30_000
@@ -77,7 +78,8 @@ async function refreshRegistered(
 ): Promise<Refreshed> {
   const {signal, wait = null} = options
   const request = refreshRequest(registration, options.settings, {mode: options.mode ?? null})
-  const caller = callerOf(db, registration, options)
+  const warnings: string[] = []
+  const caller = callerOf(db, registration, warnings, options)
   let behind = NOTHING_BEHIND
   let deadline: number | null = null
   let hasWaited = false
@@ -85,7 +87,7 @@ async function refreshRegistered(
     const work = async (lock: RefreshLock) => {
       signal.throwIfAborted()
       const current = hasWaited ? await readAgain(db, registration, signal) : registration
-      return attempt(db, {request: {...request, registration: current}, caller}, lock, behind)
+      return attempt(db, {request: {...request, registration: current}, caller, warnings}, lock, behind)
     }
     const result = await withRefreshLock(db.session, registration, work, answer)
     if (result && 'status' in result) {
@@ -113,11 +115,13 @@ async function refreshRegistered(
 const callerOf = (
   db: Database,
   registration: Registration,
+  warnings: string[],
   {signal, onEvent}: RefreshOptions,
 ): RefreshCaller => ({
   signal,
   onEvent(event) {
-    if (event.type === 'warning' || event.type === 'unrecorded') db.warnings.push(event.message)
+    const warning = warningIn(event)
+    if (warning !== null) warnings.push(warning)
     return onEvent?.(event, registration)
   },
   watchLocks: watchFromSecondSession(db),
@@ -142,21 +146,25 @@ async function pauseBetweenTries(
 }
 
 /** One attempt, under the lock. Returns what to answer, or the result of an attempt that is to be made again. */
-async function attempt(db: Database, {request, caller}: Ordered, lock: RefreshLock, behind: Behind) {
+async function attempt(
+  db: Database,
+  {request, caller, warnings}: Ordered,
+  lock: RefreshLock,
+  behind: Behind,
+) {
   const {registration} = request
   const result = await droppingDeadConnection(db, registration, lock, () =>
     attemptRefresh(db, request, lock, behind, caller),
   )
   if (result.status === 'failed') throw result.reason
   if (result.status !== 'success') return result
-  const warnings = [...db.warnings]
-  if (!result.registration) {
+  if (result.registration === null) {
     warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
   }
   const refreshed: Refreshed = {
     registration: result.registration ?? registration,
     durationMs: result.durationMs,
-    warnings,
+    warnings: [...db.takeWarnings(), ...warnings],
     lockWaitMs: Math.round(behind.past.waitMs),
   }
   return refreshed

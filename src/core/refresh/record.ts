@@ -79,10 +79,11 @@ export async function persistently<T>(
  * How a failed attempt ended in the database. `committed`: the refresh was committed, and only its answer was lost.
  * `unrecorded`: nothing could be written, as `onFailure` was told.
  */
-export type RecordedEnd =
+export type RecordedEnd = (
   | {as: 'committed'; refresh: RecordedRefresh}
-  | {as: 'failure'; isSettled: boolean; isCalledOff: boolean; warning: string | null}
+  | {as: 'failure'; isSettled: boolean; isCalledOff: boolean}
   | {as: 'unrecorded'}
+) & {warnings: string[]}
 
 /** Where to write when the session of an attempt is lost, and for how long to try. */
 export interface RecordOptions extends Pick<Persistence, 'patienceMs' | 'signal' | 'onFailure'> {
@@ -111,30 +112,35 @@ export async function recordEnd(
       const refresh = await findCommitted(current, db.session, attempt, lock)
       if (refresh) {
         await returnUnseenJob(current, attempt.runId)
-        return {as: 'committed', refresh}
+        return {as: 'committed', refresh, warnings: []}
       }
       if (await isRecorded(current, attempt.runId)) {
-        return {as: 'failure', isSettled: true, isCalledOff: false, warning: null}
+        return {as: 'failure', isSettled: true, isCalledOff: false, warnings: []}
       }
     }
     return current.session.within(RECORD_DEADLINE_MS, async () => {
       const {isSettled, jobState, isStatusPending} = await recordFailure(current, attempt, failure)
       const isCalledOff = jobState !== null && jobState !== failure.transition.state
       const warning = isStatusPending ? await writePendingStatus(current, attempt) : null
-      return {as: 'failure', isSettled, isCalledOff, warning}
+      return {as: 'failure', isSettled, isCalledOff, warnings: warning === null ? [] : [warning]}
     })
   }
   // Only the connection failed under the record, so on a new connection the record may be fine.
   const hasSpareTry = (elapsedMs: number) =>
     !hasReconnected && !current.session.isUsable && elapsedMs < RECORD_DEADLINE_MS
   try {
-    return await persistently(write, {...persistence, hasSpareTry})
+    const end = await persistently(write, {...persistence, hasSpareTry})
+    return {...end, warnings: [...(current === db ? [] : newWarnings(current)), ...end.warnings]}
   } catch {
-    return {as: 'unrecorded'}
+    return {as: 'unrecorded', warnings: []}
   } finally {
     if (current !== db) await current.close()
   }
 }
+
+/** What a new session was warned of, without what the first session to the same database has told already. */
+const newWarnings = (db: Database): string[] =>
+  db.takeWarnings().filter((warning) => !db.session.warnings.includes(warning))
 
 /**
  * Writes the status of a registration whose row another session held when the attempt was recorded. Returns a warning

@@ -150,7 +150,7 @@ export class ControlSession {
       db.session.destroy()
       throw error
     }
-    for (const message of db.warnings.splice(0)) this.#emit({type: 'warning', message})
+    for (const message of db.takeWarnings()) this.#emit({type: 'warning', message})
     db.session.onEnd(() => this.#alarm.ring())
     const {workerId} = this.#sessions
     if (this.#isDistrustful) this.#emit({type: 'tables-trusted', workerId})

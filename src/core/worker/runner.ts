@@ -208,7 +208,7 @@ async function refreshView(
     claimNext: context.claimNext,
   }
   const result = await attemptRefresh(db, request, lock, {past, outdatedTries}, caller)
-  for (const message of db.warnings.splice(0)) emit({type: 'warning', message})
+  for (const message of db.takeWarnings()) emit({type: 'warning', message})
   if (result.status === 'outdated') return 'outdated'
   if (result.status === 'blocked') return done(await snoozeBlocked(db, job, registration, result, context))
   if (past.tries > 0) await forgetPatience(db, job, registration, result, patience)

@@ -193,7 +193,8 @@ export class Slots {
   async #sessionFor(job: ClaimedJob): Promise<Database | null> {
     try {
       const db = await this.#sessions.acquire()
-      db.warnings.length = 0
+      // The control session has told of the same connection.
+      db.takeWarnings()
       return db
     } catch (error) {
       if (!isAybError(error)) throw error

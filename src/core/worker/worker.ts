@@ -243,7 +243,7 @@ export class Worker {
     const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
     if (this.#options.isOnce) await this.#retention.pruneOnce()
     else this.#retention.start()
-    for (const message of control.warnings.splice(0)) this.#emit({type: 'warning', message})
+    for (const message of control.takeWarnings()) this.#emit({type: 'warning', message})
     if (await this.#scheduler.timeUntimed(control)) this.#lookAgain()
     await this.#control.renewPlans()
     if (await this.#scheduler.mendClockJumps(control)) this.#lookAgain()

@@ -4,6 +4,7 @@ import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {describeWait, refreshInProgress} from '../../lib/outcomes.ts'
 import type {Registration} from '../../lib/records.ts'
+import {warningIn} from '../../lib/refresh-events.ts'
 import type {ApiContext} from './context.ts'
 
 interface Done {
@@ -25,11 +26,14 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     // Before it holds the lock there is no attempt.
     let hasBegun = false
     let nextWordAt = startedAt
+    const warnings: string[] = []
     const options: RefreshOptions = {
       settings: refreshSettings(),
       signal,
       onEvent: (event) => {
         hasBegun = true
+        const warning = warningIn(event)
+        if (warning !== null) warnings.push(warning)
         if (event.type !== 'blocked' || performance.now() < nextWordAt) return
         nextWordAt = performance.now() + SAY_AGAIN_MS
         const {blockers, waitedMs} = event
@@ -46,7 +50,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
         onRefresh({view, status: 'success', durationMs: done.durationMs})
         return {registration: done.registration, durationMs: done.durationMs}
       } catch (error) {
-        for (const msg of db.warnings) log({level: 'warn', msg, view})
+        for (const msg of [...db.takeWarnings(), ...warnings]) log({level: 'warn', msg, view})
         if (hasBegun) {
           const durationMs = Math.round(performance.now() - startedAt)
           log({level: 'warn', msg: 'refresh failed:', view, durationMs, error: messageOf(error)})
