@@ -133,7 +133,8 @@ describe.concurrent('a refresh by hand whose connection goes half-open', {timeou
     const proxy = await startProxy(db)
     const gate = await createGatedView(db, 'gated')
     await gate.close()
-    const holding = startAyb(['matviews', 'refresh', 'gated'], {url: db.url})
+    // Through the whole stall: that takes longer than a program usually gets here.
+    const holding = startAyb(['matviews', 'refresh', 'gated'], {url: db.url, timeoutMs: GIVING_UP_MS})
     await untilRefreshing(db, 'gated')
     const waiting = startAyb(['matviews', 'refresh', 'gated', '--wait-timeout', '5s', '--json'], {
       url: proxy.through(db.url),
