@@ -19,6 +19,19 @@ const MERGE_MS = 50
 /** Opens a session that nobody has prepared yet; the signal ends the attempt. */
 export type OpenDatabase = (signal?: AbortSignal) => Promise<Database>
 
+interface ControlOptions {
+  open: OpenDatabase
+  sessions: WorkerSessions
+  /** Ends the pauses between attempts to connect; rings when the session ends. */
+  alarm: Alarm
+  emit: Emit
+  pollIntervalMs: number
+  /** Whether to wait on a server in recovery; otherwise such a server is an error. */
+  waitsForPromotion: boolean
+  /** Called when another session has changed schedules or jobs. */
+  onNotify(): void
+}
+
 /**
  * The session that schedules, claims and watches. Lost, it is opened again, with a growing pause, while refreshes go on
  * undisturbed on theirs. On a server in recovery it waits for the promotion, unless it is told not to.
@@ -42,17 +55,11 @@ export class ControlSession {
   /** Why it could not connect since it last could. */
   readonly #told = new Set<string>()
 
-  constructor(
-    open: OpenDatabase,
-    sessions: WorkerSessions,
-    alarm: Alarm,
-    emit: Emit,
-    options: {pollIntervalMs: number; waitsForPromotion: boolean; onNotify: () => void},
-  ) {
-    this.#open = open
-    this.#sessions = sessions
-    this.#alarm = alarm
-    this.#emit = emit
+  constructor(options: ControlOptions) {
+    this.#open = options.open
+    this.#sessions = options.sessions
+    this.#alarm = options.alarm
+    this.#emit = options.emit
     this.#pollIntervalMs = options.pollIntervalMs
     this.#waitsForPromotion = options.waitsForPromotion
     this.#onNotify = options.onNotify

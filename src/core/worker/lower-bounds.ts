@@ -28,8 +28,11 @@ export class LowerBounds {
   #notBefore: string | null = null
   #nextFullLookAt = 0
 
-  /** With `isAlwaysFull`, each look is one at everything. */
-  constructor(isAlwaysFull: boolean, now: () => number = () => performance.now()) {
+  /** With `isAlwaysFull`, each poll reads everything. */
+  constructor({
+    isAlwaysFull = false,
+    now = () => performance.now(),
+  }: {isAlwaysFull?: boolean; now?: () => number} = {}) {
     this.#isAlwaysFull = isAlwaysFull
     this.#now = now
   }

@@ -5,9 +5,7 @@ import {findDueWithin, findUnfinished, readExactTime} from '../../db/queue/due-o
 import type {Survey} from '../../db/queue/survey.ts'
 import type {RemainingJob} from '../../lib/records.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
-
-/** How long a job goes back for that no session could be had for. */
-const NO_SESSION_PAUSE_MS = 1000
+import type {OnceFacts} from './rhythm.ts'
 
 /** Behind the end of a job's pause, for as long as the clocks may differ. */
 const PAUSE_LOOK_MS = 200
@@ -25,8 +23,8 @@ export class Once {
   readonly #withoutSession = new Set<string>()
   /** Jobs that let readers of their view pass, and when they are due again, by the clock of this process. */
   readonly #pausing = new Map<string, number>()
-  /** Whether a job has ended since the last pause for those without a session. */
-  #hasEnded = false
+  /** How many jobs have ended; each leaves a session free. */
+  #ended = 0
 
   /** What may be claimed: a job that went back is due again later, and still within the bound. */
   get bound(): OnceBound | null {
@@ -49,18 +47,16 @@ export class Once {
     }
   }
 
-  /**
-   * How long to wait, in milliseconds, for jobs that no session could be had for; null where there are none, or where no job
-   * has ended since the last wait: then no session will become free.
-   */
-  get pauseForSessionMs(): number | null {
-    if (this.#withoutSession.size === 0 || !this.#hasEnded) return null
-    this.#hasEnded = false
-    return NO_SESSION_PAUSE_MS
+  /** What there is to wait for when nothing is due. */
+  get facts(): OnceFacts {
+    return {
+      nextTryInMs: this.#nextTryInMs(),
+      isShortOfSessions: this.#withoutSession.size > 0,
+      ended: this.#ended,
+    }
   }
 
-  /** How long to wait, in milliseconds, for a job that lets readers of its view pass; null where there is none. */
-  get pauseForReadersMs(): number | null {
+  #nextTryInMs(): number | null {
     const now = performance.now()
     for (const [jobId, dueAt] of this.#pausing) {
       // Another worker has taken the job up.
@@ -79,18 +75,18 @@ export class Once {
         break
       case 'job-succeeded':
       case 'job-failed':
-        this.#hasEnded = true
+        this.#ended++
         this.#unfinished.delete(event.jobId)
         break
       case 'job-retried':
-        this.#hasEnded = true
+        this.#ended++
         this.#leave(event, event.error)
         break
       case 'job-skipped':
         this.#leave(event, `refresh already in progress${event.holder === null ? '' : ` by ${event.holder}`}`)
         break
       case 'job-blocked':
-        this.#hasEnded = true
+        this.#ended++
         this.#pausing.set(event.jobId, performance.now() + event.delayMs)
         this.#leave(event, event.waiting)
         break

@@ -56,14 +56,7 @@ interface JobContext extends RunnerContext {
 }
 
 /** What became of a job in this worker. */
-export type JobOutcome =
-  | 'succeeded'
-  | 'failed'
-  | 'retried'
-  | 'skipped'
-  | 'interrupted'
-  | 'lost'
-  | 'unrecorded'
+type JobOutcome = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost' | 'unrecorded'
 
 /** A job that this worker is done with, and the job that was claimed with its end, which is to be run now. */
 interface DoneJob {

@@ -4,11 +4,11 @@ import {busyName, type ClaimedJob, type LockedJob, renewLeases} from '../../db/q
 import {failOrRequeueJob, returnJob} from '../../db/queue/settle.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
-import type {WorkerResult} from '../../lib/records.ts'
 import {DeadConnections} from '../refresh/dead-connection.ts'
 import {WITHOUT_SESSION} from './retry.ts'
-import {factsOf, type JobOutcome, onAnySession, type RunnerContext, runJob} from './runner.ts'
+import {factsOf, onAnySession, type RunnerContext, runJob} from './runner.ts'
 import type {WorkerSessions} from './sessions.ts'
+import type {Tally} from './tally.ts'
 
 /** A refresh that may hang on a dead network is looked at after this long. */
 const WATCH_AFTER_MS = 5000
@@ -23,10 +23,9 @@ interface Running {
   done: Promise<void>
 }
 
-type Tally = Omit<WorkerResult, 'remaining' | 'warnings'>
-
 /** What the slots need from the worker around them. */
 export interface SlotsContext extends RunnerContext {
+  tally: Tally
   /** Called when a slot has nothing to do any more. */
   onFree(): void
   /** Called where the tables must not be used as they are. */
@@ -35,7 +34,6 @@ export interface SlotsContext extends RunnerContext {
 
 /** The jobs that a worker has in hand, no more than it has slots. */
 export class Slots {
-  readonly tally: Tally = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
   readonly #running = new Map<string, Running>()
   readonly #connections = new DeadConnections()
   readonly #total: number
@@ -78,7 +76,7 @@ export class Slots {
         returned.push(job)
         continue
       }
-      this.tally.claimed++
+      this.#context.tally.countClaim()
       const startedAt = performance.now()
       const running: Running = {job, startedAt, db: null, lock: null, done: Promise.resolve()}
       this.#running.set(job.id, running)
@@ -143,7 +141,7 @@ export class Slots {
         running.db = db
         let next = await this.#runOne(running, {job: running.job, lock: 'untried'}, db)
         while (next) {
-          this.tally.claimed++
+          this.#context.tally.countClaim()
           next = await this.#runOne(running, next, db)
         }
         await this.#sessions.release(db)
@@ -172,8 +170,7 @@ export class Slots {
     const onLocked = (lock: RefreshLock) => {
       running.lock = lock
     }
-    const {outcome, next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
-    this.#count(outcome)
+    const {next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
     if (!next) return null
     this.#running.delete(running.job.id)
     // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
@@ -206,15 +203,6 @@ export class Slots {
       await onAnySession(null, this.#context, (on) => failOrRequeueJob(on, job, WITHOUT_SESSION))
       return null
     }
-  }
-
-  /** Counts jobs that failed without having run here. */
-  countFailures(jobs: number): void {
-    this.tally.failed += jobs
-  }
-
-  #count(outcome: JobOutcome): void {
-    if (outcome in this.tally) this.tally[outcome as keyof Tally]++
   }
 
   /** Tells how many slots are busy. */

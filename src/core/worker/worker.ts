@@ -1,7 +1,47 @@
+/*
+ * A TURN of the worker's loop (turns.ts), and the ways in which a turn can end (rhythm.ts):
+ *
+ *      ┌─── sleep until the pause is over, a slot becomes free, NOTIFY arrives, or the session ends ◄───┐
+ *      ▼                                                                                                │
+ *   a backlog, and no poll due? ──yes──► claim ──► every slot has a job ──► backlog    until the poll ──┤
+ *      │ no                                │                                           (5 s at most)    │
+ *      │                                   │ a slot stayed free                                         │
+ *      ▼                                   ▼                                                            │
+ *   poll: one statement that rescues the jobs of dead workers and finds what is due                     │
+ *      ▼                                                                                                │
+ *   end frozen workers → make jobs of due schedules → claim → start → keep house                        │
+ *      │                                                                                                │
+ *      ├─ another worker holds due work ──────────────────────────────────► contended  50 ms to 1 s ────┤
+ *      ├─ the poll is out of date: schedules were due, sessions ended ────► again      at once ─────────┤
+ *      ├─ otherwise ──────────────────────────────────────────────────────► idle       until something ─┤
+ *      │                                                                               is due, or the   │
+ *      │                                                                               poll interval    │
+ *      ├─ an error that only a person can mend ───────────────────────────► failed     5 s ─────────────┘
+ *      └─ with --once, nothing is due and nothing is in hand ─────────────► done       the loop ends
+ *
+ * When the database is lost, a turn ends `again`, and the control session connects with growing pauses.
+ *
+ * A JOB's life. The boxes are the words in `state`:
+ *
+ *   a schedule is due,                           REFRESH and its record,
+ *   `schedules run`                              in one transaction
+ *        │        ┌────────┐ ─── claim ─► ┌─────────┐ ───────────────► ┌───────────┐
+ *        └──────► │ queued │              │ running │                  │ completed │
+ *                 └────────┘ ◄─────────── └─────────┘                  └───────────┘
+ *                  │      ▲  retry after an error that may pass    │
+ *          `jobs   │      │  snooze while the view is locked       │ an error that stays,
+ *          cancel` │      │  return when no session can be had,    │ or no attempt is left
+ *                  ▼      │         or the worker stops            ▼
+ *        ┌──────────┐     │  rescue after the worker died     ┌────────┐
+ *        │ canceled │     └────────── `jobs retry` ────────── │ failed │
+ *        └──────────┘                                         └────────┘
+ *
+ * A running job has a slot of this process (slots.ts), where the runner (runner.ts) refreshes its view. The heartbeat
+ * (heartbeat.ts) renews leases and finds dead connections. With a backlog, the message that ends a job claims the
+ * next job for the slot, so that a long queue drains without a turn for each job.
+ */
 import {setMaxListeners} from 'node:events'
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
-import {type Survey, survey} from '../../db/queue/survey.ts'
 import type {OpenOptions, Session} from '../../db/session.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, RemainingJob, WorkerResult} from '../../lib/records.ts'
@@ -9,8 +49,6 @@ import type {Emit} from '../../lib/worker-events.ts'
 import {JobCount} from '../job-count.ts'
 import {refreshSettings} from '../refresh/request.ts'
 import {Alarm} from './alarm.ts'
-import {Claimer} from './claimer.ts'
-import {Complaints} from './complaints.ts'
 import {
   ControlSession,
   isTransient,
@@ -19,20 +57,23 @@ import {
 } from './control.ts'
 import {watchTrust} from './distrust.ts'
 import {FrozenWorkers} from './frozen.ts'
+import {startHeartbeat} from './heartbeat.ts'
 import {LockHolders} from './lock-holders.ts'
 import {LockPatience} from './lock-patience.ts'
 import {LockSampler} from './lock-sampler.ts'
 import {LostBackends} from './lost-backends.ts'
 import {LowerBounds} from './lower-bounds.ts'
 import {Once} from './once.ts'
-import {Pacing} from './pacing.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
+import {Rhythm, type TurnEnd} from './rhythm.ts'
 import {Scheduler} from './scheduler.ts'
 import {WorkerSessions} from './sessions.ts'
 import {Shutdown} from './shutdown.ts'
 import {Slots} from './slots.ts'
-import {tendJobs} from './tending.ts'
+import {Tally} from './tally.ts'
+import {Turns} from './turns.ts'
+import {WarningThrottle} from './warning-throttle.ts'
 
 /** How a worker works. Durations in milliseconds. */
 export interface WorkerOptions {
@@ -45,22 +86,17 @@ export interface WorkerOptions {
   shutdownTimeoutMs: number
   /** How long finished jobs are kept; 0 keeps all. */
   retentionMs: number
-  /** Runs what is due, then ends. */
+  /** Run what is due, then end. */
   isOnce: boolean
 }
 
 /**
- * Statements of a worker are short, but for the refreshes: one that is not answered by then has a dead network under it.
+ * The statements of a worker are short, except refreshes. When a statement is not answered by then, the network under it is
+ * dead.
  */
 const STATEMENT_DEADLINE_MS = 30_000
-/** For how long slots that become free are gathered while there is more to do than slots: one claim serves them all. */
-const GATHER_MS = 1
-/** For how long jobs are made of schedules without a look around. */
-const LONGEST_QUEUEING_MS = 5000
-/** A loop that has not come round for a minute hangs: each of its statements has a deadline of half of that. */
+/** A loop that is a minute overdue hangs: each of its statements has a deadline of half a minute. */
 const HANGS_AFTER_MS = 60_000
-/** How soon to look again after a statement failed that should not have. */
-const FAILURE_PAUSE_MS = 5000
 
 /** Turns due schedules into jobs, and jobs into refreshes, until it is told to stop. */
 export class Worker {
@@ -68,33 +104,34 @@ export class Worker {
   readonly #emit: Emit
   readonly #open: OpenDatabase
   readonly #alarm = new Alarm()
+  readonly #rhythm: Rhythm
+  readonly #bounds: LowerBounds
+  readonly #turns: Turns
   readonly #sessions: WorkerSessions
   readonly #control: ControlSession
-  readonly #bounds: LowerBounds
-  readonly #claimer: Claimer
-  readonly #scheduler: Scheduler
-  readonly #frozen: FrozenWorkers
   readonly #retention: Retention
   readonly #jobCount: JobCount
-  readonly #pacing: Pacing
-  /** Null where it works until it is stopped. */
+  readonly #tally = new Tally()
+  readonly #throttle = new WarningThrottle()
+  readonly #lost = new LostBackends()
+  /** Null for a worker that runs until it is stopped. */
   readonly #once: Once | null
-  /** Aborts what runs, when waiting for it takes too long. */
+  /** Cancels the refreshes in hand, once the shutdown timeout is over. */
   readonly #cutOff = new AbortController()
-  /** Aborts waiting for a database that does not come back. */
+  /** Ends the wait for a database that does not come back. */
   readonly #giveUp = new AbortController()
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
-  readonly #complaints = new Complaints()
-  readonly #lost = new LostBackends()
 
-  /** `open` connects as the worker; it is called for each session. */
+  /** `open` connects as the worker, once for each session. `tell` receives everything that the worker has to report. */
   constructor(options: WorkerOptions, open: (how: OpenOptions) => Promise<Database>, tell: Emit) {
     this.#options = options
-    const once = options.isOnce ? new Once() : null
+    const {leaseMs, pollIntervalMs, isOnce} = options
+    const once = isOnce ? new Once() : null
     this.#once = once
     const emit: Emit = (event) => {
       once?.observe(event)
+      this.#tally.observe(event)
       tell(event)
     }
     this.#emit = emit
@@ -103,32 +140,46 @@ export class Worker {
       await this.#lost.adopt(db.session)
       return db
     }
-    this.#sessions = new WorkerSessions(this.#open, (message) => emit({type: 'warning', message}))
-    this.#jobCount = new JobCount((count) => this.#sessions.use(count))
-    this.#pacing = new Pacing(options)
-    // One listener a refresh in hand.
+    // Each refresh in hand adds a listener.
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
-    // What ends when nothing is left must not miss anything.
-    this.#bounds = new LowerBounds(options.isOnce)
-    this.#claimer = new Claimer(this.#sessions, this.#bounds, options.leaseMs, once)
-    this.#scheduler = new Scheduler(emit)
-    this.#frozen = new FrozenWorkers(emit)
-    this.#control = new ControlSession(this.#open, this.#sessions, this.#alarm, emit, {
-      pollIntervalMs: options.pollIntervalMs,
-      waitsForPromotion: !options.isOnce,
-      onNotify: () => this.#lookAgain(),
+    this.#sessions = new WorkerSessions(this.#open, (message) => emit({type: 'warning', message}))
+    this.#control = new ControlSession({
+      open: this.#open,
+      sessions: this.#sessions,
+      alarm: this.#alarm,
+      emit,
+      pollIntervalMs,
+      waitsForPromotion: !isOnce,
+      onNotify: () => this.#wake(),
     })
-    this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) =>
-      this.#complain(error),
-    )
+    this.#jobCount = new JobCount((count) => this.#sessions.use(count))
+    this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) => this.#warnOf(error))
+    this.#rhythm = new Rhythm({pollIntervalMs})
+    // A worker that ends when nothing is left must not miss a row.
+    this.#bounds = new LowerBounds({isAlwaysFull: isOnce})
+    this.#turns = new Turns({
+      leaseMs,
+      rhythm: this.#rhythm,
+      bounds: this.#bounds,
+      sessions: this.#sessions,
+      control: this.#control,
+      scheduler: new Scheduler(emit),
+      frozen: new FrozenWorkers(emit),
+      retention: this.#retention,
+      throttle: this.#throttle,
+      once,
+      emit,
+      onNews: () => this.#wake(),
+      onProgress: () => this.#noteProgress(),
+    })
   }
 
-  /** Whether the database could be reached when last heard of. */
+  /** Whether the last statement or attempt to connect reached the database. */
   get isDatabaseUp(): boolean {
     return this.#control.isUp
   }
 
-  /** Whether the loop comes round, or tries to reach the database: not later than it may sleep, and a while. */
+  /** Liveness for /healthz: false when the loop is more than a minute overdue. */
   get isTurning(): boolean {
     const age = performance.now() - Math.max(this.#lastTurnAt, this.#control.lastAttemptAt)
     return age < Math.max(this.#options.pollIntervalMs, LONGEST_RECONNECT_PAUSE_MS) + HANGS_AFTER_MS
@@ -140,8 +191,8 @@ export class Worker {
   }
 
   /**
-   * Works until the signal aborts, or with `isOnce` until nothing is left of what was due. What runs may then finish for the
-   * shutdown timeout; what does not is cancelled and goes back into the queue.
+   * Works until the signal aborts, or with `isOnce` until everything is done that was due at the start. The refreshes in
+   * hand may then finish for the shutdown timeout. After that they are cancelled, and their jobs are queued again.
    * @throws AybError what keeps the first session from being opened
    */
   async run(signal: AbortSignal): Promise<WorkerResult> {
@@ -149,36 +200,12 @@ export class Worker {
     if (!first) return this.#result([])
     const slots = this.#makeSlots()
     this.#slots = slots
-    this.#emit({
-      type: 'started',
-      workerId: this.#sessions.workerId,
-      concurrency: this.#options.concurrency,
-      server: describeServer(first.session),
-    })
-    if (first.session.isPooled) {
-      this.#emit({
-        type: 'pooled',
-        pollIntervalMs: this.#options.pollIntervalMs,
-        leaseMs: this.#options.leaseMs,
-      })
-    }
+    this.#emitStart(first.session)
     slots.emitSlots()
-    const stopTending = tendJobs(this.#control, slots, this.#options.leaseMs)
+    const stopHeartbeat = startHeartbeat(this.#control, slots, this.#options.leaseMs)
     const stopWatching = watchTrust(this.#control, (error) => this.#distrust(error))
-    const warming = this.#options.isOnce ? null : this.#sessions.warmUp(signal)
-    const shutdown = new Shutdown(signal, this.#options.shutdownTimeoutMs, {
-      onSignal: () => {
-        slots.close()
-        this.#emit({type: 'stopping', running: slots.busy, signal: signalName(signal.reason)})
-      },
-      // The loop may wait for an answer; what it waits for is not wanted any more.
-      onImpatience: () => this.#control.current?.session.destroy(),
-      onTimeout: () => this.#cutOff.abort(new AybError('CANCELED', 'canceled: the worker was stopped')),
-      onLimit: () => {
-        this.#giveUp.abort()
-        slots.dropAll()
-      },
-    })
+    const warming = this.#once ? null : this.#sessions.warmUp(signal)
+    const shutdown = this.#prepareShutdown(signal, slots)
     let remaining: RemainingJob[] = []
     try {
       await this.#loop(slots, signal)
@@ -188,7 +215,7 @@ export class Worker {
       shutdown.loopEnded()
       await Promise.race([slots.drain(), shutdown.givenUp])
       shutdown.end()
-      stopTending()
+      stopHeartbeat()
       stopWatching()
       this.#retention.stop()
       await warming
@@ -201,131 +228,63 @@ export class Worker {
 
   async #loop(slots: Slots, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      this.#lastTurnAt = performance.now()
-      let pauseMs: number | null
+      this.#noteProgress()
+      let end: TurnEnd
       try {
         const control = await this.#control.get(signal)
         if (!control) return
-        pauseMs = await this.#turn(control, slots, signal)
+        end = await this.#turns.take(control, slots, signal)
       } catch (error) {
-        // Told to stop, it opens no other session; and it may have dropped this one itself.
+        // A stopping worker opens no other session, and has perhaps dropped this one itself.
         if (signal.aborted && isTransient(error)) return
-        pauseMs = this.#survive(error)
+        end = this.#survive(error)
       }
-      if (pauseMs === null) return
-      await this.#alarm.wait(pauseMs, signal)
+      if (end.as === 'done') return
+      await this.#alarm.wait(end.pauseMs, signal)
     }
   }
 
-  /** One look around and what follows from it. Returns how long to sleep; null when nothing is left to do. */
-  async #turn(control: Database, slots: Slots, signal: AbortSignal): Promise<number | null> {
-    if (this.#claimer.hasBacklog && this.#pacing.untilSurveyMs > 0) {
-      if (slots.busy > 0) await sleep(GATHER_MS)
-      if (signal.aborted) return null
-      await this.#claimer.fill(slots, control)
-      if (this.#claimer.hasBacklog) return this.#pacing.untilSurveyMs
+  /** Decides what an error in a turn means: connect again, warn and try again later, or end with the error. */
+  #survive(error: unknown): TurnEnd {
+    const isForOthers = isAybError(error, 'READ_ONLY') && this.#once !== null
+    if (isTransient(error) && !isForOthers) {
+      this.#throttle.reset()
+      this.#bounds.reset()
+      this.#control.lose(error)
+      return this.#rhythm.afterFailure({isLost: true})
     }
-    // What was in hand then is left out of the survey: when it has ended since, there may be more of its view.
-    const wasBusy = slots.busy > 0
-    const look = {busyViews: slots.busyViews, unreadable: this.#scheduler.unreadable}
-    const surveyor = {keys: this.#sessions.keys, jobIds: slots.jobIds}
-    const all = await this.#bounds.look(look.busyViews, (from) =>
-      survey(control, {surveyor, ...look, ...from}),
-    )
-    this.#tell(all)
-    const seen = this.#once ? await this.#once.narrow(control, all, look) : all
-    const hasEnded = await this.#frozen.end(control, seen.frozenWorkers)
-    const isDue = seen.nextScheduleInMs === 0
-    const {isUncontended, advanced} = isDue
-      ? await this.#queueDue(control, slots, signal)
-      : {isUncontended: true, advanced: 0}
-    if (signal.aborted) return null
-    const claimed = isDue || seen.hasClaimable ? await this.#claimer.fill(slots, control) : 0
-    if (this.#options.isOnce) await this.#retention.pruneOnce()
-    else this.#retention.start()
-    for (const message of control.takeWarnings()) this.#emit({type: 'warning', message})
-    if (await this.#scheduler.timeUntimed(control)) this.#lookAgain()
-    await this.#control.renewPlans()
-    if (await this.#scheduler.mendClockJumps(control)) this.#lookAgain()
-    // With nothing to write, a turn proves nothing.
-    if (seen.recovered.length + seen.exhausted + advanced + claimed > 0) this.#complaints.clear()
-    const after = {freeSlots: slots.free, isIdle: slots.busy === 0}
-    if (!isUncontended) seen.nextScheduleInMs = await this.#scheduler.untilNext(control)
-    const turn = {seen, isDue, isUncontended, claimed, hasEnded, wasBusy, ...after}
-    const pauseMs = this.#pacing.pauseAfter(turn)
-    return pauseMs ?? this.#once?.pauseForReadersMs ?? this.#once?.pauseForSessionMs ?? null
+    if (!isAybError(error)) throw error
+    if (error.code === 'UNTRUSTED_TABLE') this.#distrust(error)
+    // Whoever started the worker with --once can start it again.
+    if (this.#once) throw error
+    if (error.code !== 'UNTRUSTED_TABLE') this.#warnOf(error)
+    return this.#rhythm.afterFailure({isLost: false})
   }
 
-  /** Makes jobs of all that is due, unless another worker holds some of it, and fills the slots in between. */
-  async #queueDue(
-    control: Database,
-    slots: Slots,
-    signal: AbortSignal,
-  ): Promise<{isUncontended: boolean; advanced: number}> {
-    const endsAt = performance.now() + LONGEST_QUEUEING_MS
-    for (let advanced = 0; ; ) {
-      // Whoever is to run them, all jobs are to be made soon: slots are filled between the batches alone.
-      this.#claimer.hasBacklog = false
-      const batch = await this.#scheduler.run(control, {
-        from: this.#bounds.schedulesFrom,
-        until: this.#once?.bound?.until ?? null,
-      })
-      advanced += batch.advanced
-      if (!batch.isMore || signal.aborted || performance.now() > endsAt) {
-        return {isUncontended: !batch.isContended, advanced}
-      }
-      this.#lastTurnAt = performance.now()
-      await this.#claimer.fill(slots, control)
-    }
-  }
-
-  #lookAgain(): void {
-    this.#pacing.lookAgain()
-    this.#alarm.ring()
+  /** Warns of an error that only a person can mend, unless the same warning was given a while ago. */
+  #warnOf(error: AybError): void {
+    const {message} = error
+    if (!isTransient(error) && this.#throttle.isNews(error)) this.#emit({type: 'warning', message})
   }
 
   /**
-   * Until the tables can be trusted again, nothing is written to them: what runs is dropped, since its record would be
-   * written in its transaction, and is settled later.
+   * Writes nothing to the tables until they can be trusted again. The refreshes in hand are dropped, because their records
+   * would be written in their transactions; their jobs are settled later.
    */
   #distrust(error: AybError): void {
     this.#control.distrust(error)
     this.#slots?.dropAll()
-    if (this.#options.isOnce) this.#giveUp.abort()
+    if (this.#once) this.#giveUp.abort()
   }
 
-  /** Goes on after an error where that can help; what only a person can mend is told, and tried again later. */
-  #survive(error: unknown): number {
-    const isForOthers = isAybError(error, 'READ_ONLY') && this.#options.isOnce
-    if (isTransient(error) && !isForOthers) {
-      this.#complaints.clear()
-      this.#bounds.reset()
-      this.#control.lose(error)
-      return 0
-    }
-    if (!isAybError(error)) throw error
-    if (error.code === 'UNTRUSTED_TABLE') this.#distrust(error)
-    // Whoever runs what is due once tries again himself.
-    if (this.#options.isOnce) throw error
-    if (error.code !== 'UNTRUSTED_TABLE') this.#complain(error)
-    return FAILURE_PAUSE_MS
+  /** Has the loop poll now, or as soon as its turn is over. */
+  #wake(): void {
+    this.#rhythm.wake()
+    this.#alarm.ring()
   }
 
-  /** Tells of an error that only a person can mend, unless that was told a while ago. */
-  #complain(error: AybError): void {
-    const {message} = error
-    if (!isTransient(error) && this.#complaints.isNews(error)) this.#emit({type: 'warning', message})
-  }
-
-  #tell(seen: Survey): void {
-    for (const {id, view, attempt, workerId, isOwn, state} of seen.recovered) {
-      if (state === 'failed') this.#slots?.countFailures(1)
-      this.#emit({type: 'job-recovered', jobId: id, view, attempt, workerId, isOwn, state})
-    }
-    if (seen.exhausted > 0) {
-      this.#slots?.countFailures(seen.exhausted)
-      this.#emit({type: 'jobs-exhausted', jobs: seen.exhausted})
-    }
+  #noteProgress(): void {
+    this.#lastTurnAt = performance.now()
   }
 
   #makeSlots(): Slots {
@@ -333,27 +292,48 @@ export class Worker {
     return new Slots(concurrency, this.#sessions, {
       settings: refreshSettings({timeoutMs: refreshTimeoutMs, lockTimeoutMs, lockRetryForMs}),
       emit: this.#emit,
+      tally: this.#tally,
       holders: new LockHolders(),
       patience: new LockPatience(),
       watchLocks: new LockSampler(() => this.#control.current).watch,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
       reconnect: () => reconnect(this.#open, this.#giveUp.signal),
-      claimNext: () => this.#claimer.next(this.#slots),
+      claimNext: () => this.#slots && this.#turns.claimNext(this.#slots),
       onFree: () => this.#alarm.ring(),
       onDistrust: (error) => this.#distrust(error),
     })
   }
 
+  #prepareShutdown(signal: AbortSignal, slots: Slots): Shutdown {
+    return new Shutdown(signal, this.#options.shutdownTimeoutMs, {
+      onSignal: () => {
+        slots.close()
+        this.#emit({type: 'stopping', running: slots.busy, signal: signalName(signal.reason)})
+      },
+      // The loop waits for an answer that nobody needs any more.
+      onImpatience: () => this.#control.current?.session.destroy(),
+      onTimeout: () => this.#cutOff.abort(new AybError('CANCELED', 'canceled: the worker was stopped')),
+      onLimit: () => {
+        this.#giveUp.abort()
+        slots.dropAll()
+      },
+    })
+  }
+
+  #emitStart({target, serverVersion, isPooled}: Session): void {
+    const {concurrency, pollIntervalMs, leaseMs} = this.#options
+    const version = `${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000}`
+    const server = `PostgreSQL ${version} at ${target.host}:${target.port}/${target.database}`
+    this.#emit({type: 'started', workerId: this.#sessions.workerId, concurrency, server})
+    if (isPooled) this.#emit({type: 'pooled', pollIntervalMs, leaseMs})
+  }
+
   #result(remaining: RemainingJob[]): WorkerResult {
-    const none = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0}
-    return {...none, ...this.#slots?.tally, remaining, warnings: []}
+    return {...this.#tally.counts, remaining, warnings: []}
   }
 }
 
-/** What told the worker to stop: a signal's name, or a stream that was closed. */
+/** What told the worker to stop: the name of a signal, or the message about a stream that was closed. */
 const signalName = (reason: unknown): string =>
   isAybError(reason) ? String(reason.details?.signal ?? reason.message) : messageOf(reason)
-
-const describeServer = ({target, serverVersion}: Session): string =>
-  `PostgreSQL ${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000} at ${target.host}:${target.port}/${target.database}`

@@ -26,7 +26,7 @@ export const busyView: Measurement = {
       )
       bench.say(`${QUEUED} jobs are queued`)
       return await withWorkerSession(db.url, async (own) => {
-        const bounds = new LowerBounds(false)
+        const bounds = new LowerBounds()
         const looks: number[] = []
         const claims: number[] = []
         let firstMs = 0

@@ -82,7 +82,7 @@ const row = (what: string, ours: readonly number[], theirs: readonly number[]): 
 
 async function timeRounds(own: Database): Promise<Timings> {
   const timings: Timings = {looks: [], fullLooks: [], claims: [], dueReads: []}
-  const bounds = new LowerBounds(false)
+  const bounds = new LowerBounds()
   for (let round = 0; round < ROUNDS; round++) {
     let isFull = false
     const lookedAt = performance.now()

@@ -6,18 +6,19 @@ import type {Slots} from './slots.ts'
 const INTERVAL_MS = 5000
 
 /**
- * Looks after the jobs in hand on the control session: renews their leases three times each, and drops sessions whose
- * backend is silent, one look at a time. What fails here is the worker's loop to notice. Returns what stops it.
+ * Keeps the jobs in hand alive, on the control session: renews each lease three times before the lease ends, and drops
+ * sessions whose connection is dead. Errors are left to the worker's loop, which uses the same session. Returns a function
+ * that stops the heartbeat.
  */
-export function tendJobs(
-  control: Pick<ControlSession, 'isUp' | 'get'>,
+export function startHeartbeat(
+  control: Pick<ControlSession, 'current'>,
   slots: Pick<Slots, 'busy' | 'renewLeases' | 'dropSilent'>,
   leaseMs: number,
 ): () => void {
   let nextRenewalAt = 0
   let isLooking = false
-  const look = async (db: Database) => {
-    // On a slow session they would queue, and come back to back. Leases do not wait for them.
+  const dropDead = async (db: Database) => {
+    // On a slow session, looks would queue up. Leases do not wait for a look.
     if (isLooking) return
     isLooking = true
     try {
@@ -26,20 +27,19 @@ export function tendJobs(
       isLooking = false
     }
   }
-  const tend = async () => {
-    if (slots.busy === 0 || !control.isUp) return
+  const beat = async () => {
+    const db = control.current
+    if (slots.busy === 0 || !db) return
     try {
-      const db = await control.get(AbortSignal.abort())
-      if (!db) return
       if (performance.now() >= nextRenewalAt) {
         nextRenewalAt = performance.now() + leaseMs / 3
         await slots.renewLeases(db, leaseMs)
       }
-      await look(db)
+      await dropDead(db)
     } catch (error) {
       if (!isAybError(error)) throw error
     }
   }
-  const timer = setInterval(() => void tend(), Math.min(INTERVAL_MS, leaseMs / 3))
+  const timer = setInterval(() => void beat(), Math.min(INTERVAL_MS, leaseMs / 3))
   return () => clearInterval(timer)
 }

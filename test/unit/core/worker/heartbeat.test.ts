@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, expect, test, vi} from 'vitest'
-import {tendJobs} from '../../src/core/worker/tending.ts'
-import type {Database} from '../../src/db/database.ts'
+import {startHeartbeat} from '../../../../src/core/worker/heartbeat.ts'
+import type {Database} from '../../../../src/db/database.ts'
 
 /** The shortest interval of looks is a third of it. */
 const LEASE_MS = 6000
@@ -16,7 +16,7 @@ afterEach(() => {
 test('while a look at silent backends takes long, no other one begins, and leases are renewed', async () => {
   const answers: (() => void)[] = []
   let renewals = 0
-  const control = {isUp: true, get: async () => ({}) as Database}
+  const control = {current: {} as Database}
   const slots = {
     busy: 1,
     renewLeases: async () => {
@@ -24,7 +24,7 @@ test('while a look at silent backends takes long, no other one begins, and lease
     },
     dropSilent: () => new Promise<void>((resolve) => answers.push(resolve)),
   }
-  const stop = tendJobs(control, slots, LEASE_MS)
+  const stop = startHeartbeat(control, slots, LEASE_MS)
   await vi.advanceTimersByTimeAsync(5 * LEASE_MS)
   expect(answers).toHaveLength(1)
   expect(renewals).toBeGreaterThanOrEqual(5)

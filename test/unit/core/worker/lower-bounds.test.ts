@@ -1,6 +1,6 @@
 import {beforeEach, describe, expect, test} from 'vitest'
-import {type LookFrom, LowerBounds} from '../../src/core/worker/lower-bounds.ts'
-import type {Survey} from '../../src/db/queue/survey.ts'
+import {type LookFrom, LowerBounds} from '../../../../src/core/worker/lower-bounds.ts'
+import type {Survey} from '../../../../src/db/queue/survey.ts'
 
 const at = (time: string): string => `2030-01-01T${time}:00.000000Z`
 const BOUNDS = {leases: at('11:50'), jobs: at('11:51'), schedules: at('11:52')}
@@ -23,7 +23,7 @@ let bounds: LowerBounds
 
 beforeEach(() => {
   now = 1000
-  bounds = new LowerBounds(false, () => now)
+  bounds = new LowerBounds({now: () => now})
 })
 
 /** Looks around, in so many milliseconds; returns where the look began. */
@@ -64,7 +64,7 @@ describe('a look around', () => {
     await look({}, {tookMs: 400})
     bounds.reset()
     expect(await look()).toEqual(EVERYWHERE)
-    bounds = new LowerBounds(true, () => now)
+    bounds = new LowerBounds({isAlwaysFull: true, now: () => now})
     await look({}, {tookMs: 400})
     expect(await look()).toEqual(EVERYWHERE)
   })

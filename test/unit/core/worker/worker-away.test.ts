@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, expect, test, vi} from 'vitest'
-import {Worker} from '../../src/core/worker/worker.ts'
-import type {Database} from '../../src/db/database.ts'
-import {AybError} from '../../src/lib/errors.ts'
-import type {WorkerEvent} from '../../src/lib/worker-events.ts'
+import {Worker} from '../../../../src/core/worker/worker.ts'
+import type {Database} from '../../../../src/db/database.ts'
+import {AybError} from '../../../../src/lib/errors.ts'
+import type {WorkerEvent} from '../../../../src/lib/worker-events.ts'
 
 const MINUTE = 60_000
 

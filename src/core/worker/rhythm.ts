@@ -1,0 +1,149 @@
+import type {Survey} from '../../db/queue/survey.ts'
+
+/** First and longest pause before the next try for work that another worker holds; each try doubles the pause. */
+const FIRST_CONTENDED_PAUSE_MS = 50
+const LONGEST_CONTENDED_PAUSE_MS = 1000
+/** How long claims may go on without a poll. Only a poll finds dead workers and due schedules. */
+const LONGEST_WITHOUT_POLL_MS = 5000
+/** Pause after an error that only a person can mend. */
+const FAILURE_PAUSE_MS = 5000
+/** How long a job is put back for when no session could be opened for it. */
+const NO_SESSION_PAUSE_MS = 1000
+
+/** What a turn with a poll found and did. */
+export interface TurnFacts {
+  /** Where another worker holds due schedules, `nextScheduleInMs` is about schedules that are not due yet. */
+  seen: Pick<Survey, 'hasClaimable' | 'nextScheduleInMs' | 'nextJobInMs' | 'ownFreshInMs'>
+  /** Whether schedules were due. */
+  isDue: boolean
+  /** Whether another worker held some of the due schedules. */
+  isContended: boolean
+  /** How many jobs the turn claimed. */
+  claimed: number
+  /** Whether sessions of frozen workers were ended, so that jobs of these workers may be free now. */
+  hasEndedWorkers: boolean
+  /** Whether a job was in hand when the poll was sent. The poll leaves out the views of such jobs. */
+  wasBusy: boolean
+  /** Slots at the end of the turn. */
+  freeSlots: number
+  isIdle: boolean
+  /** What keeps a worker that runs once from being done; null for a worker that runs until it is stopped. */
+  once: OnceFacts | null
+}
+
+/** What a worker that runs once waits for although nothing is due. */
+export interface OnceFacts {
+  /** When the first of the jobs is due again that let readers of their view pass; null without such jobs. */
+  nextTryInMs: number | null
+  /** Whether a job was put back because no session could be opened for it. */
+  isShortOfSessions: boolean
+  /** How many jobs have ended so far, each of which left a session free. */
+  ended: number
+}
+
+/** How a turn ended, and how long to sleep before the next turn unless something wakes the worker. */
+export type TurnEnd =
+  | {as: 'backlog' | 'contended' | 'again' | 'idle' | 'failed'; pauseMs: number}
+  | {as: 'done'}
+
+/** What a turn does first: claim for the free slots, or poll. */
+type TurnStart = 'claim' | 'poll'
+
+/**
+ * Says when a worker looks again, and why. A pure state machine: it is told what happened, and is asked what comes next. It
+ * has no timers and no database, and the clock is handed in. `worker.ts` draws how the states follow each other.
+ */
+export class Rhythm {
+  readonly #pollIntervalMs: number
+  readonly #now: () => number
+  #hasBacklog = false
+  #nextPollAt = 0
+  #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
+  #endedAtLastWait = 0
+
+  constructor({pollIntervalMs, now = () => performance.now()}: {pollIntervalMs: number; now?: () => number}) {
+    this.#pollIntervalMs = pollIntervalMs
+    this.#now = now
+  }
+
+  /** What the next turn does first. With a backlog, a free slot takes a job without a poll. */
+  get next(): TurnStart {
+    return this.#hasBacklog && this.#untilPollMs > 0 ? 'claim' : 'poll'
+  }
+
+  /** Whether the last claim filled all free slots, so that more jobs are probably due. */
+  get hasBacklog(): boolean {
+    return this.#hasBacklog
+  }
+
+  /** Something may be new, such as after a NOTIFY: the next turn polls. */
+  wake(): void {
+    this.#nextPollAt = 0
+  }
+
+  /** A claim for so many slots returned so many jobs. */
+  claimed({slots, jobs}: {slots: number; jobs: number}): void {
+    this.#hasBacklog = jobs === slots
+  }
+
+  /** Due schedules are made into jobs: until all are, slots that become free wait for the next batch. */
+  queueing(): void {
+    this.#hasBacklog = false
+  }
+
+  /** How a turn ends after a claim; null where the claim left a slot free, and the turn goes on with a poll. */
+  afterClaim(): TurnEnd | null {
+    return this.#hasBacklog ? {as: 'backlog', pauseMs: this.#untilPollMs} : null
+  }
+
+  /** How a turn ends after a poll and all that followed from the poll. */
+  afterPoll(facts: TurnFacts): TurnEnd {
+    const {seen, freeSlots, claimed} = facts
+    const poll = this.#pollIntervalMs
+    const waits = [poll, seen.nextScheduleInMs ?? poll, seen.ownFreshInMs ?? poll]
+    if (freeSlots > 0) waits.push(seen.nextJobInMs ?? poll)
+    const nextMs = Math.ceil(Math.min(...waits))
+    const isMissed = seen.hasClaimable && freeSlots > 0 && claimed === 0
+    // A schedule or a job that another worker holds makes nothing else late.
+    if (facts.isContended || isMissed) return this.#end('contended', Math.min(this.#contendedPause(), nextMs))
+    this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
+    // The poll came before the new due times of the schedules, and before the jobs of ended workers were free.
+    if (facts.isDue || facts.hasEndedWorkers) return this.#end('again', 0)
+    if (facts.once && facts.isIdle && claimed === 0 && seen.ownFreshInMs === null) {
+      return facts.wasBusy ? this.#end('again', 0) : this.#doneUnlessPutBack(facts.once)
+    }
+    return this.#end('idle', nextMs)
+  }
+
+  /**
+   * How a turn ends that an error cut short. When the database is lost, the pause is up to the control session, which
+   * connects again.
+   */
+  afterFailure({isLost}: {isLost: boolean}): TurnEnd {
+    return isLost ? {as: 'again', pauseMs: 0} : {as: 'failed', pauseMs: FAILURE_PAUSE_MS}
+  }
+
+  /** Nothing is due, but jobs that this worker put back may be due in a moment. */
+  #doneUnlessPutBack({nextTryInMs, isShortOfSessions, ended}: OnceFacts): TurnEnd {
+    if (nextTryInMs !== null) return this.#end('idle', nextTryInMs)
+    // When no job has ended since the last wait, no session will become free.
+    if (!isShortOfSessions || ended === this.#endedAtLastWait) return {as: 'done'}
+    this.#endedAtLastWait = ended
+    return this.#end('idle', NO_SESSION_PAUSE_MS)
+  }
+
+  get #untilPollMs(): number {
+    return Math.max(this.#nextPollAt - this.#now(), 0)
+  }
+
+  #contendedPause(): number {
+    const pauseMs = this.#contendedPauseMs
+    this.#contendedPauseMs = Math.min(pauseMs * 2, LONGEST_CONTENDED_PAUSE_MS)
+    return pauseMs
+  }
+
+  #end(as: 'contended' | 'again' | 'idle', pauseMs: number): TurnEnd {
+    this.#nextPollAt = this.#now() + Math.min(pauseMs, LONGEST_WITHOUT_POLL_MS)
+    return {as, pauseMs}
+  }
+}

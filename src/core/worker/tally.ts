@@ -1,0 +1,42 @@
+import type {WorkerResult} from '../../lib/records.ts'
+import type {WorkerEvent} from '../../lib/worker-events.ts'
+
+/** Counts how the jobs of a worker ended, as its events report. Claims have no event of their own: slots count them. */
+export class Tally {
+  readonly counts: Omit<WorkerResult, 'remaining' | 'warnings'> = {
+    claimed: 0,
+    succeeded: 0,
+    failed: 0,
+    retried: 0,
+    skipped: 0,
+  }
+
+  countClaim(): void {
+    this.counts.claimed++
+  }
+
+  observe(event: WorkerEvent): void {
+    switch (event.type) {
+      case 'job-succeeded':
+        this.counts.succeeded++
+        break
+      case 'job-failed':
+        this.counts.failed++
+        break
+      case 'job-retried':
+        this.counts.retried++
+        break
+      case 'job-skipped':
+      case 'job-blocked':
+        this.counts.skipped++
+        break
+      // Jobs that failed without a refresh in this process.
+      case 'job-recovered':
+        if (event.state === 'failed') this.counts.failed++
+        break
+      case 'jobs-exhausted':
+        this.counts.failed += event.jobs
+        break
+    }
+  }
+}
