@@ -9,18 +9,14 @@ import type {WorkerSessions} from './sessions.ts'
 const FIRST_PAUSE_MS = 200
 /** Between two attempts to connect. */
 export const LONGEST_PAUSE_MS = 10_000
-/** How long plans are kept: those that were made while a table was small are poor once it has grown. */
+/** How long the server may keep plans: a plan from when a table was small is slow once the table has grown. */
 const PLANS_LAST_MS = 60_000
-/** So many reasons are remembered: a server's words can differ each time. */
+/** At most so many reasons are remembered, since the words of a server can differ each time. */
 const MOST_REASONS = 100
-/** A burst of notifications is one wake-up. */
+/** Notifications within this time are one wake-up. */
 const MERGE_MS = 50
 
-/** Opens a session that nobody has prepared yet; the signal ends the attempt. */
-export type OpenDatabase = (signal?: AbortSignal) => Promise<Database>
-
 interface ControlOptions {
-  open: OpenDatabase
   sessions: WorkerSessions
   /** Ends the pauses between attempts to connect; rings when the session ends. */
   alarm: Alarm
@@ -33,15 +29,14 @@ interface ControlOptions {
 }
 
 /**
- * The session that schedules, claims and watches. Lost, it is opened again, with a growing pause, while refreshes go on
- * undisturbed on theirs. On a server in recovery it waits for the promotion, unless it is told not to.
+ * The session that schedules, claims and watches. A lost session is opened again, with growing pauses, while the
+ * refreshes go on in their own sessions. On a server in recovery, it waits for the promotion unless told not to.
  */
 export class ControlSession {
-  /** Whether the database could be reached when last heard of. */
+  /** Whether the last statement or attempt to connect reached the database. */
   isUp = false
-  /** When it last tried to open a session, as performance.now() tells it. */
+  /** When the last attempt to connect began, by performance.now(). */
   lastAttemptAt = 0
-  readonly #open: OpenDatabase
   readonly #sessions: WorkerSessions
   readonly #alarm: Alarm
   readonly #emit: Emit
@@ -52,11 +47,10 @@ export class ControlSession {
   #isWaitingForPromotion = false
   #isDistrustful = false
   #plansUntil = 0
-  /** Why it could not connect since it last could. */
+  /** The reasons for failed attempts to connect since the last session, each of which was reported. */
   readonly #told = new Set<string>()
 
   constructor(options: ControlOptions) {
-    this.#open = options.open
     this.#sessions = options.sessions
     this.#alarm = options.alarm
     this.#emit = options.emit
@@ -66,8 +60,8 @@ export class ControlSession {
   }
 
   /**
-   * The session, opened if need be; null when the signal aborts first.
-   * @throws AybError what stops the very first one, except a server in recovery
+   * The session. Opens one if there is none; null when the signal aborts first.
+   * @throws AybError what keeps the very first session from being opened, except a server in recovery
    */
   async get(signal: AbortSignal): Promise<Database | null> {
     if (this.#db?.session.isUsable) return this.#db
@@ -90,7 +84,7 @@ export class ControlSession {
     return null
   }
 
-  /** Tells why it cannot connect, unless it has since it last could. */
+  /** Reports each reason once until the database is back. */
   #tellOnce(reason: string): void {
     if (this.#told.has(reason)) return
     if (this.#told.size >= MOST_REASONS) this.#told.clear()
@@ -98,22 +92,22 @@ export class ControlSession {
     this.#emit({type: 'warning', message: `cannot reconnect: ${reason}`})
   }
 
-  /** The session as it is, without waiting for a new one; null while there is none. */
+  /** The session, without waiting for a new one; null while there is none. */
   get current(): Database | null {
     return this.#db?.session.isUsable ? this.#db : null
   }
 
-  /** Gives up the session after an error, and says so once. */
+  /** Gives up the session after an error, and reports the loss once. */
   lose(reason: unknown): void {
     this.#db?.session.destroy()
-    // What ended it may have ended them too, without a word: a refresh would be the first to notice.
+    // The same fault may have cut off the kept sessions, and nobody would notice before a refresh uses one.
     this.#sessions.distrustIdle()
     if (!this.isUp) return
     this.isUp = false
     this.#emit({type: 'database-lost', error: messageOf(reason)})
   }
 
-  /** Gives up the session since the tables must not be used as they are, and says so once. */
+  /** Gives up the session because the tables cannot be trusted, and reports that once. */
   distrust({message, hint}: AybError): void {
     this.#db?.session.destroy()
     this.isUp = false
@@ -122,7 +116,7 @@ export class ControlSession {
     this.#emit({type: 'tables-untrusted', error: message, hint})
   }
 
-  /** Has the server forget its plans, once a minute. */
+  /** Has the server plan the kept statements again, once a minute. */
   async renewPlans(): Promise<void> {
     const db = this.current
     if (!db?.session.keepsStatements || performance.now() < this.#plansUntil) return
@@ -136,7 +130,7 @@ export class ControlSession {
 
   /** A prepared session; null while the server is in recovery. */
   async #connect(signal: AbortSignal): Promise<Database | null> {
-    const db = await this.#open(signal)
+    const db = await this.#sessions.open(signal)
     try {
       if (db.session.readOnlyReason === 'recovery' && this.#waitsForPromotion) {
         await db.close()
@@ -181,7 +175,7 @@ export class ControlSession {
 
   #lastNotifyAt = Number.NEGATIVE_INFINITY
 
-  /** The first of a burst is passed on at once. */
+  /** The first notification of a burst wakes the worker at once. */
   #mergeDelay(): number {
     const now = performance.now()
     const delayMs = Math.max(0, this.#lastNotifyAt + MERGE_MS - now)
@@ -190,7 +184,7 @@ export class ControlSession {
   }
 }
 
-/** Whether trying again later may help: the database is away, or takes no writes for the moment. */
+/** Whether a later try may succeed: the database is away, takes no writes for now, or a table is locked. */
 export function isTransient(error: unknown): error is AybError {
   return (
     isAybError(error, 'CONNECTION_LOST') ||

@@ -1,17 +1,29 @@
 import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
 import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/locks/liveness.ts'
+import type {OpenOptions} from '../../db/session.ts'
 import {describeBlocker} from '../../lib/outcomes.ts'
+import {LostBackends} from './lost-backends.ts'
+
+/** Opens a session that nobody has prepared yet; the signal ends the attempt. */
+export type OpenDatabase = (how: OpenOptions) => Promise<Database>
 
 /**
- * As jobs name their worker: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no session could hold the
- * key, and who finds it held by nobody would take the jobs: such a worker's id shows none, and its leases count.
+ * The statements of a worker are short, except refreshes. When a statement is not answered by then, the network
+ * under it is dead.
+ */
+const STATEMENT_DEADLINE_MS = 30_000
+
+/**
+ * The id of a worker in its jobs: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no session can
+ * hold the key, and other workers would take the jobs of a key that nobody holds: the id then marks its key as a name
+ * only, and the leases count.
  */
 function workerId(keyHex: string, isPooled: boolean): string {
   return `ayb:${isPooled ? 'pooled-' : ''}${keyHex}:${hostname().slice(0, 52)}:${process.pid}`
 }
 
-/** A worker whose database comes and goes for hours begins anew each time. */
+/** A worker whose database comes and goes for hours takes a new key each time. */
 const MOST_FORMER_KEYS = 100
 
 interface Identity {
@@ -20,17 +32,19 @@ interface Identity {
   isPooled: boolean
   /** How many sessions hold the key now. */
   sessions: number
-  /** Whether it was told that somebody is after the key. */
-  isTold: boolean
+  /** Whether the worker has warned that another session is after the key. */
+  hasWarned: boolean
 }
 
 /**
- * The sessions of one worker. Each holds the worker's key before it is used, so that the worker counts as alive as
- * long as one of them is. When the last one is lost, others may take its jobs: the next session begins a new identity. Not
- * behind a pooler, where they wait for its leases: what it had claimed and never heard of is its own to take back.
+ * The sessions of one worker. Each session takes the worker's key before it is used, so that the worker counts as
+ * alive while one session lives. When the last session is lost, other workers may take the jobs, so that the next
+ * session begins a new identity. Behind a pooler the identity stays: other workers wait for the leases, and this
+ * worker itself rescues a job whose claim was never answered.
  */
 export class WorkerSessions {
-  readonly #open: (signal?: AbortSignal) => Promise<Database>
+  readonly #open: OpenDatabase
+  readonly #lost = new LostBackends()
   readonly #idle: Database[] = []
   readonly #distrusted: Database[] = []
   #identity: Identity | null = null
@@ -40,33 +54,43 @@ export class WorkerSessions {
 
   readonly #warn: (message: string) => void
 
-  /** `open` connects; the sessions are for refreshes unless said otherwise. */
-  constructor(open: (signal?: AbortSignal) => Promise<Database>, warn: (message: string) => void) {
+  constructor(open: OpenDatabase, warn: (message: string) => void) {
     this.#open = open
     this.#warn = warn
   }
 
-  /** What claims are made under. Changes when all sessions were lost. */
+  /** The id for claims. Changes when all sessions were lost. */
   get workerId(): string {
     return this.#current().id
   }
 
-  /** The key, and those of its former identities, newest last. */
+  /** The keys of the worker's former identities, and its key now, newest last. */
   get keys(): string[] {
     const {keyHex} = this.#current()
     return [...this.#formerKeys, keyHex]
   }
 
   /**
-   * Makes a session one of the worker's. Where somebody else is after its key, the session works without it, and is
-   * not kept: the others hold the key, and the lock of the view tells that its job is in hand.
+   * Opens a session that does not hold the key yet, and has it end the backends of lost sessions. The signal ends the
+   * attempt.
+   */
+  async open(signal?: AbortSignal): Promise<Database> {
+    const db = await this.#open({signal, deadlineMs: STATEMENT_DEADLINE_MS})
+    await this.#lost.adopt(db.session)
+    return db
+  }
+
+  /**
+   * Makes a session one of the worker's. While another session is after the key, this session works without the key,
+   * and is closed after its refresh: the worker's other sessions hold the key, and the lock of the view shows that the
+   * job is in hand.
    */
   async adopt(db: Database): Promise<Database> {
     await this.#hold(db)
     return db
   }
 
-  /** The same for the session that claims, which begins another identity where the key of the old one cannot be had. */
+  /** The same for the control session, which begins a new identity when it cannot have the key. */
   async adoptControl(db: Database): Promise<void> {
     if (await this.#hold(db)) return
     this.#endIdentity()
@@ -78,7 +102,7 @@ export class WorkerSessions {
     const {session} = db
     this.#isPooled = session.isPooled
     const identity = this.#current()
-    // Counted before it holds the key: when the others end meanwhile, the identity must not end with them.
+    // Counted before the session holds the key: the identity must not end if the other sessions end meanwhile.
     identity.sessions++
     let isCounted = true
     const forget = () => {
@@ -90,11 +114,11 @@ export class WorkerSessions {
       const failure = session.isPooled ? null : await holdLivenessKey(session, identity.keyHex)
       if (!failure) return true
       forget()
-      if (!identity.isTold) {
+      if (!identity.hasWarned) {
         const by = failure.by ? `: ${describeBlocker(failure.by)}` : ''
         this.#warn(`another session is after the key of this worker, which keeps no sessions meanwhile${by}`)
       }
-      identity.isTold = true
+      identity.hasWarned = true
       return false
     } catch (error) {
       session.destroy()
@@ -114,15 +138,15 @@ export class WorkerSessions {
     this.#identity = null
   }
 
-  /** A session for one refresh: one that is kept, or a new one. The signal ends the attempt to open it. */
+  /** A session for one refresh: a kept session or a new one. The signal ends the attempt to open a session. */
   async acquire(signal?: AbortSignal): Promise<Database> {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       if (kept.session.isUsable) return kept
     }
-    return this.adopt(await this.#open(signal))
+    return this.adopt(await this.open(signal))
   }
 
-  /** Runs what is no refresh on a session of its own. */
+  /** Runs other work than a refresh on a session of its own. */
   async use<T>(work: (db: Database) => Promise<T>): Promise<T> {
     const db = await this.acquire()
     try {
@@ -132,7 +156,7 @@ export class WorkerSessions {
     }
   }
 
-  /** Opens a session ahead of the first refresh, which then starts at once. A failure is the refresh's to meet. */
+  /** Opens a session before the first refresh needs one. A failure is left to the refresh to report. */
   async warmUp(signal: AbortSignal): Promise<void> {
     await this.acquire(signal).then(
       (db) => this.#keep(db),
@@ -140,11 +164,11 @@ export class WorkerSessions {
     )
   }
 
-  /** Keeps a session for the next refresh, unless there is to be none. */
+  /** Keeps a session for the next refresh, or closes the session when the worker ends. */
   async release(db: Database): Promise<void> {
     if (!db.session.isUsable) return
     const {keyHex} = this.#current()
-    // What the queries of views locked for the session would stay locked for as long as it is kept.
+    // The query of a view can take an advisory lock that lasts as long as the session.
     const isClean = this.#isClosed || (await holdsKeyAlone(db.session, keyHex).catch(() => false))
     if (isClean) await this.#keep(db)
     else await db.close()
@@ -155,17 +179,17 @@ export class WorkerSessions {
     else if (db.session.isUsable) this.#idle.push(db)
   }
 
-  /** Keeps the sessions that wait for a refresh from getting one; they hold the key until another one does. */
+  /** Sets the kept sessions aside: no refresh gets one of them. They hold the key until a new session does. */
   distrustIdle(): void {
     this.#distrusted.push(...this.#idle.splice(0))
   }
 
-  /** Drops what is not trusted any more. */
+  /** Drops the sessions that were set aside. */
   closeDistrusted(): void {
     for (const db of this.#distrusted.splice(0)) db.session.destroy()
   }
 
-  /** Closes the sessions that are kept, and from now on those that come back. */
+  /** Closes the kept sessions, and from now on each session that is released. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.closeDistrusted()
@@ -176,7 +200,7 @@ export class WorkerSessions {
     if (!this.#identity) {
       const keyHex = newLivenessKey()
       const isPooled = this.#isPooled
-      this.#identity = {id: workerId(keyHex, isPooled), keyHex, isPooled, sessions: 0, isTold: false}
+      this.#identity = {id: workerId(keyHex, isPooled), keyHex, isPooled, sessions: 0, hasWarned: false}
     }
     return this.#identity
   }

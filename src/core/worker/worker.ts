@@ -41,34 +41,27 @@
  * next job for the slot, so that a long queue drains without a turn for each job.
  */
 import {setMaxListeners} from 'node:events'
-import type {Database} from '../../db/database.ts'
-import type {OpenOptions, Session} from '../../db/session.ts'
+import type {Session} from '../../db/session.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, RemainingJob, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {JobCount} from '../job-count.ts'
 import {refreshSettings} from '../refresh/request.ts'
 import {Alarm} from './alarm.ts'
-import {
-  ControlSession,
-  isTransient,
-  LONGEST_PAUSE_MS as LONGEST_RECONNECT_PAUSE_MS,
-  type OpenDatabase,
-} from './control.ts'
+import {ControlSession, isTransient, LONGEST_PAUSE_MS as LONGEST_RECONNECT_PAUSE_MS} from './control.ts'
 import {watchTrust} from './distrust.ts'
 import {FrozenWorkers} from './frozen.ts'
 import {startHeartbeat} from './heartbeat.ts'
 import {LockHolders} from './lock-holders.ts'
 import {LockPatience} from './lock-patience.ts'
 import {LockSampler} from './lock-sampler.ts'
-import {LostBackends} from './lost-backends.ts'
 import {LowerBounds} from './lower-bounds.ts'
 import {Once} from './once.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
 import {Rhythm, type TurnEnd} from './rhythm.ts'
 import {Scheduler} from './scheduler.ts'
-import {WorkerSessions} from './sessions.ts'
+import {type OpenDatabase, WorkerSessions} from './sessions.ts'
 import {Shutdown} from './shutdown.ts'
 import {Slots} from './slots.ts'
 import {Tally} from './tally.ts'
@@ -90,19 +83,13 @@ export interface WorkerOptions {
   isOnce: boolean
 }
 
-/**
- * The statements of a worker are short, except refreshes. When a statement is not answered by then, the network under it is
- * dead.
- */
-const STATEMENT_DEADLINE_MS = 30_000
-/** A loop that is a minute overdue hangs: each of its statements has a deadline of half a minute. */
+/** A loop that is a minute overdue hangs: each of its statements has a deadline of 30 s. */
 const HANGS_AFTER_MS = 60_000
 
 /** Turns due schedules into jobs, and jobs into refreshes, until it is told to stop. */
 export class Worker {
   readonly #options: WorkerOptions
   readonly #emit: Emit
-  readonly #open: OpenDatabase
   readonly #alarm = new Alarm()
   readonly #rhythm: Rhythm
   readonly #bounds: LowerBounds
@@ -113,7 +100,6 @@ export class Worker {
   readonly #jobCount: JobCount
   readonly #tally = new Tally()
   readonly #throttle = new WarningThrottle()
-  readonly #lost = new LostBackends()
   /** Null for a worker that runs until it is stopped. */
   readonly #once: Once | null
   /** Cancels the refreshes in hand, once the shutdown timeout is over. */
@@ -123,8 +109,8 @@ export class Worker {
   #slots: Slots | null = null
   #lastTurnAt = performance.now()
 
-  /** `open` connects as the worker, once for each session. `tell` receives everything that the worker has to report. */
-  constructor(options: WorkerOptions, open: (how: OpenOptions) => Promise<Database>, tell: Emit) {
+  /** `open` connects, once for each session. `tell` receives everything that the worker reports. */
+  constructor(options: WorkerOptions, open: OpenDatabase, tell: Emit) {
     this.#options = options
     const {leaseMs, pollIntervalMs, isOnce} = options
     const once = isOnce ? new Once() : null
@@ -135,16 +121,10 @@ export class Worker {
       tell(event)
     }
     this.#emit = emit
-    this.#open = async (signal) => {
-      const db = await open({signal, deadlineMs: STATEMENT_DEADLINE_MS})
-      await this.#lost.adopt(db.session)
-      return db
-    }
     // Each refresh in hand adds a listener.
     setMaxListeners(0, this.#cutOff.signal, this.#giveUp.signal)
-    this.#sessions = new WorkerSessions(this.#open, (message) => emit({type: 'warning', message}))
+    this.#sessions = new WorkerSessions(open, (message) => emit({type: 'warning', message}))
     this.#control = new ControlSession({
-      open: this.#open,
       sessions: this.#sessions,
       alarm: this.#alarm,
       emit,
@@ -191,8 +171,8 @@ export class Worker {
   }
 
   /**
-   * Works until the signal aborts, or with `isOnce` until everything is done that was due at the start. The refreshes in
-   * hand may then finish for the shutdown timeout. After that they are cancelled, and their jobs are queued again.
+   * Works until the signal aborts, or with `isOnce` until everything is done that was due at the start. The refreshes
+   * in hand may then finish for the shutdown timeout. After that they are cancelled, and their jobs queued again.
    * @throws AybError what keeps the first session from being opened
    */
   async run(signal: AbortSignal): Promise<WorkerResult> {
@@ -244,7 +224,7 @@ export class Worker {
     }
   }
 
-  /** Decides what an error in a turn means: connect again, warn and try again later, or end with the error. */
+  /** After an error in a turn: connects again, or warns and tries again later, or ends with the error. */
   #survive(error: unknown): TurnEnd {
     const isForOthers = isAybError(error, 'READ_ONLY') && this.#once !== null
     if (isTransient(error) && !isForOthers) {
@@ -268,8 +248,8 @@ export class Worker {
   }
 
   /**
-   * Writes nothing to the tables until they can be trusted again. The refreshes in hand are dropped, because their records
-   * would be written in their transactions; their jobs are settled later.
+   * Writes nothing to the tables until they can be trusted again. The refreshes in hand are dropped, because their
+   * transactions would write records; their jobs are settled later.
    */
   #distrust(error: AybError): void {
     this.#control.distrust(error)
@@ -298,7 +278,7 @@ export class Worker {
       watchLocks: new LockSampler(() => this.#control.current).watch,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,
-      reconnect: () => reconnect(this.#open, this.#giveUp.signal),
+      reconnect: () => reconnect(this.#sessions, this.#giveUp.signal),
       claimNext: () => this.#slots && this.#turns.claimNext(this.#slots),
       onFree: () => this.#alarm.ring(),
       onDistrust: (error) => this.#distrust(error),
