@@ -25,7 +25,7 @@ export type WorkerEvent =
   | {type: 'schedule-timed'; scheduleId: string; name: string; nextRunAt: string | null}
   | {type: 'schedule-retimed'; scheduleId: string; name: string; was: string; nextRunAt: string | null}
   | {
-      type: 'job-recovered'
+      type: 'job-rescued'
       jobId: string
       view: string | null
       attempt: number
@@ -100,7 +100,7 @@ export type WorkerEvent =
       error?: string
       code?: ErrorCode | null
     } & AttemptFacts)
-  | ({type: 'backend-silent'; pid: number} & AttemptFacts)
+  | ({type: 'connection-dead'; pid: number} & AttemptFacts)
   | {type: 'pruned'; jobs: number; runs: number}
   | {type: 'warning'; message: string}
   | {type: 'slots'; busy: number; total: number}

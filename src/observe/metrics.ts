@@ -68,7 +68,7 @@ export class WorkerMetrics {
         this.#refreshes.inc({view: this.#labelOf(event), status: 'error'})
         break
       case 'job-failed':
-      case 'job-recovered':
+      case 'job-rescued':
         this.#refreshes.inc({view: this.#labelOf(event), status: 'error'})
         break
       case 'job-interrupted':

@@ -73,7 +73,7 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
         scheduleId,
       }
     }
-    case 'job-recovered': {
+    case 'job-rescued': {
       const {jobId, view, attempt, workerId, isOwn, state} = event
       const fate = state === 'queued' ? 'queued again' : 'failed for good'
       const facts = {view, jobId, attempt}
@@ -166,7 +166,7 @@ function describeJobEvent(event: JobEvent): LogEntry {
       const {message, durationMs, error, code} = event
       return {level: 'warn', msg: message, ...facts, durationMs, error, code}
     }
-    case 'backend-silent':
+    case 'connection-dead':
       return {
         level: 'warn',
         // Idle, or ended; behind a pooler, at work for somebody else.

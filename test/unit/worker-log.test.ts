@@ -99,7 +99,7 @@ describe('an event', () => {
     [{type: 'job-lost', ...facts} as const, 'warn', facts],
     [{type: 'job-unrecorded', ...facts, message: 'why not'} as const, 'warn', facts],
     [
-      {type: 'backend-silent', ...facts, pid: 4711} as const,
+      {type: 'connection-dead', ...facts, pid: 4711} as const,
       'warn',
       {...facts, msg: expect.stringMatching(/^backend 4711 is idle or done with this refresh /)},
     ],

@@ -1,6 +1,6 @@
 import {timerMs} from '../../lib/timer.ts'
 
-/** Wakes one waiter: however often it rings while nobody waits, the next wait returns at once, and only that one. */
+/** Wakes one waiter. A ring while nobody waits ends the next wait at once; more such rings change nothing. */
 export class Alarm {
   #isRinging = false
   #wake: (() => void) | null = null
@@ -10,11 +10,11 @@ export class Alarm {
     this.#wake?.()
   }
 
-  /** Resolves when it rings, when the signal aborts, or after that many milliseconds. */
+  /** Resolves when the alarm rings, when the signal aborts, or after `ms` milliseconds. */
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     if (!this.#isRinging && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        // Taken off again: the signal outlives thousands of waits.
+        // The listener is removed again, because the signal outlives thousands of waits.
         const wake = () => {
           clearTimeout(timer)
           signal.removeEventListener('abort', wake)

@@ -8,25 +8,26 @@ import {
 } from '../../db/queue/due.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 
-/** Between two passes over the schedules. */
+/** Pause between two passes over the schedules. */
 const PASS_INTERVAL_MS = 60_000
-/** Reading the expressions of a page takes some 20 ms, for which whatever is due may have to wait. */
+/** Parsing the expressions of a page takes some 20 ms, in which nothing else can start. */
 const PAGE = 200
 const PAGE_INTERVAL_MS = 1000
-/** Behind its own expression, a schedule may be late by as much: other programs read clock changes in their own way. */
+/** How far a next run may lie behind the expression: other programs treat clock changes in other ways. */
 const TOLERANCE_MS = 3_600_000
 
 /**
- * Mends schedules after a server clock that went ahead for a moment: one that came due then has its next run computed from that
- * time, and would be silent until the clock gets there. A next run that lies behind the one that its expression
- * gives by now is computed again. Pages through the schedules, and remembers those that were found right.
+ * Repairs schedules after the server's clock went ahead for a moment. A schedule that came due at such a
+ * moment has a next run that is computed from the wrong time, and would not run until the clock gets there.
+ * Each pass pages through the schedules, computes such next runs again, and remembers the schedules that were
+ * right.
  */
 export class ClockJumps {
   readonly #emit: Emit
   #nextAt = 0
   #after: {nextRunAt: string; id: string} | null = null
   #lastNow = 0
-  /** Versions of rows by id: of the last pass, and of the one that is under way. */
+  /** Versions of rows by id: from the last pass, and from the current pass. */
   #known = new Map<string, string>()
   #seen = new Map<string, string>()
 
@@ -35,8 +36,8 @@ export class ClockJumps {
   }
 
   /**
-   * Looks at the next page of schedules when it is time. `advance` computes the next runs. Returns whether any schedule
-   * was changed.
+   * Checks the next page of schedules when it is time; `advance` computes next runs. Returns whether any
+   * changed.
    */
   async mend(
     db: Database,
@@ -75,7 +76,7 @@ export class ClockJumps {
     return changed.size > 0
   }
 
-  /** What was right by a clock that has been put back since may be wrong. */
+  /** When the clock was put back, schedules that were right before may be wrong now. */
   #noticeClock(now: Date): void {
     if (now.getTime() < this.#lastNow) {
       this.#known.clear()

@@ -9,7 +9,9 @@ import type {WorkerSessions} from './sessions.ts'
 const FIRST_PAUSE_MS = 200
 /** Between two attempts to connect. */
 export const LONGEST_PAUSE_MS = 10_000
-/** How long the server may keep plans: a plan from when a table was small is slow once the table has grown. */
+/**
+ * How long the server may keep plans: a plan from when a table was small is slow once the table has grown.
+ */
 const PLANS_LAST_MS = 60_000
 /** At most so many reasons are remembered, since the words of a server can differ each time. */
 const MOST_REASONS = 100
@@ -29,8 +31,9 @@ interface ControlOptions {
 }
 
 /**
- * The session that schedules, claims and watches. A lost session is opened again, with growing pauses, while the
- * refreshes go on in their own sessions. On a server in recovery, it waits for the promotion unless told not to.
+ * The session that schedules, claims and watches. A lost session is opened again, with growing pauses, while
+ * the refreshes go on in their own sessions. On a server in recovery, it waits for the promotion unless told
+ * not to.
  */
 export class ControlSession {
   /** Whether the last statement or attempt to connect reached the database. */

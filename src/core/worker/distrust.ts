@@ -2,15 +2,15 @@ import {type AybError, isAybError} from '../../lib/errors.ts'
 import type {ControlSession} from './control.ts'
 
 /**
- * How often a worker looks at its tables again. A look takes one or two milliseconds. People and deployment scripts run
- * GRANT ALL: a role that gets TRIGGER that way can use the privilege for ten seconds at most. A lock that forbids
- * CREATE TRIGGER would stop migrations as well.
+ * How often a worker checks that it can still trust its tables. A check takes one or two milliseconds. People
+ * and deployment scripts run GRANT ALL, and a role that gets TRIGGER that way can use the privilege for ten
+ * seconds at most. A lock that forbids CREATE TRIGGER would stop migrations as well.
  */
 const INTERVAL_MS = 10_000
 
 /**
- * Looks again and again whether the tables may still be used, on the control session, also while the loop sleeps and
- * refreshes run. Whatever else fails is the loop's to notice. Returns what stops it.
+ * Checks every ten seconds whether the tables can still be trusted, on the control session, while the loop
+ * sleeps too. Other errors are left to the loop. Returns a function that stops the checks.
  */
 export function watchTrust(
   control: Pick<ControlSession, 'current'>,

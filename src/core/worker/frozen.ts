@@ -3,22 +3,22 @@ import {endWorkers} from '../../db/locks/liveness.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 
-/** How many keys are remembered. Other programs can write as many as they like. */
+/** At most so many keys are remembered, since other programs can write any number of keys into jobs. */
 const MOST_KEYS = 10_000
 
-/** Ends what is left of workers that hold jobs past their lease without working on them. */
+/** Ends the sessions of frozen workers: they hold jobs past the lease, and do not work on these jobs. */
 export class FrozenWorkers {
   readonly #emit: Emit
-  /** Those whose sessions this program may not end: told of once. */
+  /** Keys of workers whose sessions this role may not end; each is reported once. */
   readonly #untouchable = new Set<string>()
-  /** Those whose sessions were asked to end. */
+  /** Keys of workers whose sessions were asked to end. */
   readonly #asked = new Set<string>()
 
   constructor(emit: Emit) {
     this.#emit = emit
   }
 
-  /** Returns whether a session was ended, so that its jobs may be free now. */
+  /** Returns whether a session was asked to end for the first time, so that its jobs may be free now. */
   async end(control: Database, keys: readonly string[]): Promise<boolean> {
     if (keys.length === 0) return false
     let ended = 0
@@ -27,13 +27,13 @@ export class FrozenWorkers {
       for (const worker of await endWorkers(control.session, keys)) {
         const {keyHex, stranger} = worker
         if (stranger !== null) strangers.push({keyHex, why: `its key is held by ${stranger}`})
-        // A backend that does not react is asked again at each look, but at the pace of the polls, and told of once.
+        // A backend that does not react is asked again at each poll, but reported only once.
         if (worker.ended === 0 || !isNew(this.#asked, keyHex)) continue
         this.#emit({type: 'worker-ended', keyHex, sessions: worker.ended})
         ended += worker.ended
       }
     } catch (error) {
-      // Their jobs wait until somebody else ends them; all others must not.
+      // The jobs of these workers wait until a person ends the sessions. All other jobs go on.
       if (!isAybError(error, 'PERMISSION_DENIED')) throw error
       for (const keyHex of keys) strangers.push({keyHex, why: messageOf(error)})
     }
@@ -50,7 +50,7 @@ export class FrozenWorkers {
   }
 }
 
-/** Whether the key was not there yet; from now on it is. */
+/** Adds the key. Returns whether the key is new. */
 function isNew(keys: Set<string>, key: string): boolean {
   if (keys.has(key)) return false
   if (keys.size >= MOST_KEYS) keys.clear()

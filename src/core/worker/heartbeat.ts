@@ -6,13 +6,13 @@ import type {Slots} from './slots.ts'
 const INTERVAL_MS = 5000
 
 /**
- * Keeps the jobs in hand alive, on the control session: renews each lease three times before the lease ends, and drops
- * sessions whose connection is dead. Errors are left to the worker's loop, which uses the same session. Returns a function
- * that stops the heartbeat.
+ * Keeps the jobs in hand alive, on the control session: renews each lease three times before it ends, and
+ * drops sessions with a dead connection. Errors are left to the worker's loop, which uses the same session.
+ * Returns a function that stops the heartbeat.
  */
 export function startHeartbeat(
   control: Pick<ControlSession, 'current'>,
-  slots: Pick<Slots, 'busy' | 'renewLeases' | 'dropSilent'>,
+  slots: Pick<Slots, 'busy' | 'renewLeases' | 'dropDeadConnections'>,
   leaseMs: number,
 ): () => void {
   let nextRenewalAt = 0
@@ -22,7 +22,7 @@ export function startHeartbeat(
     if (isLooking) return
     isLooking = true
     try {
-      await slots.dropSilent(db)
+      await slots.dropDeadConnections(db)
     } finally {
       isLooking = false
     }

@@ -2,14 +2,14 @@ import type {Blocker} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
 
-/** A lock that is held for so long is told of again. */
+/** A lock that is held for so long is reported again. */
 const AGAIN_MS = 600_000
 
-/** Who was seen to hold the lock of a view: a job is put back up to once a second, and its log is not to say so each time. */
+/** Throttles reports about held locks: a job whose view is locked is put back up to once a second. */
 export class LockHolders {
   readonly #told = new Map<string, {pid: number | null; until: number}>()
 
-  /** Whether it is to be told that this session holds the lock of the view. */
+  /** Whether to report now that this session holds the lock of the view. The answer counts as a report. */
   isNews(view: ViewName, holder: Blocker | null): boolean {
     const now = performance.now()
     for (const [name, {until}] of this.#told) if (until <= now) this.#told.delete(name)

@@ -1,12 +1,12 @@
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {NO_TRIES, type PastTries} from '../refresh/tries.ts'
 
-/** More jobs than a worker puts back while their patience lasts. */
+/** More jobs than a worker puts back while the tries of a job still count. */
 const MOST_REMEMBERED = 10_000
 
 /**
- * The tries of jobs that this worker put back because the lock of their view could not be had. The table of view states
- * has the tries of all workers; where that table is not there, each worker counts for itself.
+ * Counts the tries of jobs that this worker put back because the view was locked. The table of view states
+ * has the tries of all workers; a database without that table leaves each worker to count its own.
  */
 export class LockPatience {
   readonly #past = new Map<string, PastTries & {at: number}>()
@@ -26,7 +26,7 @@ export class LockPatience {
     if (oldest && !oldest.done) this.#past.delete(oldest.value)
   }
 
-  /** The job has ended, or its patience has: a next attempt begins anew. */
+  /** The job has ended or has used up its tries: the next attempt counts from zero. */
   forget({id}: ClaimedJob): void {
     this.#past.delete(id)
   }

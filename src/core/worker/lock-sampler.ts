@@ -9,7 +9,10 @@ interface Watched {
   sightings: Sightings
 }
 
-/** Looks from the control session for which locks the refreshes of a worker wait: all of them in one statement. */
+/**
+ * Finds out on the control session which locks the refreshes of a worker wait for, with one statement for
+ * all.
+ */
 export class LockSampler {
   readonly #control: () => Database | null
   readonly #watched = new Set<Watched>()
@@ -17,7 +20,7 @@ export class LockSampler {
   #dueAt = 0
   #isLooking = false
 
-  /** `control` is the control session as it is; null while there is none. */
+  /** `control` returns the control session; null while there is none. */
   constructor(control: () => Database | null) {
     this.#control = control
   }
@@ -41,7 +44,7 @@ export class LockSampler {
     }
   }
 
-  /** A timer that is set stays, and finds out whether there is something to look at: most refreshes end before. */
+  /** A timer that is set stays, although most refreshes end before it fires. */
   #schedule(): void {
     if (this.#watched.size === 0) {
       if (this.#timer) clearTimeout(this.#timer)
@@ -70,7 +73,7 @@ export class LockSampler {
       )
       for (const {request, sightings} of due) sightings.add(waits.get(request.pid) ?? null)
     } catch {
-      // Whom a refresh waits for is a help, not the work: the worker's loop notices that the session is gone.
+      // A refresh runs as well without this. When the session is lost, the worker's loop notices.
     } finally {
       this.#isLooking = false
       this.#schedule()

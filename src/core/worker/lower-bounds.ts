@@ -1,29 +1,30 @@
 import type {Survey, SurveyBounds} from '../../db/queue/survey.ts'
 
-/** A look that takes longer than this reads the traces of what was done before: the next ones begin behind them. */
+/** A poll that takes longer than this reads dead index entries: the next polls begin behind these entries. */
 const SLOW_LOOK_MS = 50
-/** Looks at everything take one part in so many of the worker's time. */
+/** Polls that read everything take at most one part in so many of the worker's time. */
 const FULL_LOOK_SHARE = 50
-/** At the latest, what another program has written into the past is seen after this long. */
+/** A row that another program writes with a time in the past is seen after this long at the latest. */
 const LONGEST_BETWEEN_FULL_LOOKS_MS = 60_000
 
-/** Where a look is to begin; null for everywhere. */
+/** Where a poll begins to read; null for everywhere. */
 export interface LookFrom {
   from: SurveyBounds | null
   freeFrom: string | null
 }
 
 /**
- * Where looks and claims begin to read, in memory. While somebody holds an old snapshot, Postgres keeps the index entry of
- * each job that was ever queued and of each time that was ever due, and whoever reads from the beginning steps over all of
- * them. A row can still appear before a bound: a job that is given back, or a row that somebody writes by hand. Looks at
- * everything find these rows. Where such looks are fast, each look is one; where they are slow, they are rare.
+ * Lower bounds for the times that polls and claims read, in memory. Without them, each poll and each claim
+ * rescans the dead index entries that an old snapshot keeps alive: one for each job that was ever queued, and
+ * for each time that was ever due. A row can still appear before a bound: a job that is returned, or a row
+ * that a person writes. Full polls read everything and find such rows. While full polls are fast, each poll
+ * is full; when they are slow, they are rare.
  */
 export class LowerBounds {
   readonly #isAlwaysFull: boolean
   readonly #now: () => number
   #bounds: SurveyBounds | null = null
-  /** All jobs that are due before then are of these views. */
+  /** All jobs that are due before `until` are of these views. */
   #passed: {views: readonly string[]; until: string} | null = null
   #notBefore: string | null = null
   #nextFullLookAt = 0
@@ -37,11 +38,11 @@ export class LowerBounds {
     this.#now = now
   }
 
-  /** Runs a look around from where it is to begin, and learns from it. */
+  /** Has `run` poll from where the poll may begin, and learns from the answer. */
   async look(busyViews: readonly string[], run: (from: LookFrom) => Promise<Survey>): Promise<Survey> {
     const startedAt = this.#now()
     const isFull = this.#isAlwaysFull || this.#bounds === null || startedAt >= this.#nextFullLookAt
-    // Until it ends, claims go on from where they did.
+    // Until the poll ends, claims keep the bounds of the poll before.
     const from = isFull ? null : this.#bounds
     const seen = await run({from, freeFrom: isFull ? null : this.#passedFor(busyViews)})
     if (isFull) {
@@ -52,19 +53,19 @@ export class LowerBounds {
     return seen
   }
 
-  /** Forgets all, as for another server. */
+  /** Forgets everything: the next server may be another one. */
   reset(): void {
     this.#bounds = null
     this.#passed = null
     this.#notBefore = null
   }
 
-  /** When the oldest due schedule was due that the last look has seen. */
+  /** A lower bound for the times of due schedules, from the last poll; null when not known. */
   get schedulesFrom(): string | null {
     return this.#bounds?.schedules ?? null
   }
 
-  /** When the oldest job was due that a claim may find, which leaves out those views; null where that is not known. */
+  /** A lower bound for the due times of jobs that are not of these views; null when not known. */
   claimsFrom(busyViews: readonly string[]): string | null {
     return this.#passedFor(busyViews) ?? this.#notBefore
   }
@@ -77,7 +78,7 @@ export class LowerBounds {
   #learn(seen: Survey, busyViews: readonly string[]): void {
     const {bounds, oldestDue} = seen
     this.#bounds = bounds
-    // What becomes a job now was due when its schedule was, which may be before the oldest job.
+    // A due schedule becomes a job with the same due time, which may be earlier than that of the oldest job.
     const dueAt = seen.nextScheduleInMs === 0 ? seen.nextScheduleAt : null
     const known = [oldestDue ?? bounds.jobs, ...(dueAt === null ? [] : [dueAt])]
     this.#notBefore = earliest(known)
@@ -91,5 +92,5 @@ export class LowerBounds {
 const pauseAfter = (tookMs: number): number =>
   tookMs < SLOW_LOOK_MS ? 0 : Math.min(tookMs * FULL_LOOK_SHARE, LONGEST_BETWEEN_FULL_LOOKS_MS)
 
-/** Of instants in ISO 8601 and '-infinity', which sorts before all of them. */
+/** Instants are ISO 8601, or '-infinity', which sorts before all others. */
 const earliest = (instants: readonly string[]): string => [...instants].sort()[0] as string

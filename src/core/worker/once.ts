@@ -7,31 +7,38 @@ import type {RemainingJob} from '../../lib/records.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
 import type {OnceFacts} from './rhythm.ts'
 
-/** Behind the end of a job's pause, for as long as the clocks may differ. */
+/**
+ * How often to look for a job whose pause is over by the clock of this process, but not yet by the server's.
+ */
 const PAUSE_LOOK_MS = 200
+/** A job that is still not to be had this long after its pause was taken by another worker. */
 const PAUSE_MARGIN_MS = 2000
 
 /**
- * What a worker with `--once` is there for: what was due when it first looked around. Without that bound, a schedule
- * whose period is no longer than its refresh would keep it at work for ever. It also remembers what has not ended well.
+ * The work of a worker with `--once`: everything that was due at its first poll. Without that bound, a
+ * schedule whose period is shorter than its refresh would keep the worker busy for ever. Also remembers the
+ * jobs that did not end.
  */
 export class Once {
   #until: string | null = null
-  /** Jobs that were in hand and have not ended, and why. */
+  /** Jobs that were in hand and have not ended, with the reason. */
   readonly #unfinished = new Map<string, Omit<RemainingJob, 'jobId'>>()
   readonly #unreadable: RemainingJob[] = []
   readonly #withoutSession = new Set<string>()
-  /** Jobs that let readers of their view pass, and when they are due again, by the clock of this process. */
+  /** When jobs are due again that let readers of their view pass, by performance.now(). */
   readonly #pausing = new Map<string, number>()
   /** How many jobs have ended; each leaves a session free. */
   #ended = 0
 
-  /** What may be claimed: a job that went back is due again later, and still within the bound. */
+  /**
+   * What may be claimed. A job that was put back is due later than the bound says, and may be claimed all the
+   * same.
+   */
   get bound(): OnceBound | null {
     return this.#until === null ? null : {until: this.#until, jobIds: [...this.#unfinished.keys()]}
   }
 
-  /** What a look around found, without what became due later. */
+  /** What a poll found, without what became due after the start. */
   async narrow(
     control: Database,
     seen: Survey,
@@ -66,7 +73,7 @@ export class Once {
     return Math.max(Math.min(...this.#pausing.values()) - now, PAUSE_LOOK_MS)
   }
 
-  /** Takes note of how jobs end. */
+  /** Notes how jobs end. */
   observe(event: WorkerEvent): void {
     switch (event.type) {
       case 'job-started':
@@ -103,7 +110,7 @@ export class Once {
       case 'job-lost':
         this.#leave(event, 'another worker took the job over')
         break
-      case 'job-recovered':
+      case 'job-rescued':
         if (event.state === 'queued') this.#leave({...event, scheduleId: null}, 'its worker died')
         else this.#unfinished.delete(event.jobId)
         break
@@ -116,7 +123,7 @@ export class Once {
     }
   }
 
-  /** What was due and has not ended, as the database has it; as this worker has it where there is no session to ask on. */
+  /** What was due and has not ended, from the database; without a session, from what this worker knows. */
   async remaining(control: Database | null): Promise<RemainingJob[]> {
     const known = [...this.#unfinished].map(([jobId, left]): RemainingJob => ({jobId, ...left}))
     if (!control) return [...this.#unreadable, ...known]

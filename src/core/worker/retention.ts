@@ -4,19 +4,22 @@ import {type AybError, isAybError} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import type {ControlSession} from './control.ts'
 
-/** Between two passes: nobody notices whether a job of 30 days ago is gone ten minutes earlier. */
+/** Pause between two passes: nobody misses or minds a job of 30 days ago for ten minutes. */
 const INTERVAL_MS = 600_000
-/** A batch takes some 10 ms, for which a claim may have to wait behind it on the control session. */
+/** A batch takes some 10 ms, in which a claim on the control session may have to wait. */
 const BATCH = 500
-/** Rests between the batches of a pass: four times as long as the batch took, so that four fifths of the session's time are free. */
+/**
+ * After a batch, the pass rests four times as long as the batch took: the session is free for four fifths of
+ * the time.
+ */
 const SHORTEST_REST_MS = 100
 const REST_SHARE = 4
-/** A worker that only runs what is due leaves the rest to the next one. */
+/** How many batches a worker with --once deletes; the next worker deletes the rest. */
 const BATCHES_ONCE = 20
 
 /**
- * Deletes finished jobs, old runs, and what is remembered of views that nobody registers any more: a pass every ten
- * minutes, which goes on in small batches until nothing old is left, beside the worker's loop.
+ * Deletes finished jobs, old runs, and the states of views that are no longer registered. A pass begins every
+ * ten minutes, and deletes small batches beside the worker's loop until nothing old is left.
  */
 export class Retention {
   readonly #retentionMs: number
@@ -29,7 +32,7 @@ export class Retention {
   #isOfRuns = false
   #deleted = {jobs: 0, runs: 0}
 
-  /** How long finished jobs and runs are kept, in milliseconds; 0 keeps all. */
+  /** `retentionMs` is how long finished jobs and runs are kept; 0 keeps all. */
   constructor(
     retentionMs: number,
     control: Pick<ControlSession, 'current'>,
@@ -42,12 +45,12 @@ export class Retention {
     this.#onError = onError
   }
 
-  /** Begins the passes, where they have not begun yet. */
+  /** Begins the passes, unless they have begun. */
   start(): void {
     if (!this.#isStopped) this.#timer ??= setTimeout(() => void this.#next(), 0)
   }
 
-  /** Deletes what there is, up to 10,000 rows: for a worker that ends soon. */
+  /** Deletes up to 10,000 rows at once: for a worker that ends soon. */
   async pruneOnce(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
@@ -81,10 +84,10 @@ export class Retention {
     this.#timer = setTimeout(() => void this.#next(), pauseMs)
   }
 
-  /** First the jobs with their runs, then the other runs. Returns whether there may be more. */
+  /** Deletes a batch: first jobs with their runs, then the other runs. Returns whether more may be left. */
   async #deleteBatch(): Promise<boolean> {
     const control = this.#control.current
-    // Not lost for long, and then the pass goes on.
+    // The worker connects again soon, and the pass goes on.
     if (!control) return true
     if (this.#isFirstBatch) await deleteStrayStates(control, BATCH)
     this.#isFirstBatch = false

@@ -5,7 +5,7 @@ const FIRST_DELAY_MS = 5000
 const LONGEST_DELAY_MS = 300_000
 const JITTER_MS = 1000
 
-/** What cannot get better by itself: somebody has to change the view, its index, a grant or the payload first. */
+/** Errors that stay until a person changes the view, its index, a grant or the payload. */
 const PERMANENT: readonly ErrorCode[] = [
   'INVALID_ARGUMENT',
   'INVALID_IDENTIFIER',
@@ -16,7 +16,7 @@ const PERMANENT: readonly ErrorCode[] = [
   'PERMISSION_DENIED',
 ]
 
-/** How long to wait after a failed attempt, in milliseconds: doubling from 5 s to 5 min, spread by up to 1 s. */
+/** Milliseconds to wait after a failed attempt: doubling from 5 s to 5 min, plus up to 1 s of jitter. */
 export function retryDelayMs(attempt: number, random: number): number {
   return Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), LONGEST_DELAY_MS) + random * JITTER_MS
 }
@@ -26,7 +26,7 @@ export const WITHOUT_SESSION: JobTransition = {state: 'queued', delayMs: 1000, i
 
 /** What becomes of a job whose attempt failed for that reason. */
 export function transitionAfter(reason: unknown, attempt: number, maxAttempts: number): JobTransition {
-  // The worker stops: somebody else goes on where it left off.
+  // The worker stops, and another worker may go on at once.
   if (isAybError(reason, 'CANCELED')) return {state: 'queued', delayMs: 0, isAttemptReturned: true}
   if (isAybError(reason) && PERMANENT.includes(reason.code)) return {state: 'failed'}
   if (attempt >= maxAttempts) return {state: 'failed'}

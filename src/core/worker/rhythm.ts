@@ -1,6 +1,8 @@
 import type {Survey} from '../../db/queue/survey.ts'
 
-/** First and longest pause before the next try for work that another worker holds; each try doubles the pause. */
+/**
+ * First and longest pause before the next try for work that another worker holds. Each try doubles the pause.
+ */
 const FIRST_CONTENDED_PAUSE_MS = 50
 const LONGEST_CONTENDED_PAUSE_MS = 1000
 /** How long claims may go on without a poll. Only a poll finds dead workers and due schedules. */
@@ -50,8 +52,9 @@ export type TurnEnd =
 type TurnStart = 'claim' | 'poll'
 
 /**
- * Says when a worker looks again, and why. A pure state machine: it is told what happened, and is asked what comes next. It
- * has no timers and no database, and the clock is handed in. `worker.ts` draws how the states follow each other.
+ * Says when a worker looks again, and why. A pure state machine: the worker's turns tell it what happened,
+ * and ask what comes next. It has no timers and no database, and the clock is handed in. The head of
+ * `worker.ts` has the drawing.
  */
 export class Rhythm {
   readonly #pollIntervalMs: number
@@ -91,7 +94,9 @@ export class Rhythm {
     this.#hasBacklog = false
   }
 
-  /** How a turn ends after a claim; null where the claim left a slot free, and the turn goes on with a poll. */
+  /**
+   * How a turn ends after a claim; null where the claim left a slot free, and the turn goes on with a poll.
+   */
   afterClaim(): TurnEnd | null {
     return this.#hasBacklog ? {as: 'backlog', pauseMs: this.#untilPollMs} : null
   }
@@ -107,7 +112,8 @@ export class Rhythm {
     // A schedule or a job that another worker holds makes nothing else late.
     if (facts.isContended || isMissed) return this.#end('contended', Math.min(this.#contendedPause(), nextMs))
     this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
-    // The poll came before the new due times of the schedules, and before the jobs of ended workers were free.
+    // The poll came before the new due times of the schedules, and before the jobs of ended workers were
+    // free.
     if (facts.isDue || facts.hasEndedWorkers) return this.#end('again', 0)
     if (facts.once && facts.isIdle && claimed === 0 && seen.ownFreshInMs === null) {
       return facts.wasBusy ? this.#end('again', 0) : this.#doneUnlessPutBack(facts.once)
@@ -116,8 +122,8 @@ export class Rhythm {
   }
 
   /**
-   * How a turn ends that an error cut short. When the database is lost, the pause is up to the control session, which
-   * connects again.
+   * How a turn ends after an error. When the database is lost, the control session connects with pauses of
+   * its own.
    */
   afterFailure({isLost}: {isLost: boolean}): TurnEnd {
     return isLost ? {as: 'again', pauseMs: 0} : {as: 'failed', pauseMs: FAILURE_PAUSE_MS}

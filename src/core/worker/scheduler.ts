@@ -16,14 +16,14 @@ import type {Emit} from '../../lib/worker-events.ts'
 import {ClockJumps} from './clock-jumps.ts'
 
 const BATCH = 500
-/** Reading an expression takes the event loop for itself: so many, then everybody else has a turn. */
+/** Parsing expressions blocks the event loop: after so many, other work has a turn. */
 const CRONS_PER_TURN = 25
-/** Between two looks for schedules without a next run: only other programs leave them so. */
+/** How often to look for enabled schedules without a next run, which only other programs leave behind. */
 const UNTIMED_INTERVAL_MS = 60_000
 
 /** Turns due schedules into jobs. */
 export class Scheduler {
-  /** Schedules of other programs whose timing this one cannot read: told of once, then passed over. */
+  /** Schedules of other programs whose timing cannot be parsed: reported once, then skipped. */
   readonly unreadable: ScheduleTiming[] = []
   readonly #emit: Emit
   readonly #clockJumps: ClockJumps
@@ -32,14 +32,14 @@ export class Scheduler {
   constructor(emit: Emit) {
     this.#emit = emit
     this.#clockJumps = new ClockJumps(emit)
-    // The first reading of a time zone loads its rules, which nothing that is due should wait for.
+    // The first use of a time zone loads the rules, so that no due schedule has to wait for that.
     nextRun(parseCron('0 0 * * *'), 'UTC', new Date())
   }
 
   /**
-   * Queues jobs for the due schedules, one batch of them: what is queued is to run before all are. No schedule is due
-   * before `from`, where that is known; schedules that became due after `until` are left alone. Tells how many it moved
-   * on, whether another worker held some of them, and whether there may be more of them.
+   * Queues jobs for one batch of due schedules, so that these jobs can start before all schedules are done.
+   * Reads schedules from `from` on, and leaves alone schedules that became due after `until`. Returns how
+   * many schedules were moved on, whether another worker held some of the batch, and whether more may be due.
    */
   async run(
     db: Database,
@@ -54,12 +54,14 @@ export class Scheduler {
     return {advanced, isContended, isMore: advanced > 0 && due.length === BATCH}
   }
 
-  /** How long until a schedule is due that is not due yet, in milliseconds; null where there is none. */
+  /**
+   * Milliseconds until the next schedule is due, without schedules that are due already; null without one.
+   */
   untilNext(db: Database): Promise<number | null> {
     return untilNextSchedule(db, this.unreadable)
   }
 
-  /** Computes, now and then, the next run of schedules that have none. Returns whether it did for any. */
+  /** Once a minute, computes the next run of schedules without one. Returns whether there were any. */
   async timeUntimed(db: Database): Promise<boolean> {
     if (performance.now() < this.#untimedAt) return false
     this.#untimedAt = performance.now() + UNTIMED_INTERVAL_MS
@@ -74,13 +76,15 @@ export class Scheduler {
         this.#emit({type: 'schedule-timed', scheduleId: id, name, nextRunAt: next?.toISOString() ?? null})
       }
       timed += ids.size
-      // Those that somebody holds are left for the next look.
+      // Rows that another session holds are left for the next minute.
       const isMore = untimed.length >= BATCH && (ids.size > 0 || this.unreadable.length > known)
       if (!isMore) return timed > 0
     }
   }
 
-  /** Looks, now and then, for schedules whose next run a clock put too far ahead. Returns whether there were any. */
+  /**
+   * Looks now and then for schedules with a next run that is too far ahead. Returns whether there were any.
+   */
   async mendClockJumps(db: Database): Promise<boolean> {
     return this.#clockJumps.mend(db, this.unreadable, (schedules, now) =>
       this.#advances(schedules, now, {isDue: false}),
@@ -89,7 +93,7 @@ export class Scheduler {
 
   async #advances(due: readonly DueSchedule[], now: Date, {isDue}: {isDue: boolean}): Promise<Advance[]> {
     const advances: Advance[] = []
-    // Many schedules share a time, such as every full hour.
+    // Many schedules share an expression, such as every full hour.
     const known = new Map<string, Date | null>()
     for (const [position, schedule] of due.entries()) {
       if (position % CRONS_PER_TURN === CRONS_PER_TURN - 1)

@@ -9,15 +9,15 @@ import {LostBackends} from './lost-backends.ts'
 export type OpenDatabase = (how: OpenOptions) => Promise<Database>
 
 /**
- * The statements of a worker are short, except refreshes. When a statement is not answered by then, the network
- * under it is dead.
+ * The statements of a worker are short, except refreshes. When a statement is not answered by then, the
+ * network under it is dead.
  */
 const STATEMENT_DEADLINE_MS = 30_000
 
 /**
- * The id of a worker in its jobs: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no session can
- * hold the key, and other workers would take the jobs of a key that nobody holds: the id then marks its key as a name
- * only, and the leases count.
+ * The id of a worker in its jobs: `ayb:<key>:<host>:<pid>`, at most 100 characters. Behind a pooler no
+ * session can hold the key, and other workers would take the jobs of a key that nobody holds: the id then
+ * marks its key as a name only, and the leases count.
  */
 function workerId(keyHex: string, isPooled: boolean): string {
   return `ayb:${isPooled ? 'pooled-' : ''}${keyHex}:${hostname().slice(0, 52)}:${process.pid}`
@@ -37,10 +37,10 @@ interface Identity {
 }
 
 /**
- * The sessions of one worker. Each session takes the worker's key before it is used, so that the worker counts as
- * alive while one session lives. When the last session is lost, other workers may take the jobs, so that the next
- * session begins a new identity. Behind a pooler the identity stays: other workers wait for the leases, and this
- * worker itself rescues a job whose claim was never answered.
+ * The sessions of one worker. Each session takes the worker's key before it is used, so that the worker
+ * counts as alive while one session lives. When the last session is lost, other workers may take the jobs, so
+ * that the next session begins a new identity. Behind a pooler the identity stays: other workers wait for the
+ * leases, and this worker itself rescues a job whose claim was never answered.
  */
 export class WorkerSessions {
   readonly #open: OpenDatabase
@@ -81,9 +81,9 @@ export class WorkerSessions {
   }
 
   /**
-   * Makes a session one of the worker's. While another session is after the key, this session works without the key,
-   * and is closed after its refresh: the worker's other sessions hold the key, and the lock of the view shows that the
-   * job is in hand.
+   * Makes a session one of the worker's. While another session is after the key, this session works without
+   * the key, and is closed after its refresh: the worker's other sessions hold the key, and the lock of the
+   * view shows that the job is in hand.
    */
   async adopt(db: Database): Promise<Database> {
     await this.#hold(db)
@@ -102,7 +102,8 @@ export class WorkerSessions {
     const {session} = db
     this.#isPooled = session.isPooled
     const identity = this.#current()
-    // Counted before the session holds the key: the identity must not end if the other sessions end meanwhile.
+    // Counted before the session holds the key: the identity must not end if the other sessions end
+    // meanwhile.
     identity.sessions++
     let isCounted = true
     const forget = () => {
@@ -138,7 +139,9 @@ export class WorkerSessions {
     this.#identity = null
   }
 
-  /** A session for one refresh: a kept session or a new one. The signal ends the attempt to open a session. */
+  /**
+   * A session for one refresh: a kept session or a new one. The signal ends the attempt to open a session.
+   */
   async acquire(signal?: AbortSignal): Promise<Database> {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       if (kept.session.isUsable) return kept
@@ -179,7 +182,9 @@ export class WorkerSessions {
     else if (db.session.isUsable) this.#idle.push(db)
   }
 
-  /** Sets the kept sessions aside: no refresh gets one of them. They hold the key until a new session does. */
+  /**
+   * Sets the kept sessions aside: no refresh gets one of them. They hold the key until a new session does.
+   */
   distrustIdle(): void {
     this.#distrusted.push(...this.#idle.splice(0))
   }

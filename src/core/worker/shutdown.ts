@@ -1,26 +1,26 @@
 import {timerMs} from '../../lib/timer.ts'
 
-/** How long the loop may still wait for an answer once a signal came. */
+/** How long the loop may wait for an answer after the signal. */
 const IMPATIENCE_MS = 1000
-/** How long a cancelled refresh may take to be settled before its session is dropped. */
+/** How long a cancelled refresh may take to settle its job before its session is dropped. */
 const CANCEL_PATIENCE_MS = 10_000
-/** How long what was dropped may take to notice. */
+/** How long a job whose session was dropped may take to notice. */
 const DROP_PATIENCE_MS = 2000
 
-/** What is done at each step. */
+/** What the worker does at each step. */
 interface Steps {
   onSignal(): void
   /** The loop has not ended a second after the signal. */
   onImpatience(): void
-  /** What runs has had its time. */
+  /** The refreshes in hand have had their time. */
   onTimeout(): void
-  /** What was cancelled has had its time, too. */
+  /** The cancelled refreshes have had their time, too. */
   onLimit(): void
 }
 
-/** The clock of a shutdown: it runs from the signal on, whatever the worker waits for at that moment. */
+/** The clock of a shutdown. It runs from the signal on, whatever the worker waits for at that moment. */
 export class Shutdown {
-  /** Resolves when nothing is waited for any longer. */
+  /** Resolves when the worker should wait for nothing any longer. */
   readonly givenUp: Promise<void>
   readonly #signal: AbortSignal
   readonly #start: () => void
@@ -45,7 +45,7 @@ export class Shutdown {
     else signal.addEventListener('abort', this.#start, {once: true})
   }
 
-  /** The loop waits for nothing any more. */
+  /** The loop has ended, and needs no more patience. */
   loopEnded(): void {
     clearTimeout(this.#impatience)
     this.#impatience = undefined

@@ -10,29 +10,29 @@ import {factsOf, onAnySession, type RunnerContext, runJob} from './runner.ts'
 import type {WorkerSessions} from './sessions.ts'
 import type {Tally} from './tally.ts'
 
-/** A refresh that may hang on a dead network is looked at after this long. */
+/** How long a refresh runs before its connection is checked. */
 const WATCH_AFTER_MS = 5000
 
 interface Running {
   job: ClaimedJob
   startedAt: number
-  /** Null until it has a session. */
+  /** Null until the job has a session. */
   db: Database | null
-  /** Null until the refresh holds it. */
+  /** Null until the refresh holds the lock of the view. */
   lock: RefreshLock | null
   done: Promise<void>
 }
 
-/** What the slots need from the worker around them. */
+/** What the slots need from the worker. */
 export interface SlotsContext extends RunnerContext {
   tally: Tally
-  /** Called when a slot has nothing to do any more. */
+  /** Called when a slot has become free. */
   onFree(): void
-  /** Called where the tables must not be used as they are. */
+  /** Called when the tables cannot be trusted. */
   onDistrust(error: AybError): void
 }
 
-/** The jobs that a worker has in hand, no more than it has slots. */
+/** The jobs in hand: one for each busy slot. */
 export class Slots {
   readonly #running = new Map<string, Running>()
   readonly #connections = new DeadConnections()
@@ -55,7 +55,7 @@ export class Slots {
     return this.#total - this.#running.size
   }
 
-  /** The views that are in hand, as claims leave them out. */
+  /** The views of the jobs in hand, as claims name them. */
   get busyViews(): string[] {
     return [...this.#running.values()].flatMap(({job}) => {
       const view = viewOfPayload(job.payload)
@@ -63,12 +63,12 @@ export class Slots {
     })
   }
 
-  /** The jobs that are in hand. */
+  /** The ids of the jobs in hand. */
   get jobIds(): string[] {
     return [...this.#running.keys()]
   }
 
-  /** Starts what was claimed. Of two jobs of one view, the second goes back as if it had not been claimed. */
+  /** Starts claimed jobs. Of two jobs of one view, the second is returned as if it had not been claimed. */
   async start(control: Database, jobs: readonly ClaimedJob[]): Promise<void> {
     const returned: ClaimedJob[] = []
     for (const job of jobs) {
@@ -86,7 +86,7 @@ export class Slots {
     for (const job of returned) await returnJob(control, job)
   }
 
-  /** From now on no slot takes another job. */
+  /** No slot takes another job after this. */
   close(): void {
     this.#isClosed = true
   }
@@ -96,17 +96,17 @@ export class Slots {
     return view !== null && this.busyViews.includes(busyName(view))
   }
 
-  /** Resolves when nothing runs any more. */
+  /** Resolves when no job is in hand any more. */
   async drain(): Promise<void> {
     await Promise.all([...this.#running.values()].map(({done}) => done))
   }
 
-  /** Drops every session that a job runs on, whatever it waits for. */
+  /** Drops the sessions of all jobs in hand. */
   dropAll(): void {
     for (const {db} of this.#running.values()) db?.session.destroy()
   }
 
-  /** Keeps the jobs that run this worker's own. */
+  /** Renews the leases of the jobs in hand. */
   async renewLeases(control: Database, leaseMs: number): Promise<void> {
     const idsByWorker = new Map<string, string[]>()
     for (const {job} of this.#running.values()) {
@@ -115,21 +115,21 @@ export class Slots {
     for (const [workerId, ids] of idsByWorker) await renewLeases(control, workerId, ids, leaseMs)
   }
 
-  /** Drops the sessions whose backend has nothing to do while their answer is awaited. */
-  async dropSilent(control: Database): Promise<void> {
-    // After a pause of this process, answers may lie here unread.
+  /** Drops sessions with a dead connection: an answer is awaited, but the backend is idle or gone. */
+  async dropDeadConnections(control: Database): Promise<void> {
+    // When this process was paused, answers may have arrived that it has not read yet.
     await new Promise((resolve) => setImmediate(resolve))
-    // As they are now: a slot goes on to its next job in the same record.
+    // A copy, because a slot goes on to its next job in the same record.
     const awaited = [...this.#running.values()].flatMap(({db, job, lock, startedAt}) =>
       db?.session.isUsable && performance.now() - startedAt > WATCH_AFTER_MS
         ? [{db, session: db.session, job, view: viewOfPayload(job.payload), lock}]
         : [],
     )
     for (const {db, job, view, pid} of await this.#connections.find(control.session, awaited)) {
-      // Whatever was silent may have got its answer since, and run something else by now.
+      // The answer may have arrived since, and the session may run the next job.
       const isStillAwaited = this.#running.get(job.id)?.db === db && db.session.isUsable
       if (!isStillAwaited) continue
-      this.#context.emit({type: 'backend-silent', pid, ...factsOf(job, view)})
+      this.#context.emit({type: 'connection-dead', pid, ...factsOf(job, view)})
       db.session.destroy()
     }
   }
@@ -147,7 +147,7 @@ export class Slots {
         await this.#sessions.release(db)
       }
     } catch (error) {
-      // It could not be settled, so it is taken back as that of a dead worker. What its session holds is not known.
+      // A later poll rescues the job. Nobody knows what the session holds.
       running.db?.session.destroy()
       const {job} = running
       const {emit} = this.#context
@@ -160,7 +160,7 @@ export class Slots {
     }
   }
 
-  /** Runs the job in hand. Returns the one to be run now, which was claimed with its end. */
+  /** Runs the job in hand. Returns the next job of the slot, which was claimed in the same message. */
   async #runOne(
     running: Running,
     {job, lock}: {job: ClaimedJob; lock: LockAnswer | 'untried'},
@@ -173,8 +173,8 @@ export class Slots {
     const {next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
     if (!next) return null
     this.#running.delete(running.job.id)
-    // Since it was asked for, the worker may have been told to stop, or another slot have taken up that view.
-    // The view's own query may have let go of the lock, which ends the session.
+    // Since the claim was sent, the worker may have been told to stop, or another slot may have taken a job
+    // of the view. The query of the view may have released the lock, which ends the session.
     const isReturned = this.#isClosed || this.#isBusyWith(next.job) || !db.session.isUsable
     running.job = next.job
     running.lock = null
@@ -186,7 +186,7 @@ export class Slots {
     return null
   }
 
-  /** A session for the job; null where none could be had, and the job went back. */
+  /** A session for the job; null where no session could be had and the job was put back. */
   async #sessionFor(job: ClaimedJob): Promise<Database | null> {
     try {
       const db = await this.#sessions.acquire()
@@ -205,7 +205,7 @@ export class Slots {
     }
   }
 
-  /** Tells how many slots are busy. */
+  /** Reports how many slots are busy. */
   emitSlots(): void {
     this.#context.emit({type: 'slots', busy: this.busy, total: this.#total})
   }

@@ -1,7 +1,10 @@
 import type {WorkerResult} from '../../lib/records.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
 
-/** Counts how the jobs of a worker ended, as its events report. Claims have no event of their own: slots count them. */
+/**
+ * Counts how the jobs of a worker ended, from its events. Claims have no event of their own: the slots count
+ * them.
+ */
 export class Tally {
   readonly counts: Omit<WorkerResult, 'remaining' | 'warnings'> = {
     claimed: 0,
@@ -31,7 +34,7 @@ export class Tally {
         this.counts.skipped++
         break
       // Jobs that failed without a refresh in this process.
-      case 'job-recovered':
+      case 'job-rescued':
         if (event.state === 'failed') this.counts.failed++
         break
       case 'jobs-exhausted':

@@ -47,7 +47,10 @@ export class Turns {
     this.#parts = parts
   }
 
-  /** Takes one turn on the control session. Returns how the turn ended; after an abort the answer says nothing. */
+  /**
+   * Takes one turn on the control session. Returns how the turn ended; after an abort the answer says
+   * nothing.
+   */
   async take(control: Database, slots: Slots, signal: AbortSignal): Promise<TurnEnd> {
     const {rhythm, once, throttle, scheduler} = this.#parts
     if (rhythm.next === 'claim') {
@@ -57,7 +60,8 @@ export class Turns {
       const end = rhythm.afterClaim()
       if (end) return end
     }
-    // The poll leaves out the views in hand. A job that ends while the poll runs may leave another job of its view.
+    // The poll leaves out the views in hand. A job that ends while the poll runs may leave another job of its
+    // view.
     const wasBusy = slots.busy > 0
     const seen = await this.#poll(control, slots)
     const hasEndedWorkers = await this.#parts.frozen.end(control, seen.frozenWorkers)
@@ -117,7 +121,7 @@ export class Turns {
     const surveyor = {keys: sessions.keys, jobIds: slots.jobIds}
     const seen = await bounds.look(look.busyViews, (from) => survey(control, {surveyor, ...look, ...from}))
     for (const {id, view, attempt, workerId, isOwn, state} of seen.recovered) {
-      emit({type: 'job-recovered', jobId: id, view, attempt, workerId, isOwn, state})
+      emit({type: 'job-rescued', jobId: id, view, attempt, workerId, isOwn, state})
     }
     if (seen.exhausted > 0) emit({type: 'jobs-exhausted', jobs: seen.exhausted})
     return once ? once.narrow(control, seen, look) : seen

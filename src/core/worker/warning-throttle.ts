@@ -4,7 +4,7 @@ import type {AybError} from '../../lib/errors.ts'
 /** After this long, a warning about something that lasts is repeated. */
 const REPEAT_MS = 600_000
 
-/** Throttles warnings: each distinct error is reported once per ten minutes, however often turns of a worker meet the error. */
+/** Throttles warnings: each distinct error is reported once per ten minutes. */
 export class WarningThrottle {
   readonly #now: () => number
   readonly #quietUntil = new Map<string, number>()

@@ -36,9 +36,9 @@
  *        │ canceled │     └────────── `jobs retry` ────────── │ failed │
  *        └──────────┘                                         └────────┘
  *
- * A running job has a slot of this process (slots.ts), where the runner (runner.ts) refreshes its view. The heartbeat
- * (heartbeat.ts) renews leases and finds dead connections. With a backlog, the message that ends a job claims the
- * next job for the slot, so that a long queue drains without a turn for each job.
+ * A running job has a slot of this process (slots.ts), where the runner (runner.ts) refreshes its view. The
+ * heartbeat (heartbeat.ts) renews leases and finds dead connections. With a backlog, the message that ends a
+ * job claims the next job for the slot, so that a long queue drains without a turn for each job.
  */
 import {setMaxListeners} from 'node:events'
 import type {Session} from '../../db/session.ts'
@@ -171,8 +171,9 @@ export class Worker {
   }
 
   /**
-   * Works until the signal aborts, or with `isOnce` until everything is done that was due at the start. The refreshes
-   * in hand may then finish for the shutdown timeout. After that they are cancelled, and their jobs queued again.
+   * Works until the signal aborts, or with `isOnce` until everything is done that was due at the start. The
+   * refreshes in hand may then finish for the shutdown timeout. After that they are cancelled, and their jobs
+   * queued again.
    * @throws AybError what keeps the first session from being opened
    */
   async run(signal: AbortSignal): Promise<WorkerResult> {
@@ -248,8 +249,8 @@ export class Worker {
   }
 
   /**
-   * Writes nothing to the tables until they can be trusted again. The refreshes in hand are dropped, because their
-   * transactions would write records; their jobs are settled later.
+   * Writes nothing to the tables until they can be trusted again. The refreshes in hand are dropped, because
+   * their transactions would write records; their jobs are settled later.
    */
   #distrust(error: AybError): void {
     this.#control.distrust(error)

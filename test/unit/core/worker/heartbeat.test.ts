@@ -13,7 +13,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('while a look at silent backends takes long, no other one begins, and leases are renewed', async () => {
+test('while a look for dead connections takes long, no other look begins, and leases are renewed', async () => {
   const answers: (() => void)[] = []
   let renewals = 0
   const control = {current: {} as Database}
@@ -22,7 +22,7 @@ test('while a look at silent backends takes long, no other one begins, and lease
     renewLeases: async () => {
       renewals++
     },
-    dropSilent: () => new Promise<void>((resolve) => answers.push(resolve)),
+    dropDeadConnections: () => new Promise<void>((resolve) => answers.push(resolve)),
   }
   const stop = startHeartbeat(control, slots, LEASE_MS)
   await vi.advanceTimersByTimeAsync(5 * LEASE_MS)
