@@ -3,9 +3,9 @@ import type {Database} from '../db/database.ts'
 import {suggestUniqueIndexes} from '../db/index-suggestion.ts'
 import {findRenamedViews} from '../db/view-states.ts'
 import type {AybError} from '../lib/errors.ts'
+import {notPopulated, uniqueIndexRequired, viewNotFound, viewRenamed} from '../lib/failures/views.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {nearest} from '../lib/nearest.ts'
-import {notPopulated, uniqueIndexRequired, viewNotFound, viewRenamed} from '../lib/outcomes.ts'
 import type {ConcurrentBlocker, View, ViewName} from '../lib/records.ts'
 
 /**

@@ -14,6 +14,14 @@ import {findRegistration} from '../db/registrations.ts'
 import type {Session} from '../db/session.ts'
 import {hasSqlstate, SQLSTATE} from '../db/sqlstate.ts'
 import {
+  type CollectionQuery,
+  type Filter,
+  parseCollectionQuery,
+  type RawQuery,
+  RESERVED,
+} from '../lib/collection-query.ts'
+import type {AybError} from '../lib/errors.ts'
+import {
   failedInside,
   mayNotRead,
   mayNotReadColumns,
@@ -26,16 +34,8 @@ import {
   unfitColumn,
   unfitValue,
   unknownColumn,
-} from '../lib/collection-outcomes.ts'
-import {
-  type CollectionQuery,
-  type Filter,
-  parseCollectionQuery,
-  type RawQuery,
-  RESERVED,
-} from '../lib/collection-query.ts'
-import type {AybError} from '../lib/errors.ts'
-import {viewNotFound} from '../lib/outcomes.ts'
+} from '../lib/failures/collections.ts'
+import {viewNotFound} from '../lib/failures/views.ts'
 import type {ViewName} from '../lib/records.ts'
 import {cancelOnAbort} from './refresh/cancel.ts'
 

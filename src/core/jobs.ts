@@ -1,7 +1,7 @@
 import type {Database} from '../db/database.ts'
 import * as jobs from '../db/jobs.ts'
 import {countOld, deleteFinishedJobs, deleteOldRuns, type PruneCount} from '../db/prune.ts'
-import {jobNotFound, jobStateConflict, queuedAlready} from '../lib/outcomes.ts'
+import {jobNotFound, jobStateConflict, queuedAlready} from '../lib/failures/jobs.ts'
 import {
   type Job,
   type JobDocument,

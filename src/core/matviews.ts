@@ -4,15 +4,15 @@ import * as registrations from '../db/registrations.ts'
 import {listRuns} from '../db/runs.ts'
 import {listSchedulesOfView, listSchedulesOfViews} from '../db/schedules.ts'
 import {findRenamedViews, recognisesViews, rememberView} from '../db/view-states.ts'
-import {qualifiedName, shellWord, type ViewReference} from '../lib/identifier.ts'
 import {
   alreadyRegistered,
-  blockedError,
   notRegistered,
   registeredBefore,
   renamedStays,
   renamedWarning,
-} from '../lib/outcomes.ts'
+} from '../lib/failures/registrations.ts'
+import {blockedError} from '../lib/failures/views.ts'
+import {qualifiedName, shellWord, type ViewReference} from '../lib/identifier.ts'
 import type {
   ListedRegistration,
   RefreshMode,

@@ -1,5 +1,4 @@
-import {MOST_PAGE_BYTES} from '../lib/collection-outcomes.ts'
-import type {Comparison} from '../lib/collection-query.ts'
+import {type Comparison, MOST_PAGE_BYTES} from '../lib/collection-query.ts'
 import {quoteIdentifier, quoteViewName} from '../lib/identifier.ts'
 import type {ViewName} from '../lib/records.ts'
 import type {CollectionColumn} from './collections.ts'

@@ -1,4 +1,4 @@
-import {unencodableView} from '../lib/outcomes.ts'
+import {unencodableView} from '../lib/failures/views.ts'
 import type {ViewName} from '../lib/records.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from './sqlstate.ts'
 

@@ -1,5 +1,5 @@
 import {dropOnAbort} from '../lib/abort.ts'
-import {otherDatabase, pooledReading, tooMuchToLose} from '../lib/collection-outcomes.ts'
+import {otherDatabase, pooledReading, tooMuchToLose} from '../lib/failures/collections.ts'
 import type {ConnectOptions} from './connection/connect.ts'
 import type {Database} from './database.ts'
 import {type OpenOptions, Session} from './session.ts'

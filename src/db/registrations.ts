@@ -1,5 +1,5 @@
+import {refusedByServerTable} from '../lib/failures/registrations.ts'
 import type {ViewReference} from '../lib/identifier.ts'
-import {refusedByServerTable} from '../lib/outcomes.ts'
 import {presentable} from '../lib/outside-text.ts'
 import {
   JOB_TYPE,

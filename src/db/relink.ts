@@ -1,4 +1,4 @@
-import {nameTaken, refusedByServerTable} from '../lib/outcomes.ts'
+import {nameTaken, refusedByServerTable} from '../lib/failures/registrations.ts'
 import {JOB_TYPE, type Registration, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {readablePayload} from './payload.ts'

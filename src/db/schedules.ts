@@ -1,5 +1,5 @@
 import {parseExactly} from '../lib/exact-json.ts'
-import {unencodableSchedule} from '../lib/outcomes.ts'
+import {unencodableSchedule} from '../lib/failures/schedules.ts'
 import {JOB_TYPE, type ListedSchedule, type RunStatus, type Schedule, type ViewName} from '../lib/records.ts'
 import {columns, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'

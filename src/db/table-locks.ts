@@ -1,5 +1,5 @@
 import type {Blocker} from '../lib/errors.ts'
-import {tableLocked} from '../lib/outcomes.ts'
+import {tableLocked} from '../lib/failures/tables.ts'
 import {type BlockerRow, toBlocker} from './locks/blockers.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'

@@ -1,4 +1,4 @@
-import type {MissingPrivilege} from '../lib/outcomes.ts'
+import type {MissingPrivilege} from '../lib/failures/refreshes.ts'
 import type {Session} from './session.ts'
 
 /**

@@ -35,6 +35,9 @@ export interface CollectionQuery {
 export const DEFAULT_PER_PAGE = 30
 export const MOST_PER_PAGE = 500
 
+/** The most bytes that the rows of a page may have, as JSON. */
+export const MOST_PAGE_BYTES = 8 * 1024 * 1024
+
 const HOW_TO_LIST = 'separate columns by commas; put one with a comma or a quote in its name in double quotes'
 
 /**

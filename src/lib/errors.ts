@@ -97,3 +97,15 @@ export const invalidArgument = (message: string, hint: string) =>
 
 export const invalidIdentifier = (what: string, text: string, hint: string) =>
   new AybError('INVALID_IDENTIFIER', `${JSON.stringify(text)} is not a valid ${what}`, {hint})
+
+/** Of a change whose commit may have been cut off, the error as it is to be told; any other error as it is. */
+export function mayBeDone(error: unknown): unknown {
+  if (!isAybError(error, 'CANCELED') && !isAybError(error, 'CONNECTION_LOST')) return error
+  const {code, message, details, exitCode} = error
+  return new AybError(code, `${message}; what it was to change may have been changed`, {
+    hint: `look whether it was, before you try again${error.hint === null ? '' : `; ${error.hint}`}`,
+    details,
+    exitCode,
+    cause: error,
+  })
+}

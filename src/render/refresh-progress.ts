@@ -1,5 +1,5 @@
+import {describeWait} from '../lib/blockers.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {describeWait} from '../lib/outcomes.ts'
 import type {Registration} from '../lib/records.ts'
 import type {RefreshEvent} from '../lib/refresh-events.ts'
 import {type Spinner, startSpinner} from './spinner.ts'

@@ -14,11 +14,13 @@ import {parseServiceFile} from '../../src/db/connection/settings/service-file.ts
 import {hasSqlstate, translateError} from '../../src/db/sqlstate.ts'
 import {HttpError} from '../../src/http/api/errors.ts'
 import {tokenTest} from '../../src/http/api/token.ts'
-import {unfitColumn, unfitValue, unknownColumn} from '../../src/lib/collection-outcomes.ts'
 import {parseCollectionQuery} from '../../src/lib/collection-query.ts'
 import {checkTimezone, parseCron} from '../../src/lib/cron.ts'
 import {parseAge, parseDuration, parseRetention} from '../../src/lib/duration.ts'
 import {AybError, isAybError, messageOf} from '../../src/lib/errors.ts'
+import {unfitColumn, unfitValue, unknownColumn} from '../../src/lib/failures/collections.ts'
+import {refreshFailed} from '../../src/lib/failures/refreshes.ts'
+import {scheduleNotFound} from '../../src/lib/failures/schedules.ts'
 import {
   parseIdentifier,
   parseJobId,
@@ -30,7 +32,6 @@ import {
 } from '../../src/lib/identifier.ts'
 import {parseListenAddress} from '../../src/lib/listen-address.ts'
 import {nearest} from '../../src/lib/nearest.ts'
-import {refreshFailed, scheduleNotFound} from '../../src/lib/outcomes.ts'
 import {bounded, presentable} from '../../src/lib/outside-text.ts'
 import {parsePayload, viewOfPayload} from '../../src/lib/payload.ts'
 import {printable, printableJson} from '../../src/lib/printable.ts'

@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest'
+import {describeWait} from '../../src/lib/blockers.ts'
 import type {Blocker} from '../../src/lib/errors.ts'
-import {describeWait, lockTimeout} from '../../src/lib/outcomes.ts'
+import {lockTimeout} from '../../src/lib/failures/refreshes.ts'
 
 const VIEW = {schemaName: 'public', viewName: 'leaderboard'}
 

@@ -5,6 +5,9 @@ import {checkInput} from '../../src/core/schedule-input.ts'
 import {checkTimezone} from '../../src/lib/cron.ts'
 import {parseAge, parseDuration, parseRetention} from '../../src/lib/duration.ts'
 import {type AybError, type ErrorCode, isAybError} from '../../src/lib/errors.ts'
+import {mayNotRefresh} from '../../src/lib/failures/refreshes.ts'
+import {alreadyRegistered, notRegistered} from '../../src/lib/failures/registrations.ts'
+import {notPopulated, viewNotFound} from '../../src/lib/failures/views.ts'
 import {
   parseIdentifier,
   parseViewName,
@@ -12,13 +15,6 @@ import {
   qualifiedName,
   quoteIdentifier,
 } from '../../src/lib/identifier.ts'
-import {
-  alreadyRegistered,
-  mayNotRefresh,
-  notPopulated,
-  notRegistered,
-  viewNotFound,
-} from '../../src/lib/outcomes.ts'
 import {parsePayload, viewOfPayload} from '../../src/lib/payload.ts'
 import type {Registration} from '../../src/lib/records.ts'
 import {shellCommand} from '../support/documents.ts'

@@ -4,13 +4,8 @@ import type {Attempt} from '../../db/queue/settle.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from '../../db/sqlstate.ts'
 import {findMissingPrivileges} from '../../db/view-privileges.ts'
 import type {AybError} from '../../lib/errors.ts'
-import {
-  blockedError,
-  mayNotRefresh,
-  ownerMayNot,
-  refreshFailed,
-  statementTimeout,
-} from '../../lib/outcomes.ts'
+import {mayNotRefresh, ownerMayNot, refreshFailed, statementTimeout} from '../../lib/failures/refreshes.ts'
+import {blockedError} from '../../lib/failures/views.ts'
 import {explainMissingView, findConcurrentBlockers} from '../catalog.ts'
 
 /** The SQLSTATEs with which Postgres refuses before it works; a view's own query can raise each of them too. */

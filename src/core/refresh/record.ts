@@ -12,7 +12,7 @@ import {
 import {findCommitted, type RecordedRefresh} from '../../db/refresh.ts'
 import {rememberView} from '../../db/view-states.ts'
 import {isAybError} from '../../lib/errors.ts'
-import {statusNotWritten} from '../../lib/outcomes.ts'
+import {statusNotWritten} from '../../lib/failures/refreshes.ts'
 
 /** For how long a write is tried again, and what follows from a failed one. */
 export interface Persistence {

@@ -2,7 +2,7 @@ import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
 import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/locks/liveness.ts'
 import type {OpenOptions} from '../../db/session.ts'
-import {describeBlocker} from '../../lib/outcomes.ts'
+import {describeBlocker} from '../../lib/blockers.ts'
 import {LostBackends} from './lost-backends.ts'
 
 /** Opens a session that nobody has prepared yet; the signal ends the attempt. */

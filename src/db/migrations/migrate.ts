@@ -1,6 +1,6 @@
 import {AybError, isAybError} from '../../lib/errors.ts'
+import {migrationTimeout} from '../../lib/failures/tables.ts'
 import {quoteIdentifier, quoteIfNeeded} from '../../lib/identifier.ts'
-import {migrationTimeout} from '../../lib/outcomes.ts'
 import {findKeyHolder} from '../locks/blockers.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'

@@ -1,7 +1,7 @@
 import type {FastifyInstance} from 'fastify'
 import type {ErrorCode} from '../../lib/errors.ts'
+import {viewNotFound} from '../../lib/failures/views.ts'
 import {parseViewName} from '../../lib/identifier.ts'
-import {viewNotFound} from '../../lib/outcomes.ts'
 import {tokenTest} from './token.ts'
 
 /** Where it is the database, or how ayb is set up in it, that keeps views from being read. */

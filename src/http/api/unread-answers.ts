@@ -1,6 +1,6 @@
 import {Readable} from 'node:stream'
 import type {FastifyReply} from 'fastify'
-import {MOST_PAGE_BYTES} from '../../lib/collection-outcomes.ts'
+import {MOST_PAGE_BYTES} from '../../lib/collection-query.ts'
 import {AybError} from '../../lib/errors.ts'
 import {PIECE_BYTES, PIECE_MS} from '../connections.ts'
 import {onceOver} from './until-gone.ts'

@@ -1,11 +1,9 @@
-import {formatDuration} from './duration.ts'
-import {AybError, invalidArgument} from './errors.ts'
-import {qualifiedName, quoteIfNeeded, shellWord} from './identifier.ts'
-import {nearest} from './nearest.ts'
-import type {ViewName} from './records.ts'
-
-/** The rows of a page, as JSON, have at most this many bytes. */
-export const MOST_PAGE_BYTES = 8 * 1024 * 1024
+import {MOST_PAGE_BYTES} from '../collection-query.ts'
+import {formatDuration} from '../duration.ts'
+import {AybError, invalidArgument} from '../errors.ts'
+import {qualifiedName, quoteIfNeeded, shellWord} from '../identifier.ts'
+import {nearest} from '../nearest.ts'
+import type {ViewName} from '../records.ts'
 
 /** So many names are told of a view that has more. */
 const MOST_NAMES = 100

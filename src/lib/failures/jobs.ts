@@ -1,0 +1,24 @@
+import {AybError} from '../errors.ts'
+import type {Job} from '../records.ts'
+
+export const jobNotFound = (id: string): AybError =>
+  new AybError('JOB_NOT_FOUND', `there is no job ${id}`, {hint: 'see which there are with: ayb jobs list'})
+
+export function jobStateConflict(job: Job, action: 'retry' | 'cancel'): AybError {
+  const wanted = {retry: 'only a failed job can be retried', cancel: 'only a queued job can be canceled'}[
+    action
+  ]
+  return new AybError('JOB_STATE_CONFLICT', `job ${job.id} is ${job.state}: ${wanted}`, {
+    hint: `ayb jobs show ${job.id}`,
+    details: {state: job.state},
+  })
+}
+
+/** The schedule of a job that is to be retried has another one queued: a second one would do the same once more. */
+export function queuedAlready(job: Job, queuedId: string): AybError {
+  return new AybError(
+    'JOB_STATE_CONFLICT',
+    `job ${job.id} is not retried: its schedule has job ${queuedId} queued already`,
+    {hint: `ayb jobs show ${queuedId}`, details: {state: job.state, queuedJobId: queuedId}},
+  )
+}

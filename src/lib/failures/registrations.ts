@@ -1,0 +1,75 @@
+import {AybError} from '../errors.ts'
+import {qualifiedName, shellWord, type ViewReference} from '../identifier.ts'
+import type {Registration, RenamedView, ViewName} from '../records.ts'
+
+/** The command that registers a view, as a shell takes it. */
+const registerCommand = (view: ViewName): string => `ayb matviews register ${shellWord(qualifiedName(view))}`
+
+/** No registration of that id or name; `nearest` is the name of one that is similar. */
+export function notRegistered(reference: ViewReference, nearest: string | null): AybError {
+  if ('id' in reference) {
+    return new AybError('NOT_REGISTERED', `no registration has the id ${reference.id}`, {
+      hint: 'ayb matviews list',
+    })
+  }
+  const guess = nearest ? `; did you mean ${nearest}?` : ''
+  return new AybError(
+    'NOT_REGISTERED',
+    `materialized view ${qualifiedName(reference)} is not registered${guess}`,
+    {hint: registerCommand(reference)},
+  )
+}
+
+export const alreadyRegistered = (registration: Registration): AybError =>
+  new AybError(
+    'ALREADY_REGISTERED',
+    `${qualifiedName(registration)} is registered already, in ${registration.refreshMode} mode`,
+    {
+      hint: `pass --if-not-exists to accept that; to change the mode: ayb matviews update ${shellWord(qualifiedName(registration))} --mode ${registration.refreshMode === 'standard' ? 'concurrent' : 'standard'}`,
+    },
+  )
+
+/** A registration cannot move to a name that has a registration of its own. */
+export const nameTaken = (view: ViewName): AybError =>
+  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is registered already`, {
+    hint: `if another registration is to take the name over, first: ayb matviews unregister ${shellWord(qualifiedName(view))}`,
+  })
+
+/** A registration was to move to the name that it has. */
+export const nameUnchanged = (view: ViewName): AybError =>
+  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is registered under that very name`, {
+    hint: 'give the registration first, and then the name that the view has now',
+  })
+
+/** The command that moves a registration to the new name of its view, as a shell takes it. */
+export const relinkCommand = ({from, to}: RenamedView): string =>
+  `ayb matviews relink ${shellWord(qualifiedName(from))} ${shellWord(qualifiedName(to))}`
+
+/** A name that is not registered, of a view that is registered under the name it had before. */
+export function registeredBefore(renamed: RenamedView): AybError {
+  const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
+  return new AybError(
+    'NOT_REGISTERED',
+    `materialized view ${to} is not registered under that name: it is registered as ${from}, and was renamed to ${to}`,
+    {hint: relinkCommand(renamed), details: {renamed}},
+  )
+}
+
+/** A warning beside a registration. */
+export const renamedWarning = (renamed: RenamedView): string =>
+  `${qualifiedName(renamed.from)} was renamed to ${qualifiedName(renamed.to)}; to go on under that name: ${relinkCommand(renamed)}`
+
+/** A warning where registrations without a view are removed. */
+export const renamedStays = (renamed: RenamedView): string =>
+  `${qualifiedName(renamed.from)} stays registered, since the view was renamed to ${qualifiedName(renamed.to)}; to go on under that name: ${relinkCommand(renamed)}`
+
+/** The table of an AYB server checks names more strictly than Postgres does. */
+export const refusedByServerTable = (view: ViewName, cause: Error): AybError =>
+  new AybError(
+    'INVALID_IDENTIFIER',
+    `ayb's table of registrations does not take the name ${qualifiedName(view)}`,
+    {
+      hint: 'an AYB server made the table, which allows only A-Z, a-z, 0-9 and _ in names: rename the view, or its schema',
+      cause,
+    },
+  )

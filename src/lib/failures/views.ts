@@ -1,0 +1,63 @@
+import {AybError} from '../errors.ts'
+import {qualifiedName, shellWord} from '../identifier.ts'
+import type {ConcurrentBlocker, RenamedView, ViewName} from '../records.ts'
+import {relinkCommand} from './registrations.ts'
+
+const article = (noun: string): string => (/^[aeiou]/.test(noun) ? 'an' : 'a')
+
+/** `other` is what bears the name instead; `nearest` is the name of a view that is similar. */
+export function viewNotFound(view: ViewName, other: string | null, nearest: string | null): AybError {
+  const name = qualifiedName(view)
+  const message = other
+    ? `${name} is ${article(other)} ${other}, not a materialized view`
+    : `there is no materialized view ${name}`
+  // What stands for bytes that are not UTF-8, on a command line as in a database in SQL_ASCII.
+  const discover = name.includes('\ufffd')
+    ? 'a name with bytes that are not UTF-8 cannot be given to ayb: rename the view'
+    : 'see which there are with: ayb matviews discover'
+  return new AybError('VIEW_NOT_FOUND', message, {hint: nearest ? `did you mean ${nearest}?` : discover})
+}
+
+/** The view of a registration bears another name; `other` is what bears the old one. */
+export function viewRenamed(renamed: RenamedView, other: string | null): AybError {
+  const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
+  const fact = other ? `${from} is ${article(other)} ${other} now` : `there is no materialized view ${from}`
+  return new AybError('VIEW_NOT_FOUND', `${fact}: the view was renamed to ${to}`, {
+    hint: relinkCommand(renamed),
+    details: {renamed},
+  })
+}
+
+/** No view has a name that the encoding of the database cannot hold. */
+export const unencodableView = (view: ViewName, cause: Error): AybError =>
+  new AybError(
+    'VIEW_NOT_FOUND',
+    `there is no materialized view ${qualifiedName(view)}: the encoding of the database cannot hold that name`,
+    {hint: 'see which there are with: ayb matviews discover', cause},
+  )
+
+/** A reason against concurrent mode, as the error that it is when somebody insists. */
+export const blockedError = ({code, message, hint}: ConcurrentBlocker): AybError =>
+  new AybError(code, message, {hint})
+
+export const notPopulated = (view: ViewName): ConcurrentBlocker => ({
+  code: 'NOT_POPULATED',
+  message: `${qualifiedName(view)} was never populated, and a concurrent refresh needs rows to compare with`,
+  hint: `ayb matviews refresh ${shellWord(qualifiedName(view))} --mode standard`,
+})
+
+/** `statement` is the CREATE UNIQUE INDEX that would do; null where no column can be indexed. */
+export function uniqueIndexRequired(
+  view: ViewName,
+  unfit: readonly {name: string; reason: string}[],
+  statement: string | null,
+): ConcurrentBlocker {
+  const why = unfit.map(({name, reason}) => `${name} ${reason}`).join(', ')
+  return {
+    code: 'UNIQUE_INDEX_REQUIRED',
+    message:
+      `${qualifiedName(view)} has no unique index that a concurrent refresh can use` +
+      (why === '' ? '' : `: ${why}; it must be on plain columns, valid, immediate and without WHERE`),
+    hint: statement ?? 'add a column that is unique and that an index can hold to the view, and index it',
+  }
+}
