@@ -1,8 +1,9 @@
-import {AybError, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
+import {AybError, isAybError, messageOf} from '../lib/errors.ts'
 import {presentable} from '../lib/outside-text.ts'
 import {printable, printableJson} from '../lib/printable.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import {describeTerminal} from '../render/terminal.ts'
+import {commandLineHint} from './remedies.ts'
 
 /** Whether --json is on the line, before any `--`. */
 export function isJsonRequested(argv: readonly string[]): boolean {
@@ -13,11 +14,13 @@ export function isJsonRequested(argv: readonly string[]): boolean {
 /** Prints an error, as text on stderr or as a document on stdout, and sets the exit code of the process. */
 export function printFailure(error: AybError, isJson: boolean): void {
   process.exitCode = error.exitCode
+  const hint = commandLineHint(error)
   if (isJson) {
-    const {code, message, hint, status, details} = error
+    const {code, message, status, details} = error
     process.stdout.write(`${printableJson({error: {code, message, hint, status, details}}, 2)}\n`)
   } else {
-    process.stderr.write(`${renderError(error, describeTerminal(process.stderr, process.env))}\n`)
+    const text = renderError({message: error.message, hint}, describeTerminal(process.stderr, process.env))
+    process.stderr.write(`${text}\n`)
   }
   if (error.code === 'INTERNAL' && isDebugging(process.env)) {
     const stack = presentable((error.cause as Error | undefined)?.stack ?? error.stack ?? '')
@@ -38,7 +41,7 @@ export function printWarnings(warnings: readonly string[]): void {
 export function internalError(error: unknown): AybError {
   if (isAybError(error)) return error
   return new AybError('INTERNAL', `unexpected: ${messageOf(error)}`, {
-    hint: REPORT_HINT,
+    remedy: {kind: 'report-bug'},
     cause: error,
   })
 }

@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
 import {durationFlag} from '../cli/flags.ts'
 import {isDebugging} from '../cli/output.ts'
+import {commandLineHint} from '../cli/remedies.ts'
 import {serveSettings} from '../cli/serve-settings.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
 import {JobCount} from '../core/job-count.ts'
@@ -67,6 +68,7 @@ With --worker, schedules are run by the same process; its settings are those of 
       isVerbose: isDebugging(process.env),
       hasMetrics: true,
       paint: (style, text) => terminal.style[style](text),
+      hintOf: commandLineHint,
     })
     const database = this.server(flags)
     const pool = new DatabasePool((how) => database.open(how), {
@@ -139,7 +141,7 @@ async function together(
 const FOR_REQUESTS = {
   patienceMs: 30_000,
   whenBusy: () =>
-    new AybError('TIMEOUT', 'all database sessions of ayb serve stayed busy for 30 s', {
+    new AybError('TIMEOUT', 'all database sessions of the HTTP server stayed busy for 30 s', {
       hint: 'try again; see pg_stat_activity for what they wait for',
     }),
 }

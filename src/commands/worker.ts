@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
 import {durationFlag, lockFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
 import {isDebugging} from '../cli/output.ts'
+import {commandLineHint} from '../cli/remedies.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
 import {Worker} from '../core/worker/worker.ts'
 import {serveHealth} from '../http/health.ts'
@@ -64,6 +65,7 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
       isVerbose: isDebugging(process.env),
       hasMetrics: settings.listen !== null,
       paint: (style, text) => terminal.style[style](text),
+      hintOf: commandLineHint,
     })
     const server = this.server(flags, {keepsStatements: true})
     const worker = new Worker({...settings, isOnce: flags.once}, (how) => server.open(how), observer.onEvent)

@@ -123,7 +123,7 @@ export async function update(
   if (mode === 'concurrent') {
     const view = await requireView(db, before)
     const [blockers] = await findConcurrentBlockers(db, [view])
-    if (blockers?.[0]) throw blockedError(blockers[0])
+    if (blockers?.[0]) throw blockedError(before, blockers[0])
   }
   await db.prepareTables()
   const registration = await registrations.updateRefreshMode(db, before.id, mode)

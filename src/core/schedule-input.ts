@@ -42,7 +42,7 @@ export function scheduleTarget(
   payload: RefreshPayload | undefined,
   view: ViewReference | undefined,
 ): ScheduleTarget | undefined {
-  if (payload && view) throw invalidArgument('the view is named twice', 'pass --view or --payload, not both')
+  if (payload && view) throw invalidArgument('the view is named twice', {remedy: {kind: 'name-view-once'}})
   if (payload) return {payload}
   return view && {view}
 }
@@ -64,11 +64,11 @@ export function checkInput<Input extends ScheduleChanges>(input: Input): Input {
 
 function checkName(name: string): string {
   if (name.trim() === '') {
-    throw invalidArgument('the name of the schedule is empty', 'for example: --name nightly')
+    throw invalidArgument('the name of the schedule is empty', 'for example: nightly')
   }
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) {
-    throw invalidArgument('the name of the schedule has a control character', 'for example: --name nightly')
+    throw invalidArgument('the name of the schedule has a control character', 'for example: nightly')
   }
   const length = [...name].length
   if (length > LONGEST_NAME) {

@@ -181,9 +181,7 @@ export class Database {
       throw new AybError(
         'UPGRADE_REQUIRED',
         `the tables need an upgrade that older programs do not understand (${breaking.name})`,
-        {
-          hint: 'stop older workers, then run: ayb migrate',
-        },
+        {remedy: {kind: 'upgrade-tables'}},
       )
     }
     await this.migrate()

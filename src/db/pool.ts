@@ -183,4 +183,4 @@ export class DatabasePool<T extends Pooled = Database> {
   }
 }
 
-const closed = (): AybError => new AybError('CANCELED', 'canceled: ayb serve was stopped')
+const closed = (): AybError => new AybError('CANCELED', 'canceled: the HTTP server of ayb was stopped')

@@ -119,7 +119,7 @@ async function requireLittleToLose(session: Session, {roles, systemSchema}: Home
                    when r.rolcreaterole then 'may create roles (CREATEROLE)'
                    when r.rolreplication then 'may replicate (REPLICATION)'
                    when r.rolbypassrls then 'passes over row security (BYPASSRLS)'
-                   when r.oid = any ($3::oid[]) then 'is the role of ayb serve itself'
+                   when r.oid = any ($3::oid[]) then 'is the role that ayb itself connects as'
                    when r.rolname ~ '^pg_' then 'is a predefined role'
                    when exists (select from pg_shdepend d
                                  where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid and d.deptype = 'o')

@@ -1,5 +1,6 @@
 import type {DatabaseError} from 'pg'
-import {AybError, type ErrorCode, isAybError, messageOf, REPORT_HINT} from '../lib/errors.ts'
+import {AybError, type ErrorCode, isAybError, messageOf} from '../lib/errors.ts'
+import type {Advice} from '../lib/remedies.ts'
 import {type ConnectionTarget, where} from './connection/connection-target.ts'
 
 /** The SQLSTATEs that ayb acts on. */
@@ -25,12 +26,11 @@ export const SQLSTATE = {
 } as const
 
 /** What an error means by itself, outside a refresh, and what to do about it. */
-interface Meaning {
+interface Meaning extends Partial<Advice> {
   code: ErrorCode
-  hint: string
 }
 
-const BUG: Meaning = {code: 'INTERNAL', hint: REPORT_HINT}
+const BUG: Meaning = {code: 'INTERNAL', remedy: {kind: 'report-bug'}}
 const REFUSED: Meaning = {
   code: 'DATABASE_REFUSED',
   hint: 'a rule of this database refused it, such as an event trigger, a constraint or an extension: ask its owner',
@@ -175,10 +175,11 @@ export class StatementError extends AybError {
 
   constructor(error: DatabaseError) {
     const sqlstate = error.code ?? ''
-    const {code, hint} = meaningOf(sqlstate)
+    const {code, hint = null, remedy = null} = meaningOf(sqlstate)
     super(code, messageFor(code, error), {
       // Postgres also advises the author of a statement, and no reader of the message is one.
       hint: code === 'INTERNAL' ? hint : (error.hint ?? hint),
+      remedy,
       details: error.detail === undefined ? {sqlstate} : {sqlstate, detail: error.detail},
       cause: error,
     })

@@ -1,5 +1,6 @@
 import {AybError} from '../lib/errors.ts'
-import {qualifiedName, quoteIdentifier, quoteIfNeeded, quoteViewName, shellWord} from '../lib/identifier.ts'
+import {qualifiedName, quoteIdentifier, quoteIfNeeded, quoteViewName} from '../lib/identifier.ts'
+import type {Remedy} from '../lib/remedies.ts'
 import {MIGRATIONS} from './migrations/all.ts'
 import {isPlainExpression} from './plain-expression.ts'
 import {type SystemSettings, tableNames} from './system.ts'
@@ -9,6 +10,7 @@ import type {Flaw, TableExpression, TableLook} from './trust-query.ts'
 interface Distrust {
   why: string
   hint: string
+  remedy?: Remedy | null
 }
 
 /** An expression can be of any length. */
@@ -30,22 +32,24 @@ export function distrustOf(look: TableLook, settings: SystemSettings): Distrust 
 export function untrustedTable(
   {relname, owner}: TableLook,
   {schemaName}: SystemSettings,
-  {why, hint}: Distrust,
+  {why, hint, remedy = null}: Distrust,
 ): AybError {
   const table = qualifiedName({schemaName, viewName: relname})
-  return new AybError('UNTRUSTED_TABLE', `refusing to use ${table}: ${why}`, {hint, details: {table, owner}})
+  return new AybError('UNTRUSTED_TABLE', `refusing to use ${table}: ${why}`, {
+    hint,
+    remedy,
+    details: {table, owner},
+  })
 }
 
 const STRANGER = 'who is neither you, a superuser, nor the owner of the database'
-
-const trustRole = (role: string): string =>
-  `if you trust that role: export AYB_TRUSTED_OWNER=${shellWord(role)}`
 
 function distrustOfOwner({has_trusted_owner, owner}: TableLook, name: string): Distrust | null {
   if (has_trusted_owner) return null
   return {
     why: `its owner is ${owner}, ${STRANGER}`,
-    hint: `DROP TABLE ${name}; -- if ${owner} should not have made it; ${trustRole(owner)}`,
+    hint: `DROP TABLE ${name}; -- if ${owner} should not have made it`,
+    remedy: {kind: 'trust-role', role: owner},
   }
 }
 
@@ -55,7 +59,8 @@ function distrustOfSchema(look: TableLook, {schemaName}: SystemSettings): Distru
   if (has_trusted_schema) return null
   return {
     why: `schema ${quoteIfNeeded(schemaName)} belongs to ${schema_owner}, ${STRANGER}`,
-    hint: `ALTER SCHEMA ${quoteIdentifier(schemaName)} OWNER TO ${quoteIdentifier(database_owner)}; -- ${trustRole(schema_owner)}`,
+    hint: `ALTER SCHEMA ${quoteIdentifier(schemaName)} OWNER TO ${quoteIdentifier(database_owner)}; -- if ${schema_owner} should not own it`,
+    remedy: {kind: 'trust-role', role: schema_owner},
   }
 }
 

@@ -81,7 +81,7 @@ async function listenAt(host: string, port: number, options: ListenOptions): Pro
 /** The error where an address cannot be listened on. */
 const cannotListen = ({host, port}: ListenAddress, error: unknown): AybError =>
   new AybError('INVALID_ARGUMENT', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
-    hint: 'choose another address with --listen',
+    remedy: {kind: 'listen-elsewhere'},
     cause: error,
   })
 

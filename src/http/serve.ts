@@ -60,7 +60,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       })
       log({level: 'info', msg: 'stopping'})
       await end(listener.close(), options.shutdownTimeoutMs, () =>
-        cutOff.abort(new AybError('CANCELED', 'canceled: ayb serve was stopped')),
+        cutOff.abort(new AybError('CANCELED', 'canceled: the HTTP server of ayb was stopped')),
       )
       // Whoever still waits for an answer, or does not take it, has had time enough.
       connections.dropAll()

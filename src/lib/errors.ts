@@ -1,4 +1,5 @@
 import {presentable, withPresentableTexts} from './outside-text.ts'
+import type {Advice, Remedy} from './remedies.ts'
 
 /** Every error a person or a script can meet: its HTTP status and the exit code of the process. */
 export const ERRORS = {
@@ -51,19 +52,20 @@ export interface Blocker {
   transactionAgeMs: number | null
 }
 
-interface AybErrorOptions {
-  hint?: string | null
+interface AybErrorOptions extends Partial<Advice> {
   details?: ErrorDetails | null
   exitCode?: number
   cause?: unknown
 }
 
 /** An expected outcome that is not success. Anything else that is thrown is a bug. */
-export class AybError extends Error {
+export class AybError extends Error implements Advice {
   override readonly name: string = 'AybError'
   readonly code: ErrorCode
-  /** What to do about it. */
+  /** What helps, in words for every reader. */
   readonly hint: string | null
+  /** What helps besides, which the surface that shows the error words for its readers. */
+  readonly remedy: Remedy | null
   readonly details: ErrorDetails | null
   readonly exitCode: number
 
@@ -71,6 +73,7 @@ export class AybError extends Error {
     super(presentable(message), {cause: options.cause})
     this.code = code
     this.hint = options.hint ? presentable(options.hint) : null
+    this.remedy = options.remedy ?? null
     // What Postgres quotes in a DETAIL can be a connection string.
     this.details = withPresentableTexts(options.details ?? null)
     this.exitCode = options.exitCode ?? ERRORS[code].exitCode
@@ -81,10 +84,6 @@ export class AybError extends Error {
   }
 }
 
-/** What to do about an INTERNAL error. */
-export const REPORT_HINT =
-  'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*'
-
 export const isAybError = (error: unknown, code?: ErrorCode): error is AybError =>
   error instanceof AybError && (code === undefined || error.code === code)
 
@@ -92,18 +91,19 @@ export const isAybError = (error: unknown, code?: ErrorCode): error is AybError 
 export const messageOf = (error: unknown): string =>
   presentable(error instanceof Error ? error.message : String(error))
 
-export const invalidArgument = (message: string, hint: string) =>
-  new AybError('INVALID_ARGUMENT', message, {hint})
+export const invalidArgument = (message: string, advice: string | Partial<Advice>): AybError =>
+  new AybError('INVALID_ARGUMENT', message, typeof advice === 'string' ? {hint: advice} : advice)
 
-export const invalidIdentifier = (what: string, text: string, hint: string) =>
-  new AybError('INVALID_IDENTIFIER', `${JSON.stringify(text)} is not a valid ${what}`, {hint})
+export const invalidIdentifier = (what: string, text: string, advice: Partial<Advice>): AybError =>
+  new AybError('INVALID_IDENTIFIER', `${JSON.stringify(text)} is not a valid ${what}`, advice)
 
 /** Of a change whose commit may have been cut off, the error as it is to be told; any other error as it is. */
 export function mayBeDone(error: unknown): unknown {
   if (!isAybError(error, 'CANCELED') && !isAybError(error, 'CONNECTION_LOST')) return error
-  const {code, message, details, exitCode} = error
+  const {code, message, hint, remedy, details, exitCode} = error
   return new AybError(code, `${message}; what it was to change may have been changed`, {
-    hint: `look whether it was, before you try again${error.hint === null ? '' : `; ${error.hint}`}`,
+    hint: `look whether it was, before you try again${hint === null ? '' : `; ${hint}`}`,
+    remedy,
     details,
     exitCode,
     cause: error,

@@ -1,5 +1,6 @@
 import {invalidArgument, invalidIdentifier} from './errors.ts'
 import type {ViewName} from './records.ts'
+import type {Remedy} from './remedies.ts'
 
 /** What a command line may call a view: a registration's id or a name. */
 export type ViewReference = {id: string} | ViewName
@@ -11,9 +12,8 @@ const UNQUOTED = /^[\p{L}_][\p{L}\p{Nd}_$]*$/u
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 const LONE_SURROGATE = /\p{Surrogate}/u
 
-const HOW_TO_QUOTE_ONE = `names are letters, digits, _ and $; put any other in double quotes, inside single quotes for the shell: '"weekly stats"'`
-
-const HOW_TO_QUOTE = `names are letters, digits, _ and $; put any other in double quotes, inside single quotes for the shell: 'public."weekly stats"'`
+const QUOTE_ONE: Remedy = {kind: 'quote-name', example: '"weekly stats"'}
+const QUOTE_VIEW: Remedy = {kind: 'quote-name', example: 'public."weekly stats"'}
 
 /** Whether the text is a UUID, as ids of registrations, schedules and jobs are. */
 export const isUuid = (text: string): boolean => UUID.test(text)
@@ -24,7 +24,7 @@ export const isUuid = (text: string): boolean => UUID.test(text)
  */
 export function parseJobId(text: string): string {
   if (!isUuid(text)) {
-    throw invalidArgument(`${JSON.stringify(text)} is not the id of a job`, 'see: ayb jobs list')
+    throw invalidArgument(`${JSON.stringify(text)} is not the id of a job`, {remedy: {kind: 'list-jobs'}})
   }
   return text.toLowerCase()
 }
@@ -34,9 +34,9 @@ export function parseJobId(text: string): string {
  * @throws AybError INVALID_IDENTIFIER
  */
 export function parseIdentifier(text: string, what: string): string {
-  const parts = splitQualified(text, what, HOW_TO_QUOTE_ONE)
+  const parts = splitQualified(text, what, QUOTE_ONE)
   if (parts.length !== 1) {
-    throw invalidIdentifier(what, text, `a dot separates a schema from a view; ${HOW_TO_QUOTE_ONE}`)
+    throw invalidIdentifier(what, text, {hint: 'a dot separates a schema from a view', remedy: QUOTE_ONE})
   }
   return parts[0] as string
 }
@@ -46,9 +46,9 @@ export function parseIdentifier(text: string, what: string): string {
  * @throws AybError INVALID_IDENTIFIER
  */
 export function parseViewName(text: string): ViewName {
-  const parts = splitQualified(text, 'view name', HOW_TO_QUOTE)
+  const parts = splitQualified(text, 'view name', QUOTE_VIEW)
   if (parts.length > 2) {
-    throw invalidIdentifier('view name', text, `write it as schema.view; ${HOW_TO_QUOTE}`)
+    throw invalidIdentifier('view name', text, {hint: 'write it as schema.view', remedy: QUOTE_VIEW})
   }
   const viewName = parts.pop() as string
   return {schemaName: parts[0] ?? 'public', viewName}
@@ -91,7 +91,7 @@ export function quoteIfNeeded(name: string): string {
 }
 
 /** Splits at the dots outside double quotes and checks each part. */
-function splitQualified(text: string, what: string, howToQuote: string): string[] {
+function splitQualified(text: string, what: string, remedy: Remedy): string[] {
   const parts: string[] = []
   let rest = text
   for (;;) {
@@ -99,13 +99,13 @@ function splitQualified(text: string, what: string, howToQuote: string): string[
     const part = quoted ? (quoted[1] as string).replaceAll('""', '"') : (/^[^."]*/.exec(rest)?.[0] ?? '')
     const length = quoted ? quoted[0].length : part.length
     if (!quoted && part !== '' && !UNQUOTED.test(part)) {
-      throw invalidIdentifier(what, text, howToQuote)
+      throw invalidIdentifier(what, text, {remedy})
     }
     checkStorable(part, text, what)
     parts.push(part)
     rest = rest.slice(length)
     if (rest === '') return parts
-    if (!rest.startsWith('.')) throw invalidIdentifier(what, text, howToQuote)
+    if (!rest.startsWith('.')) throw invalidIdentifier(what, text, {remedy})
     rest = rest.slice(1)
   }
 }
@@ -119,12 +119,14 @@ export const isStorableIdentifier = (value: unknown): value is string =>
   Buffer.byteLength(value) <= MAX_BYTES
 
 function checkStorable(part: string, text: string, what: string): void {
-  if (part === '') throw invalidIdentifier(what, text, 'it is empty')
+  if (part === '') throw invalidIdentifier(what, text, {hint: 'it is empty'})
   if (CONTROL.test(part) || LONE_SURROGATE.test(part)) {
-    throw invalidIdentifier(what, text, 'it has a control character')
+    throw invalidIdentifier(what, text, {hint: 'it has a control character'})
   }
   const bytes = Buffer.byteLength(part)
   if (bytes > MAX_BYTES) {
-    throw invalidIdentifier(what, text, `it has ${bytes} bytes, and Postgres keeps at most ${MAX_BYTES}`)
+    throw invalidIdentifier(what, text, {
+      hint: `it has ${bytes} bytes, and Postgres keeps at most ${MAX_BYTES}`,
+    })
   }
 }

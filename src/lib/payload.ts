@@ -2,8 +2,9 @@ import {invalidArgument} from './errors.ts'
 import {DEEPEST_LEVEL, ExactJson, inspectJson} from './exact-json.ts'
 import {isStorableIdentifier, parseIdentifier} from './identifier.ts'
 import type {ViewName} from './records.ts'
+import type {Advice} from './remedies.ts'
 
-const EXAMPLE = `for example: --payload '{"schema": "public", "view_name": "leaderboard"}'`
+const EXAMPLE: Partial<Advice> = {remedy: {kind: 'write-payload'}}
 
 /** In JSON as JSON.stringify writes it: what jsonb refuses, NUL and surrogates without their other half. */
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/

@@ -1,4 +1,5 @@
 import type {ErrorCode} from './errors.ts'
+import type {Advice} from './remedies.ts'
 
 /** What identifies one attempt at a job. */
 interface AttemptFacts {
@@ -18,7 +19,7 @@ export type WorkerEvent =
   | {type: 'database-lost'; error: string}
   | {type: 'database-back'; workerId: string}
   | {type: 'waiting-for-promotion'}
-  | {type: 'tables-untrusted'; error: string; hint: string | null}
+  | {type: 'tables-untrusted'; error: string; advice: Advice}
   | {type: 'tables-trusted'; workerId: string}
   | {type: 'jobs-queued'; schedules: number; jobs: number}
   | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string; isDue: boolean}

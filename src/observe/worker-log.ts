@@ -1,12 +1,19 @@
 import {formatDuration} from '../lib/duration.ts'
+import type {Advice} from '../lib/remedies.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 import type {LogEntry} from './log.ts'
 
 const CALLED_OFF = 'its schedule was disabled or deleted meanwhile'
 const CANCELED = `canceled, since ${CALLED_OFF}`
 
-/** What a worker's event says in a log; null for those that only metrics count. */
-export function describeEvent(event: WorkerEvent): LogEntry | null {
+/** Words advice for the readers of a log. */
+export type HintOf = (advice: Advice) => string | null
+
+/**
+ * The line of the log that a worker's event makes; null for events that only metrics count. `hintOf` words advice for
+ * whoever runs the worker.
+ */
+export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | null {
   switch (event.type) {
     case 'started': {
       const {workerId, concurrency, server} = event
@@ -39,12 +46,11 @@ export function describeEvent(event: WorkerEvent): LogEntry | null {
     case 'waiting-for-promotion':
       return {level: 'warn', msg: 'the server is in recovery: waiting until it is promoted'}
     case 'tables-untrusted': {
-      const {error, hint} = event
-      const remedy = hint ? `; ${hint}` : ''
+      const hint = hintOf(event.advice)
       return {
         level: 'error',
         msg: 'nothing is done until the tables can be trusted',
-        error: `${error}${remedy}`,
+        error: hint === null ? event.error : `${event.error}; ${hint}`,
       }
     }
     case 'tables-trusted':

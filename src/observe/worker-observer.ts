@@ -1,7 +1,7 @@
 import type {JobState} from '../lib/records.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 import {jsonLine, type LogEntry, type Paint, prettyLine} from './log.ts'
-import {describeEvent} from './worker-log.ts'
+import {describeEvent, type HintOf} from './worker-log.ts'
 
 /** Where and how a worker's log goes, and whether anybody asks for metrics. */
 export interface ObserverOptions {
@@ -11,11 +11,12 @@ export interface ObserverOptions {
   isVerbose: boolean
   hasMetrics: boolean
   paint: Paint
+  hintOf: HintOf
 }
 
 /** Turns what a worker tells into log lines and, where they are wanted, metrics. */
 export async function observeWorker(options: ObserverOptions) {
-  const {stream, format, isVerbose, paint} = options
+  const {stream, format, isVerbose, paint, hintOf} = options
   // It takes 20 ms to load, which only those pay who listen.
   const counted = options.hasMetrics ? new (await import('./metrics.ts')).WorkerMetrics() : null
   const log = (entry: LogEntry): void => {
@@ -26,7 +27,7 @@ export async function observeWorker(options: ObserverOptions) {
     log,
     onEvent(event: WorkerEvent): void {
       counted?.count(event)
-      const entry = describeEvent(event)
+      const entry = describeEvent(event, hintOf)
       if (entry && (isVerbose || entry.level !== 'debug')) log(entry)
     },
     /** A refresh that no worker's event tells of. */

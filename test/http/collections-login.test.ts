@@ -143,12 +143,12 @@ describe('a login is refused', () => {
     await (await openLogin(login.url, keeper.url)).close()
   })
 
-  test('that is the role of ayb serve, a member of it, or of a predefined role', async () => {
+  test('that is the role of the server, a member of it, or of a predefined role', async () => {
     const own = await refusal(keeper.url)
-    expect(own.message).toContain(': it is the role of ayb serve itself')
+    expect(own.message).toContain(': it is the role that ayb itself connects as')
     await server.query(`grant ${keeper.name} to ${login.name}`)
     expect((await refusal()).message).toContain(
-      `it is a member of ${keeper.name}, which is the role of ayb serve itself`,
+      `it is a member of ${keeper.name}, which is the role that ayb itself connects as`,
     )
     await server.query(`revoke ${keeper.name} from ${login.name}; grant pg_monitor to ${login.name}`)
     expect((await refusal()).message).toContain('which is a predefined role')

@@ -213,7 +213,7 @@ describe('what is no collection', () => {
     expect(error.message).toBe(
       `there is no materialized view ${name.includes('.') ? name : `public.${name}`}`,
     )
-    expect(error.hint).toBe('see which there are with: ayb matviews discover')
+    expect(error.remedy).toEqual({kind: 'discover-views'})
   })
 
   test('is a view that was never populated', async () => {
@@ -221,7 +221,7 @@ describe('what is no collection', () => {
     expect(await refusal('empty')).toMatchObject({
       code: 'NOT_POPULATED',
       status: 409,
-      hint: 'ayb matviews refresh public.empty',
+      remedy: {kind: 'refresh-view', view: {viewName: 'empty'}},
     })
   })
 

@@ -103,7 +103,7 @@ describe('the rows of a view', () => {
     expect(known.json()).toEqual({
       code: 'NOT_REGISTERED',
       message: 'public.unregistered is not registered, and only registered views are read',
-      hint: 'register the view with POST /api/admin/matviews, or: ayb matviews register public.unregistered',
+      hint: 'register the view: POST /api/admin/matviews with {"viewName": "unregistered", "schema": "public"}',
     })
     const anonymous = await open.get(path, {token: null})
     const absent = await open.get(`${COLLECTIONS}/nothing`, {token: null})

@@ -149,7 +149,7 @@ describe('stopped', () => {
     server.kill('SIGINT')
     const {status, json} = await answer
     expect(status).toBe(499)
-    expect(json()).toMatchObject({code: 'CANCELED', message: 'canceled: ayb serve was stopped'})
+    expect(json()).toMatchObject({code: 'CANCELED', message: 'canceled: the HTTP server of ayb was stopped'})
     expect((await server.done).code).toBe(0)
     await gate.open()
     expect(await runsOf(db, 'gated')).toMatchObject([{status: 'canceled'}])

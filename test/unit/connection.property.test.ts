@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import fc from 'fast-check'
 import {afterAll, describe, expect, test} from 'vitest'
+import {commandLineHint} from '../../src/cli/remedies.ts'
 import {connectionFailed} from '../../src/db/connection/connection-error.ts'
 import {HostFailure} from '../../src/db/connection/host-failure.ts'
 import {PG_VARIABLES} from '../../src/db/connection/settings/conninfo.ts'
@@ -80,7 +81,7 @@ function resolve(url: string | undefined, env: NodeJS.ProcessEnv): Settings | nu
   } catch (error) {
     if (!isAybError(error, 'CONNECTION_FAILED')) throw error
     expectDiscreet(error)
-    expect(error.hint).not.toBeNull()
+    expect(commandLineHint(error)).not.toBeNull()
     return null
   }
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
+import {commandLineHint} from '../../src/cli/remedies.ts'
 import {isAybError} from '../../src/lib/errors.ts'
 import {
   isUuid,
@@ -23,7 +24,7 @@ const refusal = (parse: () => unknown): string => {
   try {
     parse()
   } catch (error) {
-    if (isAybError(error, 'INVALID_IDENTIFIER')) return error.hint ?? ''
+    if (isAybError(error, 'INVALID_IDENTIFIER')) return commandLineHint(error) ?? ''
     throw error
   }
   throw new Error('was not refused')

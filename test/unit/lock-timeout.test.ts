@@ -1,4 +1,5 @@
 import {describe, expect, test} from 'vitest'
+import {commandLineHint} from '../../src/cli/remedies.ts'
 import {describeWait} from '../../src/lib/blockers.ts'
 import type {Blocker} from '../../src/lib/errors.ts'
 import {lockTimeout} from '../../src/lib/failures/refreshes.ts'
@@ -43,8 +44,8 @@ describe('the error of a lock that could not be had', () => {
       timeout([blocker(0, 'prepared transaction x')]),
       /COMMIT PREPARED or ROLLBACK PREPARED$/,
     ],
-  ])('says what to do about a lock %s', (_, {hint}, words) => {
-    expect(hint).toMatch(words)
+  ])('says what to do about a lock %s', (_, error, words) => {
+    expect(commandLineHint(error)).toMatch(words)
   })
 })
 

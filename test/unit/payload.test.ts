@@ -45,7 +45,7 @@ describe('a payload as a person writes it', () => {
       expect.objectContaining({
         code: 'INVALID_ARGUMENT',
         message: expect.stringContaining(says),
-        hint: expect.stringContaining(`'{"schema": "public", "view_name": "leaderboard"}'`),
+        remedy: {kind: 'write-payload'},
       }),
     )
   })

@@ -1,13 +1,15 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
+import {commandLineHint} from '../../src/cli/remedies.ts'
 import {workerSettings} from '../../src/cli/worker-settings.ts'
 import {checkInput} from '../../src/core/schedule-input.ts'
+import {apiHint} from '../../src/http/api/remedies.ts'
 import {checkTimezone} from '../../src/lib/cron.ts'
 import {parseAge, parseDuration, parseRetention} from '../../src/lib/duration.ts'
 import {type AybError, type ErrorCode, isAybError} from '../../src/lib/errors.ts'
 import {mayNotRefresh} from '../../src/lib/failures/refreshes.ts'
 import {alreadyRegistered, notRegistered} from '../../src/lib/failures/registrations.ts'
-import {notPopulated, viewNotFound} from '../../src/lib/failures/views.ts'
+import {blockedError, notPopulated, viewNotFound} from '../../src/lib/failures/views.ts'
 import {
   parseIdentifier,
   parseViewName,
@@ -58,8 +60,9 @@ function read<T>(parse: () => T, ...codes: ErrorCode[]): {value: T} | {refusal: 
 }
 
 /** Words on one line, without a stack. */
-function expectFit({message, hint}: AybError): void {
-  for (const text of hint === null ? [message] : [message, hint]) {
+function expectFit(error: AybError): void {
+  for (const text of [error.message, commandLineHint(error), apiHint(error)]) {
+    if (text === null) continue
     expect(text.trim()).not.toBe('')
     expect(text).not.toMatch(/[\n\r]|\.[jt]s:\d+|node:internal/)
   }
@@ -211,11 +214,13 @@ describe('an error about a view', () => {
   test('has hints that a shell takes for that very view', () => {
     fc.assert(
       fc.property(view, (named) => {
-        for (const hint of [notRegistered(named, null).hint, notPopulated(named).hint]) {
+        const unpopulated = blockedError(named, notPopulated(named))
+        expect(commandLineHint(unpopulated)).toBe(notPopulated(named).hint)
+        for (const hint of [notRegistered(named, null), unpopulated].map(commandLineHint)) {
           const [, , typed] = shellCommand(hint ?? '')
           expect(parseViewName(typed ?? '')).toEqual(named)
         }
-        const {hint} = alreadyRegistered(registration(named))
+        const hint = commandLineHint(alreadyRegistered(registration(named)))
         const command = hint?.slice(hint.indexOf('ayb matviews update')) ?? ''
         const [topic, update, typed, ...rest] = shellCommand(command)
         expect([topic, update, ...rest]).toEqual(['matviews', 'update', '--mode', 'concurrent'])

@@ -51,10 +51,10 @@ describe('outside a refresh', () => {
   })
 
   test.each(known)('%s has its code, and says what to do', (sqlstate) => {
-    const {code, hint} = meaningOf(sqlstate)
+    const {code, hint, remedy} = meaningOf(sqlstate)
     expect(code).toBe(expectedCode(sqlstate))
-    expect(hint).toMatch(/\S/)
-    expect(/this is a bug in ayb/.test(hint)).toBe(code === 'INTERNAL')
+    if (code === 'INTERNAL') expect({hint, remedy}).toEqual({remedy: {kind: 'report-bug'}})
+    else expect({hint, remedy}).toEqual({hint: expect.stringMatching(/\S/)})
   })
 
   test.each(['KX001', 'AB', ''])('%j, which no list has, is the decision of the database', (sqlstate) => {
@@ -79,7 +79,10 @@ describe('an answer of Postgres', () => {
   })
 
   test('that is a bug asks for a report, whatever the server advises', () => {
-    expect(answer({code: '42883', hint: 'add explicit type casts'}).hint).toMatch(/please report/)
+    expect(answer({code: '42883', hint: 'add explicit type casts'})).toMatchObject({
+      hint: null,
+      remedy: {kind: 'report-bug'},
+    })
   })
 })
 

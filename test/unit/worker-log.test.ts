@@ -1,4 +1,5 @@
 import {describe, expect, test} from 'vitest'
+import {commandLineHint} from '../../src/cli/remedies.ts'
 import {jsonLine, prettyLine} from '../../src/observe/log.ts'
 import {describeEvent} from '../../src/observe/worker-log.ts'
 
@@ -103,12 +104,21 @@ describe('an event', () => {
       'warn',
       {...facts, msg: expect.stringMatching(/^backend 4711 is idle or done with this refresh /)},
     ],
+    [
+      {
+        type: 'tables-untrusted',
+        error: 'refusing to use it',
+        advice: {hint: 'look', remedy: {kind: 'trust-role', role: 'ann'}},
+      } as const,
+      'error',
+      {error: 'refusing to use it; look; if you trust that role: export AYB_TRUSTED_OWNER=ann'},
+    ],
     [{type: 'job-started', ...facts, latenessMs: 3.4} as const, 'debug', {...facts, latenessMs: 3}],
   ])('%j has its level and its fields', (event, level, fields) => {
-    expect(describeEvent(event)).toMatchObject({level, ...fields})
+    expect(describeEvent(event, commandLineHint)).toMatchObject({level, ...fields})
   })
 
   test('that only metrics count is no line', () => {
-    expect(describeEvent({type: 'slots', busy: 1, total: 4})).toBeNull()
+    expect(describeEvent({type: 'slots', busy: 1, total: 4}, commandLineHint)).toBeNull()
   })
 })

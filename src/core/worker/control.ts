@@ -111,12 +111,12 @@ export class ControlSession {
   }
 
   /** Gives up the session because the tables cannot be trusted, and reports that once. */
-  distrust({message, hint}: AybError): void {
+  distrust({message, hint, remedy}: AybError): void {
     this.#db?.session.destroy()
     this.isUp = false
     if (this.#isDistrustful) return
     this.#isDistrustful = true
-    this.#emit({type: 'tables-untrusted', error: message, hint})
+    this.#emit({type: 'tables-untrusted', error: message, advice: {hint, remedy}})
   }
 
   /** Has the server plan the kept statements again, once a minute. */

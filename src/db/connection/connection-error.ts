@@ -1,10 +1,11 @@
 import {AybError, type ErrorDetails} from '../../lib/errors.ts'
+import type {Advice} from '../../lib/remedies.ts'
 import {type ConnectionTarget, where} from './connection-target.ts'
 import type {HostFailure} from './host-failure.ts'
 
 /** A setting that says nothing usable, before any server was asked. */
-export const badSettings = (message: string, hint: string) =>
-  new AybError('CONNECTION_FAILED', message, {hint})
+export const badSettings = (message: string, advice: string | Partial<Advice>) =>
+  new AybError('CONNECTION_FAILED', message, typeof advice === 'string' ? {hint: advice} : advice)
 
 /** The one error for all that was tried, in the order in which it was. */
 export function connectionFailed(
@@ -25,11 +26,9 @@ export function connectionFailed(
   if (last.failure.sqlstate !== undefined) details.sqlstate = last.failure.sqlstate
   if (last.failure.timeoutMs !== undefined) details.timeoutMs = last.failure.timeoutMs
   const hints = new Set(tried.map(({failure}) => failure.hint))
-  if (!isServerNamed && last.failure.kind === 'network') {
-    hints.add('another server is named with --database-url, DATABASE_URL or PGHOST')
-  }
   return new AybError('CONNECTION_FAILED', message, {
     hint: [...hints].join('; '),
+    remedy: !isServerNamed && last.failure.kind === 'network' ? {kind: 'name-server'} : null,
     details: Object.keys(details).length > 0 ? details : null,
     cause: last.failure.cause,
   })

@@ -305,9 +305,7 @@ function explainMigrationError(error: unknown, {schemaName}: SystemSettings): un
     'PERMISSION_DENIED',
     `this role may not create ayb's tables in schema ${schema}: ${error.message}`,
     {
-      hint:
-        error.serverHint ??
-        'run `ayb migrate` once as a role that may, or give a DBA the output of `ayb migrate --dry-run`',
+      ...(error.serverHint ? {hint: error.serverHint} : {remedy: {kind: 'create-tables'}}),
       details: {sqlstate: error.sqlstate},
       cause: error,
     },

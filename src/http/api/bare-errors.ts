@@ -2,6 +2,7 @@ import type {FastifyInstance} from 'fastify'
 import type {ErrorCode} from '../../lib/errors.ts'
 import {viewNotFound} from '../../lib/failures/views.ts'
 import {parseViewName} from '../../lib/identifier.ts'
+import {apiHint} from './remedies.ts'
 import {tokenTest} from './token.ts'
 
 /** Where it is the database, or how ayb is set up in it, that keeps views from being read. */
@@ -35,7 +36,7 @@ export function hideInternals(app: FastifyInstance, token: string): void {
       const {view} = request.params as {view: string}
       const absent = viewNotFound(parseViewName(view), null, null)
       reply.code(absent.status)
-      return {code: absent.code, message: absent.message, hint: absent.hint}
+      return {code: absent.code, message: absent.message, hint: apiHint(absent)}
     }
     const bare = bareMessage(code, reply.statusCode)
     return bare === null ? payload : {code, message: bare, hint: null}

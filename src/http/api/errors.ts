@@ -1,7 +1,9 @@
 import type {FastifyError, FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {presentable} from '../../lib/outside-text.ts'
+import type {Advice} from '../../lib/remedies.ts'
 import type {LogEntry} from '../../observe/log.ts'
+import {apiHint} from './remedies.ts'
 
 /** What HTTP can go wrong with before anything of ayb's own is asked. */
 export const HTTP_ERRORS = {
@@ -19,9 +21,10 @@ export const HTTP_ERRORS = {
 const SEE_DESCRIPTION = 'what there is, and what it takes, is in /api/openapi.json'
 
 /** A refusal that only HTTP knows. */
-export class HttpError extends Error {
+export class HttpError extends Error implements Advice {
   readonly code: keyof typeof HTTP_ERRORS
   readonly hint: string | null
+  readonly remedy = null
 
   constructor(code: keyof typeof HTTP_ERRORS, message: string, hint: string | null = null) {
     super(presentable(message))
@@ -59,13 +62,9 @@ export function answerError(error: FastifyError, reply: FastifyReply): AybError 
     .code(status)
     .header('content-type', 'application/json; charset=utf-8')
     .header('cache-control', 'no-store')
-    .send({code, message, hint: hintFor(failure)})
+    .send({code, message, hint: apiHint(failure)})
   return failure
 }
-
-/** What helps with a renamed view is a command, which has no counterpart in the API. */
-const hintFor = (failure: AybError | HttpError): string | null =>
-  isAybError(failure) && failure.details?.renamed ? null : failure.hint
 
 /** Queries may hold data. */
 const withoutQuery = (url: string): string => url.replace(/\?.*/s, '')
@@ -87,7 +86,7 @@ function toFailure(error: FastifyError): AybError | HttpError {
     return invalidArgument(messageOf(error), SEE_DESCRIPTION)
   }
   return new AybError('INTERNAL', 'something unexpected happened', {
-    hint: 'the log of ayb serve has more; please report it',
+    remedy: {kind: 'report-bug'},
     cause: error,
   })
 }

@@ -2,6 +2,7 @@ import type {Socket} from 'node:net'
 import {invalidArgument, messageOf} from '../../lib/errors.ts'
 import type {Connections} from '../connections.ts'
 import {HttpError} from './errors.ts'
+import {apiHint} from './remedies.ts'
 
 /** How long a client may take to read why it is refused, before its connection is dropped. */
 const LINGER_MS = 1000
@@ -23,8 +24,9 @@ export function answerMalformed(connections: Connections) {
       socket.destroy()
       return
     }
-    const {status, code, message, hint} = toFailure(error)
-    const body = JSON.stringify({code, message, hint})
+    const failure = toFailure(error)
+    const {status, code, message} = failure
+    const body = JSON.stringify({code, message, hint: apiHint(failure)})
     const head = [
       `HTTP/1.1 ${status} ${REASONS[status]}`,
       'content-type: application/json; charset=utf-8',

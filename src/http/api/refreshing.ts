@@ -1,7 +1,7 @@
 import {type RefreshOptions, refresh} from '../../core/refresh/by-hand.ts'
 import {refreshSettings} from '../../core/refresh/request.ts'
 import {describeWait} from '../../lib/blockers.ts'
-import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
+import {isAybError, messageOf} from '../../lib/errors.ts'
 import {refreshInProgress} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Registration} from '../../lib/records.ts'
@@ -64,23 +64,8 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
 
   return async (registration: Registration, signal: AbortSignal): Promise<Done> => {
     const {id} = registration
-    try {
-      if (underWay.has(id)) throw refreshInProgress(registration, null)
-      underWay.add(id)
-      return await run(registration, signal).finally(() => underWay.delete(id))
-    } catch (error) {
-      const hint = hintOf(error)
-      if (hint === null || !isAybError(error)) throw error
-      throw new AybError(error.code, error.message, {hint, details: error.details})
-    }
+    if (underWay.has(id)) throw refreshInProgress(registration, null)
+    underWay.add(id)
+    return run(registration, signal).finally(() => underWay.delete(id))
   }
-}
-
-/** What to do about an error whose own hint is for a command line; null where the error stays as it is. */
-function hintOf(error: unknown): string | null {
-  if (isAybError(error, 'REFRESH_IN_PROGRESS')) return 'try again when it is done'
-  if (isAybError(error, 'TIMEOUT') && error.details?.timeout === 'lock') {
-    return 'try again when the lock is free; a refresh in concurrent mode does not wait for readers'
-  }
-  return null
 }

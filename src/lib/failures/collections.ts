@@ -1,7 +1,7 @@
 import {MOST_PAGE_BYTES} from '../collection-query.ts'
 import {formatDuration} from '../duration.ts'
 import {AybError, invalidArgument} from '../errors.ts'
-import {qualifiedName, quoteIfNeeded, shellWord} from '../identifier.ts'
+import {qualifiedName, quoteIfNeeded} from '../identifier.ts'
 import {nearest} from '../nearest.ts'
 import type {ViewName} from '../records.ts'
 
@@ -139,7 +139,7 @@ export const otherDatabase = (there: string, home: string): AybError =>
     there === home
       ? `AYB_COLLECTIONS_URL leads to a database "${there}" of another server`
       : `AYB_COLLECTIONS_URL leads to the database "${there}", not to "${home}"`,
-    {hint: 'have it lead to the database that ayb serve is connected to, or to a replica of that'},
+    {hint: 'have it lead to the database that ayb keeps its registrations in, or to a replica of that'},
   )
 
 /** What a read leaves in a session would be there for others. */
@@ -157,14 +157,12 @@ export const notServed = (view: ViewName): AybError =>
   new AybError(
     'NOT_REGISTERED',
     `${qualifiedName(view)} is not registered, and only registered views are read`,
-    {
-      hint: `register the view with POST /api/admin/matviews, or: ayb matviews register ${shellWord(qualifiedName(view))}`,
-    },
+    {remedy: {kind: 'register-view', view}},
   )
 
 export const nothingToRead = (view: ViewName): AybError =>
   new AybError('NOT_POPULATED', `${qualifiedName(view)} is not populated: it has no rows to read yet`, {
-    hint: `ayb matviews refresh ${shellWord(qualifiedName(view))}`,
+    remedy: {kind: 'refresh-view', view},
   })
 
 export const readTimeout = (view: ViewName, timeoutMs: number): AybError =>

@@ -2,14 +2,14 @@ import {AybError} from '../errors.ts'
 import type {Job} from '../records.ts'
 
 export const jobNotFound = (id: string): AybError =>
-  new AybError('JOB_NOT_FOUND', `there is no job ${id}`, {hint: 'see which there are with: ayb jobs list'})
+  new AybError('JOB_NOT_FOUND', `there is no job ${id}`, {remedy: {kind: 'list-jobs'}})
 
 export function jobStateConflict(job: Job, action: 'retry' | 'cancel'): AybError {
   const wanted = {retry: 'only a failed job can be retried', cancel: 'only a queued job can be canceled'}[
     action
   ]
   return new AybError('JOB_STATE_CONFLICT', `job ${job.id} is ${job.state}: ${wanted}`, {
-    hint: `ayb jobs show ${job.id}`,
+    remedy: {kind: 'show-job', jobId: job.id},
     details: {state: job.state},
   })
 }
@@ -19,6 +19,6 @@ export function queuedAlready(job: Job, queuedId: string): AybError {
   return new AybError(
     'JOB_STATE_CONFLICT',
     `job ${job.id} is not retried: its schedule has job ${queuedId} queued already`,
-    {hint: `ayb jobs show ${queuedId}`, details: {state: job.state, queuedJobId: queuedId}},
+    {remedy: {kind: 'show-job', jobId: queuedId}, details: {state: job.state, queuedJobId: queuedId}},
   )
 }

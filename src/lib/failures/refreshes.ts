@@ -3,6 +3,7 @@ import {formatDuration} from '../duration.ts'
 import {AybError, type Blocker} from '../errors.ts'
 import {qualifiedName, quoteIfNeeded} from '../identifier.ts'
 import type {ViewName} from '../records.ts'
+import type {Advice} from '../remedies.ts'
 
 export function refreshInProgress(view: ViewName, holder: Blocker | null): AybError {
   const by = holder ? ` by ${describeBlocker(holder)}` : ''
@@ -10,7 +11,7 @@ export function refreshInProgress(view: ViewName, holder: Blocker | null): AybEr
     'REFRESH_IN_PROGRESS',
     `refresh already in progress: ${qualifiedName(view)} is locked${by}`,
     {
-      hint: 'try again when it is done, or pass --wait',
+      remedy: {kind: 'wait-for-refresh'},
       details: {blockers: holder ? [holder] : []},
     },
   )
@@ -71,7 +72,7 @@ export function statementTimeout(view: ViewName, timeoutMs: number): AybError {
     'TIMEOUT',
     `statement timeout: the refresh of ${qualifiedName(view)} was cancelled after ${formatDuration(timeoutMs)}`,
     {
-      hint: 'give it longer with --timeout; to see who is in its way, pass --lock-timeout too',
+      remedy: {kind: 'extend-statement-timeout'},
       details: {timeoutMs, timeout: 'statement'},
     },
   )
@@ -96,14 +97,11 @@ export function lockTimeout(view: ViewName, {timeoutMs, tries, elapsedMs, wait}:
     tries > 1
       ? `tried ${tries} times in ${formatDuration(elapsedMs)} to get a lock`
       : `waited ${formatDuration(timeoutMs)} for a lock`
-  const isOther = wait !== null && !wait.isOfView
-  const hint = blockers.some(({pid}) => pid === 0)
-    ? 'end the prepared transaction with COMMIT PREPARED or ROLLBACK PREPARED'
-    : isOther
-      ? 'refresh again when the lock is free; --lock-timeout 5m waits longer for it, and readers of the view wait meanwhile, too'
-      : 'give it longer with --lock-timeout or --lock-retry-for, or refresh in concurrent mode, which does not wait for readers'
+  const advice: Partial<Advice> = blockers.some(({pid}) => pid === 0)
+    ? {hint: 'end the prepared transaction with COMMIT PREPARED or ROLLBACK PREPARED'}
+    : {remedy: {kind: 'extend-lock-timeout', view, isOnView: wait?.isOfView ?? true}}
   return new AybError('TIMEOUT', `lock timeout: the refresh of ${qualifiedName(view)} ${waited}${on}${by}`, {
-    hint,
+    ...advice,
     details: {timeoutMs, timeout: 'lock', blockers, relation: wait?.relation ?? null, tries},
   })
 }
@@ -114,7 +112,7 @@ export function waitTimeout(view: ViewName, timeoutMs: number, holder: Blocker |
     'TIMEOUT',
     `wait timeout: after ${formatDuration(timeoutMs)}, ${qualifiedName(view)} is still being refreshed${by}`,
     {
-      hint: 'give it longer with --wait-timeout',
+      remedy: {kind: 'extend-wait'},
       details: {timeoutMs, timeout: 'wait', blockers: holder ? [holder] : []},
     },
   )

@@ -2,21 +2,18 @@ import {AybError} from '../errors.ts'
 import {qualifiedName, shellWord, type ViewReference} from '../identifier.ts'
 import type {Registration, RenamedView, ViewName} from '../records.ts'
 
-/** The command that registers a view, as a shell takes it. */
-const registerCommand = (view: ViewName): string => `ayb matviews register ${shellWord(qualifiedName(view))}`
-
 /** No registration of that id or name; `nearest` is the name of one that is similar. */
 export function notRegistered(reference: ViewReference, nearest: string | null): AybError {
   if ('id' in reference) {
     return new AybError('NOT_REGISTERED', `no registration has the id ${reference.id}`, {
-      hint: 'ayb matviews list',
+      remedy: {kind: 'list-registrations'},
     })
   }
   const guess = nearest ? `; did you mean ${nearest}?` : ''
   return new AybError(
     'NOT_REGISTERED',
     `materialized view ${qualifiedName(reference)} is not registered${guess}`,
-    {hint: registerCommand(reference)},
+    {remedy: {kind: 'register-view', view: reference}},
   )
 }
 
@@ -25,14 +22,18 @@ export const alreadyRegistered = (registration: Registration): AybError =>
     'ALREADY_REGISTERED',
     `${qualifiedName(registration)} is registered already, in ${registration.refreshMode} mode`,
     {
-      hint: `pass --if-not-exists to accept that; to change the mode: ayb matviews update ${shellWord(qualifiedName(registration))} --mode ${registration.refreshMode === 'standard' ? 'concurrent' : 'standard'}`,
+      remedy: {
+        kind: 'change-mode',
+        view: registration,
+        mode: registration.refreshMode === 'standard' ? 'concurrent' : 'standard',
+      },
     },
   )
 
 /** A registration cannot move to a name that has a registration of its own. */
 export const nameTaken = (view: ViewName): AybError =>
   new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is registered already`, {
-    hint: `if another registration is to take the name over, first: ayb matviews unregister ${shellWord(qualifiedName(view))}`,
+    remedy: {kind: 'unregister-view', view},
   })
 
 /** A registration was to move to the name that it has. */
@@ -51,7 +52,7 @@ export function registeredBefore(renamed: RenamedView): AybError {
   return new AybError(
     'NOT_REGISTERED',
     `materialized view ${to} is not registered under that name: it is registered as ${from}, and was renamed to ${to}`,
-    {hint: relinkCommand(renamed), details: {renamed}},
+    {remedy: {kind: 'relink-view', renamed}, details: {renamed}},
   )
 }
 

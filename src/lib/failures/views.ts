@@ -1,7 +1,6 @@
 import {AybError} from '../errors.ts'
 import {qualifiedName, shellWord} from '../identifier.ts'
 import type {ConcurrentBlocker, RenamedView, ViewName} from '../records.ts'
-import {relinkCommand} from './registrations.ts'
 
 const article = (noun: string): string => (/^[aeiou]/.test(noun) ? 'an' : 'a')
 
@@ -11,11 +10,14 @@ export function viewNotFound(view: ViewName, other: string | null, nearest: stri
   const message = other
     ? `${name} is ${article(other)} ${other}, not a materialized view`
     : `there is no materialized view ${name}`
-  // What stands for bytes that are not UTF-8, on a command line as in a database in SQL_ASCII.
-  const discover = name.includes('\ufffd')
-    ? 'a name with bytes that are not UTF-8 cannot be given to ayb: rename the view'
-    : 'see which there are with: ayb matviews discover'
-  return new AybError('VIEW_NOT_FOUND', message, {hint: nearest ? `did you mean ${nearest}?` : discover})
+  if (nearest) return new AybError('VIEW_NOT_FOUND', message, {hint: `did you mean ${nearest}?`})
+  // U+FFFD stands for bytes that are not UTF-8, on a command line as in a database in SQL_ASCII.
+  if (name.includes('\ufffd')) {
+    return new AybError('VIEW_NOT_FOUND', message, {
+      hint: 'a name with bytes that are not UTF-8 cannot be given to ayb: rename the view',
+    })
+  }
+  return new AybError('VIEW_NOT_FOUND', message, {remedy: {kind: 'discover-views'}})
 }
 
 /** The view of a registration bears another name; `other` is what bears the old one. */
@@ -23,7 +25,7 @@ export function viewRenamed(renamed: RenamedView, other: string | null): AybErro
   const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
   const fact = other ? `${from} is ${article(other)} ${other} now` : `there is no materialized view ${from}`
   return new AybError('VIEW_NOT_FOUND', `${fact}: the view was renamed to ${to}`, {
-    hint: relinkCommand(renamed),
+    remedy: {kind: 'relink-view', renamed},
     details: {renamed},
   })
 }
@@ -33,17 +35,27 @@ export const unencodableView = (view: ViewName, cause: Error): AybError =>
   new AybError(
     'VIEW_NOT_FOUND',
     `there is no materialized view ${qualifiedName(view)}: the encoding of the database cannot hold that name`,
-    {hint: 'see which there are with: ayb matviews discover', cause},
+    {remedy: {kind: 'discover-views'}, cause},
   )
 
 /** A reason against concurrent mode, as the error that it is when somebody insists. */
-export const blockedError = ({code, message, hint}: ConcurrentBlocker): AybError =>
-  new AybError(code, message, {hint})
+export function blockedError(view: ViewName, {code, message, hint}: ConcurrentBlocker): AybError {
+  switch (code) {
+    case 'NOT_POPULATED':
+      return new AybError(code, message, {remedy: {kind: 'populate-view', view}})
+    case 'UNIQUE_INDEX_REQUIRED':
+      return new AybError(code, message, {hint})
+  }
+}
+
+/** The command that fills a view, as a shell takes it. */
+export const populateCommand = (view: ViewName): string =>
+  `ayb matviews refresh ${shellWord(qualifiedName(view))} --mode standard`
 
 export const notPopulated = (view: ViewName): ConcurrentBlocker => ({
   code: 'NOT_POPULATED',
   message: `${qualifiedName(view)} was never populated, and a concurrent refresh needs rows to compare with`,
-  hint: `ayb matviews refresh ${shellWord(qualifiedName(view))} --mode standard`,
+  hint: populateCommand(view),
 })
 
 /** `statement` is the CREATE UNIQUE INDEX that would do; null where no column can be indexed. */

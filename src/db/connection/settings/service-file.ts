@@ -29,10 +29,7 @@ export function readService(
     const settings = parseServiceFile(read(path), service, path)
     if (settings) return settings
   }
-  throw badSettings(
-    `service ${JSON.stringify(service)} is not defined`,
-    'check --service, PGSERVICE or service=, and the [names] in ~/.pg_service.conf',
-  )
+  throw badSettings(`service ${JSON.stringify(service)} is not defined`, {remedy: {kind: 'check-service'}})
 }
 
 /**

@@ -1,0 +1,69 @@
+import {relinkCommand} from '../lib/failures/registrations.ts'
+import {populateCommand} from '../lib/failures/views.ts'
+import {qualifiedName, shellWord} from '../lib/identifier.ts'
+import type {ViewName} from '../lib/records.ts'
+import {type Advice, type Remedy, wordAdvice} from '../lib/remedies.ts'
+
+/** What an error advises, for somebody at a command line: a hint that is a command can be pasted. */
+export const commandLineHint = (advice: Advice): string | null => wordAdvice(advice, wordRemedy)
+
+const viewWord = (view: ViewName): string => shellWord(qualifiedName(view))
+
+function wordRemedy(remedy: Remedy): string {
+  switch (remedy.kind) {
+    case 'list-registrations':
+      return 'ayb matviews list'
+    case 'discover-views':
+      return 'see which there are with: ayb matviews discover'
+    case 'list-schedules':
+      return 'see which there are with: ayb schedules list'
+    case 'list-jobs':
+      return 'see which there are with: ayb jobs list'
+    case 'show-job':
+      return `ayb jobs show ${remedy.jobId}`
+    case 'register-view':
+      return `ayb matviews register ${viewWord(remedy.view)}`
+    case 'change-mode':
+      return `pass --if-not-exists to accept that; to change the mode: ayb matviews update ${viewWord(remedy.view)} --mode ${remedy.mode}`
+    case 'unregister-view':
+      return `if another registration is to take the name over, first: ayb matviews unregister ${viewWord(remedy.view)}`
+    case 'relink-view':
+      return relinkCommand(remedy.renamed)
+    case 'populate-view':
+      return populateCommand(remedy.view)
+    case 'refresh-view':
+      return `ayb matviews refresh ${viewWord(remedy.view)}`
+    case 'rename-schedule':
+      return 'choose another name, or change that schedule with: ayb schedules update; those of other programs are not shown, and keep their names'
+    case 'wait-for-refresh':
+      return 'try again when it is done, or pass --wait'
+    case 'extend-wait':
+      return 'give it longer with --wait-timeout'
+    case 'extend-statement-timeout':
+      return 'give it longer with --timeout; to see who is in its way, pass --lock-timeout too'
+    case 'extend-lock-timeout':
+      return remedy.isOnView
+        ? 'give it longer with --lock-timeout or --lock-retry-for, or refresh in concurrent mode, which does not wait for readers'
+        : 'refresh again when the lock is free; --lock-timeout 5m waits longer for it, and readers of the view wait meanwhile, too'
+    case 'upgrade-tables':
+      return 'stop older workers, then run: ayb migrate'
+    case 'create-tables':
+      return 'run `ayb migrate` once as a role that may, or give a DBA the output of `ayb migrate --dry-run`'
+    case 'trust-role':
+      return `if you trust that role: export AYB_TRUSTED_OWNER=${shellWord(remedy.role)}`
+    case 'name-server':
+      return 'another server is named with --database-url, DATABASE_URL or PGHOST'
+    case 'check-service':
+      return 'check --service, PGSERVICE or service=, and the [names] in ~/.pg_service.conf'
+    case 'listen-elsewhere':
+      return 'choose another address with --listen'
+    case 'quote-name':
+      return `names are letters, digits, _ and $; put any other in double quotes, inside single quotes for the shell: '${remedy.example}'`
+    case 'write-payload':
+      return `for example: --payload '{"schema": "public", "view_name": "leaderboard"}'`
+    case 'name-view-once':
+      return 'pass --view or --payload, not both'
+    case 'report-bug':
+      return 'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*'
+  }
+}

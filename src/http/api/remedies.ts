@@ -1,0 +1,73 @@
+import {qualifiedName, quoteIfNeeded, quoteViewName} from '../../lib/identifier.ts'
+import type {ViewName} from '../../lib/records.ts'
+import {type Advice, type Remedy, wordAdvice} from '../../lib/remedies.ts'
+
+/** What an error advises, for readers of the API and of the dashboard, who have routes and SQL, and no command line. */
+export const apiHint = (advice: Advice): string | null => wordAdvice(advice, wordRemedy)
+
+const MATVIEWS = '/api/admin/matviews'
+
+const viewPath = (view: ViewName): string => `${MATVIEWS}/${encodeURIComponent(qualifiedName(view))}`
+
+function registerRequest({schemaName, viewName}: ViewName): string {
+  const [view, schema] = [viewName, schemaName].map((name) => JSON.stringify(quoteIfNeeded(name)))
+  return `POST ${MATVIEWS} with {"viewName": ${view}, "schema": ${schema}}`
+}
+
+function wordRemedy(remedy: Remedy): string {
+  switch (remedy.kind) {
+    case 'list-registrations':
+      return `GET ${MATVIEWS} lists the registrations`
+    case 'discover-views':
+      return `GET ${MATVIEWS}/discover lists the materialized views`
+    case 'list-schedules':
+      return 'GET /api/admin/schedules lists the schedules'
+    case 'list-jobs':
+      return 'GET /api/admin/jobs lists the jobs'
+    case 'show-job':
+      return `GET /api/admin/jobs/${remedy.jobId} shows the job`
+    case 'register-view':
+      return `register the view: ${registerRequest(remedy.view)}`
+    case 'change-mode':
+      return `to change the mode: PUT ${viewPath(remedy.view)} with {"refreshMode": "${remedy.mode}"}`
+    case 'unregister-view':
+      return `to make the name free: DELETE ${viewPath(remedy.view)}`
+    case 'relink-view':
+      return `to move the registration to the new name with its schedules and its history, relink it from a command line; to begin without them: ${registerRequest(remedy.renamed.to)}`
+    case 'populate-view':
+      return `REFRESH MATERIALIZED VIEW ${quoteViewName(remedy.view)};`
+    case 'refresh-view':
+      return `refresh the view: POST ${viewPath(remedy.view)}/refresh`
+    case 'rename-schedule':
+      return `choose another name, or change that schedule: PUT /api/admin/schedules/${encodeURIComponent(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
+    case 'wait-for-refresh':
+    case 'extend-wait':
+      return 'try again when that refresh has ended'
+    case 'extend-statement-timeout':
+      return 'try again when the database has less to do'
+    case 'extend-lock-timeout':
+      return remedy.isOnView
+        ? `try again when the lock is free; a refresh in concurrent mode does not wait for readers: PUT ${viewPath(remedy.view)} with {"refreshMode": "concurrent"}`
+        : 'try again when the lock is free'
+    case 'upgrade-tables':
+      return 'stop older workers, then have the tables upgraded from a command line'
+    case 'create-tables':
+      return 'have the tables created once, from a command line, by a role that may create them'
+    case 'trust-role':
+      return `if you trust that role, start the server with ${JSON.stringify(remedy.role)} as AYB_TRUSTED_OWNER`
+    case 'name-server':
+      return 'the environment in which the server was started says where it connects, for example in DATABASE_URL'
+    case 'check-service':
+      return 'check which service the server was started with, and the [names] in its ~/.pg_service.conf'
+    case 'listen-elsewhere':
+      return 'have the server listen at another address'
+    case 'quote-name':
+      return `names are letters, digits, _ and $; put any other in double quotes: ${remedy.example}`
+    case 'write-payload':
+      return 'for example: {"payload": {"schema": "public", "view_name": "leaderboard"}}'
+    case 'name-view-once':
+      return 'name the view once'
+    case 'report-bug':
+      return 'this is a bug in ayb: please report it with what the log of the server says'
+  }
+}
