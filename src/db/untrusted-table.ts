@@ -1,5 +1,6 @@
 import {AybError} from '../lib/errors.ts'
 import {qualifiedName, quoteIdentifier, quoteIfNeeded, quoteViewName} from '../lib/identifier.ts'
+import {shortened} from '../lib/outside-text.ts'
 import type {Remedy} from '../lib/remedies.ts'
 import {MIGRATIONS} from './migrations/all.ts'
 import {isPlainExpression} from './plain-expression.ts'
@@ -154,9 +155,8 @@ function distrustOfExpression(look: TableLook, table: string): Distrust | null {
   const found = look.expressions?.find(({text}) => !isPlainExpression(text))
   if (!found) return null
   const {kind, name, text} = found
-  const shown = text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}…` : text
   return {
-    why: `${EXPRESSION_OF[kind](quoteIfNeeded(name))} is not ayb's: ${shown}`,
+    why: `${EXPRESSION_OF[kind](quoteIfNeeded(name))} is not ayb's: ${shortened(text, SHOWN_LENGTH)}`,
     hint: found.remedy ?? setDefault(look.relname, table, name),
   }
 }

@@ -1,6 +1,7 @@
 import {CronExpressionParser} from 'cron-parser'
 import {type AybError, invalidArgument} from './errors.ts'
 import {nearest} from './nearest.ts'
+import {shortened} from './outside-text.ts'
 
 // cron-parser turns fields into values. What it gets was checked here, because it takes more than there is to
 // understand (nothing at all for `* * * * *`, `5` for `* * * * 5`, `*/90` for `0`, `H` for any minute) and
@@ -77,9 +78,11 @@ const EXTENSION = /[?#]|^(?:h|lw?|\d+[lw]|[a-z]{3}l)(?![a-z])/i
 export function parseCron(expression: string): CronExpression {
   const words = expression.split(/[ \t]+/).filter(Boolean)
   const text = words.join(' ')
-  const shown = expression.length > MAX_LENGTH ? `${expression.slice(0, MAX_LENGTH)}…` : expression
   const invalid: Invalid = (problem) =>
-    invalidArgument(`invalid cron expression ${JSON.stringify(shown)}: ${problem}`, HINT)
+    invalidArgument(
+      `invalid cron expression ${JSON.stringify(shortened(expression, MAX_LENGTH))}: ${problem}`,
+      HINT,
+    )
 
   const foreign = /[^\t\x20-\x7e]/u.exec(expression)?.[0].codePointAt(0)
   if (foreign !== undefined) {

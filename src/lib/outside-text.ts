@@ -41,6 +41,13 @@ export function withPresentableTexts<T>(value: T): T {
   ) as T
 }
 
+/** The text without line breaks and other control characters. */
+export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, ' ').trim()
+
+/** The beginning of the text, with `…` where more follows. */
+export const shortened = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length)}…` : text
+
 /** Whether the text has at most 8 kB; a unit of UTF-16 is one to three bytes. */
 const isShort = (text: string): boolean =>
   text.length * 3 <= MOST_BYTES ||

@@ -1,6 +1,7 @@
 import {invalidArgument} from './errors.ts'
 import {DEEPEST_LEVEL, ExactJson, inspectJson} from './exact-json.ts'
 import {isStorableIdentifier, parseIdentifier} from './identifier.ts'
+import {shortened} from './outside-text.ts'
 import type {ViewName} from './records.ts'
 import type {Advice} from './remedies.ts'
 
@@ -59,7 +60,7 @@ export function parsePayload(text: string): RefreshPayload {
 export function refuseInexact(json: string): void {
   const {depth, inexactNumber} = inspectJson(json)
   if (inexactNumber !== null) {
-    const shown = shorten(inexactNumber, 50)
+    const shown = shortened(inexactNumber, 50)
     throw invalidArgument(
       `the number ${shown} has more digits, or is larger, than a number here can be`,
       'write it as a text, in double quotes',
@@ -80,15 +81,12 @@ export const payloadText = (payload: unknown): string =>
 /** The beginning of a stored payload, for a message. */
 export function shownPayload(payload: unknown): string {
   try {
-    return shorten(payloadText(payload), 200)
+    return shortened(payloadText(payload), 200)
   } catch (error) {
     if (error instanceof RangeError) return 'JSON that nests too deep to be shown'
     throw error
   }
 }
-
-const shorten = (text: string, length: number): string =>
-  text.length > length ? `${text.slice(0, length)}…` : text
 
 /** The view that a stored payload names; null where it names none that could exist. */
 export function viewOfPayload(stored: unknown): ViewName | null {

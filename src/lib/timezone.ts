@@ -1,5 +1,6 @@
 import {type AybError, invalidArgument} from './errors.ts'
 import {nearest} from './nearest.ts'
+import {shortened} from './outside-text.ts'
 
 const SECOND = 1000
 const DAY = 86_400_000
@@ -171,4 +172,4 @@ function unknown(name: string): AybError {
   return invalidArgument(`unknown time zone ${quote(name)}`, guess ? `did you mean ${guess}?` : EXAMPLE)
 }
 
-const quote = (name: string): string => JSON.stringify(name.length > 50 ? `${name.slice(0, 50)}…` : name)
+const quote = (name: string): string => JSON.stringify(shortened(name, 50))

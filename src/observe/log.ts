@@ -35,13 +35,13 @@ export function jsonLine(entry: LogEntry, now: Date): string {
 export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
   const {level, msg, view, durationMs, error} = entry
   const time = now.toTimeString().slice(0, 8)
-  const parts = [oneLine(msg)]
-  if (view) parts.push(oneLine(view))
+  const parts = [forLine(msg)]
+  if (view) parts.push(forLine(view))
   if (durationMs !== undefined) parts.push(`in ${formatDuration(durationMs)}`)
   const text = parts.join(' ')
-  const line = error ? `${text}: ${oneLine(error)}` : text
+  const line = error ? `${text}: ${forLine(error)}` : text
   return `${paint('dim', time)} ${paint(MARKS[level], level.padEnd(5))} ${line}`
 }
 
 /** Texts of a database must neither break a line, nor move a cursor, nor change the order of what is shown. */
-const oneLine = (text: string): string => printable(presentable(text).replace(/[\t\n\r]/g, ' '))
+const forLine = (text: string): string => printable(presentable(text).replace(/[\t\n\r]/g, ' '))

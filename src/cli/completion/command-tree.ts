@@ -1,5 +1,6 @@
 import type {Command} from '@oclif/core/command'
 import type {Config} from '@oclif/core/config'
+import {oneLine} from '../../lib/outside-text.ts'
 
 /** A flag as it is typed. */
 export interface FlagSyntax {
@@ -54,7 +55,7 @@ function nodeAt(path: readonly string[], commands: readonly Command.Cached[], co
   const args = command ? Object.values(command.args).filter(({hidden}) => !hidden) : []
   return {
     path,
-    summary: oneLine(command?.summary ?? command?.description ?? config.findTopic(id)?.description),
+    summary: menuText(command?.summary ?? command?.description ?? config.findTopic(id)?.description),
     children: [...words].sort().map((word) => nodeAt([...path, word], below, config)),
     flags: [...flags.flatMap(flagSyntax), HELP, ...(id === '' ? [VERSION] : [])].sort(byFirstName),
     args: args.map((arg) => ({
@@ -69,7 +70,7 @@ function flagSyntax(flag: Command.Flag.Cached): FlagSyntax[] {
   const long = [flag.name, ...(flag.aliases ?? [])].map((name) => `--${name}`)
   const short = [flag.char, ...(flag.charAliases ?? [])].flatMap((char) => (char ? [`-${char}`] : []))
   const names = [...long, ...short]
-  const summary = oneLine(flag.summary ?? flag.description)
+  const summary = menuText(flag.summary ?? flag.description)
   if (flag.type === 'boolean') {
     const yes = flagWithoutValue(names, summary)
     return flag.allowNo ? [yes, flagWithoutValue([`--no-${flag.name}`], summary)] : [yes]
@@ -88,6 +89,4 @@ function byFirstName(a: FlagSyntax, b: FlagSyntax): number {
 }
 
 /** Menus show a summary on one line, beside the word. */
-function oneLine(text = ''): string {
-  return text.replace(/\s+/g, ' ').trim().replace(/\.$/, '')
-}
+const menuText = (text = ''): string => oneLine(text).replace(/\.$/, '')

@@ -1,3 +1,5 @@
+import {oneLine} from '../../lib/outside-text.ts'
+
 /** Where a session is: a host name, an IP address or the directory of a socket, and as whom. */
 export interface ConnectionTarget {
   host: string
@@ -17,6 +19,3 @@ export function where({host, port}: ConnectionTarget): string {
   if (isSocketHost(host)) return oneLine(socketPath(host, port))
   return host.includes(':') ? `[${oneLine(host)}]:${port}` : `${oneLine(host)}:${port}`
 }
-
-/** A text without line breaks and other control characters. */
-export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, ' ').trim()

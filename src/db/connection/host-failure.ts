@@ -1,5 +1,5 @@
-import {presentable} from '../../lib/outside-text.ts'
-import {type ConnectionTarget, isSocketHost, oneLine} from './connection-target.ts'
+import {oneLine, presentable} from '../../lib/outside-text.ts'
+import {type ConnectionTarget, isSocketHost} from './connection-target.ts'
 
 /** Why one host was not to be had, and what to check. */
 export class HostFailure extends Error {
