@@ -37,7 +37,7 @@ export function printWarnings(warnings: readonly string[]): void {
   for (const warning of warnings) process.stderr.write(`${renderWarning(warning, terminal)}\n`)
 }
 
-/** What nobody expected, as the bug that it is. */
+/** A value that was thrown unexpectedly, as the error of a bug. */
 export function internalError(error: unknown): AybError {
   if (isAybError(error)) return error
   return new AybError('INTERNAL', `unexpected: ${messageOf(error)}`, {

@@ -14,11 +14,11 @@ function wordRemedy(remedy: Remedy): string {
     case 'list-registrations':
       return 'ayb matviews list'
     case 'discover-views':
-      return 'see which there are with: ayb matviews discover'
+      return 'list the materialized views with: ayb matviews discover'
     case 'list-schedules':
-      return 'see which there are with: ayb schedules list'
+      return 'list the schedules with: ayb schedules list'
     case 'list-jobs':
-      return 'see which there are with: ayb jobs list'
+      return 'list the jobs with: ayb jobs list'
     case 'show-job':
       return `ayb jobs show ${remedy.jobId}`
     case 'register-view':
@@ -26,7 +26,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'change-mode':
       return `pass --if-not-exists to accept that; to change the mode: ayb matviews update ${viewWord(remedy.view)} --mode ${remedy.mode}`
     case 'unregister-view':
-      return `if another registration is to take the name over, first: ayb matviews unregister ${viewWord(remedy.view)}`
+      return `to give the name to another registration, first run: ayb matviews unregister ${viewWord(remedy.view)}`
     case 'relink-view':
       return relinkCommand(remedy.renamed)
     case 'populate-view':
@@ -34,25 +34,25 @@ function wordRemedy(remedy: Remedy): string {
     case 'refresh-view':
       return `ayb matviews refresh ${viewWord(remedy.view)}`
     case 'rename-schedule':
-      return 'choose another name, or change that schedule with: ayb schedules update; those of other programs are not shown, and keep their names'
+      return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
     case 'wait-for-refresh':
-      return 'try again when it is done, or pass --wait'
+      return 'try again when that refresh has ended, or pass --wait'
     case 'extend-wait':
-      return 'give it longer with --wait-timeout'
+      return 'wait longer with --wait-timeout'
     case 'extend-statement-timeout':
-      return 'give it longer with --timeout; to see who is in its way, pass --lock-timeout too'
+      return 'allow more time with --timeout; to see which session blocks the refresh, pass --lock-timeout too'
     case 'extend-lock-timeout':
       return remedy.isOnView
-        ? 'give it longer with --lock-timeout or --lock-retry-for, or refresh in concurrent mode, which does not wait for readers'
-        : 'refresh again when the lock is free; --lock-timeout 5m waits longer for it, and readers of the view wait meanwhile, too'
+        ? 'wait longer with --lock-timeout or --lock-retry-for, or refresh in concurrent mode, which does not wait for readers'
+        : 'refresh again when the lock is free; --lock-timeout 5m waits longer, but makes readers of the view wait as well'
     case 'upgrade-tables':
       return 'stop older workers, then run: ayb migrate'
     case 'create-tables':
-      return 'run `ayb migrate` once as a role that may, or give a DBA the output of `ayb migrate --dry-run`'
+      return 'run `ayb migrate` once as a role that may create them, or give a DBA the output of `ayb migrate --dry-run`'
     case 'trust-role':
       return `if you trust that role: export AYB_TRUSTED_OWNER=${shellWord(remedy.role)}`
     case 'name-server':
-      return 'another server is named with --database-url, DATABASE_URL or PGHOST'
+      return 'name another server with --database-url, DATABASE_URL or PGHOST'
     case 'check-service':
       return 'check --service, PGSERVICE or service=, and the [names] in ~/.pg_service.conf'
     case 'listen-elsewhere':

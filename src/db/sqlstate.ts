@@ -33,27 +33,27 @@ interface Meaning extends Partial<Advice> {
 const BUG: Meaning = {code: 'INTERNAL', remedy: {kind: 'report-bug'}}
 const REFUSED: Meaning = {
   code: 'DATABASE_REFUSED',
-  hint: 'a rule of this database refused it, such as an event trigger, a constraint or an extension: ask its owner',
+  hint: 'a rule of this database refused the statement, such as an event trigger, a constraint or an extension: ask the owner of the database',
 }
 const UNENCODABLE: Meaning = {
   code: 'DATABASE_REFUSED',
-  hint: 'the encoding of this database cannot hold a character of it: leave that character out, or use a database in UTF8',
+  hint: 'the encoding of this database cannot hold a character of the text: leave that character out, or use a database in UTF8',
 }
 const BEYOND_LIMIT: Meaning = {
   code: 'DATABASE_REFUSED',
-  hint: 'Postgres can hold no more than that: make it smaller',
+  hint: 'the value exceeds a limit of Postgres: make it smaller',
 }
 const UNDER_CHANGE: Meaning = {
   code: 'TRY_AGAIN',
-  hint: 'another session was in the way, or on a standby the changes of its primary: try again',
+  hint: 'another session, or on a standby a change of its primary, got in the way: try again',
 }
 const INTERRUPTED: Meaning = {
   code: 'TRY_AGAIN',
-  hint: 'somebody, or a limit of the server, cancelled it: try again',
+  hint: 'somebody, or a limit of the server, cancelled the statement: try again',
 }
 const FAULT: Meaning = {
   code: 'SERVER_RESOURCES',
-  hint: 'the server has a problem of its own: look into its log, then try again',
+  hint: 'the server has a problem: check its log, then try again',
 }
 
 /**

@@ -1,7 +1,7 @@
 import {presentable, withPresentableTexts} from './outside-text.ts'
 import type {Advice, Remedy} from './remedies.ts'
 
-/** Every error a person or a script can meet: its HTTP status and the exit code of the process. */
+/** The code of every error, with its HTTP status and the exit code of the process. */
 export const ERRORS = {
   INVALID_ARGUMENT: {status: 400, exitCode: 2},
   INVALID_IDENTIFIER: {status: 400, exitCode: 2},
@@ -33,7 +33,7 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** What a program can use of an error, as `details` in its JSON. */
+/** Facts for programs: `details` in the JSON of an error. */
 export interface ErrorDetails {
   sqlstate?: string
   detail?: string | null
@@ -42,7 +42,7 @@ export interface ErrorDetails {
   [key: string]: unknown
 }
 
-/** A session in the way; null where this role may not see it. */
+/** A session that blocks another; a field is null where this role may not see it. */
 export interface Blocker {
   pid: number
   user: string | null
@@ -58,13 +58,13 @@ interface AybErrorOptions extends Partial<Advice> {
   cause?: unknown
 }
 
-/** An expected outcome that is not success. Anything else that is thrown is a bug. */
+/** An expected failure. Any other thrown value is a bug. */
 export class AybError extends Error implements Advice {
   override readonly name: string = 'AybError'
   readonly code: ErrorCode
-  /** What helps, in words for every reader. */
+  /** What to do about it, in words for every reader. */
   readonly hint: string | null
-  /** What helps besides, which the surface that shows the error words for its readers. */
+  /** What else to do about it: the surface that shows the error words this for its readers. */
   readonly remedy: Remedy | null
   readonly details: ErrorDetails | null
   readonly exitCode: number
@@ -74,7 +74,7 @@ export class AybError extends Error implements Advice {
     this.code = code
     this.hint = options.hint ? presentable(options.hint) : null
     this.remedy = options.remedy ?? null
-    // What Postgres quotes in a DETAIL can be a connection string.
+    // A DETAIL of Postgres can quote a connection string.
     this.details = withPresentableTexts(options.details ?? null)
     this.exitCode = options.exitCode ?? ERRORS[code].exitCode
   }
@@ -87,7 +87,7 @@ export class AybError extends Error implements Advice {
 export const isAybError = (error: unknown, code?: ErrorCode): error is AybError =>
   error instanceof AybError && (code === undefined || error.code === code)
 
-/** What an error says, as it may be told and recorded, whoever worded it. */
+/** The message of any thrown value, without passwords and bounded, for logs and records. */
 export const messageOf = (error: unknown): string =>
   presentable(error instanceof Error ? error.message : String(error))
 
@@ -97,12 +97,15 @@ export const invalidArgument = (message: string, advice: string | Partial<Advice
 export const invalidIdentifier = (what: string, text: string, advice: Partial<Advice>): AybError =>
   new AybError('INVALID_IDENTIFIER', `${JSON.stringify(text)} is not a valid ${what}`, advice)
 
-/** Of a change whose commit may have been cut off, the error as it is to be told; any other error as it is. */
+/**
+ * The error of a change that was cut off, perhaps behind its commit, says that the change may have been made. Returns any
+ * other error as it is.
+ */
 export function mayBeDone(error: unknown): unknown {
   if (!isAybError(error, 'CANCELED') && !isAybError(error, 'CONNECTION_LOST')) return error
   const {code, message, hint, remedy, details, exitCode} = error
-  return new AybError(code, `${message}; what it was to change may have been changed`, {
-    hint: `look whether it was, before you try again${hint === null ? '' : `; ${hint}`}`,
+  return new AybError(code, `${message}; the change may have been made all the same`, {
+    hint: `check whether the change was made before you try again${hint === null ? '' : `; ${hint}`}`,
     remedy,
     details,
     exitCode,

@@ -1,20 +1,20 @@
 import {redact} from './redact.ts'
 
-// Texts from outside are those that ayb did not write: what a server says, names, payloads, rows of other programs,
-// parameters of a request. They can be a megabyte long, and whatever looks at one has the process for itself meanwhile.
+// Texts from outside are texts that ayb did not write: messages of a server, names, payloads, rows of other programs,
+// parameters of a request. Such a text can be a megabyte long, and the process does nothing else while it looks at one.
 
 const MOST_BYTES = 8192
 
-/** Stands for what was cut out. */
+/** Replaces the part that was cut out. */
 const CUT = ' … [cut here: the text is longer than 8 kB] … '
 
-/** The bytes of `CUT` are less than 64. */
+/** `CUT` has less than 64 bytes. */
 const HALF_BYTES = MOST_BYTES / 2 - 32
 
-/** The text where it has at most 8 kB as UTF-8; else its beginning and its end, and between them that it was cut. */
+/** At most 8 kB of the text as UTF-8: of a longer text its beginning, a note that it was cut, and its end. */
 export function bounded(text: string): string {
   if (isShort(text)) return text
-  // A text that was cut before, and grew by what was said around it, is cut at the same place again.
+  // A text that was cut before, and then got longer at its ends, is cut at the same place again.
   const cut = text.indexOf(CUT)
   const before = cut === -1 ? text : text.slice(0, cut)
   const after = cut === -1 ? text : text.slice(cut + CUT.length)
@@ -22,8 +22,8 @@ export function bounded(text: string): string {
 }
 
 /**
- * A text as it may go into an error, a log or a record: without passwords, and with at most 8 kB. The passwords go first:
- * of `postgres://me:secret@db` that was cut before the `@`, nobody could tell that it holds one.
+ * The text for an error, a log or a record: without passwords, and with at most 8 kB. Passwords are removed first: once
+ * `postgres://me:secret@db` is cut before the `@`, nothing shows that it holds a password.
  */
 export function presentable(text: string): string
 export function presentable(text: string | null): string | null
@@ -48,12 +48,12 @@ export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, '
 export const shortened = (text: string, length: number): string =>
   text.length > length ? `${text.slice(0, length)}…` : text
 
-/** Whether the text has at most 8 kB; a unit of UTF-16 is one to three bytes. */
+/** Whether the text has at most 8 kB as UTF-8, where a UTF-16 unit takes one to three bytes. */
 const isShort = (text: string): boolean =>
   text.length * 3 <= MOST_BYTES ||
   (text.length <= MOST_BYTES && beginningOf(text, MOST_BYTES).length === text.length)
 
-/** As much of the beginning as has so many bytes, in whole characters. */
+/** The longest beginning, in whole characters, that fits into so many bytes. */
 function beginningOf(text: string, bytes: number): string {
   let left = bytes
   let end = 0
@@ -65,7 +65,7 @@ function beginningOf(text: string, bytes: number): string {
   return text.slice(0, end)
 }
 
-/** As much of the end as has so many bytes, in whole characters. */
+/** The longest end, in whole characters, that fits into so many bytes. */
 function endOf(text: string, bytes: number): string {
   let left = bytes
   let start = text.length
@@ -79,7 +79,7 @@ function endOf(text: string, bytes: number): string {
   return text.slice(start)
 }
 
-/** As UTF-8 has it; half a pair is written as U+FFFD, which has three bytes as well. */
+/** The bytes of a character as UTF-8. Half a surrogate pair is written as U+FFFD, which has three bytes as well. */
 function bytesOf(character: string): number {
   const code = character.codePointAt(0) as number
   if (code < 0x80) return 1

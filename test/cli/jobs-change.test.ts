@@ -60,7 +60,7 @@ describe('ayb jobs retry', () => {
     const failed = await insertJob(db, {state: 'failed', attempts: 3, endedAge: 60, scheduleId: own})
     const queued = await insertJob(db, {state: 'queued', scheduleId: own})
     const failure = await failureOf(['jobs', 'retry', failed], 'JOB_STATE_CONFLICT', db)
-    expect(failure.message).toContain(`its schedule has job ${queued} queued already`)
+    expect(failure.message).toContain(`its schedule already has a queued job, ${queued}`)
     expect(failure.details).toEqual({state: 'failed', queuedJobId: queued})
     expect(await stateOf(db, failed)).toBe('failed')
     await documentOf(['jobs', 'cancel', queued], db)

@@ -68,7 +68,7 @@ describe('ayb matviews register', () => {
     await register(db, 'leaderboard', '--mode', 'standard')
     const failure = await failureOf(['matviews', 'register', 'public.leaderboard'], 'ALREADY_REGISTERED', db)
     expect(failure).toMatchObject({
-      message: 'public.leaderboard is registered already, in standard mode',
+      message: 'public.leaderboard is already registered, in standard mode',
       hint: expect.stringContaining('--if-not-exists'),
       status: 409,
     })

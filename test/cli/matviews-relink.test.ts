@@ -59,7 +59,7 @@ describe('a view that was renamed and moved to another schema', () => {
     const result = await ayb(['matviews', 'list', '--json'], db)
     expect(result).toMatchObject({
       code: 0,
-      stderr: `Warning: public.leaderboard was renamed to "Top list"."it's"; to go on under that name: ${COMMAND}\n`,
+      stderr: `Warning: public.leaderboard was renamed to "Top list"."it's"; to move the registration to the new name: ${COMMAND}\n`,
     })
     const listed = (result.json() as ListedRegistration[]).find(({exists}) => !exists)
     expect(keysOf(listed)).toEqual([...REGISTRATION_KEYS, 'exists', 'nextRunAt'])

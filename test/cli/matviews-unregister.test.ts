@@ -118,7 +118,7 @@ describe('ayb matviews unregister --missing', () => {
     expect(document.registrations.map(({viewName}) => viewName)).toEqual(['dropped', 'turned_table'])
     for (const registration of document.registrations) expect(keysOf(registration)).toEqual(REGISTRATION_KEYS)
     expect(document.warnings).toEqual([
-      `public.renamed stays registered, since the view was renamed to public."new name"; to go on under that name: ayb matviews relink public.renamed 'public."new name"'`,
+      `public.renamed stays registered, since the view was renamed to public."new name"; to move the registration to the new name: ayb matviews relink public.renamed 'public."new name"'`,
       `the schedule of dropped is enabled, and fails while its view is gone; to stop that: ayb schedules disable 'of dropped'`,
     ])
     expect(await registered()).toEqual(['kept', 'renamed'])

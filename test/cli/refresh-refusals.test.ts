@@ -185,7 +185,7 @@ describe('a role', () => {
     const error = errorOf(result)
     expect(error).toMatchObject({
       code: 'PERMISSION_DENIED',
-      message: `this role may not use schema closed, where closed.inner_view is and which belongs to ${db.user}`,
+      message: `this role may not use schema closed, which holds closed.inner_view and belongs to ${db.user}`,
       hint: `GRANT USAGE ON SCHEMA closed TO ${clerk.name};`,
     })
     expect(await runsOf(db, 'inner_view')).toMatchObject([{status: 'error', error: error.message}])
@@ -205,7 +205,7 @@ describe('a role', () => {
     expect(result).toMatchObject({code: 7, stdout: ''})
     expect(result.stderr).toMatch(/^Warning: .*public\.unwritten .*could not be recorded: permission denied/)
     expect(result.stderr).toContain(
-      "Error: this role may refresh public.unwritten, but not record it in ayb's tables",
+      "Error: this role may refresh public.unwritten, but may not record the refresh in ayb's tables",
     )
     expect(await db.query('select stamp from unwritten')).toEqual(before)
     expect(await runsOf(db, 'unwritten')).toEqual([])

@@ -192,7 +192,7 @@ describe('a schedule that is not there', () => {
     'has a hint where nothing is near: %j',
     async (reference) => {
       const failure = await failureOf(['schedules', 'show', reference], 'SCHEDULE_NOT_FOUND', db)
-      expect(failure.hint).toBe('see which there are with: ayb schedules list')
+      expect(failure.hint).toBe('list the schedules with: ayb schedules list')
     },
   )
 

@@ -133,7 +133,7 @@ describe('a view that was renamed', () => {
 
   test('is known by its OID, whoever bears its old name, and wherever its schema went', async () => {
     expect(await warningsOf(server)).toEqual([
-      'public.leaderboard was renamed to public.top; to go on under that name: ayb matviews relink public.leaderboard public.top',
+      'public.leaderboard was renamed to public.top; to move the registration to the new name: ayb matviews relink public.leaderboard public.top',
     ])
     expect(await warningsOf(server, named('report', 'app'))).toEqual([
       expect.stringContaining('app.report was renamed to web.report'),

@@ -85,8 +85,8 @@ describe('a synchronous standby that is gone', {timeout: 120_000}, () => {
     expect(result.json()).toMatchObject({
       error: {
         code: 'CANCELED',
-        message: 'canceled by SIGINT; what it was to change may have been changed',
-        hint: expect.stringContaining('look whether it was'),
+        message: 'canceled by SIGINT; the change may have been made all the same',
+        hint: expect.stringContaining('check whether the change was made'),
         details: {signal: 'SIGINT'},
       },
     })

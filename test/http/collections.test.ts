@@ -102,7 +102,7 @@ describe('the rows of a view', () => {
     expect(known.status).toBe(404)
     expect(known.json()).toEqual({
       code: 'NOT_REGISTERED',
-      message: 'public.unregistered is not registered, and only registered views are read',
+      message: 'public.unregistered is not registered, and only registered views can be read',
       hint: 'register the view: POST /api/admin/matviews with {"viewName": "unregistered", "schema": "public"}',
     })
     const anonymous = await open.get(path, {token: null})

@@ -118,7 +118,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
     {
       args: ['matviews', 'register', 'leaderboard'],
       prepare: async (db) => void (await register(db, 'leaderboard')),
-      message: /registered already/,
+      message: /already registered/,
       hint: /--if-not-exists/,
     },
   ],

@@ -5,7 +5,7 @@ import {parseViewName} from '../../lib/identifier.ts'
 import {apiHint} from './remedies.ts'
 import {tokenTest} from './token.ts'
 
-/** Where it is the database, or how ayb is set up in it, that keeps views from being read. */
+/** Errors of the database, or of how ayb is set up in it, which keep all views from being read. */
 const UNAVAILABLE: readonly string[] = [
   'CONNECTION_FAILED',
   'CONNECTION_LOST',
@@ -15,10 +15,10 @@ const UNAVAILABLE: readonly string[] = [
   'UNTRUSTED_TABLE',
 ] satisfies ErrorCode[]
 
-/** Views that are there and not served are none. */
+/** To a client without the token, a view that it may not read does not exist. */
 const HIDDEN: readonly string[] = ['PERMISSION_DENIED', 'NOT_REGISTERED'] satisfies ErrorCode[]
 
-/** What is said instead of a message about the server and its database, which is in the log; null where there is none. */
+/** Replaces a message about the server or its database, which the log has; null where the message may stay. */
 function bareMessage(code: string, status: number): string | null {
   if (UNAVAILABLE.includes(code)) return 'not available at the moment'
   if (code === 'TIMEOUT') return 'it took too long'
@@ -26,7 +26,7 @@ function bareMessage(code: string, status: number): string | null {
   return status >= 500 ? 'something unexpected happened' : null
 }
 
-/** Whoever has no token learns nothing from errors of roles, owners, functions, hosts, or of views that are not served. */
+/** Keeps roles, owners, functions, hosts and hidden views out of the errors that clients without the token see. */
 export function hideInternals(app: FastifyInstance, token: string): void {
   const hasToken = tokenTest(token)
   app.addHook('preSerialization', async (request, reply, payload) => {

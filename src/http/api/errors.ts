@@ -5,7 +5,7 @@ import type {Advice} from '../../lib/remedies.ts'
 import type {LogEntry} from '../../observe/log.ts'
 import {apiHint} from './remedies.ts'
 
-/** What HTTP can go wrong with before anything of ayb's own is asked. */
+/** The codes of errors that only HTTP has, with their status. */
 export const HTTP_ERRORS = {
   UNAUTHORIZED: 401,
   HOST_NOT_ALLOWED: 403,
@@ -18,9 +18,9 @@ export const HTTP_ERRORS = {
   TOO_MANY_CONNECTIONS: 503,
 } as const
 
-const SEE_DESCRIPTION = 'what there is, and what it takes, is in /api/openapi.json'
+const SEE_DESCRIPTION = '/api/openapi.json describes the routes and what they take'
 
-/** A refusal that only HTTP knows. */
+/** An error that only HTTP has. */
 export class HttpError extends Error implements Advice {
   readonly code: keyof typeof HTTP_ERRORS
   readonly hint: string | null
@@ -37,7 +37,7 @@ export class HttpError extends Error implements Advice {
   }
 }
 
-/** Makes `{code, message, hint}` of whatever a route throws; bugs go to the log. */
+/** Answers `{code, message, hint}` for any error that a route throws, and logs bugs. */
 export function answerErrors(app: FastifyInstance, log: (entry: LogEntry) => void): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const failure = answerError(error, reply)
@@ -49,12 +49,12 @@ export function answerErrors(app: FastifyInstance, log: (entry: LogEntry) => voi
   app.setNotFoundHandler(refuseUnknown)
 }
 
-/** Answers what no route is for. */
+/** Answers a request that no route takes. */
 export function refuseUnknown({method, url}: FastifyRequest): never {
   throw new HttpError('NOT_FOUND', `there is no ${method} ${withoutQuery(url)}`, SEE_DESCRIPTION)
 }
 
-/** Answers with what an error is to a client, and returns that. */
+/** Answers with the error as clients see it, and returns that error. */
 export function answerError(error: FastifyError, reply: FastifyReply): AybError | HttpError {
   const failure = toFailure(error)
   const {status, code, message} = failure
@@ -66,7 +66,7 @@ export function answerError(error: FastifyError, reply: FastifyReply): AybError 
   return failure
 }
 
-/** Queries may hold data. */
+/** A query may hold data, which does not belong into a log. */
 const withoutQuery = (url: string): string => url.replace(/\?.*/s, '')
 
 function toFailure(error: FastifyError): AybError | HttpError {
@@ -93,7 +93,7 @@ function toFailure(error: FastifyError): AybError | HttpError {
 
 const WHERE = {body: 'the body', querystring: 'the query', params: 'the path', headers: 'the request'}
 
-/** What the validator found, in a sentence that names the thing. */
+/** What the validator found, as a sentence that names the field. */
 function describeValidation({validation, validationContext}: FastifyError): string {
   const where = WHERE[validationContext ?? 'headers']
   const [first] = validation ?? []

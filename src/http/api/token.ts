@@ -24,6 +24,10 @@ export function requireToken(token: string, refusals: RefusalLog) {
     const isGiven = request.headers.authorization !== undefined
     const message = isGiven ? 'the token is not valid' : 'a token is needed'
     refusals.tell(message, request)
-    throw new HttpError('UNAUTHORIZED', message, 'send Authorization: Bearer with what AYB_ADMIN_TOKEN has')
+    throw new HttpError(
+      'UNAUTHORIZED',
+      message,
+      'send the header Authorization: Bearer, with the token in AYB_ADMIN_TOKEN of the server',
+    )
   }
 }

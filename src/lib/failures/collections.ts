@@ -5,10 +5,10 @@ import {qualifiedName, quoteIfNeeded} from '../identifier.ts'
 import {nearest} from '../nearest.ts'
 import type {ViewName} from '../records.ts'
 
-/** So many names are told of a view that has more. */
+/** A message lists at most this many columns. */
 const MOST_NAMES = 100
 
-/** `parameter` names a column that the view does not have; `others` is what else it could be. */
+/** `parameter` names a column that the view does not have; `others` are further names that may have been meant. */
 export function unknownColumn(
   parameter: string,
   column: string,
@@ -24,11 +24,11 @@ export function unknownColumn(
   )
 }
 
-/** `what` cannot be done with a column of that type. */
+/** `what` completes the sentence: the column is of type json, which … */
 export const unfitColumn = (parameter: string, column: string, type: string, what: string): AybError =>
   invalidArgument(
     `${JSON.stringify(parameter)}: the column ${JSON.stringify(column)} is of type ${type}, which ${what}`,
-    `have the view give it out as text or a number, in a column of its own`,
+    'add a column to the view that has the value as text or as a number',
   )
 
 export const unfitValue = (
@@ -39,7 +39,7 @@ export const unfitValue = (
   why: string,
 ): AybError =>
   invalidArgument(
-    `${JSON.stringify(parameter)}: the column ${JSON.stringify(column)} is of type ${type}, and does not take ${JSON.stringify(value)}`,
+    `${JSON.stringify(parameter)}: the column ${JSON.stringify(column)} is of type ${type}, which does not take ${JSON.stringify(value)}`,
     why,
   )
 
@@ -49,7 +49,7 @@ export const pageTooLarge = (): AybError =>
     'ask for fewer columns with fields=, or for fewer rows with a smaller perPage',
   )
 
-/** `what` is missing: the right to use something of that owner's; `statement` would grant it. */
+/** The role may not use the schema or read the view; `statement` grants the missing privilege. */
 export function mayNotRead(
   view: ViewName,
   owner: string,
@@ -58,13 +58,13 @@ export function mayNotRead(
 ): AybError {
   const name = qualifiedName(view)
   const message = {
-    schema: `this role may not use schema ${quoteIfNeeded(view.schemaName)}, where ${name} is and which belongs to ${owner}`,
+    schema: `this role may not use schema ${quoteIfNeeded(view.schemaName)}, which holds ${name} and belongs to ${owner}`,
     view: `this role may not read ${name}, which belongs to ${owner}`,
   }[what]
   return new AybError('PERMISSION_DENIED', message, {hint: statement, details: {owner}})
 }
 
-/** Some columns are granted, `denied` are not; `statement` would grant them all. */
+/** The role may read the columns `readable`, but not `denied`; `statement` grants all of them. */
 export function mayNotReadColumns(
   view: ViewName,
   owner: string,
@@ -76,11 +76,11 @@ export function mayNotReadColumns(
   return new AybError(
     'PERMISSION_DENIED',
     `this role may not read ${list(denied)} of ${qualifiedName(view)}, which belongs to ${owner}`,
-    {hint: `ask for what it may read with fields=${list(readable)}, or: ${statement}`, details: {owner}},
+    {hint: `read the other columns only, with fields=${list(readable)}, or: ${statement}`, details: {owner}},
   )
 }
 
-/** An error that code of the view raised: of a function in an index or a type, say. Others stay as they are. */
+/** An error that code of the view raised, such as a function in an index or a type. Returns any other error as it is. */
 export const failedInside = (
   view: ViewName,
   error: AybError & {words: string; serverHint: string | null},
@@ -92,14 +92,14 @@ export const failedInside = (
         {
           hint:
             error.serverHint ??
-            'a function that an index, a type or the statistics of the view use fails: ask the owner of the view',
+            'a function fails that an index, a type or the statistics of the view use: ask the owner of the view',
           details: error.details,
           cause: error,
         },
       )
     : error
 
-/** Reading could run code of a role that cannot act as `reader`. */
+/** To read the view could run code of a role that may not act as `reader`. */
 export const strangersCode = (
   view: ViewName,
   {what, owner, reader}: {what: string; owner: string; reader: string},
@@ -108,12 +108,12 @@ export const strangersCode = (
     'PERMISSION_DENIED',
     `refusing to read ${qualifiedName(view)} as ${reader}: ${what} belongs to ${owner}, and reading the view can run code of that owner`,
     {
-      hint: 'set AYB_COLLECTIONS_URL to a login that has little to lose: views of all owners are then read with its rights',
+      hint: 'set AYB_COLLECTIONS_URL to a login with few rights: ayb then reads the views of all owners with the rights of that login',
       details: {owner},
     },
   )
 
-/** AYB_COLLECTIONS_URL leads to a role with more rights than code of others may have. */
+/** AYB_COLLECTIONS_URL names a role with more rights than the code of other roles may have. */
 export function tooMuchToLose(found: {
   login: string
   role: string
@@ -126,7 +126,7 @@ export function tooMuchToLose(found: {
     'PERMISSION_DENIED',
     `refusing to read views as ${login}, the login in AYB_COLLECTIONS_URL: ${who} ${reason}`,
     {
-      hint: 'reading can run code of the owners of views with the rights of that login: give AYB_COLLECTIONS_URL a role that was made for this and may do nothing but read views',
+      hint: 'to read a view can run code of its owner with the rights of that login: create a role that may read views and nothing else, and set AYB_COLLECTIONS_URL to that role',
       details: {role, reason},
     },
   )
@@ -139,24 +139,24 @@ export const otherDatabase = (there: string, home: string): AybError =>
     there === home
       ? `AYB_COLLECTIONS_URL leads to a database "${there}" of another server`
       : `AYB_COLLECTIONS_URL leads to the database "${there}", not to "${home}"`,
-    {hint: 'have it lead to the database that ayb keeps its registrations in, or to a replica of that'},
+    {hint: 'set AYB_COLLECTIONS_URL to the database where the views are registered, or to a replica of it'},
   )
 
-/** What a read leaves in a session would be there for others. */
+/** Behind a pooler, another client would find what a read leaves in the session. */
 export const pooledReading = (): AybError =>
   new AybError(
     'CONNECTION_FAILED',
-    'views are not read through a pooler: what reading leaves in a session could not be discarded there',
+    'ayb does not read views through a pooler, where it cannot discard what a read leaves in the session',
     {
-      hint: 'set AYB_COLLECTIONS_URL to an address that reaches the server directly; where the pooler keeps one server connection for each session, AYB_POOLED=off says so',
+      hint: 'set AYB_COLLECTIONS_URL to an address that reaches the server directly; if the pooler keeps one server connection for each session, set AYB_POOLED=off',
     },
   )
 
-/** There is such a view; nobody said that it is to be read. */
+/** The view exists, but nobody registered it. */
 export const notServed = (view: ViewName): AybError =>
   new AybError(
     'NOT_REGISTERED',
-    `${qualifiedName(view)} is not registered, and only registered views are read`,
+    `${qualifiedName(view)} is not registered, and only registered views can be read`,
     {remedy: {kind: 'register-view', view}},
   )
 
@@ -178,9 +178,9 @@ export const readTimeout = (view: ViewName, timeoutMs: number): AybError =>
 export const readLockTimeout = (view: ViewName, timeoutMs: number): AybError =>
   new AybError(
     'TIMEOUT',
-    `lock timeout: reading ${qualifiedName(view)} waited ${formatDuration(timeoutMs)} for its lock`,
+    `lock timeout: reading ${qualifiedName(view)} waited ${formatDuration(timeoutMs)} for a lock`,
     {
-      hint: 'it is being refreshed or changed: try again later; a refresh in concurrent mode does not keep readers waiting',
+      hint: 'somebody refreshes or changes the view: try again later; a refresh in concurrent mode does not make readers wait',
       details: {timeoutMs, timeout: 'lock'},
     },
   )

@@ -14,11 +14,11 @@ export function jobStateConflict(job: Job, action: 'retry' | 'cancel'): AybError
   })
 }
 
-/** The schedule of a job that is to be retried has another one queued: a second one would do the same once more. */
+/** The job is not retried: its schedule has another job in the queue, which does the same. */
 export function queuedAlready(job: Job, queuedId: string): AybError {
   return new AybError(
     'JOB_STATE_CONFLICT',
-    `job ${job.id} is not retried: its schedule has job ${queuedId} queued already`,
+    `job ${job.id} cannot be retried: its schedule already has a queued job, ${queuedId}`,
     {remedy: {kind: 'show-job', jobId: queuedId}, details: {state: job.state, queuedJobId: queuedId}},
   )
 }

@@ -1,4 +1,4 @@
-import {describeBlocker, namedBlockers} from '../blockers.ts'
+import {describeBlocker, heldBy} from '../blockers.ts'
 import {formatDuration} from '../duration.ts'
 import {AybError, type Blocker} from '../errors.ts'
 import {qualifiedName, quoteIfNeeded} from '../identifier.ts'
@@ -17,7 +17,7 @@ export function refreshInProgress(view: ViewName, holder: Blocker | null): AybEr
   )
 }
 
-/** `what` is missing: the right to use something of that owner's; `statement` would grant it. */
+/** The role lacks a privilege on `what`; `statement` grants it. */
 export function mayNotRefresh(
   view: ViewName,
   owner: string,
@@ -26,9 +26,9 @@ export function mayNotRefresh(
 ): AybError {
   const name = qualifiedName(view)
   const message = {
-    schema: `this role may not use schema ${quoteIfNeeded(view.schemaName)}, where ${name} is and which belongs to ${owner}`,
+    schema: `this role may not use schema ${quoteIfNeeded(view.schemaName)}, which holds ${name} and belongs to ${owner}`,
     view: `this role may not refresh ${name}, which belongs to ${owner}`,
-    tables: `this role may refresh ${name}, but not record it in ayb's tables`,
+    tables: `this role may refresh ${name}, but may not record the refresh in ayb's tables`,
   }[what]
   return new AybError('PERMISSION_DENIED', message, {
     hint: what === 'view' ? `${statement} -- or connect as ${owner}` : statement,
@@ -36,20 +36,20 @@ export function mayNotRefresh(
   })
 }
 
-/** A privilege that the query of a view needs, and that the role it runs as does not have. */
+/** A privilege that the query of a view needs, and that the role which the query runs as lacks. */
 export interface MissingPrivilege {
   /** The role that lacks it. */
   role: string
   /** The view or materialized view that the role owns, and that needs the privilege. */
   view: string
-  /** What the role may not do, as it follows "may not". */
+  /** Completes the sentence: the role may not … */
   action: string
-  /** Who can grant it. */
+  /** The role that can grant the privilege. */
   grantor: string
   statement: string
 }
 
-/** The role that refreshes may do so, but the query of the view has the rights of others, who lack some. */
+/** The role may refresh the view, but an owner whose rights the query of the view has lacks a privilege. */
 export function ownerMayNot(
   view: ViewName,
   [first, ...more]: readonly [MissingPrivilege, ...MissingPrivilege[]],
@@ -79,19 +79,18 @@ export function statementTimeout(view: ViewName, timeoutMs: number): AybError {
 }
 
 interface LockTimeout {
-  /** How long the last try was to wait. */
+  /** The limit of the last try. */
   timeoutMs: number
   tries: number
   /** Since the first try began. */
   elapsedMs: number
-  /** For which lock; null where nobody could look. */
+  /** The lock that the last try waited for; null where ayb could not look. */
   wait: {relation: string | null; isOfView: boolean; blockers: Blocker[]} | null
 }
 
-/** A lock could not be had: the one on the view itself, in the last of so many tries, or another one. */
+/** The refresh did not get a lock: the lock on the view itself, after a number of tries, or another lock. */
 export function lockTimeout(view: ViewName, {timeoutMs, tries, elapsedMs, wait}: LockTimeout): AybError {
   const blockers = wait?.blockers ?? []
-  const by = blockers.length > 0 ? `, held by ${namedBlockers(blockers)}` : ''
   const on = wait?.relation ? ` on ${wait.relation}` : ''
   const waited =
     tries > 1
@@ -100,10 +99,14 @@ export function lockTimeout(view: ViewName, {timeoutMs, tries, elapsedMs, wait}:
   const advice: Partial<Advice> = blockers.some(({pid}) => pid === 0)
     ? {hint: 'end the prepared transaction with COMMIT PREPARED or ROLLBACK PREPARED'}
     : {remedy: {kind: 'extend-lock-timeout', view, isOnView: wait?.isOfView ?? true}}
-  return new AybError('TIMEOUT', `lock timeout: the refresh of ${qualifiedName(view)} ${waited}${on}${by}`, {
-    ...advice,
-    details: {timeoutMs, timeout: 'lock', blockers, relation: wait?.relation ?? null, tries},
-  })
+  return new AybError(
+    'TIMEOUT',
+    `lock timeout: the refresh of ${qualifiedName(view)} ${waited}${on}${heldBy(blockers)}`,
+    {
+      ...advice,
+      details: {timeoutMs, timeout: 'lock', blockers, relation: wait?.relation ?? null, tries},
+    },
+  )
 }
 
 export function waitTimeout(view: ViewName, timeoutMs: number, holder: Blocker | null): AybError {
@@ -118,16 +121,16 @@ export function waitTimeout(view: ViewName, timeoutMs: number, holder: Blocker |
   )
 }
 
-/** An error as Postgres worded it. */
+/** An error of Postgres. */
 interface ServerError extends Error {
   sqlstate: string
-  /** Its message, detail and SQLSTATE. */
+  /** The message, the DETAIL and the SQLSTATE as one text. */
   words: string
   detail: string | null
   serverHint: string | null
 }
 
-/** Postgres refused for a reason of its own: its words, detail and SQLSTATE. */
+/** Postgres refused the refresh for a reason that has no code of its own. */
 export function refreshFailed(view: ViewName, error: ServerError): AybError {
   const {sqlstate, words, detail} = error
   return new AybError('REFRESH_FAILED', `the refresh of ${qualifiedName(view)} failed: ${words}`, {
@@ -137,34 +140,33 @@ export function refreshFailed(view: ViewName, error: ServerError): AybError {
   })
 }
 
-/** The refresh had ended, and was undone: a lock on `table`, one of ayb's own, kept it from being recorded. */
+/** Postgres undid the refresh: ayb could not record it, because of a lock on its own table `table`. */
 export function recordTimeout(
   view: ViewName,
   waitedMs: number,
   table: string,
   blockers: Blocker[],
 ): AybError {
-  const by = blockers.length > 0 ? `, held by ${blockers.map(describeBlocker).join(' and ')}` : ''
   return new AybError(
     'TIMEOUT',
-    `lock timeout: the refresh of ${qualifiedName(view)} was undone, because ayb waited ${formatDuration(waitedMs)} for a lock on its own table ${table} to record the refresh${by}`,
+    `lock timeout: the refresh of ${qualifiedName(view)} was undone, because ayb waited ${formatDuration(waitedMs)} for a lock on its own table ${table} to record the refresh${heldBy(blockers)}`,
     {
-      hint: 'wait for that session to end, or end it, then refresh again',
+      hint: 'wait until that session ends, or end it, then refresh again',
       details: {timeoutMs: waitedMs, timeout: 'record', blockers},
     },
   )
 }
 
-/** A warning: the refresh is done and in the history, but the registration does not show it. */
+/** A warning: the refresh is recorded in the history, but not in the row of the registration. */
 export function statusNotWritten(view: ViewName, holders: Blocker[]): string {
   const by = holders.length > 0 ? `, perhaps ${holders.map(describeBlocker).join(' or ')}` : ''
   return (
-    `the list does not show how the refresh of ${qualifiedName(view)} ended: another session holds the row of the view in ` +
-    `_ayb_matview_refreshes${by}; the history has it`
+    `the list does not show how the refresh of ${qualifiedName(view)} ended, but the history does: another session locks ` +
+    `the row of the view in _ayb_matview_refreshes${by}`
   )
 }
 
-/** Each of so many tries waited for a lock while somebody replaced what the view reads. */
+/** Each try waited for a lock, and meanwhile somebody replaced the tables that the view reads. */
 export const alwaysOutdated = (view: ViewName, tries: number): AybError =>
   new AybError(
     'REFRESH_FAILED',

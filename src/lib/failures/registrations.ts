@@ -2,7 +2,7 @@ import {AybError} from '../errors.ts'
 import {qualifiedName, shellWord, type ViewReference} from '../identifier.ts'
 import type {Registration, RenamedView, ViewName} from '../records.ts'
 
-/** No registration of that id or name; `nearest` is the name of one that is similar. */
+/** No registration has that id or name; `nearest` is a similar name that is registered. */
 export function notRegistered(reference: ViewReference, nearest: string | null): AybError {
   if ('id' in reference) {
     return new AybError('NOT_REGISTERED', `no registration has the id ${reference.id}`, {
@@ -20,7 +20,7 @@ export function notRegistered(reference: ViewReference, nearest: string | null):
 export const alreadyRegistered = (registration: Registration): AybError =>
   new AybError(
     'ALREADY_REGISTERED',
-    `${qualifiedName(registration)} is registered already, in ${registration.refreshMode} mode`,
+    `${qualifiedName(registration)} is already registered, in ${registration.refreshMode} mode`,
     {
       remedy: {
         kind: 'change-mode',
@@ -30,23 +30,23 @@ export const alreadyRegistered = (registration: Registration): AybError =>
     },
   )
 
-/** A registration cannot move to a name that has a registration of its own. */
+/** A registration cannot move to the name of another registration. */
 export const nameTaken = (view: ViewName): AybError =>
-  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is registered already`, {
+  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is already registered`, {
     remedy: {kind: 'unregister-view', view},
   })
 
-/** A registration was to move to the name that it has. */
+/** A registration cannot move to its own name. */
 export const nameUnchanged = (view: ViewName): AybError =>
-  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is registered under that very name`, {
-    hint: 'give the registration first, and then the name that the view has now',
+  new AybError('ALREADY_REGISTERED', `${qualifiedName(view)} is already registered under that name`, {
+    hint: 'give the old name of the view first, then its new name',
   })
 
-/** The command that moves a registration to the new name of its view, as a shell takes it. */
+/** The command that moves a registration to the new name of its view, quoted for a shell. */
 export const relinkCommand = ({from, to}: RenamedView): string =>
   `ayb matviews relink ${shellWord(qualifiedName(from))} ${shellWord(qualifiedName(to))}`
 
-/** A name that is not registered, of a view that is registered under the name it had before. */
+/** The view has a registration, under the name from before it was renamed. */
 export function registeredBefore(renamed: RenamedView): AybError {
   const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
   return new AybError(
@@ -56,13 +56,13 @@ export function registeredBefore(renamed: RenamedView): AybError {
   )
 }
 
-/** A warning beside a registration. */
+/** A warning about a registration whose view was renamed. */
 export const renamedWarning = (renamed: RenamedView): string =>
-  `${qualifiedName(renamed.from)} was renamed to ${qualifiedName(renamed.to)}; to go on under that name: ${relinkCommand(renamed)}`
+  `${qualifiedName(renamed.from)} was renamed to ${qualifiedName(renamed.to)}; to move the registration to the new name: ${relinkCommand(renamed)}`
 
-/** A warning where registrations without a view are removed. */
+/** A warning while registrations without a view are removed. */
 export const renamedStays = (renamed: RenamedView): string =>
-  `${qualifiedName(renamed.from)} stays registered, since the view was renamed to ${qualifiedName(renamed.to)}; to go on under that name: ${relinkCommand(renamed)}`
+  `${qualifiedName(renamed.from)} stays registered, since the view was renamed to ${qualifiedName(renamed.to)}; to move the registration to the new name: ${relinkCommand(renamed)}`
 
 /** The table of an AYB server checks names more strictly than Postgres does. */
 export const refusedByServerTable = (view: ViewName, cause: Error): AybError =>

@@ -1,6 +1,6 @@
 import {AybError} from '../errors.ts'
 
-/** `reference` is what was typed; `nearest` is the name of a schedule that is similar. */
+/** `reference` is the id or name that was asked for; `nearest` is a similar name that a schedule has. */
 export function scheduleNotFound(reference: string, nearest: string | null): AybError {
   return new AybError(
     'SCHEDULE_NOT_FOUND',
@@ -14,7 +14,7 @@ export const scheduleExists = (name: string): AybError =>
     remedy: {kind: 'rename-schedule', takenName: name},
   })
 
-/** A schedule of which the encoding of the database cannot hold some text. */
+/** The encoding of the database cannot hold a text of the schedule. */
 export const unencodableSchedule = (cause: Error): AybError =>
   new AybError(
     'INVALID_ARGUMENT',

@@ -4,7 +4,7 @@ import type {ConcurrentBlocker, RenamedView, ViewName} from '../records.ts'
 
 const article = (noun: string): string => (/^[aeiou]/.test(noun) ? 'an' : 'a')
 
-/** `other` is what bears the name instead; `nearest` is the name of a view that is similar. */
+/** `other` is the kind of relation that has the name; `nearest` is a similar name that a view has. */
 export function viewNotFound(view: ViewName, other: string | null, nearest: string | null): AybError {
   const name = qualifiedName(view)
   const message = other
@@ -20,7 +20,7 @@ export function viewNotFound(view: ViewName, other: string | null, nearest: stri
   return new AybError('VIEW_NOT_FOUND', message, {remedy: {kind: 'discover-views'}})
 }
 
-/** The view of a registration bears another name; `other` is what bears the old one. */
+/** The view of a registration has a new name; `other` is the kind of relation that has the old name. */
 export function viewRenamed(renamed: RenamedView, other: string | null): AybError {
   const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
   const fact = other ? `${from} is ${article(other)} ${other} now` : `there is no materialized view ${from}`
@@ -30,7 +30,7 @@ export function viewRenamed(renamed: RenamedView, other: string | null): AybErro
   })
 }
 
-/** No view has a name that the encoding of the database cannot hold. */
+/** The encoding of the database cannot hold the name, so no view has it. */
 export const unencodableView = (view: ViewName, cause: Error): AybError =>
   new AybError(
     'VIEW_NOT_FOUND',
@@ -38,7 +38,7 @@ export const unencodableView = (view: ViewName, cause: Error): AybError =>
     {remedy: {kind: 'discover-views'}, cause},
   )
 
-/** A reason against concurrent mode, as the error that it is when somebody insists. */
+/** A reason against concurrent mode, as an error. */
 export function blockedError(view: ViewName, {code, message, hint}: ConcurrentBlocker): AybError {
   switch (code) {
     case 'NOT_POPULATED':
@@ -48,7 +48,7 @@ export function blockedError(view: ViewName, {code, message, hint}: ConcurrentBl
   }
 }
 
-/** The command that fills a view, as a shell takes it. */
+/** The command that fills a view, quoted for a shell. */
 export const populateCommand = (view: ViewName): string =>
   `ayb matviews refresh ${shellWord(qualifiedName(view))} --mode standard`
 
@@ -58,7 +58,7 @@ export const notPopulated = (view: ViewName): ConcurrentBlocker => ({
   hint: populateCommand(view),
 })
 
-/** `statement` is the CREATE UNIQUE INDEX that would do; null where no column can be indexed. */
+/** `statement` creates an index that a concurrent refresh can use; null where no column can be indexed. */
 export function uniqueIndexRequired(
   view: ViewName,
   unfit: readonly {name: string; reason: string}[],
@@ -70,6 +70,8 @@ export function uniqueIndexRequired(
     message:
       `${qualifiedName(view)} has no unique index that a concurrent refresh can use` +
       (why === '' ? '' : `: ${why}; it must be on plain columns, valid, immediate and without WHERE`),
-    hint: statement ?? 'add a column that is unique and that an index can hold to the view, and index it',
+    hint:
+      statement ??
+      'add a column to the view that is unique and can be indexed, and create a unique index on it',
   }
 }
