@@ -1,7 +1,6 @@
 import type {RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {stateRights} from '../view-states.ts'
-import type {ClaimedJob} from './claims.ts'
 import {endState, isStillOurs, type JobFence} from './settle.ts'
 
 /** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */
@@ -18,7 +17,7 @@ export interface LockTries {
  */
 export async function snoozeBlockedJob(
   db: Database,
-  job: ClaimedJob,
+  job: JobFence & {scheduleId: string | null},
   view: RefreshTarget,
   {elapsedMs, tries, waitMs, pauseMs}: LockTries & {pauseMs: number},
 ): Promise<'queued' | 'canceled' | null> {
