@@ -1,0 +1,143 @@
+import {existsSync, readdirSync, readFileSync} from 'node:fs'
+import {join, normalize} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {describe, expect, test} from 'vitest'
+
+const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
+
+/** The two files through which the rest of src/db enters src/db/connection. */
+const DOORS = ['db/connection/connect.ts', 'db/connection/connection-target.ts']
+
+/**
+ * Which rooms (folders of src) and which single files (doors) a room may import, besides its own files. A folder
+ * without a line of its own belongs to the room above it.
+ */
+const ROOMS: Record<string, readonly string[]> = {
+  commands: ['cli', 'render', 'http', 'observe', 'core', 'core/refresh', 'core/worker', 'db/pool.ts', 'lib'],
+  cli: ['render', 'db/database.ts', ...DOORS, 'lib', '../package.json'],
+  render: ['lib'],
+  http: ['observe', 'core', 'core/refresh', 'db/pool.ts', 'lib'],
+  'http/dashboard/client': ['lib/records.ts'],
+  observe: ['lib'],
+  'core/worker': ['core', 'core/refresh', 'db', 'db/locks', 'db/queue', 'lib'],
+  'core/refresh': ['core', 'db', 'db/locks', 'db/queue', 'lib'],
+  core: ['core/refresh', 'db', 'db/locks', 'db/queue', 'db/connection/connect.ts', 'lib'],
+  'db/queue': ['db', 'db/locks', 'lib'],
+  'db/migrations': ['db', 'db/locks', 'lib'],
+  'db/locks': ['db', 'lib'],
+  db: ['db/locks', 'db/queue', 'db/migrations', ...DOORS, 'lib'],
+  'db/connection': ['lib'],
+  lib: [],
+}
+
+/** Which folders and files may import a package. */
+const PACKAGES: Record<string, readonly string[]> = {
+  pg: ['db'],
+  'pg/*': ['db/connection'],
+  // Only parts of it, such as @oclif/core/flags: the whole takes 15 ms more to load.
+  '@oclif/core/*': ['cli', 'commands'],
+  chalk: ['render'],
+  ora: ['render'],
+  'cli-table3': ['render'],
+  'string-width': ['render'],
+  'prom-client': ['observe'],
+  'cron-parser': ['lib/cron-expression.ts'],
+  'fastest-levenshtein': ['lib/nearest.ts'],
+  fastify: ['http'],
+  '@fastify/*': ['http'],
+  ajv: ['http/api'],
+  preact: ['http/dashboard/client'],
+  'preact/*': ['http/dashboard/client'],
+  'node:*': ['cli', 'commands', 'core', 'db', 'http', 'lib', 'observe', 'render'],
+}
+
+const files = readdirSync(SRC, {recursive: true, encoding: 'utf8'}).filter((file) => /\.tsx?$/.test(file))
+const imports = new Map(files.map((file) => [file, importsOf(file, readFileSync(join(SRC, file), 'utf8'))]))
+
+/** What a file imports: paths within src, and names of packages. */
+function importsOf(file: string, text: string): string[] {
+  const statements = /^(?:import|export)\s+(?:[\w*{}\s,$]+?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/gm
+  return [...text.matchAll(statements)]
+    .map(([, still = '', onUse = '']) => still || onUse)
+    .map((name) => (name.startsWith('.') ? normalize(join(file, '..', name)) : name))
+}
+
+const isWithin = (file: string, place: string) => file === place || file.startsWith(`${place}/`)
+
+/** The room of a file: the deepest folder that has a line in the table. */
+function roomOf(file: string): string | undefined {
+  const within = Object.keys(ROOMS).filter((room) => isWithin(file, room))
+  return within.sort((a, b) => b.length - a.length)[0]
+}
+
+const isPath = (name: string) => /\.(?:tsx?|json)$/.test(name)
+
+function mayImport(file: string, name: string): boolean {
+  const room = roomOf(file)
+  if (room === undefined) return false
+  if (isPath(name)) {
+    const target = roomOf(name)
+    return target === room || [name, target].some((place) => place && ROOMS[room]?.includes(place))
+  }
+  if (room === 'http/dashboard/client' && !name.startsWith('preact')) return false
+  const places =
+    PACKAGES[name] ?? Object.entries(PACKAGES).find(([pattern]) => isOfPattern(name, pattern))?.[1] ?? []
+  return places.some((place) => isWithin(file, place))
+}
+
+const isOfPattern = (name: string, pattern: string) =>
+  pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1))
+
+/** The files on a way that leads from a file back to it, or null. */
+function circleFrom(start: string): string[] | null {
+  const seen = new Set<string>()
+  const search = (file: string, way: string[]): string[] | null => {
+    for (const next of imports.get(file) ?? []) {
+      if (next === start) return [...way, file]
+      if (seen.has(next)) continue
+      seen.add(next)
+      const circle = search(next, [...way, file])
+      if (circle) return circle
+    }
+    return null
+  }
+  return search(start, [])
+}
+
+describe('the files of src', () => {
+  test('import only what their room may import', () => {
+    const broken = [...imports].flatMap(([file, names]) =>
+      names.filter((name) => !mayImport(file, name)).map((name) => `${file} imports ${name}`),
+    )
+    expect(broken).toEqual([])
+  })
+
+  test('never import each other in a circle', () => {
+    expect(files.map(circleFrom).filter((circle) => circle !== null)).toEqual([])
+  })
+})
+
+describe('the table of rooms', () => {
+  test('names only folders and files that exist', () => {
+    const places = [...Object.entries(ROOMS).flat(2), ...Object.values(PACKAGES).flat()]
+    expect(places.filter((place) => !existsSync(join(SRC, place)))).toEqual([])
+  })
+
+  test.each([
+    ['core/matviews.ts', 'db/connection/settings/pgpass.ts'],
+    ['db/session.ts', 'db/connection/login/scram.ts'],
+    ['db/refresh.ts', 'core/refresh/attempt.ts'],
+    ['core/matviews.ts', 'core/worker/worker.ts'],
+    ['cli/base-command.ts', 'db/registrations.ts'],
+    ['cli/base-command.ts', '@oclif/core'],
+    ['http/serve.ts', '@oclif/core/flags'],
+    ['core/jobs.ts', 'pg'],
+    ['lib/cron.ts', 'cron-parser'],
+    ['lib/abort.ts', '../package.json'],
+    ['http/dashboard/client/api.ts', 'lib/identifier.ts'],
+    ['http/dashboard/client/api.ts', 'node:net'],
+    ['http/serve.ts', 'lodash'],
+  ])('keeps %s from %s', (file, name) => {
+    expect(mayImport(file, name)).toBe(false)
+  })
+})
