@@ -9,23 +9,23 @@ import {isDebugging, isJsonRequested, printFailure, printWarnings} from './outpu
 import {toAybError} from './parse-errors.ts'
 import {listenForSignals} from './signals.ts'
 
-/** The global flags that say where to connect. */
+/** The global flags that select the database. */
 interface ConnectionFlags {
   'database-url'?: string | undefined
   service?: string | undefined
 }
 
-/** What every command has: the global flags, a database, JSON, and one way to fail. */
+/** The base of all commands: the global flags, the database, JSON output, and the handling of errors. */
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true
   static override baseFlags = {
     'database-url': Flags.string({
-      summary: 'Where to connect; takes precedence over AYB_DATABASE_URL, DATABASE_URL and PG*.',
+      summary: 'The database to connect to. Overrides AYB_DATABASE_URL, DATABASE_URL and PG*.',
       helpValue: 'postgres://…',
       helpGroup: 'GLOBAL',
     }),
     service: Flags.string({
-      summary: 'Where to connect: a service of pg_service.conf; instead of --database-url.',
+      summary: 'A service of pg_service.conf to connect to, instead of --database-url.',
       helpValue: '<name>',
       helpGroup: 'GLOBAL',
     }),
@@ -39,7 +39,7 @@ export abstract class BaseCommand extends Command {
     return isJsonRequested(this.argv)
   }
 
-  /** Exactly one document, and never coloured. A terminal acts on nothing in it. */
+  /** Prints exactly one document, without colours and without characters that a terminal acts on. */
   override logJson(document: unknown): void {
     process.stdout.write(`${printableJson(document, 2)}\n`)
   }
@@ -53,12 +53,12 @@ export abstract class BaseCommand extends Command {
     this.print(await render({terminal: describeTerminal(process.stdout, process.env), now: new Date()}))
   }
 
-  /** Rendered text on stdout; none for an empty text, and none with --json. */
+  /** Prints text on stdout, unless the text is empty or --json is set. */
   protected print(text: string): void {
     if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
   }
 
-  /** Says on stderr which command undoes what was done, or would, and `once` what; nothing with --json. */
+  /** Prints on stderr the command that undoes the change, and `once` what. Nothing with --json. */
   protected noteUndo(
     command: string | null,
     {isDryRun, once}: {isDryRun: boolean; once?: string | undefined},
@@ -71,11 +71,11 @@ export abstract class BaseCommand extends Command {
     process.stderr.write(`${line}\n`)
   }
 
-  /** Opens the database, and closes it however `work` ends. A signal ends the work at once. */
+  /** Opens the database for `work` and closes it afterwards. A signal ends the work at once. */
   protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
     return this.withOwnCancellation(flags, async (db) => {
       db.watchStatements()
-      // A backend that waits for a lock or a standby does not notice at once that nobody listens any more.
+      // A backend that waits for a lock or a standby does not notice that its client is gone, so cancel it.
       const cancel = () => void (db.isForChanges && db.session.cancel())
       this.signal.addEventListener('abort', cancel, {once: true})
       try {
@@ -93,7 +93,7 @@ export abstract class BaseCommand extends Command {
     return new Server({...this.connection(flags), keepsStatements})
   }
 
-  /** Where and as what the command connects. */
+  /** The address and the application name of the connection. */
   protected connection(flags: ConnectionFlags) {
     return {
       ...connectionString(flags),
@@ -102,7 +102,7 @@ export abstract class BaseCommand extends Command {
     }
   }
 
-  /** The signal, which aborts too when whoever reads the stream goes away. */
+  /** The signal. It also aborts when the reader of the stream closes the stream. */
   protected untilClosed(stream: NodeJS.WritableStream): AbortSignal {
     const closed = new AbortController()
     stream.once('error', (error) => closed.abort(error))

@@ -6,7 +6,7 @@ import {parseJobId, parseViewName, parseViewReference, type ViewReference} from 
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {REFRESH_MODES, type RefreshMode, type ViewName} from '../lib/records.ts'
 
-/** Carries an AybError through oclif's parser, which rewrites the message of whatever a parse function throws. */
+/** Carries an AybError through the parser of oclif, which rewrites the message of errors from parse functions. */
 class ArgumentError extends Error {}
 
 function checked<T>(parse: () => T): T {
@@ -26,33 +26,33 @@ export const durationFlag = Flags.custom<number>({
   parse: async (text, _context, {name}) => checked(() => parseDuration(text, `--${name}`)),
 })
 
-/** As durationFlag, for what 0 would turn off. */
+/** A durationFlag that refuses 0: a timeout of 0 would mean no timeout. */
 export const timeoutFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,
   parse: async (text, _context, {name}) =>
     checked(() => parseDuration(text, `--${name}`, {isZeroFine: false})),
 })
 
-/** As durationFlag, and 0 as in Postgres: for locks, which are waited for as long as it takes, or never again. */
+/** A durationFlag for locks, where 0 has a meaning: no limit for --lock-timeout, no retry for --lock-retry-for. */
 export const lockFlag = Flags.custom<number>({
   helpValue: `${DURATION_HELP}|0`,
   parse: async (text, _context, {name}) => checked(() => parseLockDuration(text, `--${name}`)),
 })
 
-/** How long ago, in milliseconds. */
+/** An age in milliseconds. */
 export const ageFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,
   parse: async (text, _context, {name}) => checked(() => parseAge(text, `--${name}`)),
 })
 
-/** A duration in milliseconds, or 0 for no end. */
+/** A duration in milliseconds, or 0 for no limit. */
 export const retentionFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,
   parse: async (text, _context, {name}) => checked(() => parseRetention(text, `--${name}`)),
 })
 
 /** For commands that delete. */
-export const dryRunFlag = Flags.boolean({summary: 'Print what would go, and change nothing.'})
+export const dryRunFlag = Flags.boolean({summary: 'Print what would be deleted, and change nothing.'})
 
 /** standard or concurrent. */
 export const modeFlag = Flags.custom<RefreshMode>({
@@ -60,7 +60,7 @@ export const modeFlag = Flags.custom<RefreshMode>({
   options: [...REFRESH_MODES],
 })
 
-/** The view that a command is about: a registration's id, schema.view, or view. */
+/** The view of a command: the id of a registration, schema.view, or view. */
 export const viewArg = Args.custom<ViewReference>({
   description: 'A registration id, schema.view, or a view in schema public.',
   // Without this, oclif takes a missing argument from a stdin that is not a terminal.
@@ -68,33 +68,33 @@ export const viewArg = Args.custom<ViewReference>({
   parse: async (text) => checked(() => parseViewReference(text)),
 })
 
-/** A view by its name alone, whether or not it is registered. */
+/** The name of a view, registered or not. */
 export const viewNameArg = Args.custom<ViewName>({
   ignoreStdin: true,
   parse: async (text) => checked(() => parseViewName(text)),
 })
 
-/** As viewArg, for a flag. */
+/** viewArg as a flag. */
 export const viewFlag = Flags.custom<ViewReference>({
   helpValue: '<view>',
   parse: async (text) => checked(() => parseViewReference(text)),
 })
 
-/** The schedule that a command is about: its id or its name. */
+/** The schedule of a command, by id or name. */
 export const scheduleArg = Args.custom<string>({
   description: 'A schedule, by name or id.',
   ignoreStdin: true,
   parse: async (text) => text,
 })
 
-/** The job that a command is about: its id. */
+/** The job of a command, by id. */
 export const jobArg = Args.custom<string>({
   description: 'The id of a job.',
   ignoreStdin: true,
   parse: async (text) => checked(() => parseJobId(text)),
 })
 
-/** What a job is to do, as JSON. */
+/** The payload of a job, as JSON. */
 export const payloadFlag = Flags.custom<RefreshPayload>({
   helpValue: '<json>',
   parse: async (text) => checked(() => parsePayload(text)),

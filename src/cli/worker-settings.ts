@@ -100,7 +100,7 @@ function atLeast(value: number, least: number, what: string, unit = ''): void {
   if (value < least) {
     throw invalidArgument(
       `${what} must be at least ${least}${unit}, and is ${value}${unit}`,
-      'leave it out for what is usual',
+      'remove the variable to use the default',
     )
   }
 }

@@ -3,7 +3,7 @@ import {BaseCommand} from '../cli/base-command.ts'
 import {completionScript, SHELLS, type Shell} from '../cli/completion/shells.ts'
 import {invalidArgument} from '../lib/errors.ts'
 
-/** What `ayb completion` answers. */
+/** The result of `ayb completion`. */
 interface CompletionDocument {
   shell: Shell
   script: string
@@ -13,21 +13,21 @@ interface CompletionDocument {
 export default class Completion extends BaseCommand {
   static override summary = 'Print a script that completes ayb in bash, zsh or fish.'
   static override description =
-    `Needs no database. In ~/.bashrc, in ~/.zshrc after compinit, or for the shell that is open:
+    `Needs no database. Put the line for your shell into ~/.bashrc or, after compinit, into ~/.zshrc, or run the line in the open shell:
 
 source <(ayb completion bash)
 eval "$(ayb completion bash)"   # bash 3.2, as on macOS
 source <(ayb completion zsh)
 ayb completion fish | source
 
-Or in a file that the shell finds by itself, to be written again after an upgrade of ayb:
+Or write the script to a file that the shell loads by itself, and again after each upgrade of ayb:
 
 ayb completion zsh > "\${fpath[1]}/_ayb"
 ayb completion fish > ~/.config/fish/completions/ayb.fish`
   static override usage = `<%= command.id %> ${SHELLS.join('|')} [--json]`
   static override examples = SHELLS.map((shell) => `<%= config.bin %> <%= command.id %> ${shell}`)
   static override args = {
-    // Not required for oclif: its error would not say which shells there are.
+    // Not `required`: the error of oclif would not list the shells.
     shell: Args.custom<Shell>({options: SHELLS})({description: 'The shell.', ignoreStdin: true}),
   }
 

@@ -6,13 +6,13 @@ import type {Migrated, MigrationPlan} from '../lib/records.ts'
 export default class Migrate extends BaseCommand {
   static override summary = "Create or upgrade ayb's own tables."
   static override description =
-    'Commands that write do this by themselves when needed. Run it explicitly where their role may not create tables, or hand the output of --dry-run to a DBA.'
+    'Commands that write to the tables create them when needed. Run ayb migrate where the role of these commands may not create tables, or give the output of --dry-run to a DBA.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --dry-run',
   ]
   static override flags = {
-    'dry-run': Flags.boolean({summary: 'Print the SQL, and change nothing.'}),
+    'dry-run': Flags.boolean({summary: 'Print the SQL and change nothing.'}),
   }
 
   async run(): Promise<Migrated | MigrationPlan> {

@@ -13,7 +13,7 @@ import {AybError, invalidArgument} from '../lib/errors.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
 import {describeTerminal} from '../render/terminal.ts'
 
-/** Sessions for what is short, for readers of views, and for refreshes, which may take hours. */
+/** Database sessions for short requests, for reads of views, and for refreshes, which may take hours. */
 const SESSIONS = 8
 const READERS = 8
 const REFRESHES = 16
@@ -21,34 +21,36 @@ const REFRESHES = 16
 export default class Serve extends BaseCommand {
   static override summary = 'Serve an admin API, a dashboard and the views over HTTP.'
   static override description =
-    `Everything asks for the token in AYB_ADMIN_TOKEN, of 16 characters or more, but for /healthz, /readyz, /metrics, the description of the API and the files of the dashboard; reading views too, unless --public-collections says otherwise. There is no TLS: put a reverse proxy in front of it. The API is described at /api/openapi.json, the dashboard is at /.
+    `Every request needs the token in AYB_ADMIN_TOKEN (16 characters or more), except for /healthz, /readyz, /metrics, the description of the API and the files of the dashboard. Reading views needs the token, too, unless you pass --public-collections. ayb serve speaks plain HTTP: for TLS, put a reverse proxy in front of it. The dashboard is at /, the description of the API at /api/openapi.json.
 
 Reads of registered views have the rights of the login in AYB_COLLECTIONS_URL, which should have few rights. Without AYB_COLLECTIONS_URL, reads have the rights of the role that ayb serve connects as; then ayb reads only views whose owners could act as that role anyway.
 
-With --worker, schedules are run by the same process; its settings are those of ayb worker, from the environment.`
+With --worker, the same process runs the schedules. The environment variables of ayb worker set how.`
   static override examples = [
     'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %>',
     'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %> --listen 127.0.0.1:9000 --worker',
   ]
   static override flags = {
     listen: Flags.string({
-      summary: 'Where to listen.',
+      summary: 'The address to listen on.',
       default: '127.0.0.1:8090',
       helpValue: '<host:port>',
     }),
     'allowed-host': Flags.string({
       summary:
-        'A name under which a proxy passes requests on, besides the address in --listen. May be given again.',
+        'A host name that a proxy passes on, accepted besides the address in --listen. May be repeated.',
       helpValue: '<name>',
       multiple: true,
       multipleNonGreedy: true,
     }),
-    worker: Flags.boolean({summary: 'Run schedules too.'}),
-    'public-collections': Flags.boolean({summary: 'Let everybody read the views, without a token.'}),
-    'all-views': Flags.boolean({summary: 'Let views be read that are not registered, too.'}),
-    'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
+    worker: Flags.boolean({summary: 'Run the schedules, too.'}),
+    'public-collections': Flags.boolean({summary: 'Let everybody read views without the token.'}),
+    'all-views': Flags.boolean({summary: 'Serve views that are not registered, too.'}),
+    'shutdown-timeout': durationFlag({
+      summary: 'How long refreshes may take to finish when the server is stopped. Default: 25s.',
+    }),
     'log-format': Flags.string({
-      summary: 'How to log. Default: pretty on a terminal, else json.',
+      summary: 'The format of the log. Default: pretty on a terminal, else json.',
       options: ['pretty', 'json'],
       helpValue: 'pretty|json',
     }),
@@ -87,13 +89,13 @@ With --worker, schedules are run by the same process; its settings are those of 
       ...FOR_REFRESHES,
     })
     const signal = this.untilClosed(process.stdout)
-    // What keeps it from connecting is said before anything listens.
+    // Report a failed connection before the server listens.
     const isPooled = await pool.use(async ({session}) => session.isPooled, signal)
     if (settings.collectionsUrl !== null) {
       await readers
         .use(async () => {}, signal)
         .catch(async (error) => {
-          // A session that is kept would keep the process alive, too.
+          // An open session would keep the process alive.
           await pool.close()
           throw error
         })
@@ -122,7 +124,7 @@ With --worker, schedules are run by the same process; its settings are those of 
   }
 }
 
-/** Runs all until the signal aborts; when one fails, the others are stopped too. */
+/** Runs all of them until the signal aborts. When one fails, the others are stopped. */
 async function together(
   signal: AbortSignal,
   runs: readonly ((stop: AbortSignal) => Promise<unknown>)[],
@@ -137,7 +139,7 @@ async function together(
   failed.signal.throwIfAborted()
 }
 
-/** When more ask at once than there are sessions. */
+/** What a request gets when all sessions are busy. */
 const FOR_REQUESTS = {
   patienceMs: 30_000,
   whenBusy: () =>

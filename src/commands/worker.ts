@@ -12,36 +12,47 @@ import {observeWorker} from '../observe/worker-observer.ts'
 import {describeTerminal} from '../render/terminal.ts'
 
 export default class WorkerCommand extends BaseCommand {
-  static override summary = 'Run schedules: turn what is due into refreshes, until stopped.'
+  static override summary = 'Run schedules: refresh views when they are due, until stopped.'
   static override description =
-    `Any number of workers may run, on any machines: Postgres is all that they share. A worker that is killed loses nothing: another one takes its jobs over. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back; a second signal ends at once.
+    `Any number of workers may run, on any machines: they share nothing but the database. If a worker is killed, another worker takes over its jobs. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back into the queue; a second signal ends the worker at once.
 
-Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JOBS_POLL_INTERVAL_MS (milliseconds), AYB_JOBS_LEASE_DURATION_S (seconds), and as durations or values AYB_JOBS_REFRESH_TIMEOUT, AYB_JOBS_LOCK_TIMEOUT, AYB_JOBS_LOCK_RETRY_FOR, AYB_JOBS_SHUTDOWN_TIMEOUT, AYB_JOBS_RETENTION, AYB_JOBS_LISTEN, AYB_JOBS_LOG_FORMAT. With AYB_JOBS_ENABLED=false it does not start.`
+Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JOBS_POLL_INTERVAL_MS (milliseconds), AYB_JOBS_LEASE_DURATION_S (seconds), and, with the same values as the flags, AYB_JOBS_REFRESH_TIMEOUT, AYB_JOBS_LOCK_TIMEOUT, AYB_JOBS_LOCK_RETRY_FOR, AYB_JOBS_SHUTDOWN_TIMEOUT, AYB_JOBS_RETENTION, AYB_JOBS_LISTEN, AYB_JOBS_LOG_FORMAT. With AYB_JOBS_ENABLED=false the worker does not start.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --concurrency 8 --listen 127.0.0.1:9187 --log-format json',
     '<%= config.bin %> <%= command.id %> --once --json',
   ]
   static override flags = {
-    concurrency: Flags.integer({summary: 'How many refreshes at once. Default: 4.', helpValue: '<n>'}),
-    'poll-interval': durationFlag({summary: 'How often to look without being woken. Default: 5s.'}),
-    'lease-duration': durationFlag({
-      summary: 'After how long without a sign of life other programs may take a job over. Default: 300s.',
+    concurrency: Flags.integer({summary: 'How many views to refresh at once. Default: 4.', helpValue: '<n>'}),
+    'poll-interval': durationFlag({
+      summary: 'How often to look for due jobs when no notification arrives. Default: 5s.',
     }),
-    'refresh-timeout': timeoutFlag({summary: 'Cancel a refresh that takes longer.'}),
+    'lease-duration': durationFlag({
+      summary: 'How long a job belongs to a worker that gives no sign of life. Default: 300s.',
+    }),
+    'refresh-timeout': timeoutFlag({summary: 'Cancel a refresh that takes longer than this.'}),
     'lock-timeout': lockFlag({
-      summary: 'Give up when a lock cannot be had for that long; 0 waits as long as it takes.',
+      summary: 'Give up if a lock is not free within this time; 0 waits without limit.',
     }),
     'lock-retry-for': lockFlag({
       summary:
-        'For how long to try again to lock a view; 0 never. Default: 10m, and never with --lock-timeout.',
+        'How long to keep trying to lock a view; 0 tries once. Default: 10m, or 0 with --lock-timeout.',
     }),
-    'shutdown-timeout': durationFlag({summary: 'How long refreshes may finish when stopped. Default: 25s.'}),
-    retention: retentionFlag({summary: 'How long finished jobs are kept; 0 keeps all. Default: 30d.'}),
-    once: Flags.boolean({summary: 'Run what is due now, then end: 0, or 1 unless all of it ended well.'}),
-    listen: Flags.string({summary: 'Serve /healthz, /readyz and /metrics there.', helpValue: '<host:port>'}),
+    'shutdown-timeout': durationFlag({
+      summary: 'How long refreshes may take to finish when the worker is stopped. Default: 25s.',
+    }),
+    retention: retentionFlag({
+      summary: 'How long to keep finished jobs and runs; 0 keeps all. Default: 30d.',
+    }),
+    once: Flags.boolean({
+      summary: 'Run the jobs that are due now, then exit with 0 if all of them succeeded, else with 1.',
+    }),
+    listen: Flags.string({
+      summary: 'Serve /healthz, /readyz and /metrics at this address.',
+      helpValue: '<host:port>',
+    }),
     'log-format': Flags.string({
-      summary: 'How to log. Default: pretty on a terminal, else json.',
+      summary: 'The format of the log. Default: pretty on a terminal, else json.',
       options: ['pretty', 'json'],
       helpValue: 'pretty|json',
     }),
@@ -56,7 +67,7 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
       )
     }
     const settings = workerSettings(flags, process.env)
-    // A result on stdout must not have logs around it.
+    // --once prints its result on stdout, so the log goes to stderr.
     const stream = flags.once ? process.stderr : process.stdout
     const terminal = describeTerminal(stream, process.env)
     const observer = await observeWorker({

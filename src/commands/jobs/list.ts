@@ -12,12 +12,15 @@ export default class JobsList extends BaseCommand {
   ]
   static override flags = {
     state: Flags.custom<JobState>({options: [...JOB_STATES]})({
-      summary: 'Only jobs in this state.',
+      summary: 'List only jobs in this state.',
       helpValue: '<state>',
     }),
-    schedule: Flags.string({summary: 'Only jobs of this schedule, by name or id.', helpValue: '<schedule>'}),
+    schedule: Flags.string({
+      summary: 'List only jobs of this schedule, by name or id.',
+      helpValue: '<schedule>',
+    }),
     limit: Flags.integer({
-      summary: 'How many at the most.',
+      summary: 'The largest number of jobs to show.',
       default: 50,
       min: 1,
       max: 10_000,

@@ -7,18 +7,17 @@ import type {Pruned} from '../../lib/records.ts'
 import {renderPruneCount} from '../../render/jobs.ts'
 
 export default class JobsPrune extends BaseCommand {
-  static override summary =
-    'Delete jobs that ended long ago, with their runs, and all other runs as old as that.'
+  static override summary = 'Delete old finished jobs, and old runs of the history.'
   static override description =
-    'Completed, failed and canceled jobs only. Runs of refreshes by hand go by their age, too. Workers do the same by themselves, after --retention. On a terminal it asks first.'
+    'Deletes completed, failed and canceled jobs with their runs, and all other runs of that age, also those of refreshes by hand. Asks for confirmation on a terminal. Workers delete the same jobs and runs after --retention.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --older-than 7d',
     '<%= config.bin %> <%= command.id %> --older-than 7d --dry-run',
   ]
   static override flags = {
-    'older-than': ageFlag({summary: 'How long ago they must have ended.', required: true}),
+    'older-than': ageFlag({summary: 'Delete jobs and runs that ended longer ago than this.', required: true}),
     'dry-run': dryRunFlag,
-    yes: Flags.boolean({summary: 'Do not ask.'}),
+    yes: Flags.boolean({summary: 'Do not ask for confirmation.'}),
   }
 
   async run(): Promise<Pruned> {

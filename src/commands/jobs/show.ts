@@ -4,7 +4,7 @@ import {showJob} from '../../core/jobs.ts'
 import type {JobDocument} from '../../lib/records.ts'
 
 export default class JobsShow extends BaseCommand {
-  static override summary = 'Show one job: what it is to do, and how it went.'
+  static override summary = 'Show one job: its view, state, attempts and error.'
   static override examples = ['<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000']
   static override args = {job: jobArg({required: true})}
 

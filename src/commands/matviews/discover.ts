@@ -5,7 +5,7 @@ import type {View} from '../../lib/records.ts'
 export default class MatviewsDiscover extends BaseCommand {
   static override summary = 'Find the materialized views of the database, registered or not.'
   static override description =
-    'Tells for each one whether it can be refreshed concurrently, and if not, what it lacks. Never waits for a view that is being refreshed: its size is left out.'
+    'Shows for each view whether it can be refreshed concurrently and, if not, what is missing. Does not wait for a view that is being refreshed: the size of that view is left out.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --json',

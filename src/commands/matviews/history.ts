@@ -13,7 +13,7 @@ export default class MatviewsHistory extends BaseCommand {
   static override args = {view: viewArg({required: true})}
   static override flags = {
     limit: Flags.integer({
-      summary: 'How many at the most.',
+      summary: 'The largest number of refreshes to show.',
       default: 20,
       min: 1,
       max: 10_000,

@@ -11,7 +11,7 @@ export default class MatviewsList extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --schema reports --json',
   ]
   static override flags = {
-    schema: Flags.string({summary: 'Only the views of this schema.', helpValue: '<name>'}),
+    schema: Flags.string({summary: 'List only the views of this schema.', helpValue: '<name>'}),
   }
 
   async run(): Promise<ListedRegistration[]> {

@@ -8,11 +8,11 @@ import {warningIn} from '../../lib/refresh-events.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
 
 export default class MatviewsRefresh extends BaseCommand {
-  static override summary = 'Refresh a registered view now, and record how it went.'
+  static override summary = 'Refresh a registered view now and record the result.'
   static override description =
-    `One refresh of a view runs at a time, whoever starts it: a second one is refused (exit 5), or waits with --wait. Without --timeout it takes as long as it takes. Ctrl-C cancels it on the server.
+    `Only one session refreshes a view at a time. While another session refreshes the view, the command fails with exit code 5, or waits with --wait. Without --timeout there is no time limit. Ctrl-C cancels the refresh on the server.
 
-Whoever reads the view later waits behind a standard refresh that waits for its lock. So ayb waits in short tries with pauses between them, for ten minutes in all: --lock-retry-for changes that time, --lock-timeout gives up after one try of that length. A concurrent refresh lets readers pass, and waits.`
+While a standard refresh waits for its lock, everybody who wants to read the view waits behind the refresh. So ayb waits in short tries, with pauses in which others can read, for ten minutes in all. --lock-retry-for changes the ten minutes; --lock-timeout gives up after one try of that length. A concurrent refresh does not block readers, so ayb waits without pauses.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000',
@@ -21,16 +21,16 @@ Whoever reads the view later waits behind a standard refresh that waits for its 
   ]
   static override args = {view: viewArg({required: true})}
   static override flags = {
-    mode: modeFlag({summary: 'The mode for this once; the registration keeps its own.'}),
+    mode: modeFlag({summary: 'The mode of this refresh. The registration keeps its own mode.'}),
     wait: Flags.boolean({summary: 'Wait while another session refreshes the view.'}),
-    'wait-timeout': durationFlag({summary: 'Wait that long at the most; implies --wait.'}),
-    timeout: timeoutFlag({summary: 'Cancel the refresh when it takes longer.'}),
+    'wait-timeout': durationFlag({summary: 'Wait at most this long. Implies --wait.'}),
+    timeout: timeoutFlag({summary: 'Cancel the refresh if it takes longer than this.'}),
     'lock-timeout': lockFlag({
-      summary: 'Give up when a lock cannot be had for that long; 0 waits as long as it takes.',
+      summary: 'Give up if a lock is not free within this time; 0 waits without limit.',
     }),
     'lock-retry-for': lockFlag({
       summary:
-        'For how long to try again to lock the view; 0 never. Default: 10m, and never with --lock-timeout.',
+        'How long to keep trying to lock the view; 0 tries once. Default: 10m, or 0 with --lock-timeout.',
     }),
   }
 

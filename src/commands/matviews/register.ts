@@ -11,7 +11,7 @@ import {printableName} from '../../render/text.ts'
 export default class MatviewsRegister extends BaseCommand {
   static override summary = 'Register a materialized view, so that ayb can refresh it.'
   static override description =
-    'The view must exist. Its name is kept as typed: quote it in double quotes if it holds anything but letters, digits, _ and $.'
+    'The view must exist. ayb keeps the name as you type it: put the name in double quotes if it contains anything but letters, digits, _ and $.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> --view leaderboard --schema public --mode standard',
@@ -27,7 +27,7 @@ export default class MatviewsRegister extends BaseCommand {
       summary: 'Whether refreshes block readers (standard) or not (concurrent; needs a unique index).',
       default: 'standard',
     }),
-    'if-not-exists': Flags.boolean({summary: 'Succeed when the view is registered already.'}),
+    'if-not-exists': Flags.boolean({summary: 'Succeed if the view is registered already.'}),
   }
 
   async run(): Promise<Registered> {

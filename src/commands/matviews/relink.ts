@@ -4,9 +4,9 @@ import {relink} from '../../core/relink.ts'
 import type {Relinked} from '../../lib/records.ts'
 
 export default class MatviewsRelink extends BaseCommand {
-  static override summary = 'Go on with a view that was renamed, or moved to another schema.'
+  static override summary = 'Follow a view that was renamed or moved to another schema.'
   static override description =
-    'Moves the registration to the new name, with its schedules, its history, and its jobs that are queued or have failed. A job that a worker is running stays as it is. Works for another view, too, with a warning.'
+    'Moves the registration to the new name, with its schedules, its history, and its queued and failed jobs. A job that a worker is running stays as it is. If the new name belongs to a different view, ayb moves the registration and prints a warning.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard public.top_athletes',
     '<%= config.bin %> <%= command.id %> leaderboard reports.leaderboard',
@@ -15,11 +15,11 @@ export default class MatviewsRelink extends BaseCommand {
     old: viewArg({
       required: true,
       description:
-        'The registration: its id, or the name that it has, as schema.view or a view in schema public.',
+        'The registration: its id or its current name, as schema.view or as a view in schema public.',
     }),
     new: viewNameArg({
       required: true,
-      description: 'The name that the view has now: schema.view, or a view in schema public.',
+      description: 'The new name of the view: schema.view, or a view in schema public.',
     }),
   }
 

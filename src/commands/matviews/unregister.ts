@@ -8,16 +8,16 @@ import type {Registration, RegistrationDocument, RegistrationsDocument} from '..
 import {printableName} from '../../render/text.ts'
 
 export default class MatviewsUnregister extends BaseCommand {
-  static override summary = "Remove a view's registration; the view itself stays as it is."
+  static override summary = 'Remove the registration of a view. The view itself stays.'
   static override description =
-    'Does not ask, and prints the command that registers the view again. A view that was renamed is not missing: `ayb matviews relink` goes on with it.'
+    'Does not ask for confirmation. Prints the command that registers the view again. For a view that was renamed, use `ayb matviews relink` instead.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> --missing --dry-run',
   ]
   static override args = {view: viewArg()}
   static override flags = {
-    missing: Flags.boolean({summary: 'Remove all registrations whose view is gone, instead of one.'}),
+    missing: Flags.boolean({summary: 'Remove the registrations of all views that no longer exist.'}),
     'dry-run': dryRunFlag,
   }
 

@@ -8,7 +8,7 @@ import {printableName} from '../../render/text.ts'
 export default class MatviewsUpdate extends BaseCommand {
   static override summary = 'Change how a registered view is refreshed.'
   static override description =
-    'Concurrent mode does not block readers; it is refused while the view has no unique index for it, with the statement that makes one.'
+    'Concurrent mode does not block readers. It needs a unique index: while the view has none, ayb refuses the mode and prints the statement that creates the index.'
   static override examples = ['<%= config.bin %> <%= command.id %> public.leaderboard --mode concurrent']
   static override args = {view: viewArg({required: true})}
   static override flags = {

@@ -9,27 +9,33 @@ import {JOB_TYPE, type ScheduleDocument} from '../../lib/records.ts'
 export default class SchedulesCreate extends BaseCommand {
   static override summary = 'Create a schedule that refreshes a view.'
   static override description =
-    `Workers (ayb worker) turn it into refreshes. The cron expression has five fields (minute hour day month weekday), six with leading seconds, or is a name such as @daily; it is read in --timezone, across daylight-saving changes too.`
+    `Workers (ayb worker) run the schedule. The cron expression has five fields (minute hour day month weekday), or six with seconds first, or is a name such as @daily. Its times are those of --timezone, changes of daylight-saving time included.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> --name nightly --cron "0 3 * * *" --timezone Europe/Berlin --view public.leaderboard',
     `<%= config.bin %> <%= command.id %> --name leaderboard_hourly --job-type materialized_view_refresh --cron "0 * * * *" --payload '{"schema": "public", "view_name": "leaderboard"}'`,
   ]
   static override flags = {
-    name: Flags.string({summary: 'What to call it.', required: true, helpValue: '<name>'}),
-    cron: Flags.string({summary: 'When to run.', required: true, helpValue: '<expression>'}),
+    name: Flags.string({summary: 'The name of the schedule.', required: true, helpValue: '<name>'}),
+    cron: Flags.string({
+      summary: 'When to run, as a cron expression.',
+      required: true,
+      helpValue: '<expression>',
+    }),
     view: viewFlag({summary: 'The view to refresh, by name or registration id.'}),
-    payload: payloadFlag({summary: 'The same as a job payload: {"schema": …, "view_name": …}.'}),
+    payload: payloadFlag({
+      summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
+    }),
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', default: 'UTC', helpValue: '<zone>'}),
-    enabled: Flags.boolean({summary: 'Whether it runs from now on.', default: true, allowNo: true}),
+    enabled: Flags.boolean({summary: 'Whether the schedule is to run.', default: true, allowNo: true}),
     'max-attempts': Flags.integer({
-      summary: 'How often a run is tried before it counts as failed.',
+      summary: 'How many attempts a job has before it fails.',
       default: 3,
       min: 1,
       max: MOST_ATTEMPTS,
       helpValue: '<n>',
     }),
     'job-type': Flags.string({
-      summary: 'What its jobs do; there is one type.',
+      summary: 'The type of its jobs. There is only one type.',
       default: JOB_TYPE,
       helpValue: JOB_TYPE,
     }),

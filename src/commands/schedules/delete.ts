@@ -5,9 +5,9 @@ import {createCommand} from '../../core/undo.ts'
 import type {ScheduleDocument} from '../../lib/records.ts'
 
 export default class SchedulesDelete extends BaseCommand {
-  static override summary = 'Delete a schedule; cancels what it has queued.'
+  static override summary = 'Delete a schedule and cancel its queued jobs.'
   static override description =
-    'Does not ask, and prints the command that creates the schedule again. Jobs that were canceled stay canceled.'
+    'Does not ask for confirmation. Prints the command that creates the schedule again; canceled jobs stay canceled.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> nightly',
     '<%= config.bin %> <%= command.id %> nightly --dry-run',

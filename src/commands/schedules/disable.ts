@@ -4,7 +4,7 @@ import {setScheduleEnabled} from '../../core/schedules.ts'
 import type {ScheduleDocument} from '../../lib/records.ts'
 
 export default class SchedulesDisable extends BaseCommand {
-  static override summary = 'Stop a schedule from running; cancels what it has queued.'
+  static override summary = 'Stop a schedule from running and cancel its queued jobs.'
   static override examples = ['<%= config.bin %> <%= command.id %> nightly']
   static override args = {schedule: scheduleArg({required: true})}
 

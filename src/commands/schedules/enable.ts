@@ -4,7 +4,7 @@ import {setScheduleEnabled} from '../../core/schedules.ts'
 import type {ScheduleDocument} from '../../lib/records.ts'
 
 export default class SchedulesEnable extends BaseCommand {
-  static override summary = 'Let a schedule run again, from its next time on.'
+  static override summary = 'Let a disabled schedule run again, from its next due time.'
   static override examples = ['<%= config.bin %> <%= command.id %> nightly']
   static override args = {schedule: scheduleArg({required: true})}
 

@@ -5,7 +5,7 @@ import {previewRuns} from '../../core/preview.ts'
 import type {NextRuns} from '../../lib/records.ts'
 
 export default class SchedulesNext extends BaseCommand {
-  static override summary = 'Tell when a cron expression comes next; needs no database.'
+  static override summary = 'Show the next runs of a cron expression; needs no database.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> "0 3 * * *" --timezone Europe/Berlin',
     '<%= config.bin %> <%= command.id %> @hourly --count 3 --json',
@@ -15,11 +15,17 @@ export default class SchedulesNext extends BaseCommand {
   }
   static override flags = {
     timezone: Flags.string({
-      summary: 'The IANA time zone to read it in.',
+      summary: 'The IANA time zone of the expression.',
       default: 'UTC',
       helpValue: '<zone>',
     }),
-    count: Flags.integer({summary: 'How many runs.', default: 5, min: 1, max: 1000, helpValue: '<n>'}),
+    count: Flags.integer({
+      summary: 'How many runs to show.',
+      default: 5,
+      min: 1,
+      max: 1000,
+      helpValue: '<n>',
+    }),
   }
 
   async run(): Promise<NextRuns> {

@@ -4,9 +4,9 @@ import {runSchedule} from '../../core/schedules.ts'
 import type {JobDocument} from '../../lib/records.ts'
 
 export default class SchedulesRun extends BaseCommand {
-  static override summary = 'Queue a run of a schedule for now, enabled or not.'
+  static override summary = 'Queue a job of a schedule now, even if the schedule is disabled.'
   static override description =
-    'A worker does it at once. Where a run is queued already, that one is returned, and no second one made.'
+    'A worker runs the job at once. If the schedule has a queued job already, ayb shows that job and creates no second one.'
   static override examples = ['<%= config.bin %> <%= command.id %> nightly']
   static override args = {schedule: scheduleArg({required: true})}
 

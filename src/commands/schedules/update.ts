@@ -14,14 +14,16 @@ export default class SchedulesUpdate extends BaseCommand {
   ]
   static override args = {schedule: scheduleArg({required: true})}
   static override flags = {
-    name: Flags.string({summary: 'What to call it from now on.', helpValue: '<name>'}),
-    cron: Flags.string({summary: 'When to run.', helpValue: '<expression>'}),
+    name: Flags.string({summary: 'The new name of the schedule.', helpValue: '<name>'}),
+    cron: Flags.string({summary: 'When to run, as a cron expression.', helpValue: '<expression>'}),
     view: viewFlag({summary: 'The view to refresh, by name or registration id.'}),
-    payload: payloadFlag({summary: 'The same as a job payload: {"schema": …, "view_name": …}.'}),
+    payload: payloadFlag({
+      summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
+    }),
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', helpValue: '<zone>'}),
-    enabled: Flags.boolean({summary: 'Whether it runs from now on.', allowNo: true}),
+    enabled: Flags.boolean({summary: 'Whether the schedule is to run.', allowNo: true}),
     'max-attempts': Flags.integer({
-      summary: 'How often a run is tried before it counts as failed.',
+      summary: 'How many attempts a job has before it fails.',
       min: 1,
       max: MOST_ATTEMPTS,
       helpValue: '<n>',
