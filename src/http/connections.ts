@@ -2,7 +2,7 @@ import {readFileSync} from 'node:fs'
 import type {IncomingMessage, ServerResponse} from 'node:http'
 import type {Socket} from 'node:net'
 
-/** A client has to take each piece of its answer within that time, or its connection is dropped. */
+/** A client must read each piece of its answer within this time, or ayb drops the connection. */
 export const PIECE_BYTES = 256 * 1024
 export const PIECE_MS = 30_000
 
@@ -13,17 +13,20 @@ const PROBES_SHARE = 16
 interface Exchange {
   request: IncomingMessage
   response: ServerResponse
-  /** When the client has to have taken the answer, as performance.now() tells it; null while the answer is not complete. */
+  /**
+   * When the client has to have taken the answer, as performance.now() tells it; null while the answer is not
+   * complete.
+   */
   takenBy: number | null
 }
 
 /**
  * The connections of a server, of which there are at most so many.
  *
- * A new connection is not refused when there are many, since that would let anybody who opens connections and says
- * nothing keep all others out, probes of /healthz among them. Instead the connection goes whose client has had nothing to
- * say for the longest, and where all have, the one whose client sends or reads slowly. Where the server owes every client
- * an answer, none is dropped: the last places are left for probes.
+ * When there are too many, ayb does not refuse a new connection: a client that opens connections and sends
+ * nothing could then keep all others out, probes of /healthz included. Instead ayb drops the connection that
+ * has been idle for the longest, or, if none is idle, a connection whose client sends or reads slowly. If all
+ * clients wait for the server, none is dropped: the last places are reserved for probes.
  */
 export class Connections {
   readonly #most: number
@@ -132,17 +135,23 @@ export class Connections {
   }
 }
 
-/** Whether the answer is complete and not taken; one that waits behind another on its connection has no socket yet. */
+/**
+ * Whether the answer is complete and not taken; one that waits behind another on its connection has no socket
+ * yet.
+ */
 const isUnread = ({response}: Exchange, socket: Socket): boolean =>
   response.writableEnded && !response.writableFinished && response.socket === socket
 
-/** Whether it is the client that keeps the exchange from going on: by its request, or by not reading the answer. */
+/**
+ * Whether it is the client that keeps the exchange from going on: by its request, or by not reading the
+ * answer.
+ */
 const isWaitingForClient = ({request, response}: Exchange): boolean =>
   !request.complete || response.writableNeedDrain || (response.writableEnded && !response.writableFinished)
 
 /**
- * So many connections, or half as many as the process may have open files: the database sessions need some, too. Outside
- * Linux the limit is not known, and high.
+ * At most this many connections, or half of the open files that the process may have, since database sessions
+ * need files, too. Outside Linux the limit is unknown, and high.
  */
 export function mostConnections(wanted: number): number {
   try {

@@ -4,7 +4,7 @@ import type {ListenAddress} from '../lib/listen-address.ts'
 import {Connections, mostConnections} from './connections.ts'
 import {listen} from './listen.ts'
 
-/** What the routes ask. */
+/** The questions that the routes answer. */
 export interface HealthSource {
   /** Whether the loops turn, database or not. */
   isAlive(): boolean | Promise<boolean>
@@ -13,7 +13,7 @@ export interface HealthSource {
   metrics(): Promise<{contentType: string; text: string}>
 }
 
-/** Probes and scrapers are few, and the worker needs the open files for its sessions. */
+/** Few, since there are few probes and scrapers, and the worker needs open files for its sessions. */
 const MOST_CONNECTIONS = 64
 const REQUEST_TIMEOUT_MS = 10_000
 

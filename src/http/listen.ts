@@ -5,21 +5,26 @@ import {AybError, messageOf} from '../lib/errors.ts'
 import type {ListenAddress} from '../lib/listen-address.ts'
 import type {Connections} from './connections.ts'
 
-/** A client that waits for so long with its next request loses its connection. */
+/** ayb closes a connection that is idle for this long. */
 const KEEP_ALIVE_MS = 72_000
-/** How often it is looked for requests that take too long to arrive. */
+/** How often to check for requests that take too long to arrive. */
 const CHECK_MS = 5000
 
 interface ListenOptions {
   handler: RequestListener
   connections: Connections
-  /** How long a request may take to arrive, in milliseconds: a client that dribbles must not hold a connection for ever. */
+  /**
+   * How long a request may take to arrive, in milliseconds: a client that dribbles must not hold a connection
+   * for ever.
+   */
   requestTimeoutMs: number
-  /** Answers what is no HTTP or does not arrive in time; Node does without it, by a status without a body. */
+  /**
+   * Answers input that is not HTTP or arrives too late. Without it, Node answers with a status and no body.
+   */
   onMalformed?: (error: NodeJS.ErrnoException, socket: Socket) => void
 }
 
-/** What takes connections. */
+/** A server that accepts connections. */
 interface Listener {
   /** As a URL has it. */
   address: string
@@ -38,7 +43,7 @@ export async function listen(where: ListenAddress, options: ListenOptions): Prom
     throw cannotListen(where, error)
   })
   const {port} = server.address() as AddressInfo
-  // Where there is no IPv6, say, localhost may still have an address of it.
+  // localhost may have an IPv6 address on a machine without IPv6.
   const attempts = await Promise.allSettled(others.map((host) => listenAt(host, port, options)))
   const servers = [server, ...attempts.flatMap((attempt) => ('value' in attempt ? [attempt.value] : []))]
   return {
@@ -66,14 +71,14 @@ async function listenAt(host: string, port: number, options: ListenOptions): Pro
     connections.begin(request, response)
     handler(request, response)
   })
-  // Whatever a client expects besides a plain answer is passed over, as the standard allows.
+  // Ignores unknown values of the Expect header, as the standard allows.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   if (onMalformed) server.on('clientError', (error, socket) => onMalformed(error, socket as Socket))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({host, port}, resolve)
   })
-  // Out of descriptors for a moment: that must not end the process.
+  // Running out of file descriptors for a moment must not end the process.
   server.on('error', () => {})
   return server
 }

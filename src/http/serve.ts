@@ -9,7 +9,7 @@ import {RefusalLog} from './api/refusal-log.ts'
 import {Connections, mostConnections} from './connections.ts'
 import {listen} from './listen.ts'
 
-/** What the server is to do. */
+/** The settings of the server. */
 export interface ServeOptions extends Omit<ApiContext, 'cutOff' | 'connections' | 'refusals'> {
   /** How long refreshes may finish when it is stopped, in milliseconds. */
   shutdownTimeoutMs: number
@@ -25,8 +25,8 @@ const LAST_ANSWERS_MS = 10_000
 /** A server that listens. */
 export interface Serving {
   /**
-   * Answers until the signal aborts: then it takes no more connections, lets refreshes finish for the shutdown timeout and
-   * cancels them.
+   * Answers until the signal aborts: then it takes no more connections, lets refreshes finish for the
+   * shutdown timeout and cancels them.
    */
   untilAborted(signal: AbortSignal): Promise<void>
 }
@@ -62,7 +62,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       await end(listener.close(), options.shutdownTimeoutMs, () =>
         cutOff.abort(new AybError('CANCELED', 'canceled: the HTTP server of ayb was stopped')),
       )
-      // Whoever still waits for an answer, or does not take it, has had time enough.
+      // Clients that still wait for an answer, or do not read it, are dropped.
       connections.dropAll()
       await app.close()
       await closeAll(pools)

@@ -11,7 +11,7 @@ describe('the page of schedules', {timeout: 120_000}, () => {
     await register(server)
     const {page, refusals} = await signIn(server)
     await page.getByRole('link', {name: 'Schedules'}).click()
-    await page.getByText('There is no schedule yet').waitFor()
+    await page.getByText('There are no schedules yet').waitFor()
     await page.getByRole('button', {name: 'Create a schedule'}).click()
     const dialog = page.getByRole('dialog')
     await dialog.getByLabel('Name').fill('nightly')
@@ -66,7 +66,7 @@ describe('the page of schedules', {timeout: 120_000}, () => {
 
     await row.getByRole('button', {name: 'Delete nightly'}).click()
     await dialog.getByRole('button', {name: 'Delete'}).click()
-    await page.getByText('There is no schedule yet').waitFor()
+    await page.getByText('There are no schedules yet').waitFor()
     expect(await db.query('select 1 from _ayb_job_schedules')).toEqual([])
   })
 
@@ -112,7 +112,7 @@ describe('what a schedule registers by itself', {timeout: 120_000}, () => {
     await page.getByRole('link', {name: 'Schedules'}).click()
     await page.getByRole('button', {name: 'Create a schedule'}).click()
     await dialog
-      .locator('optgroup[label="Not registered yet: its first run registers it"]')
+      .locator('optgroup[label="Not registered yet: the first run registers the view"]')
       .waitFor({state: 'attached'})
     await page.keyboard.press('Escape')
     await page.getByRole('button', {name: 'Run nightly now'}).click()

@@ -221,7 +221,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
     await untilRefreshing(db, 'leaderboard')
     // It goes on while another page is shown.
     await page.getByRole('link', {name: 'Schedules'}).click()
-    await page.getByText('There is no schedule yet').waitFor()
+    await page.getByText('There are no schedules yet').waitFor()
     await page.getByRole('link', {name: 'Materialized views'}).click()
     await row.getByText('refreshing').waitFor()
     await row.getByRole('button', {name: 'Cancel the refresh'}).click()

@@ -7,7 +7,10 @@ const READING = ['GET', 'HEAD', 'OPTIONS']
 /** Of a path; that of a view with the longest names fits. */
 const LONGEST_PATH = 300
 
-/** Logs each request that may change something: from where, for what, how it ended. Behind the hook that wants the token. */
+/**
+ * Logs each request that may change something: address, route and result. Runs after the hook that checks the
+ * token.
+ */
 export function logActions(app: FastifyInstance, log: (entry: LogEntry) => void): void {
   app.addHook('onRequest', async (request, reply) => {
     if (READING.includes(request.method)) return

@@ -7,7 +7,7 @@ import type {RefusalLog} from './refusal-log.ts'
 
 interface AdmissionOptions {
   listen: ListenAddress
-  /** Further names, in lower case, under which requests may ask for the server. */
+  /** Further host names, in lower case, that requests may use. */
   allowedHosts: readonly string[]
   connections: Connections
   refusals: RefusalLog
@@ -49,9 +49,10 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
 }
 
 /**
- * Whether a request asks for this server. A server that only this machine can reach relies on that, but a page of any site
- * can have its own name lead to 127.0.0.1, and then read what the browser gets from there: its requests bear the name of
- * that site. Servers that others can reach have names that ayb does not know: they check only where names are given.
+ * Whether the Host of a request is a name of this server. Any website can let its own name resolve to
+ * 127.0.0.1 and then read the answers of a server there (DNS rebinding); such requests carry the name of that
+ * site. ayb does not know the names of a server that others can reach, so such a server checks only if
+ * --allowed-host is given.
  */
 function isRightHost(
   header: string,

@@ -7,8 +7,8 @@ import {untilGone} from './until-gone.ts'
 export const itemsOf = <T>(items: readonly T[]) => ({items, count: items.length})
 
 /**
- * Runs short work for an answer. Whoever has gone by the time that it could begin is not worked for; what there is to warn
- * of besides the answer goes to the log.
+ * Runs short work for an answer. Skips the work if the client has disconnected by the time a session is free.
+ * Warnings that are not part of the answer go to the log.
  */
 export function workingFor({pool, cutOff, log}: ApiContext) {
   return async <T>(reply: FastifyReply, work: DatabaseWork<T>): Promise<T> => {

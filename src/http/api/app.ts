@@ -39,7 +39,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
   app.addHook('onClose', async () => context.refusals.flush())
   await app.register(helmet, {
     contentSecurityPolicy: {useDefaults: false, directives: NOTHING_TO_LOAD},
-    // TLS is the matter of whoever stands in front, and so is what holds for the whole domain.
+    // The reverse proxy is responsible for TLS and for headers that concern the whole domain.
     strictTransportSecurity: false,
   })
   await app.register(swagger, {
@@ -70,7 +70,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
       admin.addHook('onRoute', (route) => {
         route.schema = {...route.schema, security: [{token: []}]}
       })
-      // What is not there is nobody's business without the token.
+      // Without the token, a request does not learn which routes exist.
       admin.setNotFoundHandler(refuseUnknown)
       matviewRoutes(admin, context)
       scheduleRoutes(admin, context)
@@ -86,7 +86,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
   return app
 }
 
-/** An answer of data loads nothing, and nobody frames it. */
+/** Data loads no resources, and no page may frame it. */
 const NOTHING_TO_LOAD = {defaultSrc: ["'none'"], frameAncestors: ["'none'"]}
 
 /** In a body types are exact. */

@@ -53,7 +53,7 @@ export function collectionRoutes(app: FastifyInstance, context: ApiContext): voi
         response: answering('Page', 'One page of rows'),
         ...(context.hasPublicCollections ? {} : {security: [{token: []}]}),
       },
-      // What is wrong with a parameter depends on the columns, and is said for all of them alike.
+      // The schema does not check parameters: the valid ones depend on the columns of the view.
       validatorCompiler: () => () => true,
     },
     async ({params: {view}, query}, reply) => {
@@ -65,7 +65,7 @@ export function collectionRoutes(app: FastifyInstance, context: ApiContext): voi
         (reader) => readCollection(reader, name, query, {signal}),
         signal,
       )
-      // As it is: parsed, its numbers would lose digits.
+      // Sends the JSON of Postgres unparsed: numbers would lose digits.
       const body = Buffer.from(text)
       keep(body.length)
       return reply

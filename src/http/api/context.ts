@@ -6,7 +6,7 @@ import type {Connections} from '../connections.ts'
 import type {HealthSource} from '../health.ts'
 import type {RefusalLog} from './refusal-log.ts'
 
-/** How one refresh ended, for whoever counts. */
+/** The result of one refresh, for metrics. */
 interface CountedRefresh {
   /** As a person writes it. */
   view: string
@@ -14,28 +14,28 @@ interface CountedRefresh {
   durationMs: number | null
 }
 
-/** What the routes work with. */
+/** The context of all routes. */
 export interface ApiContext {
-  /** For all that is short. */
+  /** Sessions for short requests. */
   pool: DatabasePool
-  /** For reading views, which may be public: whoever reads keeps nobody from administering. */
+  /** Sessions for reading views, separate, so that readers cannot use up the sessions of administrators. */
   readers: ReaderPool
-  /** For refreshes, each on a session of its own. */
+  /** Sessions for refreshes, one each. */
   refreshes: DatabasePool
-  /** What AYB_ADMIN_TOKEN has. */
+  /** The value of AYB_ADMIN_TOKEN. */
   token: string
   /** Whether views may be read without the token. */
   hasPublicCollections: boolean
-  /** Whether views may be read that nobody registered. */
+  /** Whether unregistered views may be read. */
   hasAllViews: boolean
   /** Where the server listens. */
   listen: ListenAddress
-  /** Further names, in lower case, under which requests may ask for the server. */
+  /** Further host names, in lower case, that requests may use. */
   allowedHosts: readonly string[]
   connections: Connections
   refusals: RefusalLog
   health: HealthSource
-  /** Aborted, with the error to end with, when refreshes have had time enough to finish. */
+  /** Aborts, with the error to end with, when the shutdown timeout is over. */
   cutOff: AbortSignal
   log(entry: LogEntry): void
   onRefresh(refresh: CountedRefresh): void

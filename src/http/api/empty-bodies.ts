@@ -3,8 +3,8 @@ import {refuseInexact} from '../../lib/payload.ts'
 import {HttpError} from './errors.ts'
 
 /**
- * Takes an empty body for none, whatever its type is said to be: many clients name one with every POST. All else than
- * JSON is refused, and so is JSON that would be stored as something else than it is: a route sees only what was parsed.
+ * Accepts an empty body with any Content-Type, since many clients send one with every POST. Refuses
+ * everything but JSON, and JSON that would change when it is stored: a route sees only the parsed value.
  */
 export function takeEmptyBodies(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('error', 'error')

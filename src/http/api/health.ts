@@ -13,7 +13,7 @@ export function healthRoutes(app: FastifyInstance, source: HealthSource): void {
     {
       schema: {
         tags,
-        summary: 'Whether this process works, database or not',
+        summary: 'Whether this process works, even without the database',
         response: state('It does', 'It does not'),
       },
     },
@@ -25,7 +25,13 @@ export function healthRoutes(app: FastifyInstance, source: HealthSource): void {
   )
   app.get(
     '/readyz',
-    {schema: {tags, summary: 'Whether the database can be reached', response: state('It can', 'It cannot')}},
+    {
+      schema: {
+        tags,
+        summary: 'Whether the database can be reached',
+        response: state('The database can be reached', 'The database cannot be reached'),
+      },
+    },
     async (_request, reply) => {
       reply.header('cache-control', 'no-store').type('text/plain; charset=utf-8')
       if (await source.isReady()) return 'ok\n'

@@ -11,7 +11,7 @@ type One = {Params: {id: string}}
 const tags = ['Jobs']
 const params = idOf("A job's id")
 
-/** What schedules caused. */
+/** Jobs. */
 export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
   const work = workingFor(context)
   app.get<{Querystring: {state?: JobState; type?: string; schedule?: string; limit: number; offset: number}}>(
@@ -22,9 +22,9 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
         summary: 'List the newest jobs',
         querystring: exactly({
           state: {type: 'string', enum: [...JOB_STATES]},
-          type: {type: 'string', description: `Others than ${JOB_TYPE} are not shown`},
+          type: {type: 'string', description: `Only jobs of type ${JOB_TYPE} are listed`},
           schedule: {type: 'string', description: 'Only jobs of this schedule, by id or name'},
-          limit: wholeNumber('How many at the most', {minimum: 1, maximum: 500, default: 50}),
+          limit: wholeNumber('The largest number of jobs to return', {minimum: 1, maximum: 500, default: 50}),
           offset: wholeNumber('How many to pass over', {minimum: 0, maximum: 1_000_000_000, default: 0}),
         }),
         response: listing('Job', 'The newest jobs first'),
@@ -63,7 +63,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Queue a failed job again, with all its attempts',
+        summary: 'Queue a failed job again, with its full number of attempts',
         params,
         response: answering('Job', 'The job as it is now'),
       },

@@ -14,7 +14,7 @@ const REASONS: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 }
 
-/** Answers what no route gets to see: what is no HTTP, too large for a header, or too slow. */
+/** Answers requests that reach no route: not HTTP, headers too large, or too slow. */
 export function answerMalformed(connections: Connections) {
   return (error: NodeJS.ErrnoException, socket: Socket): void => {
     // Its next bytes are no HTTP either.
@@ -35,7 +35,7 @@ export function answerMalformed(connections: Connections) {
       'connection: close',
     ]
     socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-    // Dropped at once, with bytes of the client unread, it would take the answer along.
+    // Closing with unread bytes would reset the connection, and the client would lose the answer.
     setTimeout(() => socket.destroy(), LINGER_MS).unref()
   }
 }

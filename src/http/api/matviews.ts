@@ -42,7 +42,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
       schema: {
         tags,
         summary: 'List the registered views',
-        querystring: exactly({schema: {type: 'string', description: 'Only those of this schema'}}),
+        querystring: exactly({schema: {type: 'string', description: 'Only views of this schema'}}),
         response: listing('ListedRegistration', 'All registrations'),
       },
     },
@@ -120,7 +120,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Forget a view, which stays as it is in the database',
+        summary: 'Remove the registration of a view. The view itself stays',
         params,
         response: NOTHING,
       },
@@ -139,7 +139,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
         summary: 'List the newest runs of a view',
         params,
         querystring: exactly({
-          limit: wholeNumber('How many at the most', {minimum: 1, maximum: 500, default: 20}),
+          limit: wholeNumber('The largest number of runs to return', {minimum: 1, maximum: 500, default: 20}),
         }),
         response: listing('Run', 'The newest runs, newest first'),
       },
@@ -153,15 +153,16 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Refresh a view, and wait for it',
-        description: 'As long as it takes. Whoever goes away before the answer cancels it on the server.',
+        summary: 'Refresh a view and wait for the result',
+        description:
+          'There is no time limit. If the client disconnects before the answer, the server cancels the refresh.',
         params,
         response: answering('Refreshed', 'The registration as it is after the refresh'),
       },
     },
     async ({params: {id}}, reply) => {
       const reference = parseViewReference(id)
-      // What is not there, or under way, is said before a session for it has to be had.
+      // Reports a missing view or a running refresh before waiting for a free session.
       const registration = await work(reply, (db) => requireRegistration(db, reference))
       return refresh(registration, untilGone(reply, context.cutOff))
     },

@@ -13,7 +13,7 @@ interface Done {
   durationMs: number
 }
 
-/** A refresh that waits for long is told of again. */
+/** How often to log a refresh that waits. */
 const SAY_AGAIN_MS = 60_000
 
 /** Refreshes one view for a client; the signal cancels it. Tells the log, and whoever counts. */

@@ -1,7 +1,10 @@
 import type {FastifyRequest} from 'fastify'
 import type {LogEntry} from '../../observe/log.ts'
 
-/** So many refusals of a minute have a line each; the others are counted: whoever asks often must not fill the disk. */
+/**
+ * Refusals per minute that get a line each. Further refusals are only counted, so that nobody can fill the
+ * disk.
+ */
 const MOST_LINES = 5
 const WINDOW_MS = 60_000
 

@@ -70,7 +70,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
     {
       schema: {
         tags,
-        summary: 'Tell when a cron expression comes next',
+        summary: 'Show the next runs of a cron expression',
         querystring: exactly(
           {
             cronExpr: {type: 'string'},
@@ -96,7 +96,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
     {
       schema: {
         tags,
-        summary: 'Change what is given of a schedule',
+        summary: 'Change the given fields of a schedule',
         params,
         body: BODIES.scheduleChanges,
         response: answering('Schedule', 'The schedule as it is now'),
@@ -119,7 +119,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
 
   app.delete<One>(
     '/schedules/:id',
-    {schema: {tags, summary: 'Delete a schedule, and cancel what it has queued', params, response: NOTHING}},
+    {schema: {tags, summary: 'Delete a schedule and cancel its queued jobs', params, response: NOTHING}},
     async ({params: {id}}, reply) => {
       await work(reply, (db) => deleteSchedule(db, id))
       return reply.code(204).send()
@@ -135,7 +135,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
       {
         schema: {
           tags,
-          summary: enabled ? 'Enable a schedule' : 'Disable a schedule, and cancel what it has queued',
+          summary: enabled ? 'Enable a schedule' : 'Disable a schedule and cancel its queued jobs',
           params,
           response: answering('Schedule', 'The schedule as it is now'),
         },
@@ -152,9 +152,9 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
     {
       schema: {
         tags,
-        summary: 'Queue a job of the schedule for now, whether or not it is enabled',
+        summary: 'Queue a job of a schedule now, even if the schedule is disabled',
         params,
-        response: answering('Job', 'The job; the one that is queued already, if one is'),
+        response: answering('Job', 'The new job, or the job that is queued already'),
       },
     },
     async ({params: {id}}, reply) => {

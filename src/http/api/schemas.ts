@@ -79,7 +79,7 @@ export const DOCUMENTS = [
     ...registration,
     exists: flag,
     nextRunAt: instantOrNull,
-    renamedTo: {...textOrNull, description: 'The name that the view has now, where it was renamed'},
+    renamedTo: {...textOrNull, description: 'The new name of a view that was renamed'},
   }),
   documentOf('Refreshed', {registration: {$ref: 'Registration#'}, durationMs: whole}),
   documentOf('View', {
@@ -126,7 +126,7 @@ export const DOCUMENTS = [
     items: {type: 'array', items: {type: 'object', additionalProperties: true}},
     page: whole,
     perPage: whole,
-    totalItems: {type: 'integer', description: 'How many rows the filters let through, on all pages'},
+    totalItems: {type: 'integer', description: 'The number of rows that match the filters, on all pages'},
     totalPages: whole,
   }),
   documentOf('Error', {
@@ -144,8 +144,11 @@ type Name = (typeof DOCUMENTS)[number]['$id']
 const refTo = (name: Name) => ({$ref: `${name}#`})
 
 const failures = {
-  '4xx': {description: 'What is wrong with the request, or in its way', ...refTo('Error')},
-  '5xx': {description: 'The database refused or is away', ...refTo('Error')},
+  '4xx': {
+    description: 'The request is wrong, or conflicts with the state of the database',
+    ...refTo('Error'),
+  },
+  '5xx': {description: 'The database refused the request or is unreachable', ...refTo('Error')},
 }
 
 /** Answers with one document. */
@@ -162,7 +165,7 @@ export const listing = (name: Name, description: string) => ({
     required: ['items', 'count'],
     properties: {
       items: {type: 'array', items: refTo(name)},
-      count: {type: 'integer', description: 'How many there are in items'},
+      count: {type: 'integer', description: 'The number of items'},
     },
   },
   ...failures,
@@ -178,7 +181,7 @@ export const idOf = (description: string) => ({
   properties: {id: {type: 'string', description}},
 })
 
-/** A whole number in a query; there all is text. */
+/** A whole number in a query, where all values are text. */
 export const wholeNumber = (
   description: string,
   limits: {minimum: number; maximum: number; default: number},
@@ -222,10 +225,10 @@ function scheduleProperties(): Properties {
     name: text,
     jobType: {type: 'string', description: `Only ${JOB_TYPE}`},
     cronExpr: {type: 'string', description: 'Five fields, six with leading seconds, or @hourly and the like'},
-    timezone: {type: 'string', description: 'An IANA name; UTC where there is none'},
+    timezone: {type: 'string', description: 'An IANA time zone. Default: UTC'},
     payload: {
       type: 'object',
-      description: 'What to refresh: {"schema": "public", "view_name": "leaderboard"}',
+      description: 'The view to refresh: {"schema": "public", "view_name": "leaderboard"}',
     },
     enabled: flag,
     maxAttempts: {type: 'integer', minimum: 1, maximum: 1000},

@@ -15,7 +15,7 @@ export function tokenTest(token: string): (request: FastifyRequest) => boolean {
   }
 }
 
-/** A hook that lets through only requests with the token, and tells of the others. */
+/** A hook that refuses, and logs, requests without the token. */
 export function requireToken(token: string, refusals: RefusalLog) {
   const hasToken = tokenTest(token)
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {

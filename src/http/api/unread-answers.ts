@@ -5,19 +5,19 @@ import {AybError} from '../../lib/errors.ts'
 import {PIECE_BYTES, PIECE_MS} from '../connections.ts'
 import {onceOver} from './until-gone.ts'
 
-/** What may be in memory at once for clients that have not read it yet. */
+/** How many bytes of unread answers may be in memory at once. */
 const MOST_BYTES = 64 * 1024 * 1024
 /** How long a request waits for room. */
 const PATIENCE_MS = 30_000
 
-/** Keeps pages that are read and not yet sent from filling the memory. */
+/** Limits the memory of pages that were read from the database and are not yet sent. */
 export class UnreadAnswers {
   readonly #waiting: (() => void)[] = []
   #bytes = 0
 
   /**
-   * Waits until there is room for a page of any size, and keeps it until the answer is sent or its client gone. Returns a
-   * function that keeps only so many bytes.
+   * Waits until there is room for a page of any size, and keeps it until the answer is sent or its client
+   * gone. Returns a function that keeps only so many bytes.
    * @throws AybError CONNECTION_FAILED where there is none for a while, and what the signal aborts with
    */
   async reserve(reply: FastifyReply, signal: AbortSignal): Promise<(bytes: number) => void> {
@@ -64,7 +64,10 @@ export class UnreadAnswers {
   }
 }
 
-/** The body of an answer, in pieces that the client has to take: whoever takes none for a while loses its connection. */
+/**
+ * The body of an answer, in pieces that the client has to take: whoever takes none for a while loses its
+ * connection.
+ */
 export function inPieces(body: Buffer, reply: FastifyReply): Readable {
   const {socket} = reply.request.raw
   // What the system still keeps for it goes, too.

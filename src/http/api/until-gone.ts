@@ -3,8 +3,8 @@ import type {FastifyReply} from 'fastify'
 import {AybError} from '../../lib/errors.ts'
 
 /**
- * Calls back once, when the answer is sent or its connection is gone: an answer that waits behind another one on the same
- * connection is not told of that.
+ * Calls back once, when the answer is sent or its connection is closed. Node emits no event for an answer
+ * that waits behind another answer on the same connection.
  */
 export function onceOver({raw, request}: FastifyReply, callback: () => void): void {
   const {socket} = request.raw
@@ -24,8 +24,8 @@ export function onceOver({raw, request}: FastifyReply, callback: () => void): vo
 }
 
 /**
- * Aborted when the client hangs up before it has its answer, or with the reason of `cutOff`. That lives as long as the
- * server, and keeps nothing of a request that is over, which on Node.js 20 it would with AbortSignal.any.
+ * Aborts when the client disconnects before it has its answer, or with the reason of `cutOff`. `cutOff` lives
+ * as long as the server; AbortSignal.any of Node.js 20 would keep memory of every request.
  */
 export function untilGone(reply: FastifyReply, cutOff: AbortSignal): AbortSignal {
   const gone = new AbortController()

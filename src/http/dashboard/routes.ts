@@ -17,9 +17,9 @@ const FILES = [
   {path: '/favicon.svg', name: 'favicon.svg', type: 'image/svg+xml'},
 ]
 
-/** What the pages may load, and from where: their own server alone. */
+/** Pages may load resources only from their own server. */
 const CONTENT_SECURITY_POLICY = {
-  // Those of helmet would send browsers to HTTPS, which ayb does not speak.
+  // The directives of helmet would send browsers to HTTPS, which ayb does not speak.
   useDefaults: false,
   directives: {
     defaultSrc: ["'none'"],
@@ -35,8 +35,8 @@ const CONTENT_SECURITY_POLICY = {
 }
 
 /**
- * Serves the dashboard at /, its files read once; `root` is where they are. They hold no secret and need no token, and
- * have a Content-Security-Policy of their own where the server has registered helmet.
+ * Serves the dashboard at /, its files read once; `root` is where they are. They hold no secret and need no
+ * token, and have a Content-Security-Policy of their own where the server has registered helmet.
  */
 export async function dashboardRoutes(
   app: FastifyInstance,

@@ -1,7 +1,7 @@
-/** Past it a server that took the request and says nothing counts as away. */
+/** A server that does not answer within this time counts as unreachable. */
 const READ_TIMEOUT_MS = 10_000
 
-/** What the server said instead of an answer, or that it said nothing. */
+/** An error that the server answered, or that the server did not answer. */
 export class ApiError extends Error {
   /** 0 where there was no answer at all. */
   readonly status: number
@@ -21,7 +21,7 @@ export class ApiError extends Error {
   }
 }
 
-/** What lists answer. */
+/** The answer for a list. */
 export interface Items<Item> {
   items: Item[]
   count: number

@@ -3,8 +3,10 @@ import type {Api, Items} from './api.ts'
 import {usePoll} from './poll.ts'
 
 export const NO_VIEWS =
-  'The database has no materialized view. Make one with CREATE MATERIALIZED VIEW; it then appears here.'
+  'The database has no materialized views. Views that you create with CREATE MATERIALIZED VIEW appear here.'
 
-/** All materialized views of the database, registered or not. Polls: what is made meanwhile counts at once. */
+/**
+ * All materialized views of the database, registered or not. Polls: what is made meanwhile counts at once.
+ */
 export const useDiscoveredViews = (api: Api) =>
   usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))

@@ -6,7 +6,9 @@ const RUNS = 10
 /** A browser has six connections to a server: the others are for three refreshes and a poll. */
 const AT_A_TIME = 2
 
-/** How long after a refresh was canceled the runs of its view are read at each poll. The server records the run after the answer. */
+/**
+ * How long to read the runs at each poll after a cancel: the server records the run only after its answer.
+ */
 const UNSETTLED_MS = 15_000
 
 /** What of a registration decides whether its runs are read again. */

@@ -31,7 +31,7 @@ export function SignOut({underWay, onSignOut}: Props) {
 }
 
 function consequence(underWay: number): string {
-  if (underWay === 0) return 'The refreshes that were under way have ended.'
+  if (underWay === 0) return 'The refreshes have ended.'
   return underWay === 1
     ? 'A refresh that was started here is under way. Signing out cancels it.'
     : `${underWay} refreshes that were started here are under way. Signing out cancels them.`

@@ -54,7 +54,7 @@ export function JobsPage({api, notify, state}: Props) {
         <p class="empty">
           {state
             ? `No job is ${state}.`
-            : 'There are no jobs yet. A schedule causes them when it is due, and a worker (ayb worker, or ayb serve --worker) does them.'}
+            : 'There are no jobs yet. A schedule creates a job when it is due, and a worker (ayb worker, or ayb serve --worker) runs the job.'}
         </p>
       )}
       {jobs.data && jobs.data.length > 0 && (

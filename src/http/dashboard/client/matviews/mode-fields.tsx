@@ -9,8 +9,8 @@ interface Props {
 }
 
 const MODES: {mode: RefreshMode; text: string}[] = [
-  {mode: 'standard', text: 'Standard: fastest; readers of the view wait while it runs'},
-  {mode: 'concurrent', text: 'Concurrent: readers go on; needs a unique index and a populated view'},
+  {mode: 'standard', text: 'Standard: fastest; readers wait during a refresh'},
+  {mode: 'concurrent', text: 'Concurrent: readers do not wait; needs a unique index and a populated view'},
 ]
 
 /** The choice of a refresh mode, and what concurrent mode still lacks. */
@@ -43,7 +43,7 @@ function Blockers({view}: {view: View}) {
   return (
     <div class="blockers">
       <p>
-        <strong>Not ready for concurrent mode.</strong> Run this in the database; this page sees it by itself.
+        <strong>Not ready for concurrent mode.</strong> Run this in the database; the page updates by itself.
       </p>
       {view.concurrentBlockers.map(({code, message, hint}) => (
         <div key={code}>

@@ -43,7 +43,7 @@ export function RegisterDialog({api, onDone, onClose}: Props) {
         <p class="empty">
           {data.items.length === 0
             ? NO_VIEWS
-            : 'All materialized views are registered. One that is created now appears here.'}
+            : 'All materialized views are registered. New views appear here.'}
         </p>
       )}
       {free.length > 0 && (

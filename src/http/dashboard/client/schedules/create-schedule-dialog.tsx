@@ -30,7 +30,7 @@ export function CreateScheduleDialog({api, onDone, onClose}: Props) {
   const groups = [
     {label: 'Registered', views: views.filter(({registered}) => registered)},
     {
-      label: 'Not registered yet: its first run registers it',
+      label: 'Not registered yet: the first run registers the view',
       views: views.filter(({registered}) => !registered),
     },
   ]

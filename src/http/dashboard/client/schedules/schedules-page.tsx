@@ -48,7 +48,7 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
       <PollProblem error={error} />
       {!data && !error && <p class="empty">Loading…</p>}
       {data?.items.length === 0 && (
-        <p class="empty">There is no schedule yet. Create one to have a view refreshed by itself.</p>
+        <p class="empty">There are no schedules yet. Create a schedule to refresh a view automatically.</p>
       )}
       {data && data.items.length > 0 && (
         <table class="cards">
@@ -89,7 +89,7 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
           onConfirm={() => remove(open.schedule)}
           onClose={close}
         >
-          <p>The view stays registered, and the jobs that the schedule caused stay listed.</p>
+          <p>The view stays registered, and the jobs of the schedule stay listed.</p>
         </ConfirmDialog>
       )}
     </>
