@@ -17,12 +17,15 @@ export interface LogEntry {
   [field: string]: unknown
 }
 
-/** Colours a text where colours are wanted. */
+/** Colours a text if the terminal shows colours. */
 export type Paint = (style: 'dim' | 'red' | 'yellow' | 'cyan', text: string) => string
 
 const MARKS = {debug: 'dim', info: 'cyan', warn: 'yellow', error: 'red'} as const
 
-/** One JSON object a line: time, level, msg and what is known besides; what is null or absent is left out. */
+/**
+ * One JSON object per line: time, level, msg and further fields. Fields that are null or undefined are left
+ * out.
+ */
 export function jsonLine(entry: LogEntry, now: Date): string {
   const {level, msg, ...fields} = entry
   const known = Object.fromEntries(
@@ -31,7 +34,7 @@ export function jsonLine(entry: LogEntry, now: Date): string {
   return printableJson({time: now.toISOString(), ...withPresentableTexts({level, msg, ...known})})
 }
 
-/** A line for people: local time, level, what happened to which view, how long it took, why it failed. */
+/** A line for people: local time, level, message, view, duration and error. */
 export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
   const {level, msg, view, durationMs, error} = entry
   const time = now.toTimeString().slice(0, 8)
@@ -43,5 +46,5 @@ export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
   return `${paint('dim', time)} ${paint(MARKS[level], level.padEnd(5))} ${line}`
 }
 
-/** Texts of a database must neither break a line, nor move a cursor, nor change the order of what is shown. */
+/** Text from a database must not break the line, move the cursor or reorder the output. */
 const forLine = (text: string): string => printable(presentable(text).replace(/[\t\n\r]/g, ' '))

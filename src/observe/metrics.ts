@@ -3,16 +3,16 @@ import {bounded} from '../lib/outside-text.ts'
 import type {JobState} from '../lib/records.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 
-/** In seconds: from a near-empty view to one of hours. */
+/** In seconds: from nearly empty views to refreshes of several hours. */
 const DURATION_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400]
 const LATENESS_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600]
 
-/** What a worker has counted, in Prometheus's text format. */
+/** Counts the events of a worker and prints the counts in the text format of Prometheus. */
 export class WorkerMetrics {
   readonly #registry = new Registry()
   readonly #refreshes = new Counter({
     name: 'ayb_refreshes_total',
-    help: 'Refreshes of this worker by view and how they ended: success, error, canceled or skipped.',
+    help: 'Refreshes of this worker by view and result: success, error, canceled or skipped.',
     labelNames: ['view', 'status'],
     registers: [this.#registry],
   })
@@ -48,7 +48,7 @@ export class WorkerMetrics {
     registers: [this.#registry],
   })
 
-  /** The views that this process found registered: a job started, or found its view locked, only after that. */
+  /** Views that are registered: a job is started or skipped only after ayb found its registration. */
   readonly #registered = new Set<string | null>()
 
   readonly contentType = this.#registry.contentType
@@ -85,7 +85,7 @@ export class WorkerMetrics {
     }
   }
 
-  /** Counts a refresh that somebody asked this process for. */
+  /** Counts a refresh that somebody requested over HTTP. */
   countRefresh(view: string, status: 'success' | 'error' | 'canceled', durationMs: number | null): void {
     this.#refreshes.inc({view, status})
     if (status !== 'success' || durationMs === null) return
@@ -93,7 +93,7 @@ export class WorkerMetrics {
     this.#lastRefresh.set({view}, Date.now() / 1000)
   }
 
-  /** All metrics as text. `jobs` are counted by the caller; null where the database cannot be asked. */
+  /** All metrics as text. The caller counts `jobs`; null while the database is unreachable. */
   async text(jobs: Record<JobState, number> | null): Promise<string> {
     this.#jobs.reset()
     for (const [state, count] of Object.entries(jobs ?? {})) this.#jobs.set({state}, count)
@@ -101,8 +101,8 @@ export class WorkerMetrics {
   }
 
   /**
-   * The name of a registered view; none for anything else. The payloads of jobs are written by whoever may, and each new
-   * name would be a series that Prometheus keeps.
+   * The name of a registered view, else an empty label. Anybody with INSERT on the jobs could invent names,
+   * and Prometheus keeps a series for each name.
    */
   #labelOf({view}: {view: string | null}): string {
     return this.#registered.has(view) ? bounded(view ?? '') : ''

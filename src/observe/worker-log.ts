@@ -9,10 +9,7 @@ const CANCELED = `canceled, since ${CALLED_OFF}`
 /** Words advice for the readers of a log. */
 export type HintOf = (advice: Advice) => string | null
 
-/**
- * The line of the log that a worker's event makes; null for events that only metrics count. `hintOf` words advice for
- * whoever runs the worker.
- */
+/** The log entry of an event; null for events that only metrics count. `hintOf` words advice for whoever runs the worker. */
 export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | null {
   switch (event.type) {
     case 'started': {
@@ -61,13 +58,13 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
     }
     case 'schedule-unreadable': {
       const {scheduleId, name, error} = event
-      return {level: 'error', msg: `schedule ${name} cannot be read and is passed over`, scheduleId, error}
+      return {level: 'error', msg: `schedule ${name} cannot be read and is skipped`, scheduleId, error}
     }
     case 'schedule-timed': {
       const {scheduleId, name, nextRunAt} = event
       return {
         level: 'warn',
-        msg: `schedule ${name} was enabled and had no next run, which is ${nextRunAt} now`,
+        msg: `schedule ${name} was enabled without a next run; its next run is ${nextRunAt} now`,
         scheduleId,
       }
     }
@@ -144,7 +141,7 @@ function describeJobEvent(event: JobEvent): LogEntry {
       const why = isCalledOff ? `, since ${CALLED_OFF}` : ''
       return {
         level: 'error',
-        msg: `failed for good at attempt ${attempt}${why}:`,
+        msg: `failed at attempt ${attempt}, will not retry${why}:`,
         ...facts,
         durationMs,
         error,
@@ -175,7 +172,7 @@ function describeJobEvent(event: JobEvent): LogEntry {
     case 'connection-dead':
       return {
         level: 'warn',
-        // Idle, or ended; behind a pooler, at work for somebody else.
+        // The backend is idle or has ended; behind a pooler, it may work for another client.
         msg: `backend ${event.pid} is idle or done with this refresh while its answer is awaited, connection dropped:`,
         ...facts,
       }

@@ -3,21 +3,21 @@ import type {WorkerEvent} from '../lib/worker-events.ts'
 import {jsonLine, type LogEntry, type Paint, prettyLine} from './log.ts'
 import {describeEvent, type HintOf} from './worker-log.ts'
 
-/** Where and how a worker's log goes, and whether anybody asks for metrics. */
+/** Where the log of a worker goes, in which format, and whether metrics are counted. */
 export interface ObserverOptions {
   stream: NodeJS.WritableStream
   format: 'pretty' | 'json'
-  /** Whether to tell of every start too. */
+  /** Whether to log entries of level debug, such as the start of each refresh. */
   isVerbose: boolean
   hasMetrics: boolean
   paint: Paint
   hintOf: HintOf
 }
 
-/** Turns what a worker tells into log lines and, where they are wanted, metrics. */
+/** Turns the events of a worker into log lines and, if requested, metrics. */
 export async function observeWorker(options: ObserverOptions) {
   const {stream, format, isVerbose, paint, hintOf} = options
-  // It takes 20 ms to load, which only those pay who listen.
+  // prom-client takes 20 ms to load, so it is loaded only for --listen.
   const counted = options.hasMetrics ? new (await import('./metrics.ts')).WorkerMetrics() : null
   const log = (entry: LogEntry): void => {
     const now = new Date()
@@ -30,7 +30,7 @@ export async function observeWorker(options: ObserverOptions) {
       const entry = describeEvent(event, hintOf)
       if (entry && (isVerbose || entry.level !== 'debug')) log(entry)
     },
-    /** A refresh that no worker's event tells of. */
+    /** Counts a refresh that was not a job. */
     countRefresh(refresh: {
       view: string
       status: 'success' | 'error' | 'canceled'
@@ -38,7 +38,7 @@ export async function observeWorker(options: ObserverOptions) {
     }) {
       counted?.countRefresh(refresh.view, refresh.status, refresh.durationMs)
     },
-    /** `jobs` by state; null where the database cannot be asked. */
+    /** `jobs` by state; null while the database is unreachable. */
     async metrics(jobs: Record<JobState, number> | null) {
       return {contentType: counted?.contentType ?? 'text/plain', text: (await counted?.text(jobs)) ?? ''}
     },

@@ -284,7 +284,7 @@ describe.concurrent('rows that others wrote', {timeout: 240_000}, () => {
     const log = worker.logs()
     // The database was never lost, and no statement of the worker failed.
     expect(log.filter(({msg}) => /database lost|SQLSTATE|unexpected/.test(msg))).toEqual([])
-    const unreadable = log.filter(({msg}) => msg.endsWith('cannot be read and is passed over'))
+    const unreadable = log.filter(({msg}) => msg.endsWith('cannot be read and is skipped'))
     expect(unreadable).toHaveLength(2 * (CRONS.length + ZONES.length))
     expect(new Set(unreadable.map(({scheduleId}) => scheduleId)).size).toBe(unreadable.length)
     const timed = log.filter(({msg}) => msg.includes('had no next run'))

@@ -41,7 +41,7 @@ describe.concurrent('a job that cannot get better by itself fails at once', {tim
     })
     await stopWorkers([worker])
     expect(worker.logs().filter(({level}) => level === 'error')).toMatchObject([
-      {msg: 'failed for good at attempt 1:', jobId: id, attempt: 1, error: message},
+      {msg: 'failed at attempt 1, will not retry:', jobId: id, attempt: 1, error: message},
     ])
     expect(await db.query('select from _ayb_matview_refreshes')).toEqual([])
   })
@@ -188,8 +188,8 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
         .map(({msg, error}) => `${msg}: ${error}`)
         .sort()
     expect(errors()).toEqual([
-      expect.stringMatching(/^schedule bad_cron cannot be read and is passed over: .*at noon/),
-      expect.stringMatching(/^schedule bad_zone cannot be read and is passed over: .*Mars\/Olympus/),
+      expect.stringMatching(/^schedule bad_cron cannot be read and is skipped: .*at noon/),
+      expect.stringMatching(/^schedule bad_zone cannot be read and is skipped: .*Mars\/Olympus/),
     ])
     // Mended, it is taken up again.
     await db.query(`update _ayb_job_schedules set cron_expr = '0 0 1 1 *' where name = 'bad_cron'`)

@@ -46,10 +46,10 @@ test(
     expect(await runsOfJob(db, id)).toMatchObject([
       {status: 'error', error: expect.stringContaining('division by zero')},
     ])
-    await worker.waitForLog(({msg}) => /failed for good/.test(msg), 'the end')
+    await worker.waitForLog(({msg}) => /will not retry/.test(msg), 'the end')
     expect(complaints([worker]).map(({msg}) => msg)).toEqual([
       expect.stringMatching(/could not be recorded/),
-      expect.stringMatching(/failed for good/),
+      expect.stringMatching(/will not retry/),
     ])
     await stopWorkers([worker])
   },
