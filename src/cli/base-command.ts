@@ -45,8 +45,8 @@ export abstract class BaseCommand extends Command {
   }
 
   /**
-   * Renders a document on stdout for people or pipes; nothing with --json. A table takes 50 ms to load: `render`
-   * imports what it needs, so that scripts do not pay for it.
+   * Renders a document on stdout for people or pipes; nothing with --json. A table takes 50 ms to load:
+   * `render` imports what it needs, so that scripts do not pay for it.
    */
   protected async show(render: (context: RenderContext) => string | Promise<string>): Promise<void> {
     if (this.jsonEnabled()) return
@@ -109,7 +109,7 @@ export abstract class BaseCommand extends Command {
     return AbortSignal.any([this.signal, closed.signal])
   }
 
-  /** As withDatabase, for work that ends by itself when `this.signal` aborts. */
+  /** withDatabase for work that handles `this.signal` itself. */
   protected async withOwnCancellation<T>(
     flags: ConnectionFlags,
     work: (db: Database) => Promise<T>,
@@ -137,7 +137,7 @@ export abstract class BaseCommand extends Command {
 
   protected override async _run<T>(): Promise<T> {
     const result = await super._run<T>()
-    // In JSON they are in the document, unless that is an array.
+    // With --json the document holds the warnings, unless the document is an array.
     const isInDocument = this.jsonEnabled() && !Array.isArray(result)
     if (result && !isInDocument) printWarnings(warningsOf(result) ?? this.#warnings)
     return result
@@ -151,7 +151,7 @@ export abstract class BaseCommand extends Command {
   }
 }
 
-/** @throws AybError INVALID_ARGUMENT where two places are named, or a service without a name */
+/** @throws AybError INVALID_ARGUMENT for both --database-url and --service, or an empty service name */
 function connectionString({'database-url': url, service}: ConnectionFlags) {
   if (service === undefined) return {databaseUrl: url}
   if (url !== undefined) {

@@ -6,8 +6,9 @@ import {nearest} from '../lib/nearest.ts'
 const HELP_FLAGS = new Set(['--help', '-h'])
 
 /**
- * The line as oclif takes it: `help x` is `x --help`. What oclif would answer with a help text and success, or
- * with words of its own, is refused here: an unknown command, a flag before its command, a topic without a command.
+ * Returns the command line in the form that oclif expects: `help x` becomes `x --help`. Refuses an unknown
+ * command, a flag before its command, and a topic without a command: oclif would print a help text and exit
+ * with 0.
  * @throws AybError INVALID_ARGUMENT
  */
 export function checkCommandLine(config: Config, line: readonly string[]): string[] {
@@ -40,7 +41,7 @@ export function checkCommandLine(config: Config, line: readonly string[]): strin
   return argv
 }
 
-/** oclif takes a word behind a command without arguments for a part of the command's name. */
+/** oclif takes a word after a command without arguments as a part of the name of the command. */
 function refuseStrayArgument(command: Command.Loadable, name: string, word: string | undefined): void {
   if (word === undefined || word.startsWith('-') || Object.keys(command.args).length > 0) return
   throw invalidArgument(

@@ -6,8 +6,9 @@ const OTHERS_WRITE = 0o022
 const OTHERS = 0o077
 
 /**
- * The folder for compiled code, made where it is missing, with symbolic links resolved. Null where there is none to use:
- * Node runs what lies there, so nobody else may be able to write to it, nor to replace a folder on the way to it.
+ * The folder for compiled code, with symbolic links resolved. Creates the folder if it is missing. Node runs
+ * the code in the folder, so the result is null if somebody else could write to the folder or replace a
+ * folder above it.
  */
 export function compileCacheFolder(env: NodeJS.ProcessEnv): string | null {
   const {XDG_CACHE_HOME, HOME, NODE_COMPILE_CACHE, NODE_DISABLE_COMPILE_CACHE} = env
@@ -17,7 +18,7 @@ export function compileCacheFolder(env: NodeJS.ProcessEnv): string | null {
   try {
     return privateFolder(join(base, 'ayb', 'compiled'), process.getuid())
   } catch {
-    // Nothing can be written there, or it is no folder.
+    // The folder cannot be written, or the path is not a folder.
     return null
   }
 }
@@ -28,17 +29,17 @@ function privateFolder(path: string, uid: number): string | null {
   const real = realpathSync(existing)
   if (!isClosedToOthers(real, uid)) return null
   const folder = join(real, relative(existing, path))
-  // Not even readable for others: Node makes folders in it that are as open as the umask allows.
+  // 0700, since Node creates subfolders with the permissions of the umask.
   if (existing !== path) mkdirSync(folder, {recursive: true, mode: 0o700})
   return (statSync(folder).mode & OTHERS) === 0 ? folder : null
 }
 
-/** Whether only this user and root can add to the folder, and rename or replace the folders above it. */
+/** Whether only this user and root can write to the folder, or rename or replace the folders above it. */
 function isClosedToOthers(folder: string, uid: number): boolean {
   for (let current = folder; ; current = dirname(current)) {
     const stats = statSync(current)
     if (stats.uid !== uid && stats.uid !== 0) return false
-    // In a folder such as /tmp others can add files, but cannot replace those of this user.
+    // A sticky folder such as /tmp lets others add files, but not replace the files of this user.
     const isFixed = current !== folder && (stats.mode & STICKY) !== 0
     if ((stats.mode & OTHERS_WRITE) !== 0 && !isFixed) return false
     if (current === dirname(current)) return true

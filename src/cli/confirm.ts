@@ -1,16 +1,16 @@
 import {createInterface} from 'node:readline/promises'
 import {isContinuousIntegration} from '../render/terminal.ts'
 
-/** Whether there is somebody to ask: a terminal to read from and one to write to, outside of CI. */
+/** Whether a person can answer: stdin and stderr are terminals, and this is not CI. */
 export const canAsk = (env: NodeJS.ProcessEnv): boolean =>
   process.stdin.isTTY === true && process.stderr.isTTY === true && !isContinuousIntegration(env)
 
 /**
- * Asks on stderr, and returns whether the answer is yes. Anything else is a no, the end of the input too.
- * @throws the reason of the signal when that aborts first
+ * Asks on stderr and returns whether the answer is yes. Any other answer, or the end of the input, means no.
+ * @throws the reason of the signal, if the signal aborts first
  */
 export async function confirm(question: string, signal: AbortSignal): Promise<boolean> {
-  // Without `terminal: false`, readline takes Ctrl-C for itself.
+  // With a terminal, readline would handle Ctrl-C itself.
   const lines = createInterface({input: process.stdin, output: process.stderr, terminal: false})
   try {
     const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')))

@@ -17,7 +17,8 @@ const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** Runs one command line, and sets the exit code of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
   surviveClosedOutput()
-  // Without these oclif looks for a project in TypeScript, where NODE_ENV says so, and for plugins in the home folder.
+  // Keeps oclif from looking for a TypeScript project (depending on NODE_ENV) and for plugins in the home
+  // folder.
   settings.enableAutoTranspile = false
   const config = await Config.load({root: ROOT, pjson: pjson as PJSON, devPlugins: false, userPlugins: false})
   try {
@@ -27,10 +28,13 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** `ayb … | head -1` ends quietly: whoever closed the pipe has seen enough. A full disk is told in a line. */
+/**
+ * Ends quietly when the reader closes the pipe (`ayb … | head -1`). Reports other errors, such as a full
+ * disk, in one line.
+ */
 function surviveClosedOutput(): void {
   process.stderr.on('error', () => {})
-  // oclif has put a listener of its own there, which throws, and so prints a stack.
+  // The listener of oclif throws, which would print a stack.
   process.stdout.removeAllListeners('error')
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return

@@ -5,7 +5,7 @@ import {renderError, renderWarning} from '../render/error.ts'
 import {describeTerminal} from '../render/terminal.ts'
 import {commandLineHint} from './remedies.ts'
 
-/** Whether --json is on the line, before any `--`. */
+/** Whether the command line has --json before any `--`. */
 export function isJsonRequested(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return (end === -1 ? argv : argv.slice(0, end)).includes('--json')

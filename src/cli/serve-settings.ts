@@ -16,7 +16,7 @@ interface ServeFlags {
 }
 
 /**
- * What the server is to do.
+ * The settings of the server.
  * @throws AybError INVALID_ARGUMENT
  */
 export function serveSettings(flags: ServeFlags, env: NodeJS.ProcessEnv) {

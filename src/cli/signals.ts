@@ -6,8 +6,8 @@ const EXIT_CODES = {SIGINT: 130, SIGTERM: 143, SIGHUP: 129} as const
 type StopSignal = keyof typeof EXIT_CODES
 
 /**
- * Turns the first SIGINT, SIGTERM or SIGHUP into an abort whose reason is the AybError to end with. A second one
- * ends the process at once, whatever it is doing.
+ * Turns the first SIGINT, SIGTERM or SIGHUP into an abort whose reason is the AybError to end with. A second
+ * signal ends the process at once.
  */
 export function listenForSignals(): AbortSignal {
   const controller = new AbortController()

@@ -2,7 +2,7 @@ import {parseDuration, parseLockDuration, parseRetention} from '../lib/duration.
 import {invalidArgument} from '../lib/errors.ts'
 import {type ListenAddress, parseListenAddress} from '../lib/listen-address.ts'
 
-/** The environment variables that stand in for flags of `ayb worker`; the first three are those of AYB's configuration. */
+/** The environment variables of `ayb worker`. An AYB server reads the first three, too. */
 const WORKER_ENV = {
   concurrency: 'AYB_JOBS_WORKER_CONCURRENCY',
   pollInterval: 'AYB_JOBS_POLL_INTERVAL_MS',
@@ -34,7 +34,8 @@ interface WorkerFlags {
 }
 
 /**
- * What the worker is to do: flags beat the environment, which beats the defaults. Durations in milliseconds.
+ * The settings of the worker: flags override the environment, which overrides the defaults. Durations in
+ * milliseconds.
  * @throws AybError INVALID_ARGUMENT
  */
 export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
@@ -51,7 +52,7 @@ export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
     (env[name] ? parseDuration(env[name], name, {isZeroFine: name === WORKER_ENV.shutdownTimeout}) : null)
   const lockDuration = (flag: number | undefined, name: string): number | null =>
     flag ?? (env[name] ? parseLockDuration(env[name], name) : null)
-  /** What to call a value in a refusal: as it was given. */
+  /** The name of a setting for an error: the flag or the variable that set it. */
   const source = (flag: number | string | undefined, flagName: string, name: string): string =>
     flag === undefined && env[name] ? name : flagName
   const settings = {

@@ -1,8 +1,8 @@
 import {timerMs} from './timer.ts'
 
 /**
- * Runs what uses a connection; when the signal aborts, drops the connection and rejects with the signal's reason.
- * For work whose statements may simply die with it.
+ * Runs `work` on a connection. When the signal aborts, drops the connection and rejects with the reason of
+ * the signal. For work whose statements may be lost.
  */
 export async function dropOnAbort<T>(
   connection: {destroy(): void},
@@ -43,7 +43,7 @@ export async function withDeadline<T>(
   outer: AbortSignal | undefined,
   run: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  // Not AbortSignal.any: a worker hands in the same signal for weeks.
+  // Not AbortSignal.any, which leaks for a signal that lives for weeks, as that of a worker.
   const controller = new AbortController()
   const onAbort = () => controller.abort(outer?.reason)
   const timer =

@@ -6,8 +6,8 @@ const UNITS_MS: Record<string, number> = {ms: 1, s: 1000, m: 60_000, h: 3_600_00
 const MAX_MS = 2_147_483_647
 
 /**
- * The milliseconds of `500ms`, `30s`, `5m`, `2h` or `7d`. Nought means no limit to Postgres, which is not what a person
- * means by it: timeouts of statements pass `isZeroFine: false`.
+ * The milliseconds of `500ms`, `30s`, `5m`, `2h` or `7d`. To Postgres, a statement timeout of 0 means no
+ * limit, which a user does not expect: such timeouts pass `isZeroFine: false`.
  * @throws AybError INVALID_ARGUMENT
  */
 export function parseDuration(

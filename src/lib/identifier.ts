@@ -2,7 +2,7 @@ import {invalidArgument, invalidIdentifier} from './errors.ts'
 import type {ViewName} from './records.ts'
 import type {Remedy} from './remedies.ts'
 
-/** What a command line may call a view: a registration's id or a name. */
+/** A reference to a view on a command line: the id of a registration, or a name. */
 export type ViewReference = {id: string} | ViewName
 
 const MAX_BYTES = 63

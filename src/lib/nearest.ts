@@ -1,6 +1,6 @@
 import {distance} from 'fastest-levenshtein'
 
-/** The candidate that somebody who typed `text` most likely meant; null where none is near. */
+/** The candidate that is most similar to `text`; null if none is similar. */
 export function nearest(text: string, candidates: Iterable<string>): string | null {
   const typed = text.toLowerCase()
   let best: string | null = null

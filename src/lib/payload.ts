@@ -10,7 +10,7 @@ const EXAMPLE: Partial<Advice> = {remedy: {kind: 'write-payload'}}
 /** In JSON as JSON.stringify writes it: what jsonb refuses, NUL and surrogates without their other half. */
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 
-/** What the payload of a job of ours has to hold. Other keys are left alone. */
+/** The keys that the payload of a refresh job needs. Other keys stay unchanged. */
 export interface RefreshPayload {
   schema: string
   view_name: string
@@ -22,8 +22,8 @@ export const payloadOf = ({schemaName, viewName}: ViewName): RefreshPayload => (
 })
 
 /**
- * A payload as a person writes it: JSON, in which a name that needs quotes has double quotes of its own, as on
- * a command line. Returned as it is stored, the names plain.
+ * A payload as a person writes it: JSON, in which a name that needs quotes has double quotes of its own, as
+ * on a command line. Returned as it is stored, the names plain.
  * @throws AybError INVALID_ARGUMENT, INVALID_IDENTIFIER
  */
 export function parsePayload(text: string): RefreshPayload {

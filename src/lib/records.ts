@@ -7,9 +7,9 @@ export const REFRESH_MODES: readonly RefreshMode[] = ['standard', 'concurrent']
 export type Instant = string
 
 /**
- * The first and the last instant of documents. A database can hold others (infinity, years before 1 and after 9999), for
- * which ISO 8601 has no text that every program reads: these two stand for all of them, so that a time that is always
- * there stays a time, and sorts where it belongs.
+ * The first and the last instant of documents. A database can hold others (infinity, years before 1 and after
+ * 9999), for which ISO 8601 has no text that every program reads: these two stand for all of them, so that a
+ * time that is always there stays a time, and sorts where it belongs.
  */
 export const FIRST_INSTANT: Instant = '0001-01-01T00:00:00.000Z'
 export const LAST_INSTANT: Instant = '9999-12-31T23:59:59.999Z'
@@ -32,13 +32,13 @@ export interface Registration extends ViewName {
   updatedAt: Instant
 }
 
-/** A registered view that bears another name now. */
+/** A registered view that has another name now. */
 export interface RenamedView {
   from: ViewName
   to: ViewName
 }
 
-/** What a refresh needs to know of a registration. */
+/** The part of a registration that a refresh needs. */
 export type RefreshTarget = Pick<Registration, 'id' | 'schemaName' | 'viewName' | 'refreshMode'>
 
 /** A registration as lists show it. */
@@ -51,7 +51,7 @@ export interface ListedRegistration extends Registration {
 
 /** A registration as the API lists it. */
 export interface RegistrationItem extends ListedRegistration {
-  /** The name that the view bears now, where it was renamed; as a command line takes it. */
+  /** The new name of a renamed view, as on a command line. */
   renamedTo: string | null
 }
 
@@ -87,7 +87,10 @@ export interface Run extends ViewName {
   status: RunStatus
   error: string | null
   sizeBytes: number | null
-  /** How long the refresh waited for the lock of the view before its last try; null for runs of older programs. */
+  /**
+   * How long the refresh waited for the lock of the view before its last try; null for runs of older
+   * programs.
+   */
   lockWaitMs: number | null
 }
 
@@ -126,14 +129,14 @@ export interface Job {
   type: string
   payload: unknown
   state: JobState
-  /** Not before this. */
+  /** The earliest time to run the job. */
   runAt: Instant
-  /** How often it was started. */
+  /** The number of attempts that were started. */
   attempts: number
   maxAttempts: number
   lastError: string | null
   workerId: string | null
-  /** Until when the worker has it for itself. */
+  /** The end of the lease of the worker. */
   leaseUntil: Instant | null
   scheduleId: string | null
   createdAt: Instant
@@ -185,7 +188,7 @@ export interface WorkerResult {
   failed: number
   retried: number
   skipped: number
-  /** What was due when it started and has not ended. */
+  /** Jobs that were due when the worker started and have not ended. */
   remaining: RemainingJob[]
   warnings: string[]
 }

@@ -5,20 +5,23 @@ const URL_USER = /:\/\/[^\s/?#:@'"]*:/g
 const PASSWORD_SETTING = /\b(?:ssl|pg)?password\s*=\s*/gi
 
 /**
- * Replaces the password of every URL and every `password=` setting in a text. Takes time in proportion to the length:
- * one expression for a whole URL took a minute for 200 kB without a space.
+ * Replaces the password of every URL and every `password=` setting in a text. Takes time in proportion to the
+ * length: one expression for a whole URL took a minute for 200 kB without a space.
  */
 export function redact(text: string): string {
   return redactSettings(redactUrls(text))
 }
 
-/** The password of a URL ends at the last `@` that no space comes before: it may hold any other character, an `@` too. */
+/**
+ * The password of a URL ends at the last `@` that no space comes before: it may hold any other character, an
+ * `@` too.
+ */
 function redactUrls(text: string): string {
   let redacted = ''
   let copied = 0
   let wordEnd = 0
   for (const {0: user, index} of text.matchAll(URL_USER)) {
-    // What follows in the same word is a part of the password, or has no `@` behind it either.
+    // The rest of the word belongs to the password, or has no `@` after it either.
     if (index < wordEnd) continue
     const start = index + user.length
     wordEnd = endOfRun(/\S*/y, text, start)

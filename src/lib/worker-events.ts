@@ -5,12 +5,14 @@ import type {Advice} from './remedies.ts'
 interface AttemptFacts {
   jobId: string
   scheduleId: string | null
-  /** As a person writes it; null where the payload names none. */
+  /** `schema.view`; null if the payload names no view. */
   view: string | null
   attempt: number
 }
 
-/** Everything that a worker has to tell. It never logs: whoever runs it does. */
+/**
+ * Everything that a worker reports. The worker itself does not log; the caller turns events into log lines.
+ */
 export type WorkerEvent =
   | {type: 'started'; workerId: string; concurrency: number; server: string}
   | {type: 'pooled'; pollIntervalMs: number; leaseMs: number}
@@ -30,9 +32,12 @@ export type WorkerEvent =
       jobId: string
       view: string | null
       attempt: number
-      /** Whose it was. */
+      /** The worker that had the job. */
       workerId: string | null
-      /** Whether it was this worker's own: a claim whose answer was lost, or an end that could not be recorded. */
+      /**
+       * Whether the job was this worker's own: the answer to its claim was lost, or its end could not be
+       * recorded.
+       */
       isOwn: boolean
       state: 'queued' | 'failed'
     }
@@ -52,7 +57,7 @@ export type WorkerEvent =
       /** Since the first try. */
       waitedMs: number
     } & AttemptFacts)
-  /** The lock of the view could not be had in this try; the job is put back for the time of the pause. */
+  /** This try did not get the lock of the view; the job is put back for the length of the pause. */
   | ({
       type: 'job-blocked'
       delayMs: number
@@ -66,7 +71,7 @@ export type WorkerEvent =
       error: string
       code: ErrorCode | null
       delayMs: number
-      /** Whether its session was gone before the refresh began, so that it is no attempt. */
+      /** Whether the session was lost before the refresh began: then the attempt does not count. */
       isAttemptReturned: boolean
     } & AttemptFacts)
   | ({
@@ -74,22 +79,22 @@ export type WorkerEvent =
       durationMs: number
       error: string
       code: ErrorCode | null
-      /** Whether it has attempts left, but its schedule was disabled or deleted meanwhile. */
+      /** Whether the job has attempts left, but its schedule was disabled or deleted meanwhile. */
       isCalledOff: boolean
     } & AttemptFacts)
   | ({
       type: 'job-skipped'
-      /** Null where it is canceled, since its schedule was disabled or deleted meanwhile. */
+      /** Null if the job is canceled, because its schedule was disabled or deleted meanwhile. */
       delayMs: number | null
-      /** Who refreshes the view, or holds its lock; null where nobody does any more. */
+      /** The session that refreshes the view or holds its lock; null if it is gone. */
       holder: string | null
-      /** Whether that is another one than the last time. */
+      /** Whether the holder differs from the holder of the last time. */
       isNews: boolean
     } & AttemptFacts)
   | ({
       type: 'job-interrupted'
       durationMs: number
-      /** False where its schedule was disabled or deleted meanwhile. */
+      /** False if its schedule was disabled or deleted meanwhile. */
       isPutBack: boolean
     } & AttemptFacts)
   | ({type: 'job-lost'} & AttemptFacts)

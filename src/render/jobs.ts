@@ -20,7 +20,7 @@ const viewOf = ({payload}: Job): string | null => {
   return view && qualifiedName(view)
 }
 
-/** What goes with a schedule: `, and cancel 2 queued jobs`. */
+/** The jobs that a deletion cancels: `, and cancel 2 queued jobs`. */
 export const renderCancellation = (queuedJobs: number): string =>
   queuedJobs === 0 ? '' : `, and cancel ${queuedJobs} queued job${queuedJobs === 1 ? '' : 's'}`
 

@@ -16,7 +16,7 @@ function labelOf(event: RefreshEvent, registration: Registration): string | null
   return null
 }
 
-/** Shows a refresh on its way with a spinner, where the stream is a terminal. */
+/** Shows a running refresh with a spinner if the stream is a terminal. */
 export function watchRefresh(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, isSilent: boolean) {
   let spinner: Spinner | undefined
   return {

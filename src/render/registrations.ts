@@ -54,7 +54,7 @@ export function renderRegistrations(
   return renderTable(list, columns, terminal)
 }
 
-/** What a refresh did: `Refreshed public.leaderboard in 342 ms`. */
+/** The result of a refresh: `Refreshed public.leaderboard in 342 ms`. */
 export function renderRefreshed(
   {registration, durationMs, lockWaitMs}: Refreshed,
   {terminal}: RenderContext,
@@ -64,7 +64,7 @@ export function renderRefreshed(
   return `Refreshed ${printableName(registration)} in ${duration(durationMs)}${wait}`
 }
 
-/** What moved: `Relinked public.leaderboard to public.top, with the schedules hourly, nightly`. */
+/** The result of relink: `Relinked public.leaderboard to public.top, with the schedules hourly, nightly`. */
 export function renderRelinked({registration, previous, schedules}: Relinked): string {
   const names = schedules.map(printable).join(', ')
   const moved =

@@ -77,7 +77,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
   )
 }
 
-/** What was done to a schedule, in a line. */
+/** One line about a change of a schedule. */
 export function renderScheduleLine(verb: string, schedule: Schedule, {now}: RenderContext): string {
   const {name, id, nextRunAt} = schedule
   const next =
@@ -87,11 +87,11 @@ export function renderScheduleLine(verb: string, schedule: Schedule, {now}: Rend
   return printable(`${verb} ${name} (id ${id})${next}`)
 }
 
-/** When an expression comes next: in its own time zone for people, in UTC for pipes. */
+/** The next runs of an expression: in its time zone for people, in UTC for pipes. */
 export function renderNextRuns({timezone, runs}: NextRuns, {terminal, now}: RenderContext): string {
   if (!terminal.isTerminal) return runs.join('\n')
   const weekday = new Intl.DateTimeFormat('en-GB', {timeZone: timezone, weekday: 'short'})
-  // Swedish dates are those of ISO 8601.
+  // The Swedish locale writes dates as ISO 8601.
   const local = new Intl.DateTimeFormat('sv-SE', {
     timeZone: timezone,
     year: 'numeric',

@@ -15,11 +15,11 @@ interface SpinnerOptions {
   stream: NodeJS.WriteStream
   terminal: Terminal
   label: string
-  /** What it took the last time, in milliseconds. */
+  /** The duration of the last run, in milliseconds. */
   lastDurationMs: number | null
 }
 
-/** Work that is done by then shows no spinner: a flash tells nobody anything. */
+/** Shorter work shows no spinner: nobody can read a flash. */
 const DELAY_MS = 150
 const FRAME_MS = 100
 
@@ -28,7 +28,9 @@ const HIDE_CURSOR = '\u001b[?25l'
 /** A spinner's symbol, a space, and the last column, where some terminals wrap already. */
 const RESERVED_COLUMNS = 3
 
-/** Shows that work goes on, and for how long: from 150 ms on, and only where the terminal is animated. */
+/**
+ * Shows that work goes on, and for how long. Starts after 150 ms, and only on a terminal that can animate.
+ */
 export function startSpinner(options: SpinnerOptions): Spinner {
   const {stream, terminal, lastDurationMs} = options
   if (!terminal.isAnimated) return {update() {}, stop() {}}
@@ -48,7 +50,7 @@ export function startSpinner(options: SpinnerOptions): Spinner {
     // Its own colours would ignore NO_COLOR, and reading stdin would swallow Ctrl-C.
     const drawn = ora({text: line(), stream, isEnabled: true, color: false, discardStdin: false})
     drawn.spinner = {interval: FRAME_MS / 2, frames: drawn.spinner.frames.map(terminal.style.cyan)}
-    // Not ora's start(): its timer would keep a process alive that forgot to stop the spinner.
+    // Not start() of ora: its timer keeps the process alive until the spinner is stopped.
     stream.write(HIDE_CURSOR)
     const timer = setInterval(() => {
       drawn.text = line()
@@ -62,7 +64,7 @@ export function startSpinner(options: SpinnerOptions): Spinner {
     }
     process.once('exit', finish)
   }
-  // Nobody's work fails for want of a spinner.
+  // A spinner that fails must not fail the work.
   const delay = setTimeout(() => draw().catch(() => {}), DELAY_MS).unref()
 
   return {

@@ -11,10 +11,10 @@ const STYLES: Record<RunStatus | typeof VIEW_IS_GONE, Style> = {
   [VIEW_IS_GONE]: 'red',
 }
 
-/** How the last refresh went, or that there is nothing left to refresh. */
+/** The status of the last refresh, or that the view is gone. */
 type ShownStatus = keyof typeof STYLES
 
-/** How a registration stands: null before its first refresh. */
+/** The status of a registration; null before its first refresh. */
 export function registrationStatus(registration: Registration, viewExists: boolean): ShownStatus | null {
   return viewExists ? registration.lastRefreshStatus : VIEW_IS_GONE
 }

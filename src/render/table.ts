@@ -5,7 +5,7 @@ import {fitColumns} from './fit.ts'
 import type {Style, Terminal} from './terminal.ts'
 import {displayWidth, shorten} from './width.ts'
 
-/** What a record holds: exact, and null where it is absent. */
+/** The exact value of a field; null if the field is absent. */
 export type Value = string | number | boolean | null
 
 export interface Column<Row> {
@@ -70,7 +70,7 @@ export function renderTable<Row>(
   return terminal.isTerminal ? drawTable(rows, columns, terminal) : separateByTabs(rows, columns)
 }
 
-/** The value on one line, as it is but for what is longer than 8 kB, null as nothing. */
+/** The value on one line, cut at 8 kB; null is an empty text. */
 export const exactText = (value: Value): string => (value === null ? '' : printable(bounded(String(value))))
 
 function separateByTabs<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
@@ -107,7 +107,7 @@ function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], t
   return pieces.join('\n')
 }
 
-/** No cell is wider than the terminal: to measure what nobody sees of a long error takes 60 ms a row. */
+/** Cuts cells at the width of the terminal: measuring a long error takes 60 ms a row. */
 function cellOf<Row>(row: Row, column: Column<Row>, {columns}: Terminal): Cell {
   const value = column.display ? column.display(row) : column.value(row)
   if (value === null) return {text: '-', style: 'dim'}
@@ -116,8 +116,9 @@ function cellOf<Row>(row: Row, column: Column<Row>, {columns}: Terminal): Cell {
 }
 
 /**
- * cli-table3 measures with an older string-width, which counts some emoji and scripts otherwise. So it lays out
- * stand-ins, `#` for each column of a text, and the texts take their places afterwards, with their colours.
+ * cli-table3 measures with an older string-width, which counts some emoji and scripts otherwise. So it lays
+ * out stand-ins, `#` for each column of a text, and the texts take their places afterwards, with their
+ * colours.
  */
 function layOut(lines: Cell[][], columns: Placed[], {style}: Terminal): string {
   const table = new Table({

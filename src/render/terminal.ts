@@ -5,7 +5,7 @@ type ColorLevel = 0 | 1 | 2 | 3
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
-/** Where text goes, and what may be done to it there. */
+/** The stream that text goes to, and what it can show. */
 export interface Terminal {
   /** False for a pipe or a file. */
   isTerminal: boolean
@@ -13,11 +13,11 @@ export interface Terminal {
   colorLevel: ColorLevel
   /** Whether a spinner may turn. */
   isAnimated: boolean
-  /** Each returns its text unchanged where there are no colours. */
+  /** Without colours, each function returns its text unchanged. */
   style: Record<Style, (text: string) => string>
 }
 
-/** What a view of a document needs besides the document. */
+/** The context for rendering a document. */
 export interface RenderContext {
   terminal: Terminal
   now: Date
@@ -33,10 +33,10 @@ export function describeTerminal(stream: {isTTY?: boolean; columns?: number}, en
   const colorLevel = colorLevelOf(isTerminal, env)
   return {
     isTerminal,
-    // A pty that nobody sized has 0 columns.
+    // A pty without a size has 0 columns.
     columns: stream.columns || DEFAULT_COLUMNS,
     colorLevel,
-    // On one of 0 columns, which nobody sized, ora never ends drawing a line.
+    // On a pty of 0 columns, ora draws without end.
     isAnimated: isTerminal && stream.columns !== 0 && env.TERM !== 'dumb' && !isContinuousIntegration(env),
     style: styles(colorLevel),
   }
@@ -56,13 +56,13 @@ function forcedLevel(value: string): ColorLevel {
   return value === '3' ? 3 : 1
 }
 
-/** Whether `CI` says that nobody watches. */
+/** Whether the variable `CI` is set to something other than false or 0. */
 export function isContinuousIntegration({CI}: Environment): boolean {
   return CI !== undefined && CI !== '' && CI !== 'false'
 }
 
 function styles(level: ColorLevel): Terminal['style'] {
-  // With a level of our own: chalk's detection does not know NO_COLOR.
+  // The level is explicit, since the detection of chalk ignores NO_COLOR.
   const chalk = new Chalk({level})
   const styled = (style: Style) => (text: string) => (level === 0 ? text : chalk[style](text))
   return {

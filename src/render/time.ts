@@ -5,12 +5,12 @@ const UNITS = [
   {name: 'day', seconds: 86_400, count: 31},
 ]
 
-/** Clocks of a database and a laptop differ by as much. */
+/** The clocks of a database and a laptop may differ by this much. */
 const JUST_NOW = {pastSeconds: 10, futureSeconds: 2}
 
 /**
- * An instant for people: `just now`, `3 minutes ago`, `in 2 hours`, past 30 days its date in UTC, `2026-01-31`,
- * and for null `never`.
+ * An instant for people: `just now`, `3 minutes ago`, `in 2 hours`, past 30 days its date in UTC,
+ * `2026-01-31`, and for null `never`.
  */
 export function formatRelative(instant: string | null, now: Date): string {
   if (instant === null) return 'never'

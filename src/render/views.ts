@@ -37,7 +37,10 @@ const COLUMNS: Column<View>[] = [
   },
 ]
 
-/** The materialized views of a database; on a terminal followed by what the unready ones lack. */
+/**
+ * The materialized views of a database. On a terminal, hints follow for views that cannot be refreshed
+ * concurrently.
+ */
 export function renderViews(views: readonly View[], {terminal}: RenderContext): string {
   if (views.length === 0 && terminal.isTerminal) {
     return 'This database has no materialized views. Make one with: CREATE MATERIALIZED VIEW … AS SELECT …'
@@ -54,7 +57,7 @@ export function concurrentState(view: View): string {
   return view.concurrentReady ? 'ready' : view.concurrentBlockers.map(({code}) => code).join(',')
 }
 
-/** The hints stand on lines of their own, however long: they get pasted. */
+/** Hints are on lines of their own, of any length, so that they can be pasted. */
 export function blockerLines(view: View): string[] {
   return view.concurrentBlockers.flatMap(({message, hint}) => [printable(message), `  ${printable(hint)}`])
 }

@@ -3,7 +3,9 @@ import stringWidth from 'string-width'
 /** ASCII, the ellipsis and the blocks of charts: one column each. */
 const SINGLE_WIDTH = /^[ -~…▁-▏]*$/
 
-/** The time of Intl.Segmenter grows with the square of the text: 128,000 letters in one piece took minutes. */
+/**
+ * The time of Intl.Segmenter grows with the square of the text: 128,000 letters in one piece took minutes.
+ */
 const PIECE_LENGTH = 500
 
 let segmenter: Intl.Segmenter | undefined
@@ -42,7 +44,7 @@ function* graphemes(text: string): Generator<string> {
   for (const {segment} of segments(text)) yield segment
 }
 
-/** The text in pieces of whole graphemes, but for those that are longer than a piece. */
+/** Splits the text into pieces of whole graphemes; only a grapheme longer than a piece is split. */
 function* pieces(text: string): Generator<string> {
   for (let start = 0; start < text.length; ) {
     const piece = wholeCharacters(text.slice(start, start + PIECE_LENGTH))
@@ -54,7 +56,7 @@ function* pieces(text: string): Generator<string> {
   }
 }
 
-/** Without half a pair at the end: with it, a family of emoji would seem to end before it. */
+/** Removes half a surrogate pair at the end, which would split an emoji that consists of several. */
 const wholeCharacters = (text: string): string => text.replace(/[\ud800-\udbff]$/, '')
 
 function segments(text: string): Intl.Segments {

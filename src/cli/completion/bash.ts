@@ -2,8 +2,9 @@ import {type CommandNode, withDescendants} from './command-tree.ts'
 import {functionPrefix, quoted} from './quote.ts'
 
 /**
- * The completion for bash. It runs on bash 3.2, as macOS has it: no associative arrays, no mapfile, no compopt; and
- * under `set -u`, where an empty array counts as unset up to 4.3, hence `${words[@]+"${words[@]}"}`.
+ * The completion for bash. It runs on bash 3.2, as macOS has it: no associative arrays, no mapfile, no
+ * compopt; and under `set -u`, where an empty array counts as unset up to 4.3, hence
+ * `${words[@]+"${words[@]}"}`.
  */
 export function bashScript(program: string, root: CommandNode): string {
   const name = functionPrefix(program)
@@ -110,7 +111,7 @@ complete -F ${name} ${quoted(program)}`
 
 function syntaxCase({path, children, flags, args}: CommandNode): string {
   const words = children.map((child) => child.path.at(-1) as string)
-  // Short names would only be in the way of what all the long ones begin with.
+  // Offers no short names: with them, Tab could not insert the `--` that all long names begin with.
   const offered = flags.flatMap(({names}) => names.filter((name) => name.startsWith('--')))
   const valued = flags.flatMap(({names, takesValue}) => (takesValue ? names : []))
   return [

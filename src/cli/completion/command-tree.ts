@@ -4,7 +4,7 @@ import {oneLine} from '../../lib/outside-text.ts'
 
 /** A flag as it is typed. */
 export interface FlagSyntax {
-  /** With their dashes, the usual one first: `--mode`, `-m`. */
+  /** With their dashes, the long name first: `--mode`, `-m`. */
   names: readonly string[]
   summary: string
   takesValue: boolean

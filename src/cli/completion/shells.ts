@@ -6,7 +6,7 @@ import {zshScript} from './zsh.ts'
 
 const SCRIPTS = {bash: bashScript, zsh: zshScript, fish: fishScript} as const
 
-/** A shell that lines can be completed in. */
+/** A shell with completion. */
 export type Shell = keyof typeof SCRIPTS
 
 export const SHELLS = Object.keys(SCRIPTS) as Shell[]

@@ -72,7 +72,7 @@ function flagSpecs({names, summary, takesValue, values, isRepeatable}: FlagSynta
   return names.map((name) => {
     const others = names.filter((other) => other !== name)
     const excluded = others.length > 0 && !isRepeatable ? `(${others.join(' ')})` : ''
-    // What joins a value to its flag: --flag=value, -fvalue; both may also stand apart.
+    // How a value joins its flag: --flag=value and -fvalue. A space works for both.
     const joint = takesValue ? (name.startsWith('--') ? '=' : '+') : ''
     return `${excluded}${isRepeatable ? '*' : ''}${name}${joint}[${escaped(summary)}]${value}`
   })

@@ -7,7 +7,7 @@ import {encrypt} from './tls.ts'
 const CANCEL_CODE = 80_877_102
 const DEADLINE_MS = 3000
 
-/** How to reach the session that is to be interrupted: its very address, as securely as itself. */
+/** The address of the session to cancel, and the TLS settings of its connection. */
 export interface CancelTarget {
   address: SocketAddress
   /** What its certificate is checked against. */
@@ -19,8 +19,9 @@ export interface CancelTarget {
 }
 
 /**
- * Asks a server to cancel what a session runs now, on a connection of its own. Resolves once the server
- * has taken the request, at the latest after 3 s; whatever fails, the statement's own end is what tells.
+ * Asks a server, on a separate connection, to cancel the statement of a session. Resolves when the server has
+ * the request, at the latest after 3 s. Errors are ignored: the end of the statement shows whether it was
+ * cancelled.
  */
 export async function requestCancel(target: CancelTarget): Promise<void> {
   let open: Socket | undefined
@@ -41,7 +42,7 @@ export async function requestCancel(target: CancelTarget): Promise<void> {
         const closed = new Promise<void>((resolve) => {
           socket.once('close', () => resolve())
         })
-        // The server answers by hanging up; without a reader the end would never be seen.
+        // The server answers by closing the connection, which Node reports only to a reader.
         socket.resume()
         socket.write(cancelRequest(target.processId, target.secretKey))
         await abortable(closed, signal)

@@ -21,13 +21,16 @@ export interface Connected {
   target: ConnectionTarget
   /** Settings that were passed over, such as a password file that others can read. */
   warnings: string[]
-  /** Asks the server to cancel what the session runs now; resolves when the request has been taken, and never rejects. */
+  /**
+   * Asks the server to cancel what the session runs now; resolves when the request has been taken, and never
+   * rejects.
+   */
   cancel(): Promise<void>
-  /** Drops the connection without a word; the server finds out by itself. */
+  /** Closes the connection without notice to the server. */
   destroy(): void
 }
 
-/** What stays the same over all hosts. */
+/** The settings that are the same for all hosts. */
 export interface Attempt {
   Client: typeof pg.Client
   Query: typeof pg.Query
@@ -35,7 +38,7 @@ export interface Attempt {
   applicationName: string
 }
 
-/** One host, and what is wanted of it. */
+/** One host, and the requirements for it. */
 interface HostAttempt extends Attempt {
   host: HostSettings
   target: ConnectionTarget
@@ -59,7 +62,7 @@ export function connectToHost(
     const addresses = await addressesOf(host, target, signal)
     for (const [index, address] of addresses.entries()) {
       const left = addresses.length - index
-      // An address that swallows everything must leave time for the next one.
+      // An address that drops all packets must leave time for the next address.
       const shareMs = endsAt === undefined || left === 1 ? undefined : (endsAt - performance.now()) / left
       try {
         return await connectToAddress({...attempt, host, target, wanted}, address, shareMs, signal)
@@ -113,7 +116,7 @@ async function connectToAddress(
         ? error
         : startupFailure(error, attempt.target, attempt.host.passwordSource)
       if (first !== undefined) throw isAboutEncryption(failure) ? first : failure
-      // An offer of TLS that was not there to take has been a plain attempt already.
+      // If the server did not offer TLS, the attempt was already without encryption.
       if (!isAboutEncryption(failure) || (encryption === 'offered' && !isEncrypted)) throw failure
       first = failure
     }
@@ -122,8 +125,8 @@ async function connectToAddress(
 }
 
 /**
- * Whether the same server may answer otherwise with, or without, encryption: pg_hba.conf can have another line for that, a
- * refused password included. Not where the server noticed that somebody stands between.
+ * Whether to try the same server again with, or without, encryption: pg_hba.conf can have another line for that, also
+ * after a refused password. Not if the server detected somebody in between.
  */
 function isAboutEncryption(error: unknown): boolean {
   if (isAybError(error)) return true
@@ -156,7 +159,7 @@ async function login(
   stream: Socket,
   signal: AbortSignal,
 ): Promise<Connected> {
-  // A name can lead elsewhere by the time that something is to be cancelled.
+  // Keeps the address for cancel requests: the name may resolve to another server by then.
   const {remoteAddress, remotePort} = socket
   const client = await startSession(Client, stream, host, settings, applicationName, signal)
   await requireRole(client, wanted, signal)

@@ -21,15 +21,15 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects where and as psql would from the same environment, within 10 s a host unless told otherwise.
+ * Connects like psql would from the same environment, within 10 s per host by default.
  * @throws AybError CONNECTION_FAILED, or the signal's reason
  */
 export async function connect(options: ConnectOptions): Promise<Connected> {
   const {databaseUrl, urlName, env, applicationName, signal} = options
   signal?.throwIfAborted()
   const settings = resolveSettings(databaseUrl, env, urlName)
-  // It takes 30 ms and more to load, which only those pay who connect.
-  // The client alone: pg's own entry replaces it with a native one where NODE_PG_FORCE_NATIVE is set.
+  // pg takes at least 30 ms to load, so it is loaded only to connect.
+  // Imports the client directly: the entry of pg replaces it if NODE_PG_FORCE_NATIVE is set.
   const {default: Client} = await import('pg/lib/client.js')
   const {default: Query} = await import('pg/lib/query.js')
   const attempt: Attempt = {Client, Query, settings, applicationName}

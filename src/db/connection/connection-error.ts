@@ -7,7 +7,7 @@ import type {HostFailure} from './host-failure.ts'
 export const badSettings = (message: string, advice: string | Partial<Advice>) =>
   new AybError('CONNECTION_FAILED', message, typeof advice === 'string' ? {hint: advice} : advice)
 
-/** The one error for all that was tried, in the order in which it was. */
+/** One error for all attempts, in their order. */
 export function connectionFailed(
   tried: {target: ConnectionTarget; failure: HostFailure}[],
   isServerNamed: boolean,

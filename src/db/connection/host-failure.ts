@@ -1,15 +1,15 @@
 import {oneLine, presentable} from '../../lib/outside-text.ts'
 import {type ConnectionTarget, isSocketHost} from './connection-target.ts'
 
-/** Why one host was not to be had, and what to check. */
+/** Why the connection to one host failed, and what to check. */
 export class HostFailure extends Error {
   override readonly name = 'HostFailure'
   readonly hint: string
   readonly sqlstate: string | undefined
   readonly timeoutMs: number | undefined
   /**
-   * What failed: only a network failure or an unsuitable server makes the next host worth a try, and what was refused in
-   * the middle of a log-in is no better with, or without, encryption.
+   * The kind of failure. Only after a network failure or for an unsuitable server is the next host tried. A
+   * log-in that was refused half way is not tried again with or without encryption.
    */
   readonly kind: 'network' | 'unsuitable' | 'encryption' | 'server' | 'login'
 
@@ -26,13 +26,13 @@ export class HostFailure extends Error {
     this.timeoutMs = more.timeoutMs
   }
 
-  /** Whether another host may still answer: libpq stops at what a running server refuses. */
+  /** Whether to try the next host. Like libpq, ayb stops if a running server refuses the log-in. */
   get isWorthNextHost(): boolean {
     return this.kind === 'network' || this.kind === 'unsuitable' || this.sqlstate === '57P03'
   }
 }
 
-/** What the network said, in plain words. */
+/** A network error in plain words. */
 export function networkFailure(error: unknown, target: ConnectionTarget): HostFailure {
   const cause = unwrap(error)
   const socket = isSocketHost(target.host)
@@ -92,7 +92,7 @@ export function networkFailure(error: unknown, target: ConnectionTarget): HostFa
     case 'EPIPE':
       return closedEarly(cause)
     default:
-      // A client certificate that TLS 1.3 refuses is heard of after the handshake.
+      // TLS 1.3 reports a refused client certificate only after the handshake.
       return /^ERR_(SSL|OSSL)/.test(codeOf(cause) ?? '')
         ? handshakeRefused(cause)
         : new HostFailure('network', wordsOf(cause), 'check the host and port', {cause})
@@ -108,7 +108,7 @@ export const closedEarly = (cause?: unknown) =>
     {cause},
   )
 
-/** Nothing, or not enough, came within the limit of milliseconds. */
+/** The server did not answer completely within the limit of milliseconds. */
 export const timedOut = (timeoutMs: number) =>
   new HostFailure(
     'network',
@@ -117,7 +117,7 @@ export const timedOut = (timeoutMs: number) =>
     {timeoutMs},
   )
 
-/** The two sides found no common ground for TLS. */
+/** The TLS handshake failed. */
 export const handshakeRefused = (cause: unknown) =>
   new HostFailure(
     'encryption',
@@ -126,11 +126,11 @@ export const handshakeRefused = (cause: unknown) =>
     {cause},
   )
 
-/** The answer is not one of PostgreSQL's protocol. */
+/** The answer does not follow the PostgreSQL protocol. */
 export const notPostgres = () =>
   new HostFailure('server', 'what answers there is not a PostgreSQL server', 'check the host and port')
 
-/** The server's refusal after it had asked for a password; with SQLSTATE 28000 where it found another's hand in it. */
+/** The server refused the password. SQLSTATE 28000 means that it detected somebody in between. */
 export const loginRefused = (cause: Error) =>
   new HostFailure(
     'login',

@@ -1,4 +1,4 @@
-/** pg's own types tell of its entry alone. */
+/** The types of pg describe only its entry. */
 declare module 'pg/lib/client.js' {
   import type pg from 'pg'
 

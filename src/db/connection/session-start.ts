@@ -12,8 +12,8 @@ export type StartedClient = pg.Client & {processID: number | null; secretKey: nu
 
 /**
  * Logs in over a connected socket, which the caller destroys when this throws.
- * pg is given every setting, a connected stream and what comes behind the log-in: none of its own rules for environment,
- * TLS or passwords apply.
+ * pg gets every setting and a connected stream, and sees only the messages after the log-in: none of its own
+ * rules for environment, TLS or passwords apply.
  * @throws HostFailure, errors of pg, or the signal's reason
  */
 export async function startSession(
@@ -24,7 +24,7 @@ export async function startSession(
   applicationName: string,
   signal: AbortSignal,
 ): Promise<StartedClient> {
-  // It may have closed since the last event that anybody waited for.
+  // The socket may have closed since the last event.
   if (stream.destroyed) throw closedEarly()
   const login = new Login({
     user: settings.user,
@@ -56,7 +56,7 @@ export async function startSession(
     ...(settings.startupOptions === undefined ? {} : {options: settings.startupOptions}),
   }
   Object.assign(client, {getStartupConf: () => startup})
-  // A killed backend is an event on the client; without a listener it would end the process.
+  // A killed backend emits an error on the client; without a listener it would end the process.
   client.on('error', () => {})
 
   const hungUp = new Promise<never>((_, reject) => {

@@ -15,7 +15,7 @@ export async function openSocket(
   const socket = connect({...address, ...keepAlive, noDelay: true})
   const connected = new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve)
-    // Stays: an error that nobody listens for ends the process.
+    // The listener stays: an error without a listener would end the process.
     socket.on('error', reject)
   })
   try {

@@ -21,7 +21,7 @@ export function encryptionAttempts({mode}: TlsSettings, address: SocketAddress):
 }
 
 /**
- * Encrypts a connected socket as far as is asked for, and returns the one to go on with: a TLSSocket or the same.
+ * Encrypts a connected socket if the mode asks for encryption. Returns the TLSSocket, or the plain socket.
  * The caller destroys the socket when this throws.
  * @throws HostFailure of kind encryption, or AybError where a certificate file is unusable
  */
@@ -58,9 +58,10 @@ async function isTlsOffered(socket: Socket, signal: AbortSignal): Promise<boolea
   socket.write(SSL_REQUEST)
   const bytes = await abortable(answer, signal)
   const letter = String.fromCharCode(bytes[0] ?? 0)
-  // More than the one letter was put there by somebody in between, to be taken for the server's own words later.
+  // Bytes after the single letter come from somebody in between, who wants them read as an answer of the
+  // server.
   if (bytes.length === 1 && (letter === 'S' || letter === 'N')) return letter === 'S'
-  // The text behind it may be anybody's, so it is not shown.
+  // The text after it may come from anybody, so the error does not show it.
   if (letter === 'E') throw new HostFailure('server', 'the server cannot start a session', 'its log says why')
   throw notPostgres()
 }
@@ -71,7 +72,7 @@ async function handshake(
   settings: TlsSettings,
   signal: AbortSignal,
 ): Promise<TLSSocket> {
-  // It takes 7 ms to load, which only encrypted sessions pay.
+  // node:tls takes 7 ms to load, so it is loaded only for encrypted sessions.
   const [tls, {X509Certificate}] = await Promise.all([import('node:tls'), import('node:crypto')])
   if (socket.destroyed) throw closedEarly()
   const isFull = settings.mode === 'verify-full'
@@ -82,7 +83,7 @@ async function handshake(
       socket,
       ...(named ? {servername: host} : {}),
       ...(settings.negotiation === 'direct' ? {ALPNProtocols: ['postgresql']} : {}),
-      // What is thrown in here nobody catches, and it ends the process.
+      // An exception in this callback would end the process.
       checkServerIdentity: (_name, {raw}) => {
         try {
           return !isFull || isIssuedFor(new X509Certificate(raw), host) ? undefined : anotherHost()

@@ -1,6 +1,6 @@
 import type {Migration} from './migration.ts'
 
-/** Cron schedules and the jobs that come of them. */
+/** Cron schedules and their jobs. */
 export const schedulesAndJobs: Migration = {
   version: 2,
   name: '0002-schedules-and-jobs',

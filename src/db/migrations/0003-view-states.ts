@@ -1,6 +1,6 @@
 import type {Migration} from './migration.ts'
 
-/** What ayb saw of each view: which relation bore its name, and the refresh that waits for a lock. */
+/** For each view: the relation that last had its name, and the refresh that waits for a lock. */
 export const viewStates: Migration = {
   version: 3,
   name: '0003-view-states',

@@ -10,9 +10,10 @@ interface GrantRow {
 }
 
 /**
- * The statements that let a new table be used by whoever may use the registrations: without them, a role that works
- * today would be refused as soon as somebody else upgrades the tables. The owner of the registrations is among those
- * roles: a superuser may run the upgrade. Empty where there are no registrations yet.
+ * The statements that give every role with rights on the registrations the same rights on a new table.
+ * Without them, a role that works today would be refused as soon as another role upgrades the tables. They
+ * include the owner of the registrations, since a superuser may run the upgrade. Empty if there are no
+ * registrations yet.
  */
 export async function inheritedGrants(
   session: Session,

@@ -13,9 +13,12 @@ interface MigrationStatement {
 export interface Migration {
   version: number
   name: string
-  /** Whether programs that know only older versions would work wrongly after it. */
+  /** Whether older versions of ayb would work wrongly after this migration. */
   isBreaking: boolean
-  /** What ayb does not do before this migration is applied, as a clause; null where it does nothing before. */
+  /**
+   * A clause that says which features are missing without this migration; null if ayb does not work without
+   * it.
+   */
   without: string | null
   /** The tables that exist when it has been applied. */
   creates: readonly SystemTable[]

@@ -9,9 +9,9 @@ const AUTHENTICATION = 'R'.charCodeAt(0)
 const LOGIN_BYTES: Readonly<Record<string, number>> = {R: 2000, v: 2000, E: 30_000}
 
 /**
- * Puts itself between a socket and the driver: the log-in is ours, and the driver sees nothing of it; what comes behind
- * goes to the driver, within limits. The driver's parser throws on what it does not know from inside an event, which
- * would end the process. Here the session ends instead.
+ * Stands between a socket and the driver. ayb itself does the log-in, which the driver does not see; later
+ * messages go to the driver, within limits. For an unknown message the parser of the driver throws from
+ * inside an event, which would end the process; here only the session ends.
  */
 export function guard(stream: Socket, login: Login): void {
   const [parse] = stream.listeners('data')
@@ -33,7 +33,7 @@ export function guard(stream: Socket, login: Login): void {
     stream.destroy(error instanceof Error ? error : new Error(String(error)))
   }
   const logIn = async (bytes: Buffer) => {
-    // A server waits for each answer. What another one sends meanwhile stays in the socket.
+    // A real server waits for each answer. Anything that arrives earlier stays in the socket.
     stream.pause()
     try {
       const rest = await reader.read(bytes)

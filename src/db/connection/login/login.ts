@@ -4,7 +4,7 @@ import type {ChannelBinding, ScramExchange} from './scram.ts'
 
 export type ChannelBindingMode = 'disable' | 'prefer' | 'require'
 
-/** Who logs in, and what is expected of the server. */
+/** The user, and the requirements for the server. */
 export interface Credentials {
   user: string
   password: string | undefined
@@ -18,7 +18,7 @@ export interface Credentials {
   warnings: readonly string[]
 }
 
-/** How far a log-in is: a server can ask once, in one way. */
+/** The state of a log-in. A server may ask once, with one method. */
 type Step = 'unasked' | 'challenge' | 'signature' | 'finished'
 
 const OK = 0
@@ -39,8 +39,8 @@ const REQUESTS: Readonly<Record<number, {words: string; method?: AuthMethod}>> =
 }
 
 /**
- * The client's side of a log-in, with libpq's rules, one authentication message of the server after the other. Stricter
- * than libpq in one point: a server asks once, and has to end a SCRAM exchange that it began.
+ * The client's side of a log-in, with libpq's rules, one authentication message of the server after the
+ * other. Stricter than libpq in one point: a server asks once, and has to end a SCRAM exchange that it began.
  */
 export class Login {
   readonly #credentials: Credentials
@@ -58,7 +58,8 @@ export class Login {
   }
 
   /**
-   * What to send for an authentication message, null for nothing; `isIn` once the server may begin the session.
+   * What to send for an authentication message, null for nothing; `isIn` once the server may begin the
+   * session.
    * @throws HostFailure
    */
   async answer(body: Buffer): Promise<{reply: Buffer | null; isIn: boolean}> {

@@ -7,8 +7,9 @@ const HEADER_BYTES = 5
 const MOST_BYTES = 30_000
 
 /**
- * The messages that may be longer, which libpq takes up to 2 GB. Rows: a page of a collection is one row of 8 MB at most.
- * Errors and notices: a function of a view can raise a text of any length. A description of rows: 1,664 columns at most.
+ * The messages that may be longer, which libpq takes up to 2 GB. Rows: a page of a collection is one row of 8
+ * MB at most. Errors and notices: a function of a view can raise a text of any length. A description of rows:
+ * 1,664 columns at most.
  */
 const MOST_BYTES_OF: Readonly<Record<string, number>> = {
   D: 64 * MEBIBYTE,
@@ -25,12 +26,12 @@ const MESSAGE_COST = 100
 /** Notifications, notices and settings belong to no statement, and nobody keeps them. */
 const UNKEPT = 'ANS'
 
-/** The server sent what cannot be, or too much. */
+/** The server sent an impossible or too long message. */
 class UnreasonableMessage extends Error {}
 
 /**
- * Reads along with what a server sends in a session. A message that is too long is refused by its header, which can say
- * 2 GB, before the driver keeps anything of the message.
+ * Follows the messages of the server. Refuses a message that is too long by its header (which can announce 2
+ * GB), before the driver keeps any of it.
  */
 export class MessageLimits {
   readonly #header = Buffer.alloc(HEADER_BYTES)
@@ -58,7 +59,8 @@ export class MessageLimits {
   }
 
   #begin(letter: string, length: number): number {
-    // The log-in is over. The driver would answer another one with a password that it finds in the environment.
+    // The log-in is over. The driver would answer another one with a password that it finds in the
+    // environment.
     if (letter === 'R' || length < 4) throw new UnreasonableMessage('the server broke the protocol')
     const most = MOST_BYTES_OF[letter] ?? MOST_BYTES
     if (length > most) {

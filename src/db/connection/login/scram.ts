@@ -3,14 +3,17 @@ import {promisify} from 'node:util'
 import {HostFailure} from '../host-failure.ts'
 
 /**
- * The work that a server may ask for: 2.5 s of one core, and eight times as much as OWASP recommends to those who
- * store passwords. It cannot be interrupted, and the process does not end before it.
+ * The most rounds that a server may ask for: 2.5 s of one core, eight times the recommendation of OWASP for
+ * stored passwords. The computation cannot be interrupted, and the process waits for it.
  */
 const MOST_ITERATIONS = 5_000_000
 
-/** What the log-in is bound to, as SCRAM sends it (RFC 5802, section 6). */
+/** The channel binding of the log-in, as SCRAM sends it (RFC 5802, section 6). */
 export interface ChannelBinding {
-  /** `y`: we could bind, and the server did not offer it. A server that did offer it then knows who stands between. */
+  /**
+   * `y`: we could bind, and the server did not offer it. A server that did offer it then knows who stands
+   * between.
+   */
   header: 'n,,' | 'y,,' | 'p=tls-server-end-point,,'
   data?: Buffer
 }

@@ -33,7 +33,9 @@ export const PG_VARIABLES: Readonly<Record<string, string>> = {
   load_balance_hosts: 'PGLOADBALANCEHOSTS',
 }
 
-/** libpq's settings without a variable that matters here; those that ayb decides itself are read and dropped. */
+/**
+ * libpq's settings without a variable that matters here; those that ayb decides itself are read and dropped.
+ */
 const OTHER_SETTINGS = [
   'service',
   'servicefile',
@@ -115,7 +117,8 @@ function parseUrl(text: string, source: string): Conninfo {
   set('password', credentials?.[2] ?? '')
 
   let rest = text.slice(credentials?.[0].length ?? 0)
-  // What stands before a further @ is most likely the end of a password, and would be shown as a host or database.
+  // Text before a second @ is most likely the end of a password, which errors would show as a host or
+  // database.
   if (/^[^?]*@/.test(rest)) throw malformed(source, 'it has an @ too many', ENCODE_HINT)
 
   const hosts: string[] = []
@@ -137,7 +140,7 @@ function parseUrl(text: string, source: string): Conninfo {
   set('dbname', path?.[1] ?? '')
   rest = rest.slice(path?.[0].length ?? 0)
   if (rest.startsWith('?')) {
-    // A forgotten @ makes a port of the password, up to a bare ? in it.
+    // Without the @, the password stands in the place of the port, up to a bare ? in it.
     const arePorts = ports.every((port) => /^\d*$/.test(port))
     parseQuery(rest.slice(1), settings, source, arePorts)
   }
@@ -145,7 +148,7 @@ function parseUrl(text: string, source: string): Conninfo {
 }
 
 function parseQuery(query: string, settings: Conninfo, source: string, isRestSafe: boolean): void {
-  // A password with a bare ? puts its own end here.
+  // The end of a password with a bare ? is here.
   let isNameSafe = isRestSafe && !query.includes('@')
   if (query === '') return
   for (const pair of query.replace(/&$/, '').split('&')) {
@@ -163,7 +166,9 @@ function parseQuery(query: string, settings: Conninfo, source: string, isRestSaf
   }
 }
 
-/** `host=h password='with \' quote'`: spaces around `=`, single quotes, and backslashes before any character. */
+/**
+ * `host=h password='with \' quote'`: spaces around `=`, single quotes, and backslashes before any character.
+ */
 function parsePairs(text: string, source: string): Conninfo {
   const settings: Conninfo = new Map()
   const pair =

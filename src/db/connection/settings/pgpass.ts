@@ -1,9 +1,9 @@
 import {readFileSync, statSync} from 'node:fs'
 
-/** Where a server's socket is when nobody says otherwise: Debian's and Red Hat's builds, then PostgreSQL's own. */
+/** The default socket directories: of Debian and Red Hat, then of PostgreSQL itself. */
 export const SOCKET_DIRECTORIES: readonly string[] = ['/var/run/postgresql', '/run/postgresql', '/tmp']
 
-/** Whose password is wanted. */
+/** The connection that needs a password. */
 export interface PasswordKey {
   host: string
   port: number
@@ -11,7 +11,7 @@ export interface PasswordKey {
   user: string
 }
 
-/** The text of a password file, or null where there is none to use; `warning` says why one was ignored. */
+/** The text of a password file; null without a usable file. `warning` says why a file was ignored. */
 export function readPasswordFile(path: string): {text: string | null; warning: string | null} {
   const ignored = (why: string) => ({
     text: null,

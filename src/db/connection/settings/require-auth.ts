@@ -4,18 +4,18 @@ import {badSettings} from '../connection-error.ts'
 const METHODS = ['password', 'md5', 'gss', 'sspi', 'scram-sha-256', 'oauth'] as const
 export type AuthMethod = (typeof METHODS)[number]
 
-/** What `require_auth` makes of the ways in which a server may have somebody log in. */
+/** The log-in methods that `require_auth` allows. */
 export interface AuthRequirement {
   /** The setting, for messages. */
   text: string
   allowed: ReadonlySet<AuthMethod>
-  /** Whether a server may not let somebody in who it asked nothing. */
+  /** Whether the server must ask for a log-in. */
   isRequired: boolean
 }
 
 /**
- * libpq's list: methods, each once and separated by commas without spaces, of which one has to be; or, each with a `!`,
- * those that must not be. `none` is to be let in without being asked.
+ * The list of libpq: methods, separated by commas without spaces, each at most once. The server must use one
+ * of them; with a `!` before each, it must use none of them. `none` means that the server asks for no log-in.
  * @throws AybError CONNECTION_FAILED
  */
 export function parseRequireAuth(text: string): AuthRequirement {

@@ -6,7 +6,8 @@ import {type Conninfo, isSetting} from './conninfo.ts'
 const SYSTEM_DIRECTORIES = ['/etc/postgresql-common', '/etc/sysconfig/pgsql', '/usr/local/pgsql/etc', '/etc']
 
 /**
- * The settings of a named service: from the one file that was named, or else the user's own file, and then the system's.
+ * The settings of a named service: from the one file that was named, or else the user's own file, and then
+ * the system's.
  * @throws AybError CONNECTION_FAILED
  */
 export function readService(
@@ -49,7 +50,7 @@ export function parseServiceFile(text: string, service: string, path: string): C
     if (!settings) continue
     const equals = line.indexOf('=')
     const name = line.slice(0, equals)
-    // The line can be a password's: its text is not for the message.
+    // The message leaves the line out: it may hold a password.
     if (equals < 0 || !isSetting(name) || name.startsWith('service')) {
       throw badSettings(
         `service file ${JSON.stringify(path)}, line ${index + 1}, is not a setting`,

@@ -18,7 +18,10 @@ const DEFAULT_KEEPALIVE_SECONDS = 10
 const SESSION_ATTRS = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const
 export type SessionAttrs = (typeof SESSION_ATTRS)[number]
 
-/** libpq's settings that guard the connection: to pass over one in silence would be less than was asked for. */
+/**
+ * Settings of libpq that protect the connection. Ignoring one silently would protect less than the user asked
+ * for.
+ */
 const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
   requirepeer: [],
   sslcrldir: [],
@@ -29,7 +32,7 @@ const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
 
 /** One server to try. */
 export interface HostSettings {
-  /** A name, an address or a socket directory: what certificates and messages go by. */
+  /** A name, an address or a socket directory, for the check of certificates and for messages. */
   host: string
   /** The IP address to use instead of looking the name up. */
   address: string | undefined
@@ -41,16 +44,16 @@ export interface HostSettings {
   keepsPassword?: boolean
 }
 
-/** All that a connection needs to know. */
+/** All settings of a connection. */
 export interface Settings {
   hosts: HostSettings[]
-  /** False where all is default, which may not be what was meant. */
+  /** False if everything is default, which may not be what the user meant. */
   isServerNamed: boolean
   database: string
   user: string
   tls: TlsSettings
   channelBinding: ChannelBindingMode
-  /** Undefined where any way to log in will do. */
+  /** Undefined if any log-in method is allowed. */
   requireAuth: AuthRequirement | undefined
   sessionAttrs: SessionAttrs
   shouldShuffleHosts: boolean
@@ -60,7 +63,7 @@ export interface Settings {
   keepAliveDelayMs: number | undefined
   /** The server's command-line options, only where the user asked for some. */
   startupOptions: string | undefined
-  /** What was passed over, and why. */
+  /** The settings that are ignored, and why. */
   warnings: string[]
 }
 
@@ -96,7 +99,7 @@ export function resolveSettings(
   if (!user) {
     const id = process.getuid?.()
     throw badSettings(
-      // psql's words.
+      // The wording of psql.
       id === undefined ? 'no user is named' : `local user with ID ${id} does not exist`,
       'name the user to connect as: set PGUSER, or write postgres://user@host/database',
     )
@@ -165,7 +168,10 @@ function hostList(get: Lookup): Address[] {
   })
 }
 
-/** The text is left out of the message: in `postgres://user:secret/db` the password takes the port's place. */
+/**
+ * The message leaves the text out: in `postgres://user:secret/db` the password stands in the place of the
+ * port.
+ */
 function portNumber(text: string): number {
   if (text === '') return DEFAULT_PORT
   const port = /^\s*\d+\s*$/.test(text) ? Number(text) : 0

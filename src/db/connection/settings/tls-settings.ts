@@ -30,7 +30,7 @@ export interface TlsSettings {
   systemRootCert: string | undefined
   minVersion: SecureVersion
   maxVersion: SecureVersion
-  /** Whether the host's name is told to the server in the clear. */
+  /** Whether to send the host name to the server unencrypted (SNI). */
   sendsServerName: boolean
 }
 
