@@ -5,7 +5,7 @@ import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
-/** What the catalogs say about one materialized view, as far as a refresh is concerned. */
+/** What a refresh needs to know about a materialized view, from the catalogs. */
 export interface CatalogView extends ViewName {
   oid: number
   owner: string
@@ -15,10 +15,10 @@ export interface CatalogView extends ViewName {
   mayRefresh: boolean
   mayUseSchema: boolean
   hasUniqueIndex: boolean
-  /** The unique indexes that Postgres does not take for a concurrent refresh, and why. */
+  /** The unique indexes that Postgres does not accept for a concurrent refresh, and why. */
   unfitIndexes: {name: string; reason: string}[]
   registered: boolean
-  /** The statement that would let the current role do what it may not. */
+  /** The statement that would give the current role the missing right. */
   grants: {useSchema: string; refresh: string}
   /** Of the schema: who can grant its use. */
   schemaOwner: string
@@ -45,13 +45,13 @@ interface CatalogViewRow {
 const SIZE_PATIENCE_MS = 200
 
 /**
- * Postgres wants for CONCURRENTLY: unique, immediate, valid, no predicate, and every key a plain column.
- * Source: is_usable_unique_index in src/backend/commands/matview.c.
+ * CONCURRENTLY needs an index that is unique, immediate and valid, without predicate, and with plain columns
+ * as keys. Source: is_usable_unique_index in src/backend/commands/matview.c.
  */
 const USABLE_INDEX =
   'i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and 0 < all (i.indkey::int2[])'
 
-/** Until 16 the owner alone may refresh; 17 has a privilege for it, which older servers do not know by name. */
+/** Up to 16 only the owner may refresh; 17 has the privilege MAINTAIN, whose name older servers refuse. */
 const mayRefresh = (session: Session): string =>
   session.serverVersion >= 170_000
     ? "has_table_privilege(c.oid, 'MAINTAIN')"
@@ -64,7 +64,7 @@ const grantRefresh = (session: Session): string =>
             then format('ALTER MATERIALIZED VIEW %I.%I OWNER TO %I;', n.nspname, c.relname, current_user)
             else format('GRANT %I TO %I;', pg_get_userbyid(c.relowner), current_user) end`
 
-/** All materialized views, or the one of that name, without ever waiting for one that is being refreshed. */
+/** All materialized views, or the view of that name. Never waits for a view that is being refreshed. */
 export async function describeViews(db: Database, view: ViewName | null = null): Promise<CatalogView[]> {
   const {session} = db
   try {
@@ -73,13 +73,13 @@ export async function describeViews(db: Database, view: ViewName | null = null):
       return queryViews(db, view, true)
     })
   } catch (error) {
-    // A refresh took its lock between our look at the locks and the size.
+    // A refresh locked the view after our look at the locks, before we read the size.
     if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
     return queryViews(db, view, false)
   }
 }
 
-/** The one of that name without its size: touches no lock of the view at all. */
+/** The view of that name without its size. Needs no lock on the view. */
 export async function describeView(db: Database, view: ViewName): Promise<CatalogView | null> {
   const [found] = await queryViews(db, view, false)
   return found ?? null
@@ -138,10 +138,10 @@ async function queryViews(db: Database, view: ViewName | null, isSized: boolean)
   }))
 }
 
-/** What bears a name that is not a materialized view's. */
+/** The kind of an object that is not a materialized view. */
 export type OtherRelation = 'table' | 'view' | 'foreign table' | 'index' | 'sequence' | 'relation'
 
-/** What kind of thing has that name; null where nothing has. */
+/** The kind of the object of that name; null if there is none. */
 export async function findOtherRelation(session: Session, view: ViewName): Promise<OtherRelation | null> {
   const rows = await session.query<{kind: OtherRelation}>(
     `select case c.relkind when 'r' then 'table' when 'p' then 'table' when 'v' then 'view' when 'f' then 'foreign table'
@@ -154,7 +154,7 @@ export async function findOtherRelation(session: Session, view: ViewName): Promi
   return rows[0]?.kind ?? null
 }
 
-/** The names of the materialized views that are nearest to one, by name, for did-you-mean. */
+/** The names of materialized views that are most similar to the given name, for "did you mean". */
 export async function listNearViewNames(
   session: Session,
   {schemaName, viewName}: ViewName,
@@ -174,7 +174,7 @@ export async function listNearViewNames(
   return rows.map((row) => ({schemaName: row.schema_name, viewName: row.view_name}))
 }
 
-/** The statement that would let the current role record a refresh; null where it may. */
+/** The statement that would let the current role record a refresh; null if nothing is missing. */
 export async function findMissingTableGrant(db: Database): Promise<string | null> {
   const {registrations, runs} = db.tables
   const rows = await db.session.query<{statement: string}>(

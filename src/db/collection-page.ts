@@ -5,16 +5,17 @@ import type {CollectionColumn} from './collections.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
 import type {Session} from './session.ts'
 
-/** How long a reader waits: for its statement in all, and for a lock that a refresh or somebody's change holds. */
+/** Timeouts of a read: for the whole statement, and for a lock of a refresh or another change. */
 export interface ReadLimits {
   timeoutMs: number
   lockTimeoutMs: number
 }
 
 /**
- * Makes the transaction that is open one that only reads, and that writes and takes values alike for every role:
- * instants in UTC, ISO 8601, numbers exact. Until it ends, nobody can drop the view, change its columns, or give its name to
- * another: PREPARE looks the view up, which takes a lock of it, and plans nothing, which would run code of its owner.
+ * Makes the transaction that is open one that only reads, and that writes and takes values alike for every
+ * role: instants in UTC, ISO 8601, numbers exact. Until it ends, nobody can drop the view, change its
+ * columns, or give its name to another: PREPARE looks the view up, which takes a lock of it, and plans
+ * nothing, which would run code of its owner.
  */
 export async function holdView(
   session: Session,
@@ -35,7 +36,7 @@ export async function holdView(
   await held.catch(notFoundIfUnencodable(view))
 }
 
-/** Has Postgres read a value as the type of that column; throws a StatementError where it cannot. */
+/** Lets Postgres parse a value as the type of the column; throws a StatementError if that fails. */
 export async function tryValue(session: Session, column: CollectionColumn, value: string): Promise<void> {
   await session.query(`select $1::${column.sqlType} is null`, [value])
 }
@@ -46,7 +47,7 @@ export type ColumnFilter = {column: CollectionColumn} & (
   | {operator: 'null'; isNull: boolean}
 )
 
-/** Which rows, and what of them. */
+/** The rows and columns to read. */
 export interface PageRequest {
   columns: readonly CollectionColumn[]
   filters: readonly ColumnFilter[]
@@ -58,7 +59,7 @@ export interface PageRequest {
 }
 
 export interface Page {
-  /** Objects of JSON, separated by commas; null where they would be more than a page may have. */
+  /** JSON objects, separated by commas; null if they exceed the size limit of a page. */
   items: string | null
   totalItems: number
 }
@@ -74,18 +75,21 @@ const OPERATORS: Record<Comparison, string> = {eq: '=', ne: '<>', gt: '>', gte: 
 const reference = (column: CollectionColumn): string => `v.${quoteIdentifier(column.name)}`
 
 /**
- * A column as it is shown: a domain as what it is based on, which is no cast; the text of an own type by its output
- * function, where to_json and `::text` would look for a cast, and an array of them by way of its text.
+ * A column as it is shown: a domain as what it is based on, which is no cast; the text of an own type by its
+ * output function, where to_json and `::text` would look for a cast, and an array of them by way of its text.
  */
 function expressionOf(column: CollectionColumn): string {
   const name = reference(column)
   if (column.kind === 'builtin') return `${name}::${column.sqlType}`
   const text = `format('%s', ${name})`
-  // Not `is null`: a row of nulls is a value too.
+  // Not `is null`, which is also true for a row of nulls.
   return `case when num_nulls(${name}) = 0 then ${column.kind === 'array' ? `${text}::${column.sqlType}` : text} end`
 }
 
-/** An enum in the order of its labels, a type of an extension in its own; a domain over one has that order too. */
+/**
+ * An enum in the order of its labels, a type of an extension in its own; a domain over one has that order
+ * too.
+ */
 const sortExpression = (column: CollectionColumn): string =>
   column.kind === 'builtin' ? expressionOf(column) : reference(column)
 
@@ -107,8 +111,8 @@ function condition(filter: ColumnFilter, position: number): string {
 }
 
 /**
- * The rows of a page as text, and how many there are in all. The rows become JSON on the server, which also adds up
- * their size: what is too much is never sent.
+ * The rows of a page as text, and the number of all rows. The server converts the rows to JSON and sums up
+ * their size, so that a page that is too large is never sent.
  * @throws StatementError
  */
 export async function readPage(session: Session, view: ViewName, request: PageRequest): Promise<Page> {
@@ -124,8 +128,8 @@ export async function readPage(session: Session, view: ViewName, request: PageRe
   const sort = request.sort.map(
     ({column, isDescending}) => `${sortExpression(column)}${isDescending ? ' desc' : ''}`,
   )
-  // The place in the file tells rows apart that are otherwise equal, so that no page repeats another's. Whoever may not
-  // read it gets rows that are equal only where they look the same.
+  // Sorts by ctid last, so that equal rows have an order and pages do not repeat rows. A role that may not
+  // read ctid sorts by all columns: then only rows that look the same are in no order.
   const rest = request.mayReadAll
     ? ['v.ctid']
     : request.columns.map((column) => `(${expressionOf(column)})::pg_catalog.text`)

@@ -4,22 +4,22 @@ import {notFoundIfUnencodable} from './encoding.ts'
 import type {Session} from './session.ts'
 
 /**
- * What can be done with a column: `builtin` is of a type of Postgres itself; of an `enum` the label is compared; an
- * `extension` brought operators of its own; an `array` of other types is shown as an array; anything else (`foreign`) is
- * shown as its text.
+ * What can be done with a column: `builtin` is of a type of Postgres itself; of an `enum` the label is
+ * compared; an `extension` brought operators of its own; an `array` of other types is shown as an array;
+ * anything else (`foreign`) is shown as its text.
  */
 type ColumnKind = 'builtin' | 'enum' | 'extension' | 'array' | 'foreign'
 
 export interface CollectionColumn {
   name: string
-  /** As people know the type, domains looked through. */
+  /** The usual name of the type; for a domain, of its base type. */
   type: string
   /** As SQL names the type that values are read as: quoted, with its schema. */
   sqlType: string
   kind: ColumnKind
   /** Whether the type has an order of its own. */
   isOrdered: boolean
-  /** Whether values are names of objects of the database, which to try would tell of their existence. */
+  /** Whether values name database objects: comparing with such a value reveals whether the object exists. */
   isObjectName: boolean
   /** Of an extension: the operators of its order, as SQL names them. */
   operators: Record<Exclude<Comparison, 'ne'>, string> | null
@@ -29,20 +29,23 @@ export interface CollectionColumn {
   mayRead: boolean
 }
 
-/** A materialized view as far as reading it is concerned. */
+/** What a read needs to know about a materialized view. */
 export interface Collection extends ViewName {
   owner: string
   schemaOwner: string
   populated: boolean
-  /** Whether this transaction holds a lock of the view: until it ends nobody can drop, rename or change the view. */
+  /**
+   * Whether this transaction holds a lock of the view: until it ends nobody can drop, rename or change the
+   * view.
+   */
   isHeld: boolean
   mayUseSchema: boolean
   /** All of it, with the columns that Postgres itself adds. */
   mayReadAll: boolean
-  /** The statements that would let the current role do what it may not. */
+  /** The statements that would give the current role the missing rights. */
   grants: {useSchema: string; read: string}
   columns: CollectionColumn[]
-  /** What reading the view uses and somebody owns who could not act as the current role anyway. */
+  /** Objects that a read uses and whose owner could not act as the current role anyway. */
   stranger: Stranger | null
 }
 
@@ -77,8 +80,8 @@ const hasOrder = (type: string): string =>
                                  and x.castmethod = 'b' and x.castcontext = 'i')))`
 
 /**
- * SQL: whether a role could act as the current one anyway, by SET ROLE or by granting itself that. From 16 on a
- * membership can be without either.
+ * SQL: whether a role could act as the current one anyway, by SET ROLE or by granting itself that. From 16 on
+ * a membership can be without either.
  */
 function couldActAs(owner: string, serverVersion: number): string {
   const ways = serverVersion >= 160_000 ? ['SET', 'MEMBER WITH ADMIN OPTION'] : ['MEMBER']
@@ -90,10 +93,11 @@ function couldActAs(owner: string, serverVersion: number): string {
 /**
  * The materialized view of that name with its columns, domains looked through; null where there is none.
  *
- * Planning a query calls functions that the owner of the view chose, as the role that reads: in predicates and expressions of
- * indexes, in statistics, of range types. Neither privileges nor a transaction that only reads prevent that. So it names
- * the first thing among them whose owner could not act as that role anyway; the schema counts, since its owner can put
- * another view, or another type of an extension, under the same name at any time.
+ * The planner calls functions that the owner of the view chose, with the rights of the reader: in predicates
+ * and expressions of indexes, in statistics, and of range types. Neither privileges nor a read-only
+ * transaction prevent this. So the query returns the first such object whose owner could not act as the
+ * reader anyway. The schema counts, since its owner can replace the view, or a type of an extension, at any
+ * time.
  */
 export async function describeCollection(session: Session, view: ViewName): Promise<Collection | null> {
   const found = session.query<CollectionRow>(

@@ -1,13 +1,13 @@
 import type {Session} from './session.ts'
 
 /**
- * A CREATE UNIQUE INDEX statement for each view, on columns that are really there and that look unique: first
- * what is a key of its own in a base table, unless statistics speak against it, then what statistics call
- * unique and never null. An estimate, made without reading the view itself; null where no column can be indexed.
- * Where a view's column comes from is read from its rule as the parser noted it (resorigtbl, resorigcol), without
- * a backslash in the pattern: a role's standard_conforming_strings may be off. The rule is split into pieces, since a
- * pattern with groups takes 0.2 ms a column. Statistics are looked up column by column (offset 0): pg_stats as a whole
- * takes seconds to read where there are thousands of views.
+ * A CREATE UNIQUE INDEX statement for each view, on existing columns that look unique: first the columns that
+ * are a key of a base table, unless statistics disagree, then the columns that are unique and never null by
+ * the statistics. This is an estimate, made without reading the view; null if no column can be indexed. The
+ * origin of a column comes from the rule of the view, as the parser noted it (resorigtbl, resorigcol). The
+ * pattern has no backslash, since standard_conforming_strings of a role may be off. The rule is split into
+ * pieces, since a pattern with groups takes 0.2 ms a column. Statistics are read column by column (offset 0),
+ * since reading all of pg_stats takes seconds with thousands of views.
  */
 export async function suggestUniqueIndexes(
   session: Session,

@@ -35,7 +35,7 @@ export interface JobFilter {
   state: JobState | null
   scheduleId: string | null
   limit: number
-  /** How many of the newest to pass over. */
+  /** How many of the newest jobs to skip. */
   offset?: number
 }
 
@@ -73,9 +73,9 @@ export async function listJobs(
 }
 
 /**
- * The job of a schedule that is queued, due now if it was to be tried again later; or a new one that is. Within a transaction that holds the
- * schedule's row, so that no other makes a second one; and touches the row, so that a worker that read it before
- * does not either.
+ * The queued job of a schedule, or a new job. A queued job that waits for a retry becomes due now. Within a
+ * transaction that holds the row of the schedule, so that no other session creates a second job; touches the
+ * row, so that a worker that read the row before does not create a second job either.
  */
 export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
   const rowsQueued = await db.session.query<JobRow>(
@@ -112,10 +112,10 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
   return JOB.toRecord(rows[0] as JobRow)
 }
 
-/** Queues a failed job again, with all its attempts; null where it is not failed. */
+/** Queues a failed job again, with its full number of attempts; null if the job is not failed. */
 export async function retryJob(db: Database, id: string): Promise<Job | null> {
   return db.session.transaction(async () => {
-    // Whoever queues a job of a schedule has its row.
+    // Queuing a job of a schedule needs the lock of its row.
     await db.session.query(
       `select from ${db.tables.schedules} s
         where s.id = (select j.schedule_id from ${db.tables.jobs} j where j.id = $1)
@@ -157,7 +157,7 @@ export async function cancelJob(db: Database, id: string): Promise<Job | null> {
   return rows[0] ? JOB.toRecord(rows[0]) : null
 }
 
-/** Cancels what a schedule has queued. */
+/** Cancels the queued jobs of a schedule. */
 export async function cancelQueuedJobs(db: Database, scheduleId: string): Promise<void> {
   await db.session.query(
     `update ${db.tables.jobs} as j
@@ -168,8 +168,8 @@ export async function cancelQueuedJobs(db: Database, scheduleId: string): Promis
 }
 
 /**
- * Makes the attempts that run of a schedule their jobs' last, for a schedule that is deleted: behind that, nobody who finds
- * such a job without its worker could tell that it had a schedule.
+ * Makes the attempts that run of a schedule their jobs' last, for a schedule that is deleted: behind that,
+ * nobody who finds such a job without its worker could tell that it had a schedule.
  */
 export async function endRetries(db: Database, scheduleId: string): Promise<void> {
   await db.session.query(

@@ -1,12 +1,12 @@
 /**
- * How many names did-you-mean compares: however many there are, those that share the most with what was typed. All of
- * 20,000 names would take longer to send than to find.
+ * How many names "did you mean" compares: the names that share the most letters with the input. Sending all
+ * of 20,000 names would take longer than the search.
  */
 export const MOST_NEAR_NAMES = 1000
 
 /**
- * SQL: a subquery named `typed` with the pairs of neighbouring letters in what was typed, which is the parameter `$n`.
- * A typing mistake leaves most pairs as they are.
+ * SQL: a subquery named `typed` with the pairs of neighbouring letters in the parameter `$n`, the input. A
+ * typing mistake changes few pairs.
  */
 export const typedPairs = (n: number): string =>
   `typed as materialized (

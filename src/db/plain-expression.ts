@@ -1,4 +1,7 @@
-/** Words that the deparser of Postgres writes for syntax and for types of its own. None of them calls a function. */
+/**
+ * Words that the deparser of Postgres writes for syntax and for types of its own. None of them calls a
+ * function.
+ */
 const WORDS = new Set(
   (
     'AND OR NOT IS NULL ANY ALL ARRAY COALESCE true false CURRENT_TIMESTAMP ' +
@@ -7,7 +10,7 @@ const WORDS = new Set(
 )
 /** Words that a bracket may follow without a call of a function. */
 const BEFORE_BRACKET = new Set(['AND', 'OR', 'NOT', 'ANY', 'ALL', 'COALESCE', 'varying'])
-/** Calls that run nothing but Postgres's own code, whatever the arguments: there are none. */
+/** Functions without arguments, which run only code of Postgres. */
 const CALLS = /\b(?:now|gen_random_uuid|clock_timestamp|statement_timestamp|transaction_timestamp)\(\)/g
 const LITERAL = /E?'(?:[^']|'')*'/g
 const TOKEN = /\s+|''|\d+|::|<>|<=|>=|!~|[=<>~()[\],]|[A-Za-z_][A-Za-z0-9_]*/y
@@ -16,8 +19,8 @@ const COLUMN = /^[a-z_][a-z0-9_]*$/
 /**
  * Whether an expression, as pg_get_expr writes it under the search_path of a Session, can run no code but
  * comparisons, constants, the clock and random ids. A list of what is allowed: a built-in function such as
- * query_to_xml() runs any SQL, and pg_depend does not say so. Names of other schemas have a dot, operators of other
- * schemas the word OPERATOR, and neither is a token.
+ * query_to_xml() runs any SQL, and pg_depend does not say so. Names of other schemas have a dot, operators of
+ * other schemas the word OPERATOR, and neither is a token.
  */
 export function isPlainExpression(expression: string): boolean {
   const text = expression.replace(LITERAL, "''").replace(CALLS, "''")

@@ -1,9 +1,9 @@
 import {invalidArgument} from '../lib/errors.ts'
 
 /**
- * Whether a pooler is in between, which may hand out another server connection for each transaction: it makes up the
- * process id that it greets its clients with (BackendKeyData). AYB_POOLED=on or off overrules what is seen.
- * @throws AybError INVALID_ARGUMENT where AYB_POOLED is something else
+ * Whether the session goes through a pooler, which may use another server connection for each transaction. A
+ * pooler sends an invented process id (BackendKeyData). AYB_POOLED=on or off overrides the detection.
+ * @throws AybError INVALID_ARGUMENT for another value of AYB_POOLED
  */
 export function isPooled(env: NodeJS.ProcessEnv, greetedPid: number | null, backendPid: number): boolean {
   const {AYB_POOLED: setting} = env

@@ -13,7 +13,10 @@ const ENDED_AT = 'coalesce(j.completed_at, j.canceled_at, j.updated_at)'
 const IS_OLD_JOB = `j.type = '${JOB_TYPE}' and j.state in ('completed', 'failed', 'canceled')
           and ${ENDED_AT} < now() - $1::float8 * interval '1 ms'`
 
-/** SQL: the run under alias `h` ended longer ago than that. The first condition is for the index. */
+/**
+ * SQL: the run under alias `h` ended longer ago than the milliseconds of `$1`. The first condition uses the
+ * index.
+ */
 const IS_OLD_RUN = `h.started_at < now() - $1::float8 * interval '1 ms'
           and h.started_at < now() - ($1::float8 + greatest(coalesce(h.duration_ms, 0), 0)) * interval '1 ms'`
 
@@ -24,7 +27,7 @@ export async function deleteFinishedJobs(
   limit: number,
 ): Promise<PruneCount> {
   if (!db.has('jobs')) return {jobs: 0, runs: 0}
-  // The history is a table of our own, which a database that only an AYB server has used does not have.
+  // An AYB server does not create the history, so the table may be missing.
   const runs = db.has('runs')
     ? `delete from ${db.tables.runs} h where h.job_id = any (array(select id from old)) returning h.id`
     : 'select where false'
@@ -44,8 +47,8 @@ export async function deleteFinishedJobs(
 }
 
 /**
- * Deletes up to `limit` runs that ended longer ago than that: those of refreshes by hand, of jobs that another program
- * deleted, and the earlier attempts of jobs that ended later. Returns how many.
+ * Deletes up to `limit` runs that ended longer ago than that: those of refreshes by hand, of jobs that
+ * another program deleted, and the earlier attempts of jobs that ended later. Returns how many.
  */
 export async function deleteOldRuns(db: Database, olderThanMs: number, limit: number): Promise<number> {
   if (!db.has('runs')) return 0
@@ -63,7 +66,7 @@ export async function deleteOldRuns(db: Database, olderThanMs: number, limit: nu
   return rows[0]?.runs ?? 0
 }
 
-/** What the two would delete, without deleting anything. */
+/** Counts the jobs and runs that both functions would delete. */
 export async function countOld(db: Database, olderThanMs: number): Promise<PruneCount> {
   const oldJobs = db.has('jobs')
     ? `select j.id from ${db.tables.jobs} j where ${IS_OLD_JOB}`

@@ -9,18 +9,21 @@ interface Identity {
   system: string
   databaseId: string
   database: string
-  /** The role that statements run as, and the one that logged in: SET ROLE in a role's defaults makes them two. */
+  /**
+   * The role that statements run as, and the one that logged in: SET ROLE in a role's defaults makes them
+   * two.
+   */
   roles: string[]
 }
 
-/** The database that views are read for, and the role that a login of their own must not be able to act as. */
+/** The database of `ayb serve`, and its role, as which a separate login must not be able to act. */
 export interface Home extends Identity {
   systemSchema: string
 }
 
 /**
- * A session that reads views: as the role of `ayb serve`, or as a login of its own that has little to lose. Reading can
- * run code of others, so it is reset behind each read.
+ * A session that reads views, as the role of `ayb serve` or as a separate login with few rights. A read can
+ * run code of other roles, so the session is reset after each read.
  */
 export class Reader {
   readonly session: Session
@@ -32,8 +35,8 @@ export class Reader {
   }
 
   /**
-   * Connects. `home` is for a login of its own: it has to lead there, and to have little to lose; null reads as the role
-   * that it connects as.
+   * Connects. With `home`, for a separate login, checks that the login leads to the same database and has few
+   * rights. Null reads as the role of the connection.
    * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER, PERMISSION_DENIED
    */
   static async open(options: ConnectOptions & OpenOptions, home: Home | null): Promise<Reader> {
@@ -49,13 +52,13 @@ export class Reader {
     }
   }
 
-  /** Whether a read may run code of any role: there is little that it could do. */
+  /** Whether a read may run code of any role, since the login has few rights. */
   get hasLittleToLose(): boolean {
     return this.#home !== null
   }
 
   /**
-   * Looks whether the session still works, and again at what its login may do, which can change at any time.
+   * Checks that the session works, and checks the rights of its login again, which can change at any time.
    * @throws AybError CONNECTION_LOST, PERMISSION_DENIED
    */
   async renew(): Promise<void> {
@@ -63,7 +66,7 @@ export class Reader {
     else await this.session.query('select')
   }
 
-  /** For a pool: what reading throws says all there is to say. */
+  /** For a pool, which reports nothing itself: errors of reads say everything. */
   async explain(error: unknown): Promise<unknown> {
     return error
   }
@@ -82,7 +85,7 @@ export class Reader {
   }
 }
 
-/** What a login of its own is checked against: where `db` is connected, and as whom. */
+/** The database and the role of `db`, which a separate login is checked against. */
 export async function homeOf(db: Database): Promise<Home> {
   return {...(await identify(db.session)), systemSchema: db.systemSchema}
 }
@@ -101,8 +104,8 @@ async function identify(session: Session): Promise<Identity> {
 const WRITER = 'may write the tables of ayb'
 
 /**
- * Refuses a role whose rights, its own or inherited, would let foreign code do harm. The role that grants the right to
- * write is named before the login that inherits the right.
+ * Refuses a role whose rights, its own or inherited, would let foreign code do harm. The error names the role
+ * that holds the right to write before the login that inherits the right.
  */
 async function requireLittleToLose(session: Session, {roles, systemSchema}: Home): Promise<void> {
   const [found] = await session.query<{login: string; role: string; isLogin: boolean; reason: string}>(

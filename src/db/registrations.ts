@@ -96,8 +96,8 @@ export async function listRegistrations(
 }
 
 /**
- * SQL: joins each registration with its next run. The schedules are grouped once: looked up for each registration, all
- * of them would be read each time, which took 150 s for 20,000 of both.
+ * SQL: joins each registration with its next run. The schedules are grouped once: a lookup for each
+ * registration would read all schedules each time, which took 150 s for 20,000 of both.
  */
 const nextRuns = ({tables}: Database): string => `left join (
               select ${payloadView('s.payload').schema} as schema_name, ${payloadView('s.payload').view} as view_name,
@@ -167,14 +167,16 @@ export async function updateRefreshMode(
   return rows[0] ? toRegistration(rows[0]) : null
 }
 
-/** Removes a registration, and what is remembered of its view. Returns it as it was; null where it is gone. */
+/**
+ * Removes a registration, and what is remembered of its view. Returns it as it was; null where it is gone.
+ */
 export async function deleteRegistration(db: Database, id: string): Promise<Registration | null> {
   return (await deleteRegistrations(db, [id]))[0] ?? null
 }
 
 /**
- * Removes registrations, and what is remembered of their views; with `onlyMissing`, none whose view is there. Returns
- * those that it removed as they were, by name.
+ * Removes registrations, and what is remembered of their views; with `onlyMissing`, none whose view is there.
+ * Returns those that it removed as they were, by name.
  */
 export async function deleteRegistrations(
   db: Database,

@@ -7,7 +7,7 @@ import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './regi
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {writableIdentity, writeState} from './view-states.ts'
 
-/** What was moved to another name. */
+/** The result of a relink. */
 interface Moved {
   registration: Registration
   /** The names of the schedules. */
@@ -17,8 +17,8 @@ interface Moved {
 }
 
 /**
- * Moves a registration to another name, in one transaction: with what is remembered of the view, its schedules, its
- * history, and its jobs that are queued or have failed. Null where the registration is gone, or has moved meanwhile.
+ * Moves a registration to another name, in one transaction, with the state of the view, its schedules, its
+ * history, and its queued and failed jobs. Null if the registration is gone, or was moved meanwhile.
  * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the name
  */
 export async function moveRegistration(
@@ -65,7 +65,7 @@ async function renameRegistration(
   }
 }
 
-/** What is left of the new name is of a view that was unregistered. */
+/** Deletes what an unregistered view left under the new name. */
 async function moveState(db: Database, from: ViewName, to: ViewName): Promise<void> {
   const {session, tables} = db
   if (!(await writableIdentity(db))) return
@@ -84,11 +84,14 @@ async function moveState(db: Database, from: ViewName, to: ViewName): Promise<vo
 const namesView = (payload: string): string =>
   `coalesce(${readablePayload(payload)}->>'schema', 'public') = $1 and ${readablePayload(payload)}->>'view_name' = $2`
 
-/** SQL: the payload with the names of `$3` and `$4`. In SQL, since a JavaScript number holds fewer digits than jsonb. */
+/**
+ * SQL: the payload with the names of `$3` and `$4`. In SQL, since a JavaScript number holds fewer digits than
+ * jsonb.
+ */
 const renamedPayload = (payload: string): string =>
   `jsonb_set(jsonb_set(${payload}, '{schema}', to_jsonb($3::text)), '{view_name}', to_jsonb($4::text))`
 
-/** In the order of their ids, as everywhere where one transaction locks several rows. */
+/** Locks rows in the order of their ids, like all transactions that lock several rows, to avoid deadlocks. */
 async function moveSchedules({session, tables}: Database, from: ViewName, to: ViewName): Promise<string[]> {
   const rows = await session.query<{name: string}>(
     `with named as materialized (

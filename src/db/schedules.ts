@@ -35,10 +35,10 @@ export const payloadView = (payload: string) => ({
   view: `${payload}->>'view_name'`,
 })
 
-/** What a schedule is called on a command line. */
+/** The name of a schedule, as on a command line. */
 export type ScheduleReference = {id: string} | {name: string}
 
-/** A schedule to be. */
+/** A schedule to create. */
 export interface ScheduleSettings {
   name: string
   payload: unknown
@@ -50,7 +50,7 @@ export interface ScheduleSettings {
   nextRunAt: string | null
 }
 
-/** What changes of a schedule; what is undefined stays. */
+/** Changes of a schedule; undefined fields stay. */
 export type ScheduleUpdate = {[Key in keyof ScheduleSettings]: ScheduleSettings[Key] | undefined}
 
 /** The schedule of that id or name, of our type; null where there is none, or no table yet. */
@@ -67,7 +67,7 @@ export async function findSchedule(db: Database, reference: ScheduleReference): 
   return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
 }
 
-/** As findSchedule, and keeps everybody else from changing it until the transaction ends. */
+/** findSchedule with a row lock: no other session can change the schedule until the transaction ends. */
 export async function lockSchedule(db: Database, id: string): Promise<Schedule | null> {
   const rows = await db.session.query<ScheduleRow>(
     `select ${SCHEDULE.select('s')}
@@ -79,10 +79,11 @@ export async function lockSchedule(db: Database, id: string): Promise<Schedule |
   return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
 }
 
-/** All schedules of our type by name, each with how its last run ended. */
+/** All schedules of our type by name, each with the result of its last run. */
 export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
   if (!db.has('schedules')) return []
-  // By the job's own time first, as its index has it: 100 schedules of 2,000 jobs each took 30 s without, now 4 ms.
+  // By the job's own time first, as its index has it: 100 schedules of 2,000 jobs each took 30 s without, now
+  // 4 ms.
   const lastRun =
     db.has('jobs') && db.has('runs')
       ? `(select h.status from ${db.tables.jobs} j join ${db.tables.runs} h on h.job_id = j.id
@@ -160,8 +161,8 @@ export async function insertSchedule(db: Database, settings: ScheduleSettings): 
 }
 
 /**
- * Changes a schedule, within a transaction; 'taken' where another has that name. What stays is not written back: a
- * JavaScript number or instant holds less than Postgres does.
+ * Changes a schedule, within a transaction; 'taken' if another schedule has the name. Unchanged columns are
+ * not written back: a JavaScript number or Date is less precise than the value in Postgres.
  */
 export async function updateSchedule(
   db: Database,
@@ -203,7 +204,7 @@ const refuseUnencodable =
     throw isUnencodable(error, JSON.stringify(settings)) ? unencodableSchedule(error) : error
   }
 
-/** Removes a schedule, within a transaction. Its jobs stay, without it. */
+/** Deletes a schedule, within a transaction. Its jobs stay, without a schedule. */
 export async function deleteSchedule(db: Database, id: string): Promise<void> {
   await db.session.query(`delete from ${db.tables.schedules} where id = $1`, [id])
 }

@@ -1,12 +1,14 @@
 import type pg from 'pg'
 import type {Connected} from './connection/connect.ts'
 
-/** What the driver calls behind each statement of a query; its types do not tell. */
+/** The method that the driver calls after each statement of a query; its types lack it. */
 interface CompletedStatements {
   handleCommandComplete(message: unknown, connection: pg.Connection): void
 }
 
-/** Several statements in one message, which counts those that have ended: an error belongs to the one behind them. */
+/**
+ * Several statements in one message. Counts the statements that succeeded: an error belongs to the next one.
+ */
 export class Script {
   /** How many statements have ended well so far. */
   statementsDone = 0

@@ -5,12 +5,15 @@ import {isFatal} from './sqlstate.ts'
 export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'
 
 /**
- * What a role or database may have set, and what no statement of ours may depend on: a refresh takes as long
- * as it takes.
+ * Settings that a role or database may have and that must not affect our statements: a refresh has no time
+ * limit unless the user sets one.
  */
 const NO_LIMITS = ['statement_timeout = 0', 'lock_timeout = 0', 'idle_in_transaction_session_timeout = 0']
 
-/** Compiling a statement of ours takes longer than running it. REFRESH and pages of views have the role's own setting. */
+/**
+ * JIT-compiling our statements takes longer than running them. REFRESH and reads of views keep the setting of
+ * the role.
+ */
 const NO_JIT = 'jit = off'
 
 /** Bookkeeping is READ COMMITTED. */
@@ -21,8 +24,8 @@ const TRANSACTIONS = [
 ]
 
 /**
- * How soon the server notices that this process is gone, in the middle of a statement too: without these it
- * runs the statement to its end and commits it. Not every platform of a server has all of them.
+ * Lets the server notice soon that this process is gone, also during a statement: otherwise the server would
+ * run the statement to its end and commit. Some platforms lack some of these settings.
  */
 const CLIENT_CHECK = "client_connection_check_interval = '1s'"
 const DEAD_NETWORK_DETECTION = [
@@ -33,8 +36,9 @@ const DEAD_NETWORK_DETECTION = [
 ]
 
 /**
- * A database in SQL_ASCII holds any bytes, and Postgres refuses to send a client in UTF8 a row with one that is not UTF-8:
- * one name would fail the list of all. Unchecked, such a byte is read as U+FFFD. What ayb sends stays UTF-8.
+ * A SQL_ASCII database stores any bytes, and Postgres refuses to send bytes that are not UTF-8 to a UTF8
+ * client, so one name would fail a whole list. Without the check, ayb reads such a byte as U+FFFD. Text that
+ * ayb sends stays UTF-8.
  */
 const encodingFor = (serverEncoding: string): string[] =>
   serverEncoding === 'SQL_ASCII' ? ["client_encoding = 'SQL_ASCII'"] : []
@@ -49,7 +53,7 @@ interface ServerFacts {
   encoding: string
 }
 
-/** For the whole session, by SET after connecting: poolers refuse them as startup parameters. */
+/** SET after connecting, for the whole session: poolers refuse these as startup parameters. */
 export async function useOwnDefaults(client: pg.Client, {version, encoding}: ServerFacts): Promise<void> {
   const defaults = [
     SAFE_SEARCH_PATH,
@@ -78,11 +82,11 @@ export const commitLocally = (scope: 'session' | 'transaction'): string =>
     where pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')`
 
 /**
- * The same for one transaction, which it begins: behind a pooler, the next one may be on another server connection, and
- * what is set for a session stays behind for whoever gets that one next. Tries it once.
+ * Begins a transaction with the same settings. Behind a pooler, the next transaction may use another server
+ * connection, and settings of a session would stay for its next client. Tries only once.
  */
 export async function findOwnBeginning(client: pg.Client, {version, encoding}: ServerFacts): Promise<string> {
-  // A client that is stopped while it holds a lock would hold it for ever, and nobody could tell whose it is.
+  // A client that is stopped would hold its locks for ever, and nobody could tell which client it is.
   const settings = [
     SAFE_SEARCH_PATH,
     NO_JIT,

@@ -15,7 +15,7 @@ export type SystemTable = keyof typeof SYSTEM_TABLES
 /** Each system table as SQL names it: quoted, with its schema. */
 export type TableNames = Record<SystemTable, string>
 
-/** Where the system tables live, and whom else to trust with them. */
+/** The schema of the system tables, and a further trusted role. */
 export interface SystemSettings {
   schemaName: string
   trustedOwner: string | null

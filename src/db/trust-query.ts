@@ -2,7 +2,7 @@ import type {Session} from './session.ts'
 import type {SystemSettings} from './system.ts'
 import {withLockTimeout} from './table-locks.ts'
 
-/** What else is wrong with a table. */
+/** A further problem with a table. */
 export interface Flaw {
   kind:
     | 'trigger'
@@ -16,9 +16,9 @@ export interface Flaw {
     | 'operator'
   /** Of what is wrong; for grants and foreign keys of the table, with its schema. */
   name: string
-  /** Whose it is, or who holds the privilege; null where that does not matter. */
+  /** The owner, or the role with the privilege; null if that does not matter. */
   role: string | null
-  /** The SQL that mends it; null where the query does not know that. */
+  /** The SQL that fixes the problem; null if unknown. */
   remedy: string | null
 }
 
@@ -31,12 +31,15 @@ export interface TableExpression {
   remedy: string | null
 }
 
-/** A system table at a glance. */
+/** A system table, checked quickly. */
 export interface TableGlance {
   relname: string
   owner: string
   is_own: boolean
-  /** Whether it is as ayb makes it, but for its expressions. Where it is not, a close look tells whether that matters. */
+  /**
+   * Whether the table is as ayb creates it, apart from expressions. If not, a detailed check decides whether
+   * that matters.
+   */
   is_ordinary: boolean
   /** Those of defaults, CHECKs and indexes, null for those that have none. */
   expressions: (string | null)[]
@@ -61,13 +64,14 @@ export interface TableLook {
 /** OIDs from here on are given to what users make; what Postgres comes with is below, since 14 at least. */
 const FIRST_USER_OID = 16_384
 
-/** From 16 on a membership can be without any of these, and then leads nowhere. */
+/** Since 16, a membership may have none of these options, and then gives no rights. */
 const membership = (serverVersion: number): string =>
   serverVersion >= 160_000 ? "'USAGE, SET, MEMBER WITH ADMIN OPTION'" : "'MEMBER'"
 
 /**
- * What each command begins with, so it reads no more than it must: on a busy machine 19 ms on a new session, 2 ms on one
- * that has looked before, where owners and triggers alone took 11 and 1, and the close look takes five times as long.
+ * What each command begins with, so it reads no more than it must: on a busy machine 19 ms on a new session,
+ * 2 ms on one that has looked before, where owners and triggers alone took 11 and 1, and the close look takes
+ * five times as long.
  */
 export async function glanceAtTables(
   session: Session,
@@ -117,11 +121,12 @@ export async function glanceAtTables(
 /**
  * Looks at all that can run code of somebody else when a system table is read or written.
  *
- * A role is trusted when it is or can become one of the friends: superusers, the current user, the owner of the
- * database, and AYB_TRUSTED_OWNER. Whoever is not must own none of this, hold neither TRIGGER nor REFERENCES, and have
- * no code in it. `reached` are the tables that a foreign key leads to, directly or through others: their triggers run
- * as the session that deletes from or updates a system table (up to 17; from 18 on as their owner). They are looked up by
- * the triggers that a foreign key leaves on the referenced table, since pg_constraint has no index for that.
+ * A role is trusted when it is or can become one of the friends: superusers, the current user, the owner of
+ * the database, and AYB_TRUSTED_OWNER. Whoever is not must own none of this, hold neither TRIGGER nor
+ * REFERENCES, and have no code in it. `reached` are the tables that a foreign key leads to, directly or
+ * through others: their triggers run as the session that deletes from or updates a system table (up to 17;
+ * from 18 on as their owner). They are looked up by the triggers that a foreign key leaves on the referenced
+ * table, since pg_constraint has no index for that.
  */
 export async function lookClosely(
   session: Session,

@@ -6,7 +6,7 @@ import {SYSTEM_TABLES, type SystemSettings, type SystemTable} from './system.ts'
 import {glanceAtTables, lookClosely, type TableGlance, type TableLook} from './trust-query.ts'
 import {distrustOf, untrustedTable} from './untrusted-table.ts'
 
-/** A system table that is there and may be used. */
+/** A system table that exists and can be trusted. */
 export interface SystemRelation {
   owner: string
   /** Whether the current role may change the table itself, an index on it for example. */
@@ -14,9 +14,9 @@ export interface SystemRelation {
 }
 
 /**
- * Which system tables exist, each one checked: a table that anyone else made or rigged, or may rig, would run their
- * code, or show their rows, in our session. Waits that many milliseconds for whoever locks one of them, and has no end
- * with 0.
+ * The system tables that exist, each checked. A table that another role created or can manipulate would run
+ * code of that role in our session, or show its rows. Waits that many milliseconds for whoever locks one of
+ * them, and has no end with 0.
  * @throws AybError UNTRUSTED_TABLE
  */
 export async function findTrustedTables(
@@ -47,8 +47,8 @@ function refuseUntrusted(looks: readonly TableLook[], settings: SystemSettings):
 }
 
 /**
- * Says whose the tables are, and what would let the current role use them, where an error is about that; any other
- * error passes as it is.
+ * Says whose the tables are, and what would let the current role use them, where an error is about that; any
+ * other error passes as it is.
  */
 export async function explainDenial(
   session: Session,

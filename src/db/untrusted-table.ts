@@ -7,7 +7,7 @@ import {isPlainExpression} from './plain-expression.ts'
 import {type SystemSettings, tableNames} from './system.ts'
 import type {Flaw, TableExpression, TableLook} from './trust-query.ts'
 
-/** Why a table is refused, and what mends that. */
+/** Why a table is refused, and how to fix it. */
 interface Distrust {
   why: string
   hint: string
@@ -17,7 +17,7 @@ interface Distrust {
 /** An expression can be of any length. */
 const SHOWN_LENGTH = 200
 
-/** Why the table may not be used; null where it may. */
+/** Why the table cannot be trusted; null if it can. */
 export function distrustOf(look: TableLook, settings: SystemSettings): Distrust | null {
   const name = quoteViewName({schemaName: settings.schemaName, viewName: look.relname})
   return (
@@ -54,7 +54,7 @@ function distrustOfOwner({has_trusted_owner, owner}: TableLook, name: string): D
   }
 }
 
-/** The owner of a schema can drop any table in it, and put another one in its place. */
+/** The owner of a schema can replace any table in the schema. */
 function distrustOfSchema(look: TableLook, {schemaName}: SystemSettings): Distrust | null {
   const {has_trusted_schema, schema_owner, database_owner} = look
   if (has_trusted_schema) return null
@@ -85,7 +85,7 @@ function distrustOfKind(look: TableLook): Distrust | null {
   }
 }
 
-/** One hint for all tables: whoever ran GRANT ALL mostly did so for all of them. */
+/** One hint for all tables, since GRANT ALL was most likely run for all of them. */
 function distrustOfGrants(look: TableLook): Distrust | null {
   const grants = flawsOf(look, 'grant')
   if (grants.length === 0) return null

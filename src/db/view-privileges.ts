@@ -2,12 +2,13 @@ import type {MissingPrivilege} from '../lib/failures/refreshes.ts'
 import type {Session} from './session.ts'
 
 /**
- * What keeps the query of a materialized view from running, by the catalogs: REFRESH runs it as the owner of the view,
- * but what a plain view in it reads is checked as the owner of that one, unless it is a security_invoker view (15). The
- * relations, the columns and the functions are read from the rules as the parser noted them: pg_depend has neither
- * functions of Postgres itself nor what a whole row reads. The patterns have no backslash: a role's
- * standard_conforming_strings may be off. Rules keep OIDs, so USAGE on a schema is not needed.
- * With `isConcurrent`, the temporary table that REFRESH CONCURRENTLY makes as the owner counts, too.
+ * The privileges that the query of a materialized view lacks, by the catalogs. REFRESH runs the query as the
+ * owner of the view; a plain view in the query reads as its own owner, unless it is a security_invoker view
+ * (since 15). Relations, columns and functions come from the rules, as the parser noted them: pg_depend has
+ * neither the functions of Postgres itself nor the columns of a whole-row reference. The patterns have no
+ * backslash, since standard_conforming_strings of a role may be off. Rules keep OIDs, so USAGE on a schema is
+ * not needed. With `isConcurrent`, the temporary table that REFRESH CONCURRENTLY creates as the owner counts,
+ * too.
  */
 export async function findMissingPrivileges(
   session: Session,

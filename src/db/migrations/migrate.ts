@@ -11,16 +11,18 @@ import {MIGRATIONS} from './all.ts'
 import {inheritedGrants} from './grants.ts'
 import type {Migration} from './migration.ts'
 
-/** Outside the 32 bits that the locks of views are in. */
+/** Not in the 32 bits of the locks of views. */
 const MIGRATION_LOCK = '8097879711495936001'
-/** Any role can take it. A migration takes some milliseconds, unless it makes an index on a large table. */
+/**
+ * Any role can take this lock. A migration takes milliseconds, unless it creates an index on a large table.
+ */
 const LOCK_PATIENCE_MS = 10_000
 
 /** CREATE … IF NOT EXISTS of two sessions at once fails in the catalogs' own unique indexes. */
 const RACE_STATES = [SQLSTATE.UNIQUE_VIOLATION, SQLSTATE.DUPLICATE_TABLE, SQLSTATE.DUPLICATE_OBJECT]
 const RACE_ATTEMPTS = 5
 
-/** What is there of the system tables. */
+/** The state of the system tables. */
 export interface SystemState {
   relations: Map<SystemTable, SystemRelation>
   /** The migrations that are recorded as applied. */
@@ -28,7 +30,7 @@ export interface SystemState {
 }
 
 /**
- * Looks without changing anything.
+ * Reads the state without changing anything.
  * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED when a newer program made a breaking change
  */
 export const inspectSystem = (session: Session, settings: SystemSettings): Promise<SystemState> =>
@@ -100,7 +102,7 @@ interface MigrationOptions {
   tableLockTimeoutMs?: number
 }
 
-/** What came of applying migrations. */
+/** The result of applying migrations. */
 interface AppliedMigrations {
   state: SystemState
   applied: string[]
@@ -108,8 +110,8 @@ interface AppliedMigrations {
 }
 
 /**
- * Applies what is pending, in one transaction under a lock, so that many first commands at once all succeed.
- * Looks again inside: a table that somebody else slipped in meanwhile is refused, never written to.
+ * Applies the pending migrations in one transaction under a lock, so that many first commands at once all
+ * succeed. Checks again inside: a table that another role created meanwhile is refused and never written.
  * @throws AybError PERMISSION_DENIED, UNTRUSTED_TABLE, TIMEOUT
  */
 export async function applyMigrations(
@@ -131,12 +133,12 @@ export async function applyMigrations(
   }
 }
 
-/** Long enough for a statement of ayb to end, short enough for whoever waits behind a change of a table. */
+/** Long enough for a statement of ayb to end, and short enough for sessions that wait behind the change. */
 const OPTIONAL_LOCK_TIMEOUT_MS = 2000
 
 /**
- * Applies the pending migrations that ayb can do without, where the role may and nobody is in the way. Where not,
- * everything else goes on, and the warnings say what is missing.
+ * Applies the pending migrations that are optional, if the role may and no lock is in the way. Otherwise
+ * everything else works on, and the warnings say what is missing.
  * @throws AybError UNTRUSTED_TABLE, CONNECTION_LOST
  */
 export async function applyOptionalMigrations(
@@ -150,7 +152,7 @@ export async function applyOptionalMigrations(
     applied: [],
     warnings: [pendingWarning(pending, settings, why)],
   })
-  // Looked up first: a statement that is bound to fail would fill the server's log with errors.
+  // Checks the rights first: a failing statement would fill the log of the server with errors.
   if (!(await mayApply(session, settings, state, pending))) return refused('this role may not make')
   try {
     return await applyMigrations(session, settings, {
@@ -222,7 +224,8 @@ async function applyPending(
     for (const grant of await inheritedGrants(session, settings, newTables(migration, before))) {
       await session.query(grant)
     }
-    // What IF NOT EXISTS skipped was made by somebody else since the first look: check before using it.
+    // IF NOT EXISTS skips a table that another role created since the first check, so check again before
+    // using it.
     state = await readSystem(session, settings, tableLockTimeoutMs)
   }
   for (const migration of pending) await session.query(recordMigration(migration, tables.migrations))
@@ -231,8 +234,8 @@ async function applyPending(
 }
 
 /**
- * ALTER DEFAULT PRIVILEGES … GRANT ALL gives TRIGGER and REFERENCES on whatever is created, and then the new tables would
- * be refused at once. Of the tables that this transaction made, nobody uses the two yet.
+ * ALTER DEFAULT PRIVILEGES … GRANT ALL grants TRIGGER and REFERENCES on every new table, and ayb would refuse
+ * its own new tables. Nobody uses these privileges yet on tables that this transaction created.
  */
 async function revokeDefaults(
   session: Session,
@@ -288,7 +291,8 @@ function foreignIndexWarning(table: SystemTable, owner: string, sql: string): st
 function explainMigrationError(error: unknown, {schemaName}: SystemSettings): unknown {
   if (!hasSqlstate(error)) return error
   const schema = quoteIfNeeded(schemaName)
-  // The statements of a migration run no function, so that an error with a context comes from an event trigger's.
+  // The statements of a migration run no function, so that an error with a context comes from an event
+  // trigger's.
   if (error.code === 'DATABASE_REFUSED' || (error.code === 'INTERNAL' && error.hasContext)) {
     return new AybError(
       'DATABASE_REFUSED',
