@@ -78,7 +78,7 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
     }
     case 'job-rescued': {
       const {jobId, view, attempt, workerId, isOwn, state} = event
-      const fate = state === 'queued' ? 'queued again' : 'failed for good'
+      const fate = state === 'queued' ? 'queued again' : 'will not retry'
       const facts = {view, jobId, attempt}
       if (isOwn) return {level: 'warn', msg: `its claim or its end was lost, ${fate}:`, ...facts}
       return {level: 'warn', msg: `its worker died, ${fate}:`, ...facts, deadWorkerId: workerId}
