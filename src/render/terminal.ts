@@ -56,7 +56,7 @@ function forcedLevel(value: string): ColorLevel {
   return value === '3' ? 3 : 1
 }
 
-/** Whether the variable `CI` is set to something other than false or 0. */
+/** Whether the variable `CI` is set, and not to false. */
 export function isContinuousIntegration({CI}: Environment): boolean {
   return CI !== undefined && CI !== '' && CI !== 'false'
 }
