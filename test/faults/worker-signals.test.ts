@@ -26,7 +26,7 @@ async function startInMidRefresh(args: string[] = []) {
 describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
   test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('by %s lets its refresh finish', async (signal) => {
     const {db, gate, id, worker} = await startInMidRefresh()
-    const later = await insertJob(db, {view_name: 'leaderboard'}, {run_at: '2000-01-01'})
+    const later = await insertJob(db, {view_name: 'leaderboard'})
     // It can only be claimed by a free slot: all that this worker has are three more.
     await untilState(db, later, 'completed')
     // The row says so a moment before the worker has its slot back.
