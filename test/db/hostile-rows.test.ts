@@ -10,8 +10,8 @@ import {
   timeSchedules,
 } from '../../src/db/queue/due.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
+import {poll} from '../../src/db/queue/poll.ts'
 import {type Attempt, failOrRequeueJob, recordFailure, snoozeJob} from '../../src/db/queue/settle.ts'
-import {survey} from '../../src/db/queue/survey.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {findSchedule} from '../../src/db/schedules.ts'
 import {Session} from '../../src/db/session.ts'
@@ -47,7 +47,7 @@ let db: Database
 const claim = () =>
   claimJobs(db, {slots: 10, workerId: WORKER_ID, leaseMs: 60_000, busyViews: [], notBefore: null})
 const look = (keyHex = 'fedcba9876543210') =>
-  survey(db, {surveyor: {keys: [keyHex], jobIds: []}, busyViews: [], unreadable: []})
+  poll(db, {poller: {keys: [keyHex], jobIds: []}, busyViews: [], unreadable: []})
 
 async function claimOne() {
   const [job] = await claim()
@@ -109,7 +109,7 @@ describe('a look around', () => {
       const id = await insertJob(server, VIEW, values)
       const next = await insertJob(server, VIEW, {created_at: at, updated_at: at})
       const seen = await look(KEY)
-      expect(seen).toMatchObject({ownFreshInMs: null, recovered: [{id, state: 'queued'}], hasClaimable: true})
+      expect(seen).toMatchObject({ownFreshInMs: null, rescued: [{id, state: 'queued'}], hasClaimable: true})
       expect((await claim()).map((job) => job.id).sort()).toEqual([id, next].sort())
     },
   )
@@ -117,14 +117,14 @@ describe('a look around', () => {
   test('takes back what somebody has for ever', async () => {
     const values = {state: 'running', worker_id: 'server-1', attempts: 1, lease_until: 'infinity'}
     const id = await insertJob(server, VIEW, values)
-    expect((await look()).recovered).toMatchObject([{id, state: 'queued'}])
+    expect((await look()).rescued).toMatchObject([{id, state: 'queued'}])
   })
 
   test('takes back a bounded number at once', async () => {
     await server.query(`insert into _ayb_jobs (type, state, attempts, max_attempts)
       select 'materialized_view_refresh', 'running', 1, 1 from generate_series(1, 700)`)
-    expect((await look()).recovered).toHaveLength(500)
-    expect((await look()).recovered).toHaveLength(200)
+    expect((await look()).rescued).toHaveLength(500)
+    expect((await look()).rescued).toHaveLength(200)
   })
 
   test.each(AHEAD)('tells of a loss after a refresh at %s', async (at) => {
@@ -288,7 +288,7 @@ describe('a job', () => {
     const job = await claimOne()
     await server.query('update _ayb_jobs set last_run_at = $1', [at])
     expect(await failOrRequeueJob(db, job, {state: 'failed'})).toBeNull()
-    expect((await look(KEY)).recovered).toMatchObject([{id: job.id, isOwn: true}])
+    expect((await look(KEY)).rescued).toMatchObject([{id: job.id, isOwn: true}])
   })
 
   test('is counted, however old it is said to be', async () => {

@@ -10,6 +10,7 @@ import {type ClaimedJob, claimJobs, renewLeases} from '../../src/db/queue/claims
 import {advanceSchedules, readDueSchedules} from '../../src/db/queue/due.ts'
 import {snoozeBlockedJob} from '../../src/db/queue/lock-tries.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
+import {poll} from '../../src/db/queue/poll.ts'
 import {
   type Failure,
   failOrRequeueJob,
@@ -18,7 +19,6 @@ import {
   returnUnseenJob,
   snoozeJob,
 } from '../../src/db/queue/settle.ts'
-import {survey} from '../../src/db/queue/survey.ts'
 import {nextRun, parseCron} from '../../src/lib/cron.ts'
 import {type TestDatabase, until} from '../support/database.ts'
 import {createWorkerDatabase, insertJob, insertSchedule, jobOf, runsOfJob} from '../support/worker.ts'
@@ -45,7 +45,7 @@ const claim = (slots = 10, busyViews: string[] = [], notBefore: string | null = 
   claimJobs(db, {slots, workerId: WORKER_ID, leaseMs: 60_000, busyViews, notBefore})
 
 const look = (jobIds: string[] = [], keyHex = 'fedcba9876543210') =>
-  survey(db, {surveyor: {keys: [keyHex], jobIds}, busyViews: [], unreadable: []})
+  poll(db, {poller: {keys: [keyHex], jobIds}, busyViews: [], unreadable: []})
 
 beforeAll(async () => {
   server = await createWorkerDatabase()
@@ -275,9 +275,9 @@ describe('a look around', () => {
     const id = await insertJob(server, VIEW, {state: 'running', worker_id: WORKER_ID, attempts: 1})
     const locker = await server.connect()
     await locker.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
-    expect((await look()).recovered).toEqual([])
+    expect((await look()).rescued).toEqual([])
     await locker.query('select pg_advisory_unlock_all()')
-    expect((await look()).recovered).toMatchObject([{id, state: 'queued', attempt: 1, workerId: WORKER_ID}])
+    expect((await look()).rescued).toMatchObject([{id, state: 'queued', attempt: 1, workerId: WORKER_ID}])
     expect((await look()).hasClaimable).toBe(true)
     expect(await runsOfJob(server, id)).toMatchObject([{status: 'error', worker_id: WORKER_ID}])
   })
@@ -287,20 +287,20 @@ describe('a look around', () => {
     await holdLivenessKey(other.session, KEY)
     const values = {state: 'running', worker_id: WORKER_ID, attempts: 1}
     const inTime = await insertJob(server, VIEW, {...values, lease_until: '2100-01-01'})
-    expect(await look()).toMatchObject({frozenWorkers: [], recovered: []})
+    expect(await look()).toMatchObject({frozenWorkers: [], rescued: []})
     await insertJob(server, VIEW, {...values, lease_until: '2020-01-01'})
-    expect(await look()).toMatchObject({frozenWorkers: [KEY], recovered: []})
+    expect(await look()).toMatchObject({frozenWorkers: [KEY], rescued: []})
     const ended = [{keyHex: KEY, ended: 1, stranger: null}]
     expect(await endWorkers(db.session, [KEY], {awakeMs: 0})).toEqual(ended)
     // Its backend may take a moment.
-    const recovered = await until(
+    const rescued = await until(
       async () => {
-        const seen = (await look()).recovered
+        const seen = (await look()).rescued
         return seen.length > 0 && seen
       },
       {what: 'its jobs to be taken'},
     )
-    expect(recovered).toHaveLength(2)
+    expect(rescued).toHaveLength(2)
     expect((await jobOf(server, inTime)).state).toBe('queued')
     await other.close()
   })
@@ -311,7 +311,7 @@ describe('a look around', () => {
     const inHand = await insertJob(server, VIEW, values)
     const lost = await insertJob(server, VIEW, {...values, lease_until: '2100-01-01'})
     const seen = await look([inHand], KEY)
-    expect(seen).toMatchObject({frozenWorkers: [], recovered: [{id: lost}]})
+    expect(seen).toMatchObject({frozenWorkers: [], rescued: [{id: lost}]})
     expect((await jobOf(server, inHand)).state).toBe('running')
     await renewLeases(db, WORKER_ID, [inHand], 60_000)
     expect(Number((await jobOf(server, inHand)).lease_until)).toBeGreaterThan(Date.now())
@@ -327,7 +327,7 @@ describe('a look around', () => {
     const foreign = await insertJob(server, VIEW, {...values, worker_id: others})
     await server.query('update _ayb_jobs set last_run_at = now() where id = $1', [fresh])
     const seen = await look([inHand], KEY)
-    expect(seen).toMatchObject({frozenWorkers: [], recovered: [{id: lost, workerId: mine}]})
+    expect(seen).toMatchObject({frozenWorkers: [], rescued: [{id: lost, workerId: mine}]})
     expect(seen.ownFreshInMs).toBeGreaterThan(0)
     expect((await jobOf(server, foreign)).state).toBe('running')
   })
@@ -342,24 +342,24 @@ describe('a look around', () => {
     await db.session.query(`set lock_timeout = '2s'`)
     const values = {state: 'running', worker_id: WORKER_ID, attempts: 1, last_run_at: '2020-01-01'}
     const id = await insertJob(server, VIEW, values)
-    expect((await look()).recovered).toMatchObject([{id}])
+    expect((await look()).rescued).toMatchObject([{id}])
     await holder.query('rollback')
     await db.session.query('set lock_timeout = 0')
     const next = await insertJob(server, VIEW, values)
-    expect((await look()).recovered).toMatchObject([{id: next}])
+    expect((await look()).rescued).toMatchObject([{id: next}])
     const [registration] = await server.query('select last_refresh_status from _ayb_matview_refreshes')
     expect(registration).toEqual({last_refresh_status: 'error'})
   })
 
   test('of a worker that began anew leaves alone what it has in hand under its former key', async () => {
     const inHand = await insertJob(server, VIEW, {state: 'running', worker_id: WORKER_ID, attempts: 1})
-    const seen = await survey(db, {
-      surveyor: {keys: ['fedcba9876543210', KEY], jobIds: [inHand]},
+    const seen = await poll(db, {
+      poller: {keys: ['fedcba9876543210', KEY], jobIds: [inHand]},
       busyViews: [],
       unreadable: [],
     })
-    expect(seen.recovered).toEqual([])
-    expect((await look([inHand])).recovered).toMatchObject([{id: inHand, isOwn: false}])
+    expect(seen.rescued).toEqual([])
+    expect((await look([inHand])).rescued).toMatchObject([{id: inHand, isOwn: false}])
   })
 
   test('tells when there is work next', async () => {

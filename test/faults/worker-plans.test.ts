@@ -4,7 +4,7 @@ import {type Database, Server} from '../../src/db/database.ts'
 import {claimJobs} from '../../src/db/queue/claims.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/queue/due.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
-import {type Survey, survey} from '../../src/db/queue/survey.ts'
+import {type Poll, poll} from '../../src/db/queue/poll.ts'
 import {age} from '../bench/load/age.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createWorkerDatabase} from '../support/worker.ts'
@@ -48,8 +48,8 @@ afterAll(async () => {
   await db.close()
 })
 
-const look = (options: Partial<Parameters<typeof survey>[1]> = {}): Promise<Survey> =>
-  survey(db, {surveyor: {keys: ['fedcba9876543210'], jobIds: []}, busyViews: [], unreadable: [], ...options})
+const look = (options: Partial<Parameters<typeof poll>[1]> = {}): Promise<Poll> =>
+  poll(db, {poller: {keys: ['fedcba9876543210'], jobIds: []}, busyViews: [], unreadable: [], ...options})
 
 const claim = (notBefore: string | null, busyViews: string[] = []) =>
   claimJobs(db, {slots: 4, workerId: 'ayb:fedcba9876543210:host:1', leaseMs: 60_000, busyViews, notBefore})
@@ -88,7 +88,7 @@ async function expectFewPages(pattern: string, args: string): Promise<void> {
   expect(pages).toBeLessThan(FEW_PAGES)
 }
 
-const surveyArguments = (seen: Survey, busyViews: string[] = [], freeFrom: string | null = null): string => {
+const pollArguments = (seen: Poll, busyViews: string[] = [], freeFrom: string | null = null): string => {
   const {leases, jobs, schedules} = seen.bounds
   const busy = `array[${busyViews.map((view) => `'${view}'`)}]::text[]`
   const free = freeFrom === null ? 'null' : `'${freeFrom}'`
@@ -108,8 +108,8 @@ describe('behind an old snapshot, with plans of empty tables', () => {
 
   test('a look around reads little but what has changed since the last', async () => {
     const seen = await look()
-    expect(seen).toMatchObject({hasClaimable: false, recovered: [], oldestDue: null})
-    await expectFewPages('with held', surveyArguments(seen))
+    expect(seen).toMatchObject({hasClaimable: false, rescued: [], oldestDue: null})
+    await expectFewPages('with held', pollArguments(seen))
   })
 
   test('a claim reads from the bound on', async () => {
@@ -149,7 +149,7 @@ describe('behind an old snapshot, with plans of empty tables', () => {
     )
     const seen = await look({busyViews: BUSY})
     expect(seen.oldestDue).not.toBeNull()
-    await expectFewPages('with held', surveyArguments(seen, BUSY, seen.freeFrom))
+    await expectFewPages('with held', pollArguments(seen, BUSY, seen.freeFrom))
     await expectFewPages('with clock', `4, 'x', 1000, array['public.v0'], '${seen.freeFrom}'`)
     expect(await look({from: seen.bounds, busyViews: BUSY, freeFrom: seen.freeFrom})).toMatchObject({
       hasClaimable: seen.hasClaimable,

@@ -1,4 +1,4 @@
-import type {Survey, SurveyBounds} from '../../db/queue/survey.ts'
+import type {Poll, PollBounds} from '../../db/queue/poll.ts'
 
 /** A poll that takes longer than this reads dead index entries: the next polls begin behind these entries. */
 const SLOW_LOOK_MS = 50
@@ -8,8 +8,8 @@ const FULL_LOOK_SHARE = 50
 const LONGEST_BETWEEN_FULL_LOOKS_MS = 60_000
 
 /** Where a poll begins to read; null for everywhere. */
-export interface LookFrom {
-  from: SurveyBounds | null
+export interface PollFrom {
+  from: PollBounds | null
   freeFrom: string | null
 }
 
@@ -23,7 +23,7 @@ export interface LookFrom {
 export class LowerBounds {
   readonly #isAlwaysFull: boolean
   readonly #now: () => number
-  #bounds: SurveyBounds | null = null
+  #bounds: PollBounds | null = null
   /** All jobs that are due before `until` are of these views. */
   #passed: {views: readonly string[]; until: string} | null = null
   #notBefore: string | null = null
@@ -39,7 +39,7 @@ export class LowerBounds {
   }
 
   /** Has `run` poll from where the poll may begin, and learns from the answer. */
-  async look(busyViews: readonly string[], run: (from: LookFrom) => Promise<Survey>): Promise<Survey> {
+  async poll(busyViews: readonly string[], run: (from: PollFrom) => Promise<Poll>): Promise<Poll> {
     const startedAt = this.#now()
     const isFull = this.#isAlwaysFull || this.#bounds === null || startedAt >= this.#nextFullLookAt
     // Until the poll ends, claims keep the bounds of the poll before.
@@ -75,7 +75,7 @@ export class LowerBounds {
     return passed?.views.every((view) => busyViews.includes(view)) ? passed.until : null
   }
 
-  #learn(seen: Survey, busyViews: readonly string[]): void {
+  #learn(seen: Poll, busyViews: readonly string[]): void {
     const {bounds, oldestDue} = seen
     this.#bounds = bounds
     // A due schedule becomes a job with the same due time, which may be earlier than that of the oldest job.

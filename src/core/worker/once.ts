@@ -2,7 +2,7 @@ import type {Database} from '../../db/database.ts'
 import type {OnceBound} from '../../db/queue/claims.ts'
 import type {ScheduleTiming} from '../../db/queue/due.ts'
 import {findDueWithin, findUnfinished, readExactTime} from '../../db/queue/due-once.ts'
-import type {Survey} from '../../db/queue/survey.ts'
+import type {Poll} from '../../db/queue/poll.ts'
 import type {RemainingJob} from '../../lib/records.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
 import type {OnceFacts} from './rhythm.ts'
@@ -41,9 +41,9 @@ export class Once {
   /** What a poll found, without what became due after the start. */
   async narrow(
     control: Database,
-    seen: Survey,
+    seen: Poll,
     look: {busyViews: readonly string[]; unreadable: readonly ScheduleTiming[]},
-  ): Promise<Survey> {
+  ): Promise<Poll> {
     this.#until ??= await readExactTime(control)
     const jobIds = [...this.#unfinished.keys()]
     const found = await findDueWithin(control, {until: this.#until, jobIds}, look)

@@ -1,4 +1,4 @@
-import type {Survey} from '../../db/queue/survey.ts'
+import type {Poll} from '../../db/queue/poll.ts'
 
 /**
  * First and longest pause before the next try for work that another worker holds. Each try doubles the pause.
@@ -15,7 +15,7 @@ const NO_SESSION_PAUSE_MS = 1000
 /** What a turn with a poll found and did. */
 export interface TurnFacts {
   /** Where another worker holds due schedules, `nextScheduleInMs` is about schedules that are not due yet. */
-  seen: Pick<Survey, 'hasClaimable' | 'nextScheduleInMs' | 'nextJobInMs' | 'ownFreshInMs'>
+  seen: Pick<Poll, 'hasClaimable' | 'nextScheduleInMs' | 'nextJobInMs' | 'ownFreshInMs'>
   /** Whether schedules were due. */
   isDue: boolean
   /** Whether another worker held some of the due schedules. */

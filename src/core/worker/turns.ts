@@ -1,7 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {type ClaimRequest, claimJobs} from '../../db/queue/claims.ts'
-import {type Survey, survey} from '../../db/queue/survey.ts'
+import {type Poll, poll} from '../../db/queue/poll.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import type {ControlSession} from './control.ts'
 import type {FrozenWorkers} from './frozen.ts'
@@ -71,7 +71,7 @@ export class Turns {
     const claimed = isDue || seen.hasClaimable ? await this.#fill(control, slots) : 0
     await this.#keepHouse(control)
     // A turn without a write does not prove that writes work again.
-    if (seen.recovered.length + seen.exhausted + queued.schedules + claimed > 0) throttle.reset()
+    if (seen.rescued.length + seen.exhausted + queued.schedules + claimed > 0) throttle.reset()
     if (queued.isContended) seen.nextScheduleInMs = await scheduler.untilNext(control)
     return rhythm.afterPoll({
       seen,
@@ -115,12 +115,12 @@ export class Turns {
   }
 
   /** Polls, and reports what the poll did to jobs of dead workers. */
-  async #poll(control: Database, slots: Slots): Promise<Survey> {
+  async #poll(control: Database, slots: Slots): Promise<Poll> {
     const {sessions, bounds, scheduler, once, emit} = this.#parts
     const look = {busyViews: slots.busyViews, unreadable: scheduler.unreadable}
-    const surveyor = {keys: sessions.keys, jobIds: slots.jobIds}
-    const seen = await bounds.look(look.busyViews, (from) => survey(control, {surveyor, ...look, ...from}))
-    for (const {id, view, attempt, workerId, isOwn, state} of seen.recovered) {
+    const poller = {keys: sessions.keys, jobIds: slots.jobIds}
+    const seen = await bounds.poll(look.busyViews, (from) => poll(control, {poller, ...look, ...from}))
+    for (const {id, view, attempt, workerId, isOwn, state} of seen.rescued) {
       emit({type: 'job-rescued', jobId: id, view, attempt, workerId, isOwn, state})
     }
     if (seen.exhausted > 0) emit({type: 'jobs-exhausted', jobs: seen.exhausted})

@@ -1,8 +1,8 @@
-import type {LookFrom} from '../../../src/core/worker/lower-bounds.ts'
+import type {PollFrom} from '../../../src/core/worker/lower-bounds.ts'
 import {type Database, Server} from '../../../src/db/database.ts'
 import {type ClaimedJob, claimJobs} from '../../../src/db/queue/claims.ts'
 import {planByIndex} from '../../../src/db/queue/plans.ts'
-import {type Survey, survey} from '../../../src/db/queue/survey.ts'
+import {type Poll, poll} from '../../../src/db/queue/poll.ts'
 import {newRunId} from '../../../src/db/refresh.ts'
 import {successRecord} from '../../../src/db/success-record.ts'
 import type {BenchDatabase} from '../server.ts'
@@ -36,9 +36,9 @@ export const claim = (
 /** Looks around with the statement of a worker that has nothing in hand but those views. */
 export const lookAround = (
   db: Database,
-  from: Partial<LookFrom> = {},
+  from: Partial<PollFrom> = {},
   busyViews: readonly string[] = [],
-): Promise<Survey> => survey(db, {surveyor: {keys: [KEY], jobIds: []}, busyViews, unreadable: [], ...from})
+): Promise<Poll> => poll(db, {poller: {keys: [KEY], jobIds: []}, busyViews, unreadable: [], ...from})
 
 /** Opens a session like the one on which a worker looks around and claims. */
 export async function withWorkerSession<T>(url: string, work: (own: Database) => Promise<T>): Promise<T> {

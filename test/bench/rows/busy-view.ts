@@ -33,7 +33,7 @@ export const busyView: Measurement = {
         for (let round = 0; round < ROUNDS; round++) {
           const startedAt = performance.now()
           let isFull = false
-          await bounds.look(BUSY, (from) => {
+          await bounds.poll(BUSY, (from) => {
             isFull = from.from === null
             return lookAround(own, from, BUSY)
           })

@@ -86,7 +86,7 @@ async function timeRounds(own: Database): Promise<Timings> {
   for (let round = 0; round < ROUNDS; round++) {
     let isFull = false
     const lookedAt = performance.now()
-    await bounds.look([], (from) => {
+    await bounds.poll([], (from) => {
       isFull = from.from === null
       return lookAround(own, from)
     })

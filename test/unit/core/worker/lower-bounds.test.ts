@@ -1,11 +1,11 @@
 import {beforeEach, describe, expect, test} from 'vitest'
-import {type LookFrom, LowerBounds} from '../../../../src/core/worker/lower-bounds.ts'
-import type {Survey} from '../../../../src/db/queue/survey.ts'
+import {LowerBounds, type PollFrom} from '../../../../src/core/worker/lower-bounds.ts'
+import type {Poll} from '../../../../src/db/queue/poll.ts'
 
 const at = (time: string): string => `2030-01-01T${time}:00.000000Z`
 const BOUNDS = {leases: at('11:50'), jobs: at('11:51'), schedules: at('11:52')}
-const QUIET: Survey = {
-  recovered: [],
+const QUIET: Poll = {
+  rescued: [],
   exhausted: 0,
   frozenWorkers: [],
   hasClaimable: false,
@@ -26,15 +26,15 @@ beforeEach(() => {
   bounds = new LowerBounds({now: () => now})
 })
 
-/** Looks around, in so many milliseconds; returns where the look began. */
-async function look(seen: Partial<Survey> = {}, {busy = [] as string[], tookMs = 1} = {}): Promise<LookFrom> {
-  let began: LookFrom | undefined
-  await bounds.look(busy, async (from) => {
+/** Polls, which takes so many milliseconds. Returns where the poll began to read. */
+async function look(seen: Partial<Poll> = {}, {busy = [] as string[], tookMs = 1} = {}): Promise<PollFrom> {
+  let began: PollFrom | undefined
+  await bounds.poll(busy, async (from) => {
     began = from
     now += tookMs
     return {...QUIET, ...seen}
   })
-  return began as LookFrom
+  return began as PollFrom
 }
 
 const EVERYWHERE = {from: null, freeFrom: null}

@@ -7,56 +7,56 @@ import {lockNameOf} from './claims.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
 import {isCalledOff} from './settle.ts'
 
-/** A job whose worker was found dead. */
-interface RecoveredJob {
+/** A job that was taken back from a dead worker. */
+interface RescuedJob {
   id: string
-  /** Queued again, or failed where no attempt is left or its schedule was disabled meanwhile. */
+  /** Queued again, or failed if no attempt is left. */
   state: 'queued' | 'failed'
   attempt: number
   workerId: string | null
-  /** Whether it was the surveyor's own. */
+  /** Whether it was a job of the polling worker. */
   isOwn: boolean
   /** schema.view, as the payload has it; null where it names none that could exist. */
   view: string | null
 }
 
-/** What a worker learns in one look, which also tidies up after dead ones. */
-export interface Survey {
-  recovered: RecoveredJob[]
-  /** Jobs that were queued with no attempt left, and are failed now. */
+/** What a poll finds, after it has rescued the jobs of dead workers. */
+export interface Poll {
+  rescued: RescuedJob[]
+  /** How many queued jobs had no attempt left, and have failed now. */
   exhausted: number
   /** The keys of other workers that hold a job past its lease without working on it, as 16 hex digits. */
   frozenWorkers: string[]
   /** Whether a job may be claimed now. */
   hasClaimable: boolean
-  /** When the oldest due job was due, of a busy view too, to the microsecond; null where there is none, or it is not known. */
+  /** When the oldest due job was due, busy views included, to the microsecond; null without one, or when not known. */
   oldestDue: string | null
-  /** How old a job may be that is due and not of a busy view, as `SurveyBounds` has it. */
+  /** Lower bound for the due times of jobs that are not of busy views. */
   freeFrom: string
-  /** When the next schedule is due, to the microsecond; null where there is none. */
+  /** When the next schedule is due, to the microsecond; null without one. */
   nextScheduleAt: string | null
-  /** Where the next look may begin. */
-  bounds: SurveyBounds
-  /** How long until a job of the surveyor counts as lost that may only have been claimed a moment ago; null without one. */
+  /** Where the next poll may begin. */
+  bounds: PollBounds
+  /** Milliseconds until a fresh job of the polling worker itself counts as lost; null without one. */
   ownFreshInMs: number | null
-  /** In milliseconds from now; 0 for one that is due, null where there is none. */
+  /** Milliseconds until the next schedule is due; 0 if one is due now, null without one. */
   nextScheduleInMs: number | null
   nextJobInMs: number | null
 }
 
 /**
- * Lower bounds for the times of rows that matter, each to the microsecond. Behind an old snapshot, the index entries of
- * what was done since stay where they are: without these, each look reads the traces of hours (240,000 jobs: 1.7 s). A
- * minute behind the clock at the latest, since a time is computed before it is committed.
+ * Lower bounds for the times of rows that matter, to the microsecond. Without them, each poll rescans the dead index
+ * entries that an old snapshot keeps alive (240,000 jobs: 1.7 s). A bound is at least a minute behind the clock,
+ * because a time is computed before it is committed.
  */
-export interface SurveyBounds {
+export interface PollBounds {
   leases: string
   jobs: string
   schedules: string
 }
 
-interface SurveyRow {
-  recovered:
+interface PollRow {
+  rescued:
     | {
         id: string
         state: 'queued' | 'failed'
@@ -80,26 +80,26 @@ interface SurveyRow {
   next_job_ms: number | null
 }
 
-/** SQL: the liveness key in a worker's id; null in that of one behind a pooler, and of another program's. */
+/** SQL: the liveness key in a worker's id; null for a worker behind a pooler, and for other programs. */
 const KEY_HEX = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then substr(j.worker_id, 5, 16) end`
 
-/** SQL: whether a key of the surveyor is in a worker's id, be it one that its sessions hold or, behind a pooler, a name alone. */
+/** SQL: whether a worker's id has a key of the polling worker: a key that its sessions hold, or a name behind a pooler. */
 const IS_OWN = `coalesce(substring(j.worker_id from '^ayb:(?:pooled-)?([0-9a-f]{16}):') = any ($2::text[]), false)`
 
-/** SQL: the payload under that alias names a view that could exist; it may as well hold a megabyte. */
+/** SQL: the payload under that alias names a view that could exist. A payload can hold a megabyte of other text. */
 const namesPossibleView = (alias: string): string =>
   `(length(coalesce(${alias}.payload->>'schema', 'public')) <= 63 and length(${alias}.payload->>'view_name') <= 63)`
 
-/** SQL: how long a claim may take to be committed, answered and taken note of. */
+/** SQL: how long a claim may take until its answer has reached the worker. */
 const FRESH = "interval '5 s'"
 
-/** SQL: whether an instant is as that of a claim a moment ago. Anybody can have written one that is never over. */
+/** SQL: whether a claim at this instant is fresh. Instants in the future are not: a person can write any instant. */
 const isFresh = (instant: string): string => `${instant} between now() - ${FRESH} and now() + ${FRESH}`
 
 /**
- * SQL: the lock of the view of a late job `x` is held by a session of its worker that has had nothing to do for five
- * seconds. A worker that is stopped leaves such sessions behind: each ended a refresh, claimed the next job and took the
- * lock of its view, in one transaction, for a client that does not read the answer.
+ * SQL: a session of the worker of a late job `x` holds the lock of the view, and has been idle for five seconds. A
+ * stopped process leaves such sessions behind: in one transaction, each ended a refresh, claimed the next job and
+ * took the lock of its view, and the client does not read the answer.
  */
 const IS_STUCK = `exists (
                 select from held v join held k on k.pid = v.pid cross join lateral pg_stat_get_activity(v.pid) a
@@ -107,8 +107,8 @@ const IS_STUCK = `exists (
                    and a.state = 'idle' and a.state_change < clock_timestamp() - interval '5 s')`
 
 /**
- * SQL: all that is left of the worker of a job `x` are sessions that endWorkers spares, since each has been refreshing
- * a view for a while. None works on the job, whose view they would hold.
+ * SQL: all sessions that are left of the worker of a job `x` are sessions that endWorkers spares, because each has
+ * been refreshing a view for a while. None of them works on the job: the session would hold the lock of its view.
  */
 const HAS_ONLY_REFRESHES = `not exists (
                 select from held k left join lateral pg_stat_get_activity(k.pid) a on true
@@ -116,15 +116,15 @@ const HAS_ONLY_REFRESHES = `not exists (
                    and (a.state = 'active' and a.query_start < clock_timestamp() - ${AWAKE}
                         and exists (select from held v where v.pid = k.pid and v.key between -2147483648 and 2147483647)) is not true)`
 
-/** The worker that looks, whose key and jobs need no proof of life. */
-export interface Surveyor {
-  /** Its key, and those that it had before it lost all sessions: jobs that it has in hand still bear them. */
+/** The polling worker, whose own key and jobs need no proof of life. */
+export interface Poller {
+  /** Its key, and its earlier keys from before it lost all sessions: jobs in hand may still have these. */
   keys: readonly string[]
-  /** The jobs that it has in hand. */
+  /** The ids of its jobs in hand. */
   jobIds: readonly string[]
 }
 
-/** SQL: an instant as a bound, a minute behind the clock at the latest. */
+/** SQL: the earliest of these instants as a bound, at least a minute behind the clock. */
 const boundAt = (...instants: string[]): string => {
   const least = `least(${[...instants, "now() - interval '1 min'"].join(', ')})`
   return `case when ${least} >= '0001-01-02' then ${exactInstant(least)} else '-infinity' end`
@@ -134,33 +134,37 @@ const millisecondsUntil = (instant: string): string =>
   `greatest(extract(epoch from ${instant} - clock_timestamp()) * 1000, 0)::float8`
 
 /**
- * One statement, so that an idle worker costs one transaction a poll: fails what has no attempt left, takes back the
- * jobs of dead workers, and tells when there is work next. A worker is dead when nobody holds its key; or, for those
- * without one, when the lease is over. A job whose view is locked is being worked on whatever its worker's state. The
- * lease of a worker that still holds its key ends nothing by itself: first its sessions have to be ended (endWorkers),
- * but for those that refresh a view. A lock that a stopped worker's idle session holds is no work either.
- * A job under the surveyor's own key that it does not have in hand was claimed by an answer that never arrived, or
- * could not be settled: nobody works on it either. Unless it is fresh: then the answer to its claim, which another session
- * may have made, may still be on its way. (`state || ''` keeps the planner from reading all running jobs once more: those
- * in question are looked up by their ids.) Where another session holds the row of a registration, its status stays as it
- * is: two looks that took back jobs of the same views locked the rows in different orders, and one died of a deadlock.
+ * Polls: fails queued jobs without an attempt left, rescues the jobs of dead workers, and finds out when there is work
+ * next. One statement, so that an idle worker costs one transaction for each poll.
+ *
+ * A worker is dead when nobody holds its key. A worker without a key is dead when the lease is over. While the view of
+ * a job is locked, somebody works on the job, except when an idle session of a stopped worker holds the lock. When the
+ * lease of a worker is over that still holds its key, its sessions have to be ended first (endWorkers), except
+ * sessions that refresh a view.
+ *
+ * A job with the polling worker's own key that is not in hand has lost the answer to its claim, or could not be
+ * settled: it is rescued, too. A fresh claim is left alone, because its answer may still be on the way.
+ *
+ * `state || ''` keeps the planner from reading all running jobs again: the dead jobs are looked up by their ids. When
+ * another session holds the row of a registration, the status there stays as it is: two polls that rescued jobs of
+ * the same views once locked the rows in different orders, and one poll died of a deadlock.
  */
-export async function survey(
+export async function poll(
   db: Database,
   options: {
-    surveyor: Surveyor
+    poller: Poller
     busyViews: readonly string[]
     unreadable: readonly ScheduleTiming[]
-    /** Where to begin; everywhere without it. */
-    from?: SurveyBounds | null
-    /** Before then, all jobs that are due are of busy views. */
+    /** Where to begin to read; reads everything without it. */
+    from?: PollBounds | null
+    /** All jobs that were due before this instant are of busy views. */
     freeFrom?: string | null
   },
-): Promise<Survey> {
+): Promise<Poll> {
   const {jobs, registrations, runs, schedules} = db.tables
-  const {keys, jobIds} = options.surveyor
+  const {keys, jobIds} = options.poller
   const except = exceptTimings(8, options.unreadable)
-  const rows = await db.session.query<SurveyRow>(
+  const rows = await db.session.query<PollRow>(
     `with held as materialized (
        select (l.classid::bigint << 32) | l.objid::bigint as key, l.pid
          from pg_locks l
@@ -197,7 +201,7 @@ export async function survey(
             for no key update skip locked) j
         where x.is_own or x.is_key_held is not true or x.is_given_up
         limit 500),
-     recovered as (
+     rescued as (
        update ${jobs} j
           set state = case when j.attempts < j.max_attempts and not ${isCalledOff(db.tables, 'null')} then 'queued' else 'failed' end,
               run_at = case when j.attempts < j.max_attempts then now() else j.run_at end,
@@ -210,7 +214,7 @@ export async function survey(
      named as materialized (
        select e.*, coalesce(e.payload->>'schema', 'public') as schema_name, e.payload->>'view_name' as view_name,
               r.id as registration_id, r.refresh_mode
-         from recovered e left join lateral (
+         from rescued e left join lateral (
            select r.id, r.refresh_mode from ${registrations} r
             where r.schema_name = coalesce(e.payload->>'schema', 'public') and r.view_name = e.payload->>'view_name'
            offset 0) r on true),
@@ -243,7 +247,7 @@ export async function survey(
         where j.id = any (array(select id from spent))
        returning j.id)
      select (select json_agg(json_build_object('id', e.id, 'state', e.state, 'attempt', e.attempts, 'worker_id', e.worker_id, 'is_own', e.is_own,
-                                               'view', case when ${namesPossibleView('e')} then ${lockNameOf('e')} end)) from recovered e) as recovered,
+                                               'view', case when ${namesPossibleView('e')} then ${lockNameOf('e')} end)) from rescued e) as rescued,
             (select count(*)::int from exhausted) as exhausted,
             (select json_agg(distinct x.key_hex) from suspect x where x.is_late and x.is_key_held and not x.is_own and not x.is_given_up) as frozen,
             coalesce(oldest.is_free, false) or free.run_at is not null as has_claimable,
@@ -291,8 +295,8 @@ export async function survey(
       ...except.values,
     ],
   )
-  const row = rows[0] as SurveyRow
-  const recovered = (row.recovered ?? []).map((job) => ({
+  const row = rows[0] as PollRow
+  const rescued = (row.rescued ?? []).map((job) => ({
     id: job.id,
     state: job.state,
     attempt: job.attempt,
@@ -301,11 +305,11 @@ export async function survey(
     view: job.view,
   }))
   return {
-    recovered,
+    rescued,
     exhausted: row.exhausted,
     frozenWorkers: row.frozen ?? [],
-    hasClaimable: row.has_claimable || recovered.some((job) => job.state === 'queued'),
-    oldestDue: recovered.length > 0 ? null : row.oldest_due,
+    hasClaimable: row.has_claimable || rescued.some((job) => job.state === 'queued'),
+    oldestDue: rescued.length > 0 ? null : row.oldest_due,
     freeFrom: row.free_from,
     nextScheduleAt: row.next_schedule_at,
     bounds: {leases: row.leases_from, jobs: row.jobs_from, schedules: row.schedules_from},
