@@ -18,9 +18,10 @@ import {explainDenial, findTrustedTables} from './trust.ts'
 /** To look at ayb's own tables takes milliseconds. */
 const INSPECTION_DEADLINE_MS = 30_000
 
+/** A function of a view can warn for each row. */
 const MOST_WARNINGS = 20
 
-/** A database and how to get there: opens sessions, each of which may end up on another host. */
+/** Where a database is, and as whom to go there. Opens sessions, and outlives them; of several hosts, each may get another. */
 export class Server {
   readonly settings: SystemSettings
   readonly #options: ConnectOptions
@@ -70,7 +71,7 @@ export class Database {
     this.tables = tableNames(server.settings.schemaName)
     this.#warnings = [...session.warnings]
     this.#state = state
-    // Each warning once: a function of a view can warn for each row.
+    // Each warning once.
     session.onWarning((message) => {
       if (this.#warnings.length < MOST_WARNINGS && !this.#warnings.includes(message))
         this.#warnings.push(message)

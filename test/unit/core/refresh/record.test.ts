@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import {type Clock, persistently} from '../../src/core/refresh/record.ts'
-import {AybError} from '../../src/lib/errors.ts'
+import {type Clock, persistently} from '../../../../src/core/refresh/record.ts'
+import {AybError} from '../../../../src/lib/errors.ts'
 
 const FULL_DISK = new AybError('SERVER_RESOURCES', 'no space left on device')
 
