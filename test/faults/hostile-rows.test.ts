@@ -287,7 +287,7 @@ describe.concurrent('rows that others wrote', {timeout: 240_000}, () => {
     const unreadable = log.filter(({msg}) => msg.endsWith('cannot be read and is skipped'))
     expect(unreadable).toHaveLength(2 * (CRONS.length + ZONES.length))
     expect(new Set(unreadable.map(({scheduleId}) => scheduleId)).size).toBe(unreadable.length)
-    const timed = log.filter(({msg}) => msg.includes('had no next run'))
+    const timed = log.filter(({msg}) => msg.includes('was enabled without a next run'))
     // Those of infinity, of years past 9999, before 1, and of none.
     expect(timed.length).toBeGreaterThanOrEqual(8)
   })
@@ -470,7 +470,7 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
       'the unreadable one',
     )
     await stopWorkers([worker])
-    expect(worker.logs().filter(({msg}) => msg.includes('had no next run'))).toHaveLength(untimed.length - 1)
+    expect(worker.logs().filter(({msg}) => msg.includes('was enabled without a next run'))).toHaveLength(untimed.length - 1)
     expect(worker.logs().filter(({msg}) => msg.includes('cannot be read'))).toHaveLength(1)
     expect(await db.query('select from _ayb_jobs')).toEqual([])
     const healed = await ayb(['schedules', 'list', '--json'], db)
