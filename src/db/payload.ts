@@ -29,3 +29,10 @@ export const payloadJson = (payload: string): string =>
                             'not_shown', format('%s bytes, more than the ${MOST_BYTES} that are shown', octet_length(p.json))))::text end
                 from (select q.payload, q.payload::text as json
                         from (select ${payloadOrNote(payload)} as payload offset 0) q offset 0) p)`
+
+/** SQL: the view that a payload names: its schema, its name, and both as lockName writes them. */
+export function viewInPayload(payload: string): Record<'schema' | 'view' | 'name', string> {
+  const schema = `coalesce(${payload}->>'schema', 'public')`
+  const view = `(${payload}->>'view_name')`
+  return {schema, view, name: `(${schema} || '.' || ${view})`}
+}

@@ -12,7 +12,7 @@ import type {Database} from './database.ts'
 import {noneIfUnencodable, notFoundIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
-import {payloadView} from './schedules.ts'
+import {viewInPayload} from './payload.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {writableIdentity} from './view-states.ts'
 
@@ -100,7 +100,7 @@ export async function listRegistrations(
  * registration would read all schedules each time, which took 150 s for 20,000 of both.
  */
 const nextRuns = ({tables}: Database): string => `left join (
-              select ${payloadView('s.payload').schema} as schema_name, ${payloadView('s.payload').view} as view_name,
+              select ${viewInPayload('s.payload').schema} as schema_name, ${viewInPayload('s.payload').view} as view_name,
                      min(s.next_run_at) as run_at
                 from ${tables.schedules} s
                where s.enabled and s.job_type = '${JOB_TYPE}'

@@ -1,7 +1,7 @@
 import {nameTaken, refusedByServerTable} from '../lib/failures/registrations.ts'
 import {JOB_TYPE, type Registration, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
-import {readablePayload} from './payload.ts'
+import {readablePayload, viewInPayload} from './payload.ts'
 import {wakeWorkers} from './queue/wake.ts'
 import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
@@ -81,8 +81,10 @@ async function moveState(db: Database, from: ViewName, to: ViewName): Promise<vo
 }
 
 /** SQL: whether a payload names the view of `$1` and `$2`. */
-const namesView = (payload: string): string =>
-  `coalesce(${readablePayload(payload)}->>'schema', 'public') = $1 and ${readablePayload(payload)}->>'view_name' = $2`
+const namesView = (payload: string): string => {
+  const {schema, view} = viewInPayload(readablePayload(payload))
+  return `${schema} = $1 and ${view} = $2`
+}
 
 /**
  * SQL: the payload with the names of `$3` and `$4`. In SQL, since a JavaScript number holds fewer digits than

@@ -5,7 +5,7 @@ import {columns, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {isUnencodable, noneIfUnencodable} from './encoding.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
-import {payloadJson} from './payload.ts'
+import {payloadJson, viewInPayload} from './payload.ts'
 import {wakeWorkers} from './queue/wake.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
@@ -28,12 +28,6 @@ const SCHEDULE = columns<Schedule>({
 })
 
 type ScheduleRow = Stored<Schedule>
-
-/** SQL: the schema and the view that a payload names. */
-export const payloadView = (payload: string) => ({
-  schema: `coalesce(${payload}->>'schema', 'public')`,
-  view: `${payload}->>'view_name'`,
-})
 
 /** The name of a schedule, as on a command line. */
 export type ScheduleReference = {id: string} | {name: string}
@@ -106,7 +100,7 @@ export const listSchedulesOfView = (db: Database, view: ViewName): Promise<Sched
 /** The schedules that refresh one of these views, by name. */
 export async function listSchedulesOfViews(db: Database, views: readonly ViewName[]): Promise<Schedule[]> {
   if (!db.has('schedules')) return []
-  const payload = payloadView('s.payload')
+  const payload = viewInPayload('s.payload')
   const rows = await db.session.query<ScheduleRow>(
     `select ${SCHEDULE.select('s')}
        from ${db.tables.schedules} s

@@ -470,7 +470,9 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
       'the unreadable one',
     )
     await stopWorkers([worker])
-    expect(worker.logs().filter(({msg}) => msg.includes('was enabled without a next run'))).toHaveLength(untimed.length - 1)
+    expect(worker.logs().filter(({msg}) => msg.includes('was enabled without a next run'))).toHaveLength(
+      untimed.length - 1,
+    )
     expect(worker.logs().filter(({msg}) => msg.includes('cannot be read'))).toHaveLength(1)
     expect(await db.query('select from _ayb_jobs')).toEqual([])
     const healed = await ayb(['schedules', 'list', '--json'], db)

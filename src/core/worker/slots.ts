@@ -1,8 +1,9 @@
 import type {Database} from '../../db/database.ts'
 import type {LockAnswer, RefreshLock} from '../../db/locks/refresh-lock.ts'
-import {busyName, type ClaimedJob, type LockedJob, renewLeases} from '../../db/queue/claims.ts'
+import {type ClaimedJob, type LockedJob, renewLeases} from '../../db/queue/claims.ts'
 import {failOrRequeueJob, returnJob} from '../../db/queue/settle.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
+import {lockName} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import {DeadConnections} from '../refresh/dead-connection.ts'
 import {WITHOUT_SESSION} from './retry.ts'
@@ -59,7 +60,7 @@ export class Slots {
   get busyViews(): string[] {
     return [...this.#running.values()].flatMap(({job}) => {
       const view = viewOfPayload(job.payload)
-      return view ? [busyName(view)] : []
+      return view ? [lockName(view)] : []
     })
   }
 
@@ -93,7 +94,7 @@ export class Slots {
 
   #isBusyWith(job: ClaimedJob): boolean {
     const view = viewOfPayload(job.payload)
-    return view !== null && this.busyViews.includes(busyName(view))
+    return view !== null && this.busyViews.includes(lockName(view))
   }
 
   /** Resolves when no job is in hand any more. */

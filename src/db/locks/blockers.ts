@@ -2,10 +2,11 @@ import type {Blocker} from '../../lib/errors.ts'
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
 import type {Session} from '../session.ts'
+import {heldKey, viewKey} from './advisory-keys.ts'
 
 /** Who holds the lock of a view, as far as this role may see. */
 export const findLockHolder = (session: Session, view: ViewName): Promise<Blocker | null> =>
-  findHolder(session, 'hashtext($1)::bigint', lockName(view))
+  findHolder(session, viewKey('$1'), lockName(view))
 
 /** Who holds the advisory lock of a 64-bit key. */
 export const findKeyHolder = (session: Session, key: string): Promise<Blocker | null> =>
@@ -28,7 +29,7 @@ async function findHolder(
        ${HOLDER_JOINS}
       where l.locktype = 'advisory' and l.objsubid = 1 and ${which} and l.pid is distinct from pg_backend_pid()
         and l.database = (select d.oid from pg_database d where d.datname = current_database())
-        and (l.classid::bigint << 32) | l.objid::bigint = ${key}
+        and ${heldKey('l')} = ${key}
       limit 1`,
     [value],
   )

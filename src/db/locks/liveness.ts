@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto'
 import type {Blocker} from '../../lib/errors.ts'
 import type {Session} from '../session.ts'
+import {heldKey} from './advisory-keys.ts'
 import {findKeyWaiter} from './blockers.ts'
 
 /**
@@ -41,7 +42,7 @@ export async function holdsKeyAlone(session: Session, keyHex: string): Promise<b
   if (session.isPooled) return true
   const rows = await session.query<{is_key: boolean}>(
     `select l.objsubid = 1 and l.mode = 'ShareLock'
-            and (l.classid::bigint << 32) | l.objid::bigint = ('x' || $1)::bit(64)::bigint as is_key
+            and ${heldKey('l')} = ('x' || $1)::bit(64)::bigint as is_key
        from pg_locks l
       where l.pid = pg_backend_pid() and l.locktype = 'advisory'`,
     [keyHex],
@@ -86,7 +87,7 @@ export async function endWorkers(
                                and v.classid in (0, 4294967295) and v.database = l.database) as is_refreshing,
               greatest(a.query_start, a.state_change) > clock_timestamp() - $2 * interval '1 ms' as is_awake
          from k
-         join pg_locks l on (l.classid::bigint << 32) | l.objid::bigint = k.key
+         join pg_locks l on ${heldKey('l')} = k.key
          left join pg_stat_activity a on a.pid = l.pid
         where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.pid <> pg_backend_pid()
           and l.database = (select d.oid from pg_database d where d.datname = current_database())),

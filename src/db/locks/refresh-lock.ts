@@ -5,6 +5,7 @@ import type {ViewName} from '../../lib/records.ts'
 import {exactInstant} from '../instant.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
+import {heldKey, viewKey} from './advisory-keys.ts'
 
 /** A backend looks every second whether its client is still there. */
 const RELEASE_PATIENCE_MS = 10_000
@@ -170,7 +171,7 @@ async function isLockHeld(session: Session, view: ViewName, lock: SeenLock): Pro
        left join pg_stat_activity a on a.pid = l.pid
       where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
         and l.database = (select d.oid from pg_database d where d.datname = current_database())
-        and (l.classid::bigint << 32) | l.objid::bigint = hashtext($2)::bigint
+        and ${heldKey('l')} = ${viewKey('$2')}
         and (a.xact_start is null or a.xact_start = $3::timestamptz)`,
     [lock.pid, lockName(view), lock.transactionStartedAt],
   )
@@ -200,7 +201,7 @@ async function tryLock(
 ): Promise<LockRow | null> {
   // Materialized: in a WHERE the planner may call it once a row, and each call needs its own unlock.
   const rows = await session.query<LockRow & {is_locked: boolean}>(
-    `with attempt as materialized (select ${lockFunction}(hashtext($1)) as is_locked)
+    `with attempt as materialized (select ${lockFunction}(${viewKey('$1')}) as is_locked)
      select is_locked, ${exactInstant('statement_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid
        from attempt`,
@@ -219,7 +220,7 @@ async function waitForLock(
   // One message: without a transaction around it, SET LOCAL lasts as long as that.
   const statements = [
     `set local lock_timeout = ${Math.max(1, Math.ceil(patienceMs))}`,
-    `with wait as materialized (select ${lockFunction}(hashtext(${session.literal(lockName(view))})))
+    `with wait as materialized (select ${lockFunction}(${viewKey(session.literal(lockName(view)))}))
      ${SELECT_LOCK_ROW} from wait`,
     'set local lock_timeout = 0',
   ]
@@ -241,7 +242,7 @@ const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
 
 async function unlock(session: Session, name: string, options?: {deadlineMs: number | null}): Promise<void> {
   const rows = await session.query<{is_unlocked: boolean}>(
-    'select pg_advisory_unlock(hashtext($1)) as is_unlocked',
+    `select pg_advisory_unlock(${viewKey('$1')}) as is_unlocked`,
     [name],
     options,
   )

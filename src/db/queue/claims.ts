@@ -1,8 +1,9 @@
-import {JOB_TYPE, type RefreshMode, type RefreshTarget, type ViewName} from '../../lib/records.ts'
+import {JOB_TYPE, type RefreshMode, type RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
+import {viewKey} from '../locks/advisory-keys.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
-import {payloadOrNote, readablePayload} from '../payload.ts'
+import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
 import type {Session} from '../session.ts'
 import {type LockTries, lockTriesOf} from './lock-tries.ts'
 import type {JobFence} from './settle.ts'
@@ -48,8 +49,10 @@ export interface LockedRow extends ClaimRow {
 }
 
 /** SQL: the view that the payload of a job under that alias names, as the text its lock is hashed from. */
-export const lockNameOf = (alias: string): string =>
-  `(coalesce(${readablePayload(`${alias}.payload`)}->>'schema', 'public') || '.' || (${readablePayload(`${alias}.payload`)}->>'view_name'))`
+export const lockNameOf = (alias: string): string => viewInPayload(readablePayload(`${alias}.payload`)).name
+
+/** SQL: the view of a claimed job. */
+const VIEW_OF_CLAIMED = viewInPayload(readablePayload('u.payload'))
 
 /** How many jobs to claim, for whom and for how long, and the views that the worker refreshes right now. */
 export interface ClaimRequest {
@@ -111,7 +114,7 @@ export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slo
 const LOCK_TOO = {
   cte: `,
      l as materialized (
-       select n.name, pg_try_advisory_lock(hashtext(n.name)) as is_locked
+       select n.name, pg_try_advisory_lock(${viewKey('n.name')}) as is_locked
          from (select ${lockNameOf('u')} as name from u offset 0) n)`,
   columns: `,
             l.name as lock_name, case when l.is_locked then ${exactInstant('clock_timestamp()')} end as locked_at`,
@@ -150,8 +153,7 @@ const claimSql = async (
        from u
        left join lateral (
          select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r
-          where r.schema_name = coalesce(${readablePayload('u.payload')}->>'schema', 'public')
-            and r.view_name = ${readablePayload('u.payload')}->>'view_name'
+          where r.schema_name = ${VIEW_OF_CLAIMED.schema} and r.view_name = ${VIEW_OF_CLAIMED.view}
          offset 0) r on true${lock.join}
       order by u.run_at`
 
@@ -199,6 +201,3 @@ export async function renewLeases(
     [workerId, jobIds, leaseMs],
   )
 }
-
-/** The view that an array of busy views calls it. */
-export const busyName = ({schemaName, viewName}: ViewName): string => `${schemaName}.${viewName}`

@@ -1,8 +1,9 @@
 import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant, isAhead} from '../instant.ts'
+import {heldKey, viewKey} from '../locks/advisory-keys.ts'
 import {AWAKE} from '../locks/liveness.ts'
-import {readablePayload} from '../payload.ts'
+import {readablePayload, viewInPayload} from '../payload.ts'
 import {lockNameOf} from './claims.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
 import {isCalledOff} from './settle.ts'
@@ -80,6 +81,9 @@ interface PollRow {
   next_job_ms: number | null
 }
 
+/** SQL: the view of a rescued job, whose payload is readable. */
+const VIEW_OF_RESCUED = viewInPayload('e.payload')
+
 /** SQL: the liveness key in a worker's id; null for a worker behind a pooler, and for other programs. */
 const KEY_HEX = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then substr(j.worker_id, 5, 16) end`
 
@@ -88,7 +92,7 @@ const IS_OWN = `coalesce(substring(j.worker_id from '^ayb:(?:pooled-)?([0-9a-f]{
 
 /** SQL: the payload under that alias names a view that could exist. A payload can hold a megabyte of other text. */
 const namesPossibleView = (alias: string): string =>
-  `(length(coalesce(${alias}.payload->>'schema', 'public')) <= 63 and length(${alias}.payload->>'view_name') <= 63)`
+  `(length(${viewInPayload(`${alias}.payload`).schema}) <= 63 and length(${viewInPayload(`${alias}.payload`).view}) <= 63)`
 
 /** SQL: how long a claim may take until its answer has reached the worker. */
 const FRESH = "interval '5 s'"
@@ -166,7 +170,7 @@ export async function poll(
   const except = exceptTimings(8, options.unreadable)
   const rows = await db.session.query<PollRow>(
     `with held as materialized (
-       select (l.classid::bigint << 32) | l.objid::bigint as key, l.pid
+       select ${heldKey('l')} as key, l.pid
          from pg_locks l
         where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
           and l.database = (select d.oid from pg_database d where d.datname = current_database())),
@@ -188,8 +192,8 @@ export async function poll(
                       case when ${KEY_HEX} is not null then ('x' || (${KEY_HEX}))::bit(64)::bigint end as worker_key,
                       ${IS_OWN} as is_own,
                       coalesce(${isFresh('j.last_run_at')}, false) as is_fresh,
-                      coalesce(hashtext(${lockNameOf('j')})::bigint in (select key from held), false) as is_locked,
-                      hashtext(${lockNameOf('j')})::bigint as view_key
+                      coalesce(${viewKey(lockNameOf('j'))} in (select key from held), false) as is_locked,
+                      ${viewKey(lockNameOf('j'))} as view_key
                  from running j) x
         where (not x.is_locked or x.is_late and x.is_key_held and ${IS_STUCK}) and (x.is_late or x.is_key_held is false or x.is_own)
           and not (x.is_own and (x.id = any ($3::uuid[]) or x.is_fresh))),
@@ -212,11 +216,11 @@ export async function poll(
         where j.id = any (array(select id from dead)) and j.id = dead.id
        returning j.id, j.state, j.attempts, ${readablePayload('j.payload')} as payload, j.last_error, j.last_run_at, dead.worker_id, dead.is_own),
      named as materialized (
-       select e.*, coalesce(e.payload->>'schema', 'public') as schema_name, e.payload->>'view_name' as view_name,
+       select e.*, ${VIEW_OF_RESCUED.schema} as schema_name, ${VIEW_OF_RESCUED.view} as view_name,
               r.id as registration_id, r.refresh_mode
          from rescued e left join lateral (
            select r.id, r.refresh_mode from ${registrations} r
-            where r.schema_name = coalesce(e.payload->>'schema', 'public') and r.view_name = e.payload->>'view_name'
+            where r.schema_name = ${VIEW_OF_RESCUED.schema} and r.view_name = ${VIEW_OF_RESCUED.view}
            offset 0) r on true),
      died as (
        insert into ${runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, status, error)
