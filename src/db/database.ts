@@ -90,12 +90,12 @@ export class Database {
 
   /**
    * Looks at the system tables again, as for a session that was just opened: since then they may have been created,
-   * upgraded or rigged.
-   * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED
+   * upgraded or rigged. `lockPatienceMs` is how long to wait for whoever locks one of the tables.
+   * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED, TIMEOUT
    */
-  async renew(): Promise<void> {
+  async renew(lockPatienceMs?: number): Promise<void> {
     this.#warnings = []
-    this.#state = await inspectSystem(this.session, this.server.settings)
+    this.#state = await inspectSystem(this.session, this.server.settings, lockPatienceMs)
   }
 
   /**
@@ -119,6 +119,16 @@ export class Database {
   watchStatements(): void {
     const {session, server} = this
     session.watch = (onLost) => watchStatement(session, (how) => server.openSession(how), onLost)
+  }
+
+  /** Watches the statements of this work alone. */
+  async watching<T>(work: () => Promise<T>): Promise<T> {
+    this.watchStatements()
+    try {
+      return await work()
+    } finally {
+      this.session.watch = null
+    }
   }
 
   /** Whether the work that the database was opened for is to change something, and may have. */

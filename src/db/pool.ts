@@ -7,7 +7,7 @@ import type {OpenOptions, Session} from './session.ts'
 interface Pooled {
   readonly session: Session
   /** Before it is used again: whether it still works, and may still be used. */
-  renew(): Promise<void>
+  renew(lockPatienceMs: number): Promise<void>
   explain(error: unknown): Promise<unknown>
   close(): Promise<void>
 }
@@ -26,13 +26,15 @@ interface PoolOptions {
   whenBusy(): AybError
 }
 
-/** What nobody has needed for so long is closed. */
+/** A session that nobody has needed for so long is closed. */
 const IDLE_MS = 60_000
 /** How long a probe waits, and how long a kept session may take to show that it still works. */
 const PROBE_MS = 5000
-/** A success is an answer to whoever asks so soon after it. */
+/** Less than the deadline of a probe: a session that waits for a locked table still works. */
+const LOCK_PATIENCE_MS = 3000
+/** For so long after a success, the database counts as reachable without another probe. */
 const FRESH_MS = 1000
-/** Its statements are short: one that is not answered by then has a dead network under it. */
+/** The statements of a kept session are short. When a statement is not answered by then, the network under it is dead. */
 const STATEMENT_DEADLINE_MS = 60_000
 
 interface Waiting {
@@ -102,7 +104,7 @@ export class DatabasePool<T extends Pooled = Database> {
   async #look(): Promise<boolean> {
     const noAnswer = () => new AybError('CONNECTION_FAILED', 'no answer')
     try {
-      // One that was kept has just been asked about the tables, one that is new who it is.
+      // A kept session looks at the tables before its use, and a new session asks the server who it is.
       await withDeadline(PROBE_MS, noAnswer, undefined, (signal) => this.use(async () => {}, signal))
       return true
     } catch (error) {
@@ -150,20 +152,20 @@ export class DatabasePool<T extends Pooled = Database> {
     })
   }
 
-  /** One that was kept and still works, or a new one. */
+  /** A kept session that still works, or a new session. */
   async #session(signal: AbortSignal | undefined): Promise<T> {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       const {session} = kept
+      const renew = kept.renew.bind(kept, LOCK_PATIENCE_MS)
       try {
-        const db = kept
-        await dropOnAbort(session, signal, () => session.within(PROBE_MS, () => db.renew()))
+        await dropOnAbort(session, signal, () => session.within(PROBE_MS, renew))
         return kept
       } catch (error) {
         const explained = await kept.explain(error).catch(() => error)
         session.destroy()
         signal?.throwIfAborted()
         if (!isAybError(error, 'CONNECTION_LOST')) throw explained
-        // What ended this one has most likely ended them all.
+        // The fault that ended this session has most likely ended all kept sessions.
         for (const other of this.#idle.splice(0)) other.session.destroy()
       }
     }

@@ -23,13 +23,14 @@ export async function namingLocks<T>(
   session: Session,
   settings: SystemSettings,
   look: (lockTimeoutMs: number) => Promise<T>,
+  patienceMs = LOOK_PATIENCE_MS,
 ): Promise<T> {
   try {
-    return await look(LOOK_PATIENCE_MS)
+    return await look(patienceMs)
   } catch (error) {
     if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
     const found = await findExclusiveLock(session, Object.values(tableNames(settings.schemaName)))
-    throw tableLocked(found?.table ?? null, LOOK_PATIENCE_MS, found?.holder ?? null)
+    throw tableLocked(found?.table ?? null, patienceMs, found?.holder ?? null)
   }
 }
 

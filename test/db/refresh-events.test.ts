@@ -56,3 +56,11 @@ test('a refresh that fails waits for its listener, too', async () => {
   expect(hasHeard).toBe(true)
   expect(await runsOf(server, 'failing')).toMatchObject([{status: 'error'}])
 })
+
+test('a refresh that is committed is a success, whatever its listener fails with', async () => {
+  const onEvent = async () => {
+    throw new Error('no room for a notice')
+  }
+  const {warnings} = await refresh(db, named('leaderboard'), {...OPTIONS, onEvent})
+  expect(warnings).toContain('no room for a notice')
+})

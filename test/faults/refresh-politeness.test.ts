@@ -88,7 +88,7 @@ describe('a refresh beside a reader that stays', () => {
     expect((await runsOf(db, 'leaderboard'))[0]?.duration_ms).toBeGreaterThanOrEqual(3000)
   })
 
-  test('gives the lock under which views are refreshed up between two tries', async () => {
+  test('gives the lock under which views are refreshed up between two tries, and is one run where another session takes it', async () => {
     const reader = await openReader(db, 'leaderboard')
     const other = await db.connect()
     const before = (await runsOf(db, 'leaderboard')).length
@@ -100,7 +100,10 @@ describe('a refresh beside a reader that stays', () => {
     await other.end()
     await reader.query('commit')
     expect(errorOf(result)).toMatchObject({code: 'REFRESH_IN_PROGRESS'})
-    expect((await runsOf(db, 'leaderboard')).length).toBe(before)
+    const runs = await runsOf(db, 'leaderboard')
+    expect(runs.length).toBe(before + 1)
+    expect(runs[0]).toMatchObject({status: 'error', error: errorOf(result).message})
+    expect(runs[0]?.lock_wait_ms).toBeGreaterThanOrEqual(1500)
   })
 
   test('is tried again by a role that may have one connection alone, so that nobody can look meanwhile', async () => {

@@ -141,7 +141,7 @@ export async function attemptRefresh(
     )
   } finally {
     await watch.stop()
-    await listener.settled()
+    for (const message of await listener.settled()) listener.emit({type: 'warning', message})
   }
 }
 
@@ -253,11 +253,14 @@ function listen(onEvent: OnRefreshEvent) {
       const dealtWith = onEvent(event)
       if (!(dealtWith instanceof Promise)) return
       pending.add(dealtWith)
-      // A failure is thrown by settled(), not by Node in the middle of the refresh.
+      // settled() tells of a failure, and Node does not end the process in the middle of the refresh.
       dealtWith.catch(() => {})
     },
-    async settled(): Promise<void> {
-      await Promise.all(pending)
+    /** What listeners failed with. A refresh that is committed stays a success. */
+    async settled(): Promise<string[]> {
+      const ends = await Promise.allSettled(pending)
+      pending.clear()
+      return ends.flatMap((end) => (end.status === 'rejected' ? [messageOf(end.reason)] : []))
     },
   }
 }

@@ -9,7 +9,7 @@ import {
 } from '../../db/locks/refresh-lock.ts'
 import {findRegistration} from '../../db/registrations.ts'
 import {withDeadline} from '../../lib/abort.ts'
-import {AybError} from '../../lib/errors.ts'
+import {AybError, isAybError} from '../../lib/errors.ts'
 import {refreshInProgress, waitTimeout} from '../../lib/failures/refreshes.ts'
 import {notRegistered} from '../../lib/failures/registrations.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
@@ -84,32 +84,42 @@ async function refreshRegistered(
   let behind = NOTHING_BEHIND
   let deadline: number | null = null
   let hasWaited = false
-  for (let answer: LockAnswer | 'untried' = 'untried'; ; ) {
-    const work = async (lock: RefreshLock) => {
-      signal.throwIfAborted()
-      const current = hasWaited ? await readAgain(db, registration, signal) : registration
-      return attempt(db, {request: {...request, registration: current}, caller, warnings}, lock, behind)
-    }
-    const result = await withRefreshLock(db.session, registration, work, answer)
-    if (result && 'status' in result) {
-      if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
-      else {
-        behind = {...behind, past: await pauseBetweenTries(result, signal)}
-        deadline = null
+  // The last try, until another attempt has recorded how the refresh ended.
+  let blocked: BlockedRefresh | null = null
+  try {
+    for (let answer: LockAnswer | 'untried' = 'untried'; ; ) {
+      const work = async (lock: RefreshLock) => {
+        signal.throwIfAborted()
+        const current = hasWaited ? await readAgain(db, registration, signal) : registration
+        const ordered = {request: {...request, registration: current}, caller, warnings}
+        return attempt(db, ordered, lock, behind, () => {
+          blocked = null
+        })
       }
+      const result = await withRefreshLock(db.session, registration, work, answer)
+      if (result && 'status' in result) {
+        if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
+        else {
+          blocked = result
+          behind = {...behind, past: await pauseAfter(result, signal)}
+          deadline = null
+        }
+        hasWaited = true
+        answer = 'untried'
+        continue
+      }
+      if (result) return result
+      signal.throwIfAborted()
+      // Between two tries another session may refresh the view: each wait for such a refresh has the whole time.
+      deadline ??= wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
+      const leftMs = deadline - performance.now()
+      if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
       hasWaited = true
-      answer = 'untried'
-      continue
+      options.onEvent?.({type: 'queued'}, registration)
+      answer = (await queueForLock(db, registration, Math.min(LONGEST_WAIT_MS, leftMs), signal)) ?? 'refused'
     }
-    if (result) return result
-    signal.throwIfAborted()
-    // Between two tries another session may refresh the view: each wait for such a refresh has the whole time.
-    deadline ??= wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
-    const leftMs = deadline - performance.now()
-    if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
-    hasWaited = true
-    options.onEvent?.({type: 'queued'}, registration)
-    answer = (await queueForLock(db, registration, Math.min(LONGEST_WAIT_MS, leftMs), signal)) ?? 'refused'
+  } catch (error) {
+    throw blocked ? await giveUpTries(blocked, error) : error
   }
 }
 
@@ -131,32 +141,37 @@ const callerOf = (
   transitionAfter: () => ({state: 'failed'}),
 })
 
-/** Lets others pass. An abort ends the run. */
-async function pauseBetweenTries(
-  {pauseMs, past, giveUp}: BlockedRefresh,
-  signal: AbortSignal,
-): Promise<PastTries> {
+/** Lets others pass. */
+async function pauseAfter({pauseMs, past}: BlockedRefresh, signal: AbortSignal): Promise<PastTries> {
   const startedAt = performance.now()
-  try {
-    await pause(pauseMs, signal)
-  } catch (reason) {
-    const result = await giveUp(reason)
-    throw result.status === 'failed' ? result.reason : reason
-  }
+  await pause(pauseMs, signal)
   return {...past, elapsedMs: past.elapsedMs + performance.now() - startedAt}
 }
 
-/** One attempt, under the lock. Returns what to answer, or the result of an attempt that is to be made again. */
+/** Records tries that no other try follows, for whatever reason. Returns the error to end with. */
+async function giveUpTries(blocked: BlockedRefresh, reason: unknown): Promise<unknown> {
+  // The history of a view goes with its registration.
+  if (isAybError(reason, 'NOT_REGISTERED')) return reason
+  const result = await blocked.giveUp(reason)
+  return result.status === 'failed' ? result.reason : reason
+}
+
+/**
+ * One attempt, under the lock. Returns what to answer, or the result of an attempt that is to be made again. Calls `onEnd`
+ * when the run has been recorded, or is to be recorded by `giveUp` of the result.
+ */
 async function attempt(
   db: Database,
   {request, caller, warnings}: Ordered,
   lock: RefreshLock,
   behind: Behind,
+  onEnd: () => void,
 ) {
   const {registration} = request
   const result = await droppingDeadConnection(db, registration, lock, () =>
     attemptRefresh(db, request, lock, behind, caller),
   )
+  if (result.status !== 'outdated') onEnd()
   if (result.status === 'failed') throw result.reason
   if (result.status !== 'success') return result
   if (result.registration === null) {
@@ -183,11 +198,13 @@ function reconnect(db: Database): Promise<Database> {
 /** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that wait, too. */
 async function prepare(db: Database, reference: ViewReference, signal: AbortSignal): Promise<Registration> {
   return endingWith(signal, () =>
-    cancelOnAbort(db.session, signal, async () => {
-      const registration = await requireRegistration(db, reference)
-      await db.prepareTables()
-      return registration
-    }),
+    db.watching(() =>
+      cancelOnAbort(db.session, signal, async () => {
+        const registration = await requireRegistration(db, reference)
+        await db.prepareTables()
+        return registration
+      }),
+    ),
   )
 }
 

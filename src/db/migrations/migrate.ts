@@ -33,8 +33,17 @@ export interface SystemState {
  * Reads the state without changing anything.
  * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED when a newer program made a breaking change
  */
-export const inspectSystem = (session: Session, settings: SystemSettings): Promise<SystemState> =>
-  namingLocks(session, settings, (lockTimeoutMs) => readSystem(session, settings, lockTimeoutMs))
+export const inspectSystem = (
+  session: Session,
+  settings: SystemSettings,
+  lockPatienceMs?: number,
+): Promise<SystemState> =>
+  namingLocks(
+    session,
+    settings,
+    (lockTimeoutMs) => readSystem(session, settings, lockTimeoutMs),
+    lockPatienceMs,
+  )
 
 /** The same with a lock timeout, in milliseconds, that lasts to the end of a transaction; 0 for none. */
 async function readSystem(

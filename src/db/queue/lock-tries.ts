@@ -32,8 +32,9 @@ export async function snoozeBlockedJob(
               lock_tries = excluded.lock_tries, lock_wait_ms = excluded.lock_wait_ms)`
     : ''
   const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: '$6'})
-  const rows = await session.query<{state: 'queued' | 'canceled'}>(
-    `with j as (
+  const update = () =>
+    session.query<{state: 'queued' | 'canceled'}>(
+      `with j as (
        update ${tables.jobs} as j
           set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
               attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now(),
@@ -41,17 +42,19 @@ export async function snoozeBlockedJob(
         where ${isStillOurs('$1', '$2', '$3', '$4')}
      returning j.id, j.state::text)${states}
      select state from j`,
-    [
-      job.id,
-      job.workerId,
-      job.attempt,
-      job.token,
-      pauseMs,
-      job.scheduleId,
-      ...(mayWrite ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
-    ],
-  )
-  return rows[0]?.state ?? null
+      [
+        job.id,
+        job.workerId,
+        job.attempt,
+        job.token,
+        pauseMs,
+        job.scheduleId,
+        ...(mayWrite ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
+      ],
+    )
+  // As snoozeJob: lost with the server, the job is rescued as that of a dead worker.
+  const [row] = await session.transaction(update, {commitsLocally: true})
+  return row?.state ?? null
 }
 
 /** SQL: the tries of a job, for a claim that has the job under alias `u` and its registration under `r`. */
