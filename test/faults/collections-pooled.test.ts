@@ -16,7 +16,7 @@ test('views are not read through PgBouncer in transaction mode, and a login of t
   const known = await server.get(PATH)
   expect(known.status).toBe(503)
   expect(known.json()).toMatchObject({
-    message: expect.stringContaining('views are not read through a pooler'),
+    message: expect.stringContaining('does not read views through a pooler'),
     hint: expect.stringContaining('AYB_COLLECTIONS_URL'),
   })
   expect((await server.get(PATH, {token: null})).json()).toMatchObject({
