@@ -73,19 +73,22 @@ export abstract class BaseCommand extends Command {
 
   /** Opens the database for `work` and closes it afterwards. A signal ends the work at once. */
   protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
-    return this.withOwnCancellation(flags, async (db) => {
-      db.watchStatements()
-      // A backend that waits for a lock or a standby does not notice that its client is gone, so cancel it.
-      const cancel = () => void (db.isForChanges && db.session.cancel())
-      this.signal.addEventListener('abort', cancel, {once: true})
-      try {
-        return await dropOnAbort(db.session, this.signal, () => work(db))
-      } catch (error) {
-        throw db.isForChanges ? mayBeDone(error) : error
-      } finally {
-        this.signal.removeEventListener('abort', cancel)
-      }
-    })
+    return this.withOwnCancellation(flags, (db) => this.endingAtSignal(db, () => work(db)))
+  }
+
+  /** Runs work that a signal ends at once. */
+  protected async endingAtSignal<T>(db: Database, work: () => Promise<T>): Promise<T> {
+    db.watchStatements()
+    // A backend that waits for a lock or a standby does not notice that its client is gone, so cancel it.
+    const cancel = () => void (db.isForChanges && db.session.cancel())
+    this.signal.addEventListener('abort', cancel, {once: true})
+    try {
+      return await dropOnAbort(db.session, this.signal, work)
+    } catch (error) {
+      throw db.isForChanges ? mayBeDone(error) : error
+    } finally {
+      this.signal.removeEventListener('abort', cancel)
+    }
   }
 
   /** The server that the flags and the environment lead to. */

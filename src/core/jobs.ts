@@ -1,7 +1,18 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../db/database.ts'
 import * as jobs from '../db/jobs.ts'
 import {countOld, deleteFinishedJobs, deleteOldRuns, type PruneCount} from '../db/prune.ts'
-import {jobNotFound, jobStateConflict, queuedAlready} from '../lib/failures/jobs.ts'
+import {dropOnAbort, withDeadline} from '../lib/abort.ts'
+import {
+  jobCanceled,
+  jobDeleted,
+  jobFailed,
+  jobGoesOn,
+  jobNotFound,
+  jobStateConflict,
+  jobWaitTimeout,
+  queuedAlready,
+} from '../lib/failures/jobs.ts'
 import {
   type Job,
   type JobDocument,
@@ -68,6 +79,55 @@ export async function cancelJob(db: Database, id: string): Promise<JobDocument> 
   const job = await jobs.cancelJob(db, id)
   if (!job) throw jobStateConflict(await requireJob(db, id), 'cancel')
   return {job, warnings: db.takeWarnings()}
+}
+
+const LOOK_AGAIN_MS = 500
+
+/** How to wait for the end of a job. */
+interface JobWait {
+  /** Null waits without a limit. */
+  timeoutMs: number | null
+  /** Aborted with the AybError to end with. */
+  signal: AbortSignal
+  /** Called with the job each time that ayb has looked at the job. */
+  onLook(job: Job): void
+}
+
+/**
+ * Waits until a worker has completed the job, and returns the job. A job that is queued again for a retry has not ended.
+ * @throws AybError TIMEOUT, CANCELED and CONNECTION_LOST end the wait alone; JOB_STATE_CONFLICT where somebody canceled the job,
+ * JOB_NOT_FOUND where somebody deleted the job; the error of a job that failed
+ */
+export async function waitForJob(
+  db: Database,
+  queued: Job,
+  {timeoutMs, signal, onLook}: JobWait,
+): Promise<Job> {
+  const {id} = queued
+  let job = queued
+  const untilEnded = async (ending: AbortSignal) => {
+    while (job.state === 'queued' || job.state === 'running') {
+      await sleep(LOOK_AGAIN_MS, undefined, {signal: ending})
+      const found = await jobs.findJob(db, id)
+      if (!found) throw jobDeleted(id)
+      job = found
+      onLook(job)
+    }
+  }
+  try {
+    // The deadline also ends a look that waits for a lock on the table of jobs.
+    await withDeadline(
+      timeoutMs ?? undefined,
+      (limitMs) => jobWaitTimeout(job, limitMs),
+      signal,
+      (ending) => dropOnAbort(db.session, ending, () => untilEnded(ending)),
+    )
+  } catch (error) {
+    throw jobGoesOn(error, id)
+  }
+  if (job.state === 'failed') throw jobFailed(job)
+  if (job.state === 'canceled') throw jobCanceled(id)
+  return job
 }
 
 /** How old jobs and runs must be to be deleted, and how to go about it. */

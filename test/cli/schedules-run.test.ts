@@ -1,9 +1,12 @@
+import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
 import type {JobDocument, ScheduleDocument} from '../../src/lib/records.ts'
-import {ayb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {documentOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
+import {ayb, startAyb} from '../support/ayb.ts'
+import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
 import {createSchedule, insertJob, JOB_KEYS, jobRows} from '../support/schedules.ts'
+import {openTerminal} from '../support/terminal.ts'
+import {createWorkerDatabase, insertSchedule, startWorker} from '../support/worker.ts'
 
 const run = (db: TestDatabase, schedule: string) =>
   documentOf<JobDocument>(['schedules', 'run', schedule], db)
@@ -126,5 +129,130 @@ describe('ayb schedules run', () => {
     const jobs = (await Promise.all(runs)).map((result) => (result.json() as JobDocument).job.id)
     expect(new Set(jobs).size).toBe(1)
     expect(await db.query('select from _ayb_jobs where schedule_id = $1', [id])).toHaveLength(1)
+  })
+})
+
+describe('ayb schedules run --wait', () => {
+  let db: TestDatabase
+
+  beforeAll(async () => {
+    db = await createWorkerDatabase()
+  })
+
+  /** A schedule that is never due by itself. */
+  const schedule = (name: string, view: string) =>
+    insertSchedule(db, name, {view, maxAttempts: 1, nextRunAt: 'null'})
+
+  /** Changes the jobs of a schedule, as workers and other commands do. */
+  const changeJobs = (schedule: string, change: string) =>
+    db.query(
+      `update _ayb_jobs set ${change} where schedule_id = (select id from _ayb_job_schedules where name = $1)`,
+      [schedule],
+    )
+
+  test('ends as the job ends that a worker runs', {timeout: 60_000}, async () => {
+    await db.query('create table numbers as select 1 as n')
+    await db.query('create materialized view broken as select 1 / n as quotient from numbers')
+    await db.query('update numbers set n = 0')
+    await schedule('good', 'leaderboard')
+    await schedule('bad', 'broken')
+    await schedule('lost', 'nowhere')
+    const worker = await startWorker(db)
+    const [good, bad, lost] = await Promise.all([
+      documentOf<JobDocument>(['schedules', 'run', 'good', '--wait'], db),
+      failureOf(['schedules', 'run', 'bad', '--wait'], 'REFRESH_FAILED', db),
+      ayb(['schedules', 'run', 'lost', '--wait-timeout', '1m'], db),
+    ])
+    worker.kill()
+    expect(keysOf(good)).toEqual(['job', 'warnings'])
+    expect(keysOf(good.job)).toEqual(JOB_KEYS)
+    expect(good).toMatchObject({job: {state: 'completed', lastError: null, attempts: 1}, warnings: []})
+    expect(bad.message).toMatch(/^job \S+ failed: the refresh of public\.broken failed: division by zero/)
+    const {jobId} = bad.details as {jobId: string}
+    expect(bad).toMatchObject({hint: `ayb jobs show ${jobId}`, details: {jobId: expect.stringMatching(UUID)}})
+    expect(lost).toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/^Queued job \S+\n$/),
+      stderr: expect.stringMatching(
+        /^Error: job \S+ failed: there is no materialized view public\.nowhere\nHint: ayb jobs show \S+\n$/,
+      ),
+    })
+    await worker.done
+  })
+
+  test('gives up after --wait-timeout, and leaves the job in the queue', async () => {
+    const scheduleId = await schedule('unserved', 'leaderboard')
+    const args = ['schedules', 'run', 'unserved', '--wait-timeout', '600ms']
+    const {message, hint, details} = await failureOf(args, 'TIMEOUT', db)
+    const rows = await db.query<{id: string; state: string}>(
+      'select id, state from _ayb_jobs where schedule_id = $1',
+      [scheduleId],
+    )
+    expect(rows).toEqual([{id: expect.stringMatching(UUID), state: 'queued'}])
+    const jobId = rows[0]?.id
+    expect({message, hint, details}).toEqual({
+      message: `wait timeout: after 600 ms, the job is still queued; job ${jobId} goes on`,
+      hint: `check that a worker is running; ayb jobs show ${jobId}`,
+      details: {timeoutMs: 600, timeout: 'wait', jobId},
+    })
+  })
+
+  test('says so when the wait ends and the job does not', {timeout: 60_000}, async () => {
+    const names = ['canceled', 'deleted', 'cut', 'interrupted']
+    for (const name of names) await schedule(name, 'leaderboard')
+    const runs = names
+      .slice(0, 3)
+      .map((name) => startAyb(['schedules', 'run', name, '--wait'], {url: db.url, timeoutMs: 50_000}))
+    const terminal = openTerminal(['schedules', 'run', 'interrupted', '--wait'], {url: db.url})
+    await Promise.all(runs.map((running) => running.waitForOutput(/Queued job/, 30_000)))
+    await terminal.waitFor(/Waiting for job \S+, which is queued {2}\d/, 30_000)
+    // A retry in between is not the end of the job.
+    for (const name of names) await changeJobs(name, `attempts = 1, last_error = 'a first try'`)
+    const [{now: changedAt} = {now: ''}] = await db.query<{now: string}>(
+      'select clock_timestamp()::text as now',
+    )
+    await until(
+      async () => {
+        const rows = await db.query(
+          `select from pg_stat_activity where datname = current_database() and application_name = 'ayb schedules run'
+              and state = 'idle' and query_start > $1::timestamptz`,
+          [changedAt],
+        )
+        return rows.length === names.length
+      },
+      {what: 'another look at each job', timeoutMs: 20_000},
+    )
+    await changeJobs('canceled', `state = 'canceled', canceled_at = now()`)
+    await db.query(
+      `delete from _ayb_jobs where schedule_id = (select id from _ayb_job_schedules where name = 'deleted')`,
+    )
+    terminal.write('\x03')
+    const interrupted = await terminal.done
+    await Promise.all(runs.slice(0, 2).map(({done}) => done))
+    await db.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'ayb schedules run'`,
+    )
+    const ends = await Promise.all(runs.map(({done}) => done))
+    const withoutIds = (text: string) => text.replaceAll(/\b[0-9a-f-]{36}\b/g, 'ID')
+    expect(ends.map(({code, stderr}) => ({code, stderr: withoutIds(stderr)}))).toEqual([
+      {code: 4, stderr: 'Error: job ID was canceled\nHint: ayb jobs show ID\n'},
+      {
+        code: 3,
+        stderr: 'Error: job ID was deleted before ayb saw its end\nHint: list the jobs with: ayb jobs list\n',
+      },
+      {
+        code: 6,
+        stderr: expect.stringMatching(
+          /^Error: lost the connection to .*; job ID goes on\nHint: .*; ayb jobs show ID\n$/,
+        ),
+      },
+    ])
+    expect(interrupted.code).toBe(130)
+    expect(withoutIds(stripVTControlCharacters(interrupted.output))).toMatch(
+      /Error: canceled by SIGINT; job ID goes on\r\nHint: ayb jobs show ID\r\n$/,
+    )
+    // The ends of the waits changed no job.
+    expect(await db.query(`select from _ayb_jobs where state = 'queued' and attempts = 1`)).toHaveLength(2)
   })
 })
