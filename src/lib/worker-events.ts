@@ -84,13 +84,14 @@ export type WorkerEvent =
     } & AttemptFacts)
   | ({
       type: 'job-skipped'
-      /** Null if the job is canceled, because its schedule was disabled or deleted meanwhile. */
-      delayMs: number | null
+      delayMs: number
       /** The session that refreshes the view or holds its lock; null if it is gone. */
       holder: string | null
       /** Whether the holder differs from the holder of the last time. */
       isNews: boolean
     } & AttemptFacts)
+  /** The job was to be put back, but its schedule was disabled or deleted meanwhile. */
+  | ({type: 'job-canceled'} & AttemptFacts)
   | ({
       type: 'job-interrupted'
       durationMs: number

@@ -75,6 +75,7 @@ export class WorkerMetrics {
         this.#refreshes.inc({view: this.#labelOf(event), status: 'canceled'})
         break
       case 'job-skipped':
+      case 'job-canceled':
         this.#registered.add(event.view)
         this.#refreshes.inc({view: this.#labelOf(event), status: 'skipped'})
         break

@@ -149,11 +149,13 @@ function describeJobEvent(event: JobEvent): LogEntry {
       }
     }
     case 'job-skipped': {
-      const again = event.delayMs === null ? CANCELED : `again in ${formatDuration(event.delayMs)}`
+      const again = `again in ${formatDuration(event.delayMs)}`
       const by = event.holder === null ? '' : ` by ${event.holder}`
       const level = event.isNews ? 'info' : 'debug'
       return {level, msg: `refresh already in progress${by}, ${again}:`, ...facts}
     }
+    case 'job-canceled':
+      return {level: 'info', msg: `${CANCELED}:`, ...facts}
     case 'job-interrupted':
       return {
         level: 'warn',

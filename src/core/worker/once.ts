@@ -82,7 +82,9 @@ export class Once {
         break
       case 'job-succeeded':
       case 'job-failed':
+      case 'job-canceled':
         this.#ended++
+        this.#pausing.delete(event.jobId)
         this.#unfinished.delete(event.jobId)
         break
       case 'job-retried':

@@ -173,7 +173,11 @@ async function skip(
     emit({type: 'job-lost', ...facts})
     return done('lost')
   }
-  const delayMs = snoozed.state === 'queued' ? snoozed.delayMs : null
+  if (snoozed.state === 'canceled') {
+    emit({type: 'job-canceled', ...facts})
+    return done('skipped')
+  }
+  const {delayMs} = snoozed
   const holder = await findLockHolder(db.session, registration).catch(() => null)
   const isNews = holders.isNews(registration, holder)
   emit({type: 'job-skipped', ...facts, delayMs, holder: holder && describeBlocker(holder), isNews})
@@ -272,7 +276,7 @@ async function snoozeBlocked(
   }
   if (state === 'canceled') {
     context.patience.forget(job)
-    context.emit({type: 'job-skipped', ...facts, delayMs: null, holder: null, isNews: true})
+    context.emit({type: 'job-canceled', ...facts})
     return 'skipped'
   }
   context.patience.remember(job, past)

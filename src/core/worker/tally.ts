@@ -31,6 +31,7 @@ export class Tally {
         break
       case 'job-skipped':
       case 'job-blocked':
+      case 'job-canceled':
         this.counts.skipped++
         break
       // Jobs that failed without a refresh in this process.

@@ -96,6 +96,11 @@ describe('an event', () => {
       {...facts, msg: 'refresh already in progress by pid 7, again in 1.0 s:'},
     ],
     [{type: 'job-skipped', ...facts, delayMs: 1000, holder: null, isNews: false} as const, 'debug', facts],
+    [
+      {type: 'job-canceled', ...facts} as const,
+      'info',
+      {...facts, msg: 'canceled, since its schedule was disabled or deleted meanwhile:'},
+    ],
     [{type: 'job-interrupted', ...facts, durationMs: 5, isPutBack: true} as const, 'warn', facts],
     [{type: 'job-lost', ...facts} as const, 'warn', facts],
     [{type: 'job-unrecorded', ...facts, message: 'why not'} as const, 'warn', facts],
