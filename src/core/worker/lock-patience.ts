@@ -1,6 +1,8 @@
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {NO_TRIES, type PastTries} from '../refresh/tries.ts'
 
+/** A job that waits for a lock for long is told of again. */
+const SAY_AGAIN_MS = 60_000
 /** More jobs than a worker puts back while the tries of a job still count. */
 const MOST_REMEMBERED = 10_000
 
@@ -10,6 +12,8 @@ const MOST_REMEMBERED = 10_000
  */
 export class LockPatience {
   readonly #past = new Map<string, PastTries & {at: number}>()
+  /** When each job was last told to wait, by performance.now(). */
+  readonly #toldAt = new Map<string, number>()
 
   /** The tries of a job so far. */
   of({id, pastTries}: ClaimedJob): PastTries {
@@ -20,14 +24,29 @@ export class LockPatience {
   }
 
   remember({id}: ClaimedJob, past: PastTries): void {
-    this.#past.delete(id)
-    this.#past.set(id, {...past, at: performance.now()})
-    const oldest = this.#past.size > MOST_REMEMBERED ? this.#past.keys().next() : null
-    if (oldest && !oldest.done) this.#past.delete(oldest.value)
+    setNewest(this.#past, id, {...past, at: performance.now()})
+  }
+
+  /** Whether to tell that a job waits: at once, and then once a minute, however many tries the job makes. */
+  isWaitNews({id}: ClaimedJob): boolean {
+    const now = performance.now()
+    const toldAt = this.#toldAt.get(id)
+    if (toldAt !== undefined && now - toldAt < SAY_AGAIN_MS) return false
+    setNewest(this.#toldAt, id, now)
+    return true
   }
 
   /** The job has ended or has used up its tries: the next attempt counts from zero. */
   forget({id}: ClaimedJob): void {
     this.#past.delete(id)
+    this.#toldAt.delete(id)
   }
+}
+
+/** Sets the newest entry of a map, and drops the oldest where there are too many. */
+function setNewest<T>(map: Map<string, T>, id: string, value: T): void {
+  map.delete(id)
+  map.set(id, value)
+  const oldest = map.size > MOST_REMEMBERED ? map.keys().next() : null
+  if (oldest && !oldest.done) map.delete(oldest.value)
 }

@@ -197,7 +197,7 @@ async function refreshView(
   const request = refreshRequest(registration, context.settings, {job})
   const caller: RefreshCaller = {
     signal: context.signal,
-    onEvent: toWorkerEvents(facts, emit),
+    onEvent: toWorkerEvents(facts, emit, () => patience.isWaitNews(job)),
     watchLocks: context.watchLocks,
     reconnect: context.reconnect,
     recordPatienceMs: JOB_PATIENCE_MS,
@@ -208,7 +208,8 @@ async function refreshView(
   for (const message of db.takeWarnings()) emit({type: 'warning', message})
   if (result.status === 'outdated') return 'outdated'
   if (result.status === 'blocked') return done(await snoozeBlocked(db, job, registration, result, context))
-  if (past.tries > 0) await forgetPatience(db, job, registration, result, patience)
+  patience.forget(job)
+  if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {
     return done(result.isRecorded ? reportFailure(facts, result, context) : 'unrecorded')
   }
@@ -221,12 +222,8 @@ async function refreshView(
   return {outcome: 'succeeded', next}
 }
 
-/** A refresh that waits for a lock for long is told of again. */
-const SAY_AGAIN_MS = 60_000
-
-/** Tells of a refresh in the words of a worker: of a wait once a minute, and once that its end could not be recorded. */
-function toWorkerEvents(facts: JobFacts, emit: Emit): OnRefreshEvent {
-  let nextWordAt = Number.NEGATIVE_INFINITY
+/** Tells of a refresh in the words of a worker: of a wait while that is news, and once that its end could not be recorded. */
+function toWorkerEvents(facts: JobFacts, emit: Emit, isWaitNews: () => boolean): OnRefreshEvent {
   let isUnrecordedTold = false
   return (event) => {
     switch (event.type) {
@@ -234,8 +231,7 @@ function toWorkerEvents(facts: JobFacts, emit: Emit): OnRefreshEvent {
         emit(event)
         break
       case 'blocked':
-        if (performance.now() < nextWordAt) return
-        nextWordAt = performance.now() + SAY_AGAIN_MS
+        if (!isWaitNews()) return
         emit({
           type: 'job-waiting',
           ...facts,
@@ -286,17 +282,15 @@ async function snoozeBlocked(
 }
 
 /**
- * Forgets the tries of a job that has ended. A worker that stops passes the tries on. Tries that stay behind for another
- * reason only make the next attempt less patient.
+ * Has the database forget the tries of a job whose attempt has failed. A worker that stops passes the tries on. Tries
+ * that stay behind for another reason only make the next attempt less patient.
  */
-async function forgetPatience(
+async function forgetTriesAfter(
+  result: RefreshResult,
   db: Database,
   job: ClaimedJob,
   registration: RefreshTarget,
-  result: RefreshResult,
-  patience: LockPatience,
 ): Promise<void> {
-  patience.forget(job)
   const hasFailed = result.status === 'failed' && !isAybError(result.reason, 'CANCELED')
   if (hasFailed && db.session.isUsable) await forgetTries(db, job, registration).catch(() => {})
 }
