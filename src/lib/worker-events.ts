@@ -43,7 +43,12 @@ export type WorkerEvent =
     }
   | {type: 'jobs-exhausted'; jobs: number}
   | {type: 'worker-ended'; keyHex: string; sessions: number}
-  | ({type: 'job-started'; latenessMs: number} & AttemptFacts)
+  | ({
+      type: 'job-started'
+      latenessMs: number
+      /** How many tries of the job waited in vain for the lock of the view. */
+      pastTries: number
+    } & AttemptFacts)
   | ({
       type: 'job-succeeded'
       durationMs: number

@@ -58,7 +58,7 @@ export class WorkerMetrics {
     switch (event.type) {
       case 'job-started':
         this.#registered.add(event.view)
-        this.#lateness.observe(event.latenessMs / 1000)
+        if (event.pastTries === 0) this.#lateness.observe(event.latenessMs / 1000)
         break
       case 'job-succeeded':
         this.countRefresh(this.#labelOf(event), 'success', event.durationMs)
@@ -75,6 +75,7 @@ export class WorkerMetrics {
         this.#refreshes.inc({view: this.#labelOf(event), status: 'canceled'})
         break
       case 'job-skipped':
+      case 'job-blocked':
       case 'job-canceled':
         this.#registered.add(event.view)
         this.#refreshes.inc({view: this.#labelOf(event), status: 'skipped'})

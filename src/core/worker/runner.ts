@@ -81,7 +81,10 @@ export async function runJob(db: Database, job: ClaimedJob, context: JobContext)
     for (let outdatedTries = 0; ; outdatedTries++) {
       const work = (lock: RefreshLock) => {
         context.onLocked(lock)
-        if (outdatedTries === 0) context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs})
+        if (outdatedTries === 0) {
+          const {tries: pastTries} = context.patience.of(job)
+          context.emit({type: 'job-started', ...facts, latenessMs: job.latenessMs, pastTries})
+        }
         return refreshView(db, job, registration, {lock, outdatedTries, context})
       }
       const done = await withRefreshLock(db.session, registration, work, answer)

@@ -118,7 +118,11 @@ describe('an event', () => {
       'error',
       {error: 'refusing to use it; look; if you trust that role: export AYB_TRUSTED_OWNER=ann'},
     ],
-    [{type: 'job-started', ...facts, latenessMs: 3.4} as const, 'debug', {...facts, latenessMs: 3}],
+    [
+      {type: 'job-started', ...facts, latenessMs: 3.4, pastTries: 0} as const,
+      'debug',
+      {...facts, latenessMs: 3},
+    ],
   ])('%j has its level and its fields', (event, level, fields) => {
     expect(describeEvent(event, commandLineHint)).toMatchObject({level, ...fields})
   })
