@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import {deleteFinishedJobs, deleteOldRuns} from '../../db/prune.ts'
 import {deleteStrayStates} from '../../db/view-states.ts'
 import {type AybError, isAybError} from '../../lib/errors.ts'
@@ -16,6 +17,8 @@ const SHORTEST_REST_MS = 100
 const REST_SHARE = 4
 /** How many batches a worker with --once deletes; the next worker deletes the rest. */
 const BATCHES_ONCE = 20
+/** A batch takes some 10 ms, unless somebody holds a lock on the tables: a worker that stops waits that long at most. */
+const STOP_PATIENCE_MS = 1000
 
 /**
  * Deletes finished jobs, old runs, and the states of views that are no longer registered. A pass begins every
@@ -27,6 +30,8 @@ export class Retention {
   readonly #emit: Emit
   readonly #onError: (error: AybError) => void
   #timer: NodeJS.Timeout | null = null
+  /** The batch under way, or the batch before. */
+  #batch: Promise<void> = Promise.resolve()
   #isStopped = false
   #isFirstBatch = true
   #isOfRuns = false
@@ -47,7 +52,7 @@ export class Retention {
 
   /** Begins the passes, unless they have begun. */
   start(): void {
-    if (!this.#isStopped) this.#timer ??= setTimeout(() => void this.#next(), 0)
+    if (!this.#isStopped && !this.#timer) this.#schedule(0)
   }
 
   /** Deletes up to 10,000 rows at once: for a worker that ends soon. */
@@ -58,11 +63,18 @@ export class Retention {
     this.#tell()
   }
 
-  /** Ends the passes. */
-  stop(): void {
+  /** Ends the passes, and tells what they have deleted. Waits up to a second for the batch under way. */
+  async stop(): Promise<void> {
     this.#isStopped = true
     if (this.#timer) clearTimeout(this.#timer)
+    await Promise.race([this.#batch, sleep(STOP_PATIENCE_MS, undefined, {ref: false})])
     this.#tell()
+  }
+
+  #schedule(pauseMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#batch = this.#next()
+    }, pauseMs)
   }
 
   async #next(): Promise<void> {
@@ -81,7 +93,7 @@ export class Retention {
       this.#isFirstBatch = true
       this.#tell()
     }
-    this.#timer = setTimeout(() => void this.#next(), pauseMs)
+    this.#schedule(pauseMs)
   }
 
   /** Deletes a batch: first jobs with their runs, then the other runs. Returns whether more may be left. */

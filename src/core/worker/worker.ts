@@ -194,11 +194,10 @@ export class Worker {
     } finally {
       slots.close()
       shutdown.loopEnded()
-      await Promise.race([slots.drain(), shutdown.givenUp])
+      await Promise.race([Promise.all([slots.drain(), this.#retention.stop()]), shutdown.givenUp])
       shutdown.end()
       stopHeartbeat()
       stopWatching()
-      this.#retention.stop()
       await warming
       await this.#sessions.close()
       await this.#control.close()
