@@ -146,7 +146,10 @@ export class WorkerSessions {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       if (kept.session.isUsable) return kept
     }
-    return this.adopt(await this.open(signal))
+    const db = await this.adopt(await this.open(signal))
+    // The control session has told of the same connection.
+    db.takeWarnings()
+    return db
   }
 
   /** Runs other work than a refresh on a session of its own. */

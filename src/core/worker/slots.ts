@@ -191,8 +191,8 @@ export class Slots {
   async #sessionFor(job: ClaimedJob): Promise<Database | null> {
     try {
       const db = await this.#sessions.acquire()
-      // The control session has told of the same connection.
-      db.takeWarnings()
+      // A kept session has perhaps been warned after its last refresh was told.
+      for (const message of db.takeWarnings()) this.#context.emit({type: 'warning', message})
       return db
     } catch (error) {
       if (!isAybError(error)) throw error
