@@ -23,18 +23,24 @@
  *
  * A JOB's life. The boxes are the words in `state`:
  *
- *   a schedule is due,                           REFRESH and its record,
- *   `schedules run`                              in one transaction
- *        │        ┌────────┐ ─── claim ─► ┌─────────┐ ───────────────► ┌───────────┐
- *        └──────► │ queued │              │ running │                  │ completed │
- *                 └────────┘ ◄─────────── └─────────┘                  └───────────┘
- *                  │      ▲  retry after an error that may pass    │
- *          `jobs   │      │  snooze while the view is locked       │ an error that stays,
- *          cancel` │      │  return when no session can be had,    │ or no attempt is left
- *                  ▼      │         or the worker stops            ▼
- *        ┌──────────┐     │  rescue after the worker died     ┌────────┐
- *        │ canceled │     └────────── `jobs retry` ────────── │ failed │
- *        └──────────┘                                         └────────┘
+ *   a schedule is due,                                                     REFRESH and its record,
+ *   `schedules run`                                                        in one transaction
+ *        │        ┌────────┐ ──────────── claim ───────────► ┌─────────┐ ─────────────────► ┌───────────┐
+ *        └──────► │ queued │                                 │ running │                    │ completed │
+ *                 └────────┘ ◄────────────────────────────── └─────────┘                    └───────────┘
+ *                  │      ▲  retry after an error that may pass   │  │
+ *          `jobs   │      │  snooze while the view is locked      │  │ an error that stays,
+ *          cancel` │      │  return when no session can be had,   │  │ or no attempt is left;
+ *                  │      │         or the worker stops           │  │ retry or rescue *
+ *                  │      │  rescue after the worker died         │  ▼
+ *                  │      │                                       │ ┌────────┐
+ *                  │      └───────────── `jobs retry` ────────────┼─│ failed │
+ *                  ▼                                              │ └────────┘
+ *             ┌──────────┐                                        │
+ *             │ canceled │ ◄────────── snooze or return * ────────┘
+ *             └──────────┘
+ *
+ *   * when the schedule was disabled or deleted since the claim
  *
  * A running job has a slot of this process (slots.ts), where the runner (runner.ts) refreshes its view. The
  * heartbeat (heartbeat.ts) renews leases and finds dead connections. With a backlog, the message that ends a

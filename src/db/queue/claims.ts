@@ -61,8 +61,8 @@ export interface ClaimRequest {
   leaseMs: number
   busyViews: readonly string[]
   /**
-   * Where to begin to look: when the oldest job was due a moment ago, to the microsecond; null where that is not known.
-   * As long as somebody holds an old snapshot, a claim would step over every trace of those before it.
+   * Lower bound for run_at, to the microsecond; null where none is known. Without it, each claim rescans the dead index
+   * entries that an old snapshot keeps alive.
    */
   notBefore: string | null
   /** What else is left alone; null where nothing is. */
@@ -123,8 +123,8 @@ const LOCK_TOO = {
 }
 
 /**
- * Literals for state and type: with parameters the partial index would not be used. And not now(): behind a refresh
- * of an hour that is an hour ago.
+ * Literals for state and type: with parameters the partial index would not be used. clock_timestamp(), not now(): a
+ * claim that shares a refresh's transaction would see a time that is an hour old.
  */
 const claimSql = async (
   db: Database,
