@@ -33,7 +33,7 @@ test(
     await locker.query('begin; lock table _ayb_matview_refresh_runs in exclusive mode')
     await gate.open()
     const told = await worker.waitForLog(
-      ({jobId, msg}) => jobId === id && /could not be recorded/.test(msg),
+      ({jobId, msg}) => jobId === id && /could not be recorded: .*; trying again$/.test(msg),
       'the wait',
     )
     expect(told).toMatchObject({error: expect.stringContaining('division by zero'), code: 'REFRESH_FAILED'})
@@ -48,10 +48,35 @@ test(
     ])
     await worker.waitForLog(({msg}) => /will not retry/.test(msg), 'the end')
     expect(complaints([worker]).map(({msg}) => msg)).toEqual([
-      expect.stringMatching(/could not be recorded/),
+      expect.stringMatching(/could not be recorded: .*; trying again$/),
       expect.stringMatching(/will not retry/),
     ])
     await stopWorkers([worker])
+  },
+  4 * PATIENCE_MS,
+)
+
+test(
+  'a worker that ends before it could record a failure tells that the failure stays unrecorded',
+  async () => {
+    const db = await createWorkerDatabase()
+    const gate = await createGatedView(db, 'gated')
+    const locker = new pg.Client({connectionString: db.url})
+    locker.on('error', () => {})
+    await locker.connect()
+    const worker = await startWorker(db, ['--shutdown-timeout', '0s'])
+    await gate.close()
+    const id = await insertJob(db, {view_name: 'gated'}, {max_attempts: 1})
+    await untilRefreshing(db, 'gated')
+    await locker.query('begin; lock table _ayb_matview_refresh_runs in exclusive mode')
+    worker.kill()
+    const told = await worker.waitForLog(({jobId, msg}) => jobId === id && /not be recorded/.test(msg), 'it')
+    expect(told).toMatchObject({level: 'warn', code: 'CANCELED'})
+    expect(told.msg).not.toMatch(/trying again/)
+    await worker.done
+    expect(worker.logs().filter(({msg}) => /not be recorded/.test(msg))).toHaveLength(1)
+    await locker.query('rollback')
+    await locker.end()
   },
   4 * PATIENCE_MS,
 )

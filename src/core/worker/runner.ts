@@ -7,11 +7,11 @@ import {failOrRequeueJob, type JobTransition, snoozeJob} from '../../db/queue/se
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
 import {rememberView} from '../../db/view-states.ts'
 import {describeBlocker, describeWait} from '../../lib/blockers.ts'
-import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
+import {type ErrorCode, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
-import type {OnRefreshEvent} from '../../lib/refresh-events.ts'
+import type {RefreshEvent} from '../../lib/refresh-events.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
 import {
@@ -198,9 +198,10 @@ async function refreshView(
   const facts = factsOf(job, registration)
   const past = patience.of(job)
   const request = refreshRequest(registration, context.settings, {job})
+  const listener = listenFor(job, facts, context)
   const caller: RefreshCaller = {
     signal: context.signal,
-    onEvent: toWorkerEvents(facts, emit, () => patience.isWaitNews(job)),
+    onEvent: listener.onEvent,
     watchLocks: context.watchLocks,
     reconnect: context.reconnect,
     recordPatienceMs: JOB_PATIENCE_MS,
@@ -214,7 +215,9 @@ async function refreshView(
   patience.forget(job)
   if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {
-    return done(result.isRecorded ? reportFailure(facts, result, context) : 'unrecorded')
+    if (result.isRecorded) return done(reportFailure(facts, result, context))
+    listener.tellUnrecorded()
+    return done('unrecorded')
   }
   const {next, durationMs} = result
   if (!result.isSettled) {
@@ -225,35 +228,34 @@ async function refreshView(
   return {outcome: 'succeeded', next}
 }
 
-/** Tells of a refresh in the words of a worker: of a wait while that is news, and once that its end could not be recorded. */
-function toWorkerEvents(facts: JobFacts, emit: Emit, isWaitNews: () => boolean): OnRefreshEvent {
-  let isUnrecordedTold = false
-  return (event) => {
+/** Tells of a refresh in the words of a worker. `tellUnrecorded` tells that its end stays unrecorded. */
+function listenFor(job: ClaimedJob, facts: JobFacts, {emit, patience, signal}: RunnerContext) {
+  let unrecorded: {message: string; durationMs: number; error: string; code: ErrorCode | null} | null = null
+  const tellUnrecorded = (outlook = '') => {
+    if (!unrecorded) return
+    emit({type: 'job-unrecorded', ...facts, ...unrecorded, message: `${unrecorded.message}${outlook}`})
+  }
+  const onEvent = (event: RefreshEvent) => {
     switch (event.type) {
       case 'warning':
         emit(event)
         break
-      case 'blocked':
-        if (!isWaitNews()) return
-        emit({
-          type: 'job-waiting',
-          ...facts,
-          waiting: describeWait(event.blockers, event.waitedMs),
-          waitedMs: event.waitedMs,
-        })
+      case 'blocked': {
+        const {blockers, waitedMs} = event
+        if (!patience.isWaitNews(job)) return
+        emit({type: 'job-waiting', ...facts, waiting: describeWait(blockers, waitedMs), waitedMs})
         break
-      case 'unrecorded':
-        if (isUnrecordedTold) return
-        isUnrecordedTold = true
-        emit({
-          type: 'job-unrecorded',
-          ...facts,
-          message: event.message,
-          durationMs: Math.round(event.durationMs),
-          ...errorOf(event.reason),
-        })
+      }
+      case 'unrecorded': {
+        const isFirst = unrecorded === null
+        const {message, durationMs, reason} = event
+        unrecorded = {message, durationMs: Math.round(durationMs), ...errorOf(reason)}
+        // A worker that cancels its refreshes makes no other try.
+        if (isFirst && !signal.aborted) tellUnrecorded('; trying again')
+      }
     }
   }
+  return {onEvent, tellUnrecorded}
 }
 
 /** The slot is free for other jobs while this one lets others pass. */
