@@ -39,14 +39,14 @@ export async function register(
   db: Database,
   name: ViewName,
   mode: RefreshMode,
-  isExistingFine: boolean,
+  {isExistingFine = false} = {},
 ): Promise<Registered> {
   const view = await requireView(db, name)
   await db.prepareTables()
   const created = await registrations.insertRegistration(db, name, mode)
   const registration = created ?? (await registrations.findRegistration(db, name))
   // Unregistered between the two statements: as if this one had come a moment later.
-  if (!registration) return register(db, name, mode, isExistingFine)
+  if (!registration) return register(db, name, mode, {isExistingFine})
   if (!created && !isExistingFine) throw alreadyRegistered(registration)
   await rememberView(db, name)
   const warnings = db.takeWarnings()
@@ -65,7 +65,7 @@ export async function register(
 }
 
 /** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
-export async function list(
+export async function listMatviews(
   db: Database,
   schemaName: string | null,
   onWarning: (warning: string) => void = () => {},

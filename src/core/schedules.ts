@@ -85,7 +85,7 @@ export async function updateSchedule(
 export async function setScheduleEnabled(
   db: Database,
   reference: string,
-  enabled: boolean,
+  {enabled}: {enabled: boolean},
 ): Promise<ScheduleDocument> {
   return updateSchedule(db, reference, {enabled})
 }

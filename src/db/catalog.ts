@@ -70,22 +70,26 @@ export async function describeViews(db: Database, view: ViewName | null = null):
   try {
     return await session.transaction(async () => {
       await session.query(`set local lock_timeout = ${SIZE_PATIENCE_MS}`)
-      return queryViews(db, view, true)
+      return queryViews(db, view, {isSized: true})
     })
   } catch (error) {
     // A refresh locked the view after our look at the locks, before we read the size.
     if (!hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)) throw error
-    return queryViews(db, view, false)
+    return queryViews(db, view)
   }
 }
 
 /** The view of that name without its size. Needs no lock on the view. */
 export async function describeView(db: Database, view: ViewName): Promise<CatalogView | null> {
-  const [found] = await queryViews(db, view, false)
+  const [found] = await queryViews(db, view)
   return found ?? null
 }
 
-async function queryViews(db: Database, view: ViewName | null, isSized: boolean): Promise<CatalogView[]> {
+async function queryViews(
+  db: Database,
+  view: ViewName | null,
+  {isSized = false} = {},
+): Promise<CatalogView[]> {
   const {session, tables} = db
   const size = isSized
     ? 'case when c.oid not in (select relation from held) then pg_total_relation_size(c.oid) end'

@@ -101,7 +101,7 @@ export type WorkerEvent =
       type: 'job-interrupted'
       durationMs: number
       /** False if its schedule was disabled or deleted meanwhile. */
-      isPutBack: boolean
+      isReturned: boolean
     } & AttemptFacts)
   | ({type: 'job-lost'} & AttemptFacts)
   | ({type: 'job-without-session'; error: string} & AttemptFacts)

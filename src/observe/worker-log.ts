@@ -159,7 +159,7 @@ function describeJobEvent(event: JobEvent): LogEntry {
     case 'job-interrupted':
       return {
         level: 'warn',
-        msg: event.isPutBack ? 'canceled and put back:' : `${CANCELED}:`,
+        msg: event.isReturned ? 'canceled and put back:' : `${CANCELED}:`,
         ...facts,
         durationMs: event.durationMs,
       }

@@ -50,7 +50,7 @@ describe('in a database in LATIN1', () => {
     await server.query(`create materialized view "café" as select 'Zoë'::text as name`)
     db = await open(server)
     reader = await openReader(server)
-    await matviews.register(db, parseViewName('café'), 'standard', false)
+    await matviews.register(db, parseViewName('café'), 'standard')
     await schedules.createSchedule(db, {...SCHEDULE, name: 'nuit', target: {view: parseViewName('café')}})
   })
 
@@ -64,7 +64,7 @@ describe('in a database in LATIN1', () => {
   })
 
   test.each<[string, () => Promise<unknown>]>([
-    ['register', () => matviews.register(db, CJK, 'standard', false)],
+    ['register', () => matviews.register(db, CJK, 'standard')],
     ['refresh', () => refresh(db, CJK, OPTIONS)],
     ['show', () => matviews.show(db, CJK)],
     ['update', () => matviews.update(db, CJK, 'standard')],
@@ -82,8 +82,8 @@ describe('in a database in LATIN1', () => {
   })
 
   test('a schema of such a name has no registrations', async () => {
-    expect(await matviews.list(db, '日本')).toEqual([])
-    expect(await matviews.list(db, null)).toHaveLength(1)
+    expect(await matviews.listMatviews(db, '日本')).toEqual([])
+    expect(await matviews.listMatviews(db, null)).toHaveLength(1)
   })
 
   test.each<[string, () => Promise<unknown>]>([
@@ -164,7 +164,7 @@ describe('in a database in SQL_ASCII with a name of a byte that is not UTF-8', (
       ['caf\ufffd', true],
       ['naïve', true],
     ])
-    const listed = await matviews.list(db, null)
+    const listed = await matviews.listMatviews(db, null)
     expect(listed.map(({viewName, exists}) => [viewName, exists])).toEqual([
       ['caf\ufffd', true],
       ['naïve', true],
@@ -186,7 +186,7 @@ describe('in a database in SQL_ASCII with a name of a byte that is not UTF-8', (
   })
 
   test('that view is shown, cannot be refreshed, and the hint says why', async () => {
-    const [{id} = {id: ''}] = await matviews.list(db, null)
+    const [{id} = {id: ''}] = await matviews.listMatviews(db, null)
     expect(await matviews.show(db, {id})).toMatchObject({registration: {viewName: 'caf\ufffd'}, view: null})
     expect(await failureOf(['matviews', 'refresh', id], 'VIEW_NOT_FOUND', server)).toMatchObject({
       message: 'there is no materialized view public."caf\ufffd"',

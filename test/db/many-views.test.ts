@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {explainMissingView} from '../../src/core/catalog.ts'
-import {list, requireRegistration} from '../../src/core/matviews.ts'
+import {listMatviews, requireRegistration} from '../../src/core/matviews.ts'
 import {requireSchedule} from '../../src/core/schedules.ts'
 import {listNearViewNames} from '../../src/db/catalog.ts'
 import {type Database, Server} from '../../src/db/database.ts'
@@ -58,13 +58,15 @@ describe('a database of thousands of views', () => {
     await insertSchedule(server, 'turnover mail', {...values, nextRunAt: `'2099-01-01'`, type: 'send_mail'})
     await insertSchedule(server, 'turnover off', {...values, nextRunAt: `'2099-01-01'`})
     await server.query(`update _ayb_job_schedules set enabled = false where name = 'turnover off'`)
-    const registrations = await list(db, null)
+    const registrations = await listMatviews(db, null)
     expect(registrations).toHaveLength(MANY + 2)
     const nextRuns = new Map(registrations.map(({viewName, nextRunAt}) => [viewName, nextRunAt]))
     expect(nextRuns.get('daily_report_61')).toBe('2100-01-01T00:01:01.000Z')
     expect(nextRuns.get('turnover')).toBe('2100-02-02T00:00:00.000Z')
     expect(nextRuns.get('zenith')).toBeNull()
-    expect(await list(db, 'sales')).toMatchObject([{viewName: 'zenith', exists: true, nextRunAt: null}])
+    expect(await listMatviews(db, 'sales')).toMatchObject([
+      {viewName: 'zenith', exists: true, nextRunAt: null},
+    ])
   })
 
   test('knows the nearest registration, schedule and view, and fetches few of them', async () => {

@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
-import {list, listItems, register, show, unregister, update} from '../../src/core/matviews.ts'
+import {listItems, listMatviews, register, show, unregister, update} from '../../src/core/matviews.ts'
 import {refresh as refreshView} from '../../src/core/refresh/by-hand.ts'
 import {refreshSettings} from '../../src/core/refresh/request.ts'
 import {relink} from '../../src/core/relink.ts'
@@ -31,7 +31,7 @@ const refresh = (server: {url: string}, view: ViewName) =>
   )
 
 const registerView = (server: {url: string}, view = LEADERBOARD, isExistingFine = false) =>
-  using(server, (db) => register(db, view, 'standard', isExistingFine))
+  using(server, (db) => register(db, view, 'standard', {isExistingFine}))
 
 const warningsOf = (server: {url: string}, view = LEADERBOARD) =>
   using(server, async (db) => (await show(db, view)).warnings)
@@ -149,7 +149,7 @@ describe('a view that was renamed', () => {
   test('is told of in the schema that is listed alone', async () => {
     const warnings = await using(server, async (db) => {
       const told: string[] = []
-      await list(db, 'public', (warning) => told.push(warning))
+      await listMatviews(db, 'public', (warning) => told.push(warning))
       return told
     })
     expect(warnings).toEqual([expect.stringContaining('public.leaderboard')])

@@ -233,7 +233,8 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
 
   test.each(ends)('is not queued again when it $how', async ({how, state, end}) => {
     const calls = {
-      disabled: async (id: string) => void (await setScheduleEnabled(await elsewhere(), id, false)),
+      disabled: async (id: string) =>
+        void (await setScheduleEnabled(await elsewhere(), id, {enabled: false})),
       deleted: async (id: string) => void (await deleteSchedule(await elsewhere(), id)),
     }
     for (const [done, callOff] of Object.entries(calls)) {
@@ -255,13 +256,13 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
 
   test.each(ends)('by hand, of a disabled schedule, is queued again when it $how', async ({how, end}) => {
     const before = await insertSchedule(server, `off, ${how}`, {view: 'leaderboard'})
-    await setScheduleEnabled(db, before, false)
+    await setScheduleEnabled(db, before, {enabled: false})
     const again = await insertSchedule(server, `off and on, ${how}`, {view: 'leaderboard'})
     for (const scheduleId of [before, again]) {
       const job = await claimOne(scheduleId)
       if (scheduleId === again) {
-        await setScheduleEnabled(await elsewhere(), again, false)
-        await setScheduleEnabled(await elsewhere(), again, true)
+        await setScheduleEnabled(await elsewhere(), again, {enabled: false})
+        await setScheduleEnabled(await elsewhere(), again, {enabled: true})
       }
       await end(job)
       expect(await jobOf(server, job.id)).toMatchObject({state: 'queued', worker_id: null})

@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {list} from '../../core/matviews.ts'
+import {listMatviews} from '../../core/matviews.ts'
 import {parseIdentifier} from '../../lib/identifier.ts'
 import type {ListedRegistration} from '../../lib/records.ts'
 
@@ -18,7 +18,7 @@ export default class MatviewsList extends BaseCommand {
     const {flags} = await this.parse(MatviewsList)
     const schema = flags.schema === undefined ? null : parseIdentifier(flags.schema, 'schema name')
     const registrations = await this.withDatabase(flags, (db) =>
-      list(db, schema, (warning) => this.addWarning(warning)),
+      listMatviews(db, schema, (warning) => this.addWarning(warning)),
     )
     await this.show(async (context) => {
       const {renderRegistrations} = await import('../../render/registrations.ts')

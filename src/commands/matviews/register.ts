@@ -34,7 +34,7 @@ export default class MatviewsRegister extends BaseCommand {
     const {args, flags} = await this.parse(MatviewsRegister)
     const name = viewNameOf(args.view, flags.view, flags.schema)
     const registered = await this.withDatabase(flags, (db) =>
-      register(db, name, flags.mode, flags['if-not-exists']),
+      register(db, name, flags.mode, {isExistingFine: flags['if-not-exists']}),
     )
     const {registration, created} = registered
     const state = created ? 'Registered' : 'Already registered:'

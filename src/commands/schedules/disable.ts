@@ -10,7 +10,9 @@ export default class SchedulesDisable extends BaseCommand {
 
   async run(): Promise<ScheduleDocument> {
     const {args, flags} = await this.parse(SchedulesDisable)
-    const changed = await this.withDatabase(flags, (db) => setScheduleEnabled(db, args.schedule, false))
+    const changed = await this.withDatabase(flags, (db) =>
+      setScheduleEnabled(db, args.schedule, {enabled: false}),
+    )
     await this.show(async (context) => {
       const {renderScheduleLine} = await import('../../render/schedules.ts')
       return renderScheduleLine('Disabled', changed.schedule, context)

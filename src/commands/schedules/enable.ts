@@ -10,7 +10,9 @@ export default class SchedulesEnable extends BaseCommand {
 
   async run(): Promise<ScheduleDocument> {
     const {args, flags} = await this.parse(SchedulesEnable)
-    const changed = await this.withDatabase(flags, (db) => setScheduleEnabled(db, args.schedule, true))
+    const changed = await this.withDatabase(flags, (db) =>
+      setScheduleEnabled(db, args.schedule, {enabled: true}),
+    )
     await this.show(async (context) => {
       const {renderScheduleLine} = await import('../../render/schedules.ts')
       return renderScheduleLine('Enabled', changed.schedule, context)

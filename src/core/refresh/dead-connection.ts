@@ -32,10 +32,10 @@ export class DeadConnections {
   readonly #goneSince = new WeakMap<TransactionLock, number>()
 
   /** Looks from another session at refreshes that run. Ends the backends that are idle. */
-  async find<Awaited extends AwaitedRefresh>(
+  async find<Refresh extends AwaitedRefresh>(
     session: Session,
-    refreshes: readonly Awaited[],
-  ): Promise<(Awaited & {pid: number})[]> {
+    refreshes: readonly Refresh[],
+  ): Promise<(Refresh & {pid: number})[]> {
     const direct = refreshes.filter((refresh) => !refresh.session.isPooled)
     const backends = direct.map((refresh) => refresh.session)
     const idle = direct.length > 0 ? await endSilentBackends(session, backends) : []

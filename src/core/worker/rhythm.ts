@@ -116,7 +116,7 @@ export class Rhythm {
     // free.
     if (facts.isDue || facts.hasEndedWorkers) return this.#end('again', 0)
     if (facts.once && facts.isIdle && claimed === 0 && seen.ownFreshInMs === null) {
-      return facts.wasBusy ? this.#end('again', 0) : this.#doneUnlessPutBack(facts.once)
+      return facts.wasBusy ? this.#end('again', 0) : this.#doneUnlessSnoozed(facts.once)
     }
     return this.#end('idle', nextMs)
   }
@@ -129,8 +129,8 @@ export class Rhythm {
     return isLost ? {as: 'again', pauseMs: 0} : {as: 'failed', pauseMs: FAILURE_PAUSE_MS}
   }
 
-  /** Nothing is due, but jobs that this worker put back may be due in a moment. */
-  #doneUnlessPutBack({nextTryInMs, isShortOfSessions, ended}: OnceFacts): TurnEnd {
+  /** Nothing is due, but jobs that this worker snoozed may be due in a moment. */
+  #doneUnlessSnoozed({nextTryInMs, isShortOfSessions, ended}: OnceFacts): TurnEnd {
     if (nextTryInMs !== null) return this.#end('idle', nextTryInMs)
     // When no job has ended since the last wait, no session will become free.
     if (!isShortOfSessions || ended === this.#endedAtLastWait) return {as: 'done'}

@@ -311,7 +311,7 @@ function reportFailure(
     return 'lost'
   }
   if (isAybError(reason, 'CANCELED')) {
-    emit({type: 'job-interrupted', ...facts, isPutBack: !isCalledOff})
+    emit({type: 'job-interrupted', ...facts, isReturned: !isCalledOff})
     return 'interrupted'
   }
   const error = errorOf(reason)

@@ -68,7 +68,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
         schemaName: parseIdentifier(body.schema, 'schema name'),
         viewName: parseIdentifier(body.viewName, 'view name'),
       }
-      const {registration} = await work(reply, (db) => register(db, name, body.refreshMode, false))
+      const {registration} = await work(reply, (db) => register(db, name, body.refreshMode))
       return reply.code(201).send(registration)
     },
   )

@@ -141,7 +141,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
         },
       },
       async ({params: {id}}, reply) => {
-        const {schedule} = await work(reply, (db) => setScheduleEnabled(db, id, enabled))
+        const {schedule} = await work(reply, (db) => setScheduleEnabled(db, id, {enabled}))
         return schedule
       },
     )

@@ -101,7 +101,7 @@ describe('an event', () => {
       'info',
       {...facts, msg: 'canceled, since its schedule was disabled or deleted meanwhile:'},
     ],
-    [{type: 'job-interrupted', ...facts, durationMs: 5, isPutBack: true} as const, 'warn', facts],
+    [{type: 'job-interrupted', ...facts, durationMs: 5, isReturned: true} as const, 'warn', facts],
     [{type: 'job-lost', ...facts} as const, 'warn', facts],
     [{type: 'job-unrecorded', ...facts, message: 'why not'} as const, 'warn', facts],
     [
