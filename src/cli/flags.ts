@@ -6,7 +6,9 @@ import {parseJobId, parseViewName, parseViewReference, type ViewReference} from 
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {REFRESH_MODES, type RefreshMode, type ViewName} from '../lib/records.ts'
 
-/** Carries an AybError through the parser of oclif, which rewrites the message of errors from parse functions. */
+/**
+ * Carries an AybError through the parser of oclif, which rewrites the message of errors from parse functions.
+ */
 class ArgumentError extends Error {}
 
 function checked<T>(parse: () => T): T {
@@ -33,7 +35,10 @@ export const timeoutFlag = Flags.custom<number>({
     checked(() => parseDuration(text, `--${name}`, {isZeroFine: false})),
 })
 
-/** A durationFlag for locks, where 0 has a meaning: no limit for --lock-timeout, no retry for --lock-retry-for. */
+/**
+ * A durationFlag for locks, where 0 has a meaning: no limit for --lock-timeout, no retry for
+ * --lock-retry-for.
+ */
 export const lockFlag = Flags.custom<number>({
   helpValue: `${DURATION_HELP}|0`,
   parse: async (text, _context, {name}) => checked(() => parseLockDuration(text, `--${name}`)),

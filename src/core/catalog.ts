@@ -27,7 +27,10 @@ export async function explainMissingView(db: Database, name: ViewName): Promise<
   return viewNotFound(name, other, nearestName(name, views))
 }
 
-/** Among names, the one that somebody most likely meant: the same view elsewhere first, then a similar spelling. */
+/**
+ * Among names, the one that somebody most likely meant: the same view elsewhere first, then a similar
+ * spelling.
+ */
 export function nearestName(name: ViewName, names: readonly ViewName[]): string | null {
   const elsewhere = names.find(
     (candidate) =>

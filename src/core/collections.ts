@@ -65,9 +65,10 @@ export async function requireServed(db: Database, name: ViewName): Promise<void>
 }
 
 /**
- * One page of the rows of a materialized view, as the text of a JSON document: `{items, page, perPage, totalItems,
- * totalPages}`. The numbers in it are as exact as Postgres writes them, so it is not to be parsed on the way. Needs the session
- * of the reader for itself: it reads in a transaction, and resets the session behind that.
+ * One page of the rows of a materialized view, as the text of a JSON document: `{items, page, perPage,
+ * totalItems, totalPages}`. The numbers in it are as exact as Postgres writes them, so it is not to be parsed
+ * on the way. Needs the session of the reader for itself: it reads in a transaction, and resets the session
+ * behind that.
  * @throws AybError INVALID_ARGUMENT, VIEW_NOT_FOUND, NOT_POPULATED, PERMISSION_DENIED, TIMEOUT
  */
 export async function readCollection(
@@ -127,8 +128,8 @@ async function readOnce(
 }
 
 /**
- * The view, where this role may read it. Of what else bears the name nothing is told: who asks need not be one who may
- * see the catalogs.
+ * The view, where this role may read it. Of what else bears the name nothing is told: who asks need not be
+ * one who may see the catalogs.
  */
 async function requireReadable({session, hasLittleToLose}: Reader, name: ViewName): Promise<Collection> {
   const collection = await describeCollection(session, name)
@@ -202,8 +203,9 @@ async function checkValue(session: Session, filter: ColumnFilter, {parameter}: F
     return
   }
   await tryValue(session, column, value).catch((error) => {
-    // The statement does nothing else: whatever error it ends with is the value's (22 and 42, but also 54, a limit such as the
-    // six dimensions of an array, and XX000 of hstore up to 15), unless the server is in trouble or cancels it.
+    // The statement does nothing else: whatever error it ends with is the value's (22 and 42, but also 54, a
+    // limit such as the six dimensions of an array, and XX000 of hstore up to 15), unless the server is in
+    // trouble or cancels it.
     throw hasSqlstate(error) && !/^(53|57|58)/.test(error.sqlstate) ? refuse(error.serverMessage) : error
   })
 }

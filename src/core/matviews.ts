@@ -32,7 +32,8 @@ import {findConcurrentBlockers, nearestName, requireView, toViews} from './catal
 const RECENT_RUNS = 10
 
 /**
- * Registers a materialized view that exists. With `isExistingFine`, a view that is registered already stays as it is.
+ * Registers a materialized view that exists. With `isExistingFine`, a view that is registered already stays
+ * as it is.
  * @throws AybError VIEW_NOT_FOUND, ALREADY_REGISTERED
  */
 export async function register(
@@ -159,8 +160,8 @@ async function unregistered(db: Database, registration: Registration): Promise<R
 }
 
 /**
- * Forgets all views that are gone. A view that was renamed is not gone: its registration stays, with a warning. With
- * `isDryRun`, tells which registrations would go.
+ * Forgets all views that are gone. A view that was renamed is not gone: its registration stays, with a
+ * warning. With `isDryRun`, tells which registrations would go.
  */
 export async function unregisterMissing(
   db: Database,

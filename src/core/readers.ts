@@ -7,8 +7,8 @@ import type {OpenOptions} from '../db/session.ts'
 export type ReaderPool = DatabasePool<Reader>
 
 /**
- * How to open sessions that read views: connected as all others are, or with the URL of a login of their own, which is
- * checked against the database and role of `pool`.
+ * How to open sessions that read views: connected as all others are, or with the URL of a login of their own,
+ * which is checked against the database and role of `pool`.
  */
 export function openReaders(
   connection: ConnectOptions,

@@ -9,8 +9,8 @@ import {findConcurrentBlockers, requireView} from './catalog.ts'
 import {requireRegistration} from './matviews.ts'
 
 /**
- * Has a registration stand for the view of another name from now on: its schedules, its queued and failed jobs and its
- * history move there. Jobs that are running stay as they are.
+ * Has a registration stand for the view of another name from now on: its schedules, its queued and failed
+ * jobs and its history move there. Jobs that are running stay as they are.
  * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND, ALREADY_REGISTERED, INVALID_IDENTIFIER
  */
 export async function relink(db: Database, reference: ViewReference, to: ViewName): Promise<Relinked> {

@@ -48,8 +48,8 @@ export function scheduleTarget(
 }
 
 /**
- * The same with name, cron expression and time zone as they are stored. Needs no database: what is wrong with a
- * command line is said before anything is connected to.
+ * The same with name, cron expression and time zone as they are stored. Needs no database: what is wrong with
+ * a command line is said before anything is connected to.
  * @throws AybError INVALID_ARGUMENT
  */
 export function checkInput<Input extends ScheduleChanges>(input: Input): Input {

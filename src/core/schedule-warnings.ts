@@ -4,11 +4,17 @@ import {shellWord} from '../lib/identifier.ts'
 import {viewOfPayload} from '../lib/payload.ts'
 import {FIRST_INSTANT, LAST_INSTANT, type Schedule} from '../lib/records.ts'
 
-/** Whether a schedule never comes up: other programs can leave one without a next run, or with one at infinity. */
+/**
+ * Whether a schedule never comes up: other programs can leave one without a next run, or with one at
+ * infinity.
+ */
 export const isUntimed = ({nextRunAt}: Schedule): boolean =>
   nextRunAt === null || nextRunAt === FIRST_INSTANT || nextRunAt === LAST_INSTANT
 
-/** What keeps an enabled schedule from working as it stands in the table, where any program can have written it. */
+/**
+ * What keeps an enabled schedule from working as it stands in the table, where any program can have written
+ * it.
+ */
 export function scheduleWarnings(schedule: Schedule): string[] {
   const {name, enabled, payload} = schedule
   if (!enabled) return []

@@ -15,8 +15,8 @@ import type {ScheduleChanges, ScheduleInput, ScheduleTarget} from './schedule-in
 import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
 
 /**
- * Creates a schedule of what checkInput let through. A view that is not there yet, or not fit for its mode, is a
- * warning.
+ * Creates a schedule of what checkInput let through. A view that is not there yet, or not fit for its mode,
+ * is a warning.
  * @throws AybError NOT_REGISTERED, SCHEDULE_EXISTS
  */
 export async function createSchedule(db: Database, input: ScheduleInput): Promise<ScheduleDocument> {
@@ -37,8 +37,8 @@ export async function createSchedule(db: Database, input: ScheduleInput): Promis
 }
 
 /**
- * Changes what is given of a schedule, as checkInput let it through. Its next run is computed anew when cron, time
- * zone or enabled change; disabling cancels what it has queued.
+ * Changes what is given of a schedule, as checkInput let it through. Its next run is computed anew when cron,
+ * time zone or enabled change; disabling cancels what it has queued.
  * @throws AybError SCHEDULE_NOT_FOUND, SCHEDULE_EXISTS, NOT_REGISTERED, INVALID_ARGUMENT where the stored half of
  * its timing cannot be understood
  */
@@ -123,7 +123,8 @@ export async function deleteSchedule(db: Database, reference: string): Promise<S
 }
 
 /**
- * What deleteSchedule would remove and cancel: the schedule, and how many jobs it has queued. Changes nothing.
+ * What deleteSchedule would remove and cancel: the schedule, and how many jobs it has queued. Changes
+ * nothing.
  * @throws AybError SCHEDULE_NOT_FOUND
  */
 export async function previewDeletion(
@@ -136,7 +137,8 @@ export async function previewDeletion(
 }
 
 /**
- * Queues a job of the schedule for now, whether or not it is enabled; the one that is queued already, if one is.
+ * Queues a job of the schedule for now, whether or not it is enabled; the one that is queued already, if one
+ * is.
  * @throws AybError SCHEDULE_NOT_FOUND
  */
 export async function runSchedule(db: Database, reference: string): Promise<JobDocument> {

@@ -7,8 +7,8 @@ import type {Registration, Schedule} from '../lib/records.ts'
 import {checkInput, MOST_ATTEMPTS} from './schedule-input.ts'
 
 /**
- * The command that creates a schedule as it is, as a shell takes it; null where ayb would refuse one of its values, which
- * another program wrote.
+ * The command that creates a schedule as it is, as a shell takes it; null where ayb would refuse one of its
+ * values, which another program wrote.
  */
 export function createCommand(schedule: Schedule): string | null {
   return commandOrNull(() => {
@@ -33,7 +33,9 @@ export function registerCommand(registration: Registration): string | null {
   })
 }
 
-/** Null, too, where a terminal would not show the command as it is: whoever pastes it would run another one. */
+/**
+ * Null, too, where a terminal would not show the command as it is: whoever pastes it would run another one.
+ */
 function commandOrNull(compose: () => string | null): string | null {
   try {
     const command = compose()

@@ -5,9 +5,9 @@ import type {Session} from './session.ts'
 const SETTING = 'ayb.base_relations'
 
 /**
- * SQL: a hash of the files of all relations that the query of a view reads: through plain views, partitions and child
- * tables, and functions whose body Postgres tracks; not what lies below another materialized view. TRUNCATE and every
- * rewrite give a table another file.
+ * SQL: a hash of the files of all relations that the query of a view reads: through plain views, partitions
+ * and child tables, and functions whose body Postgres tracks; not what lies below another materialized view.
+ * TRUNCATE and every rewrite give a table another file.
  */
 const filesHash = (schema: string, view: string): string =>
   `(with recursive target(id) as (
@@ -43,11 +43,12 @@ const compareSql = (hash: string, schema: string, view: string): string =>
   `select 1 / (case when ${hash} = ${filesHash(schema, view)} then 1 else 0 end)`
 
 /**
- * The statements to send in front of a REFRESH and behind it, in its transaction. REFRESH takes its snapshot before it
- * waits for locks: where a load truncates a table and commits meanwhile, the snapshot shows neither the old rows, which
- * are gone, nor the new ones, and Postgres reports success (tried on 15 and 18: 0 rows instead of 20). The statement
- * behind REFRESH fails then, with SQLSTATE 22012, so that the transaction is rolled back. A session that keeps no
- * statements reads the hash at once: in front of REFRESH, the text would hide it in pg_stat_activity.
+ * The statements to send in front of a REFRESH and behind it, in its transaction. REFRESH takes its snapshot
+ * before it waits for locks: where a load truncates a table and commits meanwhile, the snapshot shows neither
+ * the old rows, which are gone, nor the new ones, and Postgres reports success (tried on 15 and 18: 0 rows
+ * instead of 20). The statement behind REFRESH fails then, with SQLSTATE 22012, so that the transaction is
+ * rolled back. A session that keeps no statements reads the hash at once: in front of REFRESH, the text would
+ * hide it in pg_stat_activity.
  */
 export async function snapshotGuard(
   session: Session,

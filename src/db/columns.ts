@@ -9,9 +9,14 @@ interface Column<Value> {
   read(stored: unknown): Value
 }
 
-/** The columns of a table, spelt once: the select list and the mapping from rows to records are made from them. */
+/**
+ * The columns of a table, spelt once: the select list and the mapping from rows to records are made from
+ * them.
+ */
 export interface Columns<Row> {
-  /** SQL: the select list of the table under this alias. The keys in `missing` have no column, and are null. */
+  /**
+   * SQL: the select list of the table under this alias. The keys in `missing` have no column, and are null.
+   */
   select(alias: string, missing?: readonly (keyof Row)[]): string
   toRecord(row: Stored<Row>): Row
 }

@@ -21,7 +21,10 @@ const INSPECTION_DEADLINE_MS = 30_000
 /** A function of a view can warn for each row. */
 const MOST_WARNINGS = 20
 
-/** Where a database is, and as whom to go there. Opens sessions, and outlives them; of several hosts, each may get another. */
+/**
+ * Where a database is, and as whom to go there. Opens sessions, and outlives them; of several hosts, each may
+ * get another.
+ */
 export class Server {
   readonly settings: SystemSettings
   readonly #options: ConnectOptions
@@ -79,8 +82,8 @@ export class Database {
   }
 
   /**
-   * What the connection, the server and the migrations have warned of since the last call. Whoever takes the warnings
-   * tells a person, so that no warning is told twice.
+   * What the connection, the server and the migrations have warned of since the last call. Whoever takes the
+   * warnings tells a person, so that no warning is told twice.
    */
   takeWarnings(): string[] {
     const warnings = this.#warnings
@@ -99,8 +102,8 @@ export class Database {
   }
 
   /**
-   * Looks whether the system tables may still be used: privileges and triggers come and go while a long-lived process
-   * works.
+   * Looks whether the system tables may still be used: privileges and triggers come and go while a long-lived
+   * process works.
    * @throws AybError UNTRUSTED_TABLE
    */
   async checkTrust(): Promise<void> {
@@ -115,7 +118,10 @@ export class Database {
     return explainDenial(this.session, this.server.settings, error)
   }
 
-  /** From now on, a statement whose network is dead ends with CONNECTION_LOST, however long statements may take. */
+  /**
+   * From now on, a statement whose network is dead ends with CONNECTION_LOST, however long statements may
+   * take.
+   */
   watchStatements(): void {
     const {session, server} = this
     session.watch = (onLost) => watchStatement(session, (how) => server.openSession(how), onLost)

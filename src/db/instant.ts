@@ -6,9 +6,9 @@ export const withinDocuments = (expression: string): string =>
              when ${expression} > '${LAST_INSTANT}' then '${LAST_INSTANT}' else ${expression} end)`
 
 /**
- * SQL for a timestamptz as ISO 8601 in UTC. Formatted by the server, since what a driver reads depends on
- * the role's DateStyle, which stays as it is for the sake of the views' own queries. Without the limits, to_char makes
- * nothing of infinity, `0044-…` of 44 BC, and five digits of a year that no Date reads.
+ * SQL for a timestamptz as ISO 8601 in UTC. Formatted by the server, since what a driver reads depends on the
+ * role's DateStyle, which stays as it is for the sake of the views' own queries. Without the limits, to_char
+ * makes nothing of infinity, `0044-…` of 44 BC, and five digits of a year that no Date reads.
  */
 export const isoInstant = (expression: string): string =>
   `to_char(${withinDocuments(expression)} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
@@ -18,14 +18,14 @@ export const exactInstant = (expression: string): string =>
   `to_char(${expression} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 
 /**
- * SQL: whether the timestamptz lies so far ahead that no clock of the server can have written it, infinity for one.
- * Postgres says so without a sum, which infinity and the end of the range make an error.
+ * SQL: whether the timestamptz lies so far ahead that no clock of the server can have written it, infinity
+ * for one. Postgres says so without a sum, which infinity and the end of the range make an error.
  */
 export const isAhead = (expression: string): string => `${expression} > now() + interval '1 hour'`
 
 /**
- * SQL: the whole milliseconds since 1970 of a timestamptz, as a bigint. Rounded up, 12:59:59.9997 would be 13:00, and the run of
- * 13:00 passed over.
+ * SQL: the whole milliseconds since 1970 of a timestamptz, as a bigint. Rounded up, 12:59:59.9997 would be
+ * 13:00, and the run of 13:00 passed over.
  */
 export const wholeMilliseconds = (expression: string): string =>
   `floor(extract(epoch from ${expression}) * 1000)::bigint`

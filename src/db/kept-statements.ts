@@ -1,7 +1,7 @@
 /**
- * The statements that the server keeps for one session, by their text: each is parsed once, and planned once or a few
- * times. For sessions that run the same few statements for months. Not behind a pooler that hands out server
- * connections by the transaction: the next one knows nothing of them.
+ * The statements that the server keeps for one session, by their text: each is parsed once, and planned once
+ * or a few times. For sessions that run the same few statements for months. Not behind a pooler that hands
+ * out server connections by the transaction: the next one knows nothing of them.
  */
 export class KeptStatements {
   readonly #names = new Map<string, string>()
@@ -17,7 +17,10 @@ export class KeptStatements {
     return name
   }
 
-  /** The name of one that `prepare` was run for, kept apart: whether the driver's own arrived is not known here. */
+  /**
+   * The name of one that `prepare` was run for, kept apart: whether the driver's own arrived is not known
+   * here.
+   */
   async prepared(sql: string, prepare: (name: string) => Promise<unknown>): Promise<string> {
     const known = this.#prepared.get(sql)
     if (known !== undefined) return known

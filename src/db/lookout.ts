@@ -10,13 +10,16 @@ const LOOK_MS = 10_000
 /** Without a sign of life for so long, the connection is lost. */
 const PATIENCE_MS = 60_000
 
-/** What a look finds: the backend is at work, or has ended while its answer is awaited; or nobody could look. */
+/**
+ * What a look finds: the backend is at work, or has ended while its answer is awaited; or nobody could look.
+ */
 type Sign = 'working' | 'silent' | 'unknown'
 
 /**
- * Watches a statement of a session that may take as long as it takes, such as one that waits for a lock: from time to time,
- * a second session looks whether the backend is still at work. Calls `onLost` with the milliseconds waited where the backend
- * is not, or where nobody could look for a minute: the network in between is dead. Returns what stops the watch.
+ * Watches a statement of a session that may take as long as it takes, such as one that waits for a lock: from
+ * time to time, a second session looks whether the backend is still at work. Calls `onLost` with the
+ * milliseconds waited where the backend is not, or where nobody could look for a minute: the network in
+ * between is dead. Returns what stops the watch.
  */
 export function watchStatement(
   watched: Session,
@@ -52,7 +55,8 @@ async function look(
       stopped,
       (signal) => openSession({signal, deadlineMs: LOOK_MS}),
     )
-    // Behind a pooler nobody knows which backend has the statement: all there is to know is that the pooler answers.
+    // Behind a pooler nobody knows which backend has the statement: all there is to know is that the pooler
+    // answers.
     if (session.isPooled) return 'working'
     const {host, port} = watched.target
     // Of several hosts it may have got another one, where there is no such backend.

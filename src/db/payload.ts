@@ -1,13 +1,17 @@
 /**
- * A stored payload may have 255 MB. To look into one of 10 MB takes the server 20 ms, at each look at the queue; and a list can
- * have 10,000 rows, which are one text in memory.
+ * A stored payload may have 255 MB. To look into one of 10 MB takes the server 20 ms, at each look at the
+ * queue; and a list can have 10,000 rows, which are one text in memory.
  */
 const MOST_BYTES = 16_384
 
-/** SQL: whether the payload is small enough to be looked into; its stored size is known without reading it. */
+/**
+ * SQL: whether the payload is small enough to be looked into; its stored size is known without reading it.
+ */
 const isReadable = (payload: string): string => `pg_column_size(${payload}) <= ${MOST_BYTES}`
 
-/** SQL: the payload under that alias; null where it is too large to be looked into, so that it names no view. */
+/**
+ * SQL: the payload under that alias; null where it is too large to be looked into, so that it names no view.
+ */
 export const readablePayload = (payload: string): string =>
   `(case when ${isReadable(payload)} then ${payload} end)`
 
@@ -22,7 +26,10 @@ const sizeNote = (payload: string): string =>
 const name = (key: string): string =>
   `case when octet_length((p.payload->'${key}')::text) <= 400 then p.payload->'${key}' end`
 
-/** SQL: the payload under that alias as JSON text; of a longer one than lists can carry, what names the view, and a note. */
+/**
+ * SQL: the payload under that alias as JSON text; of a longer one than lists can carry, what names the view,
+ * and a note.
+ */
 export const payloadJson = (payload: string): string =>
   `(select case when octet_length(p.json) <= ${MOST_BYTES} then p.json
                      else jsonb_strip_nulls(jsonb_build_object('schema', ${name('schema')}, 'view_name', ${name('view_name')},

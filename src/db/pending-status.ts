@@ -8,8 +8,8 @@ import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 const LOCK_TIMEOUT = '5s'
 
 /**
- * Writes the status of a view from a run that is recorded, once the row of the registration is free. A later status
- * stands. Returns whether the row became free in time.
+ * Writes the status of a view from a run that is recorded, once the row of the registration is free. A later
+ * status stands. Returns whether the row became free in time.
  */
 export async function writeStatus({session, tables}: Database, runId: string): Promise<boolean> {
   try {
@@ -40,7 +40,9 @@ export async function writeStatus({session, tables}: Database, runId: string): P
   }
 }
 
-/** The sessions whose lock on one of ayb's tables keeps others from writing to it, and the name of that table. */
+/**
+ * The sessions whose lock on one of ayb's tables keeps others from writing to it, and the name of that table.
+ */
 export async function findTableBlockers({
   session,
   tables,
@@ -60,7 +62,10 @@ export async function findTableBlockers({
   return table === undefined ? null : {table, blockers: rows.map(toBlocker)}
 }
 
-/** The sessions that hold a row of the registrations, as far as locks on tables tell: each has written or locked a row. */
+/**
+ * The sessions that hold a row of the registrations, as far as locks on tables tell: each has written or
+ * locked a row.
+ */
 export async function findRowHolders({session, tables}: Database): Promise<Blocker[]> {
   const rows = await session.query<BlockerRow>(
     `select distinct ${BLOCKER_COLUMNS}

@@ -57,10 +57,10 @@ interface StepStatement {
 }
 
 /**
- * REFRESH, its record and, right behind them, the unlock. Refresh and record are one message, so that no crash
- * comes between them, and the unlock is sent without waiting for the answer: a client that is stopped meanwhile
- * would keep the lock. With a claim, the record is followed by that, in the same transaction: of near-empty views a
- * claim of its own, committed for itself, would take longer than the refresh.
+ * REFRESH, its record and, right behind them, the unlock. Refresh and record are one message, so that no
+ * crash comes between them, and the unlock is sent without waiting for the answer: a client that is stopped
+ * meanwhile would keep the lock. With a claim, the record is followed by that, in the same transaction: of
+ * near-empty views a claim of its own, committed for itself, would take longer than the refresh.
  * @throws OutdatedSnapshot, RecordBlocked, StatementError, or AybError CONNECTION_LOST
  */
 export async function runRefresh(
@@ -90,7 +90,10 @@ export async function runRefresh(
   }
 }
 
-/** Behind the timeout of a REFRESH: its record may wait for more than one lock, 30 s each, and then there is the network. */
+/**
+ * Behind the timeout of a REFRESH: its record may wait for more than one lock, 30 s each, and then there is
+ * the network.
+ */
 const ANSWER_PATIENCE_MS = 70_000
 
 /** The lock of a transaction ends with it: where it fails, before anybody here has heard of that. */
@@ -107,8 +110,8 @@ function sendWithUnlock(
 }
 
 /**
- * A cancel request may come between the claim, which takes a lock that outlives its transaction, and the commit. What
- * it locked is not known then.
+ * A cancel request may come between the claim, which takes a lock that outlives its transaction, and the
+ * commit. What it locked is not known then.
  */
 async function dropIfLocked(session: Session): Promise<void> {
   if (session.isUsable && (await holdsAnyRefreshLock(session).catch(() => true))) session.destroy()
@@ -142,8 +145,9 @@ function explainStep(error: unknown, message: readonly StepStatement[], attempt:
 }
 
 /**
- * How long the record of a refresh may wait for a lock on ayb's tables. Readers wait for the end of a standard refresh,
- * but not of a concurrent one. Undoing a refresh of an hour costs more than five seconds of waiting.
+ * How long the record of a refresh may wait for a lock on ayb's tables. Readers wait for the end of a
+ * standard refresh, but not of a concurrent one. Undoing a refresh of an hour costs more than five seconds of
+ * waiting.
  */
 const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concurrent' ? 30_000 : 5000)
 
@@ -179,9 +183,9 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
 }
 
 /**
- * Tells, after the connection of a refresh was lost, whether the refresh was committed; null where it was not. Ends the
- * lost backend first. Behind a pooler that backend may serve somebody else at any moment, and the pooler hangs up on it: so
- * there this waits for the end of its transaction.
+ * Tells, after the connection of a refresh was lost, whether the refresh was committed; null where it was
+ * not. Ends the lost backend first. Behind a pooler that backend may serve somebody else at any moment, and
+ * the pooler hangs up on it: so there this waits for the end of its transaction.
  */
 export async function findCommitted(
   {session, tables}: Database,

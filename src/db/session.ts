@@ -37,8 +37,8 @@ interface Identity {
 type Value = string | number | boolean | null | readonly (string | null)[] | readonly number[]
 
 /**
- * The SQLSTATEs of warnings, which tell them from mere notices in every language: class 01, and that of a backend which is
- * ended while its commit waits for a standby.
+ * The SQLSTATEs of warnings, which tell them from mere notices in every language: class 01, and that of a
+ * backend which is ended while its commit waits for a standby.
  */
 const WARNINGS = /^(01|57P01)/
 
@@ -50,7 +50,10 @@ const CLOSE_DEADLINE_MS = 2000
 export interface OpenOptions {
   /** Ends the attempt to connect at once. */
   signal?: AbortSignal | undefined
-  /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
+  /**
+   * How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for
+   * ever.
+   */
   deadlineMs?: number | null | undefined
 }
 
@@ -75,7 +78,10 @@ export class Session {
   readonly deadlockTimeoutMs: number
   /** Whether each transaction may be on another server connection: nothing that a session holds lasts. */
   readonly isPooled: boolean
-  /** Watches each statement without a deadline, calls back when its connection is lost, and returns what stops it. */
+  /**
+   * Watches each statement without a deadline, calls back when its connection is lost, and returns what stops
+   * it.
+   */
   watch: ((onLost: (waitedMs: number) => void) => () => void) | null = null
   /** Of a statement whose call names no other. */
   #deadlineMs: number | null
@@ -174,8 +180,9 @@ export class Session {
   }
 
   /**
-   * From now on a commit waits for the disk of this server alone, not for a synchronous standby, which may be gone for
-   * hours. For what may be lost with the server, such as a claim. A setting that waits for less stays.
+   * From now on a commit waits for the disk of this server alone, not for a synchronous standby, which may be
+   * gone for hours. For what may be lost with the server, such as a claim. A setting that waits for less
+   * stays.
    */
   async commitLocally(): Promise<void> {
     if (this.isPooled) this.#begin += `; ${commitLocally('transaction')}`
@@ -183,8 +190,8 @@ export class Session {
   }
 
   /**
-   * Runs work whose statements have that deadline, unless their call names another. The session runs nothing else
-   * meanwhile.
+   * Runs work whose statements have that deadline, unless their call names another. The session runs nothing
+   * else meanwhile.
    */
   async within<T>(deadlineMs: number | null, work: () => Promise<T>): Promise<T> {
     const before = this.#deadlineMs
@@ -220,7 +227,9 @@ export class Session {
     return this.#statements !== null
   }
 
-  /** Has the server keep a statement for `execute` inside a script, and returns its name. Once for each text. */
+  /**
+   * Has the server keep a statement for `execute` inside a script, and returns its name. Once for each text.
+   */
   async prepare(sql: string, types: readonly string[]): Promise<string> {
     if (this.#statements === null) throw new Error('this session keeps no statements')
     return this.#statements.prepared(sql, (name) =>
@@ -229,9 +238,9 @@ export class Session {
   }
 
   /**
-   * Sends several statements as one message, which the server runs in one transaction, and returns the rows of
-   * each. Takes no parameters: build it with quoted names and literals alone. With `commits`, it ends the transaction
-   * that was begun before.
+   * Sends several statements as one message, which the server runs in one transaction, and returns the rows
+   * of each. Takes no parameters: build it with quoted names and literals alone. With `commits`, it ends the
+   * transaction that was begun before.
    * @throws StatementError, which knows the statement that failed, and AybError
    */
   async script(
@@ -248,7 +257,10 @@ export class Session {
     return results.slice(0, statements.length)
   }
 
-  /** What `send` submits goes out in one piece: each piece wakes the server, and costs as much as a small statement. */
+  /**
+   * What `send` submits goes out in one piece: each piece wakes the server, and costs as much as a small
+   * statement.
+   */
   together<T>(send: () => T): T {
     const {stream} = this.#connected.client.connection
     stream.cork()
@@ -283,9 +295,10 @@ export class Session {
   }
 
   /**
-   * Brings the session back to how it was when it was opened, whatever ran on it: an open transaction is rolled back, and
-   * settings, prepared statements, locks and temporary tables are discarded. Never rejects: where that fails, the session is
-   * dropped. Not for a pooled session: DISCARD ALL would reach another server connection.
+   * Brings the session back to how it was when it was opened, whatever ran on it: an open transaction is
+   * rolled back, and settings, prepared statements, locks and temporary tables are discarded. Never rejects:
+   * where that fails, the session is dropped. Not for a pooled session: DISCARD ALL would reach another
+   * server connection.
    */
   async reset(): Promise<void> {
     if (!this.isUsable) return
@@ -368,7 +381,10 @@ export class Session {
     this.#connected.destroy()
   }
 
-  /** Runs a statement under our own settings: behind a pooler in a transaction of its own, unless it is in one. */
+  /**
+   * Runs a statement under our own settings: behind a pooler in a transaction of its own, unless it is in
+   * one.
+   */
   async #settled<T>(options: CallOptions, run: () => Promise<T>): Promise<T> {
     if (!this.isPooled || this.#isInTransaction) return this.#guard(run, options)
     return this.#guard(async () => {

@@ -57,10 +57,10 @@ const FAULT: Meaning = {
 }
 
 /**
- * By SQLSTATE or by its first two characters, its class: all classes of Appendix A of the manual. The SQL of ayb is known
- * to work, and its tables run nobody's code. So a class that only such SQL can cause is a bug; a class that data, rules or
- * functions of the database can cause is the decision of the database. A SQLSTATE that is not in Appendix A comes from an
- * extension or a RAISE.
+ * By SQLSTATE or by its first two characters, its class: all classes of Appendix A of the manual. The SQL of
+ * ayb is known to work, and its tables run nobody's code. So a class that only such SQL can cause is a bug; a
+ * class that data, rules or functions of the database can cause is the decision of the database. A SQLSTATE
+ * that is not in Appendix A comes from an extension or a RAISE.
  */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   // Success and warnings, which RAISE alone makes errors of.
@@ -159,8 +159,8 @@ function messageFor(code: ErrorCode, error: DatabaseError): string {
 }
 
 /**
- * An error that Postgres answered to a statement. Its code is what the SQLSTATE means by itself; a caller that
- * knows what the statement was for says it better.
+ * An error that Postgres answered to a statement. Its code is what the SQLSTATE means by itself; a caller
+ * that knows what the statement was for says it better.
  */
 export class StatementError extends AybError {
   override readonly name: string = 'StatementError'
@@ -170,7 +170,9 @@ export class StatementError extends AybError {
   readonly serverHint: string | null
   /** Whether it came up inside something that the statement ran, such as the function of an event trigger. */
   readonly hasContext: boolean
-  /** Of a script: how many of its statements had ended before this one failed; null where that is not known. */
+  /**
+   * Of a script: how many of its statements had ended before this one failed; null where that is not known.
+   */
   statementsDone: number | null = null
 
   constructor(error: DatabaseError) {
@@ -204,26 +206,37 @@ export class StatementError extends AybError {
 export const hasSqlstate = (error: unknown, ...states: string[]): error is StatementError =>
   error instanceof StatementError && (states.length === 0 || states.includes(error.sqlstate))
 
-/** The SQLSTATE where the server lacks room on a disk, in memory or for connections, or its disk fails; else null. */
+/**
+ * The SQLSTATE where the server lacks room on a disk, in memory or for connections, or its disk fails; else
+ * null.
+ */
 export const resourceState = (error: unknown): string | null =>
   error instanceof StatementError && /^5[38]/.test(error.sqlstate) ? error.sqlstate : null
 
 /**
- * The SQLSTATEs that end a session: operator intervention but a cancelled query, and the timeouts of idle sessions
- * and whole transactions. By code: the severity that says so is translated by the server. Not class 08: a view over
- * a foreign table raises it when the other server is away.
+ * The SQLSTATEs that end a session: operator intervention but a cancelled query, and the timeouts of idle
+ * sessions and whole transactions. By code: the severity that says so is translated by the server. Not class
+ * 08: a view over a foreign table raises it when the other server is away.
  */
 const FATAL = /^(57P0[1-5]|25P0[34])$/
 
-/** Whether that is an error which the server sent, told by its fields: to ask for its class would load the driver. */
+/**
+ * Whether that is an error which the server sent, told by its fields: to ask for its class would load the
+ * driver.
+ */
 const isAnswer = (error: unknown): error is DatabaseError =>
   error instanceof Error && 'severity' in error && 'routine' in error
 
-/** With this class a pooler hangs up; what a server has to say of connections names the routine that found it. */
+/**
+ * With this class a pooler hangs up; what a server has to say of connections names the routine that found it.
+ */
 const isOfPooler = ({code, routine}: DatabaseError): boolean =>
   code?.startsWith('08') === true && routine === undefined
 
-/** A session that was let in, and then heard nothing for so long: a pooler does that whose connections are all taken. */
+/**
+ * A session that was let in, and then heard nothing for so long: a pooler does that whose connections are all
+ * taken.
+ */
 export class NoAnswer extends Error {
   constructor(ms: number) {
     super(`no answer after ${ms < 10_000 ? ms / 1000 : Math.round(ms / 1000)} s`)
@@ -237,8 +250,9 @@ export function isFatal(error: unknown): boolean {
 }
 
 /**
- * Whether a statement that the server kept cannot be run any more: it was forgotten, or a table changed so that its
- * columns are of other types. The same SQLSTATE can come from a view's own query; the routine that raised it cannot.
+ * Whether a statement that the server kept cannot be run any more: it was forgotten, or a table changed so
+ * that its columns are of other types. The same SQLSTATE can come from a view's own query; the routine that
+ * raised it cannot.
  */
 export const isStatementOutdated = (error: unknown): boolean =>
   isAnswer(error) &&

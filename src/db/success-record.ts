@@ -26,10 +26,11 @@ const RECORD_TYPES = {
 type RecordValues = Record<keyof typeof RECORD_TYPES, string>
 
 /**
- * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's end.
- * A job that is no longer ours leaves everything as it is. Where another session holds the row of the registration, the
- * statement leaves that row for later (`is_status_pending`): readers of the view wait until this transaction ends. It travels with REFRESH in one message, which takes no
- * parameters, so its values are literals; a session that keeps statements has it planned beforehand.
+ * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's
+ * end. A job that is no longer ours leaves everything as it is. Where another session holds the row of the
+ * registration, the statement leaves that row for later (`is_status_pending`): readers of the view wait until
+ * this transaction ends. It travels with REFRESH in one message, which takes no parameters, so its values are
+ * literals; a session that keeps statements has it planned beforehand.
  */
 export async function successRecord(db: Database, attempt: Attempt): Promise<string> {
   const {session} = db

@@ -6,14 +6,15 @@ import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {type SystemSettings, tableNames} from './system.ts'
 
 /**
- * How long each command waits at its start for whoever locks one of ayb's tables, in milliseconds. From 17 on pg_get_expr
- * locks the table whose expressions it shows, so that a look at the tables waits for a lock on any of them.
+ * How long each command waits at its start for whoever locks one of ayb's tables, in milliseconds. From 17 on
+ * pg_get_expr locks the table whose expressions it shows, so that a look at the tables waits for a lock on
+ * any of them.
  */
 const LOOK_PATIENCE_MS = 10_000
 
 /**
- * SQL: a condition that is always true. Rows that it is asked of come with that lock timeout, in the milliseconds of the parameter
- * `$n`, to the end of the transaction.
+ * SQL: a condition that is always true. Rows that it is asked of come with that lock timeout, in the
+ * milliseconds of the parameter `$n`, to the end of the transaction.
  */
 export const withLockTimeout = (n: number): string =>
   `(select set_config('lock_timeout', $${n}, true)) is not null`

@@ -17,9 +17,9 @@ interface DatabaseIdentity {
 const identities = new WeakMap<Session, DatabaseIdentity | null>()
 
 /**
- * The identity of the database; null where views cannot be recognised: there is no table of states, or the role may not
- * read the table or call pg_control_system(). The rights are asked first, since a refusal would end the transaction that
- * a session behind a pooler is in.
+ * The identity of the database; null where views cannot be recognised: there is no table of states, or the
+ * role may not read the table or call pg_control_system(). The rights are asked first, since a refusal would
+ * end the transaction that a session behind a pooler is in.
  */
 async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> {
   if (!db.has('states')) return null
@@ -55,7 +55,9 @@ interface StateRights {
 /** A grant that comes while a session lasts is seen by the next session. */
 const rightsOf = new WeakMap<Session, StateRights>()
 
-/** The rights of the role to the table of states; none where there is no such table. Each session asks once. */
+/**
+ * The rights of the role to the table of states; none where there is no such table. Each session asks once.
+ */
 export async function stateRights(db: Database): Promise<StateRights> {
   if (!db.has('states')) return {mayRead: false, mayWrite: false}
   const known = rightsOf.get(db.session)
@@ -83,8 +85,8 @@ export async function writableIdentity(db: Database): Promise<DatabaseIdentity |
 }
 
 /**
- * SQL: whether the row of the view remembers that OID. The values are expressions; a refresh asks in its record, and
- * nothing is written where the answer is yes.
+ * SQL: whether the row of the view remembers that OID. The values are expressions; a refresh asks in its
+ * record, and nothing is written where the answer is yes.
  */
 export const remembers = (
   {states}: TableNames,
@@ -98,8 +100,8 @@ export const remembers = (
 const LOCK_TIMEOUT = '1s'
 
 /**
- * Remembers the OID of a view that is registered, so that ayb recognises the view under another name. A lock that
- * another session holds leaves that to the next refresh.
+ * Remembers the OID of a view that is registered, so that ayb recognises the view under another name. A lock
+ * that another session holds leaves that to the next refresh.
  */
 export async function rememberView(db: Database, view: ViewName): Promise<void> {
   if (!(await writableIdentity(db))) return
@@ -142,8 +144,8 @@ export async function writeState(db: Database, {schemaName, viewName}: ViewName)
 }
 
 /**
- * The registered views whose name is gone, while their OID lives on under the name of a materialized view that is not
- * registered; all of them, or the one that was called `from`, or is called `to` now.
+ * The registered views whose name is gone, while their OID lives on under the name of a materialized view
+ * that is not registered; all of them, or the one that was called `from`, or is called `to` now.
  */
 export async function findRenamedViews(
   db: Database,
@@ -187,7 +189,10 @@ export async function findRenamedViews(
   }))
 }
 
-/** What is remembered of the view of a registration: whether that relation has the OID; null where nothing is known. */
+/**
+ * What is remembered of the view of a registration: whether that relation has the OID; null where nothing is
+ * known.
+ */
 export async function isRememberedAs(
   db: Database,
   {schemaName, viewName}: ViewName,
@@ -205,7 +210,9 @@ export async function isRememberedAs(
   return rows[0]?.is_same ?? null
 }
 
-/** Deletes up to `limit` states of views that are not registered: another program may have unregistered them. */
+/**
+ * Deletes up to `limit` states of views that are not registered: another program may have unregistered them.
+ */
 export async function deleteStrayStates(db: Database, limit: number): Promise<void> {
   const identity = db.has('registrations') ? await writableIdentity(db) : null
   if (!identity) return

@@ -14,7 +14,10 @@ export function describeBlocker({pid, user, applicationName, transactionAgeMs}: 
 /** A line names at most this many sessions. */
 const MOST_NAMED = 3
 
-/** The sessions that hold a lock, for the end of a sentence: `, held by pid 4711 (psql) and 2 more`. Empty for none. */
+/**
+ * The sessions that hold a lock, for the end of a sentence: `, held by pid 4711 (psql) and 2 more`. Empty for
+ * none.
+ */
 export const heldBy = (holders: readonly Blocker[]): string =>
   holders.length > 0 ? `, held by ${firstOf(holders, describeBlocker).join(' and ')}` : ''
 

@@ -41,7 +41,8 @@ export const MOST_PAGE_BYTES = 8 * 1024 * 1024
 const HOW_TO_LIST = 'separate columns by commas; put one with a comma or a quote in its name in double quotes'
 
 /**
- * Reads the parameters of a request for rows: page, perPage, sort, fields, and any other as a filter on a column.
+ * Reads the parameters of a request for rows: page, perPage, sort, fields, and any other as a filter on a
+ * column.
  * @throws AybError INVALID_ARGUMENT, naming the parameter
  */
 export function parseCollectionQuery(raw: RawQuery): CollectionQuery {

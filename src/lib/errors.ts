@@ -98,8 +98,8 @@ export const invalidIdentifier = (what: string, text: string, advice: Partial<Ad
   new AybError('INVALID_IDENTIFIER', `${JSON.stringify(text)} is not a valid ${what}`, advice)
 
 /**
- * The error of a change that was cut off, perhaps behind its commit, says that the change may have been made. Returns any
- * other error as it is.
+ * The error of a change that was cut off, perhaps behind its commit, says that the change may have been made.
+ * Returns any other error as it is.
  */
 export function mayBeDone(error: unknown): unknown {
   if (!isAybError(error, 'CANCELED') && !isAybError(error, 'CONNECTION_LOST')) return error

@@ -1,6 +1,7 @@
 /**
- * JSON.parse and JSON.stringify lose what JavaScript cannot hold: 12345678901234567890 comes back as 12345678901234567000,
- * 1e400 as null, and past some thousand levels JSON.stringify throws. What a database holds must pass unchanged.
+ * JSON.parse and JSON.stringify lose what JavaScript cannot hold: 12345678901234567890 comes back as
+ * 12345678901234567000, 1e400 as null, and past some thousand levels JSON.stringify throws. What a database
+ * holds must pass unchanged.
  */
 
 /** Far below the levels at which JSON.stringify runs out of stack, and far above what a payload needs. */
@@ -10,7 +11,10 @@ export const DEEPEST_LEVEL = 100
 const MARK = `exact-json-${globalThis.crypto.randomUUID()}:`
 const MARKED = new RegExp(`"${MARK}[^"\\\\]*(?:\\\\.[^"\\\\]*)*"`, 'g')
 
-/** A value whose JSON goes out as it came in. JSON.stringify makes a text of it, which `restoreExactJson` replaces. */
+/**
+ * A value whose JSON goes out as it came in. JSON.stringify makes a text of it, which `restoreExactJson`
+ * replaces.
+ */
 export class ExactJson {
   readonly text: string
   /** As near as JavaScript comes. */
@@ -43,7 +47,10 @@ export function restoreExactJson(json: string): string {
 export const stringifyExactly = (document: unknown, indent?: number): string =>
   restoreExactJson(JSON.stringify(document, null, indent))
 
-/** How deep a text of valid JSON nests, and the first number in it that JavaScript would change; null without one. */
+/**
+ * How deep a text of valid JSON nests, and the first number in it that JavaScript would change; null without
+ * one.
+ */
 export function inspectJson(text: string): {depth: number; inexactNumber: string | null} {
   let depth = 0
   let level = 0

@@ -7,7 +7,8 @@ export interface ListenAddress {
 }
 
 /**
- * `host:port`, with IPv6 addresses in brackets; `:port` is all addresses. `what` is what the text was given as.
+ * `host:port`, with IPv6 addresses in brackets; `:port` is all addresses. `what` is what the text was given
+ * as.
  * @throws AybError INVALID_ARGUMENT
  */
 export function parseListenAddress(text: string, what: string, example: string): ListenAddress {

@@ -1,7 +1,8 @@
 import {redact} from './redact.ts'
 
-// Texts from outside are texts that ayb did not write: messages of a server, names, payloads, rows of other programs,
-// parameters of a request. Such a text can be a megabyte long, and the process does nothing else while it looks at one.
+// Texts from outside are texts that ayb did not write: messages of a server, names, payloads, rows of other
+// programs, parameters of a request. Such a text can be a megabyte long, and the process does nothing else
+// while it looks at one.
 
 const MOST_BYTES = 8192
 
@@ -22,8 +23,8 @@ export function bounded(text: string): string {
 }
 
 /**
- * The text for an error, a log or a record: without passwords, and with at most 8 kB. Passwords are removed first: once
- * `postgres://me:secret@db` is cut before the `@`, nothing shows that it holds a password.
+ * The text for an error, a log or a record: without passwords, and with at most 8 kB. Passwords are removed
+ * first: once `postgres://me:secret@db` is cut before the `@`, nothing shows that it holds a password.
  */
 export function presentable(text: string): string
 export function presentable(text: string | null): string | null
@@ -79,7 +80,10 @@ function endOf(text: string, bytes: number): string {
   return text.slice(start)
 }
 
-/** The bytes of a character as UTF-8. Half a surrogate pair is written as U+FFFD, which has three bytes as well. */
+/**
+ * The bytes of a character as UTF-8. Half a surrogate pair is written as U+FFFD, which has three bytes as
+ * well.
+ */
 function bytesOf(character: string): number {
   const code = character.codePointAt(0) as number
   if (code < 0x80) return 1

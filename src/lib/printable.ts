@@ -11,12 +11,17 @@ const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u20
 
 const SHORT_ESCAPES: Record<string, string> = {'\t': '\\t', '\n': '\\n', '\r': '\\r'}
 
-/** The text with control and bidirectional characters written out, `\t`, `\n`, `\x1b` or `\u202e`: one line. */
+/**
+ * The text with control and bidirectional characters written out, `\t`, `\n`, `\x1b` or `\u202e`: one line.
+ */
 export function printable(text: string): string {
   return text.replace(UNSAFE, (character) => SHORT_ESCAPES[character] ?? escapeCodePoint(character))
 }
 
-/** The same as JSON, for a terminal: a parser reads what it would read of JSON.stringify, with `indent` as there. */
+/**
+ * The same as JSON, for a terminal: a parser reads what it would read of JSON.stringify, with `indent` as
+ * there.
+ */
 export function printableJson(document: unknown, indent?: number): string {
   return stringifyExactly(document, indent).replace(
     UNSAFE_IN_JSON,

@@ -2,8 +2,8 @@ import {presentable} from './outside-text.ts'
 import type {RefreshMode, RenamedView, ViewName} from './records.ts'
 
 /**
- * What would help, where a command line and the API have different words for it. Each of them words every kind, in
- * `cli/remedies.ts` and `http/api/remedies.ts`.
+ * What would help, where a command line and the API have different words for it. Each of them words every
+ * kind, in `cli/remedies.ts` and `http/api/remedies.ts`.
  */
 export type Remedy =
   | {kind: 'list-registrations'}

@@ -24,7 +24,9 @@ const RENAMED = [
 /** The only names of three letters in the IANA database; Intl knows others, and takes IST for India. */
 const ABBREVIATIONS = /^(?:CET|EET|EST|GMT|HST|MET|MST|PRC|ROC|ROK|UCT|UTC|WET)$/i
 
-/** A change of the clocks: at that instant the offset from UTC goes from `before` to `after`, in milliseconds. */
+/**
+ * A change of the clocks: at that instant the offset from UTC goes from `before` to `after`, in milliseconds.
+ */
 interface ClockChange {
   at: number
   before: number

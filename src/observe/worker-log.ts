@@ -9,7 +9,10 @@ const CANCELED = `canceled, since ${CALLED_OFF}`
 /** Words advice for the readers of a log. */
 export type HintOf = (advice: Advice) => string | null
 
-/** The log entry of an event; null for events that only metrics count. `hintOf` words advice for whoever runs the worker. */
+/**
+ * The log entry of an event; null for events that only metrics count. `hintOf` words advice for whoever runs
+ * the worker.
+ */
 export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | null {
   switch (event.type) {
     case 'started': {

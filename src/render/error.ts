@@ -1,7 +1,10 @@
 import {printable} from '../lib/printable.ts'
 import type {Terminal} from './terminal.ts'
 
-/** `Error: <message>` and, where there is one, `Hint: <hint>`, each on one line however long: hints get pasted. */
+/**
+ * `Error: <message>` and, where there is one, `Hint: <hint>`, each on one line however long: hints get
+ * pasted.
+ */
 export function renderError(
   {message, hint}: {message: string; hint: string | null},
   {style}: Terminal,

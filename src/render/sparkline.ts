@@ -9,7 +9,9 @@ export function sparkline(values: readonly (number | null)[], options: {max?: nu
     .join('')
 }
 
-/** A value as a bar that is `width` columns long at `max`, in eighths of a column, at least one above zero. */
+/**
+ * A value as a bar that is `width` columns long at `max`, in eighths of a column, at least one above zero.
+ */
 export function bar(value: number | null, max: number, width: number): string {
   const part = share(value ?? 0, max)
   const eighths = part === 0 ? 0 : Math.max(1, Math.round(part * width * 8))

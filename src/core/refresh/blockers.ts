@@ -43,7 +43,9 @@ const SHORT_LIMIT_MS = 2000
 const SHORT_LIMIT_FIRST_LOOK_MS = 100
 /** A refresh that is over by then is not looked at. */
 const FIRST_LOOK_MS = 1000
-/** A timeout may just have fired, and its answer be on its way: only the second look without a wait counts. */
+/**
+ * A timeout may just have fired, and its answer be on its way: only the second look without a wait counts.
+ */
 const MISSES = 2
 
 /** When to look: about eight times within the limit, and not before the refresh has had a while. */
@@ -131,12 +133,16 @@ async function watch(
   }
 }
 
-/** REFRESH locks the view before everything else. A timeout that fires more than a second later was for another lock. */
+/**
+ * REFRESH locks the view before everything else. A timeout that fires more than a second later was for
+ * another lock.
+ */
 const FIRST_LOCK_MARGIN_MS = 1000
 
 /**
- * For which lock a try waited in vain; null where that is not known. Where nobody could look while the try waited, the
- * sessions that hold the view now tell, unless the refresh had worked for `beforeMs` before it waited.
+ * For which lock a try waited in vain; null where that is not known. Where nobody could look while the try
+ * waited, the sessions that hold the view now tell, unless the refresh had worked for `beforeMs` before it
+ * waited.
  */
 export async function findWait(
   {session}: Database,
@@ -151,8 +157,8 @@ export async function findWait(
 }
 
 /**
- * The next try of a refresh. A later try is no longer than the oldest transaction that holds the view has run: such
- * readers come and go, and a try that outlasts all of them gets through.
+ * The next try of a refresh. A later try is no longer than the oldest transaction that holds the view has
+ * run: such readers come and go, and a try that outlasts all of them gets through.
  */
 export async function nextTry(
   {session}: Database,

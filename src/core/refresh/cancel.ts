@@ -1,13 +1,15 @@
 import type {Session} from '../../db/session.ts'
 
-/** A cancel request that arrives before its statement is lost, so it is sent again until the statement ends. */
+/**
+ * A cancel request that arrives before its statement is lost, so it is sent again until the statement ends.
+ */
 const CANCEL_AGAIN_MS = 250
 /** Postgres looks for a cancel request all the time: without an answer by then, the network is dead. */
 const CANCEL_PATIENCE_MS = 5000
 
 /**
- * Runs a statement. When the signal aborts, the server cancels the statement, and this waits for how it ended; where the
- * server does not answer within 5 s, the connection is dropped.
+ * Runs a statement. When the signal aborts, the server cancels the statement, and this waits for how it
+ * ended; where the server does not answer within 5 s, the connection is dropped.
  */
 export async function cancelOnAbort<T>(
   session: Session,

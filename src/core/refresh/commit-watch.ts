@@ -10,9 +10,9 @@ const DEADLINE_MS = 10_000
 const LONGEST_TIMER_MS = 2_147_483_647
 
 /**
- * Runs a refresh; where its commit waits for a synchronous standby past the timeout, ends that wait. The refresh is done then,
- * and Postgres warns that it may not be on the standby. No timeout of Postgres ends such a wait. `pid` is of the backend that
- * refreshes.
+ * Runs a refresh; where its commit waits for a synchronous standby past the timeout, ends that wait. The
+ * refresh is done then, and Postgres warns that it may not be on the standby. No timeout of Postgres ends
+ * such a wait. `pid` is of the backend that refreshes.
  */
 export async function endingCommitWait<T>(
   db: Database,

@@ -24,8 +24,8 @@ interface AwaitedRefresh {
 }
 
 /**
- * Tells on which connections an answer is awaited in vain: the backend has given its answer, or is gone, and the network in
- * between is dead.
+ * Tells on which connections an answer is awaited in vain: the backend has given its answer, or is gone, and
+ * the network in between is dead.
  */
 export class DeadConnections {
   /** When the locks of transactions were first seen to be gone, as performance.now() tells it. */
@@ -51,14 +51,17 @@ export class DeadConnections {
     return dead
   }
 
-  /** Whether the lock of a transaction was seen to be gone, and a look two seconds later is to make that certain. */
+  /**
+   * Whether the lock of a transaction was seen to be gone, and a look two seconds later is to make that
+   * certain.
+   */
   isSuspect({lock}: AwaitedRefresh): boolean {
     return lock?.isOfTransaction === true && this.#goneSince.has(lock)
   }
 
   /**
-   * Behind a pooler the backend may serve somebody else by now, so the lock of the transaction tells: it is gone in two
-   * looks, of which the second begins two seconds after the first.
+   * Behind a pooler the backend may serve somebody else by now, so the lock of the transaction tells: it is
+   * gone in two looks, of which the second begins two seconds after the first.
    */
   async #isOver(session: Session, view: ViewName, lock: TransactionLock): Promise<boolean> {
     const lookedAt = performance.now()
@@ -70,8 +73,9 @@ export class DeadConnections {
 }
 
 /**
- * Runs a refresh by hand, and meanwhile has a second session look whether the connection is dead; a dead one is dropped,
- * and the refresh ends with CONNECTION_LOST. A worker looks at all its refreshes from its control session instead.
+ * Runs a refresh by hand, and meanwhile has a second session look whether the connection is dead; a dead one
+ * is dropped, and the refresh ends with CONNECTION_LOST. A worker looks at all its refreshes from its control
+ * session instead.
  */
 export async function droppingDeadConnection<T>(
   db: Database,
@@ -116,7 +120,10 @@ async function isDead(
   return (await connections.find(session, [refresh])).length > 0
 }
 
-/** Drops the connection of the refresh where it is dead. Returns the session for the next look, if there is one. */
+/**
+ * Drops the connection of the refresh where it is dead. Returns the session for the next look, if there is
+ * one.
+ */
 async function look(
   db: Database,
   before: Session | undefined,
@@ -126,7 +133,8 @@ async function look(
   let session = before
   try {
     if (!session?.isUsable) session = await db.server.openSession({signal, deadlineMs: INTERVAL_MS})
-    // Of several hosts it may have got another one, where there is no such backend. The next time it may get this one.
+    // Of several hosts it may have got another one, where there is no such backend. The next time it may get
+    // this one.
     if (!session.isBeside(db.session) || session.readOnlyReason === 'recovery') {
       await session.close()
       return undefined
@@ -134,7 +142,8 @@ async function look(
     // After a pause of this process, the answer may lie here unread.
     await new Promise((resolve) => setImmediate(resolve))
     if (signal.aborted) return session
-    // Behind a pooler, the look may have to wait for long: a refresh that ends meanwhile does not wait for the look.
+    // Behind a pooler, the look may have to wait for long: a refresh that ends meanwhile does not wait for
+    // the look.
     const looking = session
     const hasEnded = await dropOnAbort(looking, signal, () => isDead(looking))
     if (hasEnded && !signal.aborted) db.session.destroy()

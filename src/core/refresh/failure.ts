@@ -8,7 +8,9 @@ import {mayNotRefresh, ownerMayNot, refreshFailed, statementTimeout} from '../..
 import {blockedError} from '../../lib/failures/views.ts'
 import {explainMissingView, findConcurrentBlockers} from '../catalog.ts'
 
-/** The SQLSTATEs with which Postgres refuses before it works; a view's own query can raise each of them too. */
+/**
+ * The SQLSTATEs with which Postgres refuses before it works; a view's own query can raise each of them too.
+ */
 const REFUSALS = [
   SQLSTATE.UNDEFINED_TABLE,
   SQLSTATE.INVALID_SCHEMA_NAME,
@@ -26,8 +28,8 @@ interface Circumstances {
 }
 
 /**
- * Why Postgres did not refresh, as an error that says what to do. Asked after the fact: a look beforehand costs
- * every refresh, and proves nothing about the moment when the statement runs.
+ * Why Postgres did not refresh, as an error that says what to do. Asked after the fact: a look beforehand
+ * costs every refresh, and proves nothing about the moment when the statement runs.
  */
 export async function explainFailure(
   db: Database,

@@ -24,7 +24,9 @@ export interface Persistence {
   onFailure?(error: unknown): void
   /** Whether another try can work; always, unless given. */
   canGoOn?(): boolean
-  /** Whether to try once more, at once and without patience, after so many milliseconds; never, unless given. */
+  /**
+   * Whether to try once more, at once and without patience, after so many milliseconds; never, unless given.
+   */
   hasSpareTry?(elapsedMs: number): boolean
 }
 
@@ -43,16 +45,16 @@ const CLOCK: Clock = {
 /** Between two tries. */
 const PAUSE_MS = 1000
 /**
- * How long the end of a job is tried to be written. While it is not, the job stays this worker's: another worker that
- * finds the job later takes it for lost.
+ * How long the end of a job is tried to be written. While it is not, the job stays this worker's: another
+ * worker that finds the job later takes it for lost.
  */
 export const JOB_PATIENCE_MS = 60_000
 /** Somebody may hold a lock on ayb's own tables: after that long, a failure is told, recorded or not. */
 const RECORD_DEADLINE_MS = 15_000
 
 /**
- * Writes how a refresh or a job ended, and tries again for a while: a full disk or a held lock may clear. An error that is
- * no AybError is a bug, and is not tried again.
+ * Writes how a refresh or a job ended, and tries again for a while: a full disk or a held lock may clear. An
+ * error that is no AybError is a bug, and is not tried again.
  * @throws the error of the last try
  */
 export async function persistently<T>(
@@ -76,8 +78,8 @@ export async function persistently<T>(
 }
 
 /**
- * How a failed attempt ended in the database. `committed`: the refresh was committed, and only its answer was lost.
- * `unrecorded`: nothing could be written, as `onFailure` was told.
+ * How a failed attempt ended in the database. `committed`: the refresh was committed, and only its answer was
+ * lost. `unrecorded`: nothing could be written, as `onFailure` was told.
  */
 export type RecordedEnd = (
   | {as: 'committed'; refresh: RecordedRefresh}
@@ -91,8 +93,8 @@ export interface RecordOptions extends Pick<Persistence, 'patienceMs' | 'signal'
 }
 
 /**
- * Records how an attempt failed. Where the connection of the attempt is lost, a new one first makes sure that the lost
- * backend has ended, and looks whether it committed the refresh, or recorded the failure, before.
+ * Records how an attempt failed. Where the connection of the attempt is lost, a new one first makes sure that
+ * the lost backend has ended, and looks whether it committed the refresh, or recorded the failure, before.
  */
 export async function recordEnd(
   db: Database,
@@ -143,8 +145,8 @@ const newWarnings = (db: Database): string[] =>
   db.takeWarnings().filter((warning) => !db.session.warnings.includes(warning))
 
 /**
- * Writes the status of a registration whose row another session held when the attempt was recorded. Returns a warning
- * where the row stays held: the history has the run all the same.
+ * Writes the status of a registration whose row another session held when the attempt was recorded. Returns a
+ * warning where the row stays held: the history has the run all the same.
  */
 export async function writePendingStatus(
   db: Database,
@@ -159,7 +161,9 @@ export async function writePendingStatus(
   }
 }
 
-/** Remembers the OID of a view whose refresh is committed. What prevents that leaves it to the next refresh. */
+/**
+ * Remembers the OID of a view whose refresh is committed. What prevents that leaves it to the next refresh.
+ */
 export async function rememberRefreshed(db: Database, {registration}: Attempt): Promise<void> {
   try {
     await rememberView(db, registration)

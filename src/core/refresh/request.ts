@@ -4,8 +4,8 @@ import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
 import type {LockSettings} from './tries.ts'
 
 /**
- * How a refresh is done. The settings travel as one object from whoever asks to the statement: a command, the API or a
- * worker. Durations in milliseconds; null where nobody said anything.
+ * How a refresh is done. The settings travel as one object from whoever asks to the statement: a command, the
+ * API or a worker. Durations in milliseconds; null where nobody said anything.
  */
 export interface RefreshSettings extends LockSettings {
   /** Limit of one try; without one, a try takes as long as it takes. */

@@ -9,8 +9,8 @@ export interface LockSettings {
 }
 
 /**
- * How a refresh waits for the lock of its view. `tryMs` is how long each try may wait; null means tries that grow. A
- * refresh that waits as Postgres does has no policy (null).
+ * How a refresh waits for the lock of its view. `tryMs` is how long each try may wait; null means tries that
+ * grow. A refresh that waits as Postgres does has no policy (null).
  */
 export type LockPolicy = {tryMs: number | null; retryForMs: number} | null
 
@@ -35,22 +35,31 @@ export interface LockTry {
 interface Circumstances {
   /** Of the server. */
   deadlockTimeoutMs: number
-  /** How long the transaction has run that has held a lock on the view for longest; null where that is not known. */
+  /**
+   * How long the transaction has run that has held a lock on the view for longest; null where that is not
+   * known.
+   */
   oldestBlockerMs: number | null
 }
 
 export const NO_TRIES: PastTries = {tries: 0, elapsedMs: 0, waitMs: 0}
 
 /**
- * Tries of 2 s each never get through beside 20 readers of 2 to 5 s (0 of 16 tries), and make readers wait for 46 s in
- * all. Growing tries get through, and make readers wait for 10 s.
+ * Tries of 2 s each never get through beside 20 readers of 2 to 5 s (0 of 16 tries), and make readers wait
+ * for 46 s in all. Growing tries get through, and make readers wait for 10 s.
  */
 const TRIES_MS = [2000, 2000, 4000, 8000, 16_000, 30_000]
 const DEFAULT_RETRY_FOR_MS = 600_000
-/** Postgres cancels an autovacuum only for who has waited for deadlock_timeout. A shorter try would never get past one. */
+/**
+ * Postgres cancels an autovacuum only for who has waited for deadlock_timeout. A shorter try would never get
+ * past one.
+ */
 const BEHIND_DEADLOCK_TIMEOUT_MS = 1000
 
-/** How a refresh waits. In concurrent mode no reader queues behind the refresh, so that it waits as Postgres does. */
+/**
+ * How a refresh waits. In concurrent mode no reader queues behind the refresh, so that it waits as Postgres
+ * does.
+ */
 export function lockPolicy({lockTimeoutMs, lockRetryForMs}: LockSettings, mode: RefreshMode): LockPolicy {
   if (lockTimeoutMs === 0) return null
   if (lockTimeoutMs !== null) return {tryMs: lockTimeoutMs, retryForMs: lockRetryForMs ?? 0}
@@ -69,7 +78,10 @@ export function tryLimitMs(policy: LockPolicy, past: PastTries, seen: Circumstan
   return Math.ceil(Math.max(leastMs, Math.min(usualMs, oldestMs, leftMs)))
 }
 
-/** The pause behind a try that waited in vain, which is as long as the try; null where the patience is at its end. */
+/**
+ * The pause behind a try that waited in vain, which is as long as the try; null where the patience is at its
+ * end.
+ */
 export function pauseAfterTry({policy, past, limitMs}: LockTry, waitedMs: number): number | null {
   if (policy === null || limitMs === null) return null
   return past.elapsedMs + waitedMs + limitMs < policy.retryForMs ? limitMs : null

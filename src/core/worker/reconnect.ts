@@ -9,8 +9,8 @@ const PAUSE_MS = 500
 const DISTRUST_PAUSE_MS = 5000
 
 /**
- * The database on a new session, after a session was lost in mid-refresh. Tries until the signal aborts, and until the
- * tables may be written to.
+ * The database on a new session, after a session was lost in mid-refresh. Tries until the signal aborts, and
+ * until the tables may be written to.
  */
 export async function reconnect(sessions: WorkerSessions, signal: AbortSignal): Promise<Database> {
   const pause = new Alarm()

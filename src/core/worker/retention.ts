@@ -17,7 +17,10 @@ const SHORTEST_REST_MS = 100
 const REST_SHARE = 4
 /** How many batches a worker with --once deletes; the next worker deletes the rest. */
 const BATCHES_ONCE = 20
-/** A batch takes some 10 ms, unless somebody holds a lock on the tables: a worker that stops waits that long at most. */
+/**
+ * A batch takes some 10 ms, unless somebody holds a lock on the tables: a worker that stops waits that long
+ * at most.
+ */
 const STOP_PATIENCE_MS = 1000
 
 /**

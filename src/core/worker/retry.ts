@@ -21,7 +21,10 @@ export function retryDelayMs(attempt: number, random: number): number {
   return Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), LONGEST_DELAY_MS) + random * JITTER_MS
 }
 
-/** What becomes of a job for which no session could be had, or whose session had died unnoticed: that is no attempt. */
+/**
+ * What becomes of a job for which no session could be had, or whose session had died unnoticed: that is no
+ * attempt.
+ */
 export const WITHOUT_SESSION: JobTransition = {state: 'queued', delayMs: 1000, isAttemptReturned: true}
 
 /** What becomes of a job whose attempt failed for that reason. */

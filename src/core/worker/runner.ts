@@ -109,7 +109,10 @@ interface FailedJob {
   isCalledOff: boolean
 }
 
-/** Ends a job without a REFRESH: there is none, or its session died before. The history has no run of a refresh then. */
+/**
+ * Ends a job without a REFRESH: there is none, or its session died before. The history has no run of a
+ * refresh then.
+ */
 async function endWithoutRefresh(
   db: Database,
   job: ClaimedJob,
@@ -287,8 +290,8 @@ async function snoozeBlocked(
 }
 
 /**
- * Has the database forget the tries of a job whose attempt has failed. A worker that stops passes the tries on. Tries
- * that stay behind for another reason only make the next attempt less patient.
+ * Has the database forget the tries of a job whose attempt has failed. A worker that stops passes the tries
+ * on. Tries that stay behind for another reason only make the next attempt less patient.
  */
 async function forgetTriesAfter(
   result: RefreshResult,

@@ -71,8 +71,8 @@ export class WorkerSessions {
   }
 
   /**
-   * Opens a session that does not hold the key yet, and has it end the backends of lost sessions. The signal ends the
-   * attempt.
+   * Opens a session that does not hold the key yet, and has it end the backends of lost sessions. The signal
+   * ends the attempt.
    */
   async open(signal?: AbortSignal): Promise<Database> {
     const db = await this.#open({signal, deadlineMs: STATEMENT_DEADLINE_MS})

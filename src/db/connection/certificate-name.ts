@@ -2,10 +2,10 @@ import type {X509Certificate} from 'node:crypto'
 import {isIP} from 'node:net'
 
 /**
- * Whether a certificate is for a host, by libpq's rules and neither Node's nor OpenSSL's: a wildcard is a whole first
- * label of any characters, `*.local` too, and the first common name counts unless there are alternative names of the
- * host's own kind, also for an address. An address with a zone (`fe80::1%eth0`) is a name. Stricter than libpq in two
- * things: `127.1` is no address, and `a..example.com` has no name.
+ * Whether a certificate is for a host, by libpq's rules and neither Node's nor OpenSSL's: a wildcard is a
+ * whole first label of any characters, `*.local` too, and the first common name counts unless there are
+ * alternative names of the host's own kind, also for an address. An address with a zone (`fe80::1%eth0`) is a
+ * name. Stricter than libpq in two things: `127.1` is no address, and `a..example.com` has no name.
  */
 export function isIssuedFor(certificate: X509Certificate, host: string): boolean {
   const isAddress = isIP(host) !== 0 && !host.includes('%')

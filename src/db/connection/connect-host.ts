@@ -125,8 +125,8 @@ async function connectToAddress(
 }
 
 /**
- * Whether to try the same server again with, or without, encryption: pg_hba.conf can have another line for that, also
- * after a refused password. Not if the server detected somebody in between.
+ * Whether to try the same server again with, or without, encryption: pg_hba.conf can have another line for
+ * that, also after a refused password. Not if the server detected somebody in between.
  */
 function isAboutEncryption(error: unknown): boolean {
   if (isAybError(error)) return true

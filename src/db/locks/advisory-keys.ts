@@ -1,4 +1,6 @@
-/** SQL: the key of an advisory lock, as the bigint that was locked, from a row of pg_locks under this alias. */
+/**
+ * SQL: the key of an advisory lock, as the bigint that was locked, from a row of pg_locks under this alias.
+ */
 export const heldKey = (locks: string): string =>
   `((${locks}.classid::bigint << 32) | ${locks}.objid::bigint)`
 

@@ -5,8 +5,8 @@ import {heldKey} from './advisory-keys.ts'
 import {findKeyWaiter} from './blockers.ts'
 
 /**
- * A random 64-bit key as 16 hex digits, outside the 32 bits (and their sign extension) that the locks of views
- * are in.
+ * A random 64-bit key as 16 hex digits, outside the 32 bits (and their sign extension) that the locks of
+ * views are in.
  */
 export function newLivenessKey(): string {
   for (;;) {
@@ -17,8 +17,9 @@ export function newLivenessKey(): string {
 }
 
 /**
- * Holds the key with this session, shared: whoever sees it held knows that the worker has a session left. Null then; else
- * who is in the way. Anybody can read the key, and a session that waits for it alone keeps all further ones from it.
+ * Holds the key with this session, shared: whoever sees it held knows that the worker has a session left.
+ * Null then; else who is in the way. Anybody can read the key, and a session that waits for it alone keeps
+ * all further ones from it.
  */
 export async function holdLivenessKey(
   session: Session,
@@ -35,8 +36,8 @@ export async function holdLivenessKey(
 }
 
 /**
- * Whether the key is the one advisory lock that the session holds: the query of a view can take others, and let go of
- * this one. Behind a pooler, where it holds nothing, it is not asked.
+ * Whether the key is the one advisory lock that the session holds: the query of a view can take others, and
+ * let go of this one. Behind a pooler, where it holds nothing, it is not asked.
  */
 export async function holdsKeyAlone(session: Session, keyHex: string): Promise<boolean> {
   if (session.isPooled) return true
@@ -65,10 +66,11 @@ export interface EndedWorker {
 }
 
 /**
- * Ends what is left of workers: one that was stopped in the middle must not wake up and write. Whoever may write into the
- * table of jobs can put any key there, so sessions end only where they are ayb's and of this role, and only where none of
- * the same key has begun or ended a statement of late, as that of a worker which works does every five seconds. A session
- * that refreshes goes on: an hour's work is not thrown away, and what it holds is its own view.
+ * Ends what is left of workers: one that was stopped in the middle must not wake up and write. Whoever may
+ * write into the table of jobs can put any key there, so sessions end only where they are ayb's and of this
+ * role, and only where none of the same key has begun or ended a statement of late, as that of a worker which
+ * works does every five seconds. A session that refreshes goes on: an hour's work is not thrown away, and
+ * what it holds is its own view.
  */
 export async function endWorkers(
   session: Session,

@@ -23,9 +23,9 @@ interface TakenLock {
   /** The backend that holds it. */
   pid: number
   /**
-   * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return the same.
-   * A session whose unlock did not end as expected is dropped, and the lock with it. `deadlineMs` is for an unlock that
-   * waits behind a refresh.
+   * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return
+   * the same. A session whose unlock did not end as expected is dropped, and the lock with it. `deadlineMs`
+   * is for an unlock that waits behind a refresh.
    */
   release(options?: {deadlineMs: number | null}): Promise<void>
 }
@@ -38,15 +38,18 @@ export interface SessionLock extends TakenLock {
 /** Held for the transaction that is open on the session, and ends with it: behind a pooler. */
 export interface TransactionLock extends TakenLock {
   isOfTransaction: true
-  /** With the pid, what tells its transaction from another one of the same backend: exact to the microsecond. */
+  /**
+   * With the pid, what tells its transaction from another one of the same backend: exact to the microsecond.
+   */
   transactionStartedAt: string
   /** Whether this side knows that it is free again. */
   readonly isReleased: boolean
 }
 
 /**
- * Runs work that holds the lock of a view; null, without running it, where another session holds it. The work may
- * release the lock itself, and early: right behind its statement. Where nobody has tried to take the lock, it is taken here.
+ * Runs work that holds the lock of a view; null, without running it, where another session holds it. The work
+ * may release the lock itself, and early: right behind its statement. Where nobody has tried to take the
+ * lock, it is taken here.
  */
 export async function withRefreshLock<T>(
   session: Session,
@@ -73,9 +76,10 @@ export async function takeRefreshLock(session: Session, view: ViewName): Promise
 }
 
 /**
- * The same, standing in line for it: null where it was not free for so long. Whoever only tries now and then never finds it
- * free where a worker refreshes the view every second; a try fails as long as anybody stands in line. While it waits, the
- * statement holds a snapshot, which keeps vacuum from removing rows: so wait for a second at a time.
+ * The same, standing in line for it: null where it was not free for so long. Whoever only tries now and then
+ * never finds it free where a worker refreshes the view every second; a try fails as long as anybody stands
+ * in line. While it waits, the statement holds a snapshot, which keeps vacuum from removing rows: so wait for
+ * a second at a time.
  */
 export async function queueForRefreshLock(
   session: Session,
@@ -90,8 +94,8 @@ export async function queueForRefreshLock(
 }
 
 /**
- * The lock of a session would stay behind on the server connection, and exclude nobody who gets that one next. `take` is
- * called in the transaction that keeps what it takes.
+ * The lock of a session would stay behind on the server connection, and exclude nobody who gets that one
+ * next. `take` is called in the transaction that keeps what it takes.
  */
 async function takeForTransaction(
   session: Session,
@@ -150,8 +154,8 @@ export async function untilReleased(session: Session, view: ViewName, lock: Seen
 }
 
 /**
- * Whether the transaction that took the lock of the view has ended, as another session sees it, while this side
- * still waits for its answer.
+ * Whether the transaction that took the lock of the view has ended, as another session sees it, while this
+ * side still waits for its answer.
  */
 export async function isEndedUnheard(
   session: Session,
@@ -162,8 +166,9 @@ export async function isEndedUnheard(
 }
 
 /**
- * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody else by now,
- * and for this view again: a transaction that began at another time is not the one. Not a later time: clocks are set back.
+ * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody
+ * else by now, and for this view again: a transaction that began at another time is not the one. Not a later
+ * time: clocks are set back.
  */
 async function isLockHeld(session: Session, view: ViewName, lock: SeenLock): Promise<boolean> {
   const rows = await session.query(
@@ -193,7 +198,9 @@ interface LockRow {
   pid: number
 }
 
-/** When the lock was taken, and by which transaction of which backend; null where another session holds it. */
+/**
+ * When the lock was taken, and by which transaction of which backend; null where another session holds it.
+ */
 async function tryLock(
   session: Session,
   view: ViewName,

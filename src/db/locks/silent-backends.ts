@@ -7,8 +7,8 @@ export interface WatchedBackend {
 }
 
 /**
- * Which of the backends are idle, or gone, although their answer is awaited: the network in between is dead. Ends
- * them. Idle for two seconds, since an answer may just be on its way.
+ * Which of the backends are idle, or gone, although their answer is awaited: the network in between is dead.
+ * Ends them. Idle for two seconds, since an answer may just be on its way.
  */
 export async function endSilentBackends(
   session: Session,
@@ -25,8 +25,9 @@ export async function endSilentBackends(
 }
 
 /**
- * Ends those of the backends that still live, and waits up to five seconds for each end. A commit that waits for a
- * synchronous standby looks for no lost client: without this the backend, and what it locks, stay until the standby is back.
+ * Ends those of the backends that still live, and waits up to five seconds for each end. A commit that waits
+ * for a synchronous standby looks for no lost client: without this the backend, and what it locks, stay until
+ * the standby is back.
  */
 export async function endBackends(session: Session, backends: readonly WatchedBackend[]): Promise<void> {
   await session.query(

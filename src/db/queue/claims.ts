@@ -16,11 +16,17 @@ export interface ClaimedJob extends JobFence {
   latenessMs: number
   /** Of the view that the payload names; null where there is none. */
   registration: RefreshTarget | null
-  /** The tries that waited in vain for the lock of its view, as far as the database knows; null where there are none. */
+  /**
+   * The tries that waited in vain for the lock of its view, as far as the database knows; null where there
+   * are none.
+   */
   pastTries: LockTries | null
 }
 
-/** A job that was claimed on the session that is to run it, and what came of taking the lock of its view at once. */
+/**
+ * A job that was claimed on the session that is to run it, and what came of taking the lock of its view at
+ * once.
+ */
 export interface LockedJob {
   job: ClaimedJob
   /** Refused, too, where the payload names no view. */
@@ -61,29 +67,38 @@ export interface ClaimRequest {
   leaseMs: number
   busyViews: readonly string[]
   /**
-   * Lower bound for run_at, to the microsecond; null where none is known. Without it, each claim rescans the dead index
-   * entries that an old snapshot keeps alive.
+   * Lower bound for run_at, to the microsecond; null where none is known. Without it, each claim rescans the
+   * dead index entries that an old snapshot keeps alive.
    */
   notBefore: string | null
   /** What else is left alone; null where nothing is. */
   bound?: OnceBound | null
 }
 
-/** What a worker that runs once may claim: jobs that were due at an instant, and those that it had in hand since. */
+/**
+ * What a worker that runs once may claim: jobs that were due at an instant, and those that it had in hand
+ * since.
+ */
 export interface OnceBound {
   /** By the server's clock, to the microsecond. */
   until: string
   jobIds: readonly string[]
 }
 
-/** SQL: the job under that alias is within the bound whose parameters are `$n`, the instant, and the one behind it. */
+/**
+ * SQL: the job under that alias is within the bound whose parameters are `$n`, the instant, and the one
+ * behind it.
+ */
 export const isWithinBound = (alias: string, n: number): string =>
   `(${alias}.run_at <= $${n}::timestamptz or ${alias}.id = any ($${n + 1}::uuid[]))`
 
 const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]', 'timestamptz']
 const BOUND_TYPES = ['timestamptz', 'uuid[]']
 
-/** Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker refreshes. */
+/**
+ * Claims the oldest due jobs, no more than there are free slots, and none of a view that this worker
+ * refreshes.
+ */
 export async function claimJobs(db: Database, request: ClaimRequest): Promise<ClaimedJob[]> {
   const {slots, workerId, leaseMs, busyViews, notBefore, bound} = request
   const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
@@ -94,8 +109,9 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
 }
 
 /**
- * The same for one job as a statement for the end of a script, on a session that keeps statements. The session takes
- * the lock of its view at once: a statement more would be a good part of what a small refresh costs.
+ * The same for one job as a statement for the end of a script, on a session that keeps statements. The
+ * session takes the lock of its view at once: a statement more would be a good part of what a small refresh
+ * costs.
  */
 export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
   const {workerId, leaseMs, busyViews, notBefore, bound} = request
@@ -123,8 +139,8 @@ const LOCK_TOO = {
 }
 
 /**
- * Literals for state and type: with parameters the partial index would not be used. clock_timestamp(), not now(): a
- * claim that shares a refresh's transaction would see a time that is an hour old.
+ * Literals for state and type: with parameters the partial index would not be used. clock_timestamp(), not
+ * now(): a claim that shares a refresh's transaction would see a time that is an hour old.
  */
 const claimSql = async (
   db: Database,

@@ -2,7 +2,10 @@ import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant, isAhead, wholeMilliseconds} from '../instant.ts'
 
-/** SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or BC. */
+/**
+ * SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or
+ * BC.
+ */
 export const HAS_TIME = "isfinite(s.next_run_at) and s.next_run_at >= '0001-01-02'"
 
 /** A schedule as it was read, to be moved on. */
@@ -12,8 +15,9 @@ export interface DueSchedule {
   cronExpr: string
   timezone: string
   /**
-   * Of the row: every change of it, and `schedules run` that queues a job, makes another one. Its columns do not serve:
-   * an instant as text is null for infinity, and the same for 44 BC and 44 AD, so that such a row never matched.
+   * Of the row: every change of it, and `schedules run` that queues a job, makes another one. Its columns do
+   * not serve: an instant as text is null for infinity, and the same for 44 BC and 44 AD, so that such a row
+   * never matched.
    */
   version: string
 }
@@ -29,8 +33,8 @@ export interface ScheduleTiming {
 }
 
 /**
- * SQL: the schedule under alias `s` is none of the timings, and the parameters that it takes, from `$n` on. Nothing
- * where there are none: the condition would keep Postgres from reading the first row off its index.
+ * SQL: the schedule under alias `s` is none of the timings, and the parameters that it takes, from `$n` on.
+ * Nothing where there are none: the condition would keep Postgres from reading the first row off its index.
  */
 export function exceptTimings(
   n: number,
@@ -56,8 +60,8 @@ export interface DueWindow {
 }
 
 /**
- * The schedules that are due, longest first, and the server's time; without those that cannot be understood, and those
- * outside the window.
+ * The schedules that are due, longest first, and the server's time; without those that cannot be understood,
+ * and those outside the window.
  */
 export const readDueSchedules = (
   db: Database,
@@ -75,8 +79,9 @@ export const readDueSchedules = (
 }
 
 /**
- * Enabled schedules that never come up, because they have no next run, or one that no clock ever shows. Not within a
- * minute of their last change: an AYB server inserts a schedule first, and its next run right behind.
+ * Enabled schedules that never come up, because they have no next run, or one that no clock ever shows. Not
+ * within a minute of their last change: an AYB server inserts a schedule first, and its next run right
+ * behind.
  */
 export const readUntimedSchedules = (db: Database, limit: number, unreadable: readonly ScheduleTiming[]) =>
   readSchedules(
@@ -96,7 +101,10 @@ export interface SchedulesAhead {
   now: Date | null
 }
 
-/** Enabled schedules that are not due within an hour, by their next run, from behind the last one that was read. */
+/**
+ * Enabled schedules that are not due within an hour, by their next run, from behind the last one that was
+ * read.
+ */
 export async function readSchedulesAhead(
   db: Database,
   after: {nextRunAt: string; id: string} | null,
@@ -197,11 +205,11 @@ export interface Advance extends DueSchedule {
 }
 
 /**
- * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set on what
- * was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody holds are left
- * for the next look. A job that is queued for more than a day ahead is none that ayb queued, and may never come: it holds
- * nothing up. The jobs of a schedule are looked up one schedule at a time: as a join, planned while there were
- * few, the queue would be read once for each.
+ * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set
+ * on what was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody
+ * holds are left for the next look. A job that is queued for more than a day ahead is none that ayb queued,
+ * and may never come: it holds nothing up. The jobs of a schedule are looked up one schedule at a time: as a
+ * join, planned while there were few, the queue would be read once for each.
  */
 export async function advanceSchedules(
   db: Database,
@@ -236,7 +244,10 @@ export async function advanceSchedules(
   return rows[0] ?? {advanced: 0, enqueued: 0}
 }
 
-/** Gives schedules their next run, by the same compare-and-set and without a job. Returns the ids of those that have one now. */
+/**
+ * Gives schedules their next run, by the same compare-and-set and without a job. Returns the ids of those
+ * that have one now.
+ */
 export async function timeSchedules(db: Database, advances: readonly Advance[]): Promise<string[]> {
   const rows = await db.session.query<{id: string}>(
     `with v as materialized (

@@ -1,9 +1,9 @@
 import type {Session} from '../session.ts'
 
 /**
- * For a session that runs only the small statements of a worker: plans are kept, since planning a claim takes twice as
- * long as the claim, and read in the order of an index. A plan that was made while a table was small would later read
- * the whole table, or with a bitmap all that is due.
+ * For a session that runs only the small statements of a worker: plans are kept, since planning a claim takes
+ * twice as long as the claim, and read in the order of an index. A plan that was made while a table was small
+ * would later read the whole table, or with a bitmap all that is due.
  */
 export async function planByIndex(session: Session): Promise<void> {
   await session.query(

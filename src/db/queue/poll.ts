@@ -30,7 +30,10 @@ export interface Poll {
   frozenWorkers: string[]
   /** Whether a job may be claimed now. */
   hasClaimable: boolean
-  /** When the oldest due job was due, busy views included, to the microsecond; null without one, or when not known. */
+  /**
+   * When the oldest due job was due, busy views included, to the microsecond; null without one, or when not
+   * known.
+   */
   oldestDue: string | null
   /** Lower bound for the due times of jobs that are not of busy views. */
   freeFrom: string
@@ -46,9 +49,9 @@ export interface Poll {
 }
 
 /**
- * Lower bounds for the times of rows that matter, to the microsecond. Without them, each poll rescans the dead index
- * entries that an old snapshot keeps alive (240,000 jobs: 1.7 s). A bound is at least a minute behind the clock,
- * because a time is computed before it is committed.
+ * Lower bounds for the times of rows that matter, to the microsecond. Without them, each poll rescans the
+ * dead index entries that an old snapshot keeps alive (240,000 jobs: 1.7 s). A bound is at least a minute
+ * behind the clock, because a time is computed before it is committed.
  */
 export interface PollBounds {
   leases: string
@@ -87,23 +90,32 @@ const VIEW_OF_RESCUED = viewInPayload('e.payload')
 /** SQL: the liveness key in a worker's id; null for a worker behind a pooler, and for other programs. */
 const KEY_HEX = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then substr(j.worker_id, 5, 16) end`
 
-/** SQL: whether a worker's id has a key of the polling worker: a key that its sessions hold, or a name behind a pooler. */
+/**
+ * SQL: whether a worker's id has a key of the polling worker: a key that its sessions hold, or a name behind
+ * a pooler.
+ */
 const IS_OWN = `coalesce(substring(j.worker_id from '^ayb:(?:pooled-)?([0-9a-f]{16}):') = any ($2::text[]), false)`
 
-/** SQL: the payload under that alias names a view that could exist. A payload can hold a megabyte of other text. */
+/**
+ * SQL: the payload under that alias names a view that could exist. A payload can hold a megabyte of other
+ * text.
+ */
 const namesPossibleView = (alias: string): string =>
   `(length(${viewInPayload(`${alias}.payload`).schema}) <= 63 and length(${viewInPayload(`${alias}.payload`).view}) <= 63)`
 
 /** SQL: how long a claim may take until its answer has reached the worker. */
 const FRESH = "interval '5 s'"
 
-/** SQL: whether a claim at this instant is fresh. Instants in the future are not: a person can write any instant. */
+/**
+ * SQL: whether a claim at this instant is fresh. Instants in the future are not: a person can write any
+ * instant.
+ */
 const isFresh = (instant: string): string => `${instant} between now() - ${FRESH} and now() + ${FRESH}`
 
 /**
- * SQL: a session of the worker of a late job `x` holds the lock of the view, and has been idle for five seconds. A
- * stopped process leaves such sessions behind: in one transaction, each ended a refresh, claimed the next job and
- * took the lock of its view, and the client does not read the answer.
+ * SQL: a session of the worker of a late job `x` holds the lock of the view, and has been idle for five
+ * seconds. A stopped process leaves such sessions behind: in one transaction, each ended a refresh, claimed
+ * the next job and took the lock of its view, and the client does not read the answer.
  */
 const IS_STUCK = `exists (
                 select from held v join held k on k.pid = v.pid cross join lateral pg_stat_get_activity(v.pid) a
@@ -111,8 +123,9 @@ const IS_STUCK = `exists (
                    and a.state = 'idle' and a.state_change < clock_timestamp() - interval '5 s')`
 
 /**
- * SQL: all sessions that are left of the worker of a job `x` are sessions that endWorkers spares, because each has
- * been refreshing a view for a while. None of them works on the job: the session would hold the lock of its view.
+ * SQL: all sessions that are left of the worker of a job `x` are sessions that endWorkers spares, because
+ * each has been refreshing a view for a while. None of them works on the job: the session would hold the lock
+ * of its view.
  */
 const HAS_ONLY_REFRESHES = `not exists (
                 select from held k left join lateral pg_stat_get_activity(k.pid) a on true
@@ -138,20 +151,20 @@ const millisecondsUntil = (instant: string): string =>
   `greatest(extract(epoch from ${instant} - clock_timestamp()) * 1000, 0)::float8`
 
 /**
- * Polls: fails queued jobs without an attempt left, rescues the jobs of dead workers, and finds out when there is work
- * next. One statement, so that an idle worker costs one transaction for each poll.
+ * Polls: fails queued jobs without an attempt left, rescues the jobs of dead workers, and finds out when
+ * there is work next. One statement, so that an idle worker costs one transaction for each poll.
  *
- * A worker is dead when nobody holds its key. A worker without a key is dead when the lease is over. While the view of
- * a job is locked, somebody works on the job, except when an idle session of a stopped worker holds the lock. When the
- * lease of a worker is over that still holds its key, its sessions have to be ended first (endWorkers), except
- * sessions that refresh a view.
+ * A worker is dead when nobody holds its key. A worker without a key is dead when the lease is over. While
+ * the view of a job is locked, somebody works on the job, except when an idle session of a stopped worker
+ * holds the lock. When the lease of a worker is over that still holds its key, its sessions have to be ended
+ * first (endWorkers), except sessions that refresh a view.
  *
- * A job with the polling worker's own key that is not in hand has lost the answer to its claim, or could not be
- * settled: it is rescued, too. A fresh claim is left alone, because its answer may still be on the way.
+ * A job with the polling worker's own key that is not in hand has lost the answer to its claim, or could not
+ * be settled: it is rescued, too. A fresh claim is left alone, because its answer may still be on the way.
  *
- * `state || ''` keeps the planner from reading all running jobs again: the dead jobs are looked up by their ids. When
- * another session holds the row of a registration, the status there stays as it is: two polls that rescued jobs of
- * the same views once locked the rows in different orders, and one poll died of a deadlock.
+ * `state || ''` keeps the planner from reading all running jobs again: the dead jobs are looked up by their
+ * ids. When another session holds the row of a registration, the status there stays as it is: two polls that
+ * rescued jobs of the same views once locked the rows in different orders, and one poll died of a deadlock.
  */
 export async function poll(
   db: Database,

@@ -4,7 +4,10 @@ import {writeText} from '../encoding.ts'
 import {exactInstant, isAhead} from '../instant.ts'
 import type {TableNames} from '../system.ts'
 
-/** What tells the claim of a job from every other one: a statement that ends the job must find all of it unchanged. */
+/**
+ * What tells the claim of a job from every other one: a statement that ends the job must find all of it
+ * unchanged.
+ */
 export interface JobFence {
   id: string
   workerId: string
@@ -46,8 +49,8 @@ export interface Failure {
 }
 
 /**
- * What becomes of a job: it fails for good, or goes back into the queue, with or without having used up an attempt. It is
- * due again after `delayMs`; null leaves the time when it was due.
+ * What becomes of a job: it fails for good, or goes back into the queue, with or without having used up an
+ * attempt. It is due again after `delayMs`; null leaves the time when it was due.
  */
 export type JobTransition =
   | {state: 'failed'}
@@ -59,9 +62,10 @@ export const isStillOurs = (id: string, workerId: string, attempt: string, token
      and ${exactInstant('j.last_run_at')} = ${token}`
 
 /**
- * SQL: whether the schedule of the job under alias `j` was disabled or deleted while the attempt ran. Nothing of such a schedule is
- * queued again. A job that somebody queues by hand while the schedule is disabled starts behind that, and is. `scheduleId` is
- * what the claim read, null where that is not known: a job whose schedule is deleted has none.
+ * SQL: whether the schedule of the job under alias `j` was disabled or deleted while the attempt ran. Nothing
+ * of such a schedule is queued again. A job that somebody queues by hand while the schedule is disabled
+ * starts behind that, and is. `scheduleId` is what the claim read, null where that is not known: a job whose
+ * schedule is deleted has none.
  */
 export const isCalledOff = ({schedules}: TableNames, scheduleId: string): string =>
   `(j.schedule_id is null and ${scheduleId}::uuid is not null
@@ -76,7 +80,10 @@ export interface RecordedFailure {
   jobState: SettledState | null
   /** Whether the job was still ours; true without a job. */
   isSettled: boolean
-  /** Whether another session held or changed the row of the registration, which may still show the refresh before. */
+  /**
+   * Whether another session held or changed the row of the registration, which may still show the refresh
+   * before.
+   */
   isStatusPending: boolean
 }
 
@@ -85,8 +92,9 @@ export const isBefore = (startedAt: string): string =>
   `(r.last_refresh_at is null or r.last_refresh_at <= ${startedAt} or ${isAhead('r.last_refresh_at')})`
 
 /**
- * SQL: the status of the registration `r` tells of a failure, and no attempt that says how it ended began after that instant.
- * A failure is recorded when the lock of the view is free, so its status can be younger than the attempt that follows it.
+ * SQL: the status of the registration `r` tells of a failure, and no attempt that says how it ended began
+ * after that instant. A failure is recorded when the lock of the view is free, so its status can be younger
+ * than the attempt that follows it.
  */
 export const isOfEarlierRun = ({runs}: TableNames, startedAt: string): string =>
   `(r.last_refresh_status = 'error'
@@ -98,9 +106,10 @@ export const isOfEarlierRun = ({runs}: TableNames, startedAt: string): string =>
 const FAILURE_LOCK_TIMEOUT = '5s'
 
 /**
- * Records an attempt that failed, and what becomes of its job. The session no longer holds the lock of the view, so a
- * later attempt may have ended meanwhile: the status of that one stands. A cancellation leaves the status of the view
- * as it was. Recording the same run twice changes nothing, and a job that is no longer ours leaves everything as it is.
+ * Records an attempt that failed, and what becomes of its job. The session no longer holds the lock of the
+ * view, so a later attempt may have ended meanwhile: the status of that one stands. A cancellation leaves the
+ * status of the view as it was. Recording the same run twice changes nothing, and a job that is no longer
+ * ours leaves everything as it is.
  */
 export async function recordFailure(
   db: Database,
@@ -203,10 +212,11 @@ export async function isRecorded({session, tables}: Database, runId: string): Pr
 }
 
 /**
- * Puts a job back into the queue because another session refreshes its view. The job uses up no attempt, and is due again
- * after a quarter of its age, between 1 s and 60 s. Where its schedule was called off, the job is canceled instead. A job
- * leaves one skipped run, however often that happens. Returns null where the job is no longer ours. The commit does not
- * wait for a standby: where the server is lost, the claim is lost too, or the job is rescued as that of a dead worker.
+ * Puts a job back into the queue because another session refreshes its view. The job uses up no attempt, and
+ * is due again after a quarter of its age, between 1 s and 60 s. Where its schedule was called off, the job
+ * is canceled instead. A job leaves one skipped run, however often that happens. Returns null where the job
+ * is no longer ours. The commit does not wait for a standby: where the server is lost, the claim is lost too,
+ * or the job is rescued as that of a dead worker.
  */
 export async function snoozeJob(
   {session, tables}: Database,
@@ -242,8 +252,8 @@ interface JobReason {
 }
 
 /**
- * Fails or requeues a job that never got as far as a refresh. Returns how the job was left; null where the job is no longer
- * ours. The commit does not wait for a standby, as in `snoozeJob`.
+ * Fails or requeues a job that never got as far as a refresh. Returns how the job was left; null where the
+ * job is no longer ours. The commit does not wait for a standby, as in `snoozeJob`.
  */
 export async function failOrRequeueJob(
   db: Database,
@@ -305,8 +315,8 @@ async function writeTransition(
 }
 
 /**
- * Returns the job that was claimed in the transaction that recorded a run, where the answer that names the job was lost.
- * One transaction wrote both rows, so that both have the same xmin.
+ * Returns the job that was claimed in the transaction that recorded a run, where the answer that names the
+ * job was lost. One transaction wrote both rows, so that both have the same xmin.
  */
 export async function returnUnseenJob({session, tables}: Database, runId: string): Promise<void> {
   const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: 'null'})

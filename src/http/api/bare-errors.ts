@@ -18,7 +18,9 @@ const UNAVAILABLE: readonly string[] = [
 /** To a client without the token, a view that it may not read does not exist. */
 const HIDDEN: readonly string[] = ['PERMISSION_DENIED', 'NOT_REGISTERED'] satisfies ErrorCode[]
 
-/** Replaces a message about the server or its database, which the log has; null where the message may stay. */
+/**
+ * Replaces a message about the server or its database, which the log has; null where the message may stay.
+ */
 function bareMessage(code: string, status: number): string | null {
   if (UNAVAILABLE.includes(code)) return 'not available at the moment'
   if (code === 'TIMEOUT') return 'it took too long'
@@ -26,7 +28,10 @@ function bareMessage(code: string, status: number): string | null {
   return status >= 500 ? 'something unexpected happened' : null
 }
 
-/** Keeps roles, owners, functions, hosts and hidden views out of the errors that clients without the token see. */
+/**
+ * Keeps roles, owners, functions, hosts and hidden views out of the errors that clients without the token
+ * see.
+ */
 export function hideInternals(app: FastifyInstance, token: string): void {
   const hasToken = tokenTest(token)
   app.addHook('preSerialization', async (request, reply, payload) => {

@@ -8,8 +8,8 @@ const PATIENCE_MS = 10_000
 const PAUSE_MS = 1000
 
 /**
- * Reads what is left of a request before it is answered. A refusal needs no body; but where the connection is closed behind the
- * answer while the client still sends, the client gets a reset, and loses the answer.
+ * Reads what is left of a request before it is answered. A refusal needs no body; but where the connection is
+ * closed behind the answer while the client still sends, the client gets a reset, and loses the answer.
  */
 export function readBeforeAnswering(app: FastifyInstance): void {
   app.addHook('onSend', async ({raw}) => {

@@ -2,7 +2,10 @@ import {qualifiedName, quoteIfNeeded, quoteViewName} from '../../lib/identifier.
 import type {ViewName} from '../../lib/records.ts'
 import {type Advice, type Remedy, wordAdvice} from '../../lib/remedies.ts'
 
-/** What an error advises, for readers of the API and of the dashboard, who have routes and SQL, and no command line. */
+/**
+ * What an error advises, for readers of the API and of the dashboard, who have routes and SQL, and no command
+ * line.
+ */
 export const apiHint = (advice: Advice): string | null => wordAdvice(advice, wordRemedy)
 
 const MATVIEWS = '/api/admin/matviews'

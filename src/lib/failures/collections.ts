@@ -8,7 +8,10 @@ import type {ViewName} from '../records.ts'
 /** A message lists at most this many columns. */
 const MOST_NAMES = 100
 
-/** `parameter` names a column that the view does not have; `others` are further names that may have been meant. */
+/**
+ * `parameter` names a column that the view does not have; `others` are further names that may have been
+ * meant.
+ */
 export function unknownColumn(
   parameter: string,
   column: string,
@@ -80,7 +83,10 @@ export function mayNotReadColumns(
   )
 }
 
-/** An error that code of the view raised, such as a function in an index or a type. Returns any other error as it is. */
+/**
+ * An error that code of the view raised, such as a function in an index or a type. Returns any other error as
+ * it is.
+ */
 export const failedInside = (
   view: ViewName,
   error: AybError & {words: string; serverHint: string | null},

@@ -16,8 +16,8 @@ export function migrationTimeout(timeoutMs: number, holder: Blocker | null): Ayb
 }
 
 /**
- * Another session locks one of ayb's own tables against readers. `table` and `holder` are null where the lock was gone
- * before ayb looked.
+ * Another session locks one of ayb's own tables against readers. `table` and `holder` are null where the lock
+ * was gone before ayb looked.
  */
 export function tableLocked(table: string | null, timeoutMs: number, holder: Blocker | null): AybError {
   const which = table === null ? "one of ayb's own tables" : `ayb's own table ${table}`

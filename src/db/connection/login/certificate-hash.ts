@@ -1,6 +1,9 @@
 import {createHash} from 'node:crypto'
 
-/** The content of object identifiers in DER, as hexadecimal digits, of signatures and the hash that each contains. */
+/**
+ * The content of object identifiers in DER, as hexadecimal digits, of signatures and the hash that each
+ * contains.
+ */
 const SIGNATURES: Readonly<Record<string, string>> = {
   // RSA, 1.2.840.113549.1.1
   '2a864886f70d010104': 'md5',
@@ -40,9 +43,9 @@ const HASHES: Readonly<Record<string, string>> = {
 }
 
 /**
- * The hash of a certificate in DER to bind a log-in to, `tls-server-end-point` of RFC 5929: by the hash of its signature,
- * but SHA-256 instead of MD5 and SHA-1. Undefined where the signature has no hash of its own (Ed25519), for which
- * neither the RFC nor PostgreSQL has a rule.
+ * The hash of a certificate in DER to bind a log-in to, `tls-server-end-point` of RFC 5929: by the hash of
+ * its signature, but SHA-256 instead of MD5 and SHA-1. Undefined where the signature has no hash of its own
+ * (Ed25519), for which neither the RFC nor PostgreSQL has a rule.
  */
 export function certificateHash(certificate: Buffer): Buffer | undefined {
   const signed = signatureHash(certificate)

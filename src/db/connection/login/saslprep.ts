@@ -1,7 +1,7 @@
 /**
- * SASLprep (RFC 4013) as PostgreSQL does it. A password that SASLprep refuses is used as it is, by libpq and by the
- * server, so what exactly is refused decides whether such a password is right. The tables are those of RFC 3454, which
- * stands on Unicode 3.2.
+ * SASLprep (RFC 4013) as PostgreSQL does it. A password that SASLprep refuses is used as it is, by libpq and
+ * by the server, so what exactly is refused decides whether such a password is right. The tables are those of
+ * RFC 3454, which stands on Unicode 3.2.
  */
 export function saslprep(password: string): string {
   if (/^\p{ASCII}*$/u.test(password)) return password
@@ -13,7 +13,10 @@ export function saslprep(password: string): string {
   return mapped.normalize('NFKC')
 }
 
-/** RFC 3454, section 6: what is written from right to left begins and ends so, and holds nothing of the other way. */
+/**
+ * RFC 3454, section 6: what is written from right to left begins and ends so, and holds nothing of the other
+ * way.
+ */
 function isDirectionClear(points: readonly number[]): boolean {
   if (!points.some((point) => isIn(RIGHT_TO_LEFT, point))) return true
   const [first, last] = [points[0] ?? 0, points.at(-1) ?? 0]
@@ -26,7 +29,9 @@ type Range = readonly [from: number, to: number]
 const isIn = (ranges: readonly Range[], point: number): boolean =>
   ranges.some(([from, to]) => from <= point && point <= to)
 
-/** Each word is a range: how far behind the range before it, and `+` how many more code points, in base 36. */
+/**
+ * Each word is a range: how far behind the range before it, and `+` how many more code points, in base 36.
+ */
 function rangesOf(words: string): Range[] {
   let next = 0
   return words
@@ -47,7 +52,9 @@ const OTHER_SPACES = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g
 /** Table B.1. */
 const MAPPED_TO_NOTHING = /\u00ad|\u034f|\u1806|[\u180b-\u180d]|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/g
 
-/** Tables C.1.2 to C.9: controls, private use, no characters, and what changes the display or the plain text. */
+/**
+ * Tables C.1.2 to C.9: controls, private use, no characters, and what changes the display or the plain text.
+ */
 const PROHIBITED =
   /[\p{Cc}\p{Co}\p{Noncharacter_Code_Point}]|[\u00a0\u06dd\u070f\u1680\u180e\u3000\ufeff]|\u0340|\u0341|[\u2000-\u200f\u2028-\u202f]|[\u205f-\u2063\u206a-\u206f\u2ff0-\u2ffb\ufff9-\uffff]|[\u{1d173}-\u{1d17a}\u{e0001}\u{e0020}-\u{e007f}]/u
 

@@ -40,7 +40,9 @@ export interface HostSettings {
   password: string | undefined
   /** Where the password came from, for people; null without one. */
   passwordSource: string | null
-  /** Whether the password itself is not told to a server that asks for that, over a connection without TLS. */
+  /**
+   * Whether the password itself is not told to a server that asks for that, over a connection without TLS.
+   */
   keepsPassword?: boolean
 }
 

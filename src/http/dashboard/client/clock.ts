@@ -3,7 +3,10 @@ import {useEffect, useState} from 'preact/hooks'
 const listeners = new Set<() => void>()
 let timer: number | undefined
 
-/** The text that `describe` makes of the time, made again each second; the page changes only where the text does. */
+/**
+ * The text that `describe` makes of the time, made again each second; the page changes only where the text
+ * does.
+ */
 export function useTicking(describe: (nowMs: number) => string): string {
   const text = describe(Date.now())
   const [, setShown] = useState(text)

@@ -13,8 +13,8 @@ export interface Poll<Data> {
 }
 
 /**
- * Calls `load` every three seconds while the page is visible, never twice at a time; starts over, without data, when
- * `key` changes.
+ * Calls `load` every three seconds while the page is visible, never twice at a time; starts over, without
+ * data, when `key` changes.
  */
 export function usePoll<Data>(load: (signal: AbortSignal) => Promise<Data>, key = ''): Poll<Data> {
   const [state, setState] = useState<{key: string; data: Data | undefined; error: ApiError | null}>()

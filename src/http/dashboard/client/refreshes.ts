@@ -19,7 +19,10 @@ export interface Refreshes {
   cancel(id: string): void
 }
 
-/** The refreshes of this page: they go on while other tabs of it are shown. `onCanceled` gets the id of the registration. */
+/**
+ * The refreshes of this page: they go on while other tabs of it are shown. `onCanceled` gets the id of the
+ * registration.
+ */
 export function useRefreshes(api: Api, notify: Notify, onCanceled: (id: string) => void): Refreshes {
   const [underWay, setUnderWay] = useState<ReadonlyMap<string, RefreshUnderWay>>(new Map())
   const started = useRef(new Map<string, AbortController>())

@@ -3,8 +3,8 @@ import {toApiError} from './api.ts'
 import type {Notify} from './toasts.tsx'
 
 /**
- * Does what a button of a row is for, once however often it is pressed meanwhile; `work` returns what to say about
- * it. `done` is called in any case: an error, too, can mean that the page is old.
+ * Does what a button of a row is for, once however often it is pressed meanwhile; `work` returns what to say
+ * about it. `done` is called in any case: an error, too, can mean that the page is old.
  */
 export function useRowAction(notify: Notify, done: () => void) {
   const underWay = useRef(new Set<string>())
