@@ -28,9 +28,14 @@ interface PoolOptions {
 
 /** A session that nobody has needed for so long is closed. */
 const IDLE_MS = 60_000
-/** How long a probe waits, and how long a kept session may take to show that it still works. */
+/** How long a probe waits. */
 const PROBE_MS = 5000
-/** Less than the deadline of a probe: a session that waits for a locked table still works. */
+/**
+ * How long a kept session may take to show that it still works. Less than a probe: the probe that finds a dead session has
+ * time to drop the other kept sessions, too. Otherwise each probe would drop one.
+ */
+const RENEW_MS = 4000
+/** Less than the deadline of a kept session: a session that waits for a locked table still works. */
 const LOCK_PATIENCE_MS = 3000
 /** For so long after a success, the database counts as reachable without another probe. */
 const FRESH_MS = 1000
@@ -158,7 +163,7 @@ export class DatabasePool<T extends Pooled = Database> {
       const {session} = kept
       const renew = kept.renew.bind(kept, LOCK_PATIENCE_MS)
       try {
-        await dropOnAbort(session, signal, () => session.within(PROBE_MS, renew))
+        await dropOnAbort(session, signal, () => session.within(RENEW_MS, renew))
         return kept
       } catch (error) {
         const explained = await kept.explain(error).catch(() => error)
