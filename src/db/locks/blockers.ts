@@ -50,8 +50,8 @@ export const BLOCKER_COLUMNS = `a.pid, a.usename, nullif(a.application_name, '')
        round(extract(epoch from clock_timestamp() - a.xact_start) * 1000)::bigint as transaction_age_ms`
 
 /**
- * SQL: who holds a lock, from pg_locks under alias `l`, with HOLDER_JOINS. A lock of a prepared transaction
- * has no backend, and can be held for as long as anybody likes: it has pid 0 and the name of the transaction.
+ * SQL: who holds a lock, from pg_locks under alias `l`, with HOLDER_JOINS. A prepared transaction has no
+ * backend: its locks are told with pid 0 and the name of the transaction.
  */
 export const HOLDER_COLUMNS = `coalesce(l.pid, 0) as pid, coalesce(a.usename, p.owner) as usename,
        case when p.gid is null then nullif(a.application_name, '') else format('prepared transaction %I', p.gid) end as application_name,

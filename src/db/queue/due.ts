@@ -95,6 +95,27 @@ export const readUntimedSchedules = (db: Database, limit: number, unreadable: re
     unreadable,
   )
 
+interface DueRow {
+  id: string
+  name: string
+  cron_expr: string
+  timezone: string
+  version: string
+  now_ms: string
+}
+
+/** SQL: the columns of DueRow, of the table under alias `s`. */
+const DUE_COLUMNS = `s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
+            ${wholeMilliseconds('clock_timestamp()')} as now_ms`
+
+const toDueSchedule = (row: DueRow): DueSchedule => ({
+  id: row.id,
+  name: row.name,
+  cronExpr: row.cron_expr,
+  timezone: row.timezone,
+  version: row.version,
+})
+
 /** A schedule whose next run is ahead, to the microsecond. */
 export interface SchedulesAhead {
   ahead: (DueSchedule & {nextRunAt: string})[]
@@ -112,17 +133,8 @@ export async function readSchedulesAhead(
   unreadable: readonly ScheduleTiming[],
 ): Promise<SchedulesAhead> {
   const except = exceptTimings(4, unreadable)
-  const rows = await db.session.query<{
-    id: string
-    name: string
-    cron_expr: string
-    timezone: string
-    version: string
-    next_run_at: string
-    now_ms: string
-  }>(
-    `select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
-            ${exactInstant('s.next_run_at')} as next_run_at, ${wholeMilliseconds('clock_timestamp()')} as now_ms
+  const rows = await db.session.query<DueRow & {next_run_at: string}>(
+    `select ${DUE_COLUMNS}, ${exactInstant('s.next_run_at')} as next_run_at
        from ${db.tables.schedules} s
       where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at < '10000-01-01' and ${isAhead('s.next_run_at')}
         and (s.next_run_at, s.id) > ($2::timestamptz, $3::uuid) ${except.sql}
@@ -131,14 +143,7 @@ export async function readSchedulesAhead(
     [limit, after?.nextRunAt ?? '-infinity', after?.id ?? FIRST_ID, ...except.values],
   )
   return {
-    ahead: rows.map((row) => ({
-      id: row.id,
-      name: row.name,
-      cronExpr: row.cron_expr,
-      timezone: row.timezone,
-      version: row.version,
-      nextRunAt: row.next_run_at,
-    })),
+    ahead: rows.map((row) => ({...toDueSchedule(row), nextRunAt: row.next_run_at})),
     now: rows[0] ? new Date(Number(rows[0].now_ms)) : null,
   }
 }
@@ -156,28 +161,18 @@ async function readSchedules(
   const bounds = from === null ? [] : [from]
   const except = exceptTimings(2 + bounds.length, unreadable)
   const select = (condition: string) =>
-    `(select s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
-             ${wholeMilliseconds('clock_timestamp()')} as now_ms
+    `(select ${DUE_COLUMNS}
         from ${db.tables.schedules} s
        where s.enabled and s.job_type = '${JOB_TYPE}' and ${condition} ${except.sql}
        order by s.next_run_at
        limit $1)`
-  const rows = await db.session.query<{
-    id: string
-    name: string
-    cron_expr: string
-    timezone: string
-    version: string
-    now_ms: string
-  }>(conditions.map(select).join(' union all '), [limit, ...bounds, ...except.values])
+  const rows = await db.session.query<DueRow>(conditions.map(select).join(' union all '), [
+    limit,
+    ...bounds,
+    ...except.values,
+  ])
   return {
-    due: rows.map((row) => ({
-      id: row.id,
-      name: row.name,
-      cronExpr: row.cron_expr,
-      timezone: row.timezone,
-      version: row.version,
-    })),
+    due: rows.map(toDueSchedule),
     now: new Date(Number(rows[0]?.now_ms)),
   }
 }
