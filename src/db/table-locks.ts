@@ -1,6 +1,6 @@
 import type {Blocker} from '../lib/errors.ts'
 import {tableLocked} from '../lib/failures/tables.ts'
-import {type BlockerRow, toBlocker} from './locks/blockers.ts'
+import {type BlockerRow, HOLDER_COLUMNS, HOLDER_JOINS, toBlocker} from './locks/blockers.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {type SystemSettings, tableNames} from './system.ts'
@@ -41,13 +41,10 @@ async function findExclusiveLock(
   tables: readonly string[],
 ): Promise<{table: string; holder: Blocker} | null> {
   const rows = await session.query<BlockerRow & {table_name: string}>(
-    `select c.relname as table_name, coalesce(l.pid, 0) as pid, coalesce(a.usename, p.owner) as usename,
-            coalesce(nullif(a.application_name, ''), 'prepared transaction ' || quote_ident(p.gid)) as application_name, a.state,
-            round(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::bigint as transaction_age_ms
+    `select c.relname as table_name, ${HOLDER_COLUMNS}
        from pg_locks l
        join pg_class c on c.oid = l.relation
-       left join pg_stat_activity a on a.pid = l.pid
-       left join pg_prepared_xacts p on l.pid is null and l.virtualtransaction = '-1/' || p.transaction::text
+       ${HOLDER_JOINS}
       where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
         and l.relation in (select to_regclass(t) from unnest($1::text[]) t)
         and l.database = (select d.oid from pg_database d where d.datname = current_database())
