@@ -406,6 +406,15 @@ describe('a due schedule', () => {
     expect(row?.is_due_time).toBe(true)
   })
 
+  test('gets its job behind the jobs of the schedules before', async () => {
+    for (let n = 0; n < 20; n++) await insertSchedule(server, `due${n}`, {view: 'leaderboard'})
+    const {due} = await readDueSchedules(db, 100, [])
+    const advances = due.toReversed().map((schedule) => ({...schedule, next: null}))
+    expect(await advanceSchedules(db, advances)).toEqual({advanced: 20, enqueued: 20})
+    const jobs = await server.query<{schedule_id: string}>('select schedule_id from _ayb_jobs order by ctid')
+    expect(jobs.map((job) => job.schedule_id)).toEqual(advances.map(({id}) => id))
+  })
+
   test('adds no job while one of its own is queued', async () => {
     const id = await insertSchedule(server, 'due', {view: 'leaderboard'})
     await insertJob(server, VIEW, {schedule_id: id, run_at: new Date(Date.now() + 3_600_000).toISOString()})

@@ -203,7 +203,8 @@ export interface Advance extends DueSchedule {
  * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set
  * on what was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody
  * holds are left for the next look. A job that is queued for more than a day ahead is none that ayb queued,
- * and may never come: it holds nothing up. The jobs of a schedule are looked up one schedule at a time: as a
+ * and may never come: it holds nothing up. Jobs are queued in the order of the schedules: jobs that are due
+ * at the same instant are claimed in that order. The jobs of a schedule are looked up one schedule at a time: as a
  * join, planned while there were few, the queue would be read once for each.
  */
 export async function advanceSchedules(
@@ -212,9 +213,9 @@ export async function advanceSchedules(
 ): Promise<{advanced: number; enqueued: number}> {
   const rows = await db.session.query<{advanced: number; enqueued: number}>(
     `with v as materialized (
-       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as v(id, version, next)),
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) with ordinality as v(id, version, next, place)),
      due as materialized (
-       select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next
+       select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next, v.place
          from ${db.tables.schedules} s join v on v.id = s.id
         where s.id = any ($1::uuid[]) and s.enabled and ${VERSION} = v.version
           for no key update of s skip locked),
@@ -228,6 +229,7 @@ export async function advanceSchedules(
         where not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
                                         where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
                            where live.state = 'queued' and live.run_at < now() + interval '1 day')
+        order by due.place
        returning id)
      select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,
     [
