@@ -7,9 +7,8 @@
 /** Far below the levels at which JSON.stringify runs out of stack, and far above what a payload needs. */
 export const DEEPEST_LEVEL = 100
 
-/** Random, so that no stored text can look like it. */
-const MARK = `exact-json-${globalThis.crypto.randomUUID()}:`
-const MARKED = new RegExp(`"${MARK}[^"\\\\]*(?:\\\\.[^"\\\\]*)*"`, 'g')
+/** Random, so that no stored text can look like it. Made when it is needed: randomUUID takes 4 ms to load. */
+let mark: string | null = null
 
 /**
  * A value whose JSON goes out as it came in. JSON.stringify makes a text of it, which `restoreExactJson`
@@ -26,7 +25,8 @@ export class ExactJson {
   }
 
   toJSON(): string {
-    return MARK + this.text
+    mark ??= `exact-json-${globalThis.crypto.randomUUID()}:`
+    return mark + this.text
   }
 }
 
@@ -39,8 +39,10 @@ export function parseExactly(text: string): unknown {
 
 /** Puts what was marked back into a document that JSON.stringify wrote. */
 export function restoreExactJson(json: string): string {
-  if (!json.includes(MARK)) return json
-  return json.replaceAll(MARKED, (literal) => (JSON.parse(literal) as string).slice(MARK.length))
+  if (mark === null || !json.includes(mark)) return json
+  const {length} = mark
+  const marked = new RegExp(`"${mark}[^"\\\\]*(?:\\\\.[^"\\\\]*)*"`, 'g')
+  return json.replaceAll(marked, (literal) => (JSON.parse(literal) as string).slice(length))
 }
 
 /** As JSON.stringify, but with each ExactJson as it came in. */

@@ -28,10 +28,7 @@ export async function connect(options: ConnectOptions): Promise<Connected> {
   const {databaseUrl, urlName, env, applicationName, signal} = options
   signal?.throwIfAborted()
   const settings = resolveSettings(databaseUrl, env, urlName)
-  // pg takes at least 30 ms to load, so it is loaded only to connect.
-  // Imports the client directly: the entry of pg replaces it if NODE_PG_FORCE_NATIVE is set.
-  const {default: Client} = await import('pg/lib/client.js')
-  const {default: Query} = await import('pg/lib/query.js')
+  const {Client, Query} = await import('./driver.ts')
   const attempt: Attempt = {Client, Query, settings, applicationName}
   const hosts = settings.shouldShuffleHosts ? shuffled(settings.hosts) : settings.hosts
 

@@ -1,5 +1,3 @@
-import {createHash} from 'node:crypto'
-
 /**
  * The content of object identifiers in DER, as hexadecimal digits, of signatures and the hash that each
  * contains.
@@ -50,7 +48,9 @@ const HASHES: Readonly<Record<string, string>> = {
 export function certificateHash(certificate: Buffer): Buffer | undefined {
   const signed = signatureHash(certificate)
   if (signed === undefined) return undefined
-  return createHash(signed === 'md5' || signed === 'sha1' ? 'sha256' : signed)
+  return process
+    .getBuiltinModule('node:crypto')
+    .createHash(signed === 'md5' || signed === 'sha1' ? 'sha256' : signed)
     .update(certificate)
     .digest()
 }

@@ -1,6 +1,7 @@
 import {HostFailure} from '../host-failure.ts'
 import type {AuthMethod, AuthRequirement} from '../settings/require-auth.ts'
-import type {ChannelBinding, ScramExchange} from './scram.ts'
+import {certificateHash} from './certificate-hash.ts'
+import {type ChannelBinding, ScramExchange} from './scram.ts'
 
 export type ChannelBindingMode = 'disable' | 'prefer' | 'require'
 
@@ -76,7 +77,7 @@ export class Login {
         return {reply: passwordMessage(`${this.#password}\0`), isIn: false}
       case 5:
         this.#proceed('unasked', 'finished')
-        return {reply: passwordMessage(`${await this.#md5(data)}\0`), isIn: false}
+        return {reply: passwordMessage(`${this.#md5(data)}\0`), isIn: false}
       case 10:
         this.#proceed('unasked', 'challenge')
         return {reply: await this.#begin(data), isIn: false}
@@ -139,19 +140,17 @@ export class Login {
       )
     }
     if (isRequired && !this.#isBound) throw bindingMissing()
-    const [{ScramExchange}, {saslprep}] = await Promise.all([import('./scram.ts'), import('./saslprep.ts')])
-    this.#scram = new ScramExchange(saslprep(this.#password), await this.#binding())
+    this.#scram = new ScramExchange(await prepared(this.#password), this.#binding())
     const first = Buffer.from(this.#scram.first)
     const mechanism = Buffer.from(`${this.#isBound ? PLUS : PLAIN}\0`)
     return passwordMessage(Buffer.concat([mechanism, int32(first.length), first]))
   }
 
-  async #binding(): Promise<ChannelBinding> {
+  #binding(): ChannelBinding {
     const {channelBinding, certificate} = this.#credentials
     if (!this.#isBound || certificate === null) {
       return {header: certificate === null || channelBinding === 'disable' ? 'n,,' : 'y,,'}
     }
-    const {certificateHash} = await import('./certificate-hash.ts')
     const data = certificateHash(certificate)
     if (data === undefined) {
       throw new HostFailure(
@@ -178,12 +177,19 @@ export class Login {
     )
   }
 
-  async #md5(salt: Buffer): Promise<string> {
-    const {createHash} = await import('node:crypto')
+  #md5(salt: Buffer): string {
+    const {createHash} = process.getBuiltinModule('node:crypto')
     const md5 = (...parts: (string | Buffer)[]) =>
       parts.reduce((hash, part) => hash.update(part), createHash('md5')).digest('hex')
     return `md5${md5(md5(this.#password, this.#credentials.user), salt)}`
   }
+}
+
+/** The password as SASLprep leaves it; its tables are loaded for passwords that are not all ASCII. */
+async function prepared(password: string): Promise<string> {
+  if (/^\p{ASCII}*$/u.test(password)) return password
+  const {saslprep} = await import('./saslprep.ts')
+  return saslprep(password)
 }
 
 const passwordMessage = (content: string | Buffer): Buffer => {

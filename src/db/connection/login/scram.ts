@@ -1,6 +1,8 @@
-import {createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual} from 'node:crypto'
 import {promisify} from 'node:util'
 import {HostFailure} from '../host-failure.ts'
+
+/** Takes 4 ms to load, so it is loaded only by a log-in with a password. */
+const crypto = () => process.getBuiltinModule('node:crypto')
 
 /**
  * The most rounds that a server may ask for: 2.5 s of one core, eight times the recommendation of OWASP for
@@ -26,7 +28,11 @@ export class ScramExchange {
   #serverSignature: Buffer | undefined
 
   /** @param password as SASLprep leaves it */
-  constructor(password: string, binding: ChannelBinding, nonce = randomBytes(18).toString('base64')) {
+  constructor(
+    password: string,
+    binding: ChannelBinding,
+    nonce = crypto().randomBytes(18).toString('base64'),
+  ) {
     this.#password = password
     this.#binding = binding
     this.#nonce = nonce
@@ -60,7 +66,7 @@ export class ScramExchange {
     // As bytes: what the server sent is in it just as it came.
     const signed = Buffer.from(`${this.#firstBare},${serverFirst},${withoutProof}`, 'latin1')
     const clientKey = hmac(salted, 'Client Key')
-    const signature = hmac(createHash('sha256').update(clientKey).digest(), signed)
+    const signature = hmac(crypto().createHash('sha256').update(clientKey).digest(), signed)
     this.#serverSignature = hmac(hmac(salted, 'Server Key'), signed)
     const proof = clientKey.map((byte, index) => byte ^ (signature[index] ?? 0))
     return `${withoutProof},p=${Buffer.from(proof).toString('base64')}`
@@ -75,7 +81,7 @@ export class ScramExchange {
     if (refusal) throw untrusted(`the server ended the log-in: ${refusal[1]}`)
     const encoded = /^v=([A-Za-z0-9+/]{43}=)(?:,|$)/.exec(serverFinal)?.[1]
     if (encoded === undefined || this.#serverSignature === undefined) throw garbled()
-    if (!timingSafeEqual(Buffer.from(encoded, 'base64'), this.#serverSignature)) {
+    if (!crypto().timingSafeEqual(Buffer.from(encoded, 'base64'), this.#serverSignature)) {
       throw untrusted('the server does not know the password: its signature is wrong')
     }
   }
@@ -90,10 +96,11 @@ async function saltedPassword(password: string, salt: Buffer, iterations: number
       'lower scram_iterations in the server, and set the password once more',
     )
   }
-  return promisify(pbkdf2)(password, salt, iterations, 32, 'sha256')
+  return promisify(crypto().pbkdf2)(password, salt, iterations, 32, 'sha256')
 }
 
-const hmac = (key: Buffer, text: string | Buffer): Buffer => createHmac('sha256', key).update(text).digest()
+const hmac = (key: Buffer, text: string | Buffer): Buffer =>
+  crypto().createHmac('sha256', key).update(text).digest()
 
 const untrusted = (message: string) =>
   new HostFailure('server', message, 'make sure that the server is yours, and that nobody stands between')
