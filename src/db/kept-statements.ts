@@ -1,5 +1,5 @@
 /**
- * The statements that the server keeps for one session, by their text: each is parsed once, and planned once
+ * The statements that the server keeps for one session: each is parsed once, and planned once
  * or a few times. For sessions that run the same few statements for months. Not behind a pooler that hands
  * out server connections by the transaction: the next one knows nothing of them.
  */
@@ -18,15 +18,15 @@ export class KeptStatements {
   }
 
   /**
-   * The name of one that `prepare` was run for, kept apart: whether the driver's own arrived is not known
-   * here.
+   * The name of the statement of that purpose, for which `prepare` is run once. Kept apart from the
+   * statements of the driver: whether one of those arrived is not known here.
    */
-  async prepared(sql: string, prepare: (name: string) => Promise<unknown>): Promise<string> {
-    const known = this.#prepared.get(sql)
+  async prepared(purpose: string, prepare: (name: string) => Promise<unknown>): Promise<string> {
+    const known = this.#prepared.get(purpose)
     if (known !== undefined) return known
     const name = this.#newName()
     await prepare(name)
-    this.#prepared.set(sql, name)
+    this.#prepared.set(purpose, name)
     return name
   }
 

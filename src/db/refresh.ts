@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {quoteViewName} from '../lib/identifier.ts'
 import type {Registration} from '../lib/records.ts'
-import {snapshotGuard} from './base-relations.ts'
+import {forgetShape, snapshotGuard} from './base-relations.ts'
 import type {Database} from './database.ts'
 import {holdsAnyRefreshLock, type RefreshLock, untilReleased} from './locks/refresh-lock.ts'
 import {endBackends} from './locks/silent-backends.ts'
@@ -21,8 +21,6 @@ export interface RecordedRefresh {
   isSettled: boolean
   /** Whether another session held the row of the registration, which still shows the refresh before. */
   isStatusPending: boolean
-  /** False where ayb remembers another OID of the view, or none. */
-  isRemembered: boolean
 }
 
 /** A refresh that a claim may have followed. */
@@ -79,11 +77,13 @@ export async function runRefresh(
   const [outcome] = await Promise.allSettled(sent)
   if (outcome.status === 'rejected') {
     if (claim) await dropIfLocked(session)
-    throw explainStep(outcome.reason, message, attempt)
+    const error = explainStep(outcome.reason, message, attempt)
+    if (error instanceof OutdatedSnapshot) forgetShape(db, attempt.registration)
+    throw error
   }
-  const results = outcome.value
-  const claimed = claim ? (results.pop()?.[0] as LockedRow | undefined) : undefined
-  const row = results.pop()?.[0] as SuccessRow
+  const rowOf = (step: Step) => outcome.value[message.findIndex((statement) => statement.step === step)]?.[0]
+  const claimed = rowOf('claim') as LockedRow | undefined
+  const row = rowOf('record') as SuccessRow
   return {
     ...toRecorded(row),
     next: claimed && claim ? toLockedJob(session, claimed, claim.workerId) : null,
@@ -121,7 +121,6 @@ type SuccessRow = (RegistrationRow | {id: null}) & {
   run_duration_ms: number
   is_settled: boolean
   is_status_pending: boolean
-  is_remembered: boolean
 }
 
 const toRecorded = (row: SuccessRow): RecordedRefresh => ({
@@ -129,7 +128,6 @@ const toRecorded = (row: SuccessRow): RecordedRefresh => ({
   durationMs: row.run_duration_ms,
   isSettled: row.is_settled,
   isStatusPending: row.is_status_pending,
-  isRemembered: row.is_remembered,
 })
 
 /** The step of a message that an error belongs to; null where that is not known. */
@@ -162,7 +160,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
   // REFRESH sets a path of its own.
   const rolePath = session.serverVersion < 170_000 ? ['set local search_path = default'] : []
   const concurrently = attempt.mode === 'concurrent' ? 'concurrently ' : ''
-  const guard = await snapshotGuard(session, attempt.registration)
+  const guard = await snapshotGuard(db, attempt.registration)
   const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
   return [
     ...as('guard', ...guard.before),
@@ -197,7 +195,7 @@ export async function findCommitted(
   else await endBackends(session, [lost])
   const rows = await session.query<SuccessRow>(
     `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled,
-            false as is_status_pending, true as is_remembered
+            false as is_status_pending
        from ${tables.runs} h
        left join ${tables.registrations} r on r.schema_name = h.schema_name and r.view_name = h.view_name
       where h.id = $1 and h.status = 'success'`,

@@ -228,13 +228,20 @@ export class Session {
   }
 
   /**
-   * Has the server keep a statement for `execute` inside a script, and returns its name. Once for each text.
+   * Has the server keep a statement for `execute` inside a script, and returns its name. `purpose` names the
+   * statement within the session; its text is written once, since a text of thousands of characters for each
+   * job would be a good part of the work of a worker.
    */
-  async prepare(sql: string, types: readonly string[]): Promise<string> {
+  async prepare(
+    purpose: string,
+    types: readonly string[],
+    write: () => string | Promise<string>,
+  ): Promise<string> {
     if (this.#statements === null) throw new Error('this session keeps no statements')
-    return this.#statements.prepared(sql, (name) =>
-      this.#guard(() => this.#connected.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`)),
-    )
+    return this.#statements.prepared(purpose, async (name) => {
+      const sql = await write()
+      await this.#guard(() => this.#connected.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`))
+    })
   }
 
   /**

@@ -1,7 +1,7 @@
 import type {Database} from './database.ts'
 import {type Attempt, isStillOurs, triggerOf} from './queue/settle.ts'
 import {REGISTRATION_COLUMNS} from './registrations.ts'
-import {remembers, writableIdentity} from './view-states.ts'
+import {rememberSql, writableIdentity} from './view-states.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =
@@ -51,22 +51,27 @@ export async function successRecord(db: Database, attempt: Attempt): Promise<str
     systemIdentifier: identity?.systemIdentifier ?? 'null',
     lockWaitMs: String(Math.round(attempt.lockWaitMs)),
   }
-  const options = {hasJob: job !== null, isRemembered: identity !== null}
+  const options = {hasJob: job !== null, remembers: identity !== null}
   if (!session.keepsStatements) return recordSql(db, options, values)
-  const names = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
-  const parameters = names.map((name, position) => [name, `$${position + 1}`])
-  const sql = recordSql(db, options, Object.fromEntries(parameters) as RecordValues)
-  const statement = await session.prepare(sql, Object.values(RECORD_TYPES))
-  return `execute ${statement} (${names.map((name) => values[name]).join(', ')})`
+  const purpose = `record${options.hasJob ? ' of a job' : ''}${options.remembers ? ' with the OID' : ''}`
+  const statement = await session.prepare(purpose, Object.values(RECORD_TYPES), () =>
+    recordSql(db, options, PARAMETERS),
+  )
+  return `execute ${statement} (${NAMES.map((name) => values[name]).join(', ')})`
 }
+
+const NAMES = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
+const PARAMETERS = Object.fromEntries(
+  NAMES.map((name, position) => [name, `$${position + 1}`]),
+) as RecordValues
 
 interface RecordOptions {
   hasJob: boolean
-  /** Whether the statement tells if the OID of the view is remembered. */
-  isRemembered: boolean
+  /** Whether the statement remembers the OID of the view. */
+  remembers: boolean
 }
 
-function recordSql(db: Database, {hasJob, isRemembered}: RecordOptions, v: RecordValues): string {
+function recordSql(db: Database, {hasJob, remembers}: RecordOptions, v: RecordValues): string {
   const {tables} = db
   // The column came with the table.
   const lockWait = db.has('states')
@@ -81,6 +86,8 @@ function recordSql(db: Database, {hasJob, isRemembered}: RecordOptions, v: Recor
    where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
 returning j.id),`
     : 'j as (select null::uuid as id),'
+  const seen = {...v, oid: '(select oid from named)', when: 'exists (select from j)'}
+  const remember = remembers ? `,\n${rememberSql(tables, seen)}` : ''
   // Nobody asks a worker for the registration.
   const registration = hasJob ? 'null::uuid as id' : REGISTRATION_COLUMNS
   return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
@@ -104,11 +111,10 @@ r as (
          last_refresh_error = null, updated_at = done.at
     from done, j, free
    where r.id = free.id
-returning r.*)
+returning r.*)${remember}
 select ${registration}, done.ms as run_duration_ms, exists (select from j) as is_settled,
        exists (select from j) and not exists (select from free)
          and exists (select from ${tables.registrations} r where r.schema_name = ${v.schema} and r.view_name = ${v.view})
-         as is_status_pending,
-       ${isRemembered ? remembers(tables, {...v, oid: '(select oid from named)'}) : 'true'} as is_remembered
+         as is_status_pending
   from done${hasJob ? '' : ' left join r on true'}`
 }

@@ -84,17 +84,37 @@ export async function writableIdentity(db: Database): Promise<DatabaseIdentity |
   return identity?.mayWrite ? identity : null
 }
 
+/** What a statement remembers of a view; each an expression of SQL. */
+interface SeenView {
+  schema: string
+  view: string
+  oid: string
+  databaseOid: string
+  systemIdentifier: string
+  /** Whether to write at all. */
+  when: string
+}
+
 /**
- * SQL: whether the row of the view remembers that OID. The values are expressions; a refresh asks in its
- * record, and nothing is written where the answer is yes.
+ * SQL: two more parts of a WITH, which remember the OID of a view where its row has another OID or is missing.
+ * A row that another session holds stays as it is.
  */
-export const remembers = (
-  {states}: TableNames,
-  seen: Record<'schema' | 'view' | 'oid' | 'databaseOid' | 'systemIdentifier', string>,
-): string =>
-  `exists (select from ${states} s
-            where s.schema_name = ${seen.schema} and s.view_name = ${seen.view} and s.view_oid = ${seen.oid}
-              and s.database_oid = ${seen.databaseOid}::oid and s.system_identifier = ${seen.systemIdentifier}::bigint)`
+export const rememberSql = ({states}: TableNames, seen: SeenView): string => {
+  const isOfView = `s.schema_name = ${seen.schema} and s.view_name = ${seen.view}`
+  const identity = `${seen.oid}, ${seen.databaseOid}::oid, ${seen.systemIdentifier}::bigint`
+  return `outdated as materialized (
+  select from ${states} s
+   where ${isOfView} and (s.view_oid, s.database_oid, s.system_identifier) is distinct from (${identity})
+     for no key update skip locked),
+remembered as (
+  insert into ${states} as s (schema_name, view_name, view_oid, database_oid, system_identifier, seen_at)
+  select ${seen.schema}, ${seen.view}, ${identity}, clock_timestamp()
+   where ${seen.when} and ${seen.oid} is not null
+     and (exists (select from outdated) or not exists (select from ${states} s where ${isOfView}))
+      on conflict (schema_name, view_name) do update
+     set view_oid = excluded.view_oid, database_oid = excluded.database_oid,
+         system_identifier = excluded.system_identifier, seen_at = excluded.seen_at)`
+}
 
 /** How long to wait for whoever locks the table of states. */
 const LOCK_TIMEOUT = '1s'
@@ -121,24 +141,20 @@ export async function rememberView(db: Database, view: ViewName): Promise<void> 
 export async function writeState(db: Database, {schemaName, viewName}: ViewName): Promise<void> {
   const identity = await writableIdentity(db)
   if (!identity) return
-  const {states} = db.tables
+  const remember = rememberSql(db.tables, {
+    schema: '$1::text',
+    view: '$2::text',
+    oid: '(select oid from named)',
+    databaseOid: '$3',
+    systemIdentifier: '$4',
+    when: 'true',
+  })
   await db.session.query(
     `with named as materialized (
        select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = $1 and c.relname = $2),
-     outdated as materialized (
-       select s.view_oid from ${states} s, named
-        where s.schema_name = $1 and s.view_name = $2
-          and (s.view_oid, s.database_oid, s.system_identifier) is distinct from (named.oid, $3::oid, $4::bigint)
-          for no key update of s skip locked)
-     insert into ${states} as s (schema_name, view_name, view_oid, database_oid, system_identifier, seen_at)
-     select $1, $2, named.oid, $3::oid, $4::bigint, clock_timestamp()
-       from named
-      where exists (select from outdated)
-         or not exists (select from ${states} s where s.schema_name = $1 and s.view_name = $2)
-         on conflict (schema_name, view_name) do update
-        set view_oid = excluded.view_oid, database_oid = excluded.database_oid,
-            system_identifier = excluded.system_identifier, seen_at = excluded.seen_at`,
+        where n.nspname = $1::text and c.relname = $2::text),
+${remember}
+     select`,
     [schemaName, viewName, identity.databaseOid, identity.systemIdentifier],
   )
 }

@@ -19,7 +19,7 @@ import {
   recordFailure,
   returnUnseenJob,
 } from '../../src/db/queue/settle.ts'
-import {findCommitted, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
+import {findCommitted, OutdatedSnapshot, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
@@ -423,6 +423,33 @@ describe('the outcome of a lost refresh', () => {
   })
 })
 
+/** A session as a worker has it. */
+async function openAsWorker(): Promise<Database> {
+  const db = await new Server({
+    databaseUrl: server.url,
+    env: {},
+    applicationName: 'ayb test',
+    keepsStatements: true,
+  }).open()
+  open.push(db)
+  return db
+}
+
+test('a view that reads a plain view since the last refresh is looked at again', async () => {
+  const db = await openAsWorker()
+  await createView('reshaped')
+  const simple = await begin(db, 'reshaped')
+  await runRefresh(db, simple, lockOf(simple))
+  await server.query(
+    `drop materialized view reshaped; create view between as select * from users;
+     create materialized view reshaped as select * from between`,
+  )
+  const first = await begin(db, 'reshaped')
+  await expect(runRefresh(db, first, lockOf(first))).rejects.toBeInstanceOf(OutdatedSnapshot)
+  const second = await begin(db, 'reshaped')
+  expect(await runRefresh(db, second, lockOf(second))).toMatchObject({isSettled: true})
+})
+
 describe('a claim behind a refresh', () => {
   const claim = {
     slots: 1,
@@ -430,18 +457,6 @@ describe('a claim behind a refresh', () => {
     leaseMs: 300_000,
     busyViews: ['public.busy'],
     notBefore: null,
-  }
-
-  /** A session as a worker has it. */
-  async function openAsWorker(): Promise<Database> {
-    const db = await new Server({
-      databaseUrl: server.url,
-      env: {},
-      applicationName: 'ayb test',
-      keepsStatements: true,
-    }).open()
-    open.push(db)
-    return db
   }
 
   const queue = async (viewName: string, runAt: string): Promise<string> => {

@@ -16,7 +16,7 @@ import {findWait, type LockWatch, nextTry, type WatchLocks} from './blockers.ts'
 import {cancelOnAbort} from './cancel.ts'
 import {endingCommitWait} from './commit-watch.ts'
 import {explainFailure} from './failure.ts'
-import {recordEnd, rememberRefreshed, writePendingStatus} from './record.ts'
+import {recordEnd, writePendingStatus} from './record.ts'
 import type {RefreshRequest} from './request.ts'
 import {type LockTry, lockPolicy, NO_TRIES, type PastTries, pauseAfterTry, withTry} from './tries.ts'
 
@@ -162,7 +162,6 @@ async function refreshNow({db, attempt, lock, caller, emit}: Trial): Promise<Ref
   const done = await endingCommitWait(db, lock.pid, attempt.settings.timeoutMs, () =>
     cancelOnAbort(db.session, caller.signal, () => runRefresh(db, attempt, lock, claim)),
   )
-  if (!done.isRemembered) await rememberRefreshed(db, attempt)
   if (!done.isStatusPending) return {status: 'success', ...done}
   const warning = await writePendingStatus(db, attempt)
   if (warning !== null) emit({type: 'warning', message: warning})

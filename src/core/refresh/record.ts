@@ -10,7 +10,6 @@ import {
   returnUnseenJob,
 } from '../../db/queue/settle.ts'
 import {findCommitted, type RecordedRefresh} from '../../db/refresh.ts'
-import {rememberView} from '../../db/view-states.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {statusNotWritten} from '../../lib/failures/refreshes.ts'
 
@@ -158,16 +157,5 @@ export async function writePendingStatus(
   } catch (error) {
     if (!isAybError(error)) throw error
     return statusNotWritten(registration, [])
-  }
-}
-
-/**
- * Remembers the OID of a view whose refresh is committed. What prevents that leaves it to the next refresh.
- */
-export async function rememberRefreshed(db: Database, {registration}: Attempt): Promise<void> {
-  try {
-    await rememberView(db, registration)
-  } catch (error) {
-    if (!isAybError(error)) throw error
   }
 }

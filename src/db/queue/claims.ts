@@ -116,8 +116,9 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
 export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
   const {workerId, leaseMs, busyViews, notBefore, bound} = request
   const types = bound ? [...CLAIM_TYPES, ...BOUND_TYPES] : CLAIM_TYPES
-  const sql = await claimSql(db, {isBounded: !!bound, lock: LOCK_TOO})
-  const statement = await db.session.prepare(sql, types)
+  const statement = await db.session.prepare(bound ? 'claim within a bound' : 'claim', types, () =>
+    claimSql(db, {isBounded: !!bound, lock: LOCK_TOO}),
+  )
   const literal = (text: string) => db.session.literal(text)
   const array = (texts: readonly string[], type: string) =>
     `array[${texts.map(literal).join(', ')}]::${type}[]`
