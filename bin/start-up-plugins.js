@@ -107,6 +107,10 @@ const BASICS = [
   ...['width', 'time', 'status', 'text'].map((name) => `render/${name}`),
 ]
 
+/** The files that a chunk begins with, and others. */
+const ENTRIES =
+  /[/\\]src[/\\](cli[/\\]main|commands[/\\].*|render[/\\].*|http[/\\]serve|observe[/\\]metrics)\.ts$/
+
 /**
  * esbuild makes a chunk of all files that the same entries need, so that each small file that one entry does without
  * becomes a chunk of its own. Each file that is read costs half a millisecond, so here all entries need the basics.
@@ -116,14 +120,11 @@ const basicsInOneChunk = {
   setup({initialOptions, onLoad}) {
     const src = join(initialOptions.absWorkingDir, 'src')
     const basics = BASICS.map((name) => join(src, `${name}.ts`))
-    onLoad(
-      {filter: /[/\\]src[/\\](cli[/\\]main|commands[/\\].*|render[/\\].*|http[/\\]serve|observe[/\\]metrics)\.ts$/},
-      ({path}) => {
-        if (basics.includes(path)) return undefined
-        const imports = basics.map((file) => `import ${JSON.stringify(file)}\n`)
-        return {contents: `${readFileSync(path, 'utf8')}\n${imports.join('')}`, loader: 'ts'}
-      },
-    )
+    onLoad({filter: ENTRIES}, ({path}) => {
+      if (basics.includes(path)) return undefined
+      const imports = basics.map((file) => `import ${JSON.stringify(file)}\n`)
+      return {contents: `${readFileSync(path, 'utf8')}\n${imports.join('')}`, loader: 'ts'}
+    })
   },
 }
 
