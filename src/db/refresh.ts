@@ -12,6 +12,7 @@ import type {Session} from './session.ts'
 import {SAFE_SEARCH_PATH} from './session-settings.ts'
 import {hasSqlstate, SQLSTATE, StatementError} from './sqlstate.ts'
 import {successRecord} from './success-record.ts'
+import {forgetRights} from './view-states.ts'
 
 export interface RecordedRefresh {
   /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
@@ -77,6 +78,7 @@ export async function runRefresh(
   const [outcome] = await Promise.allSettled(sent)
   if (outcome.status === 'rejected') {
     if (claim) await dropIfLocked(session)
+    if (hasSqlstate(outcome.reason, SQLSTATE.INSUFFICIENT_PRIVILEGE)) forgetRights(session)
     const error = explainStep(outcome.reason, message, attempt)
     if (error instanceof OutdatedSnapshot) forgetShape(db, attempt.registration)
     throw error

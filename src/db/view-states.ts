@@ -9,8 +9,6 @@ interface DatabaseIdentity {
   databaseOid: number
   /** 64 bits, as text. */
   systemIdentifier: string
-  /** Whether the role may write down what it saw, or only read that. */
-  mayWrite: boolean
 }
 
 /** A session stays in its database, so each session asks once. */
@@ -22,7 +20,7 @@ const identities = new WeakMap<Session, DatabaseIdentity | null>()
  * end the transaction that a session behind a pooler is in.
  */
 async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> {
-  if (!db.has('states')) return null
+  if (!(await stateRights(db)).mayRead) return null
   const known = identities.get(db.session)
   if (known !== undefined) return known
   const identity = await readIdentity(db)
@@ -30,10 +28,7 @@ async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> 
   return identity
 }
 
-async function readIdentity(db: Database): Promise<DatabaseIdentity | null> {
-  const {session} = db
-  const {mayRead, mayWrite} = await stateRights(db)
-  if (!mayRead) return null
+async function readIdentity({session}: Database): Promise<DatabaseIdentity | null> {
   const [rights] = await session.query<{may_call: boolean}>(
     `select has_function_privilege('pg_control_system()', 'EXECUTE') as may_call`,
   )
@@ -43,7 +38,7 @@ async function readIdentity(db: Database): Promise<DatabaseIdentity | null> {
        from pg_database d, pg_control_system() k
       where d.datname = current_database()`,
   )
-  return row ? {databaseOid: row.database_oid, systemIdentifier: row.system_identifier, mayWrite} : null
+  return row ? {databaseOid: row.database_oid, systemIdentifier: row.system_identifier} : null
 }
 
 /** What the role may do with the table of states. */
@@ -52,16 +47,20 @@ interface StateRights {
   mayWrite: boolean
 }
 
-/** A grant that comes while a session lasts is seen by the next session. */
-const rightsOf = new WeakMap<Session, StateRights>()
+/** With the time of performance.now() at which a session asked. */
+const rightsOf = new WeakMap<Session, StateRights & {askedAt: number}>()
+
+/** A worker keeps its sessions for months, and GRANT and REVOKE come meanwhile. */
+const ASK_AGAIN_MS = 60_000
 
 /**
- * The rights of the role to the table of states; none where there is no such table. Each session asks once.
+ * The rights of the role to the table of states; none where there is no such table. Each session asks once a
+ * minute.
  */
 export async function stateRights(db: Database): Promise<StateRights> {
   if (!db.has('states')) return {mayRead: false, mayWrite: false}
   const known = rightsOf.get(db.session)
-  if (known) return known
+  if (known && performance.now() - known.askedAt < ASK_AGAIN_MS) return known
   const rows = await db.session.query<{may_read: boolean; may_write: boolean}>(
     `select has_table_privilege(t, 'SELECT') as may_read,
             has_table_privilege(t, 'INSERT') and has_table_privilege(t, 'UPDATE')
@@ -71,8 +70,13 @@ export async function stateRights(db: Database): Promise<StateRights> {
   )
   const mayRead = rows[0]?.may_read === true
   const rights = {mayRead, mayWrite: mayRead && rows[0]?.may_write === true}
-  rightsOf.set(db.session, rights)
+  rightsOf.set(db.session, {...rights, askedAt: performance.now()})
   return rights
+}
+
+/** Has the session ask for its rights again, after a statement was refused. */
+export function forgetRights(session: Session): void {
+  rightsOf.delete(session)
 }
 
 /** Whether views are recognised by their OIDs, so that a view that was renamed is known as such. */
@@ -80,8 +84,7 @@ export const recognisesViews = async (db: Database): Promise<boolean> => (await 
 
 /** The identity where what is seen of views can be written down; else null. */
 export async function writableIdentity(db: Database): Promise<DatabaseIdentity | null> {
-  const identity = await databaseIdentity(db)
-  return identity?.mayWrite ? identity : null
+  return (await stateRights(db)).mayWrite ? databaseIdentity(db) : null
 }
 
 /** What a statement remembers of a view; each an expression of SQL. */

@@ -3,6 +3,7 @@ import type {Migrated, Refreshed, Run} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
+import {insertJob, startWorker, stopWorkers, untilState} from '../support/worker.ts'
 
 /** What the table of states adds to a database is taken away again: as an older ayb left the tables. */
 const OLDER_TABLES = `drop table _ayb_matview_states;
@@ -64,6 +65,22 @@ describe('a table that ayb can do without', () => {
       await privileges(db, '_ayb_matview_refreshes'),
     )
     expect((await refresh(worker)).warnings).toEqual([])
+  })
+
+  test('may be taken from the role of a worker that runs', async () => {
+    const {db, worker} = await createOlderDatabase()
+    await documentOf(['migrate'], db)
+    await db.query(`grant all on all tables in schema public to ${worker.name}`)
+    const running = await startWorker(worker)
+    const first = await insertJob(db, {view_name: 'leaderboard'})
+    await untilState(db, first, 'completed')
+    await db.query(`revoke all on _ayb_matview_states from ${worker.name}`)
+    const ids = [
+      await insertJob(db, {view_name: 'leaderboard'}),
+      await insertJob(db, {view_name: 'leaderboard'}),
+    ]
+    for (const id of ids) await untilState(db, id, 'completed')
+    await stopWorkers([running])
   })
 
   test('keeps nobody waiting for a session that reads the tables', async () => {

@@ -5,6 +5,8 @@ import {viewKey} from '../locks/advisory-keys.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
 import type {Session} from '../session.ts'
+import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
+import {forgetRights, stateRights} from '../view-states.ts'
 import {type LockTries, lockTriesOf} from './lock-tries.ts'
 import type {JobFence} from './settle.ts'
 
@@ -104,7 +106,10 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
   const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
   const boundValues = bound ? [bound.until, bound.jobIds] : []
   const sql = await claimSql(db, {isBounded: boundValues.length > 0})
-  const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues])
+  const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues]).catch((error) => {
+    if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) forgetRights(db.session)
+    throw error
+  })
   return rows.map((row) => toClaimedJob(row, workerId))
 }
 
@@ -116,7 +121,9 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
 export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
   const {workerId, leaseMs, busyViews, notBefore, bound} = request
   const types = bound ? [...CLAIM_TYPES, ...BOUND_TYPES] : CLAIM_TYPES
-  const statement = await db.session.prepare(bound ? 'claim within a bound' : 'claim', types, () =>
+  const {mayRead} = await stateRights(db)
+  const purpose = `claim${bound ? ' within a bound' : ''}${mayRead ? ' with tries' : ''}`
+  const statement = await db.session.prepare(purpose, types, () =>
     claimSql(db, {isBounded: !!bound, lock: LOCK_TOO}),
   )
   const literal = (text: string) => db.session.literal(text)
