@@ -1,5 +1,6 @@
 import {dropOnAbort, withDeadline} from '../lib/abort.ts'
 import {AybError, isAybError} from '../lib/errors.ts'
+import {WaitingLine} from '../lib/waiting-line.ts'
 import type {Database} from './database.ts'
 import type {OpenOptions, Session} from './session.ts'
 
@@ -42,18 +43,13 @@ const FRESH_MS = 1000
 /** The statements of a kept session are short. When a statement is not answered by then, the network under it is dead. */
 const STATEMENT_DEADLINE_MS = 60_000
 
-interface Waiting {
-  proceed(): void
-  fail(error: AybError): void
-}
-
 /** Sessions for many requests, which wait for one another where there are more of them. */
 export class DatabasePool<T extends Pooled = Database> {
   readonly #open: (how: OpenOptions) => Promise<T>
   readonly #options: PoolOptions
   readonly #idle: T[] = []
   readonly #busy = new Set<T>()
-  readonly #waiting: Waiting[] = []
+  readonly #line = new WaitingLine()
   #taken = 0
   #isClosed = false
   #closing: NodeJS.Timeout | null = null
@@ -88,9 +84,7 @@ export class DatabasePool<T extends Pooled = Database> {
         this.#busy.delete(db)
         await this.#putAway(db)
       }
-      const next = this.#waiting.shift()
-      if (next) next.proceed()
-      else this.#taken--
+      if (!this.#line.admit()) this.#taken--
     }
   }
 
@@ -126,7 +120,7 @@ export class DatabasePool<T extends Pooled = Database> {
   /** Closes the sessions that are kept, and from now on those that come back. Whoever waits for one is refused. */
   async close(): Promise<void> {
     this.#isClosed = true
-    for (const waiting of [...this.#waiting]) waiting.fail(closed())
+    this.#line.refuseAll(closed)
     if (this.#closing) clearTimeout(this.#closing)
     await Promise.all(this.#idle.splice(0).map((db) => db.close()))
   }
@@ -135,26 +129,12 @@ export class DatabasePool<T extends Pooled = Database> {
   async #turn(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
     if (this.#isClosed) throw closed()
-    if (this.#taken >= this.#options.size) await this.#wait(signal)
-    else this.#taken++
-  }
-
-  #wait(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (finish: () => void) => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
-        const position = this.#waiting.indexOf(waiting)
-        if (position >= 0) this.#waiting.splice(position, 1)
-        finish()
-      }
-      const fail = (error: unknown) => settle(() => reject(error))
-      const waiting = {proceed: () => settle(resolve), fail}
-      const onAbort = () => fail(signal?.reason)
-      const timer = setTimeout(() => fail(this.#options.whenBusy()), this.#options.patienceMs)
-      signal?.addEventListener('abort', onAbort, {once: true})
-      this.#waiting.push(waiting)
-    })
+    if (this.#taken < this.#options.size) {
+      this.#taken++
+      return
+    }
+    const {patienceMs, whenBusy} = this.#options
+    await this.#line.wait({signal, deadline: {afterMs: patienceMs, reason: whenBusy}})
   }
 
   /** A kept session that still works, or a new session. */

@@ -17,7 +17,7 @@ const ROOMS: Record<string, readonly string[]> = {
   cli: ['render', 'db/database.ts', ...DOORS, 'lib', '../package.json'],
   render: ['lib'],
   http: ['observe', 'core', 'core/refresh', 'db/pool.ts', 'lib'],
-  'http/dashboard/client': ['lib/records.ts'],
+  'http/dashboard/client': ['lib/records.ts', 'lib/waiting-line.ts'],
   observe: ['lib'],
   'core/worker': ['core', 'core/refresh', 'db', 'db/locks', 'db/queue', 'lib'],
   'core/refresh': ['core', 'db', 'db/locks', 'db/queue', 'lib'],

@@ -2,6 +2,7 @@ import {Readable} from 'node:stream'
 import type {FastifyReply} from 'fastify'
 import {MOST_PAGE_BYTES} from '../../lib/collection-query.ts'
 import {AybError} from '../../lib/errors.ts'
+import {WaitingLine} from '../../lib/waiting-line.ts'
 import {PIECE_BYTES, PIECE_MS} from '../connections.ts'
 import {onceOver} from './until-gone.ts'
 
@@ -12,7 +13,7 @@ const PATIENCE_MS = 30_000
 
 /** Limits the memory of pages that were read from the database and are not yet sent. */
 export class UnreadAnswers {
-  readonly #waiting: (() => void)[] = []
+  readonly #line = new WaitingLine()
   #bytes = 0
 
   /**
@@ -27,40 +28,21 @@ export class UnreadAnswers {
       const wanted = isOver ? 0 : bytes
       this.#bytes += wanted - kept
       kept = wanted
-      if (this.#hasRoom) this.#waiting.shift()?.()
+      if (this.#hasRoom) this.#line.admit()
     }
     onceOver(reply, () => {
       isOver = true
       keep(0)
     })
     signal.throwIfAborted()
-    if (this.#hasRoom && this.#waiting.length === 0) keep(MOST_PAGE_BYTES)
-    else await this.#wait(() => keep(MOST_PAGE_BYTES), signal)
+    const enter = () => keep(MOST_PAGE_BYTES)
+    if (this.#hasRoom && this.#line.isEmpty) enter()
+    else await this.#line.wait({signal, deadline: {afterMs: PATIENCE_MS, reason: noRoom}, onTurn: enter})
     return keep
   }
 
   get #hasRoom(): boolean {
     return this.#bytes + MOST_PAGE_BYTES <= MOST_BYTES
-  }
-
-  #wait(enter: () => void, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (finish: () => void) => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
-        const position = this.#waiting.indexOf(proceed)
-        if (position >= 0) this.#waiting.splice(position, 1)
-        finish()
-      }
-      const proceed = () => {
-        enter()
-        settle(resolve)
-      }
-      const onAbort = () => settle(() => reject(signal.reason))
-      const timer = setTimeout(() => settle(() => reject(noRoom())), PATIENCE_MS)
-      signal.addEventListener('abort', onAbort, {once: true})
-      this.#waiting.push(proceed)
-    })
   }
 }
 

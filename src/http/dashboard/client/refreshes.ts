@@ -1,5 +1,6 @@
 import {useEffect, useMemo, useRef, useState} from 'preact/hooks'
 import type {Refreshed, Registration} from '../../../lib/records.ts'
+import {WaitingLine} from '../../../lib/waiting-line.ts'
 import {type Api, type ApiError, toApiError} from './api.ts'
 import {formatDuration, viewTitle} from './format.ts'
 import type {Notify} from './toasts.tsx'
@@ -26,7 +27,7 @@ export interface Refreshes {
 export function useRefreshes(api: Api, notify: Notify, onCanceled: (id: string) => void): Refreshes {
   const [underWay, setUnderWay] = useState<ReadonlyMap<string, RefreshUnderWay>>(new Map())
   const started = useRef(new Map<string, AbortController>())
-  const slots = useRef({free: AT_A_TIME, waiting: [] as (() => void)[]})
+  const slots = useRef({free: AT_A_TIME, line: new WaitingLine()})
 
   const hasAny = underWay.size > 0
   useEffect(() => {
@@ -92,7 +93,7 @@ function notifyFailure(notify: Notify, title: string, error: ApiError): void {
 
 interface Slots {
   free: number
-  waiting: (() => void)[]
+  line: WaitingLine
 }
 
 /** False where it was canceled before its turn came. */
@@ -101,19 +102,13 @@ async function takeSlot(slots: Slots, signal: AbortSignal): Promise<boolean> {
     slots.free--
     return true
   }
-  return new Promise((resolve) => {
-    const take = () => resolve(true)
-    slots.waiting.push(take)
-    signal.addEventListener('abort', () => {
-      slots.waiting = slots.waiting.filter((each) => each !== take)
-      resolve(false)
-    })
-  })
+  return slots.line.wait({signal}).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** To the next that waits, if any. */
 function giveSlot(slots: Slots): void {
-  const next = slots.waiting.shift()
-  if (next) next()
-  else slots.free++
+  if (!slots.line.admit()) slots.free++
 }

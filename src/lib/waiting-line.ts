@@ -1,0 +1,64 @@
+import {timerMs} from './timer.ts'
+
+interface WaitOptions {
+  /** Ends the wait with its reason. */
+  signal?: AbortSignal | undefined
+  /** Ends the wait after `afterMs` milliseconds; without it there is no end. */
+  deadline?: {afterMs: number; reason(): unknown}
+  /** Takes the place. Called within `admit`, before anybody else can look at what is free. */
+  onTurn?(): void
+}
+
+interface Waiter {
+  enter(): void
+  leave(reason: unknown): void
+}
+
+/** The callers that wait for a place, in the order of their arrival. Whoever owns the places counts them. */
+export class WaitingLine {
+  readonly #waiters = new Set<Waiter>()
+
+  get isEmpty(): boolean {
+    return this.#waiters.size === 0
+  }
+
+  /**
+   * Resolves when `admit` comes to this caller.
+   * @throws the reason of the signal, of the deadline, or of `refuseAll`
+   */
+  wait({signal, deadline, onTurn}: WaitOptions = {}): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+        this.#waiters.delete(waiter)
+        finish()
+      }
+      const waiter: Waiter = {
+        enter: () =>
+          settle(() => {
+            onTurn?.()
+            resolve()
+          }),
+        leave: (reason) => settle(() => reject(reason)),
+      }
+      const onAbort = () => waiter.leave(signal?.reason)
+      const timer = deadline && setTimeout(() => waiter.leave(deadline.reason()), timerMs(deadline.afterMs))
+      this.#waiters.add(waiter)
+      signal?.addEventListener('abort', onAbort, {once: true})
+      if (signal?.aborted) onAbort()
+    })
+  }
+
+  /** Gives a place to the first in the line; false where nobody waits. */
+  admit(): boolean {
+    const [first] = this.#waiters
+    first?.enter()
+    return first !== undefined
+  }
+
+  /** Ends each wait with a reason of its own. */
+  refuseAll(reason: () => unknown): void {
+    for (const waiter of [...this.#waiters]) waiter.leave(reason())
+  }
+}
