@@ -25,7 +25,8 @@ const ROOMS: Record<string, readonly string[]> = {
   'db/queue': ['db', 'db/locks', 'lib'],
   'db/migrations': ['db', 'db/locks', 'lib'],
   'db/locks': ['db', 'lib'],
-  db: ['db/locks', 'db/queue', 'db/migrations', ...DOORS, 'lib'],
+  'db/session': ['db/sqlstate.ts', 'db/connection/connect.ts', 'lib'],
+  db: ['db/locks', 'db/queue', 'db/migrations', 'db/session', ...DOORS, 'lib'],
   'db/connection': ['lib'],
   lib: [],
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type {Connected} from './connection/connect.ts'
+import type {Connected} from '../connection/connect.ts'
 
 /** What the driver calls after each statement of a query, and where it collects rows; its types lack both. */
 interface CollectingQuery {

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import {isFatal} from './sqlstate.ts'
+import {isFatal} from '../sqlstate.ts'
 
 /** Resolves only names of Postgres itself: a function or operator in `public` never shadows one we call. */
 export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'

@@ -1,4 +1,4 @@
-import {invalidArgument} from '../lib/errors.ts'
+import {invalidArgument} from '../../lib/errors.ts'
 
 /**
  * Whether the session goes through a pooler, which may use another server connection for each transaction. A

@@ -1,0 +1,122 @@
+import type pg from 'pg'
+import {timerMs} from '../../lib/timer.ts'
+import type {Connected, ConnectionTarget} from '../connection/connect.ts'
+import {connectionLost, isFatal, isStatementOutdated, NoAnswer, translateError} from '../sqlstate.ts'
+
+const CLOSE_DEADLINE_MS = 2000
+
+/** What a call asks for beside its statement. */
+export interface CallOptions {
+  /** Instead of the deadline of the session. */
+  deadlineMs?: number | null | undefined
+}
+
+/** A connection whose statements have deadlines. Errors come out as AybError. */
+export class GuardedConnection {
+  readonly target: ConnectionTarget
+  readonly client: pg.Client
+  /**
+   * Watches each statement without a deadline, calls back when its connection is lost, and returns what stops
+   * it.
+   */
+  watch: ((onLost: (waitedMs: number) => void) => () => void) | null = null
+  readonly #connected: Connected
+  /** Of a statement whose call names no other. */
+  #deadlineMs: number | null
+  /** Whether the server keeps statements of this connection, which a change of a table can make useless. */
+  readonly #keepsStatements: boolean
+  #isLost = false
+  #isClosed = false
+
+  constructor(
+    connected: Connected,
+    {keepsStatements, deadlineMs}: {keepsStatements: boolean; deadlineMs: number | null},
+  ) {
+    this.#connected = connected
+    this.#keepsStatements = keepsStatements
+    this.#deadlineMs = deadlineMs
+    this.target = connected.target
+    this.client = connected.client
+    this.client.on('end', () => {
+      this.#isLost = true
+    })
+  }
+
+  /** Whether the connection can still be used. */
+  get isUsable(): boolean {
+    return !this.#isLost && !this.#isClosed
+  }
+
+  /** Runs statements of the driver until they end, their deadline is over, or the connection is lost. */
+  async guard<T>(run: () => Promise<T>, {deadlineMs = this.#deadlineMs}: CallOptions = {}): Promise<T> {
+    if (!this.isUsable) throw connectionLost(this.target)
+    let lateMs: number | null = null
+    const expire = (waitedMs: number) => {
+      lateMs = waitedMs
+      this.destroy()
+    }
+    const deadline =
+      deadlineMs === null ? undefined : setTimeout(() => expire(deadlineMs), timerMs(deadlineMs))
+    const stopWatch = deadlineMs === null ? this.watch?.(expire) : undefined
+    try {
+      return await run()
+    } catch (error) {
+      if (isFatal(error)) this.#isLost = true
+      // Of a connection that was dropped here, the driver knows nothing but its end.
+      if (lateMs !== null && isFatal(error)) throw translateError(new NoAnswer(lateMs), this.target)
+      // The session is as good as lost: opened anew, it prepares them anew.
+      if (this.#keepsStatements && isStatementOutdated(error)) {
+        this.destroy()
+        throw connectionLost(this.target, error)
+      }
+      throw translateError(error, this.target)
+    } finally {
+      clearTimeout(deadline)
+      stopWatch?.()
+    }
+  }
+
+  /** Runs work whose statements have that deadline, unless their call names another. */
+  async within<T>(deadlineMs: number | null, work: () => Promise<T>): Promise<T> {
+    const before = this.#deadlineMs
+    this.#deadlineMs = deadlineMs
+    try {
+      return await work()
+    } finally {
+      this.#deadlineMs = before
+    }
+  }
+
+  /** What `send` submits goes out in one piece. */
+  together<T>(send: () => T): T {
+    const {stream} = this.client.connection
+    stream.cork()
+    try {
+      return send()
+    } finally {
+      stream.uncork()
+    }
+  }
+
+  /** Calls `onEnd` once, when the connection is gone for whatever reason. */
+  onEnd(onEnd: () => void): void {
+    if (this.#isLost) onEnd()
+    else this.client.once('end', onEnd)
+  }
+
+  /** Ends the connection in good order. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    // A backend that does not answer never hangs up by itself.
+    const deadline = setTimeout(() => this.#connected.destroy(), CLOSE_DEADLINE_MS)
+    await this.client.end().catch(() => {})
+    clearTimeout(deadline)
+  }
+
+  /** Drops the connection at once, whatever runs on it. */
+  destroy(): void {
+    this.#isClosed = true
+    this.#connected.destroy()
+  }
+}
