@@ -1,7 +1,7 @@
 import type {Blocker} from '../lib/errors.ts'
 import type {Database} from './database.ts'
+import {isBefore, isOfEarlierRun} from './failure-record.ts'
 import {BLOCKER_COLUMNS, type BlockerRow, toBlocker} from './locks/blockers.ts'
-import {isBefore, isOfEarlierRun} from './queue/settle.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** How long to wait for whoever holds the row of a registration, while nothing else waits for the answer. */

@@ -1,5 +1,6 @@
+import {type Attempt, triggerOf} from './attempt.ts'
 import type {Database} from './database.ts'
-import {type Attempt, isStillOurs, triggerOf} from './queue/settle.ts'
+import {isStillOurs} from './queue/fence.ts'
 import {REGISTRATION_COLUMNS} from './registrations.ts'
 import {rememberSql, writableIdentity} from './view-states.ts'
 

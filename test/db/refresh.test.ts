@@ -1,6 +1,8 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import type {Attempt} from '../../src/db/attempt.ts'
 import {type Database, Server} from '../../src/db/database.ts'
+import {type Failure, recordFailure} from '../../src/db/failure-record.ts'
 import {findLockHolder} from '../../src/db/locks/blockers.ts'
 import {
   heldLock,
@@ -12,13 +14,8 @@ import {
 } from '../../src/db/locks/refresh-lock.ts'
 import {writeStatus} from '../../src/db/pending-status.ts'
 import {claimJobs, type LockedJob} from '../../src/db/queue/claims.ts'
-import {
-  type Attempt,
-  type Failure,
-  type JobFence,
-  recordFailure,
-  returnUnseenJob,
-} from '../../src/db/queue/settle.ts'
+import type {JobFence} from '../../src/db/queue/fence.ts'
+import {returnUnseenJob} from '../../src/db/queue/settle.ts'
 import {findCommitted, OutdatedSnapshot, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'

@@ -2,23 +2,18 @@ import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {deleteSchedule, runSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
 import {type Database, Server} from '../../src/db/database.ts'
+import {type Failure, recordFailure} from '../../src/db/failure-record.ts'
 import {wholeMilliseconds} from '../../src/db/instant.ts'
 import {retryJob} from '../../src/db/jobs.ts'
 import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/liveness.ts'
 import {endSilentBackends} from '../../src/db/locks/silent-backends.ts'
 import {type ClaimedJob, claimJobs, renewLeases} from '../../src/db/queue/claims.ts'
 import {advanceSchedules, readDueSchedules} from '../../src/db/queue/due.ts'
+import type {JobTransition} from '../../src/db/queue/fence.ts'
 import {snoozeBlockedJob} from '../../src/db/queue/lock-tries.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
 import {poll} from '../../src/db/queue/poll.ts'
-import {
-  type Failure,
-  failOrRequeueJob,
-  type JobTransition,
-  recordFailure,
-  returnUnseenJob,
-  snoozeJob,
-} from '../../src/db/queue/settle.ts'
+import {failOrRequeueJob, returnUnseenJob, snoozeJob} from '../../src/db/queue/settle.ts'
 import {nextRun, parseCron} from '../../src/lib/cron.ts'
 import {type TestDatabase, until} from '../support/database.ts'
 import {createWorkerDatabase, insertJob, insertSchedule, jobOf, runsOfJob} from '../support/worker.ts'

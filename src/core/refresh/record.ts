@@ -1,14 +1,10 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+import {type Attempt, isRecorded} from '../../db/attempt.ts'
 import type {Database} from '../../db/database.ts'
+import {type Failure, recordFailure} from '../../db/failure-record.ts'
 import type {RefreshLock} from '../../db/locks/refresh-lock.ts'
 import {findRowHolders, writeStatus} from '../../db/pending-status.ts'
-import {
-  type Attempt,
-  type Failure,
-  isRecorded,
-  recordFailure,
-  returnUnseenJob,
-} from '../../db/queue/settle.ts'
+import {returnUnseenJob} from '../../db/queue/settle.ts'
 import {findCommitted, type RecordedRefresh} from '../../db/refresh.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {statusNotWritten} from '../../lib/failures/refreshes.ts'

@@ -1,4 +1,4 @@
-import type {JobFence} from '../../db/queue/settle.ts'
+import type {JobFence} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh.ts'
 import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
 import type {LockSettings} from './tries.ts'

@@ -1,4 +1,4 @@
-import type {JobTransition} from '../../db/queue/settle.ts'
+import type {JobTransition} from '../../db/queue/fence.ts'
 import {type ErrorCode, isAybError} from '../../lib/errors.ts'
 
 const FIRST_DELAY_MS = 5000

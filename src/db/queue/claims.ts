@@ -7,8 +7,8 @@ import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {forgetRights, stateRights} from '../view-states.ts'
+import type {JobFence} from './fence.ts'
 import {type LockTries, lockTriesOf} from './lock-tries.ts'
-import type {JobFence} from './settle.ts'
 
 /** A job that was claimed, with what its refresh needs to know. */
 export interface ClaimedJob extends JobFence {

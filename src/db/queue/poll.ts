@@ -6,7 +6,7 @@ import {AWAKE} from '../locks/liveness.ts'
 import {readablePayload, viewInPayload} from '../payload.ts'
 import {lockNameOf} from './claims.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
-import {isCalledOff} from './settle.ts'
+import {isCalledOff} from './fence.ts'
 
 /** A job that was taken back from a dead worker. */
 interface RescuedJob {

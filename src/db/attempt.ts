@@ -1,0 +1,34 @@
+import type {RefreshMode, RefreshTarget} from '../lib/records.ts'
+import type {Database} from './database.ts'
+import type {JobFence} from './queue/fence.ts'
+
+/** What is set for the REFRESH statement alone. Durations in milliseconds; null means no limit. */
+interface StatementSettings {
+  timeoutMs: number | null
+  /** How long this try may wait for a lock. */
+  lockTimeoutMs: number | null
+}
+
+/** One attempt at a refresh, from the moment that it holds the lock. */
+export interface Attempt {
+  /** Of the run that will be recorded, known beforehand: after a lost connection it tells whether it was. */
+  runId: string
+  registration: RefreshTarget
+  mode: RefreshMode
+  /** Null for a refresh by hand. */
+  job: JobFence | null
+  settings: StatementSettings
+  /** How long earlier tries waited for the lock of the view. */
+  lockWaitMs: number
+  /** By the server's clock, exact to the microsecond. */
+  startedAt: string
+}
+
+/** What a run tells of who started it. */
+export const triggerOf = ({job}: Attempt): 'manual' | 'schedule' => (job ? 'schedule' : 'manual')
+
+/** Whether the run of an attempt is there, so that its job was settled with it. */
+export async function isRecorded({session, tables}: Database, runId: string): Promise<boolean> {
+  const rows = await session.query(`select from ${tables.runs} h where h.id = $1`, [runId])
+  return rows.length > 0
+}
