@@ -265,3 +265,36 @@ export interface MigrationPlan {
   version: number
   warnings: string[]
 }
+
+/** A materialized view of the graph. */
+export interface GraphNode extends ViewName {
+  registered: boolean
+  populated: boolean
+  /** How fresh the view is; null where ayb does not say. */
+  state: string | null
+}
+
+/** One materialized view reads another: the child is computed from the parent. */
+export interface GraphEdge {
+  parent: ViewName
+  child: ViewName
+  /**
+   * The plain views and the functions between them, from the parent's side to the child's. A function has its
+   * argument types behind its name.
+   */
+  through: string[]
+}
+
+/** A view that calls a function whose body Postgres does not track: the function may read any view. */
+export interface OpaqueView extends ViewName {
+  /** With its argument types, as in `GraphEdge.through`. */
+  function: string
+}
+
+/** What `ayb matviews graph` answers. */
+export interface ViewGraph {
+  nodes: GraphNode[]
+  edges: GraphEdge[]
+  opaque: OpaqueView[]
+  warnings: string[]
+}
