@@ -14,12 +14,15 @@ import {alwaysOutdated, lockTimeout, recordTimeout} from '../../lib/failures/ref
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Registration} from '../../lib/records.ts'
 import type {OnRefreshEvent, RefreshEvent} from '../../lib/refresh-events.ts'
-import {findWait, type LockWatch, nextTry, type WatchLocks} from './blockers.ts'
+import {findWait, type LockWatch, nextTry, type WatchLocks, watchFromSecondSession} from './blockers.ts'
 import {cancelOnAbort} from './cancel.ts'
 import {endingCommitWait} from './commit-watch.ts'
+import {deadConnectionLook} from './dead-connection.ts'
 import {explainFailure} from './failure.ts'
+import {listen} from './listener.ts'
 import {recordEnd, writePendingStatus} from './record.ts'
 import type {RefreshRequest} from './request.ts'
+import {SecondSession} from './second-session.ts'
 import {type LockTry, lockPolicy, NO_TRIES, type PastTries, pauseAfterTry, withTry} from './tries.ts'
 
 /** How an attempt at a refresh ended. */
@@ -82,7 +85,11 @@ export interface RefreshCaller {
   /** Aborted with the error to end with: the server cancels the statement. */
   signal: AbortSignal
   onEvent: OnRefreshEvent
-  watchLocks: WatchLocks
+  /**
+   * Of a caller that watches all its refreshes from one session, for locks and for dead connections; null
+   * where each refresh is watched from a second session of its own.
+   */
+  watchLocks: WatchLocks | null
   /** The same database on a new session, after the connection was lost. */
   reconnect(): Promise<Database>
   /** For how long recording a failure is tried again, in milliseconds. */
@@ -91,6 +98,14 @@ export interface RefreshCaller {
   transitionAfter(reason: unknown): JobTransition
   /** What to claim behind a success, in its transaction; null for nothing. */
   claimNext?(): ClaimRequest | null
+}
+
+/** In which an attempt is made. */
+interface Circumstances {
+  /** Of the view, held by the session of the attempt. */
+  lock: RefreshLock
+  behind: Behind
+  caller: RefreshCaller
 }
 
 /** A load replaces a table now and then. A view whose own query replaces a table would be refreshed for ever. */
@@ -108,10 +123,27 @@ const MOST_OUTDATED_TRIES = 10
 export async function attemptRefresh(
   db: Database,
   request: RefreshRequest,
-  lock: RefreshLock,
-  {past, outdatedTries}: Behind,
-  caller: RefreshCaller,
+  circumstances: Circumstances,
 ): Promise<RefreshResult> {
+  const second = new SecondSession(db)
+  if (circumstances.caller.watchLocks === null) {
+    const awaited = {session: db.session, view: request.registration, lock: circumstances.lock}
+    second.add(deadConnectionLook(awaited))
+  }
+  try {
+    return await attemptWatched(db, request, circumstances, second)
+  } finally {
+    await second.stop()
+  }
+}
+
+async function attemptWatched(
+  db: Database,
+  request: RefreshRequest,
+  {lock, behind, caller}: Circumstances,
+  second: SecondSession,
+): Promise<RefreshResult> {
+  const {past, outdatedTries} = behind
   const listener = listen(caller.onEvent)
   listener.emit({type: 'refreshing'})
   const {registration, settings, job, runId} = request
@@ -127,7 +159,8 @@ export async function attemptRefresh(
     startedAt: lock.startedAt,
   }
   const sentAt = performance.now()
-  const watch = caller.watchLocks({
+  const watchLocks = caller.watchLocks ?? watchFromSecondSession(second)
+  const watch = watchLocks({
     pid: lock.pid,
     view: registration,
     limitMs: lockTry.limitMs,
@@ -136,7 +169,8 @@ export async function attemptRefresh(
       listener.emit(wait ? {type: 'blocked', blockers: wait.blockers, waitedMs} : {type: 'refreshing'})
     },
   })
-  const trial: Trial = {db, attempt, lock, lockTry, outdatedTries, watch, caller, emit: listener.emit}
+  const {emit} = listener
+  const trial: Trial = {db, attempt, lock, lockTry, outdatedTries, second, watch, caller, emit}
   try {
     return await refreshNow(trial).catch((error) =>
       explainAndRecord(trial, error, performance.now() - sentAt),
@@ -154,15 +188,18 @@ interface Trial {
   lock: RefreshLock
   lockTry: LockTry
   outdatedTries: number
+  second: SecondSession
   watch: LockWatch
   caller: RefreshCaller
   emit(event: RefreshEvent): void
 }
 
-async function refreshNow({db, attempt, lock, caller, emit}: Trial): Promise<RefreshResult> {
-  const claim = db.session.keepsStatements ? (caller.claimNext?.() ?? null) : null
-  const done = await endingCommitWait(db, lock.pid, attempt.settings.timeoutMs, () =>
-    cancelOnAbort(db.session, caller.signal, () => runRefresh(db, attempt, lock, claim)),
+async function refreshNow({db, attempt, lock, second, caller, emit}: Trial): Promise<RefreshResult> {
+  const {session} = db
+  const claim = session.keepsStatements ? (caller.claimNext?.() ?? null) : null
+  const limited = {session, pid: lock.pid, timeoutMs: attempt.settings.timeoutMs}
+  const done = await endingCommitWait(second, limited, () =>
+    cancelOnAbort(session, caller.signal, () => runRefresh(db, attempt, lock, claim)),
   )
   if (!done.isStatusPending) return {status: 'success', ...done}
   const warning = await writePendingStatus(db, attempt)
@@ -245,23 +282,3 @@ async function recordFailed(
 
 const unrecorded = ({registration}: Attempt, error: unknown): string =>
   `how the refresh of ${qualifiedName(registration)} ended could not be recorded: ${messageOf(error)}`
-
-/** Passes events on, and knows when the listener has dealt with all of them. */
-function listen(onEvent: OnRefreshEvent) {
-  const pending = new Set<Promise<unknown>>()
-  return {
-    emit(event: RefreshEvent): void {
-      const dealtWith = onEvent(event)
-      if (!(dealtWith instanceof Promise)) return
-      pending.add(dealtWith)
-      // settled() tells of a failure, and Node does not end the process in the middle of the refresh.
-      dealtWith.catch(() => {})
-    },
-    /** What listeners failed with. A refresh that is committed stays a success. */
-    async settled(): Promise<string[]> {
-      const ends = await Promise.allSettled(pending)
-      pending.clear()
-      return ends.flatMap((end) => (end.status === 'rejected' ? [messageOf(end.reason)] : []))
-    },
-  }
-}

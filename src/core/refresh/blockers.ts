@@ -1,4 +1,3 @@
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {
   findLockWaits,
@@ -8,7 +7,8 @@ import {
 } from '../../db/locks/lock-waits.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
-import {timerMs} from '../../lib/timer.ts'
+import type {Pace} from './due-looks.ts'
+import type {SecondSession} from './second-session.ts'
 import {type LockPolicy, type LockTry, type PastTries, tryLimitMs} from './tries.ts'
 
 /** A try of a refresh whose locks are to be watched. */
@@ -49,7 +49,7 @@ const FIRST_LOOK_MS = 1000
 const MISSES = 2
 
 /** When to look: about eight times within the limit, and not before the refresh has had a while. */
-export function lookRhythm(limitMs: number | null): {firstMs: number; intervalMs: number} {
+export function lookRhythm(limitMs: number | null): Pace {
   if (limitMs === null) return {firstMs: FIRST_LOOK_MS, intervalMs: LONGEST_INTERVAL_MS}
   const intervalMs = Math.min(LONGEST_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, limitMs / 8))
   const firstMs = limitMs < SHORT_LIMIT_MS ? Math.min(SHORT_LIMIT_FIRST_LOOK_MS, intervalMs) : FIRST_LOOK_MS
@@ -84,18 +84,25 @@ export class Sightings implements LockWatchResult {
   }
 }
 
-/** Watches from a second session, which is opened when the refresh has run for about a second. */
+/** Watches from the second session of a refresh. */
 export const watchFromSecondSession =
-  (db: Database): WatchLocks =>
+  (second: SecondSession): WatchLocks =>
   (request) => {
-    const stopped = new AbortController()
+    const {pid, limitMs} = request
     const sightings = new Sightings(request)
-    // Whom it waits for is a help, not the work: a second session that cannot be had changes nothing.
-    const watching = watch(db, request, sightings, stopped.signal).catch(() => {})
-    const stop = async () => {
-      stopped.abort()
-      await watching
-    }
+    const stop = second.add({
+      ...lookRhythm(limitMs),
+      pooledIntervalMs: limitMs === null ? UNHURRIED_INTERVAL_MS : LONGEST_INTERVAL_MS,
+      // A short deadline, since the refresh waits for the end of this.
+      deadlineMs: 2 * LONGEST_INTERVAL_MS,
+      // Whom the refresh waits for is a help, not the work.
+      isPersistent: false,
+      async take(session) {
+        const waits = await findLockWaits(session, [request])
+        sightings.add(waits.get(pid) ?? null)
+        return null
+      },
+    })
     return {
       stop,
       async seen() {
@@ -104,34 +111,6 @@ export const watchFromSecondSession =
       },
     }
   }
-
-async function watch(
-  db: Database,
-  request: WatchRequest,
-  sightings: Sightings,
-  signal: AbortSignal,
-): Promise<void> {
-  const {firstMs, intervalMs} = lookRhythm(request.limitMs)
-  const pooledIntervalMs = request.limitMs === null ? UNHURRIED_INTERVAL_MS : LONGEST_INTERVAL_MS
-  await sleep(timerMs(firstMs), undefined, {signal})
-  while (!signal.aborted) {
-    // A short deadline, since the refresh waits for the end of this.
-    const session = await db.server.openSession({signal, deadlineMs: 2 * LONGEST_INTERVAL_MS})
-    try {
-      // On another server, that pid is of a stranger.
-      if (!session.isBeside(db.session)) return
-      do {
-        const waits = await findLockWaits(session, [request])
-        sightings.add(waits.get(request.pid) ?? null)
-        if (!session.isPooled) await sleep(timerMs(intervalMs), undefined, {signal})
-      } while (!session.isPooled && !signal.aborted)
-    } finally {
-      // Behind a pooler in session mode, the session would keep a connection of the pool from others.
-      await session.close()
-    }
-    await sleep(timerMs(pooledIntervalMs), undefined, {signal})
-  }
-}
 
 /**
  * REFRESH locks the view before everything else. A timeout that fires more than a second later was for

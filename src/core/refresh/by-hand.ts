@@ -24,9 +24,7 @@ import {
   NOTHING_BEHIND,
   type RefreshCaller,
 } from './attempt.ts'
-import {watchFromSecondSession} from './blockers.ts'
 import {cancelOnAbort} from './cancel.ts'
-import {droppingDeadConnection} from './dead-connection.ts'
 import {type RefreshRequest, type RefreshSettings, refreshRequest} from './request.ts'
 import type {PastTries} from './tries.ts'
 
@@ -135,7 +133,7 @@ const callerOf = (
     if (warning !== null) warnings.push(warning)
     return onEvent?.(event, registration)
   },
-  watchLocks: watchFromSecondSession(db),
+  watchLocks: null,
   reconnect: () => reconnect(db),
   recordPatienceMs: 0,
   transitionAfter: () => ({state: 'failed'}),
@@ -168,9 +166,7 @@ async function attempt(
   onEnd: () => void,
 ) {
   const {registration} = request
-  const result = await droppingDeadConnection(db, registration, lock, () =>
-    attemptRefresh(db, request, lock, behind, caller),
-  )
+  const result = await attemptRefresh(db, request, {lock, behind, caller})
   if (result.status !== 'outdated') onEnd()
   if (result.status === 'failed') throw result.reason
   if (result.status !== 'success') return result

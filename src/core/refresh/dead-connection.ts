@@ -1,10 +1,8 @@
-import {setTimeout as sleep} from 'node:timers/promises'
-import type {Database} from '../../db/database.ts'
 import {isEndedUnheard, type RefreshLock, type TransactionLock} from '../../db/locks/refresh-lock.ts'
 import {endSilentBackends} from '../../db/locks/silent-backends.ts'
 import type {Session} from '../../db/session.ts'
-import {dropOnAbort} from '../../lib/abort.ts'
 import type {ViewName} from '../../lib/records.ts'
+import type {Look} from './second-session.ts'
 
 /** A refresh that takes less long is not looked after. */
 const FIRST_LOOK_MS = 5000
@@ -73,86 +71,22 @@ export class DeadConnections {
 }
 
 /**
- * Runs a refresh by hand, and meanwhile has a second session look whether the connection is dead; a dead one
- * is dropped, and the refresh ends with CONNECTION_LOST. A worker looks at all its refreshes from its control
- * session instead.
+ * Looks whether the connection of a refresh by hand is dead. A dead connection is dropped, and the refresh
+ * ends with CONNECTION_LOST. A worker looks at all its refreshes from its control session instead.
  */
-export async function droppingDeadConnection<T>(
-  db: Database,
-  view: ViewName,
-  lock: RefreshLock,
-  run: () => Promise<T>,
-): Promise<T> {
-  const stopped = new AbortController()
-  // A connection that cannot be looked at is not known to be dead.
-  const watching = watch(db, {session: db.session, view, lock}, stopped.signal).catch(() => {})
-  try {
-    return await run()
-  } finally {
-    stopped.abort()
-    await watching
-  }
-}
-
-async function watch(db: Database, refresh: AwaitedRefresh, signal: AbortSignal): Promise<void> {
+export function deadConnectionLook(refresh: AwaitedRefresh): Look {
   const connections = new DeadConnections()
-  let session: Session | undefined
-  try {
-    for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = INTERVAL_MS) {
-      await sleep(pauseMs, undefined, {signal})
-      session = await look(db, session, signal, (watcher) => isDead(connections, watcher, refresh, signal))
-    }
-  } finally {
-    await session?.close()
-  }
-}
-
-/** Looks once, and where that raises a suspicion, once more. */
-async function isDead(
-  connections: DeadConnections,
-  session: Session,
-  refresh: AwaitedRefresh,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const dead = await connections.find(session, [refresh])
-  if (dead.length > 0 || !connections.isSuspect(refresh)) return dead.length > 0
-  await sleep(SECOND_LOOK_MS + TIMER_SLACK_MS, undefined, {signal})
-  return (await connections.find(session, [refresh])).length > 0
-}
-
-/**
- * Drops the connection of the refresh where it is dead. Returns the session for the next look, if there is
- * one.
- */
-async function look(
-  db: Database,
-  before: Session | undefined,
-  signal: AbortSignal,
-  isDead: (session: Session) => Promise<boolean>,
-): Promise<Session | undefined> {
-  let session = before
-  try {
-    if (!session?.isUsable) session = await db.server.openSession({signal, deadlineMs: INTERVAL_MS})
-    // Of several hosts it may have got another one, where there is no such backend. The next time it may get
-    // this one.
-    if (!session.isBeside(db.session) || session.readOnlyReason === 'recovery') {
-      await session.close()
-      return undefined
-    }
-    // After a pause of this process, the answer may lie here unread.
-    await new Promise((resolve) => setImmediate(resolve))
-    if (signal.aborted) return session
-    // Behind a pooler, the look may have to wait for long: a refresh that ends meanwhile does not wait for
-    // the look.
-    const looking = session
-    const hasEnded = await dropOnAbort(looking, signal, () => isDead(looking))
-    if (hasEnded && !signal.aborted) db.session.destroy()
-    if (!session.isPooled) return session
-    // In session mode the session would keep a connection of the pool from others.
-    await session.close()
-    return undefined
-  } catch {
-    session?.destroy()
-    return undefined
+  return {
+    firstMs: FIRST_LOOK_MS,
+    intervalMs: INTERVAL_MS,
+    pooledIntervalMs: INTERVAL_MS,
+    deadlineMs: INTERVAL_MS,
+    // A connection that cannot be looked at is not known to be dead.
+    isPersistent: true,
+    async take(session, signal) {
+      const dead = await connections.find(session, [refresh])
+      if (dead.length > 0 && !signal.aborted) refresh.session.destroy()
+      return connections.isSuspect(refresh) ? SECOND_LOOK_MS + TIMER_SLACK_MS : null
+    },
   }
 }

@@ -1,11 +1,10 @@
 import type {Database} from '../../db/database.ts'
 import {findLockWaits} from '../../db/locks/lock-waits.ts'
 import {lookRhythm, Sightings, type WatchLocks, type WatchRequest} from '../refresh/blockers.ts'
+import {DueLooks, type Pace} from '../refresh/due-looks.ts'
 
-interface Watched {
+interface Watched extends Pace {
   request: WatchRequest
-  intervalMs: number
-  nextLookAt: number
   sightings: Sightings
 }
 
@@ -15,7 +14,7 @@ interface Watched {
  */
 export class LockSampler {
   readonly #control: () => Database | null
-  readonly #watched = new Set<Watched>()
+  readonly #watched = new DueLooks<Watched>()
   #timer: NodeJS.Timeout | null = null
   #dueAt = 0
   #isLooking = false
@@ -26,13 +25,12 @@ export class LockSampler {
   }
 
   readonly watch: WatchLocks = (request) => {
-    const {firstMs, intervalMs} = lookRhythm(request.limitMs)
     const sightings = new Sightings(request)
-    const watched = {request, intervalMs, nextLookAt: performance.now() + firstMs, sightings}
+    const watched = {...lookRhythm(request.limitMs), request, sightings}
     this.#watched.add(watched)
     this.#schedule()
     const stop = async () => {
-      this.#watched.delete(watched)
+      this.#watched.remove(watched)
       this.#schedule()
     }
     return {
@@ -46,26 +44,27 @@ export class LockSampler {
 
   /** A timer that is set stays, although most refreshes end before it fires. */
   #schedule(): void {
-    if (this.#watched.size === 0) {
+    const untilDueMs = this.#watched.untilDueMs
+    if (untilDueMs === null) {
       if (this.#timer) clearTimeout(this.#timer)
       this.#timer = null
       return
     }
     if (this.#isLooking) return
-    const nextAt = Math.min(...[...this.#watched].map(({nextLookAt}) => nextLookAt))
+    const nextAt = performance.now() + untilDueMs
     if (this.#timer && this.#dueAt <= nextAt) return
     if (this.#timer) clearTimeout(this.#timer)
     this.#dueAt = nextAt
-    this.#timer = setTimeout(() => void this.#look(), Math.max(nextAt - performance.now(), 0))
+    this.#timer = setTimeout(() => void this.#look(), untilDueMs)
   }
 
   async #look(): Promise<void> {
     this.#timer = null
     this.#isLooking = true
     try {
-      const due = [...this.#watched].filter(({nextLookAt}) => nextLookAt <= performance.now() + 1)
+      const {due} = this.#watched
       const control = this.#control()
-      for (const watched of due) watched.nextLookAt = performance.now() + watched.intervalMs
+      for (const watched of due) this.#watched.again(watched)
       if (!control || due.length === 0) return
       const waits = await findLockWaits(
         control.session,

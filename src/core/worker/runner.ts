@@ -212,7 +212,7 @@ async function refreshView(
     transitionAfter: (reason) => transitionAfter(reason, job.attempt, job.maxAttempts),
     claimNext: context.claimNext,
   }
-  const result = await attemptRefresh(db, request, lock, {past, outdatedTries}, caller)
+  const result = await attemptRefresh(db, request, {lock, behind: {past, outdatedTries}, caller})
   for (const message of db.takeWarnings()) emit({type: 'warning', message})
   if (result.status === 'outdated') return 'outdated'
   if (result.status === 'blocked') return done(await snoozeBlocked(db, job, registration, result, context))

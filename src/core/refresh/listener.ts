@@ -1,0 +1,22 @@
+import {messageOf} from '../../lib/errors.ts'
+import type {OnRefreshEvent, RefreshEvent} from '../../lib/refresh-events.ts'
+
+/** Passes events on, and knows when the listener has dealt with all of them. */
+export function listen(onEvent: OnRefreshEvent) {
+  const pending = new Set<Promise<unknown>>()
+  return {
+    emit(event: RefreshEvent): void {
+      const dealtWith = onEvent(event)
+      if (!(dealtWith instanceof Promise)) return
+      pending.add(dealtWith)
+      // settled() tells of a failure, and Node does not end the process in the middle of the refresh.
+      dealtWith.catch(() => {})
+    },
+    /** What listeners failed with. A refresh that is committed stays a success. */
+    async settled(): Promise<string[]> {
+      const ends = await Promise.allSettled(pending)
+      pending.clear()
+      return ends.flatMap((end) => (end.status === 'rejected' ? [messageOf(end.reason)] : []))
+    },
+  }
+}

@@ -1,0 +1,71 @@
+import {beforeEach, expect, test} from 'vitest'
+import {DueLooks} from '../../../../src/core/refresh/due-looks.ts'
+
+const LOCKS = {firstMs: 100, intervalMs: 20}
+const COMMIT = {firstMs: 5000, intervalMs: 1000}
+const CONNECTION = {firstMs: 5000, intervalMs: 10_000}
+
+let now: number
+let looks: DueLooks<typeof LOCKS>
+
+beforeEach(() => {
+  now = 1000
+  looks = new DueLooks(() => now)
+})
+
+test('without a look, nothing is due, now or later', () => {
+  expect(looks.due).toEqual([])
+  expect(looks.untilDueMs).toBeNull()
+})
+
+test('each look is due after its own first pause', () => {
+  looks.add(CONNECTION)
+  expect(looks.untilDueMs).toBe(5000)
+  now += 4950
+  looks.add(LOCKS)
+  expect(looks.untilDueMs).toBe(50)
+  expect(looks.due).toEqual([])
+  now += 50
+  expect(looks.due).toEqual([CONNECTION])
+  expect(looks.untilDueMs).toBe(0)
+})
+
+test('a timer that fires a millisecond early finds the look due', () => {
+  looks.add(LOCKS)
+  now += 98
+  expect(looks.due).toEqual([])
+  now += 1
+  expect(looks.due).toEqual([LOCKS])
+})
+
+test('a look is due again an interval after its end, or when it says', () => {
+  looks.add(LOCKS)
+  now += 250
+  looks.again(LOCKS)
+  expect(looks.due).toEqual([])
+  expect(looks.untilDueMs).toBe(20)
+  looks.again(LOCKS, 2010)
+  expect(looks.untilDueMs).toBe(2010)
+})
+
+test('of the looks that are due, the longest due comes first, so that none has to wait for ever', () => {
+  looks.add(LOCKS)
+  looks.add(CONNECTION)
+  looks.add(COMMIT)
+  now += 6000
+  expect(looks.due).toEqual([LOCKS, CONNECTION, COMMIT])
+  looks.again(LOCKS)
+  now += 1000
+  expect(looks.due).toEqual([CONNECTION, COMMIT, LOCKS])
+})
+
+test('a look that was removed while it was taken is not due again', () => {
+  looks.add(LOCKS)
+  now += 100
+  looks.remove(LOCKS)
+  looks.again(LOCKS)
+  now += 1000
+  expect(looks.has(LOCKS)).toBe(false)
+  expect(looks.due).toEqual([])
+  expect(looks.untilDueMs).toBeNull()
+})
