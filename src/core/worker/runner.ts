@@ -1,32 +1,24 @@
 import type {Database} from '../../db/database.ts'
-import {findLockHolder} from '../../db/locks/blockers.ts'
 import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
 import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/queue/claims.ts'
-import type {JobTransition} from '../../db/queue/fence.ts'
-import {forgetTries, snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
-import {failOrRequeueJob, snoozeJob} from '../../db/queue/settle.ts'
+import {forgetTries} from '../../db/queue/lock-tries.ts'
+import {failOrRequeueJob} from '../../db/queue/settle.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
 import {rememberView} from '../../db/view-states.ts'
-import {describeBlocker, describeWait} from '../../lib/blockers.ts'
-import {type ErrorCode, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
-import {qualifiedName} from '../../lib/identifier.ts'
+import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
-import type {RefreshEvent} from '../../lib/refresh-events.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {requireView} from '../catalog.ts'
-import {
-  attemptRefresh,
-  type BlockedRefresh,
-  type RefreshCaller,
-  type RefreshResult,
-} from '../refresh/attempt.ts'
+import {attemptRefresh, type RefreshCaller, type RefreshResult} from '../refresh/attempt.ts'
 import type {WatchLocks} from '../refresh/blockers.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import {type RefreshSettings, refreshRequest} from '../refresh/request.ts'
+import {type FailedJob, factsOf, type JobOutcome, listenFor, reportFailure} from './job-reports.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
 import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
+import {snoozeBlocked, snoozeSkipped} from './snooze.ts'
 
 /** What the runner needs from the worker around it. */
 export interface RunnerContext {
@@ -55,9 +47,6 @@ interface JobContext extends RunnerContext {
   /** Called with the lock that the refresh of the job holds from now on. */
   onLocked(lock: RefreshLock): void
 }
-
-/** What became of a job in this worker. */
-type JobOutcome = 'succeeded' | 'failed' | 'retried' | 'skipped' | 'interrupted' | 'lost' | 'unrecorded'
 
 /** A job that this worker is done with, and the job that was claimed with its end, which is to be run now. */
 interface DoneJob {
@@ -89,7 +78,7 @@ export async function runJob(db: Database, job: ClaimedJob, context: JobContext)
         return refreshView(db, job, registration, {lock, outdatedTries, context})
       }
       const done = await withRefreshLock(db.session, registration, work, answer)
-      if (done !== 'outdated') return done ?? (await skip(db, job, registration, context))
+      if (done !== 'outdated') return done ?? doneAs(await snoozeSkipped(db, job, registration, context))
       answer = 'untried'
     }
   } catch (reason) {
@@ -97,17 +86,6 @@ export async function runJob(db: Database, job: ClaimedJob, context: JobContext)
   } finally {
     if (typeof context.answer === 'object') await context.answer.release()
   }
-}
-
-/** A failure, and what becomes of its job. */
-interface FailedJob {
-  reason: unknown
-  transition: JobTransition
-  durationMs: number
-  /** False where the job was no longer ours. */
-  isSettled: boolean
-  /** Whether the job was ended instead of queued: its schedule was disabled or deleted meanwhile. */
-  isCalledOff: boolean
 }
 
 /**
@@ -129,10 +107,10 @@ async function endWithoutRefresh(
     ...{reason, transition, durationMs},
     ...{isSettled: state !== null, isCalledOff: state !== transition.state},
   }
-  return done(reportFailure(factsOf(job, view), failed, context))
+  return doneAs(reportFailure(factsOf(job, view), failed, context))
 }
 
-const done = (outcome: JobOutcome): DoneJob => ({outcome, next: null})
+const doneAs = (outcome: JobOutcome): DoneJob => ({outcome, next: null})
 
 const persistence = ({signal}: RunnerContext) => ({patienceMs: JOB_PATIENCE_MS, signal})
 
@@ -163,34 +141,6 @@ async function autoRegister(db: Database, view: ViewName): Promise<RefreshTarget
   return registration ?? autoRegister(db, view)
 }
 
-/** Snoozes a job whose view another session refreshes. */
-async function skip(
-  db: Database,
-  job: ClaimedJob,
-  registration: RefreshTarget,
-  context: RunnerContext,
-): Promise<DoneJob> {
-  const {emit, holders} = context
-  const facts = factsOf(job, registration)
-  const snoozed = await persistently(() => snoozeJob(db, job, registration), {
-    ...persistence(context),
-    canGoOn: () => db.session.isUsable,
-  })
-  if (snoozed === null) {
-    emit({type: 'job-lost', ...facts})
-    return done('lost')
-  }
-  if (snoozed.state === 'canceled') {
-    emit({type: 'job-canceled', ...facts})
-    return done('skipped')
-  }
-  const {delayMs} = snoozed
-  const holder = await findLockHolder(db.session, registration).catch(() => null)
-  const isNews = holders.isNews(registration, holder)
-  emit({type: 'job-skipped', ...facts, delayMs, holder: holder && describeBlocker(holder), isNews})
-  return done('skipped')
-}
-
 /** Refreshes the view of a job under its lock. Outdated: nothing was done, and the job is still to be run. */
 async function refreshView(
   db: Database,
@@ -215,13 +165,13 @@ async function refreshView(
   const result = await attemptRefresh(db, request, {lock, behind: {past, outdatedTries}, caller})
   for (const message of db.takeWarnings()) emit({type: 'warning', message})
   if (result.status === 'outdated') return 'outdated'
-  if (result.status === 'blocked') return done(await snoozeBlocked(db, job, registration, result, context))
+  if (result.status === 'blocked') return doneAs(await snoozeBlocked(db, job, registration, result, context))
   patience.forget(job)
   if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {
-    if (result.isRecorded) return done(reportFailure(facts, result, context))
+    if (result.isRecorded) return doneAs(reportFailure(facts, result, context))
     listener.tellUnrecorded()
-    return done('unrecorded')
+    return doneAs('unrecorded')
   }
   const {next, durationMs} = result
   if (!result.isSettled) {
@@ -230,64 +180,6 @@ async function refreshView(
   }
   emit({type: 'job-succeeded', ...facts, durationMs, lockWaitMs: past.waitMs})
   return {outcome: 'succeeded', next}
-}
-
-/** Tells of a refresh in the words of a worker. `tellUnrecorded` tells that its end stays unrecorded. */
-function listenFor(job: ClaimedJob, facts: JobFacts, {emit, patience, signal}: RunnerContext) {
-  let unrecorded: {message: string; durationMs: number; error: string; code: ErrorCode | null} | null = null
-  const tellUnrecorded = (outlook = '') => {
-    if (!unrecorded) return
-    emit({type: 'job-unrecorded', ...facts, ...unrecorded, message: `${unrecorded.message}${outlook}`})
-  }
-  const onEvent = (event: RefreshEvent) => {
-    switch (event.type) {
-      case 'warning':
-        emit(event)
-        break
-      case 'blocked': {
-        const {blockers, waitedMs} = event
-        if (!patience.isWaitNews(job)) return
-        emit({type: 'job-waiting', ...facts, waiting: describeWait(blockers, waitedMs), waitedMs})
-        break
-      }
-      case 'unrecorded': {
-        const isFirst = unrecorded === null
-        const {message, durationMs, reason} = event
-        unrecorded = {message, durationMs: Math.round(durationMs), ...errorOf(reason)}
-        // A worker that cancels its refreshes makes no other try.
-        if (isFirst && !signal.aborted) tellUnrecorded('; trying again')
-      }
-    }
-  }
-  return {onEvent, tellUnrecorded}
-}
-
-/** The slot is free for other jobs while this one lets others pass. */
-async function snoozeBlocked(
-  db: Database,
-  job: ClaimedJob,
-  registration: RefreshTarget,
-  {wait, past, pauseMs}: BlockedRefresh,
-  context: RunnerContext,
-): Promise<JobOutcome> {
-  const state = await persistently(() => snoozeBlockedJob(db, job, registration, {...past, pauseMs}), {
-    ...persistence(context),
-    canGoOn: () => db.session.isUsable,
-  })
-  const facts = factsOf(job, registration)
-  if (state === null) {
-    context.emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
-  if (state === 'canceled') {
-    context.patience.forget(job)
-    context.emit({type: 'job-canceled', ...facts})
-    return 'skipped'
-  }
-  context.patience.remember(job, past)
-  const waiting = describeWait(wait.blockers, past.elapsedMs)
-  context.emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries, waiting})
-  return 'skipped'
 }
 
 /**
@@ -303,41 +195,3 @@ async function forgetTriesAfter(
   const hasFailed = result.status === 'failed' && !isAybError(result.reason, 'CANCELED')
   if (hasFailed && db.session.isUsable) await forgetTries(db, job, registration).catch(() => {})
 }
-
-function reportFailure(
-  attempt: JobFacts,
-  {reason, transition, durationMs, isSettled, isCalledOff}: FailedJob,
-  {emit}: RunnerContext,
-): JobOutcome {
-  const facts = {...attempt, durationMs: Math.round(durationMs)}
-  if (!isSettled) {
-    emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
-  if (isAybError(reason, 'CANCELED')) {
-    emit({type: 'job-interrupted', ...facts, isReturned: !isCalledOff})
-    return 'interrupted'
-  }
-  const error = errorOf(reason)
-  if (transition.state === 'failed' || isCalledOff) {
-    emit({type: 'job-failed', ...facts, ...error, isCalledOff})
-    return 'failed'
-  }
-  const {delayMs, isAttemptReturned} = transition
-  emit({type: 'job-retried', ...facts, ...error, delayMs: delayMs ?? 0, isAttemptReturned})
-  return 'retried'
-}
-
-const errorOf = (reason: unknown) => ({
-  error: messageOf(reason),
-  code: isAybError(reason) ? reason.code : null,
-})
-
-type JobFacts = ReturnType<typeof factsOf>
-
-export const factsOf = (job: ClaimedJob, view: ViewName | null) => ({
-  jobId: job.id,
-  scheduleId: job.scheduleId,
-  view: view && qualifiedName(view),
-  attempt: job.attempt,
-})

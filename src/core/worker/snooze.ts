@@ -1,0 +1,83 @@
+import type {Database} from '../../db/database.ts'
+import {findLockHolder} from '../../db/locks/blockers.ts'
+import type {ClaimedJob} from '../../db/queue/claims.ts'
+import {snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
+import {snoozeJob} from '../../db/queue/settle.ts'
+import {describeBlocker, describeWait} from '../../lib/blockers.ts'
+import type {RefreshTarget} from '../../lib/records.ts'
+import type {Emit} from '../../lib/worker-events.ts'
+import type {BlockedRefresh} from '../refresh/attempt.ts'
+import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
+import {factsOf, type JobOutcome} from './job-reports.ts'
+import type {LockHolders} from './lock-holders.ts'
+import type {LockPatience} from './lock-patience.ts'
+
+/** What a snooze needs of the worker. */
+interface Snoozing {
+  emit: Emit
+  /** The sessions that the worker has told of. */
+  holders: LockHolders
+  /** The tries of the jobs that it put back. */
+  patience: LockPatience
+  /** Aborted when the worker does not wait any longer for what runs. */
+  signal: AbortSignal
+}
+
+/** Snoozes a job whose view another session refreshes. */
+export async function snoozeSkipped(
+  db: Database,
+  job: ClaimedJob,
+  registration: RefreshTarget,
+  {emit, holders, signal}: Snoozing,
+): Promise<JobOutcome> {
+  const facts = factsOf(job, registration)
+  const snoozed = await persistently(() => snoozeJob(db, job, registration), whileUsable(db, signal))
+  if (snoozed === null) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  if (snoozed.state === 'canceled') {
+    emit({type: 'job-canceled', ...facts})
+    return 'skipped'
+  }
+  const {delayMs} = snoozed
+  const holder = await findLockHolder(db.session, registration).catch(() => null)
+  const isNews = holders.isNews(registration, holder)
+  emit({type: 'job-skipped', ...facts, delayMs, holder: holder && describeBlocker(holder), isNews})
+  return 'skipped'
+}
+
+/** Snoozes a job whose view could not be locked: its slot is free for other jobs meanwhile. */
+export async function snoozeBlocked(
+  db: Database,
+  job: ClaimedJob,
+  registration: RefreshTarget,
+  {wait, past, pauseMs}: BlockedRefresh,
+  {emit, patience, signal}: Snoozing,
+): Promise<JobOutcome> {
+  const state = await persistently(
+    () => snoozeBlockedJob(db, job, registration, {...past, pauseMs}),
+    whileUsable(db, signal),
+  )
+  const facts = factsOf(job, registration)
+  if (state === null) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  if (state === 'canceled') {
+    patience.forget(job)
+    emit({type: 'job-canceled', ...facts})
+    return 'skipped'
+  }
+  patience.remember(job, past)
+  const waiting = describeWait(wait.blockers, past.elapsedMs)
+  emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries, waiting})
+  return 'skipped'
+}
+
+/** Retries while the session of the job lives: where that is lost, the runner requeues the job on another one. */
+const whileUsable = ({session}: Database, signal: AbortSignal) => ({
+  patienceMs: JOB_PATIENCE_MS,
+  signal,
+  canGoOn: () => session.isUsable,
+})
