@@ -29,3 +29,7 @@ export const isAhead = (expression: string): string => `${expression} > now() + 
  */
 export const wholeMilliseconds = (expression: string): string =>
   `floor(extract(epoch from ${expression}) * 1000)::bigint`
+
+/** SQL: the milliseconds until a timestamptz, as a float8; 0 where that is over. */
+export const millisecondsUntil = (instant: string): string =>
+  `greatest(extract(epoch from ${instant} - clock_timestamp()) * 1000, 0)::float8`

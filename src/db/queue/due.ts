@@ -1,6 +1,6 @@
 import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
-import {exactInstant, isAhead, wholeMilliseconds} from '../instant.ts'
+import {exactInstant, isAhead, millisecondsUntil, wholeMilliseconds} from '../instant.ts'
 
 /**
  * SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or
@@ -184,7 +184,7 @@ export async function untilNextSchedule(
 ): Promise<number | null> {
   const except = exceptTimings(1, unreadable)
   const rows = await db.session.query<{ms: number}>(
-    `select greatest(extract(epoch from s.next_run_at - clock_timestamp()) * 1000, 0)::float8 as ms
+    `select ${millisecondsUntil('s.next_run_at')} as ms
        from ${db.tables.schedules} s
       where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at > now() and ${HAS_TIME} ${except.sql}
       order by s.next_run_at
