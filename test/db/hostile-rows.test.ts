@@ -4,13 +4,9 @@ import {type Database, Server} from '../../src/db/database.ts'
 import {recordFailure} from '../../src/db/failure-record.ts'
 import {countJobs, findJob} from '../../src/db/jobs.ts'
 import {endWorkers} from '../../src/db/locks/liveness.ts'
+import {advanceSchedules, timeSchedules} from '../../src/db/queue/advance.ts'
 import {claimJobs} from '../../src/db/queue/claims.ts'
-import {
-  advanceSchedules,
-  readDueSchedules,
-  readUntimedSchedules,
-  timeSchedules,
-} from '../../src/db/queue/due.ts'
+import {readDueSchedules, readUntimedSchedules} from '../../src/db/queue/due.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
 import {poll} from '../../src/db/queue/poll.ts'
 import {failOrRequeueJob, snoozeJob} from '../../src/db/queue/settle.ts'

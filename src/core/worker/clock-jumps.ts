@@ -1,11 +1,6 @@
 import type {Database} from '../../db/database.ts'
-import {
-  type Advance,
-  type DueSchedule,
-  readSchedulesAhead,
-  type ScheduleTiming,
-  timeSchedules,
-} from '../../db/queue/due.ts'
+import {type Advance, timeSchedules} from '../../db/queue/advance.ts'
+import {type DueSchedule, readSchedulesAhead, type ScheduleTiming} from '../../db/queue/due.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 
 /** Pause between two passes over the schedules. */

@@ -1,13 +1,11 @@
 import type {Database} from '../../db/database.ts'
+import {type Advance, advanceSchedules, timeSchedules} from '../../db/queue/advance.ts'
 import {
-  type Advance,
-  advanceSchedules,
   type DueSchedule,
   type DueWindow,
   readDueSchedules,
   readUntimedSchedules,
   type ScheduleTiming,
-  timeSchedules,
   untilNextSchedule,
 } from '../../db/queue/due.ts'
 import {checkTimezone, nextRun, parseCron} from '../../lib/cron.ts'

@@ -1,0 +1,74 @@
+import {JOB_TYPE} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {type DueSchedule, VERSION} from './due.ts'
+
+/** A due schedule and when it comes next; null where it never does. */
+export interface Advance extends DueSchedule {
+  next: Date | null
+}
+
+/**
+ * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set
+ * on what was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody
+ * holds are left for the next look. A job that is queued for more than a day ahead is none that ayb queued,
+ * and may never come: it holds nothing up. Jobs are queued in the order of the schedules: jobs that are due
+ * at the same instant are claimed in that order. The jobs of a schedule are looked up one schedule at a time:
+ * as a join, planned while there were few, the queue would be read once for each.
+ */
+export async function advanceSchedules(
+  db: Database,
+  advances: readonly Advance[],
+): Promise<{advanced: number; enqueued: number}> {
+  const rows = await db.session.query<{advanced: number; enqueued: number}>(
+    `with v as materialized (
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) with ordinality as v(id, version, next, place)),
+     due as materialized (
+       select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next, v.place
+         from ${db.tables.schedules} s join v on v.id = s.id
+        where s.id = any ($1::uuid[]) and s.enabled and ${VERSION} = v.version
+          for no key update of s skip locked),
+     advanced as (
+       update ${db.tables.schedules} s set next_run_at = due.next, last_run_at = now(), updated_at = now()
+         from due where s.id = any (array(select id from due)) and s.id = due.id),
+     enqueued as (
+       insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
+       select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.due_at
+         from due
+        where not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
+                                        where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
+                           where live.state = 'queued' and live.run_at < now() + interval '1 day')
+        order by due.place
+       returning id)
+     select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,
+    [
+      advances.map((advance) => advance.id),
+      advances.map((advance) => advance.version),
+      advances.map((advance) => advance.next?.toISOString() ?? null),
+    ],
+  )
+  return rows[0] ?? {advanced: 0, enqueued: 0}
+}
+
+/**
+ * Gives schedules their next run, by the same compare-and-set and without a job. Returns the ids of those
+ * that have one now.
+ */
+export async function timeSchedules(db: Database, advances: readonly Advance[]): Promise<string[]> {
+  const rows = await db.session.query<{id: string}>(
+    `with v as materialized (
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as v(id, version, next)),
+     untimed as materialized (
+       select s.id, v.next from ${db.tables.schedules} s join v on v.id = s.id
+        where s.enabled and ${VERSION} = v.version
+          for no key update of s skip locked)
+     update ${db.tables.schedules} s set next_run_at = untimed.next, updated_at = now()
+       from untimed where s.id = untimed.id
+     returning s.id`,
+    [
+      advances.map((advance) => advance.id),
+      advances.map((advance) => advance.version),
+      advances.map((advance) => advance.next?.toISOString() ?? null),
+    ],
+  )
+  return rows.map(({id}) => id)
+}
