@@ -2,14 +2,9 @@ import {dropOnAbort} from '../lib/abort.ts'
 import {AybError} from '../lib/errors.ts'
 import type {ConnectOptions} from './connection/connect.ts'
 import {watchStatement} from './lookout.ts'
-import {
-  applyMigrations,
-  applyOptionalMigrations,
-  inspectSystem,
-  migrationScripts,
-  pendingMigrations,
-  type SystemState,
-} from './migrations/migrate.ts'
+import {applyMigrations, migrationScripts} from './migrations/migrate.ts'
+import {applyOptionalMigrations} from './migrations/optional.ts'
+import {inspectSystem, pendingMigrations, type SystemState} from './migrations/state.ts'
 import {type OpenOptions, Session} from './session.ts'
 import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
 import {namingLocks} from './table-locks.ts'

@@ -1,15 +1,13 @@
-import {AybError, isAybError} from '../../lib/errors.ts'
+import {AybError} from '../../lib/errors.ts'
 import {migrationTimeout} from '../../lib/failures/tables.ts'
 import {quoteIdentifier, quoteIfNeeded} from '../../lib/identifier.ts'
 import {findKeyHolder} from '../locks/blockers.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable, tableNames} from '../system.ts'
-import {namingLocks} from '../table-locks.ts'
-import {findTrustedTables, type SystemRelation} from '../trust.ts'
-import {MIGRATIONS} from './all.ts'
 import {inheritedGrants} from './grants.ts'
 import type {Migration} from './migration.ts'
+import {newTables, pendingMigrations, readSystem, type SystemState} from './state.ts'
 
 /** Not in the 32 bits of the locks of views. */
 const MIGRATION_LOCK = '8097879711495936001'
@@ -21,62 +19,6 @@ const LOCK_PATIENCE_MS = 10_000
 /** CREATE … IF NOT EXISTS of two sessions at once fails in the catalogs' own unique indexes. */
 const RACE_STATES = [SQLSTATE.UNIQUE_VIOLATION, SQLSTATE.DUPLICATE_TABLE, SQLSTATE.DUPLICATE_OBJECT]
 const RACE_ATTEMPTS = 5
-
-/** The state of the system tables. */
-export interface SystemState {
-  relations: Map<SystemTable, SystemRelation>
-  /** The migrations that are recorded as applied. */
-  applied: Set<number>
-}
-
-/**
- * Reads the state without changing anything.
- * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED when a newer program made a breaking change
- */
-export const inspectSystem = (
-  session: Session,
-  settings: SystemSettings,
-  lockPatienceMs?: number,
-): Promise<SystemState> =>
-  namingLocks(
-    session,
-    settings,
-    (lockTimeoutMs) => readSystem(session, settings, lockTimeoutMs),
-    lockPatienceMs,
-  )
-
-/** The same with a lock timeout, in milliseconds, that lasts to the end of a transaction; 0 for none. */
-async function readSystem(
-  session: Session,
-  settings: SystemSettings,
-  lockTimeoutMs: number,
-): Promise<SystemState> {
-  const relations = await findTrustedTables(session, settings, lockTimeoutMs)
-  if (!relations.has('migrations')) return {relations, applied: new Set()}
-  const [, found] = await session.script([
-    `set local lock_timeout = ${lockTimeoutMs}`,
-    `select version, name, breaking from ${tableNames(settings.schemaName).migrations}`,
-  ])
-  const rows = (found ?? []) as {version: number; name: string; breaking: boolean}[]
-  const newest = MIGRATIONS.at(-1)?.version ?? 0
-  const tooNew = rows.find((row) => row.breaking && row.version > newest)
-  if (tooNew) {
-    throw new AybError(
-      'UPGRADE_REQUIRED',
-      `the tables are at version ${tooNew.version} (${tooNew.name}), and this program knows ${newest}`,
-      {hint: 'upgrade ayb', details: {version: tooNew.version, supported: newest}},
-    )
-  }
-  return {relations, applied: new Set(rows.map((row) => row.version))}
-}
-
-/** The migrations that are still to be applied: not recorded, or with a table that has gone missing since. */
-export function pendingMigrations({relations, applied}: SystemState): Migration[] {
-  return MIGRATIONS.filter(
-    (migration) =>
-      !applied.has(migration.version) || migration.creates.some((table) => !relations.has(table)),
-  )
-}
 
 /** The SQL of the pending migrations, for somebody else to run. */
 export async function migrationScripts(
@@ -98,12 +40,6 @@ export async function migrationScripts(
   return scripts
 }
 
-/** The tables that an upgrade adds beside registrations that are there already. */
-const newTables = (migration: Migration, {relations}: SystemState): SystemTable[] =>
-  migration.without !== null && relations.has('registrations')
-    ? migration.creates.filter((table) => !relations.has(table))
-    : []
-
 interface MigrationOptions {
   /** Which of the pending migrations to apply; all without it. */
   only?: (migration: Migration) => boolean
@@ -112,7 +48,7 @@ interface MigrationOptions {
 }
 
 /** The result of applying migrations. */
-interface AppliedMigrations {
+export interface AppliedMigrations {
   state: SystemState
   applied: string[]
   warnings: string[]
@@ -140,65 +76,6 @@ export async function applyMigrations(
       throw explainMigrationError(error, settings)
     }
   }
-}
-
-/** Long enough for a statement of ayb to end, and short enough for sessions that wait behind the change. */
-const OPTIONAL_LOCK_TIMEOUT_MS = 2000
-
-/**
- * Applies the pending migrations that are optional, if the role may and no lock is in the way. Otherwise
- * everything else works on, and the warnings say what is missing.
- * @throws AybError UNTRUSTED_TABLE, CONNECTION_LOST
- */
-export async function applyOptionalMigrations(
-  session: Session,
-  settings: SystemSettings,
-  state: SystemState,
-): Promise<AppliedMigrations> {
-  const pending = pendingMigrations(state).filter(isOptional)
-  const refused = (why: string): AppliedMigrations => ({
-    state,
-    applied: [],
-    warnings: [pendingWarning(pending, settings, why)],
-  })
-  // Checks the rights first: a failing statement would fill the log of the server with errors.
-  if (!(await mayApply(session, settings, state, pending))) return refused('this role may not make')
-  try {
-    return await applyMigrations(session, settings, {
-      only: isOptional,
-      tableLockTimeoutMs: OPTIONAL_LOCK_TIMEOUT_MS,
-    })
-  } catch (error) {
-    if (isAybError(error, 'TIMEOUT')) return refused('another session kept this one from making')
-    if (isAybError(error, 'PERMISSION_DENIED')) return refused('this role may not make')
-    throw error
-  }
-}
-
-const isOptional = (migration: Migration): boolean => migration.without !== null
-
-async function mayApply(
-  session: Session,
-  {schemaName}: SystemSettings,
-  {relations}: SystemState,
-  pending: readonly Migration[],
-): Promise<boolean> {
-  const statements = pending.flatMap((migration) => migration.statements(tableNames(schemaName)))
-  if (statements.some(({alters}) => alters && relations.get(alters)?.isOwn === false)) return false
-  const rows = await session.query<{may_create: boolean}>(
-    `select has_schema_privilege(n.oid, 'CREATE') as may_create from pg_namespace n where n.nspname = $1`,
-    [schemaName],
-  )
-  return rows[0]?.may_create ?? false
-}
-
-function pendingWarning(pending: readonly Migration[], {schemaName}: SystemSettings, why: string): string {
-  const tables = pending.flatMap((migration) => migration.creates.map((table) => SYSTEM_TABLES[table]))
-  const without = pending.map((migration) => migration.without).join('; ')
-  return (
-    `${why} ${tables.join(', ')} in schema ${quoteIfNeeded(schemaName)}, so ${without}; ` +
-    'to mend that, run `ayb migrate` as the owner of the tables, or give a DBA the output of `ayb migrate --dry-run`'
-  )
 }
 
 async function applyPending(
