@@ -30,6 +30,15 @@ export const plain = <Value>(name: string): Column<Value> => ({
   read: (stored) => stored as Value,
 })
 
+/**
+ * A column of characters that a prepared statement may read. Without the cast, a wider varchar would change the
+ * type of the result, and Postgres would refuse the statement from then on.
+ */
+export const text = <Value extends string | null>(name: string): Column<Value> => ({
+  sql: (alias) => `${alias}.${name}::text`,
+  read: (stored) => stored as Value,
+})
+
 /** A timestamptz column, as ISO 8601 in UTC. */
 export const instant = <Value extends string | null>(name: string): Column<Value> => ({
   sql: (alias) => isoInstant(`${alias}.${name}`),

@@ -7,7 +7,7 @@ import type {Database} from './database.ts'
 import {holdsAnyRefreshLock, type RefreshLock, untilReleased} from './locks/refresh-lock.ts'
 import {endBackends} from './locks/silent-backends.ts'
 import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from './queue/claims.ts'
-import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
+import {REGISTRATION, type RegistrationRow} from './registrations.ts'
 import {SAFE_SEARCH_PATH} from './session/settings.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE, StatementError} from './sqlstate.ts'
@@ -126,7 +126,7 @@ type SuccessRow = (RegistrationRow | {id: null}) & {
 }
 
 const toRecorded = (row: SuccessRow): RecordedRefresh => ({
-  registration: row.id === null ? null : toRegistration(row as RegistrationRow),
+  registration: row.id === null ? null : REGISTRATION.toRecord(row as RegistrationRow),
   durationMs: row.run_duration_ms,
   isSettled: row.is_settled,
   isStatusPending: row.is_status_pending,
@@ -196,7 +196,7 @@ export async function findCommitted(
   if (lock.isOfTransaction) await untilReleased(session, registration, lock)
   else await endBackends(session, [lost])
   const rows = await session.query<SuccessRow>(
-    `select ${REGISTRATION_COLUMNS}, h.duration_ms as run_duration_ms, true as is_settled,
+    `select ${REGISTRATION.select('r')}, h.duration_ms as run_duration_ms, true as is_settled,
             false as is_status_pending
        from ${tables.runs} h
        left join ${tables.registrations} r on r.schema_name = h.schema_name and r.view_name = h.view_name

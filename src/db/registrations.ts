@@ -1,6 +1,5 @@
 import {refusedByServerTable} from '../lib/failures/registrations.ts'
 import type {ViewReference} from '../lib/identifier.ts'
-import {presentable} from '../lib/outside-text.ts'
 import {
   JOB_TYPE,
   type ListedRegistration,
@@ -8,6 +7,7 @@ import {
   type Registration,
   type ViewName,
 } from '../lib/records.ts'
+import {columns, errorText, instant, plain, type Stored, text} from './columns.ts'
 import type {Database} from './database.ts'
 import {noneIfUnencodable, notFoundIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
@@ -16,40 +16,21 @@ import {viewInPayload} from './payload.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {writableIdentity} from './view-states.ts'
 
-/** A registration as the table has it, instants as ISO text. */
-export interface RegistrationRow {
-  id: string
-  schema_name: string
-  view_name: string
-  refresh_mode: RefreshMode
-  last_refresh_at: string | null
-  last_refresh_duration_ms: number | null
-  last_refresh_status: 'success' | 'error' | null
-  last_refresh_error: string | null
-  created_at: string
-  updated_at: string
-}
+/** The columns of the table of registrations. */
+export const REGISTRATION = columns<Registration>({
+  id: plain('id'),
+  schemaName: text('schema_name'),
+  viewName: text('view_name'),
+  refreshMode: text('refresh_mode'),
+  lastRefreshAt: instant('last_refresh_at'),
+  lastRefreshDurationMs: plain('last_refresh_duration_ms'),
+  lastRefreshStatus: text('last_refresh_status'),
+  lastRefreshError: errorText('last_refresh_error'),
+  createdAt: instant('created_at'),
+  updatedAt: instant('updated_at'),
+})
 
-/** The columns of RegistrationRow, of the table under alias `r`. */
-export const REGISTRATION_COLUMNS = `r.id, r.schema_name::text, r.view_name::text, r.refresh_mode::text,
-       ${isoInstant('r.last_refresh_at')} as last_refresh_at, r.last_refresh_duration_ms,
-       r.last_refresh_status::text, r.last_refresh_error,
-       ${isoInstant('r.created_at')} as created_at, ${isoInstant('r.updated_at')} as updated_at`
-
-export function toRegistration(row: RegistrationRow): Registration {
-  return {
-    id: row.id,
-    schemaName: row.schema_name,
-    viewName: row.view_name,
-    refreshMode: row.refresh_mode,
-    lastRefreshAt: row.last_refresh_at,
-    lastRefreshDurationMs: row.last_refresh_duration_ms,
-    lastRefreshStatus: row.last_refresh_status,
-    lastRefreshError: presentable(row.last_refresh_error),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  }
-}
+export type RegistrationRow = Stored<Registration>
 
 /**
  * The registration of that id or name; null where there is none, or no table yet.
@@ -62,13 +43,13 @@ export async function findRegistration(db: Database, reference: ViewReference): 
       ? ['r.id = $1', [reference.id]]
       : ['r.schema_name = $1 and r.view_name = $2', [reference.schemaName, reference.viewName]]
   const found = db.session.query<RegistrationRow>(
-    `select ${REGISTRATION_COLUMNS}
+    `select ${REGISTRATION.select('r')}
        from ${db.tables.registrations} r
       where ${condition}`,
     values as string[],
   )
   const rows = await ('id' in reference ? found : found.catch(notFoundIfUnencodable(reference)))
-  return rows[0] ? toRegistration(rows[0]) : null
+  return rows[0] ? REGISTRATION.toRecord(rows[0]) : null
 }
 
 /** SQL: whether the view of the registration under alias `r` is there. */
@@ -82,7 +63,7 @@ export async function listRegistrations(
 ): Promise<ListedRegistration[]> {
   if (!db.has('registrations')) return []
   const found = db.session.query<RegistrationRow & {view_exists: boolean; next_run_at: string | null}>(
-    `select ${REGISTRATION_COLUMNS},
+    `select ${REGISTRATION.select('r')},
             ${VIEW_EXISTS} as view_exists,
             ${isoInstant(db.has('schedules') ? 'next.run_at' : 'null::timestamptz')} as next_run_at
        from ${db.tables.registrations} r
@@ -92,7 +73,11 @@ export async function listRegistrations(
     [schemaName],
   )
   const rows = await found.catch(noneIfUnencodable(schemaName ?? '', []))
-  return rows.map((row) => ({...toRegistration(row), exists: row.view_exists, nextRunAt: row.next_run_at}))
+  return rows.map((row) => ({
+    ...REGISTRATION.toRecord(row),
+    exists: row.view_exists,
+    nextRunAt: row.next_run_at,
+  }))
 }
 
 /**
@@ -140,10 +125,10 @@ export async function insertRegistration(
       `insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
        values ($1, $2, $3)
            on conflict (schema_name, view_name) do nothing
-    returning ${REGISTRATION_COLUMNS}`,
+    returning ${REGISTRATION.select('r')}`,
       [view.schemaName, view.viewName, mode],
     )
-    return rows[0] ? toRegistration(rows[0]) : null
+    return rows[0] ? REGISTRATION.toRecord(rows[0]) : null
   } catch (error) {
     // The mode is one of the two that the table allows, so only its checks on names are left.
     if (hasSqlstate(error, SQLSTATE.CHECK_VIOLATION)) throw refusedByServerTable(view, error)
@@ -161,10 +146,10 @@ export async function updateRefreshMode(
     `update ${db.tables.registrations} as r
         set refresh_mode = $2, updated_at = now()
       where r.id = $1
-  returning ${REGISTRATION_COLUMNS}`,
+  returning ${REGISTRATION.select('r')}`,
     [id, mode],
   )
-  return rows[0] ? toRegistration(rows[0]) : null
+  return rows[0] ? REGISTRATION.toRecord(rows[0]) : null
 }
 
 /**
@@ -193,9 +178,9 @@ export async function deleteRegistrations(
        delete from ${db.tables.registrations} r
         where r.id = any ($1::uuid[])${onlyMissing ? ` and not ${VIEW_EXISTS}` : ''}
        returning r.*)${forgotten}
-     select ${REGISTRATION_COLUMNS} from r
+     select ${REGISTRATION.select('r')} from r
       order by r.schema_name, r.view_name`,
     [ids],
   )
-  return rows.map(toRegistration)
+  return rows.map(REGISTRATION.toRecord)
 }

@@ -3,7 +3,7 @@ import {JOB_TYPE, type Registration, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
 import {wakeWorkers} from './queue/wake.ts'
-import {REGISTRATION_COLUMNS, type RegistrationRow, toRegistration} from './registrations.ts'
+import {REGISTRATION, type RegistrationRow} from './registrations.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {writableIdentity, writeState} from './view-states.ts'
 
@@ -54,10 +54,10 @@ async function renameRegistration(
       `update ${db.tables.registrations} as r
           set schema_name = $4, view_name = $5, updated_at = now()
         where r.id = $1 and r.schema_name = $2 and r.view_name = $3
-    returning ${REGISTRATION_COLUMNS}`,
+    returning ${REGISTRATION.select('r')}`,
       [id, schemaName, viewName, to.schemaName, to.viewName],
     )
-    return rows[0] ? toRegistration(rows[0]) : null
+    return rows[0] ? REGISTRATION.toRecord(rows[0]) : null
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) throw nameTaken(to)
     if (hasSqlstate(error, SQLSTATE.CHECK_VIOLATION)) throw refusedByServerTable(to, error)

@@ -1,7 +1,7 @@
 import {type Attempt, triggerOf} from './attempt.ts'
 import type {Database} from './database.ts'
 import {isStillOurs} from './queue/fence.ts'
-import {REGISTRATION_COLUMNS} from './registrations.ts'
+import {REGISTRATION} from './registrations.ts'
 import {rememberSql, writableIdentity} from './view-states.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
@@ -90,7 +90,7 @@ returning j.id),`
   const seen = {...v, oid: '(select oid from named)', when: 'exists (select from j)'}
   const remember = remembers ? `,\n${rememberSql(tables, seen)}` : ''
   // Nobody asks a worker for the registration.
-  const registration = hasJob ? 'null::uuid as id' : REGISTRATION_COLUMNS
+  const registration = hasJob ? 'null::uuid as id' : REGISTRATION.select('r')
   return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
 ${end}
 named as materialized (
