@@ -1,10 +1,11 @@
 import {AybError} from '../lib/errors.ts'
-import {isPlainExpression} from './plain-expression.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable} from './system.ts'
-import {glanceAtTables, lookClosely, type TableGlance, type TableLook} from './trust-query.ts'
-import {distrustOf, untrustedTable} from './untrusted-table.ts'
+import {lookClosely, type TableLook} from './trust/close-look.ts'
+import {glanceAtTables, type TableGlance} from './trust/glance.ts'
+import {isPlainExpression} from './trust/plain-expression.ts'
+import {distrustOf, untrustedTable} from './trust/untrusted-table.ts'
 
 /** A system table that exists and can be trusted. */
 export interface SystemRelation {

@@ -26,7 +26,8 @@ const ROOMS: Record<string, readonly string[]> = {
   'db/migrations': ['db', 'db/locks', 'lib'],
   'db/locks': ['db', 'lib'],
   'db/session': ['db/sqlstate.ts', 'db/connection/connect.ts', 'lib'],
-  db: ['db/locks', 'db/queue', 'db/migrations', 'db/session', ...DOORS, 'lib'],
+  'db/trust': ['db', 'db/migrations', 'lib'],
+  db: ['db/locks', 'db/queue', 'db/migrations', 'db/session', 'db/trust', ...DOORS, 'lib'],
   'db/connection': ['lib'],
   lib: [],
 }

@@ -1,11 +1,11 @@
-import {AybError} from '../lib/errors.ts'
-import {qualifiedName, quoteIdentifier, quoteIfNeeded, quoteViewName} from '../lib/identifier.ts'
-import {shortened} from '../lib/outside-text.ts'
-import type {Remedy} from '../lib/remedies.ts'
-import {MIGRATIONS} from './migrations/all.ts'
+import {AybError} from '../../lib/errors.ts'
+import {qualifiedName, quoteIdentifier, quoteIfNeeded, quoteViewName} from '../../lib/identifier.ts'
+import {shortened} from '../../lib/outside-text.ts'
+import type {Remedy} from '../../lib/remedies.ts'
+import {MIGRATIONS} from '../migrations/all.ts'
+import {type SystemSettings, tableNames} from '../system.ts'
+import type {Flaw, TableExpression, TableLook} from './close-look.ts'
 import {isPlainExpression} from './plain-expression.ts'
-import {type SystemSettings, tableNames} from './system.ts'
-import type {Flaw, TableExpression, TableLook} from './trust-query.ts'
 
 /** Why a table is refused, and how to fix it. */
 interface Distrust {

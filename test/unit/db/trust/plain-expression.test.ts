@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import {isPlainExpression} from '../../../src/db/plain-expression.ts'
+import {isPlainExpression} from '../../../../src/db/trust/plain-expression.ts'
 
 describe('an expression that runs nothing but comparisons, constants, the clock and random ids', () => {
   test.each([
