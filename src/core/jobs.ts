@@ -21,7 +21,7 @@ import {
   LAST_INSTANT,
   type Pruned,
 } from '../lib/records.ts'
-import {requireSchedule} from './schedules.ts'
+import {requireSchedule} from './lookup.ts'
 
 /** So many at a time, that no delete holds its locks for long. */
 const PRUNE_BATCH = 1000

@@ -7,7 +7,6 @@ import {findRenamedViews, recognisesViews, rememberView} from '../db/view-states
 import {
   alreadyRegistered,
   notRegistered,
-  registeredBefore,
   renamedStays,
   renamedWarning,
 } from '../lib/failures/registrations.ts'
@@ -27,7 +26,8 @@ import type {
   View,
   ViewName,
 } from '../lib/records.ts'
-import {findConcurrentBlockers, nearestName, requireView, toViews} from './catalog.ts'
+import {findConcurrentBlockers, toViews} from './catalog.ts'
+import {explainUnregistered, requireRegistration, requireView} from './lookup.ts'
 
 const RECENT_RUNS = 10
 
@@ -206,24 +206,4 @@ export async function history(db: Database, reference: ViewReference, limit: num
   const runs = 'id' in reference ? [] : await listRuns(db, reference, limit)
   if (runs.length === 0) throw await explainUnregistered(db, reference)
   return runs
-}
-
-/**
- * The registration of that id or name.
- * @throws AybError NOT_REGISTERED
- */
-export async function requireRegistration(db: Database, reference: ViewReference): Promise<Registration> {
-  const registration = await registrations.findRegistration(db, reference)
-  if (!registration) throw await explainUnregistered(db, reference)
-  return registration
-}
-
-async function explainUnregistered(db: Database, reference: ViewReference) {
-  if ('id' in reference) return notRegistered(reference, null)
-  const [renamed] = await findRenamedViews(db, {to: reference})
-  if (renamed) return registeredBefore(renamed)
-  return notRegistered(
-    reference,
-    nearestName(reference, await registrations.listNearRegistrations(db, reference)),
-  )
 }

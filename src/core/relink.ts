@@ -5,8 +5,8 @@ import {isRememberedAs} from '../db/view-states.ts'
 import {nameUnchanged, notRegistered} from '../lib/failures/registrations.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import type {Registration, Relinked, ViewName} from '../lib/records.ts'
-import {findConcurrentBlockers, requireView} from './catalog.ts'
-import {requireRegistration} from './matviews.ts'
+import {findConcurrentBlockers} from './catalog.ts'
+import {requireRegistration, requireView} from './lookup.ts'
 
 /**
  * Has a registration stand for the view of another name from now on: its schedules, its queued and failed

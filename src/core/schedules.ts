@@ -5,12 +5,11 @@ import {findRegistration} from '../db/registrations.ts'
 import * as schedules from '../db/schedules.ts'
 import {nextRun, parseCron} from '../lib/cron.ts'
 import {scheduleExists, scheduleNotFound} from '../lib/failures/schedules.ts'
-import {isUuid, qualifiedName} from '../lib/identifier.ts'
-import {nearest} from '../lib/nearest.ts'
+import {qualifiedName} from '../lib/identifier.ts'
 import {payloadOf, type RefreshPayload, viewOfPayload} from '../lib/payload.ts'
-import type {JobDocument, ListedSchedule, Schedule, ScheduleDocument} from '../lib/records.ts'
+import type {JobDocument, ListedSchedule, ScheduleDocument} from '../lib/records.ts'
 import {findConcurrentBlockers} from './catalog.ts'
-import {requireRegistration} from './matviews.ts'
+import {requireRegistration, requireSchedule} from './lookup.ts'
 import type {ScheduleChanges, ScheduleInput, ScheduleTarget} from './schedule-input.ts'
 import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
 
@@ -150,16 +149,6 @@ export async function runSchedule(db: Database, reference: string): Promise<JobD
     return enqueueJob(db, id)
   })
   return {job, warnings: db.takeWarnings()}
-}
-
-/**
- * The schedule of that id or name.
- * @throws AybError SCHEDULE_NOT_FOUND
- */
-export async function requireSchedule(db: Database, reference: string): Promise<Schedule> {
-  const schedule = await schedules.findSchedule(db, isUuid(reference) ? {id: reference} : {name: reference})
-  if (schedule) return schedule
-  throw scheduleNotFound(reference, nearest(reference, await schedules.listNearScheduleNames(db, reference)))
 }
 
 async function resolveTarget(db: Database, target: ScheduleTarget): Promise<RefreshPayload> {

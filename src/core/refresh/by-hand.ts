@@ -16,7 +16,7 @@ import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {Refreshed, RefreshMode, Registration, ViewName} from '../../lib/records.ts'
 import {type RefreshEvent, warningIn} from '../../lib/refresh-events.ts'
 import {timerMs} from '../../lib/timer.ts'
-import {requireRegistration} from '../matviews.ts'
+import {requireRegistration} from '../lookup.ts'
 import {
   attemptRefresh,
   type Behind,

@@ -6,7 +6,8 @@ import {findMissingPrivileges} from '../../db/view-privileges.ts'
 import type {AybError} from '../../lib/errors.ts'
 import {mayNotRefresh, ownerMayNot, refreshFailed, statementTimeout} from '../../lib/failures/refreshes.ts'
 import {blockedError} from '../../lib/failures/views.ts'
-import {explainMissingView, findConcurrentBlockers} from '../catalog.ts'
+import {findConcurrentBlockers} from '../catalog.ts'
+import {explainMissingView} from '../lookup.ts'
 
 /**
  * The SQLSTATEs with which Postgres refuses before it works; a view's own query can raise each of them too.

@@ -1,13 +1,6 @@
 import type {FastifyInstance} from 'fastify'
-import {
-  discover,
-  history,
-  listItems,
-  register,
-  requireRegistration,
-  unregister,
-  update,
-} from '../../core/matviews.ts'
+import {requireRegistration} from '../../core/lookup.ts'
+import {discover, history, listItems, register, unregister, update} from '../../core/matviews.ts'
 import {blockedError} from '../../lib/failures/views.ts'
 import {parseIdentifier, parseViewReference} from '../../lib/identifier.ts'
 import type {RefreshMode, View} from '../../lib/records.ts'

@@ -1,11 +1,11 @@
 import type {FastifyInstance} from 'fastify'
+import {requireSchedule} from '../../core/lookup.ts'
 import {previewRuns} from '../../core/preview.ts'
 import {checkInput, checkJobType, type ScheduleTarget} from '../../core/schedule-input.ts'
 import {
   createSchedule,
   deleteSchedule,
   listSchedules,
-  requireSchedule,
   runSchedule,
   setScheduleEnabled,
   updateSchedule,
