@@ -1,15 +1,13 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
 import {durationFlag, lockFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
-import {isDebugging} from '../cli/output.ts'
-import {commandLineHint} from '../cli/remedies.ts'
+import {logOptions} from '../cli/log-options.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
 import {Worker} from '../core/worker/worker.ts'
-import {serveHealth} from '../http/health.ts'
+import {healthOf, serveHealth} from '../http/health.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import type {WorkerResult} from '../lib/records.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
-import {describeTerminal} from '../render/terminal.ts'
 
 export default class WorkerCommand extends BaseCommand {
   static override summary = 'Run schedules: refresh views when they are due, until stopped.'
@@ -69,18 +67,14 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
     const settings = workerSettings(flags, process.env)
     // --once prints its result on stdout, so the log goes to stderr.
     const stream = flags.once ? process.stderr : process.stdout
-    const terminal = describeTerminal(stream, process.env)
     const observer = await observeWorker({
-      stream,
-      format: settings.logFormat ?? (terminal.isTerminal ? 'pretty' : 'json'),
-      isVerbose: isDebugging(process.env),
+      ...logOptions(stream, settings.logFormat, process.env),
       hasMetrics: settings.listen !== null,
-      paint: (style, text) => terminal.style[style](text),
-      hintOf: commandLineHint,
     })
     const server = this.server(flags, {keepsStatements: true})
     const worker = new Worker({...settings, isOnce: flags.once}, (how) => server.open(how), observer.onEvent)
-    const health = settings.listen && (await serveHealth(settings.listen, healthOf(worker, observer)))
+    const source = healthOf({worker, pool: null, observer})
+    const health = settings.listen && (await serveHealth(settings.listen, source))
     if (health) observer.log({level: 'info', msg: `listening on http://${health.address}`})
     try {
       const result = await worker.run(this.untilClosed(stream))
@@ -102,13 +96,5 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
       this.print(`not done: ${what}: ${reason}`)
     }
     return result
-  }
-}
-
-function healthOf(worker: Worker, observer: Awaited<ReturnType<typeof observeWorker>>) {
-  return {
-    isAlive: () => worker.isTurning,
-    isReady: () => worker.isDatabaseUp,
-    metrics: async () => observer.metrics(await worker.countJobs()),
   }
 }

@@ -1,6 +1,10 @@
 import type {IncomingMessage, ServerResponse} from 'node:http'
+import {JobCount} from '../core/job-count.ts'
+import type {DatabasePool} from '../db/pool.ts'
 import {messageOf} from '../lib/errors.ts'
 import type {ListenAddress} from '../lib/listen-address.ts'
+import type {JobState} from '../lib/records.ts'
+import type {Observer} from '../observe/worker-observer.ts'
 import {Connections, mostConnections} from './connections.ts'
 import {listen} from './listen.ts'
 
@@ -11,6 +15,39 @@ export interface HealthSource {
   /** Whether work can be done. */
   isReady(): boolean | Promise<boolean>
   metrics(): Promise<{contentType: string; text: string}>
+}
+
+type JobCounts = Record<JobState, number>
+
+/** What a worker tells of itself. */
+export interface WorkerHealth {
+  readonly isTurning: boolean
+  readonly isDatabaseUp: boolean
+  countJobs(): Promise<JobCounts | null>
+}
+
+/** A process that runs a worker, serves requests with the sessions of a pool, or does both. */
+type HealthParts = {observer: Pick<Observer, 'metrics'>} & (
+  | {worker: WorkerHealth; pool: null}
+  | {worker: WorkerHealth | null; pool: DatabasePool}
+)
+
+/** The health of a process. */
+export function healthOf(parts: HealthParts): HealthSource {
+  const {worker, pool, observer} = parts
+  const countJobs = jobCounter(parts)
+  return {
+    isAlive: () => worker?.isTurning ?? true,
+    isReady: async () => (worker?.isDatabaseUp ?? true) && ((await pool?.isReachable()) ?? true),
+    metrics: async () => observer.metrics(await countJobs()),
+  }
+}
+
+/** Counts jobs; null while the database cannot be reached. */
+function jobCounter({worker, pool}: HealthParts): () => Promise<JobCounts | null> {
+  if (pool === null) return () => worker.countJobs()
+  const jobCount = new JobCount((count) => pool.use(count))
+  return async () => ((await pool.isReachable()) ? jobCount.read() : null)
 }
 
 /** Few, since there are few probes and scrapers, and the worker needs open files for its sessions. */

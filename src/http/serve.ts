@@ -2,18 +2,33 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {DatabasePool} from '../db/pool.ts'
 import {AybError} from '../lib/errors.ts'
 import {timerMs} from '../lib/timer.ts'
+import type {Observer} from '../observe/worker-observer.ts'
 import {buildApp} from './api/app.ts'
 import type {ApiContext} from './api/context.ts'
 import {answerMalformed} from './api/malformed.ts'
 import {RefusalLog} from './api/refusal-log.ts'
 import {Connections, mostConnections} from './connections.ts'
+import {healthOf, type WorkerHealth} from './health.ts'
 import {listen} from './listen.ts'
 
-/** The settings of the server. */
-export interface ServeOptions extends Omit<ApiContext, 'cutOff' | 'connections' | 'refusals'> {
-  /** How long refreshes may finish when it is stopped, in milliseconds. */
+/** What `ayb serve` serves, and how. */
+export interface ServeOptions
+  extends Omit<ApiContext, 'cutOff' | 'connections' | 'refusals' | 'health' | 'log' | 'onRefresh'> {
+  /** Whether the database was reached through a pooler. */
+  isPooled: boolean
+  /** The database URL of the login that reads views; null where ayb's own role does. */
+  collectionsUrl: string | null
+  /** How long refreshes may finish when the server is stopped, in milliseconds. */
   shutdownTimeoutMs: number
+  /** The worker that runs beside the server; null for none. */
+  worker: ServedWorker | null
+  observer: Observer
   version: string
+}
+
+interface ServedWorker extends WorkerHealth {
+  /** Works until the signal aborts. */
+  run(signal: AbortSignal): Promise<unknown>
 }
 
 const MOST_CONNECTIONS = 512
@@ -22,8 +37,25 @@ const REQUEST_TIMEOUT_MS = 30_000
 /** How long a cancelled refresh may take to be recorded, and a slow client to get its answer. */
 const LAST_ANSWERS_MS = 10_000
 
+/**
+ * Serves until the signal aborts, and the worker runs meanwhile: when the server or the worker fails, the
+ * other is stopped.
+ * @throws AybError INVALID_ARGUMENT where the address cannot be listened on, and what the worker throws
+ */
+export async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
+  const {worker, isPooled, collectionsUrl, observer} = options
+  if (isPooled && collectionsUrl === null) {
+    observer.log({
+      level: 'warn',
+      msg: 'connected through a pooler: views are not read over HTTP without AYB_COLLECTIONS_URL',
+    })
+  }
+  const server = await listenForRequests(options)
+  await together(signal, [(stop) => server.untilAborted(stop), async (stop) => worker?.run(stop)])
+}
+
 /** A server that listens. */
-export interface Serving {
+interface Serving {
   /**
    * Answers until the signal aborts: then it takes no more connections, lets refreshes finish for the
    * shutdown timeout and cancels them.
@@ -31,16 +63,21 @@ export interface Serving {
   untilAborted(signal: AbortSignal): Promise<void>
 }
 
-/**
- * Begins to listen.
- * @throws AybError INVALID_ARGUMENT where the address cannot be listened on
- */
-export async function serve(options: ServeOptions): Promise<Serving> {
-  const {log} = options
-  const pools = [options.pool, options.readers, options.refreshes]
+async function listenForRequests(options: ServeOptions): Promise<Serving> {
+  const {observer, pool, worker, readers, refreshes} = options
+  const {log} = observer
+  const pools = [pool, readers, refreshes]
   const cutOff = new AbortController()
   const connections = new Connections(mostConnections(MOST_CONNECTIONS))
-  const context = {...options, connections, refusals: new RefusalLog(log), cutOff: cutOff.signal}
+  const context = {
+    ...options,
+    connections,
+    refusals: new RefusalLog(log),
+    health: healthOf({worker, pool, observer}),
+    cutOff: cutOff.signal,
+    log,
+    onRefresh: observer.countRefresh,
+  }
   const app = await buildApp(context, options.version)
   const listener = await listen(options.listen, {
     handler: app.routing,
@@ -69,6 +106,21 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       log({level: 'info', msg: 'stopped'})
     },
   }
+}
+
+/** Runs all of them until the signal aborts. When one fails, the others are stopped. */
+async function together(
+  signal: AbortSignal,
+  runs: readonly ((stop: AbortSignal) => Promise<unknown>)[],
+): Promise<void> {
+  const failed = new AbortController()
+  const stop = AbortSignal.any([signal, failed.signal])
+  await Promise.allSettled(
+    runs.map((run) =>
+      run(stop).catch((error) => failed.abort(error instanceof Error ? error : new Error(String(error)))),
+    ),
+  )
+  failed.signal.throwIfAborted()
 }
 
 async function closeAll(pools: readonly Pick<DatabasePool, 'dropAll' | 'close'>[]): Promise<void> {

@@ -14,6 +14,9 @@ export interface ObserverOptions {
   hintOf: HintOf
 }
 
+/** What listens to the events of a worker. */
+export type Observer = Awaited<ReturnType<typeof observeWorker>>
+
 /** Turns the events of a worker into log lines and, if requested, metrics. */
 export async function observeWorker(options: ObserverOptions) {
   const {stream, format, isVerbose, paint, hintOf} = options

@@ -1,0 +1,64 @@
+import type {ConnectOptions} from '../db/connection/connect.ts'
+import {Server} from '../db/database.ts'
+import {DatabasePool} from '../db/pool.ts'
+import {AybError} from '../lib/errors.ts'
+import {openReaders, type ReaderPool} from './readers.ts'
+
+/** The database sessions of an HTTP server: no kind of request can use up the sessions of another kind. */
+export interface ServePools {
+  /** For short requests. */
+  pool: DatabasePool
+  /** For reading views. */
+  readers: ReaderPool
+  /** For refreshes, one session each. A refresh may take hours. */
+  refreshes: DatabasePool
+  /** Whether the database was reached through a pooler. */
+  isPooled: boolean
+}
+
+const SESSIONS = 8
+const READERS = 8
+const REFRESHES = 16
+
+/** What a request gets when all sessions are busy. */
+const FOR_REQUESTS = {
+  patienceMs: 30_000,
+  whenBusy: () =>
+    new AybError('TIMEOUT', 'all database sessions of the HTTP server stayed busy for 30 s', {
+      hint: 'try again; see pg_stat_activity for what they wait for',
+    }),
+}
+const FOR_REFRESHES = {
+  patienceMs: 10_000,
+  whenBusy: () =>
+    new AybError('TIMEOUT', `${REFRESHES} refreshes are running already`, {
+      hint: 'try again when one is done',
+    }),
+}
+
+/**
+ * Makes the pools, and connects once with each login.
+ * @throws AybError CONNECTION_FAILED and whatever else keeps a session from being opened
+ */
+export async function openServePools(
+  connection: ConnectOptions,
+  {collectionsUrl, signal}: {collectionsUrl: string | null; signal: AbortSignal},
+): Promise<ServePools> {
+  const server = new Server(connection)
+  const open = server.open.bind(server)
+  const pool = new DatabasePool(open, {size: SESSIONS, isKept: true, ...FOR_REQUESTS})
+  const openReader = openReaders(connection, collectionsUrl, pool)
+  const readers = new DatabasePool(openReader, {size: READERS, isKept: true, ...FOR_REQUESTS})
+  const refreshes = new DatabasePool(open, {size: REFRESHES, isKept: false, ...FOR_REFRESHES})
+  const isPooled = await pool.use(async ({session}) => session.isPooled, signal)
+  if (collectionsUrl !== null) {
+    await readers
+      .use(async () => {}, signal)
+      .catch(async (error) => {
+        // An open session would keep the process alive.
+        await pool.close()
+        throw error
+      })
+  }
+  return {pool, readers, refreshes, isPooled}
+}
