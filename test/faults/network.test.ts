@@ -28,6 +28,7 @@ const LINES: Record<string, string[]> = {
   'jobs:show': ['jobs', 'show', FAILED],
   'jobs:stats': ['jobs', 'stats'],
   'matviews:discover': ['matviews', 'discover'],
+  'matviews:graph': ['matviews', 'graph', 'leaderboard'],
   'matviews:history': ['matviews', 'history', 'leaderboard'],
   'matviews:list': ['matviews', 'list'],
   'matviews:refresh': ['matviews', 'refresh', 'leaderboard', '--wait'],

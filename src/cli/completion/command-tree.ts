@@ -19,6 +19,8 @@ export interface ArgumentSyntax {
   /** The values it takes, where only some are allowed; else empty. */
   values: readonly string[]
   isRequired: boolean
+  /** Whether more of the kind may follow. */
+  isRepeatable: boolean
 }
 
 /** The program itself, a topic, or a command. */
@@ -62,6 +64,7 @@ function nodeAt(path: readonly string[], commands: readonly Command.Cached[], co
       name: arg.name,
       values: arg.options ?? [],
       isRequired: arg.required ?? false,
+      isRepeatable: arg.multiple ?? false,
     })),
   }
 }

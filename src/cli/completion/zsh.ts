@@ -78,8 +78,9 @@ function flagSpecs({names, summary, takesValue, values, isRepeatable}: FlagSynta
   })
 }
 
-function argumentSpec({name, values, isRequired}: ArgumentSyntax, index: number): string {
-  return `${index + 1}${isRequired ? ':' : '::'}${escaped(name)}:${action(values)}`
+function argumentSpec({name, values, isRequired, isRepeatable}: ArgumentSyntax, index: number): string {
+  const place = isRepeatable ? '*:' : `${index + 1}${isRequired ? ':' : '::'}`
+  return `${place}${escaped(name)}:${action(values)}`
 }
 
 /** The words are evaluated by zsh; a single space completes nothing, and lets zsh say what is expected. */

@@ -75,3 +75,12 @@ export function uniqueIndexRequired(
       'add a column to the view that is unique and can be indexed, and create a unique index on it',
   }
 }
+
+/** The warning of a cycle, by the qualified names of its views: no order suits it. */
+export function cycleWarning(views: readonly string[]): string {
+  const sorted = [...views].sort()
+  const last = sorted.pop() ?? ''
+  return sorted.length === 0
+    ? `${last} reads itself, through a plain view: ayb ignores this`
+    : `${sorted.join(', ')} and ${last} read each other, directly or not: ayb ignores the edges between them`
+}

@@ -77,7 +77,7 @@ describe('what can be completed', () => {
         path: ['jobs', 'show'],
         summary: 'Show a job',
         children: [],
-        args: [{name: 'job', values: [], isRequired: true}],
+        args: [{name: 'job', values: [], isRequired: true, isRepeatable: false}],
         flags: [
           help,
           {names: ['--level'], summary: '', takesValue: true, values: ['low', 'high'], isRepeatable: true},

@@ -1,0 +1,54 @@
+import type {Database} from '../../db/database.ts'
+import {readDependencies} from '../../db/dependencies.ts'
+import {cycleWarning} from '../../lib/failures/views.ts'
+import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
+import type {ViewGraph, ViewName} from '../../lib/records.ts'
+import {requireRegistration, requireView} from '../lookup.ts'
+import {type Graph, type Neighbours, reach, untangle} from './graph.ts'
+
+/**
+ * Which materialized views read which; with `references`, only these views and what is connected to them: the
+ * views that they read, and those that read them, directly or not. A cycle is left out, with a warning.
+ * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND
+ */
+export async function viewGraph(db: Database, references: readonly ViewReference[] = []): Promise<ViewGraph> {
+  const names: ViewName[] = []
+  for (const reference of references) {
+    names.push('id' in reference ? await requireRegistration(db, reference) : reference)
+  }
+  const all = await readDependencies(db)
+  const known = new Set(all.nodes.map(qualifiedName))
+  const missing = names.find((name) => !known.has(qualifiedName(name)))
+  if (missing) {
+    await requireView(db, missing)
+    // Created since we looked.
+    return viewGraph(db, references)
+  }
+  const {graph, cycles} = untangle(all.edges)
+  const edges = all.edges.filter(({parent, child}) =>
+    graph.children.get(qualifiedName(parent))?.has(qualifiedName(child)),
+  )
+  const shown = connectedTo(names.map(qualifiedName), graph, cycles)
+  const isShown = (view: ViewName) => names.length === 0 || shown.has(qualifiedName(view))
+  const shownCycles = cycles.filter((views) => names.length === 0 || views.some((view) => shown.has(view)))
+  return {
+    nodes: all.nodes.filter(isShown),
+    edges: edges.filter(({parent, child}) => isShown(parent) && isShown(child)),
+    opaque: all.opaque.filter(isShown),
+    warnings: [...db.takeWarnings(), ...shownCycles.map(cycleWarning)],
+  }
+}
+
+/** The views, and all that they read or that read them, directly or not, through cycles, too. */
+function connectedTo(views: readonly string[], graph: Graph, cycles: readonly string[][]): Set<string> {
+  const besideCycles = (neighbours: Neighbours): Neighbours => {
+    const all = new Map(neighbours)
+    for (const cycle of cycles) {
+      for (const view of cycle) all.set(view, new Set([...(neighbours.get(view) ?? []), ...cycle]))
+    }
+    return all
+  }
+  const parents = reach(views, besideCycles(graph.parents))
+  const children = reach(views, besideCycles(graph.children))
+  return new Set([...views, ...parents, ...children])
+}
