@@ -4,13 +4,14 @@ import {type Database, Server} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
 import {invalidArgument, mayBeDone} from '../lib/errors.ts'
 import {printableJson} from '../lib/printable.ts'
+import type {ErrorRecord} from '../lib/records.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
-import {isDebugging, isJsonRequested, printFailure, printWarnings} from './output.ts'
+import {errorRecord, isDebugging, isJsonRequested, printFailure, printStack, printWarnings} from './output.ts'
 import {toAybError} from './parse-errors.ts'
 import {listenForSignals} from './signals.ts'
 
 /** The global flags that select the database. */
-interface ConnectionFlags {
+export interface ConnectionFlags {
   'database-url'?: string | undefined
   service?: string | undefined
 }
@@ -144,6 +145,13 @@ export abstract class BaseCommand extends Command {
     const isInDocument = this.jsonEnabled() && !Array.isArray(result)
     if (result && !isInDocument) printWarnings(warningsOf(result) ?? this.#warnings)
     return result
+  }
+
+  /** A failure that is a part of a result, as its document holds it. */
+  protected describeFailure(error: unknown): ErrorRecord {
+    const failure = toAybError(error, this.config, this.id)
+    printStack(failure)
+    return errorRecord(failure)
   }
 
   /** The one place where an error becomes text or JSON, and an exit code. */

@@ -1,6 +1,7 @@
 import {AybError, isAybError, messageOf} from '../lib/errors.ts'
 import {presentable} from '../lib/outside-text.ts'
 import {printable, printableJson} from '../lib/printable.ts'
+import type {ErrorRecord} from '../lib/records.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import {describeTerminal} from '../render/terminal.ts'
 import {commandLineHint} from './remedies.ts'
@@ -14,14 +15,20 @@ export function isJsonRequested(argv: readonly string[]): boolean {
 /** Prints an error, as text on stderr or as a document on stdout, and sets the exit code of the process. */
 export function printFailure(error: AybError, isJson: boolean): void {
   process.exitCode = error.exitCode
-  const hint = commandLineHint(error)
-  if (isJson) {
-    const {code, message, status, details} = error
-    process.stdout.write(`${printableJson({error: {code, message, hint, status, details}}, 2)}\n`)
-  } else {
-    const text = renderError({message: error.message, hint}, describeTerminal(process.stderr, process.env))
-    process.stderr.write(`${text}\n`)
-  }
+  const record = errorRecord(error)
+  if (isJson) process.stdout.write(`${printableJson({error: record}, 2)}\n`)
+  else process.stderr.write(`${renderError(record, describeTerminal(process.stderr, process.env))}\n`)
+  printStack(error)
+}
+
+/** An error as documents hold it, with a hint for somebody at a command line. */
+export const errorRecord = (error: AybError): ErrorRecord => {
+  const {code, message, status, details} = error
+  return {code, message, hint: commandLineHint(error), status, details}
+}
+
+/** Prints the stack of a bug on stderr where DEBUG asks for it. */
+export function printStack(error: AybError): void {
   if (error.code === 'INTERNAL' && isDebugging(process.env)) {
     const stack = presentable((error.cause as Error | undefined)?.stack ?? error.stack ?? '')
     process.stderr.write(`${stack.split('\n').map(printable).join('\n')}\n`)

@@ -1,3 +1,4 @@
+import {qualifiedName} from '../lib/identifier.ts'
 import type {Run, ViewName} from '../lib/records.ts'
 import {bigint, columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
@@ -34,4 +35,28 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
   )
   const rows = await found.catch(notFoundIfUnencodable(view))
   return rows.map(RUN.toRecord)
+}
+
+/** So many of the newest successes make the usual duration. */
+const USUAL_RUNS = 5
+
+/** How long refreshes of the views usually take, in milliseconds, by qualified names; none for views that the history does not know. */
+export async function usualDurations(db: Database, views: readonly ViewName[]): Promise<Map<string, number>> {
+  if (!db.has('runs') || views.length === 0) return new Map()
+  const rows = await db.session.query<{schema_name: string; view_name: string; usual_ms: number}>(
+    `select v.schema_name, v.view_name, percentile_disc(0.5) within group (order by h.duration_ms) as usual_ms
+       from unnest($1::text[], $2::text[]) as v(schema_name, view_name)
+      cross join lateral (
+              select h.duration_ms
+                from ${db.tables.runs} h
+               where h.schema_name = v.schema_name and h.view_name = v.view_name
+                 and h.status = 'success' and h.duration_ms is not null
+               order by h.started_at desc
+               limit ${USUAL_RUNS}) h
+      group by v.schema_name, v.view_name`,
+    [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName)],
+  )
+  return new Map(
+    rows.map((row) => [qualifiedName({schemaName: row.schema_name, viewName: row.view_name}), row.usual_ms]),
+  )
 }

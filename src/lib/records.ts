@@ -241,6 +241,65 @@ export interface Refreshed {
   lockWaitMs: number
 }
 
+/** How a view of a set ended. */
+export type SetMemberStatus = 'success' | 'unchanged' | 'error' | 'skipped' | 'canceled'
+
+/** An error inside a document. */
+export interface ErrorRecord {
+  code: string
+  message: string
+  hint: string | null
+  status: number
+  details: object | null
+}
+
+/** One view of a set of refreshes. */
+export interface SetMember {
+  /** As it is after the set; where it was unregistered meanwhile, as it was before. */
+  registration: Registration
+  status: SetMemberStatus
+  /** Why the view was skipped: `parent failed` or `fail fast`. */
+  reason: string | null
+  error: ErrorRecord | null
+  /** When the view had its turn; null where it had none. */
+  startedAt: Instant | null
+  /** Of the last try; where the refresh failed, of all tries; null where there was none. */
+  durationMs: number | null
+  /** How long the tries before the last one waited for the lock of the view; null where the refresh failed. */
+  lockWaitMs: number | null
+}
+
+/** What `ayb matviews refresh` answers for a set of views. */
+export interface RefreshedSet {
+  /** Parents before their children. */
+  refreshes: SetMember[]
+  counts: Record<SetMemberStatus, number>
+  /** Of the whole set. */
+  durationMs: number
+  warnings: string[]
+}
+
+/** A view that a set would refresh. */
+export interface PlannedRefresh {
+  registration: Registration
+  mode: RefreshMode
+  /** How long a refresh of the view usually takes; null where the history does not tell. */
+  expectedMs: number | null
+  /** The views of the set that are refreshed before this one. */
+  parents: ViewName[]
+}
+
+/** What `ayb matviews refresh --dry-run` answers. Durations are null where the history tells none of the set. */
+export interface RefreshPlan {
+  waves: PlannedRefresh[][]
+  /** The path through the set that takes longest. */
+  criticalPath: ViewName[]
+  criticalPathMs: number | null
+  /** Of the whole set. */
+  expectedMs: number | null
+  warnings: string[]
+}
+
 /** What `ayb matviews show` answers. */
 export interface RegistrationDetails {
   registration: Registration

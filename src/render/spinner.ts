@@ -97,6 +97,6 @@ export function spinnerText(
 }
 
 /** In tenths from the start, so that the text does not jump with every frame. */
-function formatElapsed(ms: number): string {
+export function formatElapsed(ms: number): string {
   return ms < 59_950 ? `${(ms / 1000).toFixed(1)} s` : formatDuration(ms)
 }

@@ -13,13 +13,25 @@ const DOORS = ['db/connection/connect.ts', 'db/connection/connection-target.ts']
  * without a line of its own belongs to the room above it.
  */
 const ROOMS: Record<string, readonly string[]> = {
-  commands: ['cli', 'render', 'http', 'observe', 'core', 'core/refresh', 'core/worker', 'db/pool.ts', 'lib'],
+  commands: [
+    'cli',
+    'render',
+    'http',
+    'observe',
+    'core',
+    'core/refresh',
+    'core/refresh-set',
+    'core/worker',
+    'db/pool.ts',
+    'lib',
+  ],
   cli: ['render', 'db/database.ts', ...DOORS, 'lib', '../package.json'],
   render: ['lib'],
   http: ['observe', 'core', 'core/refresh', 'db/pool.ts', 'lib'],
   'http/dashboard/client': ['lib/records.ts', 'lib/waiting-line.ts'],
   observe: ['lib'],
   'core/worker': ['core', 'core/refresh', 'db', 'db/locks', 'db/queue', 'lib'],
+  'core/refresh-set': ['core', 'core/refresh', 'db', 'lib'],
   'core/refresh': ['core', 'db', 'db/locks', 'db/queue', 'lib'],
   core: ['core/refresh', 'db', 'db/locks', 'db/queue', 'db/connection/connect.ts', 'lib'],
   'db/queue': ['db', 'db/locks', 'lib'],

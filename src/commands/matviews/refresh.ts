@@ -1,25 +1,37 @@
 import * as Flags from '@oclif/core/flags'
-import {BaseCommand} from '../../cli/base-command.ts'
+import {BaseCommand, type ConnectionFlags} from '../../cli/base-command.ts'
 import {durationFlag, lockFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/flags.ts'
 import {refresh} from '../../core/refresh/by-hand.ts'
 import {refreshSettings} from '../../core/refresh/request.ts'
-import type {Refreshed} from '../../lib/records.ts'
+import type {SetPlan} from '../../core/refresh-set/plan.ts'
+import type {SetListener} from '../../core/refresh-set/run.ts'
+import {invalidArgument, isAybError} from '../../lib/errors.ts'
+import {parseIdentifier, type ViewReference} from '../../lib/identifier.ts'
+import type {Refreshed, RefreshedSet, RefreshMode, RefreshPlan} from '../../lib/records.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
 
+const DEFAULT_CONCURRENCY = 4
+const MOST_CONCURRENCY = 1000
+
 export default class MatviewsRefresh extends BaseCommand {
-  static override summary = 'Refresh a registered view now and record the result.'
+  static override summary = 'Refresh registered views now and record the results.'
   static override description =
     `Only one session refreshes a view at a time. While another session refreshes the view, the command fails with exit code 5, or waits with --wait. Without --timeout there is no time limit. Ctrl-C cancels the refresh on the server.
 
-While a standard refresh waits for its lock, everybody who wants to read the view waits behind the refresh. So ayb waits in short tries, with pauses in which others can read, for ten minutes in all. --lock-retry-for changes the ten minutes; --lock-timeout gives up after one try of that length. A concurrent refresh does not block readers, so ayb waits without pauses.`
+While a standard refresh waits for its lock, everybody who wants to read the view waits behind the refresh. So ayb waits in short tries, with pauses in which others can read, for ten minutes in all. --lock-retry-for changes the ten minutes; --lock-timeout gives up after one try of that length. A concurrent refresh does not block readers, so ayb waits without pauses.
+
+Several views are a set. ayb refreshes a view after the views that it reads, and views that do not read each other side by side. If a refresh fails, ayb skips the views that read the failed view, and goes on with the others. The exit code is 0 if all views were refreshed, else 1. Timeouts apply to each view.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000',
     '<%= config.bin %> <%= command.id %> public.leaderboard --mode concurrent --timeout 10m',
     '<%= config.bin %> <%= command.id %> public.leaderboard --wait-timeout 5m --lock-timeout 2s',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --with-dependencies',
+    '<%= config.bin %> <%= command.id %> --all --concurrency 8 --dry-run',
+    '<%= config.bin %> <%= command.id %> --unpopulated',
   ]
-  static override args = {view: viewArg({required: true})}
+  static override args = {view: viewArg({multiple: true})}
   static override flags = {
     mode: modeFlag({summary: 'The mode of this refresh. The registration keeps its own mode.'}),
     wait: Flags.boolean({summary: 'Wait while another session refreshes the view.'}),
@@ -32,22 +44,94 @@ While a standard refresh waits for its lock, everybody who wants to read the vie
       summary:
         'How long to keep trying to lock the view; 0 tries once. Default: 10m, or 0 with --lock-timeout.',
     }),
+    all: Flags.boolean({summary: 'Refresh all registered views.'}),
+    schema: Flags.string({summary: 'Refresh all registered views of this schema.', helpValue: '<name>'}),
+    unpopulated: Flags.boolean({
+      summary: 'Refresh only views that hold no data, such as after a restore; without a name, all of them.',
+    }),
+    cascade: Flags.boolean({summary: 'Also refresh the registered views that read these views.'}),
+    'with-dependencies': Flags.boolean({
+      summary: 'First refresh the registered views that these views read.',
+    }),
+    concurrency: Flags.integer({
+      summary: `How many views of a set to refresh at once. Default: ${DEFAULT_CONCURRENCY}.`,
+      helpValue: '<n>',
+      min: 1,
+      max: MOST_CONCURRENCY,
+    }),
+    'fail-fast': Flags.boolean({summary: 'After a failure, start no other view of the set.'}),
+    'dry-run': Flags.boolean({summary: 'Print the order of the set, and refresh nothing.'}),
   }
 
-  async run(): Promise<Refreshed> {
+  async run(): Promise<Refreshed | RefreshedSet | RefreshPlan> {
     const {args, flags} = await this.parse(MatviewsRefresh)
-    const waitTimeoutMs = flags['wait-timeout'] ?? null
+    const names = args.view ?? []
+    const [view] = names
+    const isOfAll = flags.all || flags.schema !== undefined
+    if (names.length > 0 && isOfAll) {
+      throw invalidArgument(
+        `${flags.all ? '--all' : '--schema'} takes no view`,
+        'leave out the views, or the flag',
+      )
+    }
+    if (view === undefined && !isOfAll && !flags.unpopulated) {
+      throw invalidArgument(
+        'ayb matviews refresh needs VIEW, --all, --schema or --unpopulated',
+        'for example: ayb matviews refresh public.leaderboard',
+      )
+    }
+    const isSet =
+      flags.unpopulated ||
+      flags.cascade ||
+      flags['with-dependencies'] ||
+      flags['fail-fast'] ||
+      flags['dry-run'] ||
+      flags.concurrency !== undefined
+    const options = optionsOf(flags)
+    if (view !== undefined && names.length === 1 && !isSet) return this.#refreshOne(view, flags, options)
+
+    const request = {
+      names,
+      schemaName: flags.schema === undefined ? null : parseIdentifier(flags.schema, 'schema name'),
+      isUnpopulated: flags.unpopulated,
+      isCascade: flags.cascade,
+      isWithDependencies: flags['with-dependencies'],
+      mode: options.mode,
+    }
+    const {describePlan, planSet} = await import('../../core/refresh-set/plan.ts')
+    const {refreshSet} = await import('../../core/refresh-set/run.ts')
+    const concurrency = flags.concurrency ?? DEFAULT_CONCURRENCY
+    return this.withOwnCancellation(flags, async (db) => {
+      const plan = await this.endingAtSignal(db, () => planSet(db, request))
+      if (flags['dry-run']) return this.#showPlan(describePlan(plan, {concurrency}))
+      const {listener, stop} = await this.#watch(plan)
+      try {
+        const refreshed = await refreshSet(db, plan, {
+          ...options,
+          concurrency,
+          isFailFast: flags['fail-fast'],
+          signal: this.signal,
+          listener,
+          describeError: (error) => this.describeFailure(error),
+        })
+        stop()
+        return await this.#report(refreshed)
+      } finally {
+        stop()
+      }
+    })
+  }
+
+  async #refreshOne(
+    view: ViewReference,
+    flags: ConnectionFlags,
+    options: ReturnType<typeof optionsOf>,
+  ): Promise<Refreshed> {
     const progress = watchRefresh(process.stderr, process.env, this.jsonEnabled())
     try {
       const refreshed = await this.withOwnCancellation(flags, (db) =>
-        refresh(db, args.view, {
-          mode: flags.mode ?? null,
-          wait: flags.wait || waitTimeoutMs !== null ? {timeoutMs: waitTimeoutMs} : null,
-          settings: refreshSettings({
-            timeoutMs: flags.timeout,
-            lockTimeoutMs: flags['lock-timeout'],
-            lockRetryForMs: flags['lock-retry-for'],
-          }),
+        refresh(db, view, {
+          ...options,
           signal: this.signal,
           onEvent: (event, registration) => {
             progress.update(event, registration)
@@ -65,5 +149,61 @@ While a standard refresh waits for its lock, everybody who wants to read the vie
     } finally {
       progress.stop()
     }
+  }
+
+  /** Shows the views that run on a terminal; prints each view that has ended for a pipe. */
+  async #watch({members}: SetPlan) {
+    const {watchSet} = await import('../../render/set-progress.ts')
+    const {renderMember} = await import('../../render/refresh-set.ts')
+    const progress = watchSet(process.stderr, process.env, {isSilent: this.jsonEnabled()})
+    progress.begin(members.length)
+    const listener: SetListener = {
+      onStart: ({registration, expectedMs}) => progress.start(registration, expectedMs),
+      onEvent: ({registration}, event) => progress.update(registration, event),
+      onEnd: ({registration}, ended) => {
+        progress.end(registration)
+        void this.show((context) => renderMember(ended, context))
+      },
+    }
+    return {listener, stop: () => progress.stop()}
+  }
+
+  async #showPlan(plan: RefreshPlan): Promise<RefreshPlan> {
+    const {renderPlan} = await import('../../render/refresh-set.ts')
+    await this.show((context) => renderPlan(plan, context))
+    return plan
+  }
+
+  async #report(refreshed: RefreshedSet): Promise<RefreshedSet> {
+    const {renderRefreshedSet} = await import('../../render/refresh-set.ts')
+    await this.show((context) => renderRefreshedSet(refreshed, context))
+    const {error, skipped} = refreshed.counts
+    const reason: unknown = this.signal.reason
+    if (isAybError(reason)) process.exitCode = reason.exitCode
+    else if (error + skipped > 0) process.exitCode = 1
+    return refreshed
+  }
+}
+
+interface RefreshFlags {
+  mode?: RefreshMode | undefined
+  wait: boolean
+  'wait-timeout'?: number | undefined
+  timeout?: number | undefined
+  'lock-timeout'?: number | undefined
+  'lock-retry-for'?: number | undefined
+}
+
+/** How each view is to be refreshed. */
+function optionsOf(flags: RefreshFlags) {
+  const waitTimeoutMs = flags['wait-timeout'] ?? null
+  return {
+    mode: flags.mode ?? null,
+    wait: flags.wait || waitTimeoutMs !== null ? {timeoutMs: waitTimeoutMs} : null,
+    settings: refreshSettings({
+      timeoutMs: flags.timeout,
+      lockTimeoutMs: flags['lock-timeout'],
+      lockRetryForMs: flags['lock-retry-for'],
+    }),
   }
 }

@@ -1,0 +1,121 @@
+import type {Database} from '../../db/database.ts'
+import {readDependencies} from '../../db/dependencies.ts'
+import {listRegistrations} from '../../db/registrations.ts'
+import {usualDurations} from '../../db/runs.ts'
+import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
+import type {RefreshMode, RefreshPlan, Registration, ViewName} from '../../lib/records.ts'
+import {requireRegistration} from '../lookup.ts'
+import {untangle} from './graph.ts'
+import {criticalPath, type Member, type Order, orderMembers, ownMs} from './order.ts'
+import {expectedMakespan} from './progress.ts'
+import {type Selection, selectMembers} from './selection.ts'
+
+/** Which views somebody wants to be refreshed, and how. */
+export interface SetRequest extends Omit<Selection, 'named'> {
+  /** No names: all registered views. */
+  names: readonly ViewReference[]
+  /** For all of them, for this once; null for the mode of each registration. */
+  mode: RefreshMode | null
+}
+
+/** A set of views in the order in which they are to be refreshed. */
+export interface SetPlan {
+  members: readonly Member[]
+  warnings: string[]
+}
+
+/**
+ * Finds the views of a set, and their order. Changes nothing.
+ * @throws AybError NOT_REGISTERED for a name
+ */
+export async function planSet(db: Database, {names, mode, ...selection}: SetRequest): Promise<SetPlan> {
+  const listed = await listRegistrations(db, null)
+  const registrations = listed.map(
+    ({exists: _, nextRunAt: __, ...registration}): Registration => registration,
+  )
+  const named = names.length === 0 ? null : await findNamed(db, names, registrations)
+  const {nodes, edges} = await readDependencies(db)
+  const {graph, cycles} = untangle(edges)
+  const unpopulated = new Set(nodes.filter(({populated}) => !populated).map(qualifiedName))
+  const members = selectMembers({registrations, unpopulated, graph}, {...selection, named})
+  const durations = await usualDurations(db, members)
+  const order = orderMembers(members, graph, {mode, durations})
+  const warnings = [
+    ...db.takeWarnings(),
+    ...warnOfCycles(cycles, new Set(members.map(qualifiedName))),
+    ...warnOfViewsBetween(order, new Set(registrations.map(qualifiedName))),
+  ]
+  return {members: order.members, warnings}
+}
+
+/** The registrations of those names; adds to the list what it lacks. */
+async function findNamed(
+  db: Database,
+  names: readonly ViewReference[],
+  registrations: Registration[],
+): Promise<Registration[]> {
+  const byId = new Map(registrations.map((registration) => [registration.id, registration]))
+  const byName = new Map(registrations.map((registration) => [qualifiedName(registration), registration]))
+  const named: Registration[] = []
+  for (const name of names) {
+    let found = 'id' in name ? byId.get(name.id) : byName.get(qualifiedName(name))
+    if (!found) {
+      // Registered since the list was read, or missing.
+      found = await requireRegistration(db, name)
+      registrations.push(found)
+    }
+    named.push(found)
+  }
+  return named
+}
+
+function warnOfCycles(cycles: readonly string[][], inSet: ReadonlySet<string>): string[] {
+  const ofSet = cycles.filter((views) => views.some((view) => inSet.has(view)))
+  return ofSet.map((views) =>
+    views.length === 1
+      ? `${views[0]} reads itself through a view: a refresh cannot wait for itself`
+      : `${views.join(', ')} read each other in a circle: they are refreshed in no special order among themselves`,
+  )
+}
+
+function warnOfViewsBetween({between}: Order, registered: ReadonlySet<string>): string[] {
+  return between.map((view) =>
+    registered.has(view)
+      ? `${view} lies between views of this set and is not refreshed: the views that read it may hold old data; add it to the set, or pass --cascade or --with-dependencies`
+      : `${view} lies between views of this set and is not registered, so it is not refreshed: the views that read it may hold old data`,
+  )
+}
+
+/** What a set would do, for a person to look at. */
+export function describePlan(
+  {members, warnings}: SetPlan,
+  {concurrency}: {concurrency: number},
+): RefreshPlan {
+  const path = criticalPath(members)
+  const unknown = members.filter(({expectedMs}) => expectedMs === null)
+  const isKnown = unknown.length < members.length
+  const waves: RefreshPlan['waves'] = []
+  for (const {wave, registration, mode, expectedMs, parents} of members) {
+    const planned = {registration, mode, expectedMs, parents: parents.map(nameOf)}
+    const others = waves[wave]
+    if (others) others.push(planned)
+    else waves[wave] = [planned]
+  }
+  return {
+    waves,
+    criticalPath: path.map(nameOf),
+    criticalPathMs: isKnown ? (path[0]?.remainingMs ?? null) : null,
+    expectedMs: isKnown ? expectedMakespan(members, concurrency, ownMs) : null,
+    warnings: isKnown ? [...warnings, ...warnOfUnknown(unknown)] : warnings,
+  }
+}
+
+const nameOf = ({registration: {schemaName, viewName}}: Member): ViewName => ({schemaName, viewName})
+
+function warnOfUnknown(unknown: readonly Member[]): string[] {
+  if (unknown.length === 0) return []
+  const views = unknown.length === 1 ? 'view has' : 'views have'
+  return [
+    `${unknown.length} ${views} no successful refresh in the history: the expected times take the median of the other views`,
+  ]
+}

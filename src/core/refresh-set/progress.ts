@@ -1,0 +1,141 @@
+import type {Member} from './order.ts'
+
+/** Why a member was not refreshed. */
+type SkipReason = 'parent failed' | 'fail fast'
+
+/** A member that is not refreshed. */
+export interface Skipped {
+  member: Member
+  reason: SkipReason
+}
+
+interface ProgressOptions {
+  /** How many members may run at once. */
+  concurrency: number
+  /** Whether nothing starts after a member has failed. */
+  isFailFast: boolean
+}
+
+/**
+ * What starts when something ends.
+ *
+ *     waiting ──all parents succeeded──▶ ready ──take──▶ running ──end──▶ ended
+ *        │                               │ ▲                │
+ *        │                               │ └────putBack─────┘
+ *        └──a parent failed, fail fast, cancel──┴──────────────────────▶ ended
+ *
+ * Of the members that are ready, the one with the longest path behind it starts first.
+ */
+export class SetProgress {
+  readonly #concurrency: number
+  readonly #isFailFast: boolean
+  /** How many parents each member that neither runs nor has ended still waits for. */
+  readonly #waitsFor: Map<Member, number>
+  /** The last one starts next. */
+  readonly #ready: Member[] = []
+  readonly #running = new Set<Member>()
+  readonly #position: Map<Member, number>
+
+  constructor(members: readonly Member[], {concurrency, isFailFast}: ProgressOptions) {
+    this.#concurrency = concurrency
+    this.#isFailFast = isFailFast
+    this.#position = new Map(members.map((member, index) => [member, index]))
+    this.#waitsFor = new Map(members.map((member) => [member, member.parents.length]))
+    for (const member of members) if (member.parents.length === 0) this.#makeReady(member)
+  }
+
+  /** Takes what may start now. */
+  take(): Member[] {
+    const taken: Member[] = []
+    while (this.#running.size < this.#concurrency) {
+      const member = this.#ready.pop()
+      if (!member) break
+      this.#waitsFor.delete(member)
+      this.#running.add(member)
+      taken.push(member)
+    }
+    return taken
+  }
+
+  /** A member that was taken did not start: it is ready again. */
+  putBack(member: Member): void {
+    this.#running.delete(member)
+    this.#waitsFor.set(member, 0)
+    this.#makeReady(member)
+  }
+
+  /** A member has ended. Returns the members that end with it. */
+  end(member: Member, {isSuccess}: {isSuccess: boolean}): Skipped[] {
+    this.#running.delete(member)
+    if (isSuccess) {
+      for (const child of member.children) {
+        const left = this.#waitsFor.get(child)
+        if (left === undefined) continue
+        this.#waitsFor.set(child, left - 1)
+        if (left === 1) this.#makeReady(child)
+      }
+      return []
+    }
+    const skipped: Skipped[] = this.#dropBelow(member).map((below) => ({
+      member: below,
+      reason: 'parent failed',
+    }))
+    if (this.#isFailFast) for (const rest of this.drop()) skipped.push({member: rest, reason: 'fail fast'})
+    return skipped
+  }
+
+  /** Ends all members that have not started, and returns them. */
+  drop(): Member[] {
+    const rest = [...this.#waitsFor.keys()]
+    this.#waitsFor.clear()
+    this.#ready.length = 0
+    return rest
+  }
+
+  #dropBelow(failed: Member): Member[] {
+    const dropped: Member[] = []
+    const toVisit = [...failed.children]
+    for (let member = toVisit.pop(); member; member = toVisit.pop()) {
+      if (!this.#waitsFor.delete(member)) continue
+      dropped.push(member)
+      toVisit.push(...member.children)
+    }
+    return dropped.sort((a, b) => this.#placeOf(a) - this.#placeOf(b))
+  }
+
+  #makeReady(member: Member): void {
+    const isBefore = (other: Member) =>
+      other.remainingMs - member.remainingMs || this.#placeOf(member) - this.#placeOf(other)
+    let low = 0
+    let high = this.#ready.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (isBefore(this.#ready[middle] as Member) < 0) low = middle + 1
+      else high = middle
+    }
+    this.#ready.splice(low, 0, member)
+  }
+
+  #placeOf(member: Member): number {
+    return this.#position.get(member) ?? 0
+  }
+}
+
+/** How long the set takes, by the usual durations of its members. */
+export function expectedMakespan(
+  members: readonly Member[],
+  concurrency: number,
+  ownMs: (member: Member) => number,
+): number {
+  const progress = new SetProgress(members, {concurrency, isFailFast: false})
+  let running: {member: Member; endsAt: number}[] = []
+  let now = 0
+  for (;;) {
+    running.push(...progress.take().map((member) => ({member, endsAt: now + ownMs(member)})))
+    if (running.length === 0) return now
+    const first = running.reduce((earliest, entry) => (entry.endsAt < earliest.endsAt ? entry : earliest))
+    now = first.endsAt
+    running = running.filter((entry) => entry !== first)
+    progress.end(first.member, {isSuccess: true})
+  }
+}

@@ -1,0 +1,116 @@
+import {formatDuration} from '../lib/duration.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import type {
+  PlannedRefresh,
+  RefreshedSet,
+  RefreshPlan,
+  SetMember,
+  SetMemberStatus,
+  ViewName,
+} from '../lib/records.ts'
+import {type Column, renderTable} from './table.ts'
+import type {RenderContext, Style} from './terminal.ts'
+import {printableName} from './text.ts'
+
+const STYLES: Record<SetMemberStatus, Style> = {
+  success: 'green',
+  unchanged: 'green',
+  error: 'red',
+  skipped: 'yellow',
+  canceled: 'yellow',
+}
+
+const MEMBER_COLUMNS: Column<SetMember>[] = [
+  {header: 'VIEW', value: ({registration}) => qualifiedName(registration), priority: 9, minWidth: 32},
+  {header: 'STATUS', value: ({status}) => status, style: (_, {status}) => STYLES[status], priority: 8},
+  {
+    header: 'DURATION',
+    value: ({durationMs}) => durationMs,
+    display: ({durationMs}) => (durationMs === null ? null : formatDuration(durationMs)),
+    align: 'right',
+    priority: 7,
+  },
+  {
+    header: 'REASON',
+    value: ({reason}) => reason,
+    display: ({reason}) => reason ?? '',
+    priority: 5,
+    omitWhenEmpty: true,
+  },
+  {
+    header: 'ERROR',
+    value: ({error}) => error?.message ?? null,
+    display: ({error}) => error?.message ?? '',
+    priority: 6,
+    minWidth: 20,
+    omitWhenEmpty: true,
+  },
+]
+
+/** The result of a set; for pipes, where each view had its line when it ended, nothing. */
+export function renderRefreshedSet(set: RefreshedSet, {terminal}: RenderContext): string {
+  if (!terminal.isTerminal) return ''
+  if (set.refreshes.length === 0) return 'No view to refresh'
+  const table = renderTable(set.refreshes, MEMBER_COLUMNS, terminal)
+  return `${table}\n\n${summary(set)}`
+}
+
+/** `40 views in 12 s: 38 success, 1 error, 1 skipped`. */
+function summary({refreshes, counts, durationMs}: RefreshedSet): string {
+  const statuses = Object.entries(counts).filter(([, count]) => count > 0)
+  const parts = statuses.map(([status, count]) => `${count} ${status}`)
+  return `${viewCount(refreshes.length)} in ${formatDuration(durationMs)}: ${parts.join(', ')}`
+}
+
+const viewCount = (count: number): string => `${count} view${count === 1 ? '' : 's'}`
+
+/** The line of a view of a set, for pipes, when the view ends; nothing for a terminal. */
+export const renderMember = (member: SetMember, {terminal}: RenderContext): string =>
+  terminal.isTerminal ? '' : renderTable([member], MEMBER_COLUMNS, terminal)
+
+interface PlannedRow extends PlannedRefresh {
+  wave: number
+}
+
+/** What a set would do: the views by waves, and the path through the set that takes longest. */
+export function renderPlan(plan: RefreshPlan, {terminal}: RenderContext): string {
+  const rows = plan.waves.flatMap((views, index) =>
+    views.map((view): PlannedRow => ({...view, wave: index + 1})),
+  )
+  if (rows.length === 0) return terminal.isTerminal ? 'No view to refresh' : ''
+  const columns: Column<PlannedRow>[] = [
+    {header: 'WAVE', value: ({wave}) => wave, align: 'right', priority: 8},
+    {header: 'VIEW', value: ({registration}) => qualifiedName(registration), priority: 9, minWidth: 32},
+    {header: 'MODE', value: ({mode}) => mode, priority: 5},
+    {
+      header: 'USUALLY',
+      value: ({expectedMs}) => expectedMs,
+      display: ({expectedMs}) => (expectedMs === null ? null : formatDuration(expectedMs)),
+      align: 'right',
+      priority: 7,
+    },
+    {
+      header: 'AFTER',
+      value: ({parents}) => names(parents),
+      display: ({parents}) => names(parents) ?? '',
+      priority: 6,
+      minWidth: 20,
+      omitWhenEmpty: true,
+    },
+  ]
+  const table = renderTable(rows, columns, terminal)
+  if (!terminal.isTerminal) return table
+  const {criticalPath, criticalPathMs, expectedMs} = plan
+  const path = shortPath(criticalPath.map(printableName)).join(' → ')
+  const expected = expectedMs === null ? '' : `, about ${formatDuration(expectedMs)}`
+  const takes = criticalPathMs === null ? '' : `, about ${formatDuration(criticalPathMs)}`
+  return `${table}\n\n${viewCount(rows.length)}${expected}\nLongest path: ${path}${takes}`
+}
+
+/** A long path without its middle. */
+const shortPath = (views: readonly string[]): readonly string[] =>
+  views.length <= 8 ? views : [...views.slice(0, 4), `${views.length - 7} more`, ...views.slice(-3)]
+
+/** Null for none. */
+const names = (views: readonly ViewName[]): string | null =>
+  views.length === 0 ? null : views.map(qualifiedName).join(', ')

@@ -1,0 +1,139 @@
+import {beforeAll, describe, expect, test} from 'vitest'
+import type {RefreshedSet} from '../../src/lib/records.ts'
+import {ayb} from '../support/ayb.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {documentOf, INSTANT, keysOf, REGISTRATION_KEYS} from '../support/documents.ts'
+import {errorOf, registrationOf, runsOf} from '../support/refresh.ts'
+import {createViewSet, type ViewSet} from '../support/view-sets.ts'
+
+let db: TestDatabase
+let set: ViewSet
+
+beforeAll(async () => {
+  db = await createTestDatabase({hasTables: true})
+  set = await createViewSet(db, ['m1 > m2 > m3 > m4', 'm1 > n1', 'lone'])
+})
+
+const refresh = (...args: string[]) => ayb(['matviews', 'refresh', ...args], {url: db.url})
+const refreshed = (...args: string[]) =>
+  documentOf<RefreshedSet>(['matviews', 'refresh', ...args], {url: db.url})
+const viewsOf = ({refreshes}: RefreshedSet) =>
+  refreshes.map(({registration, status}) => `${registration.viewName} ${status}`)
+
+describe('a set', () => {
+  test('answers with each view, parents first, and with counts', async () => {
+    const number = await set.change()
+    const document = await refreshed('m3', 'm1', 'lone', 'm2')
+    expect(keysOf(document)).toEqual(['refreshes', 'counts', 'durationMs', 'warnings'])
+    expect(viewsOf(document)).toEqual(['lone success', 'm1 success', 'm2 success', 'm3 success'])
+    expect(document.counts).toEqual({success: 4, unchanged: 0, error: 0, skipped: 0, canceled: 0})
+    expect(document.durationMs).toBeGreaterThan(0)
+    expect(document.warnings).toEqual([])
+    for (const member of document.refreshes) {
+      expect(keysOf(member)).toEqual([
+        'registration',
+        'status',
+        'reason',
+        'error',
+        'startedAt',
+        'durationMs',
+        'lockWaitMs',
+      ])
+      expect(keysOf(member.registration)).toEqual(REGISTRATION_KEYS)
+      expect(member).toMatchObject({
+        registration: {lastRefreshStatus: 'success'},
+        reason: null,
+        error: null,
+        startedAt: expect.stringMatching(INSTANT),
+        durationMs: expect.any(Number),
+        lockWaitMs: 0,
+      })
+    }
+    const old = number - 1
+    expect(await set.values()).toEqual({m1: number, m2: number, m3: number, m4: old, n1: old, lone: number})
+  })
+
+  test('cascades to the views that read a view, in their order', async () => {
+    const number = await set.change()
+    const result = await refresh('m1', '--cascade')
+    expect(result).toMatchObject({code: 0, stderr: ''})
+    const lines = result.stdout.replace(/\n$/, '').split('\n')
+    expect(lines.map((line) => line.split('\t')[0]).sort()).toEqual([
+      'public.m1',
+      'public.m2',
+      'public.m3',
+      'public.m4',
+      'public.n1',
+    ])
+    for (const line of lines) expect(line).toMatch(/^public\.\w+\tsuccess\t\d+\t\t$/)
+    expect(await set.values()).toMatchObject({m4: number, n1: number, lone: number - 1})
+  })
+
+  test('begins with the views that a view reads', async () => {
+    const number = await set.change()
+    const document = await refreshed('m4', '--with-dependencies')
+    expect(viewsOf(document)).toEqual(['m1 success', 'm2 success', 'm3 success', 'm4 success'])
+    expect((await set.values()).m4).toBe(number)
+  })
+
+  test('is all registered views, or those of a schema that hold no data', async () => {
+    const number = await set.change()
+    expect((await refreshed('--all')).counts.success).toBe(6)
+    expect(Object.values(await set.values())).toEqual(Array(6).fill(number))
+    await db.query('refresh materialized view m4 with no data')
+    expect(viewsOf(await refreshed('--schema', 'public', '--unpopulated'))).toEqual(['m4 success'])
+    expect(await refresh('--schema', 'elsewhere')).toMatchObject({code: 0, stdout: ''})
+  })
+
+  test('of one view is a set where a flag of sets is given, and names may be ids', async () => {
+    const {id} = await registrationOf(db, 'lone')
+    const document = await refreshed(id, 'lone', '--concurrency', '1', '--mode', 'standard')
+    expect(viewsOf(document)).toEqual(['lone success'])
+    expect((await runsOf(db, 'lone'))[0]).toMatchObject({refresh_mode: 'standard', trigger: 'manual'})
+  })
+})
+
+test('a view that fails takes the views below with it, and no others', async () => {
+  await set.breakView('m2')
+  const number = await set.change()
+  const result = await refresh('m1', '--cascade')
+  expect(result).toMatchObject({code: 1, stderr: ''})
+  const lines = result.stdout.split('\n').map((line) => line.split('\t'))
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      ['public.m1', 'success', expect.any(String), '', ''],
+      ['public.m2', 'error', expect.any(String), '', expect.stringContaining('division by zero')],
+      ['public.m3', 'skipped', '', 'parent failed', ''],
+      ['public.m4', 'skipped', '', 'parent failed', ''],
+      ['public.n1', 'success', expect.any(String), '', ''],
+    ]),
+  )
+  expect(await set.values()).toMatchObject({m1: number, n1: number})
+
+  const hasty = await refresh('--all', '--fail-fast', '--concurrency', '1', '--json')
+  expect(hasty.code).toBe(1)
+  const {refreshes, counts} = hasty.json() as RefreshedSet
+  expect(counts).toMatchObject({error: 1, canceled: 0})
+  const of = (view: string) => refreshes.find(({registration}) => registration.viewName === view)
+  expect(of('m2')).toMatchObject({
+    registration: {lastRefreshStatus: 'error'},
+    error: {code: 'REFRESH_FAILED', status: 500, details: {sqlstate: '22012'}},
+    startedAt: expect.stringMatching(INSTANT),
+  })
+  expect(of('m4')).toMatchObject({
+    status: 'skipped',
+    reason: 'parent failed',
+    startedAt: null,
+    durationMs: null,
+  })
+  expect(of('n1')).toMatchObject({status: 'skipped', reason: 'fail fast'})
+  await set.mendViews()
+})
+
+test('names are resolved first: one that is missing ends everything', async () => {
+  const before = await runsOf(db, 'm1')
+  const result = await refresh('m1', 'm9', '--json')
+  expect(result.code).toBe(3)
+  expect(errorOf(result)).toMatchObject({code: 'NOT_REGISTERED', message: expect.stringContaining('m9')})
+  expect(await runsOf(db, 'm1')).toEqual(before)
+})

@@ -1,0 +1,116 @@
+import {describe, expect, test} from 'vitest'
+import {type Member, ownMs} from '../../../../src/core/refresh-set/order.ts'
+import {expectedMakespan, SetProgress} from '../../../../src/core/refresh-set/progress.ts'
+import {membersOf, viewsOf} from './sets.ts'
+
+interface Options {
+  concurrency?: number
+  isFailFast?: boolean
+  durations?: Record<string, number>
+}
+
+/** A set whose members are told by their names. */
+function startSet(
+  views: string,
+  paths: string[],
+  {concurrency = 4, isFailFast = false, durations = {}}: Options = {},
+) {
+  const {members} = membersOf(views, paths, durations)
+  const progress = new SetProgress(members, {concurrency, isFailFast})
+  const member = (view: string) => members.find(({registration}) => registration.viewName === view) as Member
+  return {
+    take: () => viewsOf(progress.take()),
+    end: (view: string, isSuccess = true) =>
+      progress
+        .end(member(view), {isSuccess})
+        .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
+    putBack: (view: string) => progress.putBack(member(view)),
+    drop: () => viewsOf(progress.drop()),
+  }
+}
+
+describe('what starts', () => {
+  test('is what has no parents, then what has none left', () => {
+    const set = startSet('a b c d', ['a > c', 'b > c', 'c > d'])
+    expect(set.take()).toBe('a b')
+    expect(set.end('a')).toEqual([])
+    expect(set.take()).toBe('')
+    set.end('b')
+    expect(set.take()).toBe('c')
+    set.end('c')
+    expect(set.take()).toBe('d')
+    set.end('d')
+    expect(set.take()).toBe('')
+    expect(set.drop()).toBe('')
+  })
+
+  test('is no more than may run at once, the longest path first', () => {
+    const set = startSet('a b c d e', ['c > d'], {
+      concurrency: 2,
+      durations: {a: 50, b: 20, c: 10, d: 45, e: 60},
+    })
+    expect(set.take()).toBe('e c')
+    set.end('c')
+    expect(set.take()).toBe('a')
+    set.end('a')
+    expect(set.take()).toBe('d')
+    set.end('d')
+    expect(set.take()).toBe('b')
+  })
+
+  test('of equal paths is the first by order', () =>
+    expect(startSet('a b c', [], {concurrency: 2}).take()).toBe('a b'))
+
+  test('is a member that was put back, once more', () => {
+    const set = startSet('a b', [], {concurrency: 1})
+    expect(set.take()).toBe('a')
+    set.putBack('a')
+    expect(set.take()).toBe('a')
+    set.end('a')
+    expect(set.take()).toBe('b')
+  })
+})
+
+describe('a member that fails', () => {
+  test('takes its descendants with it, and the rest goes on', () => {
+    const set = startSet('a b c d e', ['a > b > c', 'd > c', 'd > e'])
+    expect(set.take()).toBe('a d')
+    expect(set.end('a', false)).toEqual(['b: parent failed', 'c: parent failed'])
+    expect(set.end('d')).toEqual([])
+    expect(set.take()).toBe('e')
+  })
+
+  test('is told of its descendants once, however many of their parents fail', () => {
+    const set = startSet('a b c', ['a > c', 'b > c'])
+    set.take()
+    expect(set.end('a', false)).toEqual(['c: parent failed'])
+    expect(set.end('b', false)).toEqual([])
+  })
+
+  test('ends what has not started where the first failure is to end the set', () => {
+    const set = startSet('a b c d', ['a > b', 'c > d'], {concurrency: 2, isFailFast: true})
+    expect(set.take()).toBe('a c')
+    expect(set.end('a', false)).toEqual(['b: parent failed', 'd: fail fast'])
+    expect(set.end('c')).toEqual([])
+    expect(set.take()).toBe('')
+  })
+})
+
+test('dropping ends what has not started', () => {
+  const set = startSet('a b c', ['a > b'], {concurrency: 1})
+  expect(set.take()).toBe('a')
+  expect(set.drop()).toBe('c b')
+  set.end('a')
+  expect(set.take()).toBe('')
+})
+
+describe('the expected time of a set', () => {
+  const durations = {a: 10, b: 10, c: 10, d: 30}
+  const makespan = (paths: string[], concurrency: number) =>
+    expectedMakespan(membersOf('a b c d', paths, durations).members, concurrency, ownMs)
+
+  test('is that of the slowest view where all run at once', () => expect(makespan([], 4)).toBe(30))
+  test('is the sum where one runs at a time', () => expect(makespan([], 1)).toBe(60))
+  test('is that of the critical path at the least', () => expect(makespan(['a > b > d'], 4)).toBe(50))
+  test('counts who starts first', () => expect(makespan([], 2)).toBe(30))
+})
