@@ -13,6 +13,7 @@ import {
 import {blockedError} from '../lib/failures/views.ts'
 import {qualifiedName, shellWord, type ViewReference} from '../lib/identifier.ts'
 import type {
+  ConcurrentBlocker,
   ListedRegistration,
   RefreshMode,
   Registered,
@@ -59,11 +60,14 @@ export async function register(
   }
   if (registration.refreshMode === 'concurrent') {
     const [blockers] = await findConcurrentBlockers(db, [view])
-    for (const {message, hint} of blockers ?? [])
-      warnings.push(`${message}; before its first refresh: ${hint}`)
+    warnings.push(...concurrentWarnings(blockers ?? []))
   }
   return {registration, created: created !== null, warnings}
 }
+
+/** Warnings for a view that is registered in concurrent mode before it can be refreshed in that mode. */
+export const concurrentWarnings = (blockers: readonly ConcurrentBlocker[]): string[] =>
+  blockers.map(({message, hint}) => `${message}; before its first refresh: ${hint}`)
 
 /** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
 export async function listMatviews(

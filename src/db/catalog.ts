@@ -79,6 +79,9 @@ export async function describeViews(db: Database, view: ViewName | null = null):
   }
 }
 
+/** All materialized views without their sizes. Needs no lock on a view. */
+export const listViews = (db: Database): Promise<CatalogView[]> => queryViews(db, null)
+
 /** The view of that name without its size. Needs no lock on the view. */
 export async function describeView(db: Database, view: ViewName): Promise<CatalogView | null> {
   const [found] = await queryViews(db, view)

@@ -136,6 +136,39 @@ export async function insertRegistration(
   }
 }
 
+/**
+ * Adds registrations of views that exist and have none. Returns the new ones, by name.
+ * @throws AybError INVALID_IDENTIFIER where the table, made by an AYB server, refuses one of the names; none is added then
+ */
+export async function insertRegistrations(
+  db: Database,
+  views: readonly ViewName[],
+  mode: RefreshMode,
+): Promise<Registration[]> {
+  const [first] = views
+  if (!first) return []
+  try {
+    const rows = await db.session.query<RegistrationRow>(
+      `with r as (
+         insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
+         select n.nspname, c.relname, $3
+           from unnest($1::text[], $2::text[]) v(schema_name, view_name)
+           join pg_namespace n on n.nspname = v.schema_name
+           join pg_class c on c.relnamespace = n.oid and c.relname = v.view_name and c.relkind = 'm'
+          order by n.nspname, c.relname
+             on conflict (schema_name, view_name) do nothing
+         returning r.*)
+       select ${REGISTRATION.select('r')} from r
+        order by r.schema_name, r.view_name`,
+      [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName), mode],
+    )
+    return rows.map(REGISTRATION.toRecord)
+  } catch (error) {
+    if (hasSqlstate(error, SQLSTATE.CHECK_VIOLATION)) throw refusedByServerTable(first, error)
+    throw error
+  }
+}
+
 /** Sets the refresh mode; null where the registration is gone. */
 export async function updateRefreshMode(
   db: Database,

@@ -126,12 +126,23 @@ const LOCK_TIMEOUT = '1s'
  * Remembers the OID of a view that is registered, so that ayb recognises the view under another name. A lock
  * that another session holds leaves that to the next refresh.
  */
-export async function rememberView(db: Database, view: ViewName): Promise<void> {
-  if (!(await writableIdentity(db))) return
+export const rememberView = (db: Database, view: ViewName): Promise<void> =>
+  inPassing(db, () => writeState(db, view))
+
+/** The same for many views. */
+export const rememberViews = (db: Database, views: readonly ViewName[]): Promise<void> =>
+  inPassing(db, (identity) => writeStates(db, views, identity))
+
+async function inPassing(
+  db: Database,
+  remember: (identity: DatabaseIdentity) => Promise<void>,
+): Promise<void> {
+  const identity = await writableIdentity(db)
+  if (!identity) return
   try {
     const write = async () => {
       await db.session.script([`set local lock_timeout = '${LOCK_TIMEOUT}'`])
-      await writeState(db, view)
+      await remember(identity)
     }
     // Lost with the server, the OID is remembered with the next refresh.
     await db.session.transaction(write, {commitsLocally: true})
@@ -140,7 +151,33 @@ export async function rememberView(db: Database, view: ViewName): Promise<void> 
   }
 }
 
-/** The same within a transaction. A row that another session holds stays as it is. */
+async function writeStates(
+  db: Database,
+  views: readonly ViewName[],
+  {databaseOid, systemIdentifier}: DatabaseIdentity,
+): Promise<void> {
+  await db.session.query(
+    `insert into ${db.tables.states} as s (schema_name, view_name, view_oid, database_oid, system_identifier, seen_at)
+     select n.nspname, c.relname, c.oid, $3::oid, $4::bigint, clock_timestamp()
+       from unnest($1::text[], $2::text[]) v(schema_name, view_name)
+       join pg_namespace n on n.nspname = v.schema_name
+       join pg_class c on c.relnamespace = n.oid and c.relname = v.view_name and c.relkind = 'm'
+      order by n.nspname, c.relname
+         on conflict (schema_name, view_name) do update
+        set view_oid = excluded.view_oid, database_oid = excluded.database_oid,
+            system_identifier = excluded.system_identifier, seen_at = excluded.seen_at
+      where (s.view_oid, s.database_oid, s.system_identifier)
+            is distinct from (excluded.view_oid, excluded.database_oid, excluded.system_identifier)`,
+    [
+      views.map(({schemaName}) => schemaName),
+      views.map(({viewName}) => viewName),
+      databaseOid,
+      systemIdentifier,
+    ],
+  )
+}
+
+/** Remembers the OID of a view within a transaction. A row that another session holds stays as it is. */
 export async function writeState(db: Database, {schemaName, viewName}: ViewName): Promise<void> {
   const identity = await writableIdentity(db)
   if (!identity) return

@@ -300,6 +300,15 @@ export interface RefreshPlan {
   warnings: string[]
 }
 
+/** What `ayb matviews register --all` answers. */
+export interface RegisteredViews {
+  registered: Registration[]
+  /** Registered before. */
+  existing: Registration[]
+  refused: (ViewName & {error: ErrorRecord})[]
+  warnings: string[]
+}
+
 /** What `ayb matviews show` answers. */
 export interface RegistrationDetails {
   registration: Registration

@@ -37,6 +37,8 @@ const REFUSED: {line: string; says: string; hint?: string}[] = [
   {line: 'matviews refresh --cascade', says: 'needs VIEW, --all, --schema or --unpopulated'},
   {line: 'matviews refresh --all --concurrency 0', says: '--concurrency'},
   {line: 'matviews refresh --all --concurrency 1001', says: '--concurrency'},
+  {line: 'matviews register a --all', says: '--all takes no view'},
+  {line: 'matviews register --view a --all', says: '--all takes no view'},
   {line: 'matviews show', says: 'needs VIEW'},
   {line: 'matviews refresh', says: 'needs VIEW'},
   {line: 'matviews history', says: 'needs VIEW'},

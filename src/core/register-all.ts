@@ -1,0 +1,104 @@
+import {type CatalogView, listViews} from '../db/catalog.ts'
+import type {Database} from '../db/database.ts'
+import {insertRegistrations, listRegistrations} from '../db/registrations.ts'
+import {findRenamedViews, rememberViews} from '../db/view-states.ts'
+import {type AybError, invalidIdentifier, isAybError} from '../lib/errors.ts'
+import {registeredBefore} from '../lib/failures/registrations.ts'
+import {viewNotFound} from '../lib/failures/views.ts'
+import {isStorableIdentifier, qualifiedName} from '../lib/identifier.ts'
+import type {RefreshMode, RegisteredViews, Registration, ViewName} from '../lib/records.ts'
+import {findConcurrentBlockers} from './catalog.ts'
+import {concurrentWarnings} from './matviews.ts'
+
+/** A view that could not be registered, and why. */
+interface RefusedView {
+  view: ViewName
+  error: AybError
+}
+
+/** What registerAll did: its errors are not in the words of a surface yet. */
+export interface RegisteredAll extends Omit<RegisteredViews, 'refused'> {
+  refused: RefusedView[]
+}
+
+/** Registers all materialized views, or those of one schema. Views that are registered already stay as they are. */
+export async function registerAll(
+  db: Database,
+  {schemaName, mode}: {schemaName: string | null; mode: RefreshMode},
+): Promise<RegisteredAll> {
+  const views = (await listViews(db)).filter((view) => schemaName === null || view.schemaName === schemaName)
+  if (views.length === 0) return {registered: [], existing: [], refused: [], warnings: db.takeWarnings()}
+  await db.prepareTables()
+  const {fit, refused} = await sift(db, views)
+  const registered = await insert(db, fit, mode, refused)
+  await rememberViews(db, registered)
+  const isNew = new Set(registered.map(qualifiedName))
+  const isOfView = new Set(views.map(qualifiedName))
+  const existing = (await listRegistrations(db, schemaName))
+    .filter((entry) => isOfView.has(qualifiedName(entry)) && !isNew.has(qualifiedName(entry)))
+    .map(({exists: _, nextRunAt: __, ...registration}): Registration => registration)
+  const isKnown = new Set([...registered, ...existing, ...refused.map(({view}) => view)].map(qualifiedName))
+  for (const view of fit) {
+    if (!isKnown.has(qualifiedName(view))) refused.push({view, error: viewNotFound(view, null, null)})
+  }
+  const warnings = [...db.takeWarnings(), ...(await warnOfMode(db, views, isNew, mode))]
+  return {registered, existing, refused, warnings}
+}
+
+/** Tells the views that can be registered from those that cannot. Views with a registration are neither. */
+async function sift(db: Database, views: readonly CatalogView[]) {
+  const renamed = new Map((await findRenamedViews(db)).map((pair) => [qualifiedName(pair.to), pair]))
+  const fit: CatalogView[] = []
+  const refused: RefusedView[] = []
+  for (const view of views) {
+    const before = renamed.get(qualifiedName(view))
+    if (view.registered) continue
+    if (before) refused.push({view, error: registeredBefore(before)})
+    else if (isStorableIdentifier(view.schemaName) && isStorableIdentifier(view.viewName)) fit.push(view)
+    else refused.push({view, error: invalidName(view)})
+  }
+  return {fit, refused}
+}
+
+const invalidName = (view: ViewName): AybError =>
+  invalidIdentifier('view name', qualifiedName(view), {
+    hint: 'it has a control character: rename the view, or its schema',
+  })
+
+/** Registers the views with one statement; where it is refused, one by one. */
+async function insert(
+  db: Database,
+  views: readonly CatalogView[],
+  mode: RefreshMode,
+  refused: RefusedView[],
+): Promise<Registration[]> {
+  try {
+    return await insertRegistrations(db, views, mode)
+  } catch (error) {
+    if (!isAybError(error, 'INVALID_IDENTIFIER')) throw error
+  }
+  const registered: Registration[] = []
+  for (const view of views) {
+    try {
+      registered.push(...(await insertRegistrations(db, [view], mode)))
+    } catch (error) {
+      if (!isAybError(error, 'INVALID_IDENTIFIER')) throw error
+      refused.push({view, error})
+    }
+  }
+  return registered
+}
+
+async function warnOfMode(
+  db: Database,
+  views: readonly CatalogView[],
+  isNew: ReadonlySet<string>,
+  mode: RefreshMode,
+): Promise<string[]> {
+  if (mode !== 'concurrent') return []
+  const blockers = await findConcurrentBlockers(
+    db,
+    views.filter((view) => isNew.has(qualifiedName(view))),
+  )
+  return blockers.flatMap(concurrentWarnings)
+}
