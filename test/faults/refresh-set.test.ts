@@ -1,0 +1,295 @@
+import {stripVTControlCharacters} from 'node:util'
+import {afterEach, beforeEach, describe, expect, test} from 'vitest'
+import type {RefreshedSet, RegisteredViews} from '../../src/lib/records.ts'
+import {ayb, startAyb} from '../support/ayb.ts'
+import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {documentOf} from '../support/documents.ts'
+import {startPgBouncer} from '../support/pgbouncer.ts'
+import {
+  createGatedView,
+  createRefresher,
+  type Gate,
+  leftBehind,
+  register,
+  runsOf,
+  untilGone,
+  untilNothingIsLeft,
+  untilRefreshing,
+} from '../support/refresh.ts'
+import {openTerminal} from '../support/terminal.ts'
+import {createViewSet} from '../support/view-sets.ts'
+import {PATIENCE_MS} from '../support/worker.ts'
+
+let db: TestDatabase
+let gate: Gate
+
+beforeEach(async () => {
+  db = await createTestDatabase({hasTables: true})
+  gate = await createGatedView(db, 'gated')
+})
+
+afterEach(async () => {
+  await gate.open()
+  await db.drop()
+})
+
+/** Makes and registers a view that reads another one. */
+async function createReader(view: string, parent: string): Promise<void> {
+  await db.query(`create materialized view ${view} as select id, clock_timestamp() as stamp from ${parent}`)
+  await register(db, view)
+}
+
+const start = (args: string[], url = db.url) => startAyb(['matviews', 'refresh', ...args], {url})
+const viewsOf = ({refreshes}: RefreshedSet) =>
+  refreshes.map(({registration, status}) => `${registration.viewName} ${status}`)
+const memberOf = ({refreshes}: RefreshedSet, view: string) =>
+  refreshes.find(({registration}) => registration.viewName === view)
+const statusesOf = async (view: string) => (await runsOf(db, view)).map(({status}) => status)
+
+test('forty views that a restore left without data come to life with two commands', async () => {
+  const restored = await createTestDatabase()
+  await restored.query('refresh materialized view leaderboard')
+  await restored.query('create table numbers as select 1 as number')
+  const created: string[] = []
+  // Each view of a row reads two views of the row before, one of them through a plain view; the last comes first by name.
+  for (let row = 0; row < 8; row++) {
+    for (let column = 0; column < 5; column++) {
+      const view = `v${9 - row}_${column}`
+      const above = `v${10 - row}_`
+      const from = row === 0 ? ['numbers'] : [`through_${above}${column}`, `${above}${(column + 1) % 5}`]
+      const read = from.map((relation) => `select number from ${relation}`).join(' union all ')
+      await restored.query(
+        `create materialized view ${view} as select min(number) as number from (${read}) below with no data;
+         create view through_${view} as select number from ${view}`,
+      )
+      created.push(view)
+    }
+  }
+  const {registered} = await documentOf<RegisteredViews>(['matviews', 'register', '--all'], restored)
+  expect(registered.map(({viewName}) => viewName)).toEqual(['leaderboard', ...created.toSorted()])
+
+  const result = await ayb(['matviews', 'refresh', '--unpopulated', '--json'], {url: restored.url})
+  expect(result).toMatchObject({code: 0, stderr: ''})
+  const document = result.json() as RefreshedSet
+  expect(document).toMatchObject({counts: {success: 40, error: 0, skipped: 0}, warnings: []})
+  expect(memberOf(document, 'leaderboard')).toBeUndefined()
+  const empty = await restored.query(
+    'select relname from pg_class where relkind = $1 and not relispopulated',
+    ['m'],
+  )
+  expect(empty).toEqual([])
+  expect(await restored.query('select number from v2_0')).toEqual([{number: 1}])
+})
+
+describe('a signal in the middle of a set', () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s cancels what runs, prints the document, and exits %i', async (signal, code) => {
+    const other = await createGatedView(db, 'other')
+    await createReader('below', 'gated')
+    await gate.close()
+    await other.close()
+    const running = start(['--all', '--json'])
+    await untilRefreshing(db, 'gated')
+    await untilRefreshing(db, 'other')
+    running.kill(signal)
+    const result = await running.done
+    await untilNothingIsLeft(db, 1000)
+    await other.open()
+
+    expect(result).toMatchObject({code, signal: null, stderr: ''})
+    const document = result.json() as RefreshedSet
+    expect(document.counts).toEqual({success: 0, unchanged: 0, error: 0, skipped: 0, canceled: 3})
+    expect(memberOf(document, 'gated')).toMatchObject({
+      registration: {lastRefreshStatus: null},
+      startedAt: expect.any(String),
+      error: {code: 'CANCELED', message: `canceled by ${signal}`},
+    })
+    expect(memberOf(document, 'below')).toMatchObject({startedAt: null, error: null, reason: null})
+    expect(await statusesOf('gated')).toEqual(['canceled'])
+    expect(await statusesOf('other')).toEqual(['canceled'])
+    expect(await statusesOf('below')).toEqual([])
+  })
+
+  test('SIGKILL leaves no statement and no lock, and what had ended is recorded', async () => {
+    await register(db, 'leaderboard')
+    await createReader('below', 'gated')
+    await gate.close()
+    const running = start(['--all'])
+    await running.waitForOutput(/leaderboard\tsuccess/)
+    const pid = await untilRefreshing(db, 'gated')
+    running.kill('SIGKILL')
+    await running.done
+    await untilGone(db, pid)
+    await untilNothingIsLeft(db, PATIENCE_MS)
+    expect(await statusesOf('leaderboard')).toEqual(['success'])
+    expect(await statusesOf('gated')).toEqual([])
+  })
+})
+
+test('of two sets over the same views one refreshes each, or both do, one after the other', async () => {
+  await createReader('below', 'gated')
+  await createReader('bottom', 'below')
+  await gate.close()
+  const first = start(['--all', '--json'])
+  await untilRefreshing(db, 'gated')
+  const refused = await start(['--all', '--json']).done
+  const waiting = start(['--all', '--wait', '--json'])
+  await until(
+    async () => {
+      const sessions = await db.query(
+        `select from pg_stat_activity where datname = current_database() and query like '%pg_advisory_lock%'
+            and application_name = 'ayb matviews refresh'`,
+      )
+      return sessions.length > 0
+    },
+    {what: 'the set that waits to stand in line', timeoutMs: PATIENCE_MS},
+  )
+  await gate.open()
+  const ended = await Promise.all([first.done, waiting.done])
+
+  expect(refused.code).toBe(1)
+  const document = refused.json() as RefreshedSet
+  expect(viewsOf(document)).toEqual(['gated error', 'below skipped', 'bottom skipped'])
+  expect(memberOf(document, 'gated')).toMatchObject({
+    error: {code: 'REFRESH_IN_PROGRESS', status: 409},
+    durationMs: null,
+  })
+  for (const result of ended) {
+    expect(result.code, result.stdout).toBe(0)
+    expect((result.json() as RefreshedSet).counts.success).toBe(3)
+  }
+  for (const view of ['gated', 'below', 'bottom'])
+    expect(await statusesOf(view)).toEqual(['success', 'success'])
+})
+
+test('a view that is dropped or unregistered in the middle fails alone, with the views below it', async () => {
+  for (const view of ['dropped', 'forgotten', 'kept']) await createReader(view, 'gated')
+  await createReader('below', 'forgotten')
+  await gate.close()
+  const running = start(['--all', '--json'])
+  await untilRefreshing(db, 'gated')
+  await db.query('drop materialized view dropped')
+  await db.query(`delete from _ayb_matview_refreshes where view_name = 'forgotten'`)
+  await gate.open()
+  const result = await running.done
+  expect(result.code).toBe(1)
+  const document = result.json() as RefreshedSet
+  expect(viewsOf(document)).toEqual([
+    'gated success',
+    'dropped error',
+    'forgotten error',
+    'kept success',
+    'below skipped',
+  ])
+  expect(memberOf(document, 'dropped')).toMatchObject({
+    registration: {lastRefreshStatus: 'error'},
+    error: {code: 'VIEW_NOT_FOUND'},
+  })
+  expect(memberOf(document, 'forgotten')).toMatchObject({
+    error: {code: 'NOT_REGISTERED', message: expect.stringContaining('public.forgotten')},
+  })
+  expect(memberOf(document, 'below')).toMatchObject({reason: 'parent failed'})
+})
+
+describe('a session of a set', () => {
+  test('that is lost costs one view', async () => {
+    const other = await createGatedView(db, 'other')
+    await createReader('below', 'gated')
+    await createReader('beside', 'other')
+    await gate.close()
+    await other.close()
+    const running = start(['--all', '--json'])
+    const pid = await untilRefreshing(db, 'gated')
+    await untilRefreshing(db, 'other')
+    await db.query('select pg_terminate_backend($1)', [pid])
+    await untilGone(db, pid)
+    await other.open()
+    const result = await running.done
+    expect(result.code).toBe(1)
+    const document = result.json() as RefreshedSet
+    expect(viewsOf(document)).toEqual(['gated error', 'other success', 'below skipped', 'beside success'])
+    expect(memberOf(document, 'gated')?.error).toMatchObject({code: 'CONNECTION_LOST'})
+    expect(await statusesOf('gated')).toEqual(['error'])
+  })
+
+  test('that cannot be opened makes the set use fewer', async () => {
+    const role = await createRefresher(db, 'narrow')
+    await createReader('below', 'gated')
+    for (const view of ['one', 'two', 'three']) {
+      await db.query(`create materialized view ${view} as select 1 as id, pg_sleep(0.3)::text as slept`)
+      await register(db, view)
+    }
+    for (const view of ['gated', 'below', 'one', 'two', 'three']) {
+      await db.query(`alter materialized view ${view} owner to ${role.name}`)
+    }
+    await db.query(`alter role ${role.name} connection limit 2`)
+    const result = await start(['--all', '--json'], role.url).done
+    expect(result.code, result.stdout).toBe(0)
+    const {counts, warnings} = result.json() as RefreshedSet
+    expect(counts.success).toBe(5)
+    expect(warnings).toEqual([
+      expect.stringMatching(/^fewer views were refreshed at once, since no more sessions/),
+    ])
+  })
+
+  test('is kept for the next view, without the locks that a view has taken', async () => {
+    await db.query(
+      `create function take_lock() returns int language sql as $$ select 1 from (select pg_advisory_lock(77)) l $$;
+       create materialized view a_taker as select public.take_lock() as id with no data`,
+    )
+    await register(db, 'a_taker')
+    await gate.close()
+    const running = start(['a_taker', 'gated', '--concurrency', '1'])
+    await running.waitForOutput(/taker\tsuccess/)
+    await untilRefreshing(db, 'gated')
+    // Of the view that is refreshed, and none besides.
+    const locks = (await leftBehind(db)).filter(({what}) => what === 'lock')
+    const sessions = (await leftBehind(db)).filter(({what}) => what === 'ayb matviews refresh')
+    await gate.open()
+    expect(await running.done).toMatchObject({code: 0})
+    expect(locks.length).toBeLessThanOrEqual(3)
+    expect(sessions).toHaveLength(1)
+  })
+})
+
+test.each([20, 2])(
+  'a set runs behind a pooler in transaction mode with %i server connections',
+  async (poolSize) => {
+    const pooled = await createTestDatabase({hasTables: true})
+    const set = await createViewSet(pooled, ['a > b > d > e', 'a > c > d', 'a > f', 'g'], {sleepMs: 50})
+    const pooler = await startPgBouncer(pooled, {poolMode: 'transaction', poolSize})
+    const number = await set.change()
+    const result = await start(['--all', '--json'], pooler.url).done
+    expect(result.code, result.stdout).toBe(0)
+    expect((result.json() as RefreshedSet).counts.success).toBe(7)
+    expect(new Set(Object.values(await set.values()))).toEqual(new Set([number]))
+    await set.breakView('b')
+    const failing = await start(['--all', '--json'], pooler.url).done
+    expect(failing.code).toBe(1)
+    expect((failing.json() as RefreshedSet).counts).toMatchObject({success: 4, error: 1, skipped: 2})
+    const locks = (await leftBehind(pooled)).filter(({what}) => what === 'lock')
+    expect(locks).toEqual([])
+  },
+)
+
+test('a terminal shows the views that run, a bar, then a table', async () => {
+  const other = await createGatedView(db, 'other')
+  await createReader('below', 'gated')
+  await gate.close()
+  await other.close()
+  const terminal = openTerminal(['matviews', 'refresh', '--all'], {url: db.url, columns: 100})
+  await terminal.waitFor(/Refreshing public\.gated {2}\d+\.\d s[\s\S]*Refreshing public\.other[\s\S]* 0 of 3/)
+  await other.open()
+  await terminal.waitFor(/ 1 of 3/)
+  await gate.open()
+  const {code, output} = await terminal.done
+  expect(code).toBe(0)
+  const shown = stripVTControlCharacters(output)
+  expect(shown).toMatch(
+    /VIEW +STATUS +DURATION\r\npublic\.gated +success +\d.*\r\npublic\.other +success .*\r\npublic\.below +success/,
+  )
+  expect(shown).toMatch(/\r\n3 views in \d.*: 3 success\r\n$/)
+})
