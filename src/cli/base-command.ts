@@ -158,7 +158,7 @@ export abstract class BaseCommand extends Command {
   protected override async catch(error: unknown): Promise<void> {
     const failure = toAybError(error, this.config, this.id)
     printWarnings(this.#warnings)
-    printFailure(failure, this.jsonEnabled())
+    printFailure(failure, {isJson: this.jsonEnabled()})
   }
 }
 

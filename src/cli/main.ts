@@ -24,7 +24,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await run(checkCommandLine(config, argv), config)
   } catch (error) {
-    printFailure(toAybError(error, config, undefined), isJsonRequested(argv))
+    printFailure(toAybError(error, config, undefined), {isJson: isJsonRequested(argv)})
   }
 }
 

@@ -13,7 +13,7 @@ export function isJsonRequested(argv: readonly string[]): boolean {
 }
 
 /** Prints an error, as text on stderr or as a document on stdout, and sets the exit code of the process. */
-export function printFailure(error: AybError, isJson: boolean): void {
+export function printFailure(error: AybError, {isJson}: {isJson: boolean}): void {
   process.exitCode = error.exitCode
   const record = errorRecord(error)
   if (isJson) process.stdout.write(`${printableJson({error: record}, 2)}\n`)

@@ -153,7 +153,8 @@ function toRequest(view: Collection, {page, perPage, fields, sort, filters}: Col
   const {columns, mayReadAll} = view
   const readable = columns.filter(({mayRead}) => mayRead).map(({name}) => name)
   const byName = new Map(columns.map((column) => [column.name, column]))
-  const refuse = (denied: string[]) => mayNotReadColumns(view, view.owner, denied, readable, view.grants.read)
+  const refuse = (denied: string[]) =>
+    mayNotReadColumns(view, {denied, readable, statement: view.grants.read})
   const find = (parameter: string, name: string): CollectionColumn => {
     const column = byName.get(name)
     if (!column) throw unknownColumn(parameter, name, readable, parameter === name ? RESERVED : [])
@@ -197,7 +198,7 @@ function toColumnFilter(filter: Filter, column: CollectionColumn): ColumnFilter 
 async function checkValue(session: Session, filter: ColumnFilter, {parameter}: Filter): Promise<void> {
   if (filter.operator === 'null') return
   const {column, value} = filter
-  const refuse = (why: string) => unfitValue(parameter, column.name, column.type, value, why)
+  const refuse = (why: string) => unfitValue(parameter, {...column, value}, why)
   if (column.labels) {
     if (!column.labels.includes(value)) throw refuse(`its values are: ${column.labels.join(', ')}`)
     return

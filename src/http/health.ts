@@ -87,12 +87,12 @@ async function answer(
 ): Promise<void> {
   const path = (url ?? '').replace(/\?.*/s, '')
   if (method !== 'GET' && method !== 'HEAD') return send(response, 405, 'method not allowed\n')
-  if (path === '/healthz') return sendState(response, await source.isAlive(), 'the worker does not turn')
+  if (path === '/healthz')
+    return sendState(response, (await source.isAlive()) ? null : 'the worker does not turn')
   if (path === '/readyz')
     return sendState(
       response,
-      await source.isReady(),
-      'the database cannot be reached, or its tables cannot be trusted',
+      (await source.isReady()) ? null : 'the database cannot be reached, or its tables cannot be trusted',
     )
   if (path === '/metrics') {
     const {contentType, text} = await source.metrics()
@@ -101,8 +101,9 @@ async function answer(
   send(response, 404, 'not found: there are /healthz, /readyz and /metrics\n')
 }
 
-const sendState = (response: ServerResponse, isGood: boolean, otherwise: string): void =>
-  send(response, isGood ? 200 : 503, isGood ? 'ok\n' : `${otherwise}\n`)
+/** `fault` is what is wrong; null for nothing. */
+const sendState = (response: ServerResponse, fault: string | null): void =>
+  send(response, fault === null ? 200 : 503, `${fault ?? 'ok'}\n`)
 
 function send(
   response: ServerResponse,

@@ -17,7 +17,11 @@ function labelOf(event: RefreshEvent, registration: Registration): string | null
 }
 
 /** Shows a running refresh with a spinner if the stream is a terminal. */
-export function watchRefresh(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, isSilent: boolean) {
+export function watchRefresh(
+  stream: NodeJS.WriteStream,
+  env: NodeJS.ProcessEnv,
+  {isSilent}: {isSilent: boolean},
+) {
   let spinner: Spinner | undefined
   return {
     update(event: RefreshEvent, registration: Registration): void {

@@ -34,7 +34,7 @@ export function renderRegistrationDetails(document: RegistrationDetails, context
 }
 
 function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContext): Field[] {
-  const status = registrationStatus(registration, view !== null)
+  const status = registrationStatus(registration, {exists: view !== null})
   const {lastRefreshAt, lastRefreshDurationMs} = registration
   return [
     {label: 'View', value: qualifiedName(registration)},

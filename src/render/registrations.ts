@@ -16,7 +16,7 @@ export function renderRegistrations(
   if (list.length === 0 && terminal.isTerminal) {
     return 'No materialized views are registered. Find some with: ayb matviews discover'
   }
-  const status = (entry: ListedRegistration) => registrationStatus(entry, entry.exists)
+  const status = (entry: ListedRegistration) => registrationStatus(entry, entry)
   const columns: Column<ListedRegistration>[] = [
     {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
     {header: 'MODE', value: (entry) => entry.refreshMode, priority: 4},

@@ -15,8 +15,11 @@ const STYLES: Record<RunStatus | typeof VIEW_IS_GONE, Style> = {
 type ShownStatus = keyof typeof STYLES
 
 /** The status of a registration; null before its first refresh. */
-export function registrationStatus(registration: Registration, viewExists: boolean): ShownStatus | null {
-  return viewExists ? registration.lastRefreshStatus : VIEW_IS_GONE
+export function registrationStatus(
+  {lastRefreshStatus}: Registration,
+  {exists}: {exists: boolean},
+): ShownStatus | null {
+  return exists ? lastRefreshStatus : VIEW_IS_GONE
 }
 
 export const statusStyle = (status: ShownStatus | null): Style | null =>

@@ -247,7 +247,10 @@ const LOOKS: Record<string, (text: string) => unknown> = {
   'the name of a filter': (text) => parseCollectionQuery({[text]: '1'}),
   'the operator of a filter': (text) => parseCollectionQuery({[`a[${text}]`]: '1', 'b[null]': text}),
   unknownColumn: (text) => unknownColumn(text, text, NAMES),
-  'unfit values': (text) => [unfitColumn(text, text, 'int', 'no'), unfitValue(text, text, 'int', text, text)],
+  'unfit values': (text) => [
+    unfitColumn(text, text, 'int', 'no'),
+    unfitValue(text, {name: text, type: 'int', value: text}, text),
+  ],
   parseConnectionString: (text) => parseConnectionString(text, 'it'),
   'parseConnectionString of a URL': (text) => parseConnectionString(`postgres://${text}`, 'it'),
   'parseConnectionString of a query': (text) => parseConnectionString(`postgres://a@b/c?${text}`, 'it'),
@@ -255,9 +258,11 @@ const LOOKS: Record<string, (text: string) => unknown> = {
   parseServiceFile: (text) => parseServiceFile(text, 's', '/etc/services'),
   'where a server is': (text) => [oneLine(text), where({...target, host: text})],
   'a failure of the network': (text) =>
-    connectionFailed([{target, failure: networkFailure(new Error(text), target)}], true),
+    connectionFailed([{target, failure: networkFailure(new Error(text), target)}], {isServerNamed: true}),
   'a refusal of the server': (text) =>
-    connectionFailed([{target, failure: startupFailure(serverError(text, '28000'), target, null)}], true),
+    connectionFailed([{target, failure: startupFailure(serverError(text, '28000'), target, null)}], {
+      isServerNamed: true,
+    }),
   'an error of a statement': (text) => {
     const error = translateError(serverError(text, '22012'), target)
     return hasSqlstate(error) && refreshFailed(view('v'), error)

@@ -127,7 +127,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     flags: ConnectionFlags,
     options: ReturnType<typeof optionsOf>,
   ): Promise<Refreshed> {
-    const progress = watchRefresh(process.stderr, process.env, this.jsonEnabled())
+    const progress = watchRefresh(process.stderr, process.env, {isSilent: this.jsonEnabled()})
     try {
       const refreshed = await this.withOwnCancellation(flags, (db) =>
         refresh(db, view, {

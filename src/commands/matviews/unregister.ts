@@ -30,7 +30,7 @@ export default class MatviewsUnregister extends BaseCommand {
         throw invalidArgument('--missing takes no view', 'leave out the view, or --missing')
       }
       const removed = await this.withDatabase(flags, (db) => unregisterMissing(db, {isDryRun}))
-      this.#tell(removed.registrations, isDryRun, 'the view is there again')
+      this.#tell(removed.registrations, {isDryRun, once: 'the view is there again'})
       if (removed.registrations.length === 0) this.print('No registered view is missing')
       return removed
     }
@@ -41,11 +41,11 @@ export default class MatviewsUnregister extends BaseCommand {
       )
     }
     const removed = await this.withDatabase(flags, (db) => unregister(db, view, {isDryRun}))
-    this.#tell([removed.registration], isDryRun)
+    this.#tell([removed.registration], {isDryRun})
     return removed
   }
 
-  #tell(registrations: readonly Registration[], isDryRun: boolean, once?: string): void {
+  #tell(registrations: readonly Registration[], {isDryRun, once}: {isDryRun: boolean; once?: string}): void {
     const verb = isDryRun ? 'Would unregister' : 'Unregistered'
     for (const registration of registrations) this.print(`${verb} ${printableName(registration)}`)
     for (const registration of registrations) this.noteUndo(registerCommand(registration), {isDryRun, once})

@@ -267,12 +267,17 @@ async function recordFailed(
     durationMs,
     transition,
   }
-  const end = await recordEnd(db, attempt, lock, failure, {
-    reconnect: caller.reconnect,
-    patienceMs: caller.recordPatienceMs,
-    signal: caller.signal,
-    onFailure: (error) => emit({type: 'unrecorded', message: unrecorded(attempt, error), reason, durationMs}),
-  })
+  const end = await recordEnd(
+    db,
+    {attempt, lock, failure},
+    {
+      reconnect: caller.reconnect,
+      patienceMs: caller.recordPatienceMs,
+      signal: caller.signal,
+      onFailure: (error) =>
+        emit({type: 'unrecorded', message: unrecorded(attempt, error), reason, durationMs}),
+    },
+  )
   for (const message of end.warnings) emit({type: 'warning', message})
   if (end.as === 'committed') return {status: 'success', ...end.refresh, next: null}
   const isRecorded = end.as === 'failure'

@@ -90,9 +90,10 @@ async function refreshRegistered(
         signal.throwIfAborted()
         const current = hasWaited ? await readAgain(db, registration, signal) : registration
         const ordered = {request: {...request, registration: current}, caller, warnings}
-        return attempt(db, ordered, lock, behind, () => {
+        const onEnd = () => {
           blocked = null
-        })
+        }
+        return attempt(db, ordered, {lock, behind, onEnd})
       }
       const result = await withRefreshLock(db.session, registration, work, answer)
       if (result && 'status' in result) {
@@ -161,9 +162,7 @@ async function giveUpTries(blocked: BlockedRefresh, reason: unknown): Promise<un
 async function attempt(
   db: Database,
   {request, caller, warnings}: Ordered,
-  lock: RefreshLock,
-  behind: Behind,
-  onEnd: () => void,
+  {lock, behind, onEnd}: {lock: RefreshLock; behind: Behind; onEnd: () => void},
 ) {
   const {registration} = request
   const result = await attemptRefresh(db, request, {lock, behind, caller})

@@ -87,15 +87,20 @@ export interface RecordOptions extends Pick<Persistence, 'patienceMs' | 'signal'
   reconnect(): Promise<Database>
 }
 
+/** An attempt, the lock under which it was made, and how it failed. */
+interface FailedAttempt {
+  attempt: Attempt
+  lock: RefreshLock
+  failure: Failure
+}
+
 /**
  * Records how an attempt failed. Where the connection of the attempt is lost, a new one first makes sure that
  * the lost backend has ended, and looks whether it committed the refresh, or recorded the failure, before.
  */
 export async function recordEnd(
   db: Database,
-  attempt: Attempt,
-  lock: RefreshLock,
-  failure: Failure,
+  {attempt, lock, failure}: FailedAttempt,
   {reconnect, ...persistence}: RecordOptions,
 ): Promise<RecordedEnd> {
   let current = db

@@ -165,7 +165,8 @@ async function refreshView(
   const result = await attemptRefresh(db, request, {lock, behind: {past, outdatedTries}, caller})
   for (const message of db.takeWarnings()) emit({type: 'warning', message})
   if (result.status === 'outdated') return 'outdated'
-  if (result.status === 'blocked') return doneAs(await snoozeBlocked(db, job, registration, result, context))
+  if (result.status === 'blocked')
+    return doneAs(await snoozeBlocked(db, {job, registration}, result, context))
   patience.forget(job)
   if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {

@@ -105,13 +105,14 @@ export class Scheduler {
         }
         advances.push({...schedule, next})
       } catch (error) {
-        this.#passOver(schedule, error, isDue)
+        this.#passOver(schedule, error, {isDue})
       }
     }
     return advances
   }
 
-  #passOver({id, name, cronExpr, timezone}: DueSchedule, error: unknown, isDue: boolean): void {
+  #passOver(schedule: DueSchedule, error: unknown, {isDue}: {isDue: boolean}): void {
+    const {id, name, cronExpr, timezone} = schedule
     this.unreadable.push({id, cronExpr, timezone})
     this.#emit({type: 'schedule-unreadable', scheduleId: id, name, error: messageOf(error), isDue})
   }

@@ -19,7 +19,7 @@ const STATEMENT_DEADLINE_MS = 30_000
  * session can hold the key, and other workers would take the jobs of a key that nobody holds: the id then
  * marks its key as a name only, and the leases count.
  */
-function workerId(keyHex: string, isPooled: boolean): string {
+function workerId(keyHex: string, {isPooled}: {isPooled: boolean}): string {
   return `ayb:${isPooled ? 'pooled-' : ''}${keyHex}:${hostname().slice(0, 52)}:${process.pid}`
 }
 
@@ -208,7 +208,7 @@ export class WorkerSessions {
     if (!this.#identity) {
       const keyHex = newLivenessKey()
       const isPooled = this.#isPooled
-      this.#identity = {id: workerId(keyHex, isPooled), keyHex, isPooled, sessions: 0, hasWarned: false}
+      this.#identity = {id: workerId(keyHex, {isPooled}), keyHex, isPooled, sessions: 0, hasWarned: false}
     }
     return this.#identity
   }

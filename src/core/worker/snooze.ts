@@ -50,8 +50,7 @@ export async function snoozeSkipped(
 /** Snoozes a job whose view could not be locked: its slot is free for other jobs meanwhile. */
 export async function snoozeBlocked(
   db: Database,
-  job: ClaimedJob,
-  registration: RefreshTarget,
+  {job, registration}: {job: ClaimedJob; registration: RefreshTarget},
   {wait, past, pauseMs}: BlockedRefresh,
   {emit, patience, signal}: Snoozing,
 ): Promise<JobOutcome> {

@@ -32,13 +32,8 @@ export async function requestCancel(target: CancelTarget): Promise<void> {
       undefined,
       async (signal) => {
         open = await openSocket(target.address, signal)
-        const socket = await encrypt(
-          open,
-          target.isEncrypted ? 'required' : 'none',
-          target.host,
-          target.tls,
-          signal,
-        )
+        const encryption = target.isEncrypted ? 'required' : 'none'
+        const socket = await encrypt(open, {encryption, host: target.host, settings: target.tls}, signal)
         const closed = new Promise<void>((resolve) => {
           socket.once('close', () => resolve())
         })

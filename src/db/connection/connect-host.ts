@@ -104,11 +104,15 @@ async function connectToAddress(
     const socket = await open(attempt, address, shareMs, signal)
     let isEncrypted = true
     try {
-      const stream = await encrypt(socket, encryption, attempt.host.host, attempt.settings.tls, signal)
+      const stream = await encrypt(
+        socket,
+        {encryption, host: attempt.host.host, settings: attempt.settings.tls},
+        signal,
+      )
       isEncrypted = isTls(stream)
       // A server that refused the password over TLS must not get the password in clear text by refusing.
       const host = {...attempt.host, keepsPassword: isRefusedPassword(first) && !isEncrypted}
-      return await login({...attempt, host}, address, socket, stream, signal)
+      return await login({...attempt, host}, {address, socket, stream}, signal)
     } catch (error) {
       socket.destroy()
       if (signal.aborted) throw error
@@ -152,16 +156,22 @@ async function open(
   }
 }
 
+/** A connected socket, and the stream over it: the socket itself, or TLS. */
+interface OpenSocket {
+  address: SocketAddress
+  socket: Socket
+  stream: Socket
+}
+
 async function login(
-  {Client, Query, settings, applicationName, host, target, wanted}: HostAttempt,
-  address: SocketAddress,
-  socket: Socket,
-  stream: Socket,
+  attempt: HostAttempt,
+  {address, socket, stream}: OpenSocket,
   signal: AbortSignal,
 ): Promise<Connected> {
+  const {Query, settings, host, target, wanted} = attempt
   // Keeps the address for cancel requests: the name may resolve to another server by then.
   const {remoteAddress, remotePort} = socket
-  const client = await startSession(Client, stream, host, settings, applicationName, signal)
+  const client = await startSession(stream, attempt, signal)
   await requireRole(client, wanted, signal)
   return {
     client,

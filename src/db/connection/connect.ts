@@ -45,12 +45,12 @@ export async function connect(options: ConnectOptions): Promise<Connected> {
           target: {host: host.host, port: host.port, database: settings.database, user: settings.user},
           failure: error,
         })
-        if (!error.isWorthNextHost) throw connectionFailed(tried, settings.isServerNamed)
+        if (!error.isWorthNextHost) throw connectionFailed(tried, settings)
       }
     }
     if (!tried.some(({failure}) => failure.kind === 'unsuitable')) break
   }
-  throw connectionFailed(tried, settings.isServerNamed)
+  throw connectionFailed(tried, settings)
 }
 
 const passes = (attrs: SessionAttrs): SessionAttrs[] =>

@@ -10,7 +10,7 @@ export const badSettings = (message: string, advice: string | Partial<Advice>) =
 /** One error for all attempts, in their order. */
 export function connectionFailed(
   tried: {target: ConnectionTarget; failure: HostFailure}[],
-  isServerNamed: boolean,
+  {isServerNamed}: {isServerNamed: boolean},
 ): AybError {
   const last = tried.at(-1)
   if (!last) throw new RangeError('nothing was tried')

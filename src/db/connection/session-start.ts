@@ -10,6 +10,14 @@ import {isTls} from './tls.ts'
 /** What pg's client has at run time beside its declared types. */
 export type StartedClient = pg.Client & {processID: number | null; secretKey: number | null}
 
+/** Who logs in where, and with which client. */
+interface SessionStart {
+  Client: typeof pg.Client
+  host: HostSettings
+  settings: Settings
+  applicationName: string
+}
+
 /**
  * Logs in over a connected socket, which the caller destroys when this throws.
  * pg gets every setting and a connected stream, and sees only the messages after the log-in: none of its own
@@ -17,11 +25,8 @@ export type StartedClient = pg.Client & {processID: number | null; secretKey: nu
  * @throws HostFailure, errors of pg, or the signal's reason
  */
 export async function startSession(
-  Client: typeof pg.Client,
   stream: Socket,
-  host: HostSettings,
-  settings: Settings,
-  applicationName: string,
+  {Client, host, settings, applicationName}: SessionStart,
   signal: AbortSignal,
 ): Promise<StartedClient> {
   // The socket may have closed since the last event.

@@ -27,9 +27,7 @@ export function encryptionAttempts({mode}: TlsSettings, address: SocketAddress):
  */
 export async function encrypt(
   socket: Socket,
-  encryption: Encryption,
-  host: string,
-  settings: TlsSettings,
+  {encryption, host, settings}: {encryption: Encryption; host: string; settings: TlsSettings},
   signal: AbortSignal,
 ): Promise<Socket | TLSSocket> {
   if (encryption === 'none') return socket

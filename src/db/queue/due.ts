@@ -75,7 +75,7 @@ export const readDueSchedules = (
     ...(until === null ? [] : [`s.next_run_at <= ${db.session.literal(until)}::timestamptz`]),
     HAS_TIME,
   ]
-  return readSchedules(db, [conditions.join(' and ')], limit, unreadable, from)
+  return readSchedules(db, [conditions.join(' and ')], {limit, unreadable, from})
 }
 
 /**
@@ -91,8 +91,7 @@ export const readUntimedSchedules = (db: Database, limit: number, unreadable: re
       (untimed) =>
         `${untimed} and (s.updated_at between now() - interval '1 min' and now() + interval '1 min') is not true`,
     ),
-    limit,
-    unreadable,
+    {limit, unreadable, from: null},
   )
 
 interface DueRow {
@@ -154,9 +153,7 @@ const FIRST_ID = '00000000-0000-0000-0000-000000000000'
 async function readSchedules(
   db: Database,
   conditions: readonly string[],
-  limit: number,
-  unreadable: readonly ScheduleTiming[],
-  from: string | null = null,
+  {limit, unreadable, from}: {limit: number; unreadable: readonly ScheduleTiming[]; from: string | null},
 ): Promise<{due: DueSchedule[]; now: Date}> {
   const bounds = from === null ? [] : [from]
   const except = exceptTimings(2 + bounds.length, unreadable)

@@ -36,13 +36,11 @@ export const unfitColumn = (parameter: string, column: string, type: string, wha
 
 export const unfitValue = (
   parameter: string,
-  column: string,
-  type: string,
-  value: string,
+  {name, type, value}: {name: string; type: string; value: string},
   why: string,
 ): AybError =>
   invalidArgument(
-    `${JSON.stringify(parameter)}: the column ${JSON.stringify(column)} is of type ${type}, which does not take ${JSON.stringify(value)}`,
+    `${JSON.stringify(parameter)}: the column ${JSON.stringify(name)} is of type ${type}, which does not take ${JSON.stringify(value)}`,
     why,
   )
 
@@ -69,12 +67,10 @@ export function mayNotRead(
 
 /** The role may read the columns `readable`, but not `denied`; `statement` grants all of them. */
 export function mayNotReadColumns(
-  view: ViewName,
-  owner: string,
-  denied: readonly string[],
-  readable: readonly string[],
-  statement: string,
+  view: ViewName & {owner: string},
+  {denied, readable, statement}: {denied: readonly string[]; readable: readonly string[]; statement: string},
 ): AybError {
+  const {owner} = view
   const list = (names: readonly string[]) => names.slice(0, MOST_NAMES).map(quoteIfNeeded).join(',')
   return new AybError(
     'PERMISSION_DENIED',

@@ -142,14 +142,24 @@ function parseUrl(text: string, source: string): Conninfo {
   if (rest.startsWith('?')) {
     // Without the @, the password stands in the place of the port, up to a bare ? in it.
     const arePorts = ports.every((port) => /^\d*$/.test(port))
-    parseQuery(rest.slice(1), settings, source, arePorts)
+    readQuery(rest.slice(1), {settings, source, isNameSafe: arePorts})
   }
   return settings
 }
 
-function parseQuery(query: string, settings: Conninfo, source: string, isRestSafe: boolean): void {
+/** The settings that were read so far, and whose. */
+interface Reading {
+  settings: Conninfo
+  /** Names the string in errors. */
+  source: string
+  /** Whether errors may show the name of a setting: it cannot be a part of a password. */
+  isNameSafe: boolean
+}
+
+function readQuery(query: string, reading: Reading): void {
+  const {source} = reading
   // The end of a password with a bare ? is here.
-  let isNameSafe = isRestSafe && !query.includes('@')
+  if (query.includes('@')) reading.isNameSafe = false
   if (query === '') return
   for (const pair of query.replace(/&$/, '').split('&')) {
     const parts = pair.split('=')
@@ -161,8 +171,7 @@ function parseQuery(query: string, settings: Conninfo, source: string, isRestSaf
       )
     }
     const name = decode(parts[0] as string, source)
-    store(settings, name, decode(parts[1] as string, source), source, isNameSafe)
-    if (isSecret(name)) isNameSafe = false
+    store(reading, name, decode(parts[1] as string, source))
   }
 }
 
@@ -170,10 +179,9 @@ function parseQuery(query: string, settings: Conninfo, source: string, isRestSaf
  * `host=h password='with \' quote'`: spaces around `=`, single quotes, and backslashes before any character.
  */
 function parsePairs(text: string, source: string): Conninfo {
-  const settings: Conninfo = new Map()
+  const reading: Reading = {settings: new Map(), source, isNameSafe: true}
   const pair =
     /[ \t-\r]*([^= \t-\r]+)[ \t-\r]*=[ \t-\r]*(?:'((?:[^'\\]|\\.)*)'|((?!')(?:[^ \t-\r\\]|\\.|\\$)*))/sy
-  let isNameSafe = true
   while (/[^ \t-\r]/.test(text.slice(pair.lastIndex))) {
     const match = pair.exec(text)
     if (!match) {
@@ -185,13 +193,13 @@ function parsePairs(text: string, source: string): Conninfo {
     }
     const name = match[1] as string
     const value = (match[2] ?? match[3] ?? '').replace(/\\(.?)/gs, '$1')
-    store(settings, name, value, source, isNameSafe)
-    if (isSecret(name)) isNameSafe = false
+    store(reading, name, value)
   }
-  return settings
+  return reading.settings
 }
 
-function store(settings: Conninfo, name: string, value: string, source: string, isNameSafe: boolean): void {
+function store(reading: Reading, name: string, value: string): void {
+  const {settings, source, isNameSafe} = reading
   if (name === 'ssl') {
     const mode = SSL_VALUES[value]
     if (mode === undefined)
@@ -207,6 +215,8 @@ function store(settings: Conninfo, name: string, value: string, source: string, 
       'the names are those of libpq, such as sslmode, connect_timeout or options',
     )
   }
+  // The rest of a password with an unquoted space, or a bare &, would be the next name.
+  if (isSecret(name)) reading.isNameSafe = false
 }
 
 const isSecret = (name: string): boolean => name === 'password' || name === 'sslpassword'

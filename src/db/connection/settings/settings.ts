@@ -110,7 +110,7 @@ export function resolveSettings(
   const warnings: string[] = []
   const requireAuth = get('require_auth')
   return {
-    hosts: withPasswords(hostList(get), {database, user}, get, env, home, warnings),
+    hosts: withPasswords(hostList(get), {database, user, get, env, home, warnings}),
     isServerNamed: (get('host') ?? get('hostaddr') ?? get('port')) !== undefined,
     database,
     user,
@@ -188,13 +188,20 @@ function defaultHost(port: number): string {
   return SOCKET_DIRECTORIES.find((directory) => existsSync(socketPath(directory, port))) ?? 'localhost'
 }
 
+/** Whose password to look for, and where. */
+interface PasswordLookup {
+  database: string
+  user: string
+  get: Lookup
+  env: NodeJS.ProcessEnv
+  home: string | undefined
+  /** Takes what is wrong with the password file. */
+  warnings: string[]
+}
+
 function withPasswords(
   hosts: Address[],
-  whom: {database: string; user: string},
-  get: Lookup,
-  env: NodeJS.ProcessEnv,
-  home: string | undefined,
-  warnings: string[],
+  {database, user, get, env, home, warnings}: PasswordLookup,
 ): HostSettings[] {
   const password = get('password')
   if (password !== undefined) {
@@ -205,7 +212,8 @@ function withPasswords(
   const {text, warning} = path ? readPasswordFile(path) : {text: null, warning: null}
   if (warning) warnings.push(warning)
   return hosts.map((host) => {
-    const found = text === null ? undefined : findPassword(text, {...whom, host: host.host, port: host.port})
+    const found =
+      text === null ? undefined : findPassword(text, {database, user, host: host.host, port: host.port})
     return {...host, password: found, passwordSource: found === undefined ? null : (path ?? null)}
   })
 }

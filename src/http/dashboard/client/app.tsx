@@ -9,12 +9,15 @@ export function App() {
   const [token, setToken] = useState(storedToken)
   const [isExpired, setExpired] = useState(false)
 
-  const signIn = (next: string | null, hasExpired = false) => {
+  const signIn = (next: string | null, {hasExpired = false} = {}) => {
     storeToken(next)
     setExpired(hasExpired)
     setToken(next)
   }
-  const api = useMemo(() => (token === null ? null : new Api(token, () => signIn(null, true))), [token])
+  const api = useMemo(
+    () => (token === null ? null : new Api(token, () => signIn(null, {hasExpired: true}))),
+    [token],
+  )
 
   if (!api) return <SignIn isExpired={isExpired} onSignIn={signIn} />
   return <Shell api={api} onSignOut={() => signIn(null)} />

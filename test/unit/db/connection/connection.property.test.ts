@@ -109,7 +109,7 @@ describe('any connection string in any environment', () => {
           target: {host, port, database, user},
           failure: new HostFailure('network', 'connection refused', 'is it running?'),
         }))
-        expectDiscreet(connectionFailed(tried, settings.isServerNamed))
+        expectDiscreet(connectionFailed(tried, settings))
       }),
       {numRuns: 5000},
     )
