@@ -5,9 +5,11 @@ import {dropOnAbort} from '../lib/abort.ts'
 import {invalidArgument, mayBeDone} from '../lib/errors.ts'
 import {printableJson} from '../lib/printable.ts'
 import type {ErrorRecord} from '../lib/records.ts'
+import type {Warning, Worded} from '../lib/unworded.ts'
 import {describeTerminal, type RenderContext} from '../render/terminal.ts'
 import {errorRecord, isDebugging, isJsonRequested, printFailure, printStack, printWarnings} from './output.ts'
 import {toAybError} from './parse-errors.ts'
+import {commandLineDocument, commandLineWarning} from './remedies.ts'
 import {listenForSignals} from './signals.ts'
 
 /** The global flags that select the database. */
@@ -72,8 +74,14 @@ export abstract class BaseCommand extends Command {
     process.stderr.write(`${line}\n`)
   }
 
-  /** Opens the database for `work` and closes it afterwards. A signal ends the work at once. */
-  protected async withDatabase<T>(flags: ConnectionFlags, work: (db: Database) => Promise<T>): Promise<T> {
+  /**
+   * Opens the database for `work` and closes it afterwards. A signal ends the work at once. Returns the document of
+   * the work with its warnings worded.
+   */
+  protected async withDatabase<T>(
+    flags: ConnectionFlags,
+    work: (db: Database) => Promise<T>,
+  ): Promise<Worded<T>> {
     return this.withOwnCancellation(flags, (db) => this.endingAtSignal(db, () => work(db)))
   }
 
@@ -117,7 +125,7 @@ export abstract class BaseCommand extends Command {
   protected async withOwnCancellation<T>(
     flags: ConnectionFlags,
     work: (db: Database) => Promise<T>,
-  ): Promise<T> {
+  ): Promise<Worded<T>> {
     const db = await this.server(flags).open({signal: this.signal})
     if (db.session.isPooled && isDebugging(process.env)) {
       process.stderr.write(
@@ -125,7 +133,7 @@ export abstract class BaseCommand extends Command {
       )
     }
     try {
-      return await work(db)
+      return commandLineDocument(await work(db))
     } catch (error) {
       throw await db.explain(error).catch(() => error)
     } finally {
@@ -135,8 +143,8 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Adds to the warnings beside a result that has none in itself, or beside an error. */
-  protected addWarning(warning: string): void {
-    this.#warnings.push(warning)
+  protected addWarning(warning: Warning): void {
+    this.#warnings.push(commandLineWarning(warning))
   }
 
   protected override async _run<T>(): Promise<T> {

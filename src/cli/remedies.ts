@@ -1,13 +1,29 @@
-import {relinkCommand} from '../lib/failures/registrations.ts'
-import {populateCommand} from '../lib/failures/views.ts'
 import {qualifiedName, shellWord} from '../lib/identifier.ts'
-import type {ViewName} from '../lib/records.ts'
+import type {RenamedView, View, ViewName} from '../lib/records.ts'
 import {type Advice, type Remedy, wordAdvice} from '../lib/remedies.ts'
+import {
+  type UnwordedView,
+  type Warning,
+  type Worded,
+  wordDocument,
+  wordView,
+  wordWarning,
+} from '../lib/unworded.ts'
 
 /** What an error advises, for somebody at a command line: a hint that is a command can be pasted. */
 export const commandLineHint = (advice: Advice): string | null => wordAdvice(advice, wordRemedy)
 
+export const commandLineWarning = (warning: Warning): string => wordWarning(warning, wordRemedy)
+
+/** A document of `core`, with its warnings worded for somebody at a command line. */
+export const commandLineDocument = <T>(document: T): Worded<T> => wordDocument(document, wordRemedy)
+
+export const commandLineView = (view: UnwordedView): View => wordView(view, wordRemedy)
+
 const viewWord = (view: ViewName): string => shellWord(qualifiedName(view))
+
+const relinkCommand = ({from, to}: RenamedView): string =>
+  `ayb matviews relink ${viewWord(from)} ${viewWord(to)}`
 
 function wordRemedy(remedy: Remedy): string {
   switch (remedy.kind) {
@@ -29,12 +45,24 @@ function wordRemedy(remedy: Remedy): string {
       return `to give the name to another registration, first run: ayb matviews unregister ${viewWord(remedy.view)}`
     case 'relink-view':
       return relinkCommand(remedy.renamed)
+    case 'follow-rename':
+      return `to move the registration to the new name: ${relinkCommand(remedy.renamed)}`
+    case 'set-mode':
+      return `ayb matviews update ${remedy.id} --mode ${remedy.mode}`
     case 'populate-view':
-      return populateCommand(remedy.view)
+      return `ayb matviews refresh ${viewWord(remedy.view)} --mode standard`
     case 'refresh-view':
       return `ayb matviews refresh ${viewWord(remedy.view)}`
     case 'rename-schedule':
       return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
+    case 'retime-schedule':
+      return `ayb schedules update ${shellWord(remedy.name)} --cron … --timezone …`
+    case 'enable-schedule':
+      return `ayb schedules enable ${shellWord(remedy.name)}`
+    case 'disable-schedule':
+      return `ayb schedules disable ${shellWord(remedy.name)}`
+    case 'cancel-job':
+      return `ayb jobs cancel ${remedy.jobId}`
     case 'wait-for-refresh':
       return 'try again when that refresh has ended, or pass --wait'
     case 'extend-wait':

@@ -2,13 +2,13 @@ import type {CatalogView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import {suggestUniqueIndexes} from '../db/index-suggestion.ts'
 import {notPopulated, uniqueIndexRequired} from '../lib/failures/views.ts'
-import type {ConcurrentBlocker, View} from '../lib/records.ts'
+import type {UnwordedBlocker, UnwordedView} from '../lib/unworded.ts'
 
 /** Why each view cannot be refreshed concurrently; an empty list where it can. */
 export async function findConcurrentBlockers(
   db: Database,
   views: readonly CatalogView[],
-): Promise<ConcurrentBlocker[][]> {
+): Promise<UnwordedBlocker[][]> {
   const lacking = views.filter((view) => !view.hasUniqueIndex)
   const statements = await suggestUniqueIndexes(db.session, lacking)
   return views.map((view) => [
@@ -20,7 +20,7 @@ export async function findConcurrentBlockers(
 }
 
 /** The documents of views from what the catalogs say. */
-export async function toViews(db: Database, views: readonly CatalogView[]): Promise<View[]> {
+export async function toViews(db: Database, views: readonly CatalogView[]): Promise<UnwordedView[]> {
   const blockers = await findConcurrentBlockers(db, views)
   return views.map((view, position) => {
     const concurrentBlockers = blockers[position] ?? []

@@ -21,6 +21,7 @@ import {
   LAST_INSTANT,
   type Pruned,
 } from '../lib/records.ts'
+import {remediable, type Unworded} from '../lib/unworded.ts'
 import {requireSchedule} from './lookup.ts'
 
 /** So many at a time, that no delete holds its locks for long. */
@@ -43,11 +44,16 @@ export async function listJobs(
  * One job.
  * @throws AybError JOB_NOT_FOUND
  */
-export async function showJob(db: Database, id: string): Promise<JobDocument> {
+export async function showJob(db: Database, id: string): Promise<Unworded<JobDocument>> {
   const job = await requireJob(db, id)
   const warnings =
     job.state === 'queued' && job.runAt === LAST_INSTANT
-      ? [`the job is queued for a time that never comes; to be rid of it: ayb jobs cancel ${id}`]
+      ? [
+          remediable('the job is queued for a time that never comes', 'to be rid of it', {
+            kind: 'cancel-job',
+            jobId: id,
+          }),
+        ]
       : []
   return {job, warnings: [...db.takeWarnings(), ...warnings]}
 }

@@ -11,9 +11,8 @@ import {
   renamedWarning,
 } from '../lib/failures/registrations.ts'
 import {blockedError} from '../lib/failures/views.ts'
-import {qualifiedName, shellWord, type ViewReference} from '../lib/identifier.ts'
+import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import type {
-  ConcurrentBlocker,
   ListedRegistration,
   RefreshMode,
   Registered,
@@ -24,9 +23,16 @@ import type {
   RegistrationsDocument,
   RenamedView,
   Run,
-  View,
   ViewName,
 } from '../lib/records.ts'
+import {
+  notReady,
+  remediable,
+  type Unworded,
+  type UnwordedBlocker,
+  type UnwordedView,
+  type Warning,
+} from '../lib/unworded.ts'
 import {findConcurrentBlockers, toViews} from './catalog.ts'
 import {explainUnregistered, requireRegistration, requireView} from './lookup.ts'
 
@@ -42,7 +48,7 @@ export async function register(
   name: ViewName,
   mode: RefreshMode,
   {isExistingFine = false} = {},
-): Promise<Registered> {
+): Promise<Unworded<Registered>> {
   const view = await requireView(db, name)
   await db.prepareTables()
   const created = await registrations.insertRegistration(db, name, mode)
@@ -51,11 +57,14 @@ export async function register(
   if (!registration) return register(db, name, mode, {isExistingFine})
   if (!created && !isExistingFine) throw alreadyRegistered(registration)
   await rememberView(db, name)
-  const warnings = db.takeWarnings()
+  const warnings: Warning[] = db.takeWarnings()
   if (registration.refreshMode !== mode) {
     warnings.push(
-      `${qualifiedName(name)} is registered in ${registration.refreshMode} mode, and stays in it; ` +
-        `to change that: ayb matviews update ${registration.id} --mode ${mode}`,
+      remediable(
+        `${qualifiedName(name)} is registered in ${registration.refreshMode} mode, and stays in it`,
+        'to change that',
+        {kind: 'set-mode', id: registration.id, mode},
+      ),
     )
   }
   if (registration.refreshMode === 'concurrent') {
@@ -66,14 +75,14 @@ export async function register(
 }
 
 /** Warnings for a view that is registered in concurrent mode before it can be refreshed in that mode. */
-export const concurrentWarnings = (blockers: readonly ConcurrentBlocker[]): string[] =>
-  blockers.map(({message, hint}) => `${message}; before its first refresh: ${hint}`)
+export const concurrentWarnings = (blockers: readonly UnwordedBlocker[]): Warning[] =>
+  blockers.map((blocker) => notReady(blocker, 'before its first refresh'))
 
 /** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
 export async function listMatviews(
   db: Database,
   schemaName: string | null,
-  onWarning: (warning: string) => void = () => {},
+  onWarning: (warning: Warning) => void = () => {},
 ): Promise<ListedRegistration[]> {
   const listed = await registrations.listRegistrations(db, schemaName)
   for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
@@ -99,7 +108,10 @@ async function renamedAmong(db: Database, listed: readonly ListedRegistration[])
  * One registration with its view, its schedules and its last runs.
  * @throws AybError NOT_REGISTERED
  */
-export async function show(db: Database, reference: ViewReference): Promise<RegistrationDetails> {
+export async function show(
+  db: Database,
+  reference: ViewReference,
+): Promise<Unworded<Omit<RegistrationDetails, 'view'>> & {view: UnwordedView | null}> {
   const registration = await requireRegistration(db, reference)
   const found = await describeViews(db, registration)
   const [view] = await toViews(db, found)
@@ -111,7 +123,7 @@ export async function show(db: Database, reference: ViewReference): Promise<Regi
 }
 
 /** All materialized views of the database, registered or not. */
-export async function discover(db: Database): Promise<View[]> {
+export async function discover(db: Database): Promise<UnwordedView[]> {
   return toViews(db, await describeViews(db))
 }
 
@@ -128,7 +140,7 @@ export async function update(
   if (mode === 'concurrent') {
     const view = await requireView(db, before)
     const [blockers] = await findConcurrentBlockers(db, [view])
-    if (blockers?.[0]) throw blockedError(before, blockers[0])
+    if (blockers?.[0]) throw blockedError(blockers[0])
   }
   await db.prepareTables()
   const registration = await registrations.updateRefreshMode(db, before.id, mode)
@@ -144,7 +156,7 @@ export async function unregister(
   db: Database,
   reference: ViewReference,
   {isDryRun = false} = {},
-): Promise<RegistrationDocument> {
+): Promise<Unworded<RegistrationDocument>> {
   const registration = await requireRegistration(db, reference)
   if (isDryRun) return unregistered(db, registration)
   await db.prepareTables()
@@ -153,12 +165,16 @@ export async function unregister(
   return unregistered(db, removed)
 }
 
-async function unregistered(db: Database, registration: Registration): Promise<RegistrationDocument> {
+async function unregistered(
+  db: Database,
+  registration: Registration,
+): Promise<Unworded<RegistrationDocument>> {
   const enabled = (await listSchedulesOfView(db, registration)).filter((schedule) => schedule.enabled)
-  const warnings = enabled.map(
-    ({name}) =>
-      `the schedule ${name} is enabled and will register the view again; ` +
-      `to stop that: ayb schedules disable ${shellWord(name)}`,
+  const warnings = enabled.map(({name}) =>
+    remediable(`the schedule ${name} is enabled and will register the view again`, 'to stop that', {
+      kind: 'disable-schedule',
+      name,
+    }),
   )
   return {registration, warnings: [...db.takeWarnings(), ...warnings]}
 }
@@ -170,7 +186,7 @@ async function unregistered(db: Database, registration: Registration): Promise<R
 export async function unregisterMissing(
   db: Database,
   {isDryRun = false} = {},
-): Promise<RegistrationsDocument> {
+): Promise<Unworded<RegistrationsDocument>> {
   const gone = (await registrations.listRegistrations(db, null)).filter(({exists}) => !exists)
   const renamed = await renamedAmong(db, gone)
   const kept = new Set(renamed.map(({from}) => qualifiedName(from)))
@@ -194,7 +210,10 @@ export async function unregisterMissing(
   for (const {name, enabled} of schedules) {
     if (!enabled) continue
     warnings.push(
-      `the schedule ${name} is enabled, and fails while its view is gone; to stop that: ayb schedules disable ${shellWord(name)}`,
+      remediable(`the schedule ${name} is enabled, and fails while its view is gone`, 'to stop that', {
+        kind: 'disable-schedule',
+        name,
+      }),
     )
   }
   return {registrations: removed, warnings: [...db.takeWarnings(), ...warnings]}

@@ -7,6 +7,7 @@ import {registeredBefore} from '../lib/failures/registrations.ts'
 import {viewNotFound} from '../lib/failures/views.ts'
 import {isStorableIdentifier, qualifiedName} from '../lib/identifier.ts'
 import type {RefreshMode, RegisteredViews, Registration, ViewName} from '../lib/records.ts'
+import type {Unworded, Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
 import {concurrentWarnings} from './matviews.ts'
 
@@ -17,7 +18,7 @@ interface RefusedView {
 }
 
 /** What registerAll did: its errors are not in the words of a surface yet. */
-export interface RegisteredAll extends Omit<RegisteredViews, 'refused'> {
+export interface RegisteredAll extends Unworded<Omit<RegisteredViews, 'refused'>> {
   refused: RefusedView[]
 }
 
@@ -94,7 +95,7 @@ async function warnOfMode(
   views: readonly CatalogView[],
   isNew: ReadonlySet<string>,
   mode: RefreshMode,
-): Promise<string[]> {
+): Promise<Warning[]> {
   if (mode !== 'concurrent') return []
   const blockers = await findConcurrentBlockers(
     db,

@@ -5,6 +5,7 @@ import {isRememberedAs} from '../db/view-states.ts'
 import {nameUnchanged, notRegistered} from '../lib/failures/registrations.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import type {Registration, Relinked, ViewName} from '../lib/records.ts'
+import {notReady, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
 import {requireRegistration, requireView} from './lookup.ts'
 
@@ -13,7 +14,11 @@ import {requireRegistration, requireView} from './lookup.ts'
  * jobs and its history move there. Jobs that are running stay as they are.
  * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND, ALREADY_REGISTERED, INVALID_IDENTIFIER
  */
-export async function relink(db: Database, reference: ViewReference, to: ViewName): Promise<Relinked> {
+export async function relink(
+  db: Database,
+  reference: ViewReference,
+  to: ViewName,
+): Promise<Unworded<Relinked>> {
   const before = await requireRegistration(db, reference)
   const view = await requireView(db, to)
   if (qualifiedName(before) === qualifiedName(to)) throw nameUnchanged(to)
@@ -22,15 +27,14 @@ export async function relink(db: Database, reference: ViewReference, to: ViewNam
   const moved = await moveRegistration(db, before, to)
   if (!moved) throw notRegistered(reference, null)
   const {registration, schedules, runningJobs} = moved
-  const warnings = [...db.takeWarnings(), ...doubts]
+  const warnings: Warning[] = [...db.takeWarnings(), ...doubts]
   if (runningJobs > 0) {
     const jobs = runningJobs === 1 ? 'a running job keeps' : `${runningJobs} running jobs keep`
     warnings.push(`${jobs} the name ${qualifiedName(before)}`)
   }
   if (registration.refreshMode === 'concurrent') {
     const [blockers] = await findConcurrentBlockers(db, [view])
-    for (const {message, hint} of blockers ?? [])
-      warnings.push(`${message}; before its next refresh: ${hint}`)
+    for (const blocker of blockers ?? []) warnings.push(notReady(blocker, 'before its next refresh'))
   }
   const {schemaName, viewName} = before
   return {registration, previous: {schemaName, viewName}, schedules, warnings}

@@ -1,8 +1,8 @@
 import {checkTimezone, parseCron} from '../lib/cron.ts'
 import {isAybError} from '../lib/errors.ts'
-import {shellWord} from '../lib/identifier.ts'
 import {viewOfPayload} from '../lib/payload.ts'
 import {FIRST_INSTANT, LAST_INSTANT, type Schedule} from '../lib/records.ts'
+import {remediable, type Warning} from '../lib/unworded.ts'
 
 /**
  * Whether a schedule never comes up: other programs can leave one without a next run, or with one at
@@ -15,18 +15,25 @@ export const isUntimed = ({nextRunAt}: Schedule): boolean =>
  * What keeps an enabled schedule from working as it stands in the table, where any program can have written
  * it.
  */
-export function scheduleWarnings(schedule: Schedule): string[] {
+export function scheduleWarnings(schedule: Schedule): Warning[] {
   const {name, enabled, payload} = schedule
   if (!enabled) return []
-  const warnings: string[] = []
+  const warnings: Warning[] = []
   const problem = timingProblem(schedule)
   if (problem !== null) {
-    const command = `ayb schedules update ${shellWord(name)} --cron … --timezone …`
-    warnings.push(`the schedule ${name} never runs: ${problem}; to change that: ${command}`)
-  } else if (isUntimed(schedule)) {
-    const command = `ayb schedules enable ${shellWord(name)}`
     warnings.push(
-      `the schedule ${name} has no next run; a worker computes one within two minutes, and so does: ${command}`,
+      remediable(`the schedule ${name} never runs: ${problem}`, 'to change that', {
+        kind: 'retime-schedule',
+        name,
+      }),
+    )
+  } else if (isUntimed(schedule)) {
+    warnings.push(
+      remediable(
+        `the schedule ${name} has no next run`,
+        'a worker computes one within two minutes, and so does',
+        {kind: 'enable-schedule', name},
+      ),
     )
   }
   if (!viewOfPayload(payload)) warnings.push(`the schedule ${name} fails: its payload names no view`)

@@ -8,6 +8,7 @@ import {scheduleExists, scheduleNotFound} from '../lib/failures/schedules.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {payloadOf, type RefreshPayload, viewOfPayload} from '../lib/payload.ts'
 import type {JobDocument, ListedSchedule, ScheduleDocument} from '../lib/records.ts'
+import {notReady, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
 import {requireRegistration, requireSchedule} from './lookup.ts'
 import type {ScheduleChanges, ScheduleInput, ScheduleTarget} from './schedule-input.ts'
@@ -18,7 +19,10 @@ import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
  * is a warning.
  * @throws AybError NOT_REGISTERED, SCHEDULE_EXISTS
  */
-export async function createSchedule(db: Database, input: ScheduleInput): Promise<ScheduleDocument> {
+export async function createSchedule(
+  db: Database,
+  input: ScheduleInput,
+): Promise<Unworded<ScheduleDocument>> {
   const settings = {
     name: input.name,
     payload: await resolveTarget(db, input.target),
@@ -45,7 +49,7 @@ export async function updateSchedule(
   db: Database,
   reference: string,
   changes: ScheduleChanges,
-): Promise<ScheduleDocument> {
+): Promise<Unworded<ScheduleDocument>> {
   const {id} = await requireSchedule(db, reference)
   const payload = changes.target && (await resolveTarget(db, changes.target))
   await db.prepareTables()
@@ -85,7 +89,7 @@ export async function setScheduleEnabled(
   db: Database,
   reference: string,
   {enabled}: {enabled: boolean},
-): Promise<ScheduleDocument> {
+): Promise<Unworded<ScheduleDocument>> {
   return updateSchedule(db, reference, {enabled})
 }
 
@@ -98,7 +102,7 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
  * One schedule; what keeps it from working is a warning.
  * @throws AybError SCHEDULE_NOT_FOUND
  */
-export async function showSchedule(db: Database, reference: string): Promise<ScheduleDocument> {
+export async function showSchedule(db: Database, reference: string): Promise<Unworded<ScheduleDocument>> {
   const schedule = await requireSchedule(db, reference)
   return {schedule, warnings: [...db.takeWarnings(), ...scheduleWarnings(schedule)]}
 }
@@ -107,7 +111,7 @@ export async function showSchedule(db: Database, reference: string): Promise<Sch
  * Removes a schedule, and cancels what it has queued. Returns it as it was.
  * @throws AybError SCHEDULE_NOT_FOUND
  */
-export async function deleteSchedule(db: Database, reference: string): Promise<ScheduleDocument> {
+export async function deleteSchedule(db: Database, reference: string): Promise<Unworded<ScheduleDocument>> {
   const {id} = await requireSchedule(db, reference)
   await db.prepareTables()
   const schedule = await db.session.transaction(async () => {
@@ -129,7 +133,7 @@ export async function deleteSchedule(db: Database, reference: string): Promise<S
 export async function previewDeletion(
   db: Database,
   reference: string,
-): Promise<{document: ScheduleDocument; queuedJobs: number}> {
+): Promise<{document: Unworded<ScheduleDocument>; queuedJobs: number}> {
   const schedule = await requireSchedule(db, reference)
   const queuedJobs = await countQueuedJobs(db, schedule.id)
   return {document: {schedule, warnings: db.takeWarnings()}, queuedJobs}
@@ -167,7 +171,7 @@ async function computeNextRun(
 }
 
 /** What will keep the schedule from working, as far as can be seen now. */
-async function targetWarnings(db: Database, payload: unknown): Promise<string[]> {
+async function targetWarnings(db: Database, payload: unknown): Promise<Warning[]> {
   const name = viewOfPayload(payload)
   if (!name) return []
   const view = await describeView(db, name)
@@ -175,5 +179,5 @@ async function targetWarnings(db: Database, payload: unknown): Promise<string[]>
   const registration = await findRegistration(db, name)
   if (registration?.refreshMode !== 'concurrent') return []
   const [blockers] = await findConcurrentBlockers(db, [view])
-  return (blockers ?? []).map(({message, hint}) => `${message}; its runs fail until it is mended: ${hint}`)
+  return (blockers ?? []).map((blocker) => notReady(blocker, 'its runs fail until it is mended'))
 }

@@ -17,10 +17,17 @@ export type Remedy =
   /** The name that a registration should move to belongs to another registration. */
   | {kind: 'unregister-view'; view: ViewName}
   | {kind: 'relink-view'; renamed: RenamedView}
+  /** The registration should move to the new name of its view. */
+  | {kind: 'follow-rename'; renamed: RenamedView}
+  | {kind: 'set-mode'; id: string; mode: RefreshMode}
   /** The view needs a refresh in standard mode, which fills it. */
   | {kind: 'populate-view'; view: ViewName}
   | {kind: 'refresh-view'; view: ViewName}
   | {kind: 'rename-schedule'; takenName: string}
+  | {kind: 'retime-schedule'; name: string}
+  | {kind: 'enable-schedule'; name: string}
+  | {kind: 'disable-schedule'; name: string}
+  | {kind: 'cancel-job'; jobId: string}
   | {kind: 'wait-for-refresh'}
   | {kind: 'extend-wait'}
   | {kind: 'extend-statement-timeout'}

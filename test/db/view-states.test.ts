@@ -1,4 +1,5 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
+import {commandLineWarning} from '../../src/cli/remedies.ts'
 import {listItems, listMatviews, register, show, unregister, update} from '../../src/core/matviews.ts'
 import {refresh as refreshView} from '../../src/core/refresh/by-hand.ts'
 import {refreshSettings} from '../../src/core/refresh/request.ts'
@@ -34,7 +35,7 @@ const registerView = (server: {url: string}, view = LEADERBOARD, isExistingFine 
   using(server, (db) => register(db, view, 'standard', {isExistingFine}))
 
 const warningsOf = (server: {url: string}, view = LEADERBOARD) =>
-  using(server, async (db) => (await show(db, view)).warnings)
+  using(server, async (db) => (await show(db, view)).warnings.map(commandLineWarning))
 
 interface StateRow {
   view_oid: number
@@ -149,7 +150,7 @@ describe('a view that was renamed', () => {
   test('is told of in the schema that is listed alone', async () => {
     const warnings = await using(server, async (db) => {
       const told: string[] = []
-      await listMatviews(db, 'public', (warning) => told.push(warning))
+      await listMatviews(db, 'public', (warning) => told.push(commandLineWarning(warning)))
       return told
     })
     expect(warnings).toEqual([expect.stringContaining('public.leaderboard')])

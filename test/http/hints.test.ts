@@ -1,7 +1,7 @@
 import {beforeAll, describe, expect, test} from 'vitest'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {createGatedView, untilRefreshing} from '../support/refresh.ts'
-import {openSocket, type RunningServer, startServer, stopServers} from '../support/serve.ts'
+import {openSocket, type RunningServer, startServer, stopServers, untilLogged} from '../support/serve.ts'
 
 const ADMIN = '/api/admin'
 const ID = '550e8400-e29b-41d4-a716-446655440000'
@@ -131,6 +131,25 @@ describe('no message and no hint names a command or a flag', () => {
         {code: 'UNIQUE_INDEX_REQUIRED'},
       ],
     })
+  })
+
+  test('in the log, about what a request warns of', async () => {
+    const never = ID.replace('5', '7')
+    await db.query(`insert into _ayb_jobs (id, type, state, run_at, payload)
+                    values ('${never}', 'materialized_view_refresh', 'queued', 'infinity', '{"view_name": "leaderboard"}')`)
+    expect((await server.get(`${ADMIN}/jobs/${never}`)).status).toBe(200)
+    await untilLogged(server, ({msg}) => msg.includes('a time that never comes'), 'the warning')
+    expect((await server.delete(`${ADMIN}/matviews/leaderboard`)).status).toBe(204)
+    await untilLogged(server, ({msg}) => msg.includes('will register the view again'), 'the warning')
+    const warnings = server.logs().flatMap(({level, msg}) => (level === 'warn' ? [msg] : []))
+    for (const warning of warnings) expect(warning).not.toMatch(COMMAND_LINE)
+    expect(warnings).toEqual(
+      expect.arrayContaining([
+        `the job is queued for a time that never comes; to be rid of it: POST /api/admin/jobs/${never}/cancel`,
+        'the schedule nightly is enabled and will register the view again; to stop that: PUT /api/admin/schedules/nightly with {"enabled": false}',
+      ]),
+    )
+    expect((await server.post(`${ADMIN}/matviews`, {viewName: 'leaderboard'})).status).toBe(201)
   })
 
   test('about a refresh that is under way, or that the end of the server cancels', async () => {

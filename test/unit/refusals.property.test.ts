@@ -214,8 +214,8 @@ describe('an error about a view', () => {
   test('has hints that a shell takes for that very view', () => {
     fc.assert(
       fc.property(view, (named) => {
-        const unpopulated = blockedError(named, notPopulated(named))
-        expect(commandLineHint(unpopulated)).toBe(notPopulated(named).hint)
+        const unpopulated = blockedError(notPopulated(named))
+        expect(commandLineHint(unpopulated)).toBe(commandLineHint(notPopulated(named)))
         for (const hint of [notRegistered(named, null), unpopulated].map(commandLineHint)) {
           const [, , typed] = shellCommand(hint ?? '')
           expect(parseViewName(typed ?? '')).toEqual(named)

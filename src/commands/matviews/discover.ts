@@ -1,4 +1,5 @@
 import {BaseCommand} from '../../cli/base-command.ts'
+import {commandLineView} from '../../cli/remedies.ts'
 import {discover} from '../../core/matviews.ts'
 import type {View} from '../../lib/records.ts'
 
@@ -13,7 +14,7 @@ export default class MatviewsDiscover extends BaseCommand {
 
   async run(): Promise<View[]> {
     const {flags} = await this.parse(MatviewsDiscover)
-    const views = await this.withDatabase(flags, (db) => discover(db))
+    const views = (await this.withDatabase(flags, (db) => discover(db))).map(commandLineView)
     await this.show(async (context) => {
       const {renderViews} = await import('../../render/views.ts')
       return renderViews(views, context)

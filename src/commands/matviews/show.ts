@@ -1,5 +1,6 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {viewArg} from '../../cli/flags.ts'
+import {commandLineView} from '../../cli/remedies.ts'
 import {show} from '../../core/matviews.ts'
 import type {RegistrationDetails} from '../../lib/records.ts'
 
@@ -10,7 +11,8 @@ export default class MatviewsShow extends BaseCommand {
 
   async run(): Promise<RegistrationDetails> {
     const {args, flags} = await this.parse(MatviewsShow)
-    const details = await this.withDatabase(flags, (db) => show(db, args.view))
+    const shown = await this.withDatabase(flags, (db) => show(db, args.view))
+    const details = {...shown, view: shown.view && commandLineView(shown.view)}
     await this.show(async (context) => {
       const {renderRegistrationDetails} = await import('../../render/registration-details.ts')
       return renderRegistrationDetails(details, context)

@@ -1,5 +1,6 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {dryRunFlag, scheduleArg} from '../../cli/flags.ts'
+import {commandLineDocument} from '../../cli/remedies.ts'
 import {deleteSchedule, previewDeletion} from '../../core/schedules.ts'
 import {createCommand} from '../../core/undo.ts'
 import type {ScheduleDocument} from '../../lib/records.ts'
@@ -18,11 +19,12 @@ export default class SchedulesDelete extends BaseCommand {
   async run(): Promise<ScheduleDocument> {
     const {args, flags} = await this.parse(SchedulesDelete)
     const isDryRun = flags['dry-run']
-    const {document, queuedJobs} = await this.withDatabase(flags, async (db) =>
+    const {document: deleted, queuedJobs} = await this.withDatabase(flags, async (db) =>
       isDryRun
         ? previewDeletion(db, args.schedule)
         : {document: await deleteSchedule(db, args.schedule), queuedJobs: 0},
     )
+    const document = commandLineDocument(deleted)
     const {schedule} = document
     await this.show(async (context) => {
       const {renderScheduleLine} = await import('../../render/schedules.ts')

@@ -64,7 +64,7 @@ async function findRefusal(
   if (!view.mayRefresh) return mayNotRefresh(view, view.owner, 'view', view.grants.refresh)
   if (mode === 'concurrent') {
     const [blockers] = await findConcurrentBlockers(db, [view])
-    if (blockers?.[0]) return blockedError(view, blockers[0])
+    if (blockers?.[0]) return blockedError(blockers[0])
   }
   if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) {
     const isConcurrent = mode === 'concurrent'

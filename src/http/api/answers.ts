@@ -1,6 +1,8 @@
 import type {FastifyReply} from 'fastify'
 import type {DatabaseWork} from '../../db/pool.ts'
+import type {Warning} from '../../lib/unworded.ts'
 import type {ApiContext} from './context.ts'
+import {apiWarning} from './remedies.ts'
 import {untilGone} from './until-gone.ts'
 
 /** A list, as all of them are answered. */
@@ -13,10 +15,10 @@ export const itemsOf = <T>(items: readonly T[]) => ({items, count: items.length}
 export function workingFor({pool, cutOff, log}: ApiContext) {
   return async <T>(reply: FastifyReply, work: DatabaseWork<T>): Promise<T> => {
     const result = await pool.use(work, untilGone(reply, cutOff))
-    for (const msg of warningsOf(result)) log({level: 'warn', msg})
+    for (const warning of warningsOf(result)) log({level: 'warn', msg: apiWarning(warning)})
     return result
   }
 }
 
-const warningsOf = (result: unknown): readonly string[] =>
-  (result as {warnings?: readonly string[]} | null | undefined)?.warnings ?? []
+const warningsOf = (result: unknown): readonly Warning[] =>
+  (result as {warnings?: readonly Warning[]} | null | undefined)?.warnings ?? []

@@ -1,13 +1,12 @@
 import type {FastifyInstance} from 'fastify'
 import {requireRegistration} from '../../core/lookup.ts'
 import {discover, history, listItems, register, unregister, update} from '../../core/matviews.ts'
-import {blockedError} from '../../lib/failures/views.ts'
 import {parseIdentifier, parseViewReference} from '../../lib/identifier.ts'
-import type {RefreshMode, View} from '../../lib/records.ts'
+import type {RefreshMode} from '../../lib/records.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
 import {refreshing} from './refreshing.ts'
-import {apiHint} from './remedies.ts'
+import {apiView} from './remedies.ts'
 import {answering, BODIES, exactly, idOf, listing, NOTHING, wholeNumber} from './schemas.ts'
 import {untilGone} from './until-gone.ts'
 
@@ -15,15 +14,6 @@ type One = {Params: {id: string}}
 
 const tags = ['Materialized views']
 const params = idOf("A registration's id, schema.view, or a view in schema public")
-
-/** The view with hints for readers of the API. */
-const forApi = (view: View): View => ({
-  ...view,
-  concurrentBlockers: view.concurrentBlockers.map((blocker) => ({
-    ...blocker,
-    hint: apiHint(blockedError(view, blocker)) ?? blocker.hint,
-  })),
-})
 
 /** Registrations, their refreshes and their history. */
 export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -75,7 +65,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
         response: listing('View', 'All materialized views'),
       },
     },
-    async (_request, reply) => itemsOf((await work(reply, (db) => discover(db))).map(forApi)),
+    async (_request, reply) => itemsOf((await work(reply, (db) => discover(db))).map(apiView)),
   )
 
   app.get<One>(

@@ -1,6 +1,7 @@
 import {qualifiedName, quoteIfNeeded, quoteViewName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {View, ViewName} from '../../lib/records.ts'
 import {type Advice, type Remedy, wordAdvice} from '../../lib/remedies.ts'
+import {type UnwordedView, type Warning, wordView, wordWarning} from '../../lib/unworded.ts'
 
 /**
  * What an error advises, for readers of the API and of the dashboard, who have routes and SQL, and no command
@@ -8,9 +9,15 @@ import {type Advice, type Remedy, wordAdvice} from '../../lib/remedies.ts'
  */
 export const apiHint = (advice: Advice): string | null => wordAdvice(advice, wordRemedy)
 
+export const apiWarning = (warning: Warning): string => wordWarning(warning, wordRemedy)
+
+export const apiView = (view: UnwordedView): View => wordView(view, wordRemedy)
+
 const MATVIEWS = '/api/admin/matviews'
 
 const viewPath = (view: ViewName): string => `${MATVIEWS}/${encodeURIComponent(qualifiedName(view))}`
+
+const schedulePath = (name: string): string => `/api/admin/schedules/${encodeURIComponent(name)}`
 
 function registerRequest({schemaName, viewName}: ViewName): string {
   const [view, schema] = [viewName, schemaName].map((name) => JSON.stringify(quoteIfNeeded(name)))
@@ -36,13 +43,24 @@ function wordRemedy(remedy: Remedy): string {
     case 'unregister-view':
       return `to make the name free: DELETE ${viewPath(remedy.view)}`
     case 'relink-view':
+    case 'follow-rename':
       return `to move the registration to the new name with its schedules and its history, relink it from a command line; to begin without them: ${registerRequest(remedy.renamed.to)}`
+    case 'set-mode':
+      return `PUT ${MATVIEWS}/${remedy.id} with {"refreshMode": "${remedy.mode}"}`
     case 'populate-view':
       return `REFRESH MATERIALIZED VIEW ${quoteViewName(remedy.view)};`
     case 'refresh-view':
       return `refresh the view: POST ${viewPath(remedy.view)}/refresh`
     case 'rename-schedule':
-      return `choose another name, or change that schedule: PUT /api/admin/schedules/${encodeURIComponent(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
+      return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
+    case 'retime-schedule':
+      return `PUT ${schedulePath(remedy.name)} with {"cronExpr": …, "timezone": …}`
+    case 'enable-schedule':
+      return `PUT ${schedulePath(remedy.name)} with {"enabled": true}`
+    case 'disable-schedule':
+      return `PUT ${schedulePath(remedy.name)} with {"enabled": false}`
+    case 'cancel-job':
+      return `POST /api/admin/jobs/${remedy.jobId}/cancel`
     case 'wait-for-refresh':
     case 'extend-wait':
       return 'try again when that refresh has ended'

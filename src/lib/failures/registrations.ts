@@ -1,6 +1,7 @@
 import {AybError} from '../errors.ts'
-import {qualifiedName, shellWord, type ViewReference} from '../identifier.ts'
+import {qualifiedName, type ViewReference} from '../identifier.ts'
 import type {Registration, RenamedView, ViewName} from '../records.ts'
+import {remediable, type Warning} from '../unworded.ts'
 
 /** No registration has that id or name; `nearest` is a similar name that is registered. */
 export function notRegistered(reference: ViewReference, nearest: string | null): AybError {
@@ -42,10 +43,6 @@ export const nameUnchanged = (view: ViewName): AybError =>
     hint: 'give the old name of the view first, then its new name',
   })
 
-/** The command that moves a registration to the new name of its view, quoted for a shell. */
-export const relinkCommand = ({from, to}: RenamedView): string =>
-  `ayb matviews relink ${shellWord(qualifiedName(from))} ${shellWord(qualifiedName(to))}`
-
 /** The view has a registration, under the name from before it was renamed. */
 export function registeredBefore(renamed: RenamedView): AybError {
   const [from, to] = [renamed.from, renamed.to].map(qualifiedName)
@@ -57,12 +54,19 @@ export function registeredBefore(renamed: RenamedView): AybError {
 }
 
 /** A warning about a registration whose view was renamed. */
-export const renamedWarning = (renamed: RenamedView): string =>
-  `${qualifiedName(renamed.from)} was renamed to ${qualifiedName(renamed.to)}; to move the registration to the new name: ${relinkCommand(renamed)}`
+export const renamedWarning = (renamed: RenamedView): Warning =>
+  remediable(`${qualifiedName(renamed.from)} was renamed to ${qualifiedName(renamed.to)}`, null, {
+    kind: 'follow-rename',
+    renamed,
+  })
 
 /** A warning while registrations without a view are removed. */
-export const renamedStays = (renamed: RenamedView): string =>
-  `${qualifiedName(renamed.from)} stays registered, since the view was renamed to ${qualifiedName(renamed.to)}; to move the registration to the new name: ${relinkCommand(renamed)}`
+export const renamedStays = (renamed: RenamedView): Warning =>
+  remediable(
+    `${qualifiedName(renamed.from)} stays registered, since the view was renamed to ${qualifiedName(renamed.to)}`,
+    null,
+    {kind: 'follow-rename', renamed},
+  )
 
 /** The table of an AYB server checks names more strictly than Postgres does. */
 export const refusedByServerTable = (view: ViewName, cause: Error): AybError =>

@@ -1,6 +1,7 @@
 import {AybError} from '../errors.ts'
-import {qualifiedName, shellWord} from '../identifier.ts'
-import type {ConcurrentBlocker, RenamedView, ViewName} from '../records.ts'
+import {qualifiedName} from '../identifier.ts'
+import type {RenamedView, ViewName} from '../records.ts'
+import type {UnwordedBlocker} from '../unworded.ts'
 
 const article = (noun: string): string => (/^[aeiou]/.test(noun) ? 'an' : 'a')
 
@@ -39,23 +40,14 @@ export const unencodableView = (view: ViewName, cause: Error): AybError =>
   )
 
 /** A reason against concurrent mode, as an error. */
-export function blockedError(view: ViewName, {code, message, hint}: ConcurrentBlocker): AybError {
-  switch (code) {
-    case 'NOT_POPULATED':
-      return new AybError(code, message, {remedy: {kind: 'populate-view', view}})
-    case 'UNIQUE_INDEX_REQUIRED':
-      return new AybError(code, message, {hint})
-  }
-}
+export const blockedError = ({code, message, hint, remedy}: UnwordedBlocker): AybError =>
+  new AybError(code, message, {hint, remedy})
 
-/** The command that fills a view, quoted for a shell. */
-export const populateCommand = (view: ViewName): string =>
-  `ayb matviews refresh ${shellWord(qualifiedName(view))} --mode standard`
-
-export const notPopulated = (view: ViewName): ConcurrentBlocker => ({
+export const notPopulated = ({schemaName, viewName}: ViewName): UnwordedBlocker => ({
   code: 'NOT_POPULATED',
-  message: `${qualifiedName(view)} was never populated, and a concurrent refresh needs rows to compare with`,
-  hint: populateCommand(view),
+  message: `${qualifiedName({schemaName, viewName})} was never populated, and a concurrent refresh needs rows to compare with`,
+  hint: null,
+  remedy: {kind: 'populate-view', view: {schemaName, viewName}},
 })
 
 /** `statement` creates an index that a concurrent refresh can use; null where no column can be indexed. */
@@ -63,7 +55,7 @@ export function uniqueIndexRequired(
   view: ViewName,
   unfit: readonly {name: string; reason: string}[],
   statement: string | null,
-): ConcurrentBlocker {
+): UnwordedBlocker {
   const why = unfit.map(({name, reason}) => `${name} ${reason}`).join(', ')
   return {
     code: 'UNIQUE_INDEX_REQUIRED',
@@ -73,6 +65,7 @@ export function uniqueIndexRequired(
     hint:
       statement ??
       'add a column to the view that is unique and can be indexed, and create a unique index on it',
+    remedy: null,
   }
 }
 

@@ -39,8 +39,8 @@ const ERRORS: AybError[] = [
   viewNotFound(view, 'partitioned index', null),
   viewRenamed(renamed, null),
   viewRenamed(renamed, 'foreign table'),
-  blockedError(view, notPopulated(view)),
-  blockedError(view, uniqueIndexRequired(view, [], null)),
+  blockedError(notPopulated(view)),
+  blockedError(uniqueIndexRequired(view, [], null)),
 ]
 
 describe('the error of a failed job', () => {

@@ -1,0 +1,65 @@
+import type {ConcurrentBlocker, View} from './records.ts'
+import {type Advice, type Remedy, wordAdvice} from './remedies.ts'
+
+// Parts of documents that speak of commands or routes. `core` returns them as data, and each surface words them
+// for its own readers.
+
+/** A warning: a text for every reader, or a text with advice. `lead` comes before the advice, and a colon. */
+export type Warning = string | (Advice & {message: string; lead: string | null})
+
+/** A document whose warnings are not worded yet. */
+export type Unworded<Document> = Omit<Document, 'warnings'> & {warnings: Warning[]}
+
+/** The document with words in place of its warnings, if it has any. */
+export type Worded<Document> = Document extends {warnings: readonly Warning[]}
+  ? Omit<Document, 'warnings'> & {warnings: string[]}
+  : Document
+
+export type UnwordedBlocker = Omit<ConcurrentBlocker, 'hint'> & Advice
+
+export type UnwordedView = Omit<View, 'concurrentBlockers'> & {concurrentBlockers: UnwordedBlocker[]}
+
+/** Words a remedy for the readers of one surface. */
+type WordRemedy = (remedy: Remedy) => string
+
+/** A warning whose advice is a remedy. */
+export const remediable = (message: string, lead: string | null, remedy: Remedy): Warning => ({
+  message,
+  lead,
+  hint: null,
+  remedy,
+})
+
+/** A warning that the view is not ready for a concurrent refresh. `lead` tells until when that does not matter. */
+export const notReady = ({message, hint, remedy}: UnwordedBlocker, lead: string): Warning => ({
+  message,
+  lead,
+  hint,
+  remedy,
+})
+
+export function wordWarning(warning: Warning, word: WordRemedy): string {
+  if (typeof warning === 'string') return warning
+  const {message, lead} = warning
+  const advice = wordAdvice(warning, word)
+  if (advice === null) return message
+  return `${message}; ${lead === null ? advice : `${lead}: ${advice}`}`
+}
+
+export function wordDocument<Document>(document: Document, word: WordRemedy): Worded<Document> {
+  const {warnings} = (document ?? {}) as {warnings?: readonly Warning[]}
+  if (!warnings) return document as Worded<Document>
+  return {
+    ...document,
+    warnings: warnings.map((warning) => wordWarning(warning, word)),
+  } as Worded<Document>
+}
+
+export const wordView = (view: UnwordedView, word: WordRemedy): View => ({
+  ...view,
+  concurrentBlockers: view.concurrentBlockers.map(({code, message, ...advice}) => ({
+    code,
+    message,
+    hint: wordAdvice(advice, word) ?? '',
+  })),
+})

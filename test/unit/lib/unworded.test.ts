@@ -1,0 +1,74 @@
+import {describe, expect, test} from 'vitest'
+import type {Remedy} from '../../../src/lib/remedies.ts'
+import {notReady, remediable, wordDocument, wordView, wordWarning} from '../../../src/lib/unworded.ts'
+
+const word = (remedy: Remedy) => `do ${remedy.kind}`
+const remedy = {kind: 'list-jobs'} as const
+
+describe('a warning', () => {
+  test('that is a text stays as it is', () => {
+    expect(wordWarning('the disk is full', word)).toBe('the disk is full')
+  })
+
+  test('has its advice behind it, with what the advice is for', () => {
+    expect(wordWarning(remediable('the job waits', 'to end that', remedy), word)).toBe(
+      'the job waits; to end that: do list-jobs',
+    )
+    expect(wordWarning(remediable('the job waits', null, remedy), word)).toBe('the job waits; do list-jobs')
+  })
+
+  test('without advice is its message', () => {
+    expect(wordWarning({message: 'the job waits', lead: 'to end that', hint: null, remedy: null}, word)).toBe(
+      'the job waits',
+    )
+  })
+
+  test('of a view that is not ready tells what is missing', () => {
+    const blocker = {
+      code: 'UNIQUE_INDEX_REQUIRED',
+      message: 'no index',
+      hint: 'create one',
+      remedy: null,
+    } as const
+    expect(wordWarning(notReady(blocker, 'before its first refresh'), word)).toBe(
+      'no index; before its first refresh: create one',
+    )
+  })
+})
+
+describe('a document', () => {
+  test('keeps its keys, their order and all but its warnings', () => {
+    const document = {jobs: 2, warnings: ['a text', remediable('fact', null, remedy)], later: [1]}
+    expect(JSON.stringify(wordDocument(document, word))).toBe(
+      '{"jobs":2,"warnings":["a text","fact; do list-jobs"],"later":[1]}',
+    )
+  })
+
+  test.each([[[1, 2]], [undefined], [null], ['text'], [{warning: 1}]])(
+    'without warnings is the same: %j',
+    (document) => {
+      expect(wordDocument(document, word)).toBe(document)
+    },
+  )
+})
+
+test('a view has the hints of its blockers in words, and its keys in their order', () => {
+  const view = {
+    schemaName: 'public',
+    viewName: 'sales',
+    owner: 'ann',
+    populated: false,
+    sizeBytes: 0,
+    registered: true,
+    concurrentReady: false,
+    concurrentBlockers: [
+      {code: 'NOT_POPULATED', message: 'no rows', hint: null, remedy},
+      {code: 'UNIQUE_INDEX_REQUIRED', message: 'no index', hint: 'create one', remedy: null},
+    ],
+  } as const
+  const worded = wordView({...view, concurrentBlockers: [...view.concurrentBlockers]}, word)
+  expect(Object.keys(worded)).toEqual(Object.keys(view))
+  expect(JSON.stringify(worded.concurrentBlockers)).toBe(
+    '[{"code":"NOT_POPULATED","message":"no rows","hint":"do list-jobs"},{"code":"UNIQUE_INDEX_REQUIRED","message":"no index","hint":"create one"}]',
+  )
+})
