@@ -47,7 +47,14 @@ export function minimalEnvironment(
   url: string | undefined,
   extra: Record<string, string | undefined> = {},
 ): Record<string, string> {
-  const all = {PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: home, DATABASE_URL: url, ...extra}
+  const all = {
+    PATH: process.env.PATH ?? '/usr/bin:/bin',
+    HOME: home,
+    DATABASE_URL: url,
+    // Where a run that measures coverage collects the coverage of programs: test/support/coverage.ts.
+    NODE_V8_COVERAGE: process.env.AYB_TEST_COVERAGE,
+    ...extra,
+  }
   return Object.fromEntries(
     Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined),
   )
