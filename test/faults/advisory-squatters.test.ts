@@ -1,8 +1,7 @@
 import pg from 'pg'
 import {afterEach, describe, expect, test} from 'vitest'
-import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
-import {until} from '../support/until.ts'
 import {
   complaints,
   createWorkerDatabase,

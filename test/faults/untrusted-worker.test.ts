@@ -1,9 +1,8 @@
 import pg from 'pg'
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {TestDatabase} from '../support/database.ts'
+import {type TestDatabase, until} from '../support/database.ts'
 import {failureOf} from '../support/documents.ts'
 import {startServer, stopServers} from '../support/serve.ts'
-import {until} from '../support/until.ts'
 import {createWorkerDatabase, insertJob, startWorker, stopWorkers, untilState} from '../support/worker.ts'
 
 const READY_MS = 40_000

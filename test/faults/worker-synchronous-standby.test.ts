@@ -1,9 +1,8 @@
 import pg from 'pg'
 import {afterAll, expect, test} from 'vitest'
-import type {TestDatabase} from '../support/database.ts'
+import {type TestDatabase, until} from '../support/database.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {register} from '../support/refresh.ts'
-import {until} from '../support/until.ts'
 import {insertJob, insertSchedule, jobOf, PATIENCE_MS, startWorker, stopWorkers} from '../support/worker.ts'
 
 const CONCURRENCY = 4
