@@ -3,7 +3,7 @@ import {JOB_STATES, type Job, type JobDocument} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {createSchedule, insertJob, JOB_KEYS, stateOf} from '../support/schedules.ts'
+import {createSchedule, insertAgedJob, JOB_KEYS, stateOf} from '../support/schedules.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
 /** Nothing listens there: whoever gets as far as connecting fails with another code. */
@@ -23,7 +23,7 @@ beforeAll(async () => {
     queued: (await createSchedule(db, 'hourly')).id,
   }
   for (const [position, state] of JOB_STATES.entries()) {
-    jobs[state] = await insertJob(db, {
+    jobs[state] = await insertAgedJob(db, {
       state,
       attempts: position,
       createdAge: 100 * (position + 1),
@@ -32,7 +32,7 @@ beforeAll(async () => {
       lastError: state === 'failed' ? 'division\tby zero\nand more' : null,
     })
   }
-  foreign = await insertJob(db, {type: 'send_mail', state: 'failed', scheduleId, createdAge: 5000})
+  foreign = await insertAgedJob(db, {type: 'send_mail', state: 'failed', scheduleId, createdAge: 5000})
 })
 
 describe('a job that is not there', () => {
@@ -57,8 +57,8 @@ describe('a job that is not there', () => {
 describe('ayb jobs retry', () => {
   test('queues no second job of a schedule, and names the one that is queued', async () => {
     const own = (await createSchedule(db, 'weekly')).id
-    const failed = await insertJob(db, {state: 'failed', attempts: 3, endedAge: 60, scheduleId: own})
-    const queued = await insertJob(db, {state: 'queued', scheduleId: own})
+    const failed = await insertAgedJob(db, {state: 'failed', attempts: 3, endedAge: 60, scheduleId: own})
+    const queued = await insertAgedJob(db, {state: 'queued', scheduleId: own})
     const failure = await failureOf(['jobs', 'retry', failed], 'JOB_STATE_CONFLICT', db)
     expect(failure.message).toContain(`its schedule already has a queued job, ${queued}`)
     expect(failure.details).toEqual({state: 'failed', queuedJobId: queued})
@@ -68,7 +68,7 @@ describe('ayb jobs retry', () => {
   })
 
   test('queues a failed job again, with all its attempts', async () => {
-    const id = await insertJob(db, {
+    const id = await insertAgedJob(db, {
       state: 'failed',
       attempts: 3,
       lastError: 'oops',
@@ -106,7 +106,7 @@ describe('ayb jobs retry', () => {
     const heard = new Promise<string>((resolve) => {
       listener.once('notification', ({channel}) => resolve(channel))
     })
-    const id = await insertJob(db, {state: 'failed'})
+    const id = await insertAgedJob(db, {state: 'failed'})
     expect(await ayb(['jobs', 'retry', id], db)).toMatchObject({
       code: 0,
       stdout: `Queued again: job ${id}\n`,
@@ -129,13 +129,13 @@ describe('ayb jobs retry', () => {
 
 describe('ayb jobs cancel', () => {
   test('cancels a queued job', async () => {
-    const id = await insertJob(db, {scheduleId})
+    const id = await insertAgedJob(db, {scheduleId})
     const document = await documentOf<JobDocument>(['jobs', 'cancel', id], db)
     expect(keysOf(document)).toEqual(['job', 'warnings'])
     expect(keysOf(document.job)).toEqual(JOB_KEYS)
     expect(document.job).toMatchObject({id, state: 'canceled', completedAt: null, scheduleId})
     expect(document.job.canceledAt).toBe(document.job.updatedAt)
-    const second = await insertJob(db)
+    const second = await insertAgedJob(db)
     expect(await ayb(['jobs', 'cancel', second], db)).toMatchObject({
       code: 0,
       stdout: `Canceled: job ${second}\n`,

@@ -5,7 +5,7 @@ import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {createSchedule, idsOf, insertJob, JOB_KEYS} from '../support/schedules.ts'
+import {createSchedule, idsOf, insertAgedJob, JOB_KEYS} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
@@ -30,7 +30,7 @@ beforeAll(async () => {
   db = await createTestDatabase()
   scheduleId = (await createSchedule(db, 'nightly')).id
   for (const [position, state] of JOB_STATES.entries()) {
-    jobs[state] = await insertJob(db, {
+    jobs[state] = await insertAgedJob(db, {
       state,
       attempts: position,
       createdAge: 100 * (position + 1),
@@ -39,7 +39,7 @@ beforeAll(async () => {
       lastError: state === 'failed' ? 'division\tby zero\nand more' : null,
     })
   }
-  await insertJob(db, {type: 'send_mail', state: 'failed', scheduleId, createdAge: 5000})
+  await insertAgedJob(db, {type: 'send_mail', state: 'failed', scheduleId, createdAge: 5000})
 })
 
 describe('ayb jobs list', () => {
@@ -154,11 +154,11 @@ describe('ayb jobs show', () => {
 describe('ayb jobs stats', () => {
   test('counts those of our type', async () => {
     const other = await createTestDatabase({hasTables: true})
-    await insertJob(other, {createdAge: 500})
-    await insertJob(other, {createdAge: 7200})
-    await insertJob(other, {createdAge: 9000, state: 'running'})
-    await insertJob(other, {createdAge: 90_000, type: 'send_mail'})
-    await insertJob(other, {state: 'failed'})
+    await insertAgedJob(other, {createdAge: 500})
+    await insertAgedJob(other, {createdAge: 7200})
+    await insertAgedJob(other, {createdAge: 9000, state: 'running'})
+    await insertAgedJob(other, {createdAge: 90_000, type: 'send_mail'})
+    await insertAgedJob(other, {state: 'failed'})
     const stats = await documentOf<JobStats>(['jobs', 'stats'], other)
     expect(keysOf(stats)).toEqual(STATS_KEYS)
     expect(stats).toEqual({

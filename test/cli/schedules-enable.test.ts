@@ -7,7 +7,7 @@ import {
   changeSchedule,
   createMarked,
   createSchedule,
-  insertJob,
+  insertAgedJob,
   isMarked,
   jobRows,
   serverMidnight,
@@ -76,10 +76,10 @@ describe('ayb schedules disable and enable', () => {
   ] as const)('%s cancels what is queued, and only that', async (name, args) => {
     const {id} = await createSchedule(db, `queue of ${name}`)
     const other = await createSchedule(db, `other queue of ${name}`)
-    const queued = await insertJob(db, {scheduleId: id})
-    const running = await insertJob(db, {scheduleId: id, state: 'running', attempts: 1})
-    const foreign = await insertJob(db, {scheduleId: id, type: 'send_mail'})
-    const others = await insertJob(db, {scheduleId: other.id})
+    const queued = await insertAgedJob(db, {scheduleId: id})
+    const running = await insertAgedJob(db, {scheduleId: id, state: 'running', attempts: 1})
+    const foreign = await insertAgedJob(db, {scheduleId: id, type: 'send_mail'})
+    const others = await insertAgedJob(db, {scheduleId: other.id})
     await command(name, id, ...args)
     const states = Object.fromEntries((await jobRows(db)).map((job) => [job.id, job.state]))
     expect(states).toMatchObject({
@@ -89,7 +89,7 @@ describe('ayb schedules disable and enable', () => {
       [others]: 'queued',
     })
     // Queued by hand since, while it was disabled.
-    const late = await insertJob(db, {scheduleId: id})
+    const late = await insertAgedJob(db, {scheduleId: id})
     await command(name, id, ...args)
     const rows = await db.query('select state, canceled_at from _ayb_jobs where id = $1', [late])
     expect(rows).toEqual([{state: 'canceled', canceled_at: expect.any(Date)}])
@@ -107,9 +107,9 @@ describe('ayb schedules disable and enable', () => {
 describe('ayb schedules delete', () => {
   test('answers with the schedule as it was, cancels its queue and keeps its other jobs', async () => {
     const before = await createSchedule(db, 'doomed')
-    const queued = await insertJob(db, {scheduleId: before.id})
-    const running = await insertJob(db, {scheduleId: before.id, state: 'running', attempts: 1})
-    const completed = await insertJob(db, {scheduleId: before.id, state: 'completed'})
+    const queued = await insertAgedJob(db, {scheduleId: before.id})
+    const running = await insertAgedJob(db, {scheduleId: before.id, state: 'running', attempts: 1})
+    const completed = await insertAgedJob(db, {scheduleId: before.id, state: 'completed'})
     expect(await command('delete', 'doomed')).toEqual(before)
     const kept = (await jobRows(db)).filter(({id}) => [queued, running, completed].includes(id))
     expect(Object.fromEntries(kept.map((job) => [job.id, job]))).toEqual({
@@ -155,9 +155,9 @@ describe('ayb schedules delete', () => {
 
   test('with --dry-run says what would go, and changes nothing', async () => {
     const schedule = await createSchedule(db, 'spared')
-    const queued = await insertJob(db, {scheduleId: schedule.id})
-    await insertJob(db, {scheduleId: schedule.id, state: 'failed'})
-    await insertJob(db, {scheduleId: schedule.id, type: 'send_mail'})
+    const queued = await insertAgedJob(db, {scheduleId: schedule.id})
+    await insertAgedJob(db, {scheduleId: schedule.id, state: 'failed'})
+    await insertAgedJob(db, {scheduleId: schedule.id, type: 'send_mail'})
     const command = `ayb schedules create --name spared --cron '0 3 * * *' --timezone UTC --view public.leaderboard --max-attempts 3`
     expect(await ayb(['schedules', 'delete', 'spared', '--dry-run'], db)).toMatchObject({
       code: 0,

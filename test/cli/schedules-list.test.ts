@@ -11,7 +11,7 @@ import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {createSchedule, insertForeignSchedule, insertJob, SCHEDULE_KEYS} from '../support/schedules.ts'
+import {createSchedule, insertAgedJob, insertForeignSchedule, SCHEDULE_KEYS} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
@@ -40,7 +40,7 @@ async function onTerminal(args: string[], columns: number): Promise<string[]> {
 
 /** Adds a run of a new job of a schedule, some seconds ago. */
 async function insertRun(scheduleId: string, status: string, age: number): Promise<void> {
-  const jobId = await insertJob(db, {state: 'completed', scheduleId, endedAge: age})
+  const jobId = await insertAgedJob(db, {state: 'completed', scheduleId, endedAge: age})
   await db.query(`update _ayb_jobs set last_run_at = now() - $2 * interval '1 s' where id = $1`, [jobId, age])
   await db.query(
     `insert into _ayb_matview_refresh_runs (schema_name, view_name, refresh_mode, trigger, status, job_id, started_at)
@@ -60,7 +60,7 @@ beforeAll(async () => {
   await insertRun(nightly.id, 'success', 20)
   await insertRun(nightly.id, 'canceled', 40)
   // One that runs now has no run yet.
-  const running = await insertJob(db, {state: 'running', scheduleId: nightly.id, attempts: 1})
+  const running = await insertAgedJob(db, {state: 'running', scheduleId: nightly.id, attempts: 1})
   await db.query('update _ayb_jobs set last_run_at = now() where id = $1', [running])
 })
 

@@ -4,7 +4,7 @@ import type {JobDocument, ScheduleDocument} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
-import {createSchedule, insertJob, JOB_KEYS, jobRows} from '../support/schedules.ts'
+import {createSchedule, insertAgedJob, JOB_KEYS, jobRows} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {createWorkerDatabase, insertSchedule, startWorker} from '../support/worker.ts'
 
@@ -60,9 +60,9 @@ describe('ayb schedules run', () => {
   test('queues one behind a job that runs or has ended, and leaves other types alone', async () => {
     const {id} = await createSchedule(db, 'busy')
     for (const state of ['running', 'completed', 'failed', 'canceled'] as const) {
-      await insertJob(db, {state, scheduleId: id})
+      await insertAgedJob(db, {state, scheduleId: id})
     }
-    const foreign = await insertJob(db, {scheduleId: id, type: 'send_mail'})
+    const foreign = await insertAgedJob(db, {scheduleId: id, type: 'send_mail'})
     const {job} = await run(db, 'busy')
     expect(job.id).not.toBe(foreign)
     expect((await run(db, 'busy')).job.id).toBe(job.id)

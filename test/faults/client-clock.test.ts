@@ -3,7 +3,7 @@ import type {JobDocument, NextRuns, ScheduleDocument} from '../../src/lib/record
 import {type TestDatabase, until} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
 import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
-import {insertJob as insertEndedJob} from '../support/schedules.ts'
+import {insertAgedJob} from '../support/schedules.ts'
 import {
   complaints,
   createWorkerDatabase,
@@ -88,8 +88,8 @@ describe.concurrent.each([
 
   test('prunes the jobs that ended that long ago, and no others', async () => {
     const db = await createWorkerDatabase()
-    const recent = await insertEndedJob(db, {state: 'completed', endedAge: 60})
-    await insertEndedJob(db, {state: 'completed', endedAge: 360})
+    const recent = await insertAgedJob(db, {state: 'completed', endedAge: 60})
+    await insertAgedJob(db, {state: 'completed', endedAge: 360})
     const prune = ['jobs', 'prune', '--older-than', '5m']
     expect(await documentOf(prune, {url: db.url, env})).toMatchObject({deleted: 1})
     expect(await db.query('select id from _ayb_jobs')).toEqual([{id: recent}])

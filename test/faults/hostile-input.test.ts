@@ -6,7 +6,7 @@ import type {JobDocument, Registered, ScheduleDocument, WorkerResult} from '../.
 import {type AybOptions, type AybResult, ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {documentOf, parseFailure} from '../support/documents.ts'
-import {createSchedule, insertJob as insertOldJob} from '../support/schedules.ts'
+import {createSchedule, insertAgedJob} from '../support/schedules.ts'
 import {createWorkerDatabase, insertJob} from '../support/worker.ts'
 
 /** The same inputs in every run: what fails once fails again. */
@@ -169,7 +169,7 @@ describe('hostile text on a command line', () => {
     await documentOf(['matviews', 'register', 'leaderboard'], db)
     await documentOf(['matviews', 'refresh', 'leaderboard'], db)
     await createSchedule(db, 'nightly')
-    await insertOldJob(db, {state: 'failed', endedAge: 86_400})
+    await insertAgedJob(db, {state: 'failed', endedAge: 86_400})
   })
 
   test('is refused with a type and a hint, wherever it stands, and changes nothing', async () => {

@@ -4,7 +4,7 @@ import {JOB_STATES, type Pruned} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {insertJob, jobRows} from '../support/schedules.ts'
+import {insertAgedJob, jobRows} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 
 const DAY = 86_400
@@ -32,13 +32,13 @@ describe('ayb jobs prune', () => {
   test('deletes what ended longer ago than that, with its runs, and nothing else', async () => {
     const kept: string[] = []
     for (const state of JOB_STATES) {
-      const old = await insertJob(db, {state, endedAge: 8 * DAY, createdAge: 8 * DAY})
+      const old = await insertAgedJob(db, {state, endedAge: 8 * DAY, createdAge: 8 * DAY})
       await insertRun(old)
       await insertRun(old)
       // What counts is when it ended, not when it began.
-      const recent = await insertJob(db, {state, endedAge: 6 * DAY, createdAge: 30 * DAY})
+      const recent = await insertAgedJob(db, {state, endedAge: 6 * DAY, createdAge: 30 * DAY})
       await insertRun(recent)
-      const foreign = await insertJob(db, {state, endedAge: 8 * DAY, type: 'send_mail'})
+      const foreign = await insertAgedJob(db, {state, endedAge: 8 * DAY, type: 'send_mail'})
       kept.push(recent, foreign, ...(state === 'queued' || state === 'running' ? [old] : []))
     }
     await insertRun(null)
@@ -57,7 +57,7 @@ describe('ayb jobs prune', () => {
   })
 
   test('deletes runs by age, whatever caused them: by hand, by a job that is gone, by one that ended later', async () => {
-    const job = await insertJob(db, {state: 'completed', endedAge: 6 * DAY})
+    const job = await insertAgedJob(db, {state: 'completed', endedAge: 6 * DAY})
     const runs = [
       {age: 8, jobId: null, isOld: true},
       {age: 6, jobId: null, isOld: false},
@@ -89,7 +89,7 @@ describe('ayb jobs prune', () => {
   })
 
   test('with --dry-run counts jobs and their runs once, and deletes nothing', async () => {
-    const id = await insertJob(db, {state: 'failed', endedAge: 8 * DAY})
+    const id = await insertAgedJob(db, {state: 'failed', endedAge: 8 * DAY})
     await insertRun(id)
     await db.query(`update _ayb_matview_refresh_runs set started_at = now() - interval '8 days'`)
     await insertRun(id)
@@ -109,8 +109,8 @@ describe('ayb jobs prune', () => {
   })
 
   test('leaves a job that somebody holds for the next time', async () => {
-    const held = await insertJob(db, {state: 'completed', endedAge: 8 * DAY})
-    await insertJob(db, {state: 'completed', endedAge: 8 * DAY})
+    const held = await insertAgedJob(db, {state: 'completed', endedAge: 8 * DAY})
+    await insertAgedJob(db, {state: 'completed', endedAge: 8 * DAY})
     const holder = await db.connect()
     await holder.query('begin')
     await holder.query('select from _ayb_jobs where id = $1 for update', [held])
@@ -120,13 +120,13 @@ describe('ayb jobs prune', () => {
   })
 
   test('needs no history, which is a table of our own', async () => {
-    await insertJob(db, {state: 'failed', endedAge: 8 * DAY})
+    await insertAgedJob(db, {state: 'failed', endedAge: 8 * DAY})
     await db.query('drop table _ayb_matview_refresh_runs, _ayb_cli_migrations')
     expect(await prune(db, '7d')).toEqual({deleted: 1, deletedRuns: 0, warnings: []})
   })
 
   test('says how many on one line of text', async () => {
-    await insertJob(db, {state: 'canceled', endedAge: 2})
+    await insertAgedJob(db, {state: 'canceled', endedAge: 2})
     const args = ['jobs', 'prune', '--older-than', '1s']
     expect(await ayb(args, db)).toMatchObject({code: 0, stdout: 'Deleted 1 job and 0 runs\n', stderr: ''})
     expect(await ayb(args, db)).toMatchObject({code: 0, stdout: 'Deleted 0 jobs and 0 runs\n', stderr: ''})
@@ -145,7 +145,7 @@ describe('ayb jobs prune on a terminal', () => {
 
   async function createOldJob() {
     const db = await createTestDatabase({hasTables: true})
-    await insertJob(db, {state: 'completed', endedAge: 8 * DAY})
+    await insertAgedJob(db, {state: 'completed', endedAge: 8 * DAY})
     return db
   }
 

@@ -71,7 +71,7 @@ interface JobRow {
 }
 
 /** Puts a job into the table, and returns its id. */
-export async function insertJob(db: TestDatabase, row: JobRow = {}): Promise<string> {
+export async function insertAgedJob(db: TestDatabase, row: JobRow = {}): Promise<string> {
   const state = row.state ?? 'queued'
   const ended = row.endedAge ?? 0
   const rows = await db.query<{id: string}>(
