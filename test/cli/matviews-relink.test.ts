@@ -145,3 +145,15 @@ describe('a view that was renamed and moved to another schema', () => {
     })
   })
 })
+
+test('relinking tells what a concurrent refresh of the view still needs, and refuses the same name', async () => {
+  const db = await createWorkerDatabase()
+  await documentOf(['matviews', 'register', 'leaderboard', '--mode', 'concurrent'], db)
+  const same = ['matviews', 'relink', 'leaderboard', 'public.leaderboard']
+  expect(await failureOf(same, 'ALREADY_REGISTERED', db)).toMatchObject({
+    hint: 'give the old name of the view first, then its new name',
+  })
+  await db.query('drop materialized view leaderboard; create materialized view top as select 1 as id')
+  const {warnings} = await documentOf<Relinked>(['matviews', 'relink', 'leaderboard', 'top'], db)
+  expect(warnings).toContainEqual(expect.stringMatching(/unique index.*; before its next refresh: /))
+})
