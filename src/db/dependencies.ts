@@ -1,5 +1,5 @@
 import {qualifiedName, quoteIfNeeded} from '../lib/identifier.ts'
-import type {GraphNode} from '../lib/records.ts'
+import type {GraphNode, ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import {type Dependencies, type DependencyObject, reduceDependencies} from './reduce-dependencies.ts'
 
@@ -36,10 +36,11 @@ const readsOf = (classId: string, id: string): string =>
        and ${key('d.refclassid', 'd.refobjid')} <> ${key(classId, id)})`
 
 /**
- * All materialized views of the database, which of them reads which, and which call a function whose body
- * Postgres does not track. One statement, which looks at each object once, however many views read it.
+ * All materialized views of the database, or one and those that it reads, directly or not; which of them reads which,
+ * and which call a function whose body Postgres does not track. One statement, which looks at each object once, however
+ * many views read it.
  */
-export async function readDependencies(db: Database): Promise<Dependencies> {
+export async function readDependencies(db: Database, view: ViewName | null = null): Promise<Dependencies> {
   const registered = db.has('registrations')
     ? `exists (select from ${db.tables.registrations} r where r.schema_name = n.nspname and r.view_name = c.relname)`
     : 'false'
@@ -49,6 +50,7 @@ export async function readDependencies(db: Database): Promise<Dependencies> {
          from pg_class c
         cross join lateral ${readsOf("'pg_class'::regclass::oid", 'c.oid')} s
         where c.relkind = 'm'
+          ${view ? 'and c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relname = $2' : ''}
         union
        select t.class_id, t.id, s.reads
          from (select distinct (k >> 32)::oid as class_id, (k & 4294967295)::oid as id
@@ -76,6 +78,7 @@ export async function readDependencies(db: Database): Promise<Dependencies> {
        from object o
       where o.class_id = 'pg_operator'::regclass
       order by schema_name, name, arguments`,
+    view ? [view.schemaName, view.viewName] : [],
   )
   return reduceDependencies(rows.map(toObject))
 }

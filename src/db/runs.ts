@@ -60,3 +60,41 @@ export async function usualDurations(db: Database, views: readonly ViewName[]): 
     rows.map((row) => [qualifiedName({schemaName: row.schema_name, viewName: row.view_name}), row.usual_ms]),
   )
 }
+
+/** When a refresh ran, in milliseconds since 1970. */
+export interface RefreshTimes {
+  startedAtMs: number
+  endedAtMs: number
+}
+
+/** The last success of each view, by qualified names; none for views that ayb has not refreshed. */
+export async function lastSuccesses(
+  db: Database,
+  views: readonly ViewName[],
+): Promise<Map<string, RefreshTimes>> {
+  if (!db.has('runs') || views.length === 0) return new Map()
+  const rows = await db.session.query<{
+    schema_name: string
+    view_name: string
+    started_ms: number
+    ms: number
+  }>(
+    `select v.schema_name, v.view_name, extract(epoch from h.started_at)::float8 * 1000 as started_ms,
+            h.duration_ms as ms
+       from unnest($1::text[], $2::text[]) as v(schema_name, view_name)
+      cross join lateral (
+              select h.started_at, h.duration_ms
+                from ${db.tables.runs} h
+               where h.schema_name = v.schema_name and h.view_name = v.view_name
+                 and h.status = 'success' and h.duration_ms is not null
+               order by h.started_at desc
+               limit 1) h`,
+    [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName)],
+  )
+  return new Map(
+    rows.map((row) => [
+      qualifiedName({schemaName: row.schema_name, viewName: row.view_name}),
+      {startedAtMs: row.started_ms, endedAtMs: row.started_ms + row.ms},
+    ]),
+  )
+}

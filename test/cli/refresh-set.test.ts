@@ -1,9 +1,9 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {RefreshedSet} from '../../src/lib/records.ts'
+import type {Refreshed, RefreshedSet, RefreshPlan} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, INSTANT, keysOf, REGISTRATION_KEYS} from '../support/documents.ts'
-import {errorOf, registrationOf, runsOf} from '../support/refresh.ts'
+import {errorOf, register, registrationOf, runsOf} from '../support/refresh.ts'
 import {createViewSet, type ViewSet} from '../support/view-sets.ts'
 
 let db: TestDatabase
@@ -93,6 +93,16 @@ describe('a set', () => {
   })
 })
 
+test('one view says where what it reads is older than what that reads, and names the flag', async () => {
+  await refreshed('m4', '--with-dependencies')
+  const alone = await documentOf<Refreshed>(['matviews', 'refresh', 'm1'], db)
+  expect(alone).toMatchObject({registration: {viewName: 'm1'}, warnings: []})
+  const {warnings} = await documentOf<Refreshed>(['matviews', 'refresh', 'm4'], db)
+  expect(warnings).toEqual([
+    'public.m4 may hold old data: public.m2, which it reads, was last refreshed before public.m1; to refresh all that it reads in order: ayb matviews refresh public.m4 --with-dependencies',
+  ])
+})
+
 test('a view that fails takes the views below with it, and no others', async () => {
   await set.breakView('m2')
   const number = await set.change()
@@ -136,4 +146,35 @@ test('names are resolved first: one that is missing ends everything', async () =
   expect(result.code).toBe(3)
   expect(errorOf(result)).toMatchObject({code: 'NOT_REGISTERED', message: expect.stringContaining('m9')})
   expect(await runsOf(db, 'm1')).toEqual(before)
+})
+
+test('a dry run shows the order, what lies between, and refreshes nothing', async () => {
+  await db.query(`create materialized view between_views as select number from m4;
+                  create view plain as select number from between_views;
+                  create materialized view bottom as select number from plain`)
+  await register(db, 'bottom')
+  const before = await runsOf(db, 'm4')
+  const document = await documentOf<RefreshPlan>(
+    ['matviews', 'refresh', 'm3', '--cascade', '--dry-run', '--concurrency', '2'],
+    db,
+  )
+  expect(keysOf(document)).toEqual(['waves', 'criticalPath', 'criticalPathMs', 'expectedMs', 'warnings'])
+  const name = (viewName: string) => ({schemaName: 'public', viewName})
+  const waves = document.waves.map((wave) => wave.map(({registration: {viewName}}) => viewName))
+  expect(waves).toEqual([['m3'], ['m4'], ['bottom']])
+  expect(document.waves[2]?.[0]).toMatchObject({
+    mode: 'standard',
+    expectedMs: null,
+    parents: [name('m4')],
+  })
+  expect(keysOf(document.waves[0]?.[0])).toEqual(['registration', 'mode', 'expectedMs', 'parents'])
+  expect(document).toMatchObject({
+    criticalPath: ['m3', 'm4', 'bottom'].map(name),
+    criticalPathMs: document.expectedMs,
+    warnings: [
+      expect.stringContaining('public.between_views lies between views of this set and is not registered'),
+      expect.stringMatching(/^1 view has no successful refresh/),
+    ],
+  })
+  expect(await runsOf(db, 'm4')).toEqual(before)
 })

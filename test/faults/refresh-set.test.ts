@@ -194,6 +194,19 @@ test('a view that is dropped or unregistered in the middle fails alone, with the
   expect(memberOf(document, 'below')).toMatchObject({reason: 'parent failed'})
 })
 
+test('views that read each other are refreshed, with a warning', async () => {
+  await db.query(`create view seen as select 1 as id; create materialized view mirror as select id from seen;
+                  create materialized view image as select id from mirror;
+                  create or replace view seen as select id from image`)
+  for (const view of ['mirror', 'image']) await register(db, view)
+  const result = await start(['--all', '--json']).done
+  expect(result.code, result.stdout).toBe(0)
+  expect(result.json() as RefreshedSet).toMatchObject({
+    counts: {success: 3},
+    warnings: [expect.stringMatching(/^public\.image and public\.mirror read each other/)],
+  })
+})
+
 describe('a session of a set', () => {
   test('that is lost costs one view', async () => {
     const other = await createGatedView(db, 'other')

@@ -5,6 +5,7 @@ import {refresh} from '../../core/refresh/by-hand.ts'
 import {refreshSettings} from '../../core/refresh/request.ts'
 import type {SetPlan} from '../../core/refresh-set/plan.ts'
 import type {SetListener} from '../../core/refresh-set/run.ts'
+import {staleParentsWarning} from '../../core/refresh-set/stale-parents.ts'
 import {invalidArgument, isAybError} from '../../lib/errors.ts'
 import {parseIdentifier, type ViewReference} from '../../lib/identifier.ts'
 import type {Refreshed, RefreshedSet, RefreshMode, RefreshPlan} from '../../lib/records.ts'
@@ -129,8 +130,8 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
   ): Promise<Refreshed> {
     const progress = watchRefresh(process.stderr, process.env, {isSilent: this.jsonEnabled()})
     try {
-      const refreshed = await this.withOwnCancellation(flags, (db) =>
-        refresh(db, view, {
+      const refreshed = await this.withOwnCancellation(flags, async (db) => {
+        const done = await refresh(db, view, {
           ...options,
           signal: this.signal,
           onEvent: (event, registration) => {
@@ -138,8 +139,10 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
             const warning = warningIn(event)
             if (warning !== null) this.addWarning(warning)
           },
-        }),
-      )
+        })
+        const stale = await staleParentsWarning(db, done.registration)
+        return stale === null ? done : {...done, warnings: [...done.warnings, stale]}
+      })
       progress.stop()
       await this.show(async (context) => {
         const {renderRefreshed} = await import('../../render/registrations.ts')
