@@ -17,15 +17,11 @@ import type {Refreshed, RefreshMode, Registration, ViewName} from '../../lib/rec
 import {type RefreshEvent, warningIn} from '../../lib/refresh-events.ts'
 import {timerMs} from '../../lib/timer.ts'
 import {requireRegistration} from '../lookup.ts'
-import {
-  attemptRefresh,
-  type Behind,
-  type BlockedRefresh,
-  NOTHING_BEHIND,
-  type RefreshCaller,
-} from './attempt.ts'
+import {attemptRefresh, type Behind, NOTHING_BEHIND} from './attempt.ts'
+import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
 import {type RefreshRequest, type RefreshSettings, refreshRequest} from './request.ts'
+import type {BlockedRefresh} from './result.ts'
 import type {PastTries} from './tries.ts'
 
 /** How a person, or a client of the API, wants a view to be refreshed. */

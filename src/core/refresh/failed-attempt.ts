@@ -1,0 +1,119 @@
+import type {Attempt} from '../../db/attempt.ts'
+import type {Database} from '../../db/database.ts'
+import type {Failure} from '../../db/failure-record.ts'
+import type {LockWait} from '../../db/locks/lock-waits.ts'
+import type {RefreshLock} from '../../db/locks/refresh-lock.ts'
+import {findTableBlockers} from '../../db/pending-status.ts'
+import {OutdatedSnapshot, RecordBlocked} from '../../db/refresh.ts'
+import {hasSqlstate, SQLSTATE} from '../../db/sqlstate.ts'
+import {isAybError, messageOf} from '../../lib/errors.ts'
+import {alwaysOutdated, lockTimeout, recordTimeout} from '../../lib/failures/refreshes.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
+import type {RefreshEvent} from '../../lib/refresh-events.ts'
+import {findWait, type LockWatch} from './blockers.ts'
+import type {RefreshCaller} from './caller.ts'
+import {explainFailure} from './failure.ts'
+import {recordEnd} from './record.ts'
+import type {BlockedRefresh, RefreshResult} from './result.ts'
+import type {SecondSession} from './second-session.ts'
+import {type LockTry, pauseAfterTry, withTry} from './tries.ts'
+
+/** A load replaces a table now and then. A view whose own query replaces a table would be refreshed for ever. */
+const MOST_OUTDATED_TRIES = 10
+
+/** An attempt, and what goes on around its statement. */
+export interface Trial {
+  db: Database
+  attempt: Attempt
+  lock: RefreshLock
+  lockTry: LockTry
+  outdatedTries: number
+  second: SecondSession
+  watch: LockWatch
+  caller: RefreshCaller
+  emit(event: RefreshEvent): void
+}
+
+/** What an error of the statement means, and what follows from it. */
+export async function explainAndRecord(
+  trial: Trial,
+  error: unknown,
+  durationMs: number,
+): Promise<RefreshResult> {
+  const {db, attempt, watch, caller} = trial
+  const {signal} = caller
+  if (error instanceof OutdatedSnapshot) {
+    const tries = trial.outdatedTries + 1
+    if (!signal.aborted && tries < MOST_OUTDATED_TRIES) return {status: 'outdated'}
+    const reason = signal.aborted ? signal.reason : alwaysOutdated(attempt.registration, tries)
+    return recordFailed(trial, {reason, durationMs})
+  }
+  if (isAybError(error, 'CONNECTION_LOST')) {
+    return recordFailed(trial, {reason: signal.aborted ? signal.reason : error, durationMs})
+  }
+  if (error instanceof RecordBlocked) {
+    return recordFailed(trial, {reason: await explainBlockedRecord(db, attempt, error), durationMs})
+  }
+  const timeoutMs = attempt.settings.lockTimeoutMs
+  const isLockTimeout = hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE) && !signal.aborted
+  if (isLockTimeout && timeoutMs !== null && durationMs >= timeoutMs) {
+    const wait = await findWait(db, attempt.registration, watch, durationMs - timeoutMs)
+    return endBlocked(trial, {wait, durationMs, timeoutMs})
+  }
+  const reason = await explainFailure(db, attempt, error, {elapsedMs: durationMs, signal})
+  return recordFailed(trial, {reason, durationMs})
+}
+
+/** A try that waited in vain: where it waited for the view itself, it is made again, as long as the patience lasts. */
+function endBlocked(
+  trial: Trial,
+  {wait, durationMs, timeoutMs}: {wait: LockWait | null; durationMs: number; timeoutMs: number},
+): Promise<RefreshResult> | BlockedRefresh {
+  const {attempt, lockTry} = trial
+  const past = withTry(lockTry.past, durationMs)
+  const ending = wait?.isOfView ? {...trial, attempt: {...attempt, lockWaitMs: past.waitMs}} : trial
+  const giveUp = (reason: unknown) => recordFailed(ending, {reason, durationMs})
+  const pauseMs = wait?.isOfView ? pauseAfterTry(lockTry, durationMs) : null
+  if (wait && pauseMs !== null) return {status: 'blocked', wait, pauseMs, past, giveUp}
+  // A wait for another lock is one wait, however often the view was waited for before.
+  const tries = wait && !wait.isOfView ? 1 : past.tries
+  return giveUp(lockTimeout(attempt.registration, {timeoutMs, tries, elapsedMs: past.elapsedMs, wait}))
+}
+
+async function explainBlockedRecord(db: Database, {registration}: Attempt, {waitedMs}: RecordBlocked) {
+  const found = await findTableBlockers(db)
+  return recordTimeout(registration, waitedMs, found?.table ?? '_ayb_jobs', found?.blockers ?? [])
+}
+
+/** Records why an attempt failed. A refresh that turns out to be committed is a success: only its answer was lost. */
+async function recordFailed(
+  {db, attempt, lock, caller, emit}: Trial,
+  {reason, durationMs}: {reason: unknown; durationMs: number},
+): Promise<RefreshResult> {
+  const transition = caller.transitionAfter(reason)
+  const failure: Failure = {
+    status: isAybError(reason, 'CANCELED') ? 'canceled' : 'error',
+    message: messageOf(reason),
+    durationMs,
+    transition,
+  }
+  const end = await recordEnd(
+    db,
+    {attempt, lock, failure},
+    {
+      reconnect: caller.reconnect,
+      patienceMs: caller.recordPatienceMs,
+      signal: caller.signal,
+      onFailure: (error) =>
+        emit({type: 'unrecorded', message: unrecorded(attempt, error), reason, durationMs}),
+    },
+  )
+  for (const message of end.warnings) emit({type: 'warning', message})
+  if (end.as === 'committed') return {status: 'success', ...end.refresh, next: null}
+  const isRecorded = end.as === 'failure'
+  const {isSettled, isCalledOff} = isRecorded ? end : {isSettled: false, isCalledOff: false}
+  return {status: 'failed', reason, durationMs, transition, isSettled, isCalledOff, isRecorded}
+}
+
+const unrecorded = ({registration}: Attempt, error: unknown): string =>
+  `how the refresh of ${qualifiedName(registration)} ended could not be recorded: ${messageOf(error)}`

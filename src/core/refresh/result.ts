@@ -1,0 +1,50 @@
+import type {LockWait} from '../../db/locks/lock-waits.ts'
+import type {LockedJob} from '../../db/queue/claims.ts'
+import type {JobTransition} from '../../db/queue/fence.ts'
+import type {Registration} from '../../lib/records.ts'
+import type {PastTries} from './tries.ts'
+
+/** How an attempt at a refresh ended. */
+export type RefreshResult = SuccessfulRefresh | FailedRefresh | OutdatedRefresh | BlockedRefresh
+
+interface SuccessfulRefresh {
+  status: 'success'
+  /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
+  registration: Registration | null
+  durationMs: number
+  /** False where the job was no longer ours: then nothing was recorded. */
+  isSettled: boolean
+  /** The job that was claimed in the same transaction. */
+  next: LockedJob | null
+}
+
+interface FailedRefresh {
+  status: 'failed'
+  /** An AybError; anything else is a bug. */
+  reason: unknown
+  durationMs: number
+  transition: JobTransition
+  /** False where the job was no longer ours: then nothing was recorded. */
+  isSettled: boolean
+  /** Whether the job was ended instead of queued: its schedule was disabled or deleted meanwhile. */
+  isCalledOff: boolean
+  /** False where nothing could be written, as the listener was told. */
+  isRecorded: boolean
+}
+
+/** The tables below the view were replaced while REFRESH waited for a lock: nothing was done or recorded. Try again. */
+interface OutdatedRefresh {
+  status: 'outdated'
+}
+
+/** The lock of the view could not be had, and there is patience left: nothing was done or recorded. Try again later. */
+export interface BlockedRefresh {
+  status: 'blocked'
+  wait: LockWait
+  /** How long to let others pass before the next try. */
+  pauseMs: number
+  /** The tries so far, with this one. */
+  past: PastTries
+  /** Records that there will be no other try, and why. */
+  giveUp(reason: unknown): Promise<RefreshResult>
+}
