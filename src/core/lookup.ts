@@ -5,7 +5,7 @@ import {type CatalogView, describeView, findOtherRelation, listNearViewNames} fr
 import type {Database} from '../db/database.ts'
 import {findRegistration, listNearRegistrations} from '../db/registrations.ts'
 import {findSchedule, listNearScheduleNames} from '../db/schedules.ts'
-import {findRenamedViews} from '../db/view-states.ts'
+import {findRenamedViews} from '../db/states/renamed.ts'
 import type {AybError} from '../lib/errors.ts'
 import {notRegistered, registeredBefore} from '../lib/failures/registrations.ts'
 import {scheduleNotFound} from '../lib/failures/schedules.ts'

@@ -3,7 +3,9 @@ import type {Database} from '../db/database.ts'
 import * as registrations from '../db/registrations.ts'
 import {listRuns} from '../db/runs.ts'
 import {listSchedulesOfView, listSchedulesOfViews} from '../db/schedules.ts'
-import {findRenamedViews, recognisesViews, rememberView} from '../db/view-states.ts'
+import {recognisesViews} from '../db/states/identity.ts'
+import {rememberView} from '../db/states/remember.ts'
+import {findRenamedViews} from '../db/states/renamed.ts'
 import {
   alreadyRegistered,
   notRegistered,

@@ -14,7 +14,7 @@ import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {viewInPayload} from './payload.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
-import {writableIdentity} from './view-states.ts'
+import {writableIdentity} from './states/identity.ts'
 
 /** The columns of the table of registrations. */
 export const REGISTRATION = columns<Registration>({

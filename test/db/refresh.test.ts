@@ -1,8 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import type {Attempt} from '../../src/db/attempt.ts'
 import {type Database, Server} from '../../src/db/database.ts'
-import {type Failure, recordFailure} from '../../src/db/failure-record.ts'
 import {findLockHolder} from '../../src/db/locks/blockers.ts'
 import {
   heldLock,
@@ -12,11 +10,18 @@ import {
   takeRefreshLock,
   withRefreshLock,
 } from '../../src/db/locks/refresh-lock.ts'
-import {writeStatus} from '../../src/db/pending-status.ts'
 import {claimJobs, type LockedJob} from '../../src/db/queue/claims.ts'
 import type {JobFence} from '../../src/db/queue/fence.ts'
 import {returnUnseenJob} from '../../src/db/queue/settle.ts'
-import {findCommitted, OutdatedSnapshot, type RecordedRefresh, runRefresh} from '../../src/db/refresh.ts'
+import type {Attempt} from '../../src/db/refresh/attempt.ts'
+import {type Failure, recordFailure} from '../../src/db/refresh/failure-record.ts'
+import {writeStatus} from '../../src/db/refresh/pending-status.ts'
+import {
+  findCommitted,
+  OutdatedSnapshot,
+  type RecordedRefresh,
+  runRefresh,
+} from '../../src/db/refresh/refresh.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'

@@ -1,4 +1,4 @@
-import {isWaitingForStandby} from '../../db/commit-wait.ts'
+import {isWaitingForStandby} from '../../db/refresh/commit-wait.ts'
 import type {Session} from '../../db/session.ts'
 import type {Look, SecondSession} from './second-session.ts'
 

@@ -1,6 +1,6 @@
-import type {Attempt} from '../../db/attempt.ts'
 import {describeView, findMissingTableGrant} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
+import type {Attempt} from '../../db/refresh/attempt.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from '../../db/sqlstate.ts'
 import {findMissingPrivileges} from '../../db/view-privileges.ts'
 import type {AybError} from '../../lib/errors.ts'

@@ -1,5 +1,5 @@
 import type {JobFence} from '../../db/queue/fence.ts'
-import {newRunId} from '../../db/refresh.ts'
+import {newRunId} from '../../db/refresh/refresh.ts'
 import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
 import type {LockSettings} from './tries.ts'
 

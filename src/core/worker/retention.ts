@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {deleteFinishedJobs, deleteOldRuns} from '../../db/prune.ts'
-import {deleteStrayStates} from '../../db/view-states.ts'
+import {deleteStrayStates} from '../../db/states/remember.ts'
 import {type AybError, isAybError} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import type {ControlSession} from './control.ts'

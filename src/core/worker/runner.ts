@@ -4,7 +4,7 @@ import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/queue/claims.ts
 import {forgetTries} from '../../db/queue/lock-tries.ts'
 import {failOrRequeueJob} from '../../db/queue/settle.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
-import {rememberView} from '../../db/view-states.ts'
+import {rememberView} from '../../db/states/remember.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'

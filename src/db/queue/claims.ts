@@ -6,7 +6,7 @@ import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
-import {forgetRights, stateRights} from '../view-states.ts'
+import {forgetRights, stateRights} from '../states/identity.ts'
 import type {JobFence} from './fence.ts'
 import {type LockTries, lockTriesOf} from './lock-tries.ts'
 

@@ -1,6 +1,6 @@
 import type {RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
-import {stateRights} from '../view-states.ts'
+import {stateRights} from '../states/identity.ts'
 import {endState, isStillOurs, type JobFence} from './fence.ts'
 
 /** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */

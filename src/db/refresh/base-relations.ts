@@ -1,6 +1,6 @@
-import {lockName} from '../lib/identifier.ts'
-import type {ViewName} from '../lib/records.ts'
-import type {Database, Server} from './database.ts'
+import {lockName} from '../../lib/identifier.ts'
+import type {ViewName} from '../../lib/records.ts'
+import type {Database, Server} from '../database.ts'
 
 /** Holds what was seen, for the length of one transaction. */
 const SETTING = 'ayb.base_relations'

@@ -1,6 +1,6 @@
-import type {RefreshMode, RefreshTarget} from '../lib/records.ts'
-import type {Database} from './database.ts'
-import type {JobFence} from './queue/fence.ts'
+import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import type {JobFence} from '../queue/fence.ts'
 
 /** What is set for the REFRESH statement alone. Durations in milliseconds; null means no limit. */
 interface StatementSettings {

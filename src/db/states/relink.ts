@@ -1,11 +1,12 @@
-import {nameTaken, refusedByServerTable} from '../lib/failures/registrations.ts'
-import {JOB_TYPE, type Registration, type ViewName} from '../lib/records.ts'
-import type {Database} from './database.ts'
-import {readablePayload, viewInPayload} from './payload.ts'
-import {wakeWorkers} from './queue/wake.ts'
-import {REGISTRATION, type RegistrationRow} from './registrations.ts'
-import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
-import {writableIdentity, writeState} from './view-states.ts'
+import {nameTaken, refusedByServerTable} from '../../lib/failures/registrations.ts'
+import {JOB_TYPE, type Registration, type ViewName} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {readablePayload, viewInPayload} from '../payload.ts'
+import {wakeWorkers} from '../queue/wake.ts'
+import {REGISTRATION, type RegistrationRow} from '../registrations.ts'
+import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
+import {writableIdentity} from './identity.ts'
+import {writeState} from './remember.ts'
 
 /** The result of a relink. */
 interface Moved {

@@ -1,9 +1,9 @@
+import type {Database} from '../database.ts'
+import {writeText} from '../encoding.ts'
+import {isAhead} from '../instant.ts'
+import {endState, isStillOurs, type JobTransition, type SettledState} from '../queue/fence.ts'
+import type {TableNames} from '../system.ts'
 import {type Attempt, triggerOf} from './attempt.ts'
-import type {Database} from './database.ts'
-import {writeText} from './encoding.ts'
-import {isAhead} from './instant.ts'
-import {endState, isStillOurs, type JobTransition, type SettledState} from './queue/fence.ts'
-import type {TableNames} from './system.ts'
 
 /** How an attempt failed, and what becomes of its job. */
 export interface Failure {

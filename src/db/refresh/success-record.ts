@@ -1,8 +1,9 @@
+import type {Database} from '../database.ts'
+import {isStillOurs} from '../queue/fence.ts'
+import {REGISTRATION} from '../registrations.ts'
+import {writableIdentity} from '../states/identity.ts'
+import {rememberSql} from '../states/remember.ts'
 import {type Attempt, triggerOf} from './attempt.ts'
-import type {Database} from './database.ts'
-import {isStillOurs} from './queue/fence.ts'
-import {REGISTRATION} from './registrations.ts'
-import {rememberSql, writableIdentity} from './view-states.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =

@@ -1,4 +1,4 @@
-import type {Session} from './session.ts'
+import type {Session} from '../session.ts'
 
 /** Whether the backend has committed and waits for a synchronous standby to have that, too. */
 export async function isWaitingForStandby(session: Session, pid: number): Promise<boolean> {

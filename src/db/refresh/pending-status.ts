@@ -1,8 +1,8 @@
-import type {Blocker} from '../lib/errors.ts'
-import type {Database} from './database.ts'
+import type {Blocker} from '../../lib/errors.ts'
+import type {Database} from '../database.ts'
+import {BLOCKER_COLUMNS, type BlockerRow, toBlocker} from '../locks/blockers.ts'
+import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {isBefore, isOfEarlierRun} from './failure-record.ts'
-import {BLOCKER_COLUMNS, type BlockerRow, toBlocker} from './locks/blockers.ts'
-import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** How long to wait for whoever holds the row of a registration, while nothing else waits for the answer. */
 const LOCK_TIMEOUT = '5s'

@@ -1,0 +1,85 @@
+import type {Database} from '../database.ts'
+import type {Session} from '../session.ts'
+
+/** The database that an OID counts in: a dump that is restored elsewhere reuses OIDs for other relations. */
+export interface DatabaseIdentity {
+  databaseOid: number
+  /** 64 bits, as text. */
+  systemIdentifier: string
+}
+
+/** A session stays in its database, so each session asks once. */
+const identities = new WeakMap<Session, DatabaseIdentity | null>()
+
+/**
+ * The identity of the database; null where views cannot be recognised: there is no table of states, or the
+ * role may not read the table or call pg_control_system(). The rights are asked first, since a refusal would
+ * end the transaction that a session behind a pooler is in.
+ */
+export async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> {
+  if (!(await stateRights(db)).mayRead) return null
+  const known = identities.get(db.session)
+  if (known !== undefined) return known
+  const identity = await readIdentity(db)
+  identities.set(db.session, identity)
+  return identity
+}
+
+async function readIdentity({session}: Database): Promise<DatabaseIdentity | null> {
+  const [rights] = await session.query<{may_call: boolean}>(
+    `select has_function_privilege('pg_control_system()', 'EXECUTE') as may_call`,
+  )
+  if (!rights?.may_call) return null
+  const [row] = await session.query<{database_oid: number; system_identifier: string}>(
+    `select d.oid as database_oid, k.system_identifier
+       from pg_database d, pg_control_system() k
+      where d.datname = current_database()`,
+  )
+  return row ? {databaseOid: row.database_oid, systemIdentifier: row.system_identifier} : null
+}
+
+/** What the role may do with the table of states. */
+interface StateRights {
+  mayRead: boolean
+  mayWrite: boolean
+}
+
+/** With the time of performance.now() at which a session asked. */
+const rightsOf = new WeakMap<Session, StateRights & {askedAt: number}>()
+
+/** A worker keeps its sessions for months, and GRANT and REVOKE come meanwhile. */
+const ASK_AGAIN_MS = 60_000
+
+/**
+ * The rights of the role to the table of states; none where there is no such table. Each session asks once a
+ * minute.
+ */
+export async function stateRights(db: Database): Promise<StateRights> {
+  if (!db.has('states')) return {mayRead: false, mayWrite: false}
+  const known = rightsOf.get(db.session)
+  if (known && performance.now() - known.askedAt < ASK_AGAIN_MS) return known
+  const rows = await db.session.query<{may_read: boolean; may_write: boolean}>(
+    `select has_table_privilege(t, 'SELECT') as may_read,
+            has_table_privilege(t, 'INSERT') and has_table_privilege(t, 'UPDATE')
+              and has_table_privilege(t, 'DELETE') as may_write
+       from (select $1::text as t) t`,
+    [db.tables.states],
+  )
+  const mayRead = rows[0]?.may_read === true
+  const rights = {mayRead, mayWrite: mayRead && rows[0]?.may_write === true}
+  rightsOf.set(db.session, {...rights, askedAt: performance.now()})
+  return rights
+}
+
+/** Has the session ask for its rights again, after a statement was refused. */
+export function forgetRights(session: Session): void {
+  rightsOf.delete(session)
+}
+
+/** Whether views are recognised by their OIDs, so that a view that was renamed is known as such. */
+export const recognisesViews = async (db: Database): Promise<boolean> => (await databaseIdentity(db)) !== null
+
+/** The identity where what is seen of views can be written down; else null. */
+export async function writableIdentity(db: Database): Promise<DatabaseIdentity | null> {
+  return (await stateRights(db)).mayWrite ? databaseIdentity(db) : null
+}
