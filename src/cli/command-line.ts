@@ -25,6 +25,7 @@ export function checkCommandLine(config: Config, line: readonly string[]): strin
   const command = config.findCommand(first)
   if (command) {
     refuseStrayArgument(command, first, second)
+    refuseSwitchValue(command, first, argv.slice(1))
     return argv
   }
   if (!config.findTopic(first)) throw unknownCommand(config, first)
@@ -38,6 +39,7 @@ export function checkCommandLine(config: Config, line: readonly string[]): strin
   const subcommand = config.findCommand(`${first}:${second}`)
   if (!subcommand) throw unknownCommand(config, `${first} ${second}`)
   refuseStrayArgument(subcommand, `${first} ${second}`, argv[2])
+  refuseSwitchValue(subcommand, `${first} ${second}`, argv.slice(2))
   return argv
 }
 
@@ -48,6 +50,19 @@ function refuseStrayArgument(command: Command.Loadable, name: string, word: stri
     `ayb ${name} takes no argument ${JSON.stringify(word)} there`,
     `see: ayb ${name} --help`,
   )
+}
+
+/** oclif takes the value of `--wait=yes` for an argument, such as one view more. */
+function refuseSwitchValue(command: Command.Loadable, name: string, words: readonly string[]): void {
+  const end = words.indexOf('--')
+  for (const word of end === -1 ? words : words.slice(0, end)) {
+    const [, flag, value] = /^(--[^=]+)=(.*)$/s.exec(word) ?? []
+    if (flag === undefined || command.flags[flag.replace(/^--(no-)?/, '')]?.type !== 'boolean') continue
+    throw invalidArgument(
+      `ayb ${name}: ${flag} takes no value, not even ${JSON.stringify(value)}`,
+      `see: ayb ${name} --help`,
+    )
+  }
 }
 
 function unknownCommand(config: Config, typed: string) {

@@ -65,6 +65,8 @@ const REFUSED: {line: string; says: string; hint?: string}[] = [
   {line: 'matviews refresh a --timeout=', says: '--timeout'},
   {line: 'matviews refresh a --timeout 365d', says: '--timeout: 365d is too long'},
   {line: 'matviews refresh a --wait=yes', says: '"yes"'},
+  {line: 'matviews refresh --all=no', says: '--all takes no value', hint: 'ayb matviews refresh --help'},
+  {line: 'matviews graph a --json=b', says: '--json takes no value'},
   {line: 'matviews history a --limit none', says: '--limit'},
   {line: 'migrate --dry-run=no', says: '"no"'},
   {line: 'matviews list --database-url', says: '--database-url'},
