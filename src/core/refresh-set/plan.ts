@@ -2,6 +2,7 @@ import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {usualDurations} from '../../db/runs.ts'
+import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {RefreshMode, RefreshPlan, Registration, ViewName} from '../../lib/records.ts'
 import {requireRegistration} from '../lookup.ts'
@@ -70,12 +71,7 @@ async function findNamed(
 }
 
 function warnOfCycles(cycles: readonly string[][], inSet: ReadonlySet<string>): string[] {
-  const ofSet = cycles.filter((views) => views.some((view) => inSet.has(view)))
-  return ofSet.map((views) =>
-    views.length === 1
-      ? `${views[0]} reads itself through a view: a refresh cannot wait for itself`
-      : `${views.join(', ')} read each other in a circle: they are refreshed in no special order among themselves`,
-  )
+  return cycles.filter((views) => views.some((view) => inSet.has(view))).map(cycleWarning)
 }
 
 function warnOfViewsBetween({between}: Order, registered: ReadonlySet<string>): string[] {
