@@ -140,14 +140,10 @@ export class Session {
    * statement within the session; its text is written once, since a text of thousands of characters for each
    * job would be a good part of the work of a worker.
    */
-  async prepare(
-    purpose: string,
-    types: readonly string[],
-    write: () => string | Promise<string>,
-  ): Promise<string> {
+  async prepare(purpose: string, types: readonly string[], write: () => string): Promise<string> {
     if (this.#statements === null) throw new Error('this session keeps no statements')
     return this.#statements.prepared(purpose, async (name) => {
-      const sql = await write()
+      const sql = write()
       await this.#connection.guard(() =>
         this.#connection.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`),
       )

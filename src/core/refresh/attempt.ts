@@ -100,6 +100,8 @@ async function attemptWatched(
     )
   } finally {
     await watch.stop()
+    // The session may be idle for long while the listener works: that is no dead connection.
+    await second.stop()
     for (const message of await listener.settled()) listener.emit({type: 'warning', message})
   }
 }

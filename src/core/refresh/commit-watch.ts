@@ -31,8 +31,7 @@ export async function endingCommitWait<T>(
     intervalMs: INTERVAL_MS,
     pooledIntervalMs: INTERVAL_MS,
     deadlineMs: DEADLINE_MS,
-    // What cannot be looked at is left to the deadline of the refresh.
-    isPersistent: false,
+    isPersistent: true,
     async take(watcher) {
       if (await isWaitingForStandby(watcher, pid)) await session.cancel()
       return null

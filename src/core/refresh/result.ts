@@ -32,7 +32,10 @@ interface FailedRefresh {
   isRecorded: boolean
 }
 
-/** The tables below the view were replaced while REFRESH waited for a lock: nothing was done or recorded. Try again. */
+/**
+ * The tables below the view were replaced while REFRESH waited for a lock, or the table of states is closed to
+ * the role now: nothing was done or recorded. Try again.
+ */
 interface OutdatedRefresh {
   status: 'outdated'
 }

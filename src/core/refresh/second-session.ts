@@ -71,10 +71,11 @@ export class SecondSession {
   async #takeDue(): Promise<void> {
     // After a pause of this process, the answer to the refresh may lie here unread.
     await new Promise((resolve) => setImmediate(resolve))
-    if (this.#looks.due.length === 0) return
+    const due = this.#looks.due
+    if (due.length === 0) return
     const session = await this.#open()
     if (!session) {
-      for (const look of this.#looks.due) this.#fail(look)
+      for (const look of due) this.#fail(look)
       return
     }
     while (session.isUsable && !this.#stopped.signal.aborted) {

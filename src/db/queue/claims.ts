@@ -105,9 +105,11 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
   const {slots, workerId, leaseMs, busyViews, notBefore, bound} = request
   const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
   const boundValues = bound ? [bound.until, bound.jobIds] : []
-  const sql = await claimSql(db, {isBounded: boundValues.length > 0})
+  const {mayRead} = await stateRights(db)
+  const sql = claimSql(db, {isBounded: boundValues.length > 0, hasTries: mayRead})
   const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues]).catch((error) => {
-    if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) forgetRights(db.session)
+    if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE))
+      forgetRights(db.session)
     throw error
   })
   return rows.map((row) => toClaimedJob(row, workerId))
@@ -124,7 +126,7 @@ export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slo
   const {mayRead} = await stateRights(db)
   const purpose = `claim${bound ? ' within a bound' : ''}${mayRead ? ' with tries' : ''}`
   const statement = await db.session.prepare(purpose, types, () =>
-    claimSql(db, {isBounded: !!bound, lock: LOCK_TOO}),
+    claimSql(db, {isBounded: !!bound, hasTries: mayRead, lock: LOCK_TOO}),
   )
   const literal = (text: string) => db.session.literal(text)
   const array = (texts: readonly string[], type: string) =>
@@ -146,14 +148,23 @@ const LOCK_TOO = {
        left join l on true`,
 }
 
+/** What a claim asks for beside the oldest due jobs. */
+interface ClaimParts {
+  isBounded: boolean
+  /** Whether the role may read the tries that waited for a lock. */
+  hasTries: boolean
+  /** Takes the lock of the view. */
+  lock?: typeof LOCK_TOO
+}
+
 /**
  * Literals for state and type: with parameters the partial index would not be used. clock_timestamp(), not
  * now(): a claim that shares a refresh's transaction would see a time that is an hour old.
  */
-const claimSql = async (
+const claimSql = (
   db: Database,
-  {isBounded, lock = {cte: '', columns: '', join: ''}}: {isBounded: boolean; lock?: typeof LOCK_TOO},
-): Promise<string> =>
+  {isBounded, hasTries, lock = {cte: '', columns: '', join: ''}}: ClaimParts,
+): string =>
   `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
        select j.id from ${db.tables.jobs} j
@@ -173,7 +184,7 @@ const claimSql = async (
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text,
-            ${await lockTriesOf(db)} as past_tries${lock.columns}
+            ${hasTries ? lockTriesOf(db.tables) : 'null'} as past_tries${lock.columns}
        from u
        left join lateral (
          select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r

@@ -1,6 +1,7 @@
 import type {RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {stateRights} from '../states/identity.ts'
+import type {TableNames} from '../system.ts'
 import {endState, isStillOurs, type JobFence} from './fence.ts'
 
 /** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */
@@ -58,14 +59,12 @@ export async function snoozeBlockedJob(
 }
 
 /** SQL: the tries of a job, for a claim that has the job under alias `u` and its registration under `r`. */
-export const lockTriesOf = async (db: Database): Promise<string> =>
-  (await stateRights(db)).mayRead
-    ? `(select json_build_object(
+export const lockTriesOf = ({states}: TableNames): string =>
+  `(select json_build_object(
                 'tries', s.lock_tries, 'waitMs', s.lock_wait_ms,
                 'elapsedMs', greatest(extract(epoch from u.last_run_at - s.lock_first_try_at) * 1000, 0)::float8)
-               from ${db.tables.states} s
+               from ${states} s
               where s.schema_name = r.schema_name and s.view_name = r.view_name and s.lock_job_id = u.id)`
-    : 'null'
 
 /** Forgets the tries of a job, whose next attempt begins anew. */
 export async function forgetTries(db: Database, {id}: JobFence, view: RefreshTarget): Promise<void> {

@@ -9,7 +9,7 @@ import {REGISTRATION, type RegistrationRow} from '../registrations.ts'
 import {SAFE_SEARCH_PATH} from '../session/settings.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE, StatementError} from '../sqlstate.ts'
-import {forgetRights} from '../states/identity.ts'
+import {haveRightsChanged} from '../states/identity.ts'
 import type {Attempt} from './attempt.ts'
 import {forgetShape, snapshotGuard} from './base-relations.ts'
 import {successRecord} from './success-record.ts'
@@ -33,6 +33,11 @@ export interface RefreshAndClaim extends RecordedRefresh {
 /** What the query of the view reads was replaced while REFRESH waited for a lock: nothing was done. */
 export class OutdatedSnapshot extends Error {
   override readonly name = 'OutdatedSnapshot'
+}
+
+/** The table of states is gone, or closed to the role, since the session asked: nothing was done. */
+export class RightsChanged extends Error {
+  override readonly name = 'RightsChanged'
 }
 
 /** The refresh had ended, and a lock on ayb's own tables kept it from being recorded: nothing was done. */
@@ -60,7 +65,7 @@ interface StepStatement {
  * crash comes between them, and the unlock is sent without waiting for the answer: a client that is stopped
  * meanwhile would keep the lock. With a claim, the record is followed by that, in the same transaction: of
  * near-empty views a claim of its own, committed for itself, would take longer than the refresh.
- * @throws OutdatedSnapshot, RecordBlocked, StatementError, or AybError CONNECTION_LOST
+ * @throws OutdatedSnapshot, RightsChanged, RecordBlocked, StatementError, or AybError CONNECTION_LOST
  */
 export async function runRefresh(
   db: Database,
@@ -78,7 +83,10 @@ export async function runRefresh(
   const [outcome] = await Promise.allSettled(sent)
   if (outcome.status === 'rejected') {
     if (claim) await dropIfLocked(session)
-    if (hasSqlstate(outcome.reason, SQLSTATE.INSUFFICIENT_PRIVILEGE)) forgetRights(session)
+    const step = failedStep(outcome.reason, message)
+    if ((step === 'record' || step === 'claim') && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
+      if (await haveRightsChanged(db)) throw new RightsChanged()
+    }
     const error = explainStep(outcome.reason, message, attempt)
     if (error instanceof OutdatedSnapshot) forgetShape(db, attempt.registration)
     throw error
@@ -91,6 +99,9 @@ export async function runRefresh(
     next: claimed && claim ? toLockedJob(session, claimed, claim.workerId) : null,
   }
 }
+
+/** What a statement fails with whose table is gone or closed to the role. */
+const TABLE_REFUSED = [SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE]
 
 /**
  * Behind the timeout of a REFRESH: its record may wait for more than one lock, 30 s each, and then there is

@@ -53,9 +53,10 @@ export async function successRecord(db: Database, attempt: Attempt): Promise<str
     systemIdentifier: identity?.systemIdentifier ?? 'null',
     lockWaitMs: String(Math.round(attempt.lockWaitMs)),
   }
-  const options = {hasJob: job !== null, remembers: identity !== null}
+  // The column came with the table.
+  const options = {hasJob: job !== null, remembers: identity !== null, hasLockWait: db.has('states')}
   if (!session.keepsStatements) return recordSql(db, options, values)
-  const purpose = `record${options.hasJob ? ' of a job' : ''}${options.remembers ? ' with the OID' : ''}`
+  const purpose = `record ${JSON.stringify(options)}`
   const statement = await session.prepare(purpose, Object.values(RECORD_TYPES), () =>
     recordSql(db, options, PARAMETERS),
   )
@@ -71,12 +72,16 @@ interface RecordOptions {
   hasJob: boolean
   /** Whether the statement remembers the OID of the view. */
   remembers: boolean
+  /** Whether the history has a column for how long the refresh waited for the lock. */
+  hasLockWait: boolean
 }
 
-function recordSql(db: Database, {hasJob, remembers}: RecordOptions, v: RecordValues): string {
-  const {tables} = db
-  // The column came with the table.
-  const lockWait = db.has('states')
+function recordSql(
+  {tables}: Database,
+  {hasJob, remembers, hasLockWait}: RecordOptions,
+  v: RecordValues,
+): string {
+  const lockWait = hasLockWait
     ? {column: ', lock_wait_ms', value: `,\n         ${v.lockWaitMs}::bigint`}
     : {column: '', value: ''}
   const end = hasJob

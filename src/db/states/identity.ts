@@ -62,7 +62,7 @@ export async function stateRights(db: Database): Promise<StateRights> {
     `select has_table_privilege(t, 'SELECT') as may_read,
             has_table_privilege(t, 'INSERT') and has_table_privilege(t, 'UPDATE')
               and has_table_privilege(t, 'DELETE') as may_write
-       from (select $1::text as t) t`,
+       from (select to_regclass($1)::oid as t) t`,
     [db.tables.states],
   )
   const mayRead = rows[0]?.may_read === true
@@ -74,6 +74,15 @@ export async function stateRights(db: Database): Promise<StateRights> {
 /** Has the session ask for its rights again, after a statement was refused. */
 export function forgetRights(session: Session): void {
   rightsOf.delete(session)
+}
+
+/** Whether the role has other rights by now than those that the session relied on. */
+export async function haveRightsChanged(db: Database): Promise<boolean> {
+  const before = rightsOf.get(db.session)
+  if (!before || !db.session.isUsable) return false
+  forgetRights(db.session)
+  const {mayRead, mayWrite} = await stateRights(db)
+  return before.mayRead !== mayRead || before.mayWrite !== mayWrite
 }
 
 /** Whether views are recognised by their OIDs, so that a view that was renamed is known as such. */
