@@ -75,8 +75,8 @@ export abstract class BaseCommand extends Command {
   }
 
   /**
-   * Opens the database for `work` and closes it afterwards. A signal ends the work at once. Returns the document of
-   * the work with its warnings worded.
+   * Opens the database for `work` and closes it afterwards. A signal ends the work at once. Returns the
+   * document of the work with its warnings worded.
    */
   protected async withDatabase<T>(
     flags: ConnectionFlags,

@@ -100,9 +100,10 @@ interface JobWait {
 }
 
 /**
- * Waits until a worker has completed the job, and returns the job. A job that is queued again for a retry has not ended.
- * @throws AybError TIMEOUT, CANCELED and CONNECTION_LOST end the wait alone; JOB_STATE_CONFLICT where somebody canceled the job,
- * JOB_NOT_FOUND where somebody deleted the job; the error of a job that failed
+ * Waits until a worker has completed the job, and returns the job. A job that is queued again for a retry has
+ * not ended.
+ * @throws AybError TIMEOUT, CANCELED and CONNECTION_LOST end the wait alone; JOB_STATE_CONFLICT where
+ * somebody canceled the job, JOB_NOT_FOUND where somebody deleted the job; the error of a job that failed
  */
 export async function waitForJob(
   db: Database,

@@ -1,5 +1,5 @@
-// Who is meant: a registration, a view or a schedule, by its id or name. Where there is none, the error tells what
-// the name belongs to instead, what the view is called now, or the nearest name.
+// Who is meant: a registration, a view or a schedule, by its id or name. Where there is none, the error tells
+// what the name belongs to instead, what the view is called now, or the nearest name.
 
 import {type CatalogView, describeView, findOtherRelation, listNearViewNames} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
@@ -34,7 +34,8 @@ export async function explainUnregistered(db: Database, reference: ViewReference
 
 /**
  * The view as the catalogs have it.
- * @throws AybError VIEW_NOT_FOUND, which tells what the name belongs to instead, what the view is called now, or what is near it
+ * @throws AybError VIEW_NOT_FOUND, which tells what the name belongs to instead, what the view is called now,
+ * or what is near it
  */
 export async function requireView(db: Database, name: ViewName): Promise<CatalogView> {
   const view = await describeView(db, name)

@@ -23,7 +23,10 @@ export interface RegisteredAll extends Unworded<Omit<RegisteredViews, 'refused'>
   refused: RefusedView[]
 }
 
-/** Registers all materialized views, or those of one schema. Views that are registered already stay as they are. */
+/**
+ * Registers all materialized views, or those of one schema. Views that are registered already stay as they
+ * are.
+ */
 export async function registerAll(
   db: Database,
   {schemaName, mode}: {schemaName: string | null; mode: RefreshMode},

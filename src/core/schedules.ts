@@ -42,8 +42,8 @@ export async function createSchedule(
 /**
  * Changes what is given of a schedule, as checkInput let it through. Its next run is computed anew when cron,
  * time zone or enabled change; disabling cancels what it has queued.
- * @throws AybError SCHEDULE_NOT_FOUND, SCHEDULE_EXISTS, NOT_REGISTERED, INVALID_ARGUMENT where the stored half of
- * its timing cannot be understood
+ * @throws AybError SCHEDULE_NOT_FOUND, SCHEDULE_EXISTS, NOT_REGISTERED, INVALID_ARGUMENT where the stored
+ * half of its timing cannot be understood
  */
 export async function updateSchedule(
   db: Database,

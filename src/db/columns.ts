@@ -31,8 +31,8 @@ export const plain = <Value>(name: string): Column<Value> => ({
 })
 
 /**
- * A column of characters that a prepared statement may read. Without the cast, a wider varchar would change the
- * type of the result, and Postgres would refuse the statement from then on.
+ * A column of characters that a prepared statement may read. Without the cast, a wider varchar would change
+ * the type of the result, and Postgres would refuse the statement from then on.
  */
 export const text = <Value extends string | null>(name: string): Column<Value> => ({
   sql: (alias) => `${alias}.${name}::text`,

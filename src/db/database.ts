@@ -87,8 +87,8 @@ export class Database {
   }
 
   /**
-   * Looks at the system tables again, as for a session that was just opened: since then they may have been created,
-   * upgraded or rigged. `lockPatienceMs` is how long to wait for whoever locks one of the tables.
+   * Looks at the system tables again, as for a session that was just opened: since then they may have been
+   * created, upgraded or rigged. `lockPatienceMs` is how long to wait for whoever locks one of the tables.
    * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED, TIMEOUT
    */
   async renew(lockPatienceMs?: number): Promise<void> {

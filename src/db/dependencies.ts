@@ -19,9 +19,9 @@ interface ObjectRow {
 const key = (classId: string, id: string): string => `((${classId}::bigint << 32) | ${id}::bigint)`
 
 /**
- * SQL: the keys of what the object of that class and OID refers to. Tables are among them, too: they read nothing,
- * so that partitions and child tables lead nowhere. The aggregate keeps the planner from anything but a
- * look at the indexes of pg_depend, object by object.
+ * SQL: the keys of what the object of that class and OID refers to. Tables are among them, too: they read
+ * nothing, so that partitions and child tables lead nowhere. The aggregate keeps the planner from anything
+ * but a look at the indexes of pg_depend, object by object.
  */
 const readsOf = (classId: string, id: string): string =>
   `(select array_agg(distinct ${key('d.refclassid', 'd.refobjid')}) as reads
@@ -36,9 +36,9 @@ const readsOf = (classId: string, id: string): string =>
        and ${key('d.refclassid', 'd.refobjid')} <> ${key(classId, id)})`
 
 /**
- * All materialized views of the database, or one and those that it reads, directly or not; which of them reads which,
- * and which call a function whose body Postgres does not track. One statement, which looks at each object once, however
- * many views read it.
+ * All materialized views of the database, or one and those that it reads, directly or not; which of them
+ * reads which, and which call a function whose body Postgres does not track. One statement, which looks at
+ * each object once, however many views read it.
  */
 export async function readDependencies(db: Database, view: ViewName | null = null): Promise<Dependencies> {
   const registered = db.has('registrations')
@@ -84,8 +84,9 @@ export async function readDependencies(db: Database, view: ViewName | null = nul
 }
 
 /**
- * SQL: whether the function under alias `p` may read views unseen. What an immutable function returns depends on its
- * arguments alone, and extensions do not read the views of their users. An aggregate leads to its functions.
+ * SQL: whether the function under alias `p` may read views unseen. What an immutable function returns depends
+ * on its arguments alone, and extensions do not read the views of their users. An aggregate leads to its
+ * functions.
  */
 const OPAQUE_FUNCTION = `p.prosqlbody is null and p.provolatile <> 'i' and p.prokind <> 'a'
             and p.prolang <> (select l.oid from pg_language l where l.lanname = 'internal')

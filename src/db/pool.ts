@@ -19,7 +19,10 @@ export type DatabaseWork<R> = (db: Database) => Promise<R>
 interface PoolOptions {
   /** How many sessions there may be at once. */
   size: number
-  /** Whether sessions are kept for the next ones: not where a view's query has run, which may leave things behind. */
+  /**
+   * Whether sessions are kept for the next ones: not where a view's query has run, which may leave things
+   * behind.
+   */
   isKept: boolean
   /** How long to wait for one while all are busy, in milliseconds. */
   patienceMs: number
@@ -32,15 +35,18 @@ const IDLE_MS = 60_000
 /** How long a probe waits. */
 const PROBE_MS = 5000
 /**
- * How long a kept session may take to show that it still works. Less than a probe: the probe that finds a dead session has
- * time to drop the other kept sessions, too. Otherwise each probe would drop one.
+ * How long a kept session may take to show that it still works. Less than a probe: the probe that finds a
+ * dead session has time to drop the other kept sessions, too. Otherwise each probe would drop one.
  */
 const RENEW_MS = 4000
 /** Less than the deadline of a kept session: a session that waits for a locked table still works. */
 const LOCK_PATIENCE_MS = 3000
 /** For so long after a success, the database counts as reachable without another probe. */
 const FRESH_MS = 1000
-/** The statements of a kept session are short. When a statement is not answered by then, the network under it is dead. */
+/**
+ * The statements of a kept session are short. When a statement is not answered by then, the network under it
+ * is dead.
+ */
 const STATEMENT_DEADLINE_MS = 60_000
 
 /** Sessions for many requests, which wait for one another where there are more of them. */
@@ -65,8 +71,8 @@ export class DatabasePool<T extends Pooled = Database> {
 
   /**
    * Runs work on a session that it has for itself.
-   * @throws AybError where there is no session to be had, or all stay busy; the signal's reason while it waits; and what
-   * the work throws
+   * @throws AybError where there is no session to be had, or all stay busy; the signal's reason while it
+   * waits; and what the work throws
    */
   async use<R>(work: (db: T) => Promise<R>, signal?: AbortSignal): Promise<R> {
     await this.#turn(signal)
@@ -117,7 +123,10 @@ export class DatabasePool<T extends Pooled = Database> {
     for (const db of [...this.#busy, ...this.#idle.splice(0)]) db.session.destroy()
   }
 
-  /** Closes the sessions that are kept, and from now on those that come back. Whoever waits for one is refused. */
+  /**
+   * Closes the sessions that are kept, and from now on those that come back. Whoever waits for one is
+   * refused.
+   */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#line.refuseAll(closed)

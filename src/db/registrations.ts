@@ -138,7 +138,8 @@ export async function insertRegistration(
 
 /**
  * Adds registrations of views that exist and have none. Returns the new ones, by name.
- * @throws AybError INVALID_IDENTIFIER where the table, made by an AYB server, refuses one of the names; none is added then
+ * @throws AybError INVALID_IDENTIFIER where the table, made by an AYB server, refuses one of the names; none
+ * is added then
  */
 export async function insertRegistrations(
   db: Database,

@@ -40,7 +40,10 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
 /** So many of the newest successes make the usual duration. */
 const USUAL_RUNS = 5
 
-/** How long refreshes of the views usually take, in milliseconds, by qualified names; none for views that the history does not know. */
+/**
+ * How long refreshes of the views usually take, in milliseconds, by qualified names; none for views that the
+ * history does not know.
+ */
 export async function usualDurations(db: Database, views: readonly ViewName[]): Promise<Map<string, number>> {
   if (!db.has('runs') || views.length === 0) return new Map()
   const rows = await db.session.query<{schema_name: string; view_name: string; usual_ms: number}>(

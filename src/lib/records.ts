@@ -265,7 +265,9 @@ export interface SetMember {
   startedAt: Instant | null
   /** Of the last try; where the refresh failed, of all tries; null where there was none. */
   durationMs: number | null
-  /** How long the tries before the last one waited for the lock of the view; null where the refresh failed. */
+  /**
+   * How long the tries before the last one waited for the lock of the view; null where the refresh failed.
+   */
   lockWaitMs: number | null
 }
 
@@ -289,7 +291,9 @@ export interface PlannedRefresh {
   parents: ViewName[]
 }
 
-/** What `ayb matviews refresh --dry-run` answers. Durations are null where the history tells none of the set. */
+/**
+ * What `ayb matviews refresh --dry-run` answers. Durations are null where the history tells none of the set.
+ */
 export interface RefreshPlan {
   waves: PlannedRefresh[][]
   /** The path through the set that takes longest. */

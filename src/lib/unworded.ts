@@ -1,8 +1,8 @@
 import type {ConcurrentBlocker, View} from './records.ts'
 import {type Advice, type Remedy, wordAdvice} from './remedies.ts'
 
-// Parts of documents that speak of commands or routes. `core` returns them as data, and each surface words them
-// for its own readers.
+// Parts of documents that speak of commands or routes. `core` returns them as data, and each surface words
+// them for its own readers.
 
 /** A warning: a text for every reader, or a text with advice. `lead` comes before the advice, and a colon. */
 export type Warning = string | (Advice & {message: string; lead: string | null})
@@ -30,7 +30,10 @@ export const remediable = (message: string, lead: string | null, remedy: Remedy)
   remedy,
 })
 
-/** A warning that the view is not ready for a concurrent refresh. `lead` tells until when that does not matter. */
+/**
+ * A warning that the view is not ready for a concurrent refresh. `lead` tells until when that does not
+ * matter.
+ */
 export const notReady = ({message, hint, remedy}: UnwordedBlocker, lead: string): Warning => ({
   message,
   lead,

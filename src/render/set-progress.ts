@@ -115,7 +115,10 @@ interface Screen {
   style: Terminal['style']
 }
 
-/** The lines of a set: `Refreshing public.leaderboard  1.4 s (usually 1.2 s)` for each view that runs, and a bar. */
+/**
+ * The lines of a set: `Refreshing public.leaderboard  1.4 s (usually 1.2 s)` for each view that runs, and a
+ * bar.
+ */
 export function setLines({running, ended, total}: SetState, {now, columns, rows, style}: Screen): string[] {
   // The bar, a line for those that do not fit, and the line of the cursor.
   const room = Math.max(1, rows - 3)

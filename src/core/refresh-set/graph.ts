@@ -23,8 +23,8 @@ export interface Untangled {
 }
 
 /**
- * The graph of the edges, without those inside a cycle: CREATE OR REPLACE VIEW can make a view read a materialized view that
- * reads this view. No order suits a cycle.
+ * The graph of the edges, without those inside a cycle: CREATE OR REPLACE VIEW can make a view read a
+ * materialized view that reads this view. No order suits a cycle.
  */
 export function untangle(edges: readonly Edge[]): Untangled {
   const all = neighbours(edges.map(({parent, child}) => [qualifiedName(parent), qualifiedName(child)]))
@@ -48,7 +48,10 @@ export function untangle(edges: readonly Edge[]): Untangled {
   return {graph, cycles: components.filter((_, index) => tangled.has(index))}
 }
 
-/** All views that the edges lead to from the starting points, without the starting points that no edge leads to. */
+/**
+ * All views that the edges lead to from the starting points, without the starting points that no edge leads
+ * to.
+ */
 export function reach(from: Iterable<string>, edges: Neighbours): Set<string> {
   const reached = new Set<string>()
   const toVisit = [...from]

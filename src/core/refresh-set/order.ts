@@ -94,7 +94,10 @@ const longest = (members: readonly Member[]): Member | undefined =>
     undefined,
   )
 
-/** The duration that stands for an unknown one: the median of the others; 1 ms where none is known, so that paths count members. */
+/**
+ * The duration that stands for an unknown one: the median of the others; 1 ms where none is known, so that
+ * paths count members.
+ */
 function estimateUnknown(names: readonly string[], durations: ReadonlyMap<string, number>): number {
   const known = names.flatMap((view) => durations.get(view) ?? []).sort((a, b) => a - b)
   return known[Math.floor(known.length / 2)] ?? 1

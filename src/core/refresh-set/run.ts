@@ -35,8 +35,8 @@ export interface SetOptions extends Pick<RefreshOptions, 'mode' | 'settings' | '
 const LAST_LOOK_DEADLINE_MS = 15_000
 
 /**
- * Refreshes the views of a set, each through the one path for a refresh by hand. Never rejects for what happens to
- * a view.
+ * Refreshes the views of a set, each through the one path for a refresh by hand. Never rejects for what
+ * happens to a view.
  * @throws AybError READ_ONLY, PERMISSION_DENIED and the like, before the first refresh
  */
 export async function refreshSet(db: Database, plan: SetPlan, options: SetOptions): Promise<RefreshedSet> {

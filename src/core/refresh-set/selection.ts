@@ -24,7 +24,10 @@ export interface Catalog {
   graph: Graph
 }
 
-/** The registrations that belong to the set, in the order of the catalog. An unregistered view in between is passed through. */
+/**
+ * The registrations that belong to the set, in the order of the catalog. An unregistered view in between is
+ * passed through.
+ */
 export function selectMembers(catalog: Catalog, selection: Selection): Registration[] {
   const {registrations, unpopulated, graph} = catalog
   const {named, schemaName, isUnpopulated} = selection

@@ -75,7 +75,10 @@ export class SetSessions {
     await sleep(AWAY_PAUSE_MS, undefined, {signal: this.#signal}).catch(() => this.#signal.throwIfAborted())
   }
 
-  /** Keeps a session for the next refresh, as if it had just been opened: the query of a view can leave locks and settings. */
+  /**
+   * Keeps a session for the next refresh, as if it had just been opened: the query of a view can leave locks
+   * and settings.
+   */
   async release(db: Database): Promise<void> {
     const {session} = db
     // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.

@@ -11,8 +11,8 @@ const LOOK_DEADLINE_MS = 5000
 const ROUNDING_MS = 2
 
 /**
- * A warning about a view that was just refreshed, where views that it reads were refreshed meanwhile, or are older
- * than the views that they read themselves; null for none, and where that cannot be found out.
+ * A warning about a view that was just refreshed, where views that it reads were refreshed meanwhile, or are
+ * older than the views that they read themselves; null for none, and where that cannot be found out.
  */
 export async function staleParentsWarning(db: Database, view: ViewName): Promise<string | null> {
   const look = async () => {

@@ -35,8 +35,8 @@ interface Circumstances {
 }
 
 /**
- * Refreshes the view of a request on a session that holds the lock of that view, and records how that ended. Releases the
- * lock. The steps, in this order:
+ * Refreshes the view of a request on a session that holds the lock of that view, and records how that ended.
+ * Releases the lock. The steps, in this order:
  *
  * 1. plan: how long this try may wait for the lock of the view
  * 2. (whether to refresh at all is decided here, under the lock and before the statement)

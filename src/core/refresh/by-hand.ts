@@ -46,16 +46,21 @@ interface Ordered {
 
 const RECONNECT_DEADLINE_MS = 30_000
 /**
- * For all statements but the REFRESH itself, which has a deadline of its own or none: these statements are short, and one
- * that is not answered by then has a dead network under it.
+ * For all statements but the REFRESH itself, which has a deadline of its own or none: these statements are
+ * short, and one that is not answered by then has a dead network under it.
  */
 const ANSWER_DEADLINE_MS = 15_000
-/** A session that stands in line for a lock keeps vacuum from removing rows, so it stands for a second at a time. */
+/**
+ * A session that stands in line for a lock keeps vacuum from removing rows, so it stands for a second at a
+ * time.
+ */
 const LONGEST_WAIT_MS = 1000
 
 /**
- * Refreshes one registered view: looks it up, waits for its lock where that is wanted, and throws where the refresh fails.
- * @throws AybError NOT_REGISTERED, REFRESH_IN_PROGRESS, TIMEOUT, CANCELED, REFRESH_FAILED and what explainFailure finds
+ * Refreshes one registered view: looks it up, waits for its lock where that is wanted, and throws where the
+ * refresh fails.
+ * @throws AybError NOT_REGISTERED, REFRESH_IN_PROGRESS, TIMEOUT, CANCELED, REFRESH_FAILED and what
+ * explainFailure finds
  */
 export async function refresh(
   db: Database,
@@ -105,7 +110,8 @@ async function refreshRegistered(
       }
       if (result) return result
       signal.throwIfAborted()
-      // Between two tries another session may refresh the view: each wait for such a refresh has the whole time.
+      // Between two tries another session may refresh the view: each wait for such a refresh has the whole
+      // time.
       deadline ??= wait?.timeoutMs == null ? Number.POSITIVE_INFINITY : performance.now() + wait.timeoutMs
       const leftMs = deadline - performance.now()
       if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
@@ -152,8 +158,8 @@ async function giveUpTries(blocked: BlockedRefresh, reason: unknown): Promise<un
 }
 
 /**
- * One attempt, under the lock. Returns what to answer, or the result of an attempt that is to be made again. Calls `onEnd`
- * when the run has been recorded, or is to be recorded by `giveUp` of the result.
+ * One attempt, under the lock. Returns what to answer, or the result of an attempt that is to be made again.
+ * Calls `onEnd` when the run has been recorded, or is to be recorded by `giveUp` of the result.
  */
 async function attempt(
   db: Database,

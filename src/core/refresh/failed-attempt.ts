@@ -18,7 +18,9 @@ import type {BlockedRefresh, RefreshResult} from './result.ts'
 import type {SecondSession} from './second-session.ts'
 import {type LockTry, pauseAfterTry, withTry} from './tries.ts'
 
-/** A load replaces a table now and then. A view whose own query replaces a table would be refreshed for ever. */
+/**
+ * A load replaces a table now and then. A view whose own query replaces a table would be refreshed for ever.
+ */
 const MOST_OUTDATED_TRIES = 10
 
 /** An attempt, and what goes on around its statement. */
@@ -66,7 +68,10 @@ export async function explainAndRecord(
   return recordFailed(trial, {reason, durationMs})
 }
 
-/** A try that waited in vain: where it waited for the view itself, it is made again, as long as the patience lasts. */
+/**
+ * A try that waited in vain: where it waited for the view itself, it is made again, as long as the patience
+ * lasts.
+ */
 function endBlocked(
   trial: Trial,
   {wait, durationMs, timeoutMs}: {wait: LockWait | null; durationMs: number; timeoutMs: number},
@@ -87,7 +92,10 @@ async function explainBlockedRecord(db: Database, {registration}: Attempt, {wait
   return recordTimeout(registration, waitedMs, found?.table ?? '_ayb_jobs', found?.blockers ?? [])
 }
 
-/** Records why an attempt failed. A refresh that turns out to be committed is a success: only its answer was lost. */
+/**
+ * Records why an attempt failed. A refresh that turns out to be committed is a success: only its answer was
+ * lost.
+ */
 async function recordFailed(
   {db, attempt, lock, caller, emit}: Trial,
   {reason, durationMs}: {reason: unknown; durationMs: number},

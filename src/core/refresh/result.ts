@@ -33,14 +33,17 @@ interface FailedRefresh {
 }
 
 /**
- * The tables below the view were replaced while REFRESH waited for a lock, or the table of states is closed to
- * the role now: nothing was done or recorded. Try again.
+ * The tables below the view were replaced while REFRESH waited for a lock, or the table of states is closed
+ * to the role now: nothing was done or recorded. Try again.
  */
 interface OutdatedRefresh {
   status: 'outdated'
 }
 
-/** The lock of the view could not be had, and there is patience left: nothing was done or recorded. Try again later. */
+/**
+ * The lock of the view could not be had, and there is patience left: nothing was done or recorded. Try again
+ * later.
+ */
 export interface BlockedRefresh {
   status: 'blocked'
   wait: LockWait

@@ -74,7 +74,9 @@ export async function snoozeBlocked(
   return 'skipped'
 }
 
-/** Retries while the session of the job lives: where that is lost, the runner requeues the job on another one. */
+/**
+ * Retries while the session of the job lives: where that is lost, the runner requeues the job on another one.
+ */
 const whileUsable = ({session}: Database, signal: AbortSignal) => ({
   patienceMs: JOB_PATIENCE_MS,
   signal,

@@ -76,9 +76,9 @@ export async function takeRefreshLock(session: Session, view: ViewName): Promise
 }
 
 /**
- * Stands in line for the lock of a view; null where the lock was not free within the patience. Without a line,
- * a refresh that waits would never get the lock of a view that a worker refreshes every second. The waiting
- * statement holds a snapshot, which keeps vacuum from removing rows: so wait for a second at a time.
+ * Stands in line for the lock of a view; null where the lock was not free within the patience. Without a
+ * line, a refresh that waits would never get the lock of a view that a worker refreshes every second. The
+ * waiting statement holds a snapshot, which keeps vacuum from removing rows: so wait for a second at a time.
  */
 export async function queueForRefreshLock(
   session: Session,

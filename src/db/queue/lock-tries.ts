@@ -4,7 +4,10 @@ import {stateRights} from '../states/identity.ts'
 import type {TableNames} from '../system.ts'
 import {endState, isStillOurs, type JobFence} from './fence.ts'
 
-/** The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one with pauses. */
+/**
+ * The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one
+ * with pauses.
+ */
 export interface LockTries {
   elapsedMs: number
   tries: number
@@ -12,9 +15,10 @@ export interface LockTries {
 }
 
 /**
- * Puts a job back into the queue because its view could not be locked. The job uses up no attempt and is due again after
- * the pause; its tries are written down for the worker that claims it next. Cancels the job instead where its schedule was
- * called off. Returns how the job was left; null where the job is no longer ours.
+ * Puts a job back into the queue because its view could not be locked. The job uses up no attempt and is due
+ * again after the pause; its tries are written down for the worker that claims it next. Cancels the job
+ * instead where its schedule was called off. Returns how the job was left; null where the job is no longer
+ * ours.
  */
 export async function snoozeBlockedJob(
   db: Database,

@@ -107,7 +107,10 @@ const namesOf = ({session}: Database, {schemaName, viewName}: ViewName): [string
 /** Whether each view reads nothing but tables, by server and view, for all sessions of this process. */
 const shapes = new WeakMap<Server, Map<string, boolean>>()
 
-/** Looks once for each view. Where that is no longer true, the guard fails, and `forgetShape` has it looked at again. */
+/**
+ * Looks once for each view. Where that is no longer true, the guard fails, and `forgetShape` has it looked at
+ * again.
+ */
 async function readsTablesOnly(db: Database, view: ViewName): Promise<boolean> {
   const known = shapes.get(db.server) ?? new Map<string, boolean>()
   shapes.set(db.server, known)

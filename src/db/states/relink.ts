@@ -20,7 +20,8 @@ interface Moved {
 /**
  * Moves a registration to another name, in one transaction, with the state of the view, its schedules, its
  * history, and its queued and failed jobs. Null if the registration is gone, or was moved meanwhile.
- * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the name
+ * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the
+ * name
  */
 export async function moveRegistration(
   db: Database,

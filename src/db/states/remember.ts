@@ -16,8 +16,8 @@ interface SeenView {
 }
 
 /**
- * SQL: two more parts of a WITH, which remember the OID of a view where its row has another OID or is missing.
- * A row that another session holds stays as it is.
+ * SQL: two more parts of a WITH, which remember the OID of a view where its row has another OID or is
+ * missing. A row that another session holds stays as it is.
  */
 export const rememberSql = ({states}: TableNames, seen: SeenView): string => {
   const isOfView = `s.schema_name = ${seen.schema} and s.view_name = ${seen.view}`

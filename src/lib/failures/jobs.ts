@@ -73,7 +73,9 @@ export const jobWaitTimeout = ({state, lastError}: Job, timeoutMs: number): AybE
 
 const CUT_OFF: readonly ErrorCode[] = ['CANCELED', 'CONNECTION_LOST', 'TIMEOUT']
 
-/** Says in an error that cut off the wait for a job that the job goes on. Returns any other error as it is. */
+/**
+ * Says in an error that cut off the wait for a job that the job goes on. Returns any other error as it is.
+ */
 export function jobGoesOn(error: unknown, jobId: string): unknown {
   if (!isAybError(error) || !CUT_OFF.includes(error.code)) return error
   const {code, message, hint, details, exitCode} = error

@@ -17,7 +17,10 @@ const WRONG = new ApiError(
 )
 const EXPIRED = new ApiError(401, 'UNAUTHORIZED', 'the server no longer takes this token', 'sign in again')
 
-/** Browsers offer to save what is in a password field, whatever it says about that; the style hides the text as well. */
+/**
+ * Browsers offer to save what is in a password field, whatever it says about that; the style hides the text
+ * as well.
+ */
 const HIDDEN = CSS.supports('-webkit-text-security', 'disc')
   ? ({type: 'text'} as const)
   : ({type: 'password'} as const)
