@@ -1,5 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
+import {printable} from '../lib/printable.ts'
 import type {
   PlannedRefresh,
   RefreshedSet,
@@ -28,23 +29,21 @@ const MEMBER_COLUMNS: Column<SetMember>[] = [
     value: ({durationMs}) => durationMs,
     display: ({durationMs}) => (durationMs === null ? null : formatDuration(durationMs)),
     align: 'right',
-    priority: 7,
+    priority: 6,
   },
   {
     header: 'REASON',
     value: ({reason}) => reason,
     display: ({reason}) => reason ?? '',
-    priority: 5,
+    priority: 7,
     omitWhenEmpty: true,
   },
-  {
-    header: 'ERROR',
-    value: ({error}) => error?.message ?? null,
-    display: ({error}) => error?.message ?? '',
-    priority: 6,
-    minWidth: 20,
-    omitWhenEmpty: true,
-  },
+]
+
+/** A line of a pipe has the error, too. On a terminal, the errors stand below the table, in full. */
+const PIPED_COLUMNS: Column<SetMember>[] = [
+  ...MEMBER_COLUMNS,
+  {header: 'ERROR', value: ({error}) => error?.message ?? null, priority: 5},
 ]
 
 /** The result of a set; for pipes, where each view had its line when it ended, nothing. */
@@ -52,7 +51,18 @@ export function renderRefreshedSet(set: RefreshedSet, {terminal}: RenderContext)
   if (!terminal.isTerminal) return ''
   if (set.refreshes.length === 0) return 'No view to refresh'
   const table = renderTable(set.refreshes, MEMBER_COLUMNS, terminal)
-  return `${table}\n\n${summary(set)}`
+  const errors = errorsOf(set)
+  return [table, '', summary(set), ...(errors.length > 0 ? ['', ...errors] : [])].join('\n')
+}
+
+/** Each error in full, and each hint once. */
+function errorsOf({refreshes}: RefreshedSet): string[] {
+  const errors = refreshes.flatMap(({status, error}) => (status === 'error' && error ? [error] : []))
+  const hints = new Set(errors.flatMap(({hint}) => (hint === null ? [] : [hint])))
+  return [
+    ...errors.map(({message}) => `Error: ${printable(message)}`),
+    ...[...hints].map((hint) => `Hint: ${printable(hint)}`),
+  ]
 }
 
 /** `40 views in 12 s: 38 success, 1 error, 1 skipped`. */
@@ -66,7 +76,7 @@ const viewCount = (count: number): string => `${count} view${count === 1 ? '' : 
 
 /** The line of a view of a set, for pipes, when the view ends; nothing for a terminal. */
 export const renderMember = (member: SetMember, {terminal}: RenderContext): string =>
-  terminal.isTerminal ? '' : renderTable([member], MEMBER_COLUMNS, terminal)
+  terminal.isTerminal ? '' : renderTable([member], PIPED_COLUMNS, terminal)
 
 interface PlannedRow extends PlannedRefresh {
   wave: number

@@ -21,6 +21,20 @@ const viewsOf = ({refreshes}: RefreshedSet) =>
   refreshes.map(({registration, status}) => `${registration.viewName} ${status}`)
 
 describe('a set', () => {
+  test('without a view says why, where a name may be wrong or a registration missing', async () => {
+    expect(await refreshed('--schema', 'nope')).toMatchObject({
+      refreshes: [],
+      warnings: ['no registered view is in schema nope'],
+    })
+    await db.query(
+      'create schema bare; create materialized view bare.unfilled as select 1 as one with no data',
+    )
+    expect((await refreshed('--unpopulated')).warnings).toEqual([
+      '1 materialized view that holds no data is not registered, and not refreshed',
+    ])
+    await db.query('drop schema bare cascade')
+  })
+
   test('answers with each view, parents first, and with counts', async () => {
     const number = await set.change()
     const document = await refreshed('m3', 'm1', 'lone', 'm2')

@@ -4,7 +4,7 @@ import {listRegistrations} from '../../db/registrations.ts'
 import {usualDurations} from '../../db/runs.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
-import type {RefreshMode, RefreshPlan, Registration, ViewName} from '../../lib/records.ts'
+import type {GraphNode, RefreshMode, RefreshPlan, Registration, ViewName} from '../../lib/records.ts'
 import {requireRegistration} from '../lookup.ts'
 import {untangle} from './graph.ts'
 import {criticalPath, type Member, type Order, orderMembers, ownMs} from './order.ts'
@@ -45,6 +45,7 @@ export async function planSet(db: Database, {names, mode, ...selection}: SetRequ
     ...db.takeWarnings(),
     ...warnOfCycles(cycles, new Set(members.map(qualifiedName))),
     ...warnOfViewsBetween(order, new Set(registrations.map(qualifiedName))),
+    ...(named === null ? warnOfViewsLeftOut(selection, nodes, registrations) : []),
   ]
   return {members: order.members, warnings}
 }
@@ -80,6 +81,25 @@ function warnOfViewsBetween({between}: Order, registered: ReadonlySet<string>): 
       ? `${view} lies between views of this set and is not refreshed: the views that read it may hold old data; add it to the set, or pass --cascade or --with-dependencies`
       : `${view} lies between views of this set and is not registered, so it is not refreshed: the views that read it may hold old data`,
   )
+}
+
+/** Warnings of a schema without registered views, and of views that hold no data and are not registered. */
+function warnOfViewsLeftOut(
+  {schemaName, isUnpopulated}: Pick<Selection, 'schemaName' | 'isUnpopulated'>,
+  nodes: readonly GraphNode[],
+  registrations: readonly Registration[],
+): string[] {
+  const isMeant = (view: ViewName) => schemaName === null || view.schemaName === schemaName
+  const warnings: string[] = []
+  if (schemaName !== null && !registrations.some(isMeant)) {
+    warnings.push(`no registered view is in schema ${schemaName}`)
+  }
+  const left = nodes.filter((node) => isMeant(node) && !node.populated && !node.registered)
+  if (isUnpopulated && left.length > 0) {
+    const views = left.length === 1 ? 'view that holds no data is' : 'views that hold no data are'
+    warnings.push(`${left.length} materialized ${views} not registered, and not refreshed`)
+  }
+  return warnings
 }
 
 /** What a set would do, for a person to look at. */

@@ -35,6 +35,8 @@ export class SetProgress {
   readonly #ready: Member[] = []
   readonly #running = new Set<Member>()
   readonly #position: Map<Member, number>
+  /** Whether a failure has ended what had not started. */
+  #hasFailedFast = false
 
   constructor(members: readonly Member[], {concurrency, isFailFast}: ProgressOptions) {
     this.#concurrency = concurrency
@@ -57,11 +59,13 @@ export class SetProgress {
     return taken
   }
 
-  /** A member that was taken did not start: it is ready again. */
-  putBack(member: Member): void {
+  /** A member that was taken did not start: it is ready again. Returns the member where nothing starts any more. */
+  putBack(member: Member): Skipped[] {
     this.#running.delete(member)
+    if (this.#hasFailedFast) return [{member, reason: 'fail fast'}]
     this.#waitsFor.set(member, 0)
     this.#makeReady(member)
+    return []
   }
 
   /** A member has ended. Returns the members that end with it. */
@@ -76,12 +80,10 @@ export class SetProgress {
       }
       return []
     }
-    const skipped: Skipped[] = this.#dropBelow(member).map((below) => ({
-      member: below,
-      reason: 'parent failed',
-    }))
-    if (this.#isFailFast) for (const rest of this.drop()) skipped.push({member: rest, reason: 'fail fast'})
-    return skipped
+    const skipped = this.#skipBelow(member)
+    if (!this.#isFailFast) return skipped
+    this.#hasFailedFast = true
+    return [...skipped, ...this.drop().map((rest): Skipped => ({member: rest, reason: 'fail fast'}))]
   }
 
   /** Ends all members that have not started, and returns them. */
@@ -90,6 +92,10 @@ export class SetProgress {
     this.#waitsFor.clear()
     this.#ready.length = 0
     return rest
+  }
+
+  #skipBelow(failed: Member): Skipped[] {
+    return this.#dropBelow(failed).map((member): Skipped => ({member, reason: 'parent failed'}))
   }
 
   #dropBelow(failed: Member): Member[] {

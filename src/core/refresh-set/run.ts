@@ -126,7 +126,9 @@ class SetRun {
         this.warnings.push(
           `fewer views were refreshed at once, since no more sessions could be opened: ${error.message}`,
         )
-        this.#progress.putBack(member)
+        for (const skipped of this.#progress.putBack(member)) {
+          this.#end(skipped.member, {status: 'skipped', reason: skipped.reason})
+        }
       } else this.#end(member, failed(error, {startedAt, durationMs: null}, this.#options))
     }
   }

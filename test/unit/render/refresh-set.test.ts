@@ -31,12 +31,14 @@ const set: RefreshedSet = {
 describe('the result of a set', () => {
   it('is a table with a summary on a terminal', () => {
     expect(renderRefreshedSet(set, onTerminal(100)).split('\n')).toEqual([
-      'VIEW           STATUS   DURATION  REASON         ERROR',
+      'VIEW           STATUS   DURATION  REASON',
       'public.top     success     1.2 s',
-      'public.weekly  error       1.2 s                 it\\tfailed',
+      'public.weekly  error       1.2 s',
       'public.yearly  skipped         -  parent failed',
       '',
       '3 views in 2.5 s: 1 success, 1 error, 1 skipped',
+      '',
+      'Error: it\\tfailed',
     ])
     expect(renderRefreshedSet({...set, refreshes: []}, onTerminal(80))).toBe('No view to refresh')
   })

@@ -24,7 +24,10 @@ function startSet(
       progress
         .end(member(view), {isSuccess})
         .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
-    putBack: (view: string) => progress.putBack(member(view)),
+    putBack: (view: string) =>
+      progress
+        .putBack(member(view))
+        .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
     drop: () => viewsOf(progress.drop()),
   }
 }
@@ -72,6 +75,14 @@ describe('what starts', () => {
 })
 
 describe('a member that fails', () => {
+  test('and ends the set is not followed by a member that was put back', () => {
+    const set = startSet('a b', [], {isFailFast: true})
+    expect(set.take()).toBe('a b')
+    expect(set.end('a', false)).toEqual([])
+    expect(set.putBack('b')).toEqual(['b: fail fast'])
+    expect(set.take()).toBe('')
+  })
+
   test('takes its descendants with it, and the rest goes on', () => {
     const set = startSet('a b c d e', ['a > b > c', 'd > c', 'd > e'])
     expect(set.take()).toBe('a d')
