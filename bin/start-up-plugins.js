@@ -107,7 +107,7 @@ const BASICS = [
   ...['width', 'time', 'status', 'text'].map((name) => `render/${name}`),
 ]
 
-/** The files that a chunk begins with, and others. */
+/** The entries of bundles, all renderers included: commands import some renderers when they need them. */
 const ENTRIES =
   /[/\\]src[/\\](cli[/\\]main|commands[/\\].*|render[/\\].*|http[/\\]serve|observe[/\\]metrics)\.ts$/
 

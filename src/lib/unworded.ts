@@ -10,7 +10,7 @@ export type Warning = string | (Advice & {message: string; lead: string | null})
 /** A document whose warnings are not worded yet. */
 export type Unworded<Document> = Omit<Document, 'warnings'> & {warnings: Warning[]}
 
-/** The document with words in place of its warnings, if it has any. */
+/** The document with its warnings in words. A document without warnings stays as is. */
 export type Worded<Document> = Document extends {warnings: readonly Warning[]}
   ? Omit<Document, 'warnings'> & {warnings: string[]}
   : Document

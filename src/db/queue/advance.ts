@@ -7,6 +7,13 @@ export interface Advance extends DueSchedule {
   next: Date | null
 }
 
+/** The parameters of both statements: ids, versions and next runs. */
+const valuesOf = (advances: readonly Advance[]) => [
+  advances.map(({id}) => id),
+  advances.map(({version}) => version),
+  advances.map(({next}) => next?.toISOString() ?? null),
+]
+
 /**
  * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set
  * on what was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody
@@ -40,11 +47,7 @@ export async function advanceSchedules(
         order by due.place
        returning id)
      select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,
-    [
-      advances.map((advance) => advance.id),
-      advances.map((advance) => advance.version),
-      advances.map((advance) => advance.next?.toISOString() ?? null),
-    ],
+    valuesOf(advances),
   )
   return rows[0] ?? {advanced: 0, enqueued: 0}
 }
@@ -64,11 +67,7 @@ export async function timeSchedules(db: Database, advances: readonly Advance[]):
      update ${db.tables.schedules} s set next_run_at = untimed.next, updated_at = now()
        from untimed where s.id = untimed.id
      returning s.id`,
-    [
-      advances.map((advance) => advance.id),
-      advances.map((advance) => advance.version),
-      advances.map((advance) => advance.next?.toISOString() ?? null),
-    ],
+    valuesOf(advances),
   )
   return rows.map(({id}) => id)
 }

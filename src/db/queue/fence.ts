@@ -11,6 +11,7 @@ export interface JobFence {
   attempt: number
   /** last_run_at to the microsecond, as text: a Date would lose what tells two attempts apart. */
   token: string
+  /** Not compared: a deleted schedule leaves its jobs without one. */
   scheduleId: string | null
 }
 

@@ -108,8 +108,8 @@ const namesOf = ({session}: Database, {schemaName, viewName}: ViewName): [string
 const shapes = new WeakMap<Server, Map<string, boolean>>()
 
 /**
- * Looks once for each view. Where that is no longer true, the guard fails, and `forgetShape` has it looked at
- * again.
+ * Looks once for each view. When the view comes to read more than tables, the guard fails, and `forgetShape`
+ * has the next guard look again.
  */
 async function readsTablesOnly(db: Database, view: ViewName): Promise<boolean> {
   const known = shapes.get(db.server) ?? new Map<string, boolean>()
