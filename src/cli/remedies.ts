@@ -48,7 +48,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'follow-rename':
       return `to move the registration to the new name: ${relinkCommand(remedy.renamed)}`
     case 'set-mode':
-      return `ayb matviews update ${remedy.id} --mode ${remedy.mode}`
+      return `ayb matviews update ${remedy.id ?? 'VIEW'} --mode ${remedy.mode}`
     case 'populate-view':
       return `ayb matviews refresh ${viewWord(remedy.view)} --mode standard`
     case 'refresh-view':

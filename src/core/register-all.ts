@@ -8,7 +8,8 @@ import {registeredBefore} from '../lib/failures/registrations.ts'
 import {viewNotFound} from '../lib/failures/views.ts'
 import {isStorableIdentifier, qualifiedName} from '../lib/identifier.ts'
 import type {RefreshMode, RegisteredViews, Registration, ViewName} from '../lib/records.ts'
-import type {Unworded, Warning} from '../lib/unworded.ts'
+import {shortList} from '../lib/short-list.ts'
+import {remediable, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
 import {concurrentWarnings} from './matviews.ts'
 
@@ -16,6 +17,14 @@ import {concurrentWarnings} from './matviews.ts'
 interface RefusedView {
   view: ViewName
   error: AybError
+}
+
+interface RegisterAllOptions {
+  /** Null for all schemas. */
+  schemaName: string | null
+  mode: RefreshMode
+  /** Whether somebody named the mode, and wants to hear of views that stay in another one. */
+  isModeWanted: boolean
 }
 
 /** What registerAll did: its errors are not in the words of a surface yet. */
@@ -29,7 +38,7 @@ export interface RegisteredAll extends Unworded<Omit<RegisteredViews, 'refused'>
  */
 export async function registerAll(
   db: Database,
-  {schemaName, mode}: {schemaName: string | null; mode: RefreshMode},
+  {schemaName, mode, isModeWanted}: RegisterAllOptions,
 ): Promise<RegisteredAll> {
   const views = (await listViews(db)).filter((view) => schemaName === null || view.schemaName === schemaName)
   if (views.length === 0) return {registered: [], existing: [], refused: [], warnings: db.takeWarnings()}
@@ -46,7 +55,11 @@ export async function registerAll(
   for (const view of fit) {
     if (!isKnown.has(qualifiedName(view))) refused.push({view, error: viewNotFound(view, null, null)})
   }
-  const warnings = [...db.takeWarnings(), ...(await warnOfMode(db, views, isNew, mode))]
+  const warnings = [
+    ...db.takeWarnings(),
+    ...(isModeWanted ? warnOfOtherMode(existing, mode) : []),
+    ...(await warnOfMode(db, views, isNew, mode)),
+  ]
   return {registered, existing, refused, warnings}
 }
 
@@ -92,6 +105,20 @@ async function insert(
     }
   }
   return registered
+}
+
+function warnOfOtherMode(existing: readonly Registration[], mode: RefreshMode): Warning[] {
+  const others = existing.filter(({refreshMode}) => refreshMode !== mode)
+  const [first] = others
+  if (!first) return []
+  const isOne = others.length === 1
+  return [
+    remediable(
+      `${shortList(others.map(qualifiedName))} ${isOne ? 'is' : 'are'} registered in ${first.refreshMode} mode, and ${isOne ? 'stays' : 'stay'} in it`,
+      isOne ? 'to change that' : 'to change that, for each view',
+      {kind: 'set-mode', id: isOne ? first.id : null, mode},
+    ),
+  ]
 }
 
 async function warnOfMode(

@@ -19,7 +19,8 @@ export type Remedy =
   | {kind: 'relink-view'; renamed: RenamedView}
   /** The registration should move to the new name of its view. */
   | {kind: 'follow-rename'; renamed: RenamedView}
-  | {kind: 'set-mode'; id: string; mode: RefreshMode}
+  /** Without an id: for several views. */
+  | {kind: 'set-mode'; id: string | null; mode: RefreshMode}
   /** The view needs a refresh in standard mode, which fills it. */
   | {kind: 'populate-view'; view: ViewName}
   | {kind: 'refresh-view'; view: ViewName}

@@ -35,7 +35,15 @@ test('registers all views of a schema, then all others, and says which were ther
 
   const rest = await all()
   expect(namesOf(rest.registered)).toEqual(['public.leaderboard', 'public.one'])
-  expect(rest.existing).toEqual(ofSchema.registered)
+  expect(rest).toMatchObject({existing: ofSchema.registered, warnings: []})
+  expect((await all('--mode', 'standard')).warnings).toEqual([
+    'reports."Week 1" and reports.two are registered in concurrent mode, and stay in it; to change that, for each view: ayb matviews update VIEW --mode standard',
+  ])
+  expect((await all('--mode', 'concurrent', '--schema', 'public')).warnings).toEqual([
+    expect.stringMatching(
+      /^public\.leaderboard and public\.one are registered in standard mode, and stay in it; /,
+    ),
+  ])
   // Views that are registered by --all are known again under another name.
   await db.query('alter materialized view one rename to uno')
   const result = await ayb(['matviews', 'register', '--all'], {url: db.url})

@@ -37,12 +37,13 @@ export default class MatviewsRegister extends BaseCommand {
   }
 
   async run(): Promise<Registered | RegisteredViews> {
-    const {args, flags} = await this.parse(MatviewsRegister)
+    const {args, flags, metadata} = await this.parse(MatviewsRegister)
     if (flags.all) {
       if (args.view !== undefined || flags.view !== undefined) {
         throw invalidArgument('--all takes no view', 'leave out the view, or --all')
       }
-      return this.#registerAll(flags, flags.schema, flags.mode)
+      const isModeWanted = metadata.flags.mode?.setFromDefault !== true
+      return this.#registerAll(flags, {schema: flags.schema, mode: flags.mode, isModeWanted})
     }
     const name = viewNameOf(args.view, flags.view, flags.schema)
     const registered = await this.withDatabase(flags, (db) =>
@@ -56,12 +57,11 @@ export default class MatviewsRegister extends BaseCommand {
 
   async #registerAll(
     flags: ConnectionFlags,
-    schema: string | undefined,
-    mode: RefreshMode,
+    {schema, mode, isModeWanted}: {schema: string | undefined; mode: RefreshMode; isModeWanted: boolean},
   ): Promise<RegisteredViews> {
     const {registerAll} = await import('../../core/register-all.ts')
     const schemaName = schema === undefined ? null : parseIdentifier(schema, 'schema name')
-    const done = await this.withDatabase(flags, (db) => registerAll(db, {schemaName, mode}))
+    const done = await this.withDatabase(flags, (db) => registerAll(db, {schemaName, mode, isModeWanted}))
     const refused = done.refused.map(({view: {schemaName, viewName}, error}) => ({
       schemaName,
       viewName,

@@ -46,7 +46,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'follow-rename':
       return `to move the registration to the new name with its schedules and its history, relink it from a command line; to begin without them: ${registerRequest(remedy.renamed.to)}`
     case 'set-mode':
-      return `PUT ${MATVIEWS}/${remedy.id} with {"refreshMode": "${remedy.mode}"}`
+      return `PUT ${MATVIEWS}/${remedy.id ?? '{id}'} with {"refreshMode": "${remedy.mode}"}`
     case 'populate-view':
       return `REFRESH MATERIALIZED VIEW ${quoteViewName(remedy.view)};`
     case 'refresh-view':
