@@ -18,33 +18,54 @@ export async function staleParentsWarning(db: Database, view: ViewName): Promise
   const look = async () => {
     const {nodes, edges} = await readDependencies(db, view)
     if (edges.length === 0) return null
-    return describeStale(qualifiedName(view), edges, await lastSuccesses(db, nodes))
+    const unregistered = new Set(nodes.filter(({registered}) => !registered).map(qualifiedName))
+    return describeStale(qualifiedName(view), {edges, unregistered}, await lastSuccesses(db, nodes))
   }
   return db.session.within(LOOK_DEADLINE_MS, look).catch(() => null)
 }
 
-/** The warning, from the edges between a view and all that it reads, and the last successes. */
+/** What a view reads. */
+interface Below {
+  /** Between the view and all that it reads, directly or not. */
+  edges: readonly Edge[]
+  /** By qualified names. */
+  unregistered: ReadonlySet<string>
+}
+
+/** The warning, from what a view reads, and the last successes. */
 export function describeStale(
   view: string,
-  edges: readonly Edge[],
+  {edges, unregistered}: Below,
   times: ReadonlyMap<string, RefreshTimes>,
 ): string | null {
   const behind = new Map<string, string[]>()
   for (const [child, parents] of untangle(edges).graph.parents) {
     const own = times.get(child)
+    if (!own && child === view) continue
     const newer = [...parents].filter((parent) => {
       const other = times.get(parent)
-      return own && other && other.endedAtMs - ROUNDING_MS > own.startedAtMs
+      return other && (!own || other.endedAtMs - ROUNDING_MS > own.startedAtMs)
     })
     if (newer.length > 0) behind.set(child, newer.sort())
   }
   const [first] = [...behind].sort(([a], [b]) => Number(b === view) - Number(a === view) || (a < b ? -1 : 1))
   if (!first) return null
   const [child, newer] = first
-  const reason =
-    child === view
-      ? `${newer.join(', ')} ${newer.length === 1 ? 'was' : 'were'} refreshed at the same time`
-      : `${child}, which it reads, was last refreshed before ${newer.join(', ')}`
   const command = `ayb matviews refresh ${shellWord(view)} --with-dependencies`
-  return `${view} may hold old data: ${reason}; to refresh all that it reads in order: ${command}`
+  const register = unregistered.has(child) ? `ayb matviews register ${shellWord(child)} && ` : ''
+  const reason = reasonOf({view, child, newer}, {isKnown: times.has(child), isRegistered: register === ''})
+  return `${view} may hold old data: ${reason}; to refresh all that it reads in order: ${register}${command}`
+}
+
+/** Why a view may hold old data: because of a child that is older than what the child reads. */
+function reasonOf(
+  {view, child, newer}: {view: string; child: string; newer: readonly string[]},
+  {isKnown, isRegistered}: {isKnown: boolean; isRegistered: boolean},
+): string {
+  const parents = newer.join(', ')
+  if (child === view) return `${parents} ${newer.length === 1 ? 'was' : 'were'} refreshed at the same time`
+  const which = isRegistered ? 'which it reads' : 'which it reads and which is not registered'
+  return isKnown
+    ? `${child}, ${which}, was last refreshed before ${parents}`
+    : `${child}, ${which}, has no refresh in the history, but ${parents} ${newer.length === 1 ? 'has' : 'have'}`
 }

@@ -3,10 +3,15 @@ import {describeStale} from '../../../../src/core/refresh-set/stale-parents.ts'
 import {edgesOf} from './sets.ts'
 
 /** Refreshes of one millisecond, or from and to. */
-const warning = (view: string, paths: string[], times: Record<string, number | [number, number]>) =>
+const warning = (
+  view: string,
+  paths: string[],
+  times: Record<string, number | [number, number]>,
+  unregistered: readonly string[] = [],
+) =>
   describeStale(
     `public.${view}`,
-    edgesOf(...paths),
+    {edges: edgesOf(...paths), unregistered: new Set(unregistered.map((name) => `public.${name}`))},
     new Map(
       Object.entries(times).map(([name, time]) => {
         const [startedAtMs, endedAtMs] = typeof time === 'number' ? [time, time + 1] : time
@@ -31,9 +36,24 @@ test('a parent that was refreshed during the refresh is named', () =>
 test('a view that follows its parent at once is not stale, however durations are rounded', () =>
   expect(warning('b', ['a > b'], {a: [10, 20.5], b: [19.7, 30]})).toBeNull())
 
-test('of a view that ayb has not refreshed nothing is known', () => {
-  expect(warning('c', ['a > b > c'], {a: 20, c: 10})).toBeNull()
-  expect(warning('c', ['a > b > c'], {})).toBeNull()
+test('a parent that ayb has not refreshed, while ayb has refreshed what it reads, is named', () => {
+  expect(warning('c', ['a > b > c'], {a: 20, c: 30})).toBe(
+    'public.c may hold old data: public.b, which it reads, has no refresh in the history, but public.a has; to refresh all that it reads in order: ayb matviews refresh public.c --with-dependencies',
+  )
+  expect(warning('d', ['a > b > c > d'], {a: 20, d: 30})).toContain(
+    'public.b, which it reads, has no refresh in the history, but public.a has; ',
+  )
+})
+
+test('a parent that is not registered is to be registered first', () =>
+  expect(warning('c', ['a > b > c'], {a: 20, c: 30}, ['b'])).toContain(
+    'public.b, which it reads and which is not registered, has no refresh in the history, but public.a has; to refresh all that it reads in order: ayb matviews register public.b && ayb matviews refresh public.c --with-dependencies',
+  ))
+
+test('of a view that reads only what ayb has not refreshed nothing is known', () => {
+  expect(warning('c', ['a > b > c'], {c: 10})).toBeNull()
+  expect(warning('c', ['a > b > c'], {a: 20})).toContain('public.b, which it reads, has no refresh')
+  expect(warning('b', ['a > b'], {a: 20})).toBeNull()
 })
 
 test('views that read each other say nothing of each other', () =>
