@@ -1,4 +1,13 @@
 import type {Blocker} from './errors.ts'
+import type {Instant} from './records.ts'
+
+/** The times of a refresh, as its run in the history has them. */
+export interface RunTimes {
+  startedAt: Instant
+  durationMs: number
+  /** How long earlier tries waited for the lock of the view. */
+  lockWaitMs: number
+}
 
 /** What happens during a refresh, for whoever watches it. */
 export type RefreshEvent =
@@ -8,6 +17,8 @@ export type RefreshEvent =
   | {type: 'refreshing'}
   /** The refresh waits for a lock that these sessions hold. `waitedMs` counts from the first try. */
   | {type: 'blocked'; blockers: Blocker[]; waitedMs: number}
+  /** The refresh has ended, well or not, with a run of these times. `durationMs` is that of the last try. */
+  | ({type: 'ended'} & RunTimes)
   /** How the refresh ended could not be written down, so far or for good. */
   | {type: 'unrecorded'; message: string; reason: unknown; durationMs: number}
   | {type: 'warning'; message: string}

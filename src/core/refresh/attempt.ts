@@ -113,9 +113,10 @@ async function refreshNow({db, attempt, lock, second, caller, emit}: Trial): Pro
   const done = await endingCommitWait(second, limited, () =>
     cancelOnAbort(session, caller.signal, () => runRefresh(db, attempt, lock, claim)),
   )
-  if (!done.isStatusPending) return {status: 'success', ...done}
+  const lockWaitMs = Math.round(attempt.lockWaitMs)
+  if (!done.isStatusPending) return {status: 'success', ...done, lockWaitMs}
   const warning = await writePendingStatus(db, attempt)
   if (warning !== null) emit({type: 'warning', message: warning})
   const registration = attempt.job ? null : await findRegistration(db, {id: attempt.registration.id})
-  return {status: 'success', ...done, registration}
+  return {status: 'success', ...done, lockWaitMs, registration}
 }

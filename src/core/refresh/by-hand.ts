@@ -21,7 +21,7 @@ import {attemptRefresh, type Behind, NOTHING_BEHIND} from './attempt.ts'
 import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
 import {type RefreshRequest, type RefreshSettings, refreshRequest} from './request.ts'
-import type {BlockedRefresh} from './result.ts'
+import type {BlockedRefresh, RefreshResult} from './result.ts'
 import type {PastTries} from './tries.ts'
 
 /** How a person, or a client of the API, wants a view to be refreshed. */
@@ -120,7 +120,7 @@ async function refreshRegistered(
       answer = (await queueForLock(db, registration, Math.min(LONGEST_WAIT_MS, leftMs), signal)) ?? 'refused'
     }
   } catch (error) {
-    throw blocked ? await giveUpTries(blocked, error) : error
+    throw blocked ? await giveUpTries(blocked, error, caller) : error
   }
 }
 
@@ -150,10 +150,15 @@ async function pauseAfter({pauseMs, past}: BlockedRefresh, signal: AbortSignal):
 }
 
 /** Records tries that no other try follows, for whatever reason. Returns the error to end with. */
-async function giveUpTries(blocked: BlockedRefresh, reason: unknown): Promise<unknown> {
+async function giveUpTries(
+  blocked: BlockedRefresh,
+  reason: unknown,
+  caller: RefreshCaller,
+): Promise<unknown> {
   // The history of a view goes with its registration.
   if (isAybError(reason, 'NOT_REGISTERED')) return reason
   const result = await blocked.giveUp(reason)
+  tellEnd(caller, result)
   return result.status === 'failed' ? result.reason : reason
 }
 
@@ -169,6 +174,7 @@ async function attempt(
   const {registration} = request
   const result = await attemptRefresh(db, request, {lock, behind, caller})
   if (result.status !== 'outdated') onEnd()
+  tellEnd(caller, result)
   if (result.status === 'failed') throw result.reason
   if (result.status !== 'success') return result
   if (result.registration === null) {
@@ -181,6 +187,12 @@ async function attempt(
     lockWaitMs: Math.round(behind.past.waitMs),
   }
   return refreshed
+}
+
+function tellEnd({onEvent}: RefreshCaller, result: RefreshResult): void {
+  if (result.status !== 'success' && result.status !== 'failed') return
+  const {startedAt, durationMs, lockWaitMs} = result
+  onEvent({type: 'ended', startedAt, durationMs, lockWaitMs})
 }
 
 /** The network that lost the first session may fail the second one, too, whatever PGCONNECT_TIMEOUT says. */

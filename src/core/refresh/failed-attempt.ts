@@ -119,10 +119,16 @@ async function recordFailed(
     },
   )
   for (const message of end.warnings) emit({type: 'warning', message})
-  if (end.as === 'committed') return {status: 'success', ...end.refresh, next: null}
+  const lockWaitMs = Math.round(attempt.lockWaitMs)
+  if (end.as === 'committed') return {status: 'success', ...end.refresh, lockWaitMs, next: null}
   const isRecorded = end.as === 'failure'
   const {isSettled, isCalledOff} = isRecorded ? end : {isSettled: false, isCalledOff: false}
-  return {status: 'failed', reason, durationMs, transition, isSettled, isCalledOff, isRecorded}
+  const times = {
+    startedAt: new Date(attempt.startedAt).toISOString(),
+    durationMs: Math.round(durationMs),
+    lockWaitMs,
+  }
+  return {status: 'failed', reason, ...times, transition, isSettled, isCalledOff, isRecorded}
 }
 
 const unrecorded = ({registration}: Attempt, error: unknown): string =>

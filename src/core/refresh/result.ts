@@ -2,27 +2,26 @@ import type {LockWait} from '../../db/locks/lock-waits.ts'
 import type {LockedJob} from '../../db/queue/claims.ts'
 import type {JobTransition} from '../../db/queue/fence.ts'
 import type {Registration} from '../../lib/records.ts'
+import type {RunTimes} from '../../lib/refresh-events.ts'
 import type {PastTries} from './tries.ts'
 
 /** How an attempt at a refresh ended. */
 export type RefreshResult = SuccessfulRefresh | FailedRefresh | OutdatedRefresh | BlockedRefresh
 
-interface SuccessfulRefresh {
+interface SuccessfulRefresh extends RunTimes {
   status: 'success'
   /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
   registration: Registration | null
-  durationMs: number
   /** False where the job was no longer ours: then nothing was recorded. */
   isSettled: boolean
   /** The job that was claimed in the same transaction. */
   next: LockedJob | null
 }
 
-interface FailedRefresh {
+interface FailedRefresh extends RunTimes {
   status: 'failed'
   /** An AybError; anything else is a bug. */
   reason: unknown
-  durationMs: number
   transition: JobTransition
   /** False where the job was no longer ours: then nothing was recorded. */
   isSettled: boolean

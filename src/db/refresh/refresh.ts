@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto'
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Registration} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
+import {isoInstant} from '../instant.ts'
 import {holdsAnyRefreshLock, type RefreshLock, untilReleased} from '../locks/refresh-lock.ts'
 import {endBackends} from '../locks/silent-backends.ts'
 import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from '../queue/claims.ts'
@@ -17,6 +18,7 @@ import {successRecord} from './success-record.ts'
 export interface RecordedRefresh {
   /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
   registration: Registration | null
+  startedAt: string
   durationMs: number
   /** False where the job was no longer ours: the data is fresh, and nothing of it was recorded. */
   isSettled: boolean
@@ -131,6 +133,7 @@ async function dropIfLocked(session: Session): Promise<void> {
 }
 
 type SuccessRow = (RegistrationRow | {id: null}) & {
+  run_started_at: string
   run_duration_ms: number
   is_settled: boolean
   is_status_pending: boolean
@@ -138,6 +141,7 @@ type SuccessRow = (RegistrationRow | {id: null}) & {
 
 const toRecorded = (row: SuccessRow): RecordedRefresh => ({
   registration: row.id === null ? null : REGISTRATION.toRecord(row as RegistrationRow),
+  startedAt: row.run_started_at,
   durationMs: row.run_duration_ms,
   isSettled: row.is_settled,
   isStatusPending: row.is_status_pending,
@@ -207,7 +211,8 @@ export async function findCommitted(
   if (lock.isOfTransaction) await untilReleased(session, registration, lock)
   else await endBackends(session, [lost])
   const rows = await session.query<SuccessRow>(
-    `select ${REGISTRATION.select('r')}, h.duration_ms as run_duration_ms, true as is_settled,
+    `select ${REGISTRATION.select('r')}, ${isoInstant('h.started_at')} as run_started_at,
+            h.duration_ms as run_duration_ms, true as is_settled,
             false as is_status_pending
        from ${tables.runs} h
        left join ${tables.registrations} r on r.schema_name = h.schema_name and r.view_name = h.view_name

@@ -1,4 +1,5 @@
 import type {Database} from '../database.ts'
+import {isoInstant} from '../instant.ts'
 import {isStillOurs} from '../queue/fence.ts'
 import {REGISTRATION} from '../registrations.ts'
 import {writableIdentity} from '../states/identity.ts'
@@ -119,7 +120,8 @@ r as (
     from done, j, free
    where r.id = free.id
 returning r.*)${remember}
-select ${registration}, done.ms as run_duration_ms, exists (select from j) as is_settled,
+select ${registration}, ${isoInstant('statement_timestamp()')} as run_started_at,
+       done.ms as run_duration_ms, exists (select from j) as is_settled,
        exists (select from j) and not exists (select from free)
          and exists (select from ${tables.registrations} r where r.schema_name = ${v.schema} and r.view_name = ${v.view})
          as is_status_pending
