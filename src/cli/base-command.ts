@@ -6,7 +6,7 @@ import {invalidArgument, mayBeDone} from '../lib/errors.ts'
 import {printableJson} from '../lib/printable.ts'
 import type {ErrorRecord} from '../lib/records.ts'
 import type {Warning, Worded} from '../lib/unworded.ts'
-import {describeTerminal, type RenderContext} from '../render/terminal.ts'
+import {describeTerminal, type RenderContext, type Terminal} from '../render/terminal.ts'
 import {errorRecord, isDebugging, isJsonRequested, printFailure, printStack, printWarnings} from './output.ts'
 import {toAybError} from './parse-errors.ts'
 import {commandLineDocument, commandLineWarning} from './remedies.ts'
@@ -59,6 +59,13 @@ export abstract class BaseCommand extends Command {
   /** Prints text on stdout, unless the text is empty or --json is set. */
   protected print(text: string): void {
     if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
+  }
+
+  /** Prints text on stderr, unless the text is empty or --json is set. */
+  protected printBeside(render: (terminal: Terminal) => string): void {
+    if (this.jsonEnabled()) return
+    const text = render(describeTerminal(process.stderr, process.env))
+    if (text !== '') process.stderr.write(`${text}\n`)
   }
 
   /** Prints on stderr the command that undoes the change, and `once` what. Nothing with --json. */

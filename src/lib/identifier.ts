@@ -34,9 +34,11 @@ export function parseJobId(text: string): string {
  * @throws AybError INVALID_IDENTIFIER
  */
 export function parseIdentifier(text: string, what: string): string {
-  const parts = splitQualified(text, what, QUOTE_ONE)
+  const isQuotable = isStorableIdentifier(text) && !/["']/.test(text)
+  const remedy: Remedy = isQuotable ? {kind: 'quote-name', example: quoteIdentifier(text)} : QUOTE_ONE
+  const parts = splitQualified(text, what, remedy)
   if (parts.length !== 1) {
-    throw invalidIdentifier(what, text, {hint: 'a dot separates a schema from a view', remedy: QUOTE_ONE})
+    throw invalidIdentifier(what, text, {hint: 'a dot separates a schema from a view', remedy})
   }
   return parts[0] as string
 }

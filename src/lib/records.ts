@@ -261,13 +261,11 @@ export interface SetMember {
   /** Why the view was skipped: `parent failed` or `fail fast`. */
   reason: string | null
   error: ErrorRecord | null
-  /** When the view had its turn; null where it had none. */
+  /** The times of its run in the history; null where the view has none. */
   startedAt: Instant | null
-  /** Of the last try; where the refresh failed, of all tries; null where there was none. */
+  /** Of the last try. */
   durationMs: number | null
-  /**
-   * How long the tries before the last one waited for the lock of the view; null where the refresh failed.
-   */
+  /** How long earlier tries waited for the lock of the view. */
   lockWaitMs: number | null
 }
 

@@ -2,6 +2,7 @@ import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {
+  ErrorRecord,
   PlannedRefresh,
   RefreshedSet,
   RefreshPlan,
@@ -10,7 +11,7 @@ import type {
   ViewName,
 } from '../lib/records.ts'
 import {type Column, renderTable} from './table.ts'
-import type {RenderContext, Style} from './terminal.ts'
+import type {RenderContext, Style, Terminal} from './terminal.ts'
 import {printableName} from './text.ts'
 
 const STYLES: Record<SetMemberStatus, Style> = {
@@ -51,19 +52,20 @@ export function renderRefreshedSet(set: RefreshedSet, {terminal}: RenderContext)
   if (!terminal.isTerminal) return ''
   if (set.refreshes.length === 0) return 'No view to refresh'
   const table = renderTable(set.refreshes, MEMBER_COLUMNS, terminal)
-  const errors = errorsOf(set)
-  return [table, '', summary(set), ...(errors.length > 0 ? ['', ...errors] : [])].join('\n')
+  const errors = errorsOf(set).map(({message}) => `Error: ${printable(message)}`)
+  const hints = renderHints(set, terminal)
+  const failures = [...errors, ...(hints === '' ? [] : [hints])]
+  return [table, '', summary(set), ...(failures.length > 0 ? ['', ...failures] : [])].join('\n')
 }
 
-/** Each error in full, and each hint once. */
-function errorsOf({refreshes}: RefreshedSet): string[] {
-  const errors = refreshes.flatMap(({status, error}) => (status === 'error' && error ? [error] : []))
-  const hints = new Set(errors.flatMap(({hint}) => (hint === null ? [] : [hint])))
-  return [
-    ...errors.map(({message}) => `Error: ${printable(message)}`),
-    ...[...hints].map((hint) => `Hint: ${printable(hint)}`),
-  ]
+/** The hints of all errors, each once: below the table, and beside the lines of a pipe. */
+export function renderHints(set: RefreshedSet, {style}: Terminal): string {
+  const hints = new Set(errorsOf(set).flatMap(({hint}) => (hint === null ? [] : [hint])))
+  return [...hints].map((hint) => `${style.cyan('Hint:')} ${printable(hint)}`).join('\n')
 }
+
+const errorsOf = ({refreshes}: RefreshedSet): ErrorRecord[] =>
+  refreshes.flatMap(({status, error}) => (status === 'error' && error ? [error] : []))
 
 /** `40 views in 12 s: 38 success, 1 error, 1 skipped`. */
 function summary({refreshes, counts, durationMs}: RefreshedSet): string {
@@ -90,7 +92,7 @@ export function renderPlan(plan: RefreshPlan, {terminal}: RenderContext): string
   if (rows.length === 0) return terminal.isTerminal ? 'No view to refresh' : ''
   const columns: Column<PlannedRow>[] = [
     {header: 'WAVE', value: ({wave}) => wave, align: 'right', priority: 8},
-    {header: 'VIEW', value: ({registration}) => qualifiedName(registration), priority: 9, minWidth: 32},
+    {header: 'VIEW', value: ({registration}) => qualifiedName(registration), priority: 9, minWidth: 24},
     {header: 'MODE', value: ({mode}) => mode, priority: 5},
     {
       header: 'USUALLY',
@@ -104,17 +106,23 @@ export function renderPlan(plan: RefreshPlan, {terminal}: RenderContext): string
       value: ({parents}) => names(parents),
       display: ({parents}) => names(parents) ?? '',
       priority: 6,
-      minWidth: 20,
+      minWidth: 16,
       omitWhenEmpty: true,
     },
   ]
   const table = renderTable(rows, columns, terminal)
   if (!terminal.isTerminal) return table
-  const {criticalPath, criticalPathMs, expectedMs} = plan
+  const {criticalPath, criticalPathMs} = plan
   const path = shortPath(criticalPath.map(printableName)).join(' → ')
-  const expected = expectedMs === null ? '' : `, about ${formatDuration(expectedMs)}`
   const takes = criticalPathMs === null ? '' : `, about ${formatDuration(criticalPathMs)}`
-  return `${table}\n\n${viewCount(rows.length)}${expected}\nLongest path: ${path}${takes}`
+  return `${table}\n\n${viewCount(rows.length)}, ${expectation(plan, rows)}\nLongest path: ${path}${takes}`
+}
+
+/** How long the set takes, and how much of that is a guess. */
+function expectation({expectedMs}: RefreshPlan, rows: readonly PlannedRow[]): string {
+  if (expectedMs === null) return 'of unknown duration'
+  const estimated = rows.filter((row) => row.expectedMs === null).length
+  return `about ${formatDuration(expectedMs)}${estimated === 0 ? '' : ` (${estimated} of them estimated)`}`
 }
 
 /** A long path without its middle. */

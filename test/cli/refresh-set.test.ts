@@ -35,6 +35,22 @@ describe('a set', () => {
     await db.query('drop schema bare cascade')
   })
 
+  test('says which schema may be meant, and how to write it', async () => {
+    expect((await refreshed('--schema', 'Public')).warnings).toEqual([
+      'no registered view is in schema Public; did you mean public?',
+    ])
+    const error = errorOf(await refresh('--schema', 'Other Schema', '--json'))
+    expect(error).toMatchObject({
+      code: 'INVALID_IDENTIFIER',
+      hint: expect.stringMatching(/: '"Other Schema"'$/),
+    })
+  })
+
+  test('of one view that is named twice is that view', async () => {
+    const document = await documentOf<Refreshed>(['matviews', 'refresh', 'lone', 'public.lone'], db)
+    expect(document).toMatchObject({registration: {viewName: 'lone'}, lockWaitMs: 0})
+  })
+
   test('answers with each view, parents first, and with counts', async () => {
     const number = await set.change()
     const document = await refreshed('m3', 'm1', 'lone', 'm2')
@@ -54,6 +70,8 @@ describe('a set', () => {
         'lockWaitMs',
       ])
       expect(keysOf(member.registration)).toEqual(REGISTRATION_KEYS)
+      const [run] = await runsOf(db, member.registration.viewName)
+      expect([member.startedAt, member.durationMs]).toEqual([run?.started_at.toISOString(), run?.duration_ms])
       expect(member).toMatchObject({
         registration: {lastRefreshStatus: 'success'},
         reason: null,
@@ -141,7 +159,12 @@ test('a view that fails takes the views below with it, and no others', async () 
   expect(of('m2')).toMatchObject({
     registration: {lastRefreshStatus: 'error'},
     error: {code: 'REFRESH_FAILED', status: 500, details: {sqlstate: '22012'}},
-    startedAt: expect.stringMatching(INSTANT),
+  })
+  const [failed] = await runsOf(db, 'm2')
+  expect(of('m2')).toMatchObject({
+    startedAt: failed?.started_at.toISOString(),
+    durationMs: failed?.duration_ms,
+    lockWaitMs: 0,
   })
   expect(of('m4')).toMatchObject({
     status: 'skipped',
@@ -153,6 +176,17 @@ test('a view that fails takes the views below with it, and no others', async () 
   await set.mendViews()
 })
 
+test('a pipe has the hint of an error beside the lines of the views', async () => {
+  const result = await refresh('m1', 'lone', '--mode', 'concurrent')
+  expect(result).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /^Hint: CREATE UNIQUE INDEX ON public\.lone .*\nHint: CREATE UNIQUE INDEX ON public\.m1 .*\n$/,
+    ),
+  })
+  expect(result.stdout).toMatch(/^public\.\w+\terror\t/)
+})
+
 test('names are resolved first: one that is missing ends everything', async () => {
   const before = await runsOf(db, 'm1')
   const result = await refresh('m1', 'm9', '--json')
@@ -162,8 +196,9 @@ test('names are resolved first: one that is missing ends everything', async () =
 })
 
 test('a dry run shows the order, what lies between, and refreshes nothing', async () => {
-  await db.query(`create materialized view between_views as select number from m4;
-                  create view plain as select number from between_views;
+  const between = Array.from({length: 8}, (_, index) => `between_${index}`)
+  await db.query(`${between.map((view) => `create materialized view ${view} as select number from m4`).join('; ')};
+                  create view plain as ${between.map((view) => `select number from ${view}`).join(' union all ')};
                   create materialized view bottom as select number from plain`)
   await register(db, 'bottom')
   const before = await runsOf(db, 'm4')
@@ -185,7 +220,9 @@ test('a dry run shows the order, what lies between, and refreshes nothing', asyn
     criticalPath: ['m3', 'm4', 'bottom'].map(name),
     criticalPathMs: document.expectedMs,
     warnings: [
-      expect.stringContaining('public.between_views lies between views of this set and is not registered'),
+      expect.stringMatching(
+        /^public\.between_0, .*, public\.between_4 and 3 more lie between views of this set, but are not registered, so ayb does not refresh them: /,
+      ),
       expect.stringMatching(/^1 view has no successful refresh/),
     ],
   })

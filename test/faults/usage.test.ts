@@ -34,6 +34,7 @@ const REFUSED: {line: string; says: string; hint?: string}[] = [
   {line: 'matviews show a b', says: '"b"'},
   {line: 'matviews refresh a b --all', says: '--all takes no view'},
   {line: 'matviews refresh a --schema public', says: '--schema takes no view'},
+  {line: 'matviews refresh a --schema public --all', says: '--all and --schema take no view'},
   {line: 'matviews refresh --cascade', says: 'needs VIEW, --all, --schema or --unpopulated'},
   {line: 'matviews refresh --all --concurrency 0', says: '--concurrency'},
   {line: 'matviews refresh --all --concurrency 1001', says: '--concurrency'},

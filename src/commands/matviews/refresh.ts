@@ -7,7 +7,7 @@ import type {SetPlan} from '../../core/refresh-set/plan.ts'
 import type {SetListener} from '../../core/refresh-set/run.ts'
 import {staleParentsWarning} from '../../core/refresh-set/stale-parents.ts'
 import {invalidArgument, isAybError} from '../../lib/errors.ts'
-import {parseIdentifier, type ViewReference} from '../../lib/identifier.ts'
+import {parseIdentifier, qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {Refreshed, RefreshedSet, RefreshMode, RefreshPlan} from '../../lib/records.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
@@ -22,7 +22,7 @@ export default class MatviewsRefresh extends BaseCommand {
 
 While a standard refresh waits for its lock, everybody who wants to read the view waits behind the refresh. So ayb waits in short tries, with pauses in which others can read, for ten minutes in all. --lock-retry-for changes the ten minutes; --lock-timeout gives up after one try of that length. A concurrent refresh does not block readers, so ayb waits without pauses.
 
-Several views are a set. ayb refreshes a view after the views that it reads, and views that do not read each other side by side. If a refresh fails, ayb skips the views that read the failed view, and goes on with the others. The exit code is 0 if all views were refreshed, else 1. Timeouts apply to each view.`
+Several views are a set. ayb refreshes a view after the views that it reads, and views that do not read each other side by side. If a refresh fails, ayb skips the views that read the failed view, and goes on with the others. The exit code is 0 if all views were refreshed, else 1. Timeouts apply to each view. Ctrl-C (exit code 130), SIGTERM (143) and SIGHUP (129) cancel the refreshes that run; ayb then prints what was done so far.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000',
@@ -52,7 +52,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     }),
     cascade: Flags.boolean({summary: 'Also refresh the registered views that read these views.'}),
     'with-dependencies': Flags.boolean({
-      summary: 'First refresh the registered views that these views read.',
+      summary: 'First refresh the registered views that these views, and those of --cascade, read.',
     }),
     concurrency: Flags.integer({
       summary: `How many views of a set to refresh at once. Default: ${DEFAULT_CONCURRENCY}.`,
@@ -66,13 +66,14 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
 
   async run(): Promise<Refreshed | RefreshedSet | RefreshPlan> {
     const {args, flags} = await this.parse(MatviewsRefresh)
-    const names = args.view ?? []
+    const names = withoutDoubles(args.view ?? [])
     const [view] = names
-    const isOfAll = flags.all || flags.schema !== undefined
+    const ofAll = [...(flags.all ? ['--all'] : []), ...(flags.schema === undefined ? [] : ['--schema'])]
+    const isOfAll = ofAll.length > 0
     if (names.length > 0 && isOfAll) {
       throw invalidArgument(
-        `${flags.all ? '--all' : '--schema'} takes no view`,
-        'leave out the views, or the flag',
+        `${ofAll.join(' and ')} ${ofAll.length === 1 ? 'takes' : 'take'} no view`,
+        `leave out the views, or ${ofAll.join(' and ')}`,
       )
     }
     if (view === undefined && !isOfAll && !flags.unpopulated) {
@@ -99,11 +100,15 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
       isWithDependencies: flags['with-dependencies'],
       mode: options.mode,
     }
-    const {describePlan, planSet} = await import('../../core/refresh-set/plan.ts')
+    const {describePlan, planSet, planUnseen, resolveSet} = await import('../../core/refresh-set/plan.ts')
     const {refreshSet} = await import('../../core/refresh-set/run.ts')
     const concurrency = flags.concurrency ?? DEFAULT_CONCURRENCY
     return this.withOwnCancellation(flags, async (db) => {
-      const plan = await this.endingAtSignal(db, () => planSet(db, request))
+      const resolved = await this.endingAtSignal(db, () => resolveSet(db, request))
+      const plan = await this.endingAtSignal(db, () => planSet(db, resolved)).catch((error) => {
+        if (!this.signal.aborted || flags['dry-run']) throw error
+        return planUnseen(resolved)
+      })
       if (flags['dry-run']) return this.#showPlan(describePlan(plan, {concurrency}))
       const {listener, stop} = await this.#watch(plan)
       try {
@@ -178,14 +183,23 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
   }
 
   async #report(refreshed: RefreshedSet): Promise<RefreshedSet> {
-    const {renderRefreshedSet} = await import('../../render/refresh-set.ts')
-    await this.show((context) => renderRefreshedSet(refreshed, context))
+    const {renderHints, renderRefreshedSet} = await import('../../render/refresh-set.ts')
+    await this.show((context) => {
+      if (!context.terminal.isTerminal) this.printBeside((terminal) => renderHints(refreshed, terminal))
+      return renderRefreshedSet(refreshed, context)
+    })
     const {error, skipped} = refreshed.counts
     const reason: unknown = this.signal.reason
     if (isAybError(reason)) process.exitCode = reason.exitCode
     else if (error + skipped > 0) process.exitCode = 1
     return refreshed
   }
+}
+
+/** Each view once. An id and a name are not compared. */
+function withoutDoubles(references: readonly ViewReference[]): ViewReference[] {
+  const keyOf = (reference: ViewReference) => ('id' in reference ? reference.id : qualifiedName(reference))
+  return [...new Map(references.map((reference) => [keyOf(reference), reference])).values()]
 }
 
 interface RefreshFlags {

@@ -7,7 +7,7 @@ export interface Edge {
   child: ViewName
 }
 
-/** Which view reads which, by qualified names. Has no cycles. */
+/** Which view reads which, by qualified names. */
 export interface Graph {
   parents: Neighbours
   children: Neighbours
@@ -15,37 +15,36 @@ export interface Graph {
 
 export type Neighbours = ReadonlyMap<string, ReadonlySet<string>>
 
-/** A graph, and the cycles whose edges it leaves out. */
+/** A graph, and the cycles in it. */
 export interface Untangled {
+  /** With all edges: it tells what is connected. */
+  whole: Graph
+  /** Without the edges inside a cycle: it gives an order. */
   graph: Graph
   /** The views of each cycle. */
   cycles: string[][]
 }
 
 /**
- * The graph of the edges, without those inside a cycle: CREATE OR REPLACE VIEW can make a view read a
- * materialized view that reads this view. No order suits a cycle.
+ * The graph of the edges, and the same without the edges inside a cycle: CREATE OR REPLACE VIEW can make a
+ * view read a materialized view that reads this view. No order suits a cycle.
  */
 export function untangle(edges: readonly Edge[]): Untangled {
-  const all = neighbours(edges.map(({parent, child}) => [qualifiedName(parent), qualifiedName(child)]))
-  const components = stronglyConnected(all)
+  const whole = graphOf(edges.map(({parent, child}) => [qualifiedName(parent), qualifiedName(child)]))
+  const components = stronglyConnected(whole.children)
   const componentOf = new Map(
     components.flatMap((views, index) => views.map((view) => [view, index] as const)),
   )
   const kept: [string, string][] = []
   const tangled = new Set<number>()
-  for (const [parent, children] of all) {
+  for (const [parent, children] of whole.children) {
     for (const child of children) {
       const component = componentOf.get(parent)
       if (component === undefined || component !== componentOf.get(child)) kept.push([parent, child])
       else tangled.add(component)
     }
   }
-  const graph = {
-    children: neighbours(kept),
-    parents: neighbours(kept.map(([parent, child]) => [child, parent])),
-  }
-  return {graph, cycles: components.filter((_, index) => tangled.has(index))}
+  return {whole, graph: graphOf(kept), cycles: components.filter((_, index) => tangled.has(index))}
 }
 
 /**
@@ -64,6 +63,12 @@ export function reach(from: Iterable<string>, edges: Neighbours): Set<string> {
   }
   return reached
 }
+
+/** The graph of pairs of a parent and a child. */
+const graphOf = (pairs: readonly (readonly [string, string])[]): Graph => ({
+  children: neighbours(pairs),
+  parents: neighbours(pairs.map(([parent, child]) => [child, parent])),
+})
 
 function neighbours(pairs: readonly (readonly [string, string])[]): Map<string, Set<string>> {
   const map = new Map<string, Set<string>>()

@@ -1,6 +1,6 @@
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {RefreshMode, Registration} from '../../lib/records.ts'
-import {type Graph, type Neighbours, reach} from './graph.ts'
+import {type Graph, type Neighbours, reach, type Untangled} from './graph.ts'
 
 /** A view of a set, and its place in the order of the set. */
 export interface Member {
@@ -32,12 +32,16 @@ interface OrderOptions {
   durations: ReadonlyMap<string, number>
 }
 
-/** Brings the members of a set into order. A path through views outside the set counts as an edge. */
+/**
+ * Brings the members of a set into order. A path through views outside the set counts as an edge, but none
+ * between two members of the same cycle.
+ */
 export function orderMembers(
   registrations: readonly Registration[],
-  graph: Graph,
+  {whole, cycles}: Pick<Untangled, 'whole' | 'cycles'>,
   {mode, durations}: OrderOptions,
 ): Order {
+  const cycleOf = new Map(cycles.flatMap((views) => views.map((view) => [view, views] as const)))
   const names = registrations.map(qualifiedName)
   const inSet = new Set(names)
   const estimate = estimateUnknown(names, durations)
@@ -55,9 +59,10 @@ export function orderMembers(
   })
   const byName = new Map(draft.map((member, index) => [names[index] as string, member]))
   for (const [view, member] of byName) {
-    for (const child of nextMembers(view, inSet, graph.children)) {
+    for (const child of nextMembers(view, inSet, whole.children)) {
       const reader = byName.get(child)
-      if (!reader) continue
+      const cycle = cycleOf.get(view)
+      if (!reader || (cycle && cycle === cycleOf.get(child))) continue
       member.children.push(reader)
       reader.parents.push(member)
     }
@@ -69,7 +74,7 @@ export function orderMembers(
   }
   const position = new Map(draft.map((member, index) => [member, index]))
   const members = draft.toSorted((a, b) => a.wave - b.wave || (position.get(a) ?? 0) - (position.get(b) ?? 0))
-  return {members, between: viewsBetween(inSet, graph)}
+  return {members, between: viewsBetween(inSet, whole)}
 }
 
 interface Draft extends Member {

@@ -3,10 +3,12 @@ import {readDependencies} from '../../db/dependencies.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {usualDurations} from '../../db/runs.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
-import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
+import {qualifiedName, quoteIfNeeded, type ViewReference} from '../../lib/identifier.ts'
+import {nearest} from '../../lib/nearest.ts'
 import type {GraphNode, RefreshMode, RefreshPlan, Registration, ViewName} from '../../lib/records.ts'
+import {shortList} from '../../lib/short-list.ts'
 import {requireRegistration} from '../lookup.ts'
-import {untangle} from './graph.ts'
+import {type Untangled, untangle} from './graph.ts'
 import {criticalPath, type Member, type Order, orderMembers, ownMs} from './order.ts'
 import {expectedMakespan} from './progress.ts'
 import {type Selection, selectMembers} from './selection.ts'
@@ -25,29 +27,61 @@ export interface SetPlan {
   warnings: string[]
 }
 
+/** What a set is made from, its names resolved. */
+export interface ResolvedSet {
+  request: SetRequest
+  registrations: readonly Registration[]
+  /** Null for all registered views. */
+  named: readonly Registration[] | null
+}
+
 /**
- * Finds the views of a set, and their order. Changes nothing.
- * @throws AybError NOT_REGISTERED for a name
+ * Finds the views that are named.
+ * @throws AybError NOT_REGISTERED
  */
-export async function planSet(db: Database, {names, mode, ...selection}: SetRequest): Promise<SetPlan> {
-  const listed = await listRegistrations(db, null)
-  const registrations = listed.map(
+export async function resolveSet(db: Database, request: SetRequest): Promise<ResolvedSet> {
+  const registrations = (await listRegistrations(db, null)).map(
     ({exists: _, nextRunAt: __, ...registration}): Registration => registration,
   )
+  const {names} = request
   const named = names.length === 0 ? null : await findNamed(db, names, registrations)
+  return {request, registrations, named}
+}
+
+/** Finds the views of a set, and their order. Changes nothing. */
+export async function planSet(db: Database, resolved: ResolvedSet): Promise<SetPlan> {
+  const {registrations, named, request} = resolved
   const {nodes, edges} = await readDependencies(db)
-  const {graph, cycles} = untangle(edges)
-  const unpopulated = new Set(nodes.filter(({populated}) => !populated).map(qualifiedName))
-  const members = selectMembers({registrations, unpopulated, graph}, {...selection, named})
+  const untangled = untangle(edges)
+  const members = membersOf(resolved, nodes, untangled)
   const durations = await usualDurations(db, members)
-  const order = orderMembers(members, graph, {mode, durations})
+  const order = orderMembers(members, untangled, {mode: request.mode, durations})
   const warnings = [
     ...db.takeWarnings(),
-    ...warnOfCycles(cycles, new Set(members.map(qualifiedName))),
+    ...warnOfCycles(untangled.cycles, new Set(members.map(qualifiedName))),
     ...warnOfViewsBetween(order, new Set(registrations.map(qualifiedName))),
-    ...(named === null ? warnOfViewsLeftOut(selection, nodes, registrations) : []),
+    ...(named === null ? warnOfViewsLeftOut(request, nodes, registrations) : []),
   ]
   return {members: order.members, warnings}
+}
+
+/** The set without a look at the database: for a set that is canceled before its order is known. */
+export function planUnseen(resolved: ResolvedSet): SetPlan {
+  const untangled = untangle([])
+  const members = membersOf(resolved, [], untangled)
+  return {
+    members: orderMembers(members, untangled, {mode: resolved.request.mode, durations: new Map()}).members,
+    warnings: [],
+  }
+}
+
+function membersOf(
+  {request: {names: _, mode: __, ...selection}, named, registrations}: ResolvedSet,
+  nodes: readonly GraphNode[],
+  {whole}: Untangled,
+): Registration[] {
+  const unpopulated = new Set(nodes.filter(({populated}) => !populated).map(qualifiedName))
+  return selectMembers({registrations, unpopulated, graph: whole}, {...selection, named})
 }
 
 /** The registrations of those names; adds to the list what it lacks. */
@@ -76,12 +110,25 @@ function warnOfCycles(cycles: readonly string[][], inSet: ReadonlySet<string>): 
 }
 
 function warnOfViewsBetween({between}: Order, registered: ReadonlySet<string>): string[] {
-  return between.map((view) =>
-    registered.has(view)
-      ? `${view} lies between views of this set and is not refreshed: the views that read it may hold old data; add it to the set, or pass --cascade or --with-dependencies`
-      : `${view} lies between views of this set and is not registered, so it is not refreshed: the views that read it may hold old data`,
-  )
+  const left = between.filter((view) => registered.has(view))
+  const unregistered = between.filter((view) => !registered.has(view))
+  const warnings: string[] = []
+  const lie = (views: readonly string[]) =>
+    `${shortList(views)} ${views.length === 1 ? 'lies' : 'lie'} between views of this set`
+  if (left.length > 0) {
+    warnings.push(
+      `${lie(left)}, but outside it, so ayb does not refresh ${itOrThem(left)}: views of this set may hold old data; to refresh what lies between, too, name it, or pass --cascade or --with-dependencies`,
+    )
+  }
+  if (unregistered.length > 0) {
+    warnings.push(
+      `${lie(unregistered)}, but ${unregistered.length === 1 ? 'is' : 'are'} not registered, so ayb does not refresh ${itOrThem(unregistered)}: views of this set may hold old data; to register all views: ayb matviews register --all`,
+    )
+  }
+  return warnings
 }
+
+const itOrThem = ({length}: readonly unknown[]): string => (length === 1 ? 'it' : 'them')
 
 /** Warnings of a schema without registered views, and of views that hold no data and are not registered. */
 function warnOfViewsLeftOut(
@@ -92,7 +139,9 @@ function warnOfViewsLeftOut(
   const isMeant = (view: ViewName) => schemaName === null || view.schemaName === schemaName
   const warnings: string[] = []
   if (schemaName !== null && !registrations.some(isMeant)) {
-    warnings.push(`no registered view is in schema ${schemaName}`)
+    const guess = nearest(schemaName, [...new Set(registrations.map((view) => view.schemaName))])
+    const hint = guess === null ? '' : `; did you mean ${quoteIfNeeded(guess)}?`
+    warnings.push(`no registered view is in schema ${quoteIfNeeded(schemaName)}${hint}`)
   }
   const left = nodes.filter((node) => isMeant(node) && !node.populated && !node.registered)
   if (isUnpopulated && left.length > 0) {

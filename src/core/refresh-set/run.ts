@@ -2,11 +2,13 @@ import {setMaxListeners} from 'node:events'
 import type {Database} from '../../db/database.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {withDeadline} from '../../lib/abort.ts'
-import {isAybError} from '../../lib/errors.ts'
+import {AybError, isAybError} from '../../lib/errors.ts'
+import {notRegistered} from '../../lib/failures/registrations.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {ErrorRecord, RefreshedSet, Registration, SetMember} from '../../lib/records.ts'
-import {type RefreshEvent, warningIn} from '../../lib/refresh-events.ts'
+import type {ErrorRecord, RefreshedSet, Registration, SetMember, ViewName} from '../../lib/records.ts'
+import {type RefreshEvent, type RunTimes, warningIn} from '../../lib/refresh-events.ts'
 import {type RefreshOptions, refresh} from '../refresh/by-hand.ts'
+import {cancelOnAbort} from '../refresh/cancel.ts'
 import type {Member} from './order.ts'
 import type {SetPlan} from './plan.ts'
 import {SetProgress} from './progress.ts'
@@ -40,9 +42,15 @@ const LAST_LOOK_DEADLINE_MS = 15_000
  * @throws AybError READ_ONLY, PERMISSION_DENIED and the like, before the first refresh
  */
 export async function refreshSet(db: Database, plan: SetPlan, options: SetOptions): Promise<RefreshedSet> {
-  await db.prepareTables()
+  const {signal} = options
+  const prepare = () => db.watching(() => cancelOnAbort(db.session, signal, () => db.prepareTables()))
+  if (!signal.aborted) {
+    await prepare().catch((error) => {
+      if (!signal.aborted) throw error
+    })
+  }
   const startedAt = performance.now()
-  const run = new SetRun(db, plan, options, await clockOf(db))
+  const run = new SetRun(db, plan, options)
   await run.toEnd()
   const refreshes = await withLatest(db, run.inOrder())
   return {
@@ -53,30 +61,21 @@ export async function refreshSet(db: Database, plan: SetPlan, options: SetOption
   }
 }
 
-/** Tells the time of the database without asking again. */
-async function clockOf({session}: Database): Promise<() => string> {
-  const now = await session.serverTime()
-  const askedAt = performance.now()
-  return () => new Date(now.getTime() + performance.now() - askedAt).toISOString()
-}
-
 /** One set on its way. */
 class SetRun {
   readonly warnings: string[]
   readonly #members: readonly Member[]
   readonly #options: SetOptions
-  readonly #now: () => string
   readonly #progress: SetProgress
   readonly #sessions: SetSessions
   readonly #ended = new Map<Member, SetMember>()
   /** Whether the server gave no more sessions, until a refresh ends. */
   #isFull = false
 
-  constructor(db: Database, {members, warnings}: SetPlan, options: SetOptions, now: () => string) {
+  constructor(db: Database, {members, warnings}: SetPlan, options: SetOptions) {
     this.warnings = [...warnings, ...db.takeWarnings()]
     this.#members = members
     this.#options = options
-    this.#now = now
     this.#progress = new SetProgress(members, options)
     this.#sessions = new SetSessions(db, options.signal, (warning) => this.warnings.push(warning))
     // Each refresh listens to the signal.
@@ -110,10 +109,9 @@ class SetRun {
 
   /** The turn of a member, which ends with a free session. */
   async #run(member: Member): Promise<void> {
-    const startedAt = this.#now()
     try {
       const db = await this.#sessions.acquire()
-      const turn = new Turn(member, db, startedAt)
+      const turn = new Turn(member, db)
       this.#options.listener.onStart(member)
       const ended = await turn.refresh(this.#options)
       for (const warning of turn.warnings()) this.warnings.push(warning)
@@ -129,7 +127,7 @@ class SetRun {
         for (const skipped of this.#progress.putBack(member)) {
           this.#end(skipped.member, {status: 'skipped', reason: skipped.reason})
         }
-      } else this.#end(member, failed(error, {startedAt, durationMs: null}, this.#options))
+      } else this.#end(member, failed(error, this.#options))
     }
   }
 
@@ -161,22 +159,19 @@ type Ended = Partial<SetMember> & Pick<SetMember, 'status'>
 class Turn {
   readonly #member: Member
   readonly #db: Database
-  readonly #startedAt: string
   readonly #warnings: string[] = []
-  /** When the first try began, as performance.now() tells it; null before that. */
-  #triedAt: number | null = null
+  /** Of the run, once the refresh has ended. */
+  #times: RunTimes | null = null
 
-  constructor(member: Member, db: Database, startedAt: string) {
+  constructor(member: Member, db: Database) {
     this.#member = member
     this.#db = db
-    this.#startedAt = startedAt
   }
 
   async refresh(options: SetOptions): Promise<Ended> {
     const {mode = null, settings, wait = null, signal} = options
     // By name: the view may have been unregistered and registered again.
     const {schemaName, viewName} = this.#member.registration
-    const times = {startedAt: this.#startedAt}
     const onEvent = (event: RefreshEvent) => this.#hear(event, options)
     try {
       const refreshed = await withDeadline(
@@ -185,19 +180,20 @@ class Turn {
         signal,
         (own) => refresh(this.#db, {schemaName, viewName}, {mode, settings, wait, signal: own, onEvent}),
       )
-      const {durationMs, lockWaitMs, warnings} = refreshed
-      this.#warnings.push(...warnings)
-      return {status: 'success', registration: refreshed.registration, ...times, durationMs, lockWaitMs}
+      this.#warnings.push(...refreshed.warnings)
+      return {status: 'success', registration: refreshed.registration, ...this.#times}
     } catch (error) {
       const explained = await this.#db.explain(error).catch(() => error)
       this.#warnings.push(...this.#db.takeWarnings())
-      const durationMs = this.#triedAt === null ? null : Math.round(performance.now() - this.#triedAt)
-      return failed(explained, {...times, durationMs}, options)
+      return {...failed(withoutGuess(explained, this.#member.registration), options), ...this.#times}
     }
   }
 
   #hear(event: RefreshEvent, {listener}: SetOptions): void {
-    if (event.type === 'refreshing') this.#triedAt ??= performance.now()
+    if (event.type === 'ended') {
+      const {type: _, ...times} = event
+      this.#times = times
+    }
     const warning = warningIn(event)
     if (warning !== null) this.#warnings.push(warning)
     listener.onEvent(this.#member, event)
@@ -210,13 +206,17 @@ class Turn {
   }
 }
 
-function failed(
-  error: unknown,
-  times: Pick<SetMember, 'startedAt' | 'durationMs'>,
-  {signal, describeError}: SetOptions,
-): Ended {
+/** The error without the name of another view: nobody has mistyped the name, the view went meanwhile. */
+function withoutGuess(error: unknown, {schemaName, viewName}: ViewName): unknown {
+  if (!isAybError(error) || (error.details !== null && 'renamed' in error.details)) return error
+  if (error.code === 'NOT_REGISTERED') return notRegistered({schemaName, viewName}, null)
+  if (error.code !== 'VIEW_NOT_FOUND') return error
+  return new AybError('VIEW_NOT_FOUND', error.message, {remedy: {kind: 'discover-views'}})
+}
+
+function failed(error: unknown, {signal, describeError}: SetOptions): Ended {
   const isCanceled = signal.aborted && isAybError(error, 'CANCELED')
-  return {status: isCanceled ? 'canceled' : 'error', error: describeError(error), ...times}
+  return {status: isCanceled ? 'canceled' : 'error', error: describeError(error)}
 }
 
 /** The registrations as they are now. What cannot be read, or is gone, stays as it was. */

@@ -12,7 +12,7 @@ export interface Selection {
   isUnpopulated: boolean
   /** Also the registered views that read these views, directly or not. */
   isCascade: boolean
-  /** Also the registered views that these views read, directly or not. */
+  /** Also the registered views that these views, and those of a cascade, read, directly or not. */
   isWithDependencies: boolean
 }
 
@@ -21,6 +21,7 @@ export interface Catalog {
   registrations: readonly Registration[]
   /** The materialized views that hold no data, by qualified names. */
   unpopulated: ReadonlySet<string>
+  /** With all edges. */
   graph: Graph
 }
 
@@ -37,6 +38,6 @@ export function selectMembers(catalog: Catalog, selection: Selection): Registrat
     .filter((view) => !isUnpopulated || unpopulated.has(view))
   const members = new Set(seeds)
   if (selection.isCascade) for (const view of reach(seeds, graph.children)) members.add(view)
-  if (selection.isWithDependencies) for (const view of reach(seeds, graph.parents)) members.add(view)
+  if (selection.isWithDependencies) for (const view of reach(members, graph.parents)) members.add(view)
   return registrations.filter((registration) => members.has(qualifiedName(registration)))
 }

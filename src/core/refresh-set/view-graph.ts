@@ -4,7 +4,7 @@ import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {ViewGraph, ViewName} from '../../lib/records.ts'
 import {requireRegistration, requireView} from '../lookup.ts'
-import {type Graph, type Neighbours, reach, untangle} from './graph.ts'
+import {reach, untangle} from './graph.ts'
 
 /**
  * Which materialized views read which; with `references`, only these views and what is connected to them: the
@@ -24,11 +24,12 @@ export async function viewGraph(db: Database, references: readonly ViewReference
     // Created since we looked.
     return viewGraph(db, references)
   }
-  const {graph, cycles} = untangle(all.edges)
+  const {graph, whole, cycles} = untangle(all.edges)
   const edges = all.edges.filter(({parent, child}) =>
     graph.children.get(qualifiedName(parent))?.has(qualifiedName(child)),
   )
-  const shown = connectedTo(names.map(qualifiedName), graph, cycles)
+  const meant = names.map(qualifiedName)
+  const shown = new Set([...meant, ...reach(meant, whole.parents), ...reach(meant, whole.children)])
   const isShown = (view: ViewName) => names.length === 0 || shown.has(qualifiedName(view))
   const shownCycles = cycles.filter((views) => names.length === 0 || views.some((view) => shown.has(view)))
   return {
@@ -37,18 +38,4 @@ export async function viewGraph(db: Database, references: readonly ViewReference
     opaque: all.opaque.filter(isShown),
     warnings: [...db.takeWarnings(), ...shownCycles.map(cycleWarning)],
   }
-}
-
-/** The views, and all that they read or that read them, directly or not, through cycles, too. */
-function connectedTo(views: readonly string[], graph: Graph, cycles: readonly string[][]): Set<string> {
-  const besideCycles = (neighbours: Neighbours): Neighbours => {
-    const all = new Map(neighbours)
-    for (const cycle of cycles) {
-      for (const view of cycle) all.set(view, new Set([...(neighbours.get(view) ?? []), ...cycle]))
-    }
-    return all
-  }
-  const parents = reach(views, besideCycles(graph.parents))
-  const children = reach(views, besideCycles(graph.children))
-  return new Set([...views, ...parents, ...children])
 }

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest'
 import type {RefreshedSet, RefreshPlan, SetMember} from '../../../src/lib/records.ts'
-import {renderMember, renderPlan, renderRefreshedSet} from '../../../src/render/refresh-set.ts'
+import {renderHints, renderMember, renderPlan, renderRefreshedSet} from '../../../src/render/refresh-set.ts'
 import {setLines} from '../../../src/render/set-progress.ts'
 import {displayWidth} from '../../../src/render/width.ts'
 import {NAMES, onTerminal, PIPED, registration, terminalOf, WIDTHS} from './fixtures.ts'
@@ -52,6 +52,14 @@ describe('the result of a set', () => {
     ])
     expect(renderMember(member('top'), onTerminal(80))).toBe('')
   })
+
+  it('has each hint once', () => {
+    const hinted = member('weekly', {status: 'error', error: {...error, hint: 'do\tthis'}})
+    expect(renderHints({...set, refreshes: [hinted, member('top'), hinted]}, terminalOf(80))).toBe(
+      'Hint: do\\tthis',
+    )
+    expect(renderHints(set, terminalOf(80))).toBe('')
+  })
 })
 
 describe('the plan of a set', () => {
@@ -77,10 +85,18 @@ describe('the plan of a set', () => {
       '   1  public.b  standard        -',
       '   2  public.c  standard    2.0 s  public.a, public.b',
       '',
-      '3 views, about 3.5 s',
+      '3 views, about 3.5 s (1 of them estimated)',
       'Longest path: public.a → public.c, about 3.0 s',
     ])
     expect(renderPlan({...plan, waves: []}, onTerminal(80))).toBe('No view to refresh')
+  })
+
+  it('tells on 60 columns what each view waits for', () => {
+    const long = planned('orders_by_region_and_week', 2000, ['orders_by_region', 'orders_by_week'])
+    const lines = renderPlan({...plan, waves: [...plan.waves, [long]]}, onTerminal(60)).split('\n')
+    expect(lines[0]).toMatch(/^WAVE {2}VIEW +USUALLY {2}AFTER$/)
+    expect(lines[4]).toMatch(/^ {3}3 {2}public\.orders_by_region\S*… +2\.0 s {2}public\.orders_by\S*…$/)
+    for (const line of lines.slice(0, 5)) expect(displayWidth(line)).toBeLessThanOrEqual(60)
   })
 
   it('is a line a view for a pipe', () => {
@@ -96,7 +112,7 @@ describe('the plan of a set', () => {
     const criticalPath = Array.from({length: 20}, (_, index) => name(`v${index}`))
     const text = renderPlan({...plan, criticalPath, criticalPathMs: null, expectedMs: null}, onTerminal(100))
     expect(text).toMatch(
-      /\n3 views\nLongest path: public.v0 → public.v1 → public.v2 → public.v3 → 13 more → public.v17 → public.v18 → public.v19$/,
+      /\n3 views, of unknown duration\nLongest path: public.v0 → public.v1 → public.v2 → public.v3 → 13 more → public.v17 → public.v18 → public.v19$/,
     )
   })
 })

@@ -22,6 +22,12 @@ describe('waves', () => {
     expect(between).toEqual(['public.b'])
   })
 
+  test('a path through a cycle outside the set counts, and the edges of a cycle inside do not', () => {
+    expect(wavesOf(membersOf('a d', ['a > b > c > b', 'c > d']).members)).toBe('a | d')
+    expect(wavesOf(membersOf('a b c d', ['a > b > c > b', 'c > d']).members)).toBe('a c | b d')
+    expect(wavesOf(membersOf('a b d', ['a > b > c > b', 'c > d']).members)).toBe('a | b | d')
+  })
+
   test('a chain of thousands is no problem', () => {
     const views = Array.from({length: 2000}, (_, index) => `v${index}`)
     const {members} = membersOf(views.join(' '), [views.join(' > ')])
@@ -56,7 +62,7 @@ test('a member knows its own time, and null where the history does not tell', ()
 test('the mode is that of the registration, or one for all', () => {
   const views = [registration('a'), registration('b', {refreshMode: 'concurrent'})]
   const modes = (mode: 'standard' | 'concurrent' | null) =>
-    orderMembers(views, untangle(edgesOf('a > b')).graph, {mode, durations: new Map()}).members.map(
+    orderMembers(views, untangle(edgesOf('a > b')), {mode, durations: new Map()}).members.map(
       (member) => member.mode,
     )
   expect(modes(null)).toEqual(['standard', 'concurrent'])

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
 import {untangle} from '../../../../src/core/refresh-set/graph.ts'
-import {type Selection, selectMembers} from '../../../../src/core/refresh-set/selection.ts'
+import {type Catalog, type Selection, selectMembers} from '../../../../src/core/refresh-set/selection.ts'
 import {edgesOf, registration} from './sets.ts'
 
 const registrations = [
@@ -12,13 +12,13 @@ const catalog = {
   registrations,
   unpopulated: new Set(['public.b', 'public.c', 'other.x']),
   // c is not registered.
-  graph: untangle(edgesOf('a > b > c > d', 'e > d')).graph,
+  graph: untangle(edgesOf('a > b > c > d', 'e > d')).whole,
 }
 
 const named = (...views: string[]) => registrations.filter(({viewName}) => views.includes(viewName))
 
-const select = (selection: Partial<Selection>) =>
-  selectMembers(catalog, {
+const select = (selection: Partial<Selection>, from: Catalog = catalog) =>
+  selectMembers(from, {
     named: null,
     schemaName: null,
     isUnpopulated: false,
@@ -46,8 +46,14 @@ test('cascade adds registered descendants, through a view that is not registered
 test('dependencies are registered ancestors, through a view that is not registered', () =>
   expect(select({named: named('d'), isWithDependencies: true})).toBe('a b d e'))
 
-test('both add descendants and ancestors of the named views alone', () =>
-  expect(select({named: named('b'), isCascade: true, isWithDependencies: true})).toBe('a b d'))
+test('both add descendants, and what the descendants read', () =>
+  expect(select({named: named('b'), isCascade: true, isWithDependencies: true})).toBe('a b d e'))
+
+test('a cycle on the way hides nothing', () => {
+  const from = {...catalog, graph: untangle(edgesOf('a > b > c > b', 'c > d')).whole}
+  expect(select({named: named('a'), isCascade: true}, from)).toBe('a b d')
+  expect(select({named: named('d'), isWithDependencies: true}, from)).toBe('a b d')
+})
 
 test('cascade below what holds no data', () =>
   expect(select({isUnpopulated: true, isCascade: true})).toBe('b d x'))

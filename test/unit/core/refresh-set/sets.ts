@@ -34,7 +34,7 @@ export function registration(view: string, fields: Partial<Registration> = {}): 
 export function membersOf(views: string, paths: string[], durations: Record<string, number> = {}) {
   return orderMembers(
     views.split(' ').map((view) => registration(view)),
-    untangle(edgesOf(...paths)).graph,
+    untangle(edgesOf(...paths)),
     {
       mode: null,
       durations: new Map(Object.entries(durations).map(([view, ms]) => [`public.${view}`, ms])),
