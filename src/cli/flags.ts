@@ -4,6 +4,7 @@ import {parseAge, parseDuration, parseLockDuration, parseRetention} from '../lib
 import {isAybError} from '../lib/errors.ts'
 import {parseJobId, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
+import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
 import {REFRESH_MODES, type RefreshMode, type ViewName} from '../lib/records.ts'
 
 /**
@@ -63,6 +64,21 @@ export const dryRunFlag = Flags.boolean({summary: 'Print what would be deleted, 
 export const modeFlag = Flags.custom<RefreshMode>({
   helpValue: REFRESH_MODES.join('|'),
   options: [...REFRESH_MODES],
+})
+
+/** A setting of Postgres for a refresh, as name=value. */
+export const settingFlag = Flags.custom<Setting>({
+  helpValue: '<name>=<value>',
+  // The view may stand behind the flag.
+  multipleNonGreedy: true,
+  parse: async (text, _context, {name}) => checked(() => parseSetting(text, `--${name}`)),
+})
+
+/** The name of such a setting. */
+export const settingNameFlag = Flags.custom<string>({
+  helpValue: '<name>',
+  multipleNonGreedy: true,
+  parse: async (text, _context, {name}) => checked(() => parseSettingName(text, `--${name}`)),
 })
 
 /** The view of a command: the id of a registration, schema.view, or view. */

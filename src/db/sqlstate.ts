@@ -23,6 +23,10 @@ export const SQLSTATE = {
   QUERY_CANCELED: '57014',
   CHARACTER_NOT_IN_REPERTOIRE: '22021',
   UNTRANSLATABLE_CHARACTER: '22P05',
+  INVALID_PARAMETER_VALUE: '22023',
+  INVALID_NAME: '42602',
+  UNDEFINED_OBJECT: '42704',
+  CANT_CHANGE_PARAMETER: '55P02',
 } as const
 
 const wordsOf = ({message, detail, code = ''}: DatabaseError): string =>

@@ -3,7 +3,7 @@ import {readCollection} from '../../src/core/collections.ts'
 import {listJobs} from '../../src/core/jobs.ts'
 import * as matviews from '../../src/core/matviews.ts'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
-import {refreshSettings} from '../../src/core/refresh/request.ts'
+import {wantedSettings} from '../../src/core/refresh/request.ts'
 import * as schedules from '../../src/core/schedules.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import {Reader} from '../../src/db/reader.ts'
@@ -33,7 +33,7 @@ async function openReader({url}: TestDatabase): Promise<Reader> {
 }
 
 const OPTIONS = {
-  settings: refreshSettings(),
+  settings: wantedSettings(),
   signal: new AbortController().signal,
 }
 
@@ -127,7 +127,7 @@ describe('in a database in LATIN1', () => {
       registration,
       mode: 'standard' as const,
       job: null,
-      settings: {timeoutMs: null, lockTimeoutMs: null},
+      settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
       lockWaitMs: 0,
       startedAt: (await db.session.serverTime()).toISOString(),
     }

@@ -1,11 +1,11 @@
 import {afterAll, beforeAll, expect, test} from 'vitest'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
-import {refreshSettings} from '../../src/core/refresh/request.ts'
+import {wantedSettings} from '../../src/core/refresh/request.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createRefreshDatabase, register, runsOf} from '../support/refresh.ts'
 
-const OPTIONS = {settings: refreshSettings(), signal: new AbortController().signal}
+const OPTIONS = {settings: wantedSettings(), signal: new AbortController().signal}
 const named = (viewName: string) => ({schemaName: 'public', viewName})
 
 let server: TestDatabase

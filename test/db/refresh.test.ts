@@ -62,7 +62,7 @@ async function begin(db: Database, viewName: string, mode: RefreshMode = 'standa
     registration,
     mode,
     job: null,
-    settings: {timeoutMs: null, lockTimeoutMs: null},
+    settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
     lockWaitMs: 0,
     startedAt: lock.startedAt,
   }
@@ -167,14 +167,16 @@ describe('a refresh', () => {
                              current_setting('lock_timeout') as lock`
     const attempt = {
       ...(await begin(db, 'settled')),
-      settings: {timeoutMs: 5000, lockTimeoutMs: 4000},
+      settings: {timeoutMs: 5000, lockTimeoutMs: 4000, postgres: {}},
     }
     await run(db, attempt)
     expect(await db.session.query(settings)).toEqual([
       {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
     ])
     const failing = await begin(db, 'settled', 'concurrent')
-    await expect(run(db, {...failing, settings: {timeoutMs: 5000, lockTimeoutMs: null}})).rejects.toThrow()
+    await expect(
+      run(db, {...failing, settings: {timeoutMs: 5000, lockTimeoutMs: null, postgres: {}}}),
+    ).rejects.toThrow()
     expect(await db.session.query(settings)).toEqual([
       {path: 'pg_catalog, pg_temp', statement: '0', lock: '0'},
     ])

@@ -2,7 +2,7 @@ import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
 import {commandLineWarning} from '../../src/cli/remedies.ts'
 import {listItems, listMatviews, register, show, unregister, update} from '../../src/core/matviews.ts'
 import {refresh as refreshView} from '../../src/core/refresh/by-hand.ts'
-import {refreshSettings} from '../../src/core/refresh/request.ts'
+import {wantedSettings} from '../../src/core/refresh/request.ts'
 import {relink} from '../../src/core/relink.ts'
 import {Retention} from '../../src/core/worker/retention.ts'
 import {type Database, Server} from '../../src/db/database.ts'
@@ -26,7 +26,7 @@ async function using<T>({url}: {url: string}, work: (db: Database) => Promise<T>
 const refresh = (server: {url: string}, view: ViewName) =>
   using(server, (db) =>
     refreshView(db, view, {
-      settings: refreshSettings(),
+      settings: wantedSettings(),
       signal: new AbortController().signal,
     }),
   )

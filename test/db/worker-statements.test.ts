@@ -171,7 +171,7 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
     refreshMode: 'standard',
   } as const
   const record = (job: ClaimedJob, status: Failure['status'], end: JobTransition) => {
-    const limits = {settings: {timeoutMs: null, lockTimeoutMs: null}, lockWaitMs: 0}
+    const limits = {settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}}, lockWaitMs: 0}
     const attempt = {
       runId: randomUUID(),
       registration: NAMED,

@@ -1,13 +1,22 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand, type ConnectionFlags} from '../../cli/base-command.ts'
-import {durationFlag, lockFlag, modeFlag, timeoutFlag, viewArg} from '../../cli/flags.ts'
+import {
+  durationFlag,
+  lockFlag,
+  modeFlag,
+  settingFlag,
+  settingNameFlag,
+  timeoutFlag,
+  viewArg,
+} from '../../cli/flags.ts'
 import {refresh} from '../../core/refresh/by-hand.ts'
-import {refreshSettings} from '../../core/refresh/request.ts'
+import {wantedSettings} from '../../core/refresh/request.ts'
 import type {SetPlan} from '../../core/refresh-set/plan.ts'
 import type {SetListener} from '../../core/refresh-set/run.ts'
 import {staleParentsWarning} from '../../core/refresh-set/stale-parents.ts'
 import {invalidArgument, isAybError} from '../../lib/errors.ts'
 import {parseIdentifier, qualifiedName, type ViewReference} from '../../lib/identifier.ts'
+import {type Setting, settingChanges} from '../../lib/postgres-settings.ts'
 import type {Refreshed, RefreshedSet, RefreshMode, RefreshPlan} from '../../lib/records.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
@@ -44,6 +53,14 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     'lock-retry-for': lockFlag({
       summary:
         'How long to keep trying to lock the view; 0 tries once. Default: 10m, or 0 with --lock-timeout.',
+    }),
+    set: settingFlag({
+      multiple: true,
+      summary: 'A setting of Postgres for this refresh alone, such as work_mem=256MB. Can be repeated.',
+    }),
+    unset: settingNameFlag({
+      multiple: true,
+      summary: 'Refresh without this setting of the view. Can be repeated.',
     }),
     all: Flags.boolean({summary: 'Refresh all registered views.'}),
     schema: Flags.string({summary: 'Refresh all registered views of this schema.', helpValue: '<name>'}),
@@ -99,6 +116,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
       isCascade: flags.cascade,
       isWithDependencies: flags['with-dependencies'],
       mode: options.mode,
+      postgres: options.settings.postgres,
     }
     const {describePlan, planSet, planUnseen, resolveSet} = await import('../../core/refresh-set/plan.ts')
     const {refreshSet} = await import('../../core/refresh-set/run.ts')
@@ -209,6 +227,8 @@ interface RefreshFlags {
   timeout?: number | undefined
   'lock-timeout'?: number | undefined
   'lock-retry-for'?: number | undefined
+  set?: Setting[] | undefined
+  unset?: string[] | undefined
 }
 
 /** How each view is to be refreshed. */
@@ -217,10 +237,11 @@ function optionsOf(flags: RefreshFlags) {
   return {
     mode: flags.mode ?? null,
     wait: flags.wait || waitTimeoutMs !== null ? {timeoutMs: waitTimeoutMs} : null,
-    settings: refreshSettings({
+    settings: wantedSettings({
       timeoutMs: flags.timeout,
       lockTimeoutMs: flags['lock-timeout'],
       lockRetryForMs: flags['lock-retry-for'],
+      postgres: settingChanges(flags.set ?? [], flags.unset ?? []),
     }),
   }
 }

@@ -5,9 +5,11 @@ import {usualDurations} from '../../db/runs.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, quoteIfNeeded, type ViewReference} from '../../lib/identifier.ts'
 import {nearest} from '../../lib/nearest.ts'
+import type {SettingChanges} from '../../lib/postgres-settings.ts'
 import type {GraphNode, RefreshMode, RefreshPlan, Registration, ViewName} from '../../lib/records.ts'
 import {shortList} from '../../lib/short-list.ts'
 import {requireRegistration} from '../lookup.ts'
+import {requireSettings} from '../refresh/required-settings.ts'
 import {type Untangled, untangle} from './graph.ts'
 import {criticalPath, type Member, type Order, orderMembers, ownMs} from './order.ts'
 import {expectedMakespan} from './progress.ts'
@@ -19,6 +21,8 @@ export interface SetRequest extends Omit<Selection, 'named'> {
   names: readonly ViewReference[]
   /** For all of them, for this once; null for the mode of each registration. */
   mode: RefreshMode | null
+  /** Of Postgres, for all of them, for this once. */
+  postgres: SettingChanges
 }
 
 /** A set of views in the order in which they are to be refreshed. */
@@ -36,8 +40,8 @@ export interface ResolvedSet {
 }
 
 /**
- * Finds the views that are named.
- * @throws AybError NOT_REGISTERED
+ * Finds the views that are named, and has the server try the settings.
+ * @throws AybError NOT_REGISTERED, INVALID_ARGUMENT
  */
 export async function resolveSet(db: Database, request: SetRequest): Promise<ResolvedSet> {
   const registrations = (await listRegistrations(db, null)).map(
@@ -45,6 +49,7 @@ export async function resolveSet(db: Database, request: SetRequest): Promise<Res
   )
   const {names} = request
   const named = names.length === 0 ? null : await findNamed(db, names, registrations)
+  await requireSettings(db, request.postgres)
   return {request, registrations, named}
 }
 

@@ -1,8 +1,10 @@
 import type {Database} from '../../db/database.ts'
 import type {RefreshLock} from '../../db/locks/refresh-lock.ts'
 import type {Attempt} from '../../db/refresh/attempt.ts'
+import {usableSettings} from '../../db/refresh/postgres-settings.ts'
 import {runRefresh} from '../../db/refresh/refresh.ts'
 import {findRegistration} from '../../db/registrations.ts'
+import {settingLeftOut} from '../../lib/failures/settings.ts'
 import {nextTry, watchFromSecondSession} from './blockers.ts'
 import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
@@ -71,13 +73,14 @@ async function attemptWatched(
   listener.emit({type: 'refreshing'})
   const {registration, settings, job, runId} = request
   const mode = request.mode ?? registration.refreshMode
+  const {usable, refused} = usableSettings(db.session, settings.postgres)
   const lockTry = await nextTry(db, registration, lockPolicy(settings, mode), past)
   const attempt: Attempt = {
     runId,
     registration,
     mode,
     job,
-    settings: {...settings, lockTimeoutMs: lockTry.limitMs},
+    settings: {...settings, lockTimeoutMs: lockTry.limitMs, postgres: usable},
     lockWaitMs: past.waitMs,
     startedAt: lock.startedAt,
   }
@@ -95,9 +98,14 @@ async function attemptWatched(
   const {emit} = listener
   const trial: Trial = {db, attempt, lock, lockTry, outdatedTries, second, watch, caller, emit}
   try {
-    return await refreshNow(trial).catch((error) =>
+    const result = await refreshNow(trial).catch((error) =>
       explainAndRecord(trial, error, performance.now() - sentAt),
     )
+    // Of a refresh that is tried again, the last attempt tells.
+    if (result.status === 'success' || result.status === 'failed') {
+      for (const refusal of refused) emit({type: 'warning', message: settingLeftOut(registration, refusal)})
+    }
+    return result
   } finally {
     await watch.stop()
     // The session may be idle for long while the listener works: that is no dead connection.

@@ -20,7 +20,8 @@ import {requireRegistration} from '../lookup.ts'
 import {attemptRefresh, type Behind, NOTHING_BEHIND} from './attempt.ts'
 import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
-import {type RefreshRequest, type RefreshSettings, refreshRequest} from './request.ts'
+import {type RefreshRequest, refreshRequest, type WantedSettings} from './request.ts'
+import {requireSettings} from './required-settings.ts'
 import type {BlockedRefresh, RefreshResult} from './result.ts'
 import type {PastTries} from './tries.ts'
 
@@ -28,7 +29,7 @@ import type {PastTries} from './tries.ts'
 export interface RefreshOptions {
   /** For this once; null means the registration's own. */
   mode?: RefreshMode | null
-  settings: RefreshSettings
+  settings: WantedSettings
   /** Whether to wait while another session refreshes the view, and for how long; null means for ever. */
   wait?: {timeoutMs: number | null} | null
   /** Aborted with the AybError to end with: the server cancels the statement. */
@@ -59,7 +60,7 @@ const LONGEST_WAIT_MS = 1000
 /**
  * Refreshes one registered view: looks it up, waits for its lock where that is wanted, and throws where the
  * refresh fails.
- * @throws AybError NOT_REGISTERED, REFRESH_IN_PROGRESS, TIMEOUT, CANCELED, REFRESH_FAILED and what
+ * @throws AybError NOT_REGISTERED, INVALID_ARGUMENT, REFRESH_IN_PROGRESS, TIMEOUT, CANCELED, REFRESH_FAILED and what
  * explainFailure finds
  */
 export async function refresh(
@@ -67,7 +68,7 @@ export async function refresh(
   reference: ViewReference,
   options: RefreshOptions,
 ): Promise<Refreshed> {
-  const registration = await prepare(db, reference, options.signal)
+  const registration = await prepare(db, reference, options)
   return db.session.within(ANSWER_DEADLINE_MS, () => refreshRegistered(db, registration, options))
 }
 
@@ -77,7 +78,7 @@ async function refreshRegistered(
   options: RefreshOptions,
 ): Promise<Refreshed> {
   const {signal, wait = null} = options
-  const request = refreshRequest(registration, options.settings, {mode: options.mode ?? null})
+  const request = refreshRequest(registration, {asked: options.settings}, {mode: options.mode ?? null})
   const warnings: string[] = []
   const caller = callerOf(db, registration, warnings, options)
   let behind = NOTHING_BEHIND
@@ -205,11 +206,16 @@ function reconnect(db: Database): Promise<Database> {
 }
 
 /** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that wait, too. */
-async function prepare(db: Database, reference: ViewReference, signal: AbortSignal): Promise<Registration> {
+async function prepare(
+  db: Database,
+  reference: ViewReference,
+  {settings, signal}: Pick<RefreshOptions, 'settings' | 'signal'>,
+): Promise<Registration> {
   return endingWith(signal, () =>
     db.watching(() =>
       cancelOnAbort(db.session, signal, async () => {
         const registration = await requireRegistration(db, reference)
+        await requireSettings(db, settings.postgres)
         await db.prepareTables()
         return registration
       }),

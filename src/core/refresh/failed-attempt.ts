@@ -4,7 +4,7 @@ import type {RefreshLock} from '../../db/locks/refresh-lock.ts'
 import type {Attempt} from '../../db/refresh/attempt.ts'
 import type {Failure} from '../../db/refresh/failure-record.ts'
 import {findTableBlockers} from '../../db/refresh/pending-status.ts'
-import {OutdatedSnapshot, RecordBlocked, RightsChanged} from '../../db/refresh/refresh.ts'
+import {OutdatedSnapshot, RecordBlocked, RightsChanged, SettingsRefused} from '../../db/refresh/refresh.ts'
 import {hasSqlstate, SQLSTATE} from '../../db/sqlstate.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {alwaysOutdated, lockTimeout, recordTimeout} from '../../lib/failures/refreshes.ts'
@@ -44,8 +44,10 @@ export async function explainAndRecord(
 ): Promise<RefreshResult> {
   const {db, attempt, watch, caller} = trial
   const {signal} = caller
-  // The next attempt does without the table.
-  if (error instanceof RightsChanged && !signal.aborted) return {status: 'outdated'}
+  // The next attempt does without the table, or without the setting.
+  if (error instanceof RightsChanged || error instanceof SettingsRefused) {
+    return signal.aborted ? recordFailed(trial, {reason: signal.reason, durationMs}) : {status: 'outdated'}
+  }
   if (error instanceof OutdatedSnapshot) {
     const tries = trial.outdatedTries + 1
     if (!signal.aborted && tries < MOST_OUTDATED_TRIES) return {status: 'outdated'}

@@ -1,15 +1,27 @@
 import type {JobFence} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh/refresh.ts'
+import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
 import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
 import type {LockSettings} from './tries.ts'
 
-/**
- * How a refresh is done. The settings travel as one object from whoever asks to the statement: a command, the
- * API or a worker. Durations in milliseconds; null where nobody said anything.
- */
-export interface RefreshSettings extends LockSettings {
+/** Limits of a refresh in milliseconds; null where nobody said anything. */
+interface Limits extends LockSettings {
   /** Limit of one try; without one, a try takes as long as it takes. */
   timeoutMs: number | null
+}
+
+/**
+ * What one party says of how a refresh is to be done: a command, the registration of the view, a worker. The
+ * settings travel as one object from whoever asks to the statement.
+ */
+export interface WantedSettings extends Limits {
+  postgres: SettingChanges
+}
+
+/** How a refresh is done. */
+export interface RefreshSettings extends Limits {
+  /** In force for REFRESH alone. */
+  postgres: PostgresSettings
 }
 
 /** One refresh from its first try to its end: all tries together are one run in the history. */
@@ -24,20 +36,52 @@ export interface RefreshRequest<Target extends RefreshTarget = RefreshTarget> {
   job: JobFence | null
 }
 
-/** The settings with null for whatever nobody gave. */
-export const refreshSettings = (
-  given: {
-    [Name in keyof RefreshSettings]?: RefreshSettings[Name] | undefined
-  } = {},
-): RefreshSettings => ({
+/** What one party says, with null for whatever it leaves to others. */
+export const wantedSettings = (
+  given: {[Name in keyof WantedSettings]?: WantedSettings[Name] | undefined} = {},
+): WantedSettings => ({
   timeoutMs: given.timeoutMs ?? null,
   lockTimeoutMs: given.lockTimeoutMs ?? null,
   lockRetryForMs: given.lockRetryForMs ?? null,
+  postgres: given.postgres ?? {},
 })
+
+/**
+ * What several parties say together, the strongest first. Who gives a lock timeout says all about the wait
+ * for locks: a lock timeout without a time to retry gives up after one try, whatever weaker parties say.
+ */
+export function mergeSettings(parties: readonly WantedSettings[]): RefreshSettings {
+  const withTimeout = parties.findIndex(({lockTimeoutMs}) => lockTimeoutMs !== null)
+  const ofLocks = withTimeout < 0 ? parties : parties.slice(0, withTimeout + 1)
+  const firstOf = (values: readonly (number | null)[]) => values.find((value) => value !== null) ?? null
+  return {
+    timeoutMs: firstOf(parties.map(({timeoutMs}) => timeoutMs)),
+    lockTimeoutMs: firstOf(ofLocks.map(({lockTimeoutMs}) => lockTimeoutMs)),
+    lockRetryForMs: firstOf(ofLocks.map(({lockRetryForMs}) => lockRetryForMs)),
+    postgres: parties.reduceRight<PostgresSettings>(
+      (settings, {postgres}) => changeSettings(settings, postgres),
+      {},
+    ),
+  }
+}
+
+/** Who says how to refresh, beside the registration of the view. */
+interface Parties {
+  /** Somebody who asks for this one refresh, and overrules the registration. */
+  asked?: WantedSettings
+  /** A worker, which says how it refreshes views whose registration says nothing. */
+  usual?: WantedSettings
+}
 
 /** A request to refresh the view of that registration. */
 export const refreshRequest = <Target extends RefreshTarget>(
   registration: Target,
-  settings: RefreshSettings,
+  {asked = wantedSettings(), usual = wantedSettings()}: Parties,
   {mode = null, job = null}: Partial<Pick<RefreshRequest, 'mode' | 'job'>> = {},
-): RefreshRequest<Target> => ({runId: newRunId(), registration, mode, settings, job})
+): RefreshRequest<Target> => ({
+  runId: newRunId(),
+  registration,
+  mode,
+  settings: mergeSettings([asked, usual]),
+  job,
+})

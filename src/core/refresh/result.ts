@@ -32,8 +32,8 @@ interface FailedRefresh extends RunTimes {
 }
 
 /**
- * The tables below the view were replaced while REFRESH waited for a lock, or the table of states is closed
- * to the role now: nothing was done or recorded. Try again.
+ * The tables below the view were replaced while REFRESH waited for a lock, the table of states is closed to
+ * the role now, or the server refused a setting: nothing was done or recorded. Try again.
  */
 interface OutdatedRefresh {
   status: 'outdated'

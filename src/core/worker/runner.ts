@@ -14,7 +14,7 @@ import {attemptRefresh} from '../refresh/attempt.ts'
 import type {WatchLocks} from '../refresh/blockers.ts'
 import type {RefreshCaller} from '../refresh/caller.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
-import {type RefreshSettings, refreshRequest} from '../refresh/request.ts'
+import {refreshRequest, type WantedSettings} from '../refresh/request.ts'
 import type {RefreshResult} from '../refresh/result.ts'
 import {type FailedJob, factsOf, type JobOutcome, listenFor, reportFailure} from './job-reports.ts'
 import type {LockHolders} from './lock-holders.ts'
@@ -25,7 +25,7 @@ import {snoozeBlocked, snoozeSkipped} from './snooze.ts'
 /** What the runner needs from the worker around it. */
 export interface RunnerContext {
   /** How the worker refreshes. */
-  settings: RefreshSettings
+  settings: WantedSettings
   emit: Emit
   /** Whom the worker has told of. */
   holders: LockHolders
@@ -153,7 +153,7 @@ async function refreshView(
   const {emit, patience} = context
   const facts = factsOf(job, registration)
   const past = patience.of(job)
-  const request = refreshRequest(registration, context.settings, {job})
+  const request = refreshRequest(registration, {usual: context.settings}, {job})
   const listener = listenFor(job, facts, context)
   const caller: RefreshCaller = {
     signal: context.signal,

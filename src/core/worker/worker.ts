@@ -52,7 +52,7 @@ import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {JobState, RemainingJob, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {JobCount} from '../job-count.ts'
-import {refreshSettings} from '../refresh/request.ts'
+import {wantedSettings} from '../refresh/request.ts'
 import {Alarm} from './alarm.ts'
 import {ControlSession, isTransient, LONGEST_PAUSE_MS as LONGEST_RECONNECT_PAUSE_MS} from './control.ts'
 import {watchTrust} from './distrust.ts'
@@ -276,7 +276,7 @@ export class Worker {
   #makeSlots(): Slots {
     const {concurrency, refreshTimeoutMs, lockTimeoutMs, lockRetryForMs} = this.#options
     return new Slots(concurrency, this.#sessions, {
-      settings: refreshSettings({timeoutMs: refreshTimeoutMs, lockTimeoutMs, lockRetryForMs}),
+      settings: wantedSettings({timeoutMs: refreshTimeoutMs, lockTimeoutMs, lockRetryForMs}),
       emit: this.#emit,
       tally: this.#tally,
       holders: new LockHolders(),

@@ -1,3 +1,4 @@
+import type {PostgresSettings} from '../../lib/postgres-settings.ts'
 import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import type {JobFence} from '../queue/fence.ts'
@@ -7,6 +8,7 @@ interface StatementSettings {
   timeoutMs: number | null
   /** How long this try may wait for a lock. */
   lockTimeoutMs: number | null
+  postgres: PostgresSettings
 }
 
 /** One attempt at a refresh, from the moment that it holds the lock. */

@@ -13,6 +13,7 @@ import {hasSqlstate, SQLSTATE, StatementError} from '../sqlstate.ts'
 import {haveRightsChanged} from '../states/identity.ts'
 import type {Attempt} from './attempt.ts'
 import {forgetShape, snapshotGuard} from './base-relations.ts'
+import {isSettingRefused, noteRefusals, resetSql, settingSql} from './postgres-settings.ts'
 import {successRecord} from './success-record.ts'
 
 export interface RecordedRefresh {
@@ -42,6 +43,11 @@ export class RightsChanged extends Error {
   override readonly name = 'RightsChanged'
 }
 
+/** The server refused a setting, which the next attempt leaves out: nothing was done. */
+export class SettingsRefused extends Error {
+  override readonly name = 'SettingsRefused'
+}
+
 /** The refresh had ended, and a lock on ayb's own tables kept it from being recorded: nothing was done. */
 export class RecordBlocked extends Error {
   override readonly name = 'RecordBlocked'
@@ -55,7 +61,7 @@ export class RecordBlocked extends Error {
 }
 
 /** What a statement of a refresh is for. */
-type Step = 'setting' | 'guard' | 'refresh' | 'record' | 'claim'
+type Step = 'setting' | 'option' | 'guard' | 'refresh' | 'record' | 'claim'
 
 interface StepStatement {
   step: Step
@@ -67,7 +73,7 @@ interface StepStatement {
  * crash comes between them, and the unlock is sent without waiting for the answer: a client that is stopped
  * meanwhile would keep the lock. With a claim, the record is followed by that, in the same transaction: of
  * near-empty views a claim of its own, committed for itself, would take longer than the refresh.
- * @throws OutdatedSnapshot, RightsChanged, RecordBlocked, StatementError, or AybError CONNECTION_LOST
+ * @throws OutdatedSnapshot, RightsChanged, SettingsRefused, RecordBlocked, StatementError, or AybError CONNECTION_LOST
  */
 export async function runRefresh(
   db: Database,
@@ -78,7 +84,7 @@ export async function runRefresh(
   const {session} = db
   const message = await refreshMessage(db, attempt)
   if (claim) message.push({step: 'claim', sql: await claimBehind(db, claim)})
-  const {timeoutMs} = attempt.settings
+  const {timeoutMs, postgres} = attempt.settings
   // Without a timeout, a refresh takes as long as it takes. The unlock waits behind it.
   const deadlineMs = timeoutMs === null ? null : timeoutMs + ANSWER_PATIENCE_MS
   const sent = session.together(() => sendWithUnlock(session, message, lock, {deadlineMs}))
@@ -88,6 +94,10 @@ export async function runRefresh(
     const step = failedStep(outcome.reason, message)
     if ((step === 'record' || step === 'claim') && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
       if (await haveRightsChanged(db)) throw new RightsChanged()
+    }
+    if (step === 'option' && isSettingRefused(outcome.reason)) {
+      await noteRefusals(session, postgres, outcome.reason)
+      throw new SettingsRefused()
     }
     const error = explainStep(outcome.reason, message, attempt)
     if (error instanceof OutdatedSnapshot) forgetShape(db, attempt.registration)
@@ -168,8 +178,8 @@ const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concurrent' 
 
 async function refreshMessage(db: Database, attempt: Attempt): Promise<StepStatement[]> {
   const {session} = db
-  const {timeoutMs, lockTimeoutMs} = attempt.settings
-  const settings = [
+  const {timeoutMs, lockTimeoutMs, postgres} = attempt.settings
+  const limits = [
     ...(timeoutMs === null ? [] : [`set local statement_timeout = ${timeoutMs}`]),
     ...(lockTimeoutMs === null ? [] : [`set local lock_timeout = ${lockTimeoutMs}`]),
   ]
@@ -181,12 +191,15 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
   const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
   return [
     ...as('guard', ...guard.before),
-    ...as('setting', ...settings, ...rolePath, 'set local jit = default'),
+    ...as('setting', 'set local jit = default'),
+    ...as('option', ...settingSql(session, postgres)),
+    ...as('setting', ...limits, ...rolePath),
     ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
     ...as(
       'setting',
       `set local ${SAFE_SEARCH_PATH}`,
       ...(timeoutMs === null ? [] : ['set local statement_timeout = 0']),
+      ...resetSql(postgres),
       // The plans of what follows are kept, however small the tables were when they were made.
       'set local enable_seqscan = off',
       'set local jit = off',

@@ -1,5 +1,5 @@
 import {type RefreshOptions, refresh} from '../../core/refresh/by-hand.ts'
-import {refreshSettings} from '../../core/refresh/request.ts'
+import {wantedSettings} from '../../core/refresh/request.ts'
 import {describeWait} from '../../lib/blockers.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {refreshInProgress} from '../../lib/failures/refreshes.ts'
@@ -29,7 +29,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     let nextWordAt = startedAt
     const warnings: string[] = []
     const options: RefreshOptions = {
-      settings: refreshSettings(),
+      settings: wantedSettings(),
       signal,
       onEvent: (event) => {
         hasBegun = true

@@ -1,0 +1,103 @@
+import {quoteIdentifier} from '../../lib/identifier.ts'
+import type {PostgresSettings} from '../../lib/postgres-settings.ts'
+import type {Session} from '../session.ts'
+import {hasSqlstate, SQLSTATE, type StatementError} from '../sqlstate.ts'
+
+/** A setting that the server does not let the role make, with what the server says. */
+export interface RefusedSetting {
+  name: string
+  value: string
+  error: StatementError
+}
+
+/**
+ * SQL: the settings, until the transaction ends; empty where there are none. Unlike SET, set_config takes
+ * each value as postgresql.conf does, also a list.
+ */
+export function settingSql(session: Session, settings: PostgresSettings): string[] {
+  const calls = Object.entries(settings).map(
+    ([name, value]) => `pg_catalog.set_config(${session.literal(name)}, ${session.literal(value)}, true)`,
+  )
+  return calls.length === 0 ? [] : [`select ${calls.join(', ')}`]
+}
+
+/** SQL: the same settings as they were. None of them is one that a session of ours sets for itself. */
+export const resetSql = (settings: PostgresSettings): string[] =>
+  Object.keys(settings).map((name) => `set local ${quoteIdentifier(name)} = default`)
+
+/** The SQLSTATEs with which a server refuses a setting: for its name, its value or the role. */
+const REFUSALS = [
+  SQLSTATE.INVALID_PARAMETER_VALUE,
+  SQLSTATE.UNDEFINED_OBJECT,
+  SQLSTATE.INSUFFICIENT_PRIVILEGE,
+  SQLSTATE.CANT_CHANGE_PARAMETER,
+  SQLSTATE.FEATURE_NOT_SUPPORTED,
+  SQLSTATE.INVALID_NAME,
+  SQLSTATE.CHARACTER_NOT_IN_REPERTOIRE,
+  SQLSTATE.UNTRANSLATABLE_CHARACTER,
+]
+
+export const isSettingRefused = (error: unknown): error is StatementError => hasSqlstate(error, ...REFUSALS)
+
+/** Makes each setting for a moment, and returns those that the server refuses. */
+export async function trySettings(session: Session, settings: PostgresSettings): Promise<RefusedSetting[]> {
+  const refused: RefusedSetting[] = []
+  for (const [name, value] of Object.entries(settings)) {
+    try {
+      await session.script(settingSql(session, {[name]: value}))
+    } catch (error) {
+      if (!isSettingRefused(error)) throw error
+      refused.push({name, value, error})
+    }
+  }
+  return refused
+}
+
+interface Refusals {
+  /** By name and value. */
+  bySetting: Map<string, RefusedSetting>
+  /** By performance.now(). */
+  noticedAt: number
+}
+
+const refusalsOf = new WeakMap<Session, Refusals>()
+
+/** A worker keeps its sessions for months, and tablespaces and rights come meanwhile. */
+const TRY_AGAIN_MS = 60_000
+
+const keyOf = (name: string, value: string): string => `${name}=${value}`
+
+/** The settings without those that the server has refused to this session in the last minute. */
+export function usableSettings(
+  session: Session,
+  settings: PostgresSettings,
+): {usable: PostgresSettings; refused: RefusedSetting[]} {
+  const known = refusalsOf.get(session)
+  if (!known || performance.now() - known.noticedAt >= TRY_AGAIN_MS) return {usable: settings, refused: []}
+  const refused: RefusedSetting[] = []
+  const usable = Object.entries(settings).filter(([name, value]) => {
+    const refusal = known.bySetting.get(keyOf(name, value))
+    if (refusal) refused.push(refusal)
+    return !refusal
+  })
+  return {usable: Object.fromEntries(usable), refused}
+}
+
+/**
+ * Finds out which of these settings the server has refused, and leaves them out for a minute. Where none is
+ * refused any more, all are left out: a refresh that they keep failing would never end.
+ */
+export async function noteRefusals(
+  session: Session,
+  settings: PostgresSettings,
+  error: StatementError,
+): Promise<void> {
+  const found = await trySettings(session, settings)
+  const all = Object.entries(settings).map(([name, value]) => ({name, value, error}))
+  const known = refusalsOf.get(session)
+  const isRecent = known && performance.now() - known.noticedAt < TRY_AGAIN_MS
+  const bySetting = isRecent ? known.bySetting : new Map<string, RefusedSetting>()
+  for (const refusal of found.length > 0 ? found : all)
+    bySetting.set(keyOf(refusal.name, refusal.value), refusal)
+  refusalsOf.set(session, {bySetting, noticedAt: isRecent ? known.noticedAt : performance.now()})
+}
