@@ -5,7 +5,7 @@ import {isAybError} from '../lib/errors.ts'
 import {parseJobId, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
-import {REFRESH_MODES, type RefreshMode, type ViewName} from '../lib/records.ts'
+import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records.ts'
 
 /**
  * Carries an AybError through the parser of oclif, which rewrites the message of errors from parse functions.
@@ -60,10 +60,10 @@ export const retentionFlag = Flags.custom<number>({
 /** For commands that delete. */
 export const dryRunFlag = Flags.boolean({summary: 'Print what would be deleted, and change nothing.'})
 
-/** standard or concurrent. */
-export const modeFlag = Flags.custom<RefreshMode>({
-  helpValue: REFRESH_MODES.join('|'),
-  options: [...REFRESH_MODES],
+/** auto, standard or concurrent. */
+export const modeFlag = Flags.custom<RequestedMode>({
+  helpValue: REQUESTED_MODES.join('|'),
+  options: [...REQUESTED_MODES],
 })
 
 /** A setting of Postgres for a refresh, as name=value. */

@@ -1,5 +1,6 @@
-import {describeViews} from '../db/catalog.ts'
+import {type CatalogView, describeViews} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
+import {savePolicy} from '../db/policies.ts'
 import * as registrations from '../db/registrations.ts'
 import {listRuns} from '../db/runs.ts'
 import {listSchedulesOfView, listSchedulesOfViews} from '../db/schedules.ts'
@@ -24,6 +25,7 @@ import type {
   RegistrationItem,
   RegistrationsDocument,
   RenamedView,
+  RequestedMode,
   Run,
   ViewName,
 } from '../lib/records.ts'
@@ -37,6 +39,7 @@ import {
 } from '../lib/unworded.ts'
 import {findConcurrentBlockers, toViews} from './catalog.ts'
 import {explainUnregistered, requireRegistration, requireView} from './lookup.ts'
+import {requestedMode, workingMode} from './refresh/mode.ts'
 
 const RECENT_RUNS = 10
 
@@ -48,37 +51,53 @@ const RECENT_RUNS = 10
 export async function register(
   db: Database,
   name: ViewName,
-  mode: RefreshMode,
+  mode: RequestedMode,
   {isExistingFine = false} = {},
 ): Promise<Unworded<Registered>> {
   const view = await requireView(db, name)
   await db.prepareTables()
-  const created = await registrations.insertRegistration(db, name, mode)
+  const created = await insert(db, view, mode)
   const registration = created ?? (await registrations.findRegistration(db, name))
   // Unregistered between the two statements: as if this one had come a moment later.
   if (!registration) return register(db, name, mode, {isExistingFine})
   if (!created && !isExistingFine) throw alreadyRegistered(registration)
   await rememberView(db, name)
   const warnings: Warning[] = db.takeWarnings()
-  if (registration.refreshMode !== mode) {
+  const kept = requestedMode(registration, null)
+  if (kept !== mode) {
     warnings.push(
-      remediable(
-        `${qualifiedName(name)} is registered in ${registration.refreshMode} mode, and stays in it`,
-        'to change that',
-        {kind: 'set-mode', id: registration.id, mode},
-      ),
+      remediable(`${qualifiedName(name)} is registered in ${kept} mode, and stays in it`, 'to change that', {
+        kind: 'set-mode',
+        id: registration.id,
+        mode,
+      }),
     )
   }
-  if (registration.refreshMode === 'concurrent') {
-    const [blockers] = await findConcurrentBlockers(db, [view])
-    warnings.push(...concurrentWarnings(blockers ?? []))
-  }
+  const [blockers] = kept === 'standard' ? [] : await findConcurrentBlockers(db, [view])
+  warnings.push(...modeWarnings(kept, blockers ?? []))
   return {registration, created: created !== null, warnings}
 }
 
-/** Warnings for a view that is registered in concurrent mode before it can be refreshed in that mode. */
-export const concurrentWarnings = (blockers: readonly UnwordedBlocker[]): Warning[] =>
-  blockers.map((blocker) => notReady(blocker, 'before its first refresh'))
+/** Adds the registration, and the policy that mode auto needs; null where the view is registered already. */
+async function insert(db: Database, view: CatalogView, mode: RequestedMode): Promise<Registration | null> {
+  if (mode !== 'auto') return registrations.insertRegistration(db, view, mode)
+  db.requireTable('policies', 'mode auto')
+  return db.session.transaction(async () => {
+    const created = await registrations.insertRegistration(db, view, workingMode(view))
+    return created && {...created, policy: await savePolicy(db, created, {mode})}
+  })
+}
+
+/**
+ * Warnings for a view that is registered in a mode before it can be refreshed concurrently. Mode auto fills a
+ * view by itself, and needs nothing but the index.
+ */
+export const modeWarnings = (mode: RequestedMode, blockers: readonly UnwordedBlocker[]): Warning[] =>
+  mode === 'auto'
+    ? blockers
+        .filter(({code}) => code === 'UNIQUE_INDEX_REQUIRED')
+        .map((blocker) => notReady(blocker, 'until then, auto means standard mode'))
+    : blockers.map((blocker) => notReady(blocker, 'before its first refresh'))
 
 /** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
 export async function listMatviews(
@@ -130,24 +149,36 @@ export async function discover(db: Database): Promise<UnwordedView[]> {
 }
 
 /**
- * Changes the refresh mode. Concurrent mode is refused while a concurrent refresh could not work.
- * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND, NOT_POPULATED, UNIQUE_INDEX_REQUIRED
+ * Changes the refresh mode. Concurrent mode is refused while a concurrent refresh could not work; mode auto
+ * is kept in the policy of the view.
+ * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND, NOT_POPULATED, UNIQUE_INDEX_REQUIRED; PERMISSION_DENIED
+ * where the policy has no table
  */
 export async function update(
   db: Database,
   reference: ViewReference,
-  mode: RefreshMode,
-): Promise<RegistrationDocument> {
+  mode: RequestedMode,
+): Promise<Unworded<RegistrationDocument>> {
   const before = await requireRegistration(db, reference)
-  if (mode === 'concurrent') {
+  const warnings: Warning[] = []
+  let working: RefreshMode = mode === 'concurrent' ? 'concurrent' : 'standard'
+  if (mode !== 'standard') {
     const view = await requireView(db, before)
-    const [blockers] = await findConcurrentBlockers(db, [view])
-    if (blockers?.[0]) throw blockedError(blockers[0])
+    const [blockers = []] = await findConcurrentBlockers(db, [view])
+    if (mode === 'concurrent' && blockers[0]) throw blockedError(blockers[0])
+    if (mode === 'auto') working = workingMode(view)
+    warnings.push(...modeWarnings(mode, blockers))
   }
   await db.prepareTables()
-  const registration = await registrations.updateRefreshMode(db, before.id, mode)
+  if (mode === 'auto') db.requireTable('policies', 'mode auto')
+  const registration = await db.session.transaction(async () => {
+    const updated = await registrations.updateRefreshMode(db, before.id, working)
+    const wish = mode === 'auto' ? mode : null
+    if (!updated || (updated.policy?.mode ?? null) === wish) return updated
+    return {...updated, policy: await savePolicy(db, updated, {mode: wish})}
+  })
   if (!registration) throw notRegistered(before, null)
-  return {registration, warnings: db.takeWarnings()}
+  return {registration, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
 /**

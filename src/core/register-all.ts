@@ -1,5 +1,6 @@
 import {type CatalogView, listViews} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
+import {savePoliciesOfAuto} from '../db/policies.ts'
 import {insertRegistrations, listRegistrations} from '../db/registrations.ts'
 import {rememberViews} from '../db/states/remember.ts'
 import {findRenamedViews} from '../db/states/renamed.ts'
@@ -7,11 +8,18 @@ import {type AybError, invalidIdentifier, isAybError} from '../lib/errors.ts'
 import {registeredBefore} from '../lib/failures/registrations.ts'
 import {viewNotFound} from '../lib/failures/views.ts'
 import {isStorableIdentifier, qualifiedName} from '../lib/identifier.ts'
-import type {RefreshMode, RegisteredViews, Registration, ViewName} from '../lib/records.ts'
+import {
+  REFRESH_MODES,
+  type RegisteredViews,
+  type Registration,
+  type RequestedMode,
+  type ViewName,
+} from '../lib/records.ts'
 import {shortList} from '../lib/short-list.ts'
 import {remediable, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
-import {concurrentWarnings} from './matviews.ts'
+import {modeWarnings} from './matviews.ts'
+import {requestedMode, workingMode} from './refresh/mode.ts'
 
 /** A view that could not be registered, and why. */
 interface RefusedView {
@@ -22,7 +30,7 @@ interface RefusedView {
 interface RegisterAllOptions {
   /** Null for all schemas. */
   schemaName: string | null
-  mode: RefreshMode
+  mode: RequestedMode
   /** Whether somebody named the mode, and wants to hear of views that stay in another one. */
   isModeWanted: boolean
 }
@@ -44,6 +52,7 @@ export async function registerAll(
   if (views.length === 0) return {registered: [], existing: [], refused: [], warnings: db.takeWarnings()}
   await db.prepareTables()
   const {fit, refused} = await sift(db, views)
+  if (mode === 'auto') db.requireTable('policies', 'mode auto')
   const registered = await insert(db, fit, mode, refused)
   await rememberViews(db, registered)
   const isNew = new Set(registered.map(qualifiedName))
@@ -87,18 +96,20 @@ const invalidName = (view: ViewName): AybError =>
 async function insert(
   db: Database,
   views: readonly CatalogView[],
-  mode: RefreshMode,
+  mode: RequestedMode,
   refused: RefusedView[],
 ): Promise<Registration[]> {
+  const add = (some: readonly CatalogView[]) =>
+    mode === 'auto' ? addInModeAuto(db, some) : insertRegistrations(db, some, mode)
   try {
-    return await insertRegistrations(db, views, mode)
+    return await add(views)
   } catch (error) {
     if (!isAybError(error, 'INVALID_IDENTIFIER')) throw error
   }
   const registered: Registration[] = []
   for (const view of views) {
     try {
-      registered.push(...(await insertRegistrations(db, [view], mode)))
+      registered.push(...(await add([view])))
     } catch (error) {
       if (!isAybError(error, 'INVALID_IDENTIFIER')) throw error
       refused.push({view, error})
@@ -107,30 +118,51 @@ async function insert(
   return registered
 }
 
-function warnOfOtherMode(existing: readonly Registration[], mode: RefreshMode): Warning[] {
-  const others = existing.filter(({refreshMode}) => refreshMode !== mode)
+function warnOfOtherMode(existing: readonly Registration[], mode: RequestedMode): Warning[] {
+  const modeOf = (registration: Registration) => requestedMode(registration, null)
+  const others = existing.filter((registration) => modeOf(registration) !== mode)
   const [first] = others
   if (!first) return []
   const isOne = others.length === 1
+  const isSame = others.every((registration) => modeOf(registration) === modeOf(first))
+  const kept = isSame ? `${modeOf(first)} mode` : 'other modes'
+  const stay = isOne ? 'stays in it' : `stay in ${isSame ? 'it' : 'them'}`
   return [
     remediable(
-      `${shortList(others.map(qualifiedName))} ${isOne ? 'is' : 'are'} registered in ${first.refreshMode} mode, and ${isOne ? 'stays' : 'stay'} in it`,
+      `${shortList(others.map(qualifiedName))} ${isOne ? 'is' : 'are'} registered in ${kept}, and ${stay}`,
       isOne ? 'to change that' : 'to change that, for each view',
       {kind: 'set-mode', id: isOne ? first.id : null, mode},
     ),
   ]
 }
 
+/** Registers each view in the mode that auto means for it now. Returns the registrations by name. */
+async function addInModeAuto(db: Database, views: readonly CatalogView[]): Promise<Registration[]> {
+  return db.session.transaction(async () => {
+    const registered: Registration[] = []
+    for (const mode of REFRESH_MODES) {
+      const suited = views.filter((view) => workingMode(view) === mode)
+      registered.push(...(await insertRegistrations(db, suited, mode)))
+    }
+    const policies = await savePoliciesOfAuto(db, registered)
+    const policyOf = (view: ViewName) => policies.get(qualifiedName(view)) ?? null
+    return registered.map((added) => ({...added, policy: policyOf(added)})).sort(byName)
+  })
+}
+
+const byName = (a: ViewName, b: ViewName): number =>
+  a.schemaName < b.schemaName || (a.schemaName === b.schemaName && a.viewName < b.viewName) ? -1 : 1
+
 async function warnOfMode(
   db: Database,
   views: readonly CatalogView[],
   isNew: ReadonlySet<string>,
-  mode: RefreshMode,
+  mode: RequestedMode,
 ): Promise<Warning[]> {
-  if (mode !== 'concurrent') return []
+  if (mode === 'standard') return []
   const blockers = await findConcurrentBlockers(
     db,
     views.filter((view) => isNew.has(qualifiedName(view))),
   )
-  return blockers.flatMap(concurrentWarnings)
+  return blockers.flatMap((found) => modeWarnings(mode, found))
 }

@@ -29,7 +29,7 @@ export function registerCommand(registration: Registration): string | null {
   return commandOrNull(() => {
     const name = qualifiedName(registration)
     parseViewName(name)
-    return `ayb matviews register ${shellWord(name)} ${flag('mode', registration.refreshMode)}`
+    return `ayb matviews register ${shellWord(name)} ${flag('mode', registration.policy?.mode ?? registration.refreshMode)}`
   })
 }
 

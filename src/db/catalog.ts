@@ -145,6 +145,38 @@ async function queryViews(
   }))
 }
 
+/** What a concurrent refresh of a view needs. */
+export interface ConcurrentFitness extends ViewName {
+  populated: boolean
+  hasUniqueIndex: boolean
+}
+
+/** Tells of the views of these names whether they can be refreshed concurrently; nothing of missing ones. */
+export async function findConcurrentFitness(
+  session: Session,
+  views: readonly ViewName[],
+): Promise<ConcurrentFitness[]> {
+  const rows = await session.query<{
+    schema_name: string
+    view_name: string
+    populated: boolean
+    has_unique_index: boolean
+  }>(
+    `select n.nspname as schema_name, c.relname as view_name, c.relispopulated as populated,
+            exists (select from pg_index i where i.indrelid = c.oid and ${USABLE_INDEX}) as has_unique_index
+       from unnest($1::text[], $2::text[]) v(schema_name, view_name)
+       join pg_namespace n on n.nspname = v.schema_name
+       join pg_class c on c.relnamespace = n.oid and c.relname = v.view_name and c.relkind = 'm'`,
+    [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName)],
+  )
+  return rows.map((row) => ({
+    schemaName: row.schema_name,
+    viewName: row.view_name,
+    populated: row.populated,
+    hasUniqueIndex: row.has_unique_index,
+  }))
+}
+
 /** The kind of an object that is not a materialized view. */
 export type OtherRelation = 'table' | 'view' | 'foreign table' | 'index' | 'sequence' | 'relation'
 

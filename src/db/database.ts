@@ -6,7 +6,14 @@ import {applyMigrations, migrationScripts} from './migrations/migrate.ts'
 import {applyOptionalMigrations} from './migrations/optional.ts'
 import {inspectSystem, pendingMigrations, type SystemState} from './migrations/state.ts'
 import {type OpenOptions, Session} from './session.ts'
-import {type SystemSettings, type SystemTable, systemSettings, type TableNames, tableNames} from './system.ts'
+import {
+  SYSTEM_TABLES,
+  type SystemSettings,
+  type SystemTable,
+  systemSettings,
+  type TableNames,
+  tableNames,
+} from './system.ts'
 import {namingLocks} from './table-locks.ts'
 import {explainDenial, findTrustedTables} from './trust.ts'
 
@@ -145,6 +152,35 @@ export class Database {
   /** Whether the table is there to be read. */
   has(table: SystemTable): boolean {
     return this.#state.relations.has(table)
+  }
+
+  /** Whether the role could read the table when the session looked. */
+  mayRead(table: SystemTable): boolean {
+    return this.#state.relations.get(table)?.mayRead === true
+  }
+
+  /** Whether the role could read and change the table when the session looked. */
+  mayWrite(table: SystemTable): boolean {
+    return this.#state.relations.get(table)?.mayWrite === true
+  }
+
+  /** From now on the session takes an optional table for missing. */
+  doWithout(table: SystemTable): void {
+    this.#state.relations.delete(table)
+  }
+
+  /**
+   * Refuses what needs an optional table that is missing. Call it behind prepareTables, which makes the table
+   * where the role may.
+   * @throws AybError PERMISSION_DENIED
+   */
+  requireTable(table: SystemTable, purpose: string): void {
+    if (this.has(table)) return
+    throw new AybError(
+      'PERMISSION_DENIED',
+      `${purpose} needs the table ${SYSTEM_TABLES[table]}, which is missing and which this role may not create`,
+      {remedy: {kind: 'create-tables'}},
+    )
   }
 
   /**

@@ -6,6 +6,7 @@ import {
   type RefreshMode,
   type Registration,
   type ViewName,
+  type ViewPolicy,
 } from '../lib/records.ts'
 import {columns, errorText, instant, plain, type Stored, text} from './columns.ts'
 import type {Database} from './database.ts'
@@ -13,11 +14,15 @@ import {noneIfUnencodable, notFoundIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {viewInPayload} from './payload.ts'
+import {deletePoliciesSql, policyOf} from './policies.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {writableIdentity} from './states/identity.ts'
 
+/** What the table of registrations itself holds. */
+export type StoredRegistration = Omit<Registration, 'policy'>
+
 /** The columns of the table of registrations. */
-export const REGISTRATION = columns<Registration>({
+export const REGISTRATION = columns<StoredRegistration>({
   id: plain('id'),
   schemaName: text('schema_name'),
   viewName: text('view_name'),
@@ -30,7 +35,18 @@ export const REGISTRATION = columns<Registration>({
   updatedAt: instant('updated_at'),
 })
 
-export type RegistrationRow = Stored<Registration>
+export type RegistrationRow = Stored<StoredRegistration>
+
+type RowWithPolicy = RegistrationRow & {policy: ViewPolicy | null}
+
+/** SQL: the select list of the registration under this alias, with the policy of the view. */
+const selectWithPolicy = (db: Database, alias: string): string =>
+  `${REGISTRATION.select(alias)}, ${policyOf(db, `${alias}.schema_name`, `${alias}.view_name`)} as policy`
+
+const toRegistration = (row: RowWithPolicy): Registration => ({
+  ...REGISTRATION.toRecord(row),
+  policy: row.policy,
+})
 
 /**
  * The registration of that id or name; null where there is none, or no table yet.
@@ -42,14 +58,14 @@ export async function findRegistration(db: Database, reference: ViewReference): 
     'id' in reference
       ? ['r.id = $1', [reference.id]]
       : ['r.schema_name = $1 and r.view_name = $2', [reference.schemaName, reference.viewName]]
-  const found = db.session.query<RegistrationRow>(
-    `select ${REGISTRATION.select('r')}
+  const found = db.session.query<RowWithPolicy>(
+    `select ${selectWithPolicy(db, 'r')}
        from ${db.tables.registrations} r
       where ${condition}`,
     values as string[],
   )
   const rows = await ('id' in reference ? found : found.catch(notFoundIfUnencodable(reference)))
-  return rows[0] ? REGISTRATION.toRecord(rows[0]) : null
+  return rows[0] ? toRegistration(rows[0]) : null
 }
 
 /** SQL: whether the view of the registration under alias `r` is there. */
@@ -62,8 +78,8 @@ export async function listRegistrations(
   schemaName: string | null,
 ): Promise<ListedRegistration[]> {
   if (!db.has('registrations')) return []
-  const found = db.session.query<RegistrationRow & {view_exists: boolean; next_run_at: string | null}>(
-    `select ${REGISTRATION.select('r')},
+  const found = db.session.query<RowWithPolicy & {view_exists: boolean; next_run_at: string | null}>(
+    `select ${selectWithPolicy(db, 'r')},
             ${VIEW_EXISTS} as view_exists,
             ${isoInstant(db.has('schedules') ? 'next.run_at' : 'null::timestamptz')} as next_run_at
        from ${db.tables.registrations} r
@@ -77,6 +93,7 @@ export async function listRegistrations(
     ...REGISTRATION.toRecord(row),
     exists: row.view_exists,
     nextRunAt: row.next_run_at,
+    policy: row.policy,
   }))
 }
 
@@ -112,7 +129,8 @@ export async function listNearRegistrations(
 }
 
 /**
- * Adds a registration; null where that name is registered already.
+ * Adds a registration; null where that name is registered already. A policy that an earlier registration of
+ * the name has left behind goes.
  * @throws AybError INVALID_IDENTIFIER where the table, made by an AYB server, checks names more strictly
  */
 export async function insertRegistration(
@@ -122,13 +140,15 @@ export async function insertRegistration(
 ): Promise<Registration | null> {
   try {
     const rows = await db.session.query<RegistrationRow>(
-      `insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
-       values ($1, $2, $3)
-           on conflict (schema_name, view_name) do nothing
-    returning ${REGISTRATION.select('r')}`,
+      `with r as (
+         insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
+         values ($1, $2, $3)
+             on conflict (schema_name, view_name) do nothing
+         returning r.*)${forgetPolicies(db)}
+       select ${REGISTRATION.select('r')} from r`,
       [view.schemaName, view.viewName, mode],
     )
-    return rows[0] ? REGISTRATION.toRecord(rows[0]) : null
+    return rows[0] ? {...REGISTRATION.toRecord(rows[0]), policy: null} : null
   } catch (error) {
     // The mode is one of the two that the table allows, so only its checks on names are left.
     if (hasSqlstate(error, SQLSTATE.CHECK_VIOLATION)) throw refusedByServerTable(view, error)
@@ -158,17 +178,24 @@ export async function insertRegistrations(
            join pg_class c on c.relnamespace = n.oid and c.relname = v.view_name and c.relkind = 'm'
           order by n.nspname, c.relname
              on conflict (schema_name, view_name) do nothing
-         returning r.*)
+         returning r.*)${forgetPolicies(db)}
        select ${REGISTRATION.select('r')} from r
         order by r.schema_name, r.view_name`,
       [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName), mode],
     )
-    return rows.map(REGISTRATION.toRecord)
+    return rows.map((row) => ({...REGISTRATION.toRecord(row), policy: null}))
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.CHECK_VIOLATION)) throw refusedByServerTable(first, error)
     throw error
   }
 }
+
+/** SQL: a further part of a WITH, which deletes the policies of the registrations in its part `r`. */
+const forgetPolicies = (db: Database): string =>
+  db.mayWrite('policies')
+    ? `,
+     without_policy as (${deletePoliciesSql(db.tables, 'r')})`
+    : ''
 
 /** Sets the refresh mode; null where the registration is gone. */
 export async function updateRefreshMode(
@@ -176,14 +203,32 @@ export async function updateRefreshMode(
   id: string,
   mode: RefreshMode,
 ): Promise<Registration | null> {
-  const rows = await db.session.query<RegistrationRow>(
+  const rows = await db.session.query<RowWithPolicy>(
     `update ${db.tables.registrations} as r
         set refresh_mode = $2, updated_at = now()
       where r.id = $1
-  returning ${REGISTRATION.select('r')}`,
+  returning ${selectWithPolicy(db, 'r')}`,
     [id, mode],
   )
-  return rows[0] ? REGISTRATION.toRecord(rows[0]) : null
+  return rows[0] ? toRegistration(rows[0]) : null
+}
+
+/**
+ * Writes down the mode that works for a view whose policy says auto. Returns false where the registration is
+ * gone, or another session holds its row: readers of the view may wait for that session.
+ */
+export async function noteWorkingMode(
+  {session, tables}: Database,
+  id: string,
+  mode: RefreshMode,
+): Promise<boolean> {
+  const rows = await session.query(
+    `with free as materialized (
+       select r.id from ${tables.registrations} r where r.id = $1 for no key update skip locked)
+     update ${tables.registrations} as r set refresh_mode = $2 from free where r.id = free.id returning r.id`,
+    [id, mode],
+  )
+  return rows.length > 0
 }
 
 /**
@@ -207,14 +252,14 @@ export async function deleteRegistrations(
      forgotten as (
        delete from ${db.tables.states} s using r where s.schema_name = r.schema_name and s.view_name = r.view_name)`
     : ''
-  const rows = await db.session.query<RegistrationRow>(
+  const rows = await db.session.query<RowWithPolicy>(
     `with r as (
        delete from ${db.tables.registrations} r
         where r.id = any ($1::uuid[])${onlyMissing ? ` and not ${VIEW_EXISTS}` : ''}
-       returning r.*)${forgotten}
-     select ${REGISTRATION.select('r')} from r
+       returning r.*)${forgotten}${forgetPolicies(db)}
+     select ${selectWithPolicy(db, 'r')} from r
       order by r.schema_name, r.view_name`,
     [ids],
   )
-  return rows.map(REGISTRATION.toRecord)
+  return rows.map(toRegistration)
 }

@@ -8,6 +8,7 @@ export const SYSTEM_TABLES = {
   schedules: '_ayb_job_schedules',
   jobs: '_ayb_jobs',
   states: '_ayb_matview_states',
+  policies: '_ayb_matview_policies',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

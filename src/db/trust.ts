@@ -12,6 +12,10 @@ export interface SystemRelation {
   owner: string
   /** Whether the current role may change the table itself, an index on it for example. */
   isOwn: boolean
+  /** Whether the current role may read the rows. */
+  mayRead: boolean
+  /** Whether the current role may read and change the rows. */
+  mayWrite: boolean
 }
 
 /**
@@ -35,7 +39,9 @@ export async function findTrustedTables(
   const found = new Map<SystemTable, SystemRelation>()
   for (const [key, name] of Object.entries(SYSTEM_TABLES) as [SystemTable, string][]) {
     const glance = glances.find((candidate) => candidate.relname === name)
-    if (glance) found.set(key, {owner: glance.owner, isOwn: glance.is_own})
+    if (!glance) continue
+    const {owner, is_own: isOwn, may_read: mayRead, may_write} = glance
+    found.set(key, {owner, isOwn, mayRead, mayWrite: mayRead && may_write})
   }
   return found
 }

@@ -3,6 +3,11 @@ export type RefreshMode = 'standard' | 'concurrent'
 
 export const REFRESH_MODES: readonly RefreshMode[] = ['standard', 'concurrent']
 
+/** The mode that somebody asks for: `auto` is concurrent where the view allows that, else standard. */
+export type RequestedMode = RefreshMode | 'auto'
+
+export const REQUESTED_MODES: readonly RequestedMode[] = ['auto', ...REFRESH_MODES]
+
 /** An instant as ISO 8601 in UTC, for example `2026-03-01T12:00:00.000Z`. */
 export type Instant = string
 
@@ -20,9 +25,27 @@ export interface ViewName {
   viewName: string
 }
 
+/**
+ * What was asked for the refreshes of a view, beside its mode: one row of `_ayb_matview_policies`. Durations
+ * in milliseconds; null where nobody asked.
+ */
+export interface ViewPolicy {
+  /** `auto`, or null where the mode of the registration is the one that was asked for. */
+  mode: 'auto' | null
+  maxAgeMs: number | null
+  skipUnchanged: boolean
+  refreshAtLeastEveryMs: number | null
+  /** Settings of Postgres for REFRESH, by name. */
+  settings: Record<string, string>
+  refreshTimeoutMs: number | null
+  lockTimeoutMs: number | null
+  lockRetryForMs: number | null
+}
+
 /** A materialized view that ayb looks after: one row of `_ayb_matview_refreshes`. */
 export interface Registration extends ViewName {
   id: string
+  /** The mode of the next refresh; where the policy says auto, the mode that works now. */
   refreshMode: RefreshMode
   lastRefreshAt: Instant | null
   lastRefreshDurationMs: number | null
@@ -30,6 +53,8 @@ export interface Registration extends ViewName {
   lastRefreshError: string | null
   createdAt: Instant
   updatedAt: Instant
+  /** Null where nothing was asked for. */
+  policy: ViewPolicy | null
 }
 
 /** A registered view that has another name now. */
@@ -39,7 +64,7 @@ export interface RenamedView {
 }
 
 /** The part of a registration that a refresh needs. */
-export type RefreshTarget = Pick<Registration, 'id' | 'schemaName' | 'viewName' | 'refreshMode'>
+export type RefreshTarget = Pick<Registration, 'id' | 'schemaName' | 'viewName' | 'refreshMode' | 'policy'>
 
 /** A registration as lists show it. */
 export interface ListedRegistration extends Registration {

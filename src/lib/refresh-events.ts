@@ -21,11 +21,13 @@ export type RefreshEvent =
   | ({type: 'ended'} & RunTimes)
   /** How the refresh ended could not be written down, so far or for good. */
   | {type: 'unrecorded'; message: string; reason: unknown; durationMs: number}
+  /** Mode auto means standard for this refresh. `isNews`: it meant concurrent the last time. */
+  | {type: 'fallback'; message: string; isNews: boolean}
   | {type: 'warning'; message: string}
 
 /** What a person should hear of an event besides the result of the refresh; null for nothing. */
 export const warningIn = (event: RefreshEvent): string | null =>
-  event.type === 'warning' || event.type === 'unrecorded' ? event.message : null
+  event.type === 'warning' || event.type === 'fallback' || event.type === 'unrecorded' ? event.message : null
 
 /** Listens to a refresh, which waits at its end for whatever promises the listener has returned. */
 export type OnRefreshEvent = (event: RefreshEvent) => unknown

@@ -1,5 +1,5 @@
 import {presentable} from './outside-text.ts'
-import type {RefreshMode, RenamedView, ViewName} from './records.ts'
+import type {RefreshMode, RenamedView, RequestedMode, ViewName} from './records.ts'
 
 /**
  * What would help, where a command line and the API have different words for it. Each of them words every
@@ -20,7 +20,7 @@ export type Remedy =
   /** The registration should move to the new name of its view. */
   | {kind: 'follow-rename'; renamed: RenamedView}
   /** Without an id: for several views. */
-  | {kind: 'set-mode'; id: string | null; mode: RefreshMode}
+  | {kind: 'set-mode'; id: string | null; mode: RequestedMode}
   /** The view needs a refresh in standard mode, which fills it. */
   | {kind: 'populate-view'; view: ViewName}
   | {kind: 'refresh-view'; view: ViewName}

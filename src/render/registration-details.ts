@@ -2,6 +2,7 @@ import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import type {Instant, RegistrationDetails, Schedule} from '../lib/records.ts'
 import {type Field, renderDetails} from './details.ts'
+import {describeMode} from './mode.ts'
 import {renderRuns} from './runs.ts'
 import {formatBytes} from './size.ts'
 import {registrationStatus, statusStyle, yesOrNo} from './status.ts'
@@ -39,7 +40,7 @@ function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContex
   return [
     {label: 'View', value: qualifiedName(registration)},
     {label: 'ID', value: registration.id},
-    {label: 'Mode', value: registration.refreshMode},
+    {label: 'Mode', value: registration.refreshMode, display: describeMode(registration)},
     {label: 'Status', value: status, style: statusStyle(status)},
     {label: 'Last refresh', value: lastRefreshAt, display: exactAndRelative(lastRefreshAt, now)},
     {label: 'Duration', value: lastRefreshDurationMs, ...shownAs(formatDuration, lastRefreshDurationMs)},

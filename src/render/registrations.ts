@@ -2,6 +2,7 @@ import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {ListedRegistration, Refreshed, Relinked} from '../lib/records.ts'
+import {describeMode} from './mode.ts'
 import {registrationStatus, statusStyle} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
@@ -19,7 +20,7 @@ export function renderRegistrations(
   const status = (entry: ListedRegistration) => registrationStatus(entry, entry)
   const columns: Column<ListedRegistration>[] = [
     {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
-    {header: 'MODE', value: (entry) => entry.refreshMode, priority: 4},
+    {header: 'MODE', value: (entry) => entry.refreshMode, display: describeMode, priority: 4},
     {header: 'STATUS', value: status, style: (_, entry) => statusStyle(status(entry)), priority: 8},
     {
       header: 'LAST REFRESH',

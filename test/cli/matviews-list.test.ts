@@ -5,7 +5,7 @@ import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
 import type {ListedRegistration} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {documentOf, INSTANT, keysOf, REGISTRATION_KEYS} from '../support/documents.ts'
+import {documentOf, INSTANT, keysOf, LISTED_KEYS} from '../support/documents.ts'
 
 const list = (db: TestDatabase, ...args: string[]) =>
   documentOf<ListedRegistration[]>(['matviews', 'list', ...args], db)
@@ -33,7 +33,7 @@ describe('ayb matviews list', () => {
     const documents = await list(db)
     expect(namesOf(documents)).toEqual(['Odd one.x y', 'public.gone', 'public.leaderboard', 'sales.top'])
     for (const document of documents) {
-      expect(keysOf(document)).toEqual([...REGISTRATION_KEYS, 'exists', 'nextRunAt'])
+      expect(keysOf(document)).toEqual(LISTED_KEYS)
       expect(document).toMatchObject({exists: document.viewName !== 'gone', nextRunAt: null})
     }
     expect(documents[2]).toMatchObject({

@@ -34,6 +34,7 @@ describe('ayb matviews register', () => {
         lastRefreshError: null,
         createdAt: expect.stringMatching(INSTANT),
         updatedAt: document.registration.createdAt,
+        policy: null,
       },
       created: true,
       warnings: [],

@@ -72,6 +72,7 @@ describe('a standard refresh', () => {
         lastRefreshError: null,
         createdAt: expect.stringMatching(INSTANT),
         updatedAt: document.registration.lastRefreshAt,
+        policy: null,
       },
       durationMs: expect.any(Number),
       warnings: [],

@@ -258,7 +258,7 @@ describe('an enabled schedule without a next run', () => {
 describe('a job', () => {
   const target: RefreshTarget = {
     ...{id: '00000000-0000-4000-8000-000000000000', refreshMode: 'standard'},
-    ...{schemaName: 'public', viewName: 'leaderboard'},
+    ...{schemaName: 'public', viewName: 'leaderboard', policy: null},
   }
 
   test.each(WORST)('that was made at %s is put back', async (at) => {
@@ -309,6 +309,7 @@ test.each(AHEAD)('a failure is told after a refresh at %s', async (at) => {
     runId: crypto.randomUUID(),
     registration: {
       ...{id: crypto.randomUUID(), schemaName: 'public', viewName: 'leaderboard', refreshMode: 'standard'},
+      policy: null,
     },
     ...{
       mode: 'standard',

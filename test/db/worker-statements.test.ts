@@ -169,6 +169,7 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
     schemaName: 'public',
     viewName: 'leaderboard',
     refreshMode: 'standard',
+    policy: null,
   } as const
   const record = (job: ClaimedJob, status: Failure['status'], end: JobTransition) => {
     const limits = {settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}}, lockWaitMs: 0}

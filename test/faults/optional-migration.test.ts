@@ -73,6 +73,11 @@ describe('a table that ayb can do without', () => {
       change: (role: string) => `revoke all on _ayb_matview_states from ${role}`,
     },
     {what: 'dropped under', change: () => 'drop table _ayb_matview_states'},
+    {
+      what: 'one of policies, taken from the role of',
+      change: (role: string) => `revoke all on _ayb_matview_policies from ${role}`,
+    },
+    {what: 'one of policies, dropped under', change: () => 'drop table _ayb_matview_policies'},
   ])('may be $what a worker that runs, which repeats the refresh at once', async ({change}) => {
     const {db, worker} = await createOlderDatabase()
     await documentOf(['migrate'], db)

@@ -12,6 +12,7 @@ const TABLES = [
   '_ayb_cli_migrations',
   '_ayb_job_schedules',
   '_ayb_jobs',
+  '_ayb_matview_policies',
   '_ayb_matview_refresh_runs',
   '_ayb_matview_refreshes',
   '_ayb_matview_states',

@@ -69,6 +69,8 @@ describe('registrations', () => {
     const changed = await server.put(`${MATVIEWS}/${made.id}`, {refreshMode: 'concurrent'})
     expect(changed.status).toBe(200)
     expect(changed.json()).toMatchObject({id: made.id, refreshMode: 'concurrent'})
+    const automatic = await server.put(`${MATVIEWS}/${made.id}`, {refreshMode: 'auto'})
+    expect(automatic.json()).toMatchObject({refreshMode: 'concurrent', policy: {mode: 'auto'}})
 
     const removed = await server.delete(`${MATVIEWS}/${made.id}`)
     expect(removed).toMatchObject({status: 204, text: ''})

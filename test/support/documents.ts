@@ -14,7 +14,10 @@ export const REGISTRATION_KEYS = [
   'lastRefreshError',
   'createdAt',
   'updatedAt',
+  'policy',
 ]
+/** A registration in a list. */
+export const LISTED_KEYS = [...REGISTRATION_KEYS.slice(0, -1), 'exists', 'nextRunAt', 'policy']
 export const VIEW_KEYS = [
   'schemaName',
   'viewName',

@@ -17,7 +17,7 @@ import {staleParentsWarning} from '../../core/refresh-set/stale-parents.ts'
 import {invalidArgument, isAybError} from '../../lib/errors.ts'
 import {parseIdentifier, qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import {type Setting, settingChanges} from '../../lib/postgres-settings.ts'
-import type {Refreshed, RefreshedSet, RefreshMode, RefreshPlan} from '../../lib/records.ts'
+import type {Refreshed, RefreshedSet, RefreshPlan, RequestedMode} from '../../lib/records.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
 import {watchRefresh} from '../../render/refresh-progress.ts'
 
@@ -43,7 +43,10 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
   ]
   static override args = {view: viewArg({multiple: true})}
   static override flags = {
-    mode: modeFlag({summary: 'The mode of this refresh. The registration keeps its own mode.'}),
+    mode: modeFlag({
+      summary:
+        'The mode of this refresh; auto is concurrent where that works. The registration keeps its own mode.',
+    }),
     wait: Flags.boolean({summary: 'Wait while another session refreshes the view.'}),
     'wait-timeout': durationFlag({summary: 'Wait at most this long. Implies --wait.'}),
     timeout: timeoutFlag({summary: 'Cancel the refresh if it takes longer than this.'}),
@@ -221,7 +224,7 @@ function withoutDoubles(references: readonly ViewReference[]): ViewReference[] {
 }
 
 interface RefreshFlags {
-  mode?: RefreshMode | undefined
+  mode?: RequestedMode | undefined
   wait: boolean
   'wait-timeout'?: number | undefined
   timeout?: number | undefined

@@ -6,7 +6,8 @@ import {register} from '../../core/matviews.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {isUuid, parseIdentifier, parseViewName} from '../../lib/identifier.ts'
 import {printable} from '../../lib/printable.ts'
-import type {RefreshMode, Registered, RegisteredViews, Registration, ViewName} from '../../lib/records.ts'
+import type {Registered, RegisteredViews, Registration, RequestedMode, ViewName} from '../../lib/records.ts'
+import {modePhrase} from '../../render/mode.ts'
 import {printableName} from '../../render/text.ts'
 
 export default class MatviewsRegister extends BaseCommand {
@@ -17,7 +18,7 @@ export default class MatviewsRegister extends BaseCommand {
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> --view leaderboard --schema public --mode standard',
     `<%= config.bin %> <%= command.id %> 'public."weekly stats"' --if-not-exists`,
-    '<%= config.bin %> <%= command.id %> --all --schema reports',
+    '<%= config.bin %> <%= command.id %> --all --schema reports --mode auto',
   ]
   static override args = {
     view: Args.string({description: 'schema.view, or a view in schema public.', ignoreStdin: true}),
@@ -30,7 +31,8 @@ export default class MatviewsRegister extends BaseCommand {
     }),
     all: Flags.boolean({summary: 'Register all materialized views of the database, or of --schema.'}),
     mode: modeFlag({
-      summary: 'Whether refreshes block readers (standard) or not (concurrent; needs a unique index).',
+      summary:
+        'Whether refreshes block readers (standard) or not (concurrent; needs a unique index); auto: concurrent where that works.',
       default: 'standard',
     }),
     'if-not-exists': Flags.boolean({summary: 'Succeed if the view is registered already.'}),
@@ -57,7 +59,7 @@ export default class MatviewsRegister extends BaseCommand {
 
   async #registerAll(
     flags: ConnectionFlags,
-    {schema, mode, isModeWanted}: {schema: string | undefined; mode: RefreshMode; isModeWanted: boolean},
+    {schema, mode, isModeWanted}: {schema: string | undefined; mode: RequestedMode; isModeWanted: boolean},
   ): Promise<RegisteredViews> {
     const {registerAll} = await import('../../core/register-all.ts')
     const schemaName = schema === undefined ? null : parseIdentifier(schema, 'schema name')
@@ -86,7 +88,7 @@ export default class MatviewsRegister extends BaseCommand {
 
 /** `public.leaderboard (standard mode, id 1f0c…)` */
 const described = (registration: Registration): string =>
-  `${printableName(registration)} (${registration.refreshMode} mode, id ${registration.id})`
+  `${printableName(registration)} (${modePhrase(registration)}, id ${registration.id})`
 
 function viewNameOf(
   argument: string | undefined,

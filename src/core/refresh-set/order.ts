@@ -26,8 +26,8 @@ export interface Order {
 }
 
 interface OrderOptions {
-  /** Instead of the mode of each registration. */
-  mode: RefreshMode | null
+  /** The mode in which the view of a registration is refreshed. */
+  modeOf(registration: Registration): RefreshMode
   /** Usual durations in milliseconds, by qualified names. */
   durations: ReadonlyMap<string, number>
 }
@@ -39,7 +39,7 @@ interface OrderOptions {
 export function orderMembers(
   registrations: readonly Registration[],
   {whole, cycles}: Pick<Untangled, 'whole' | 'cycles'>,
-  {mode, durations}: OrderOptions,
+  {modeOf, durations}: OrderOptions,
 ): Order {
   const cycleOf = new Map(cycles.flatMap((views) => views.map((view) => [view, views] as const)))
   const names = registrations.map(qualifiedName)
@@ -49,7 +49,7 @@ export function orderMembers(
     const view = names[index] as string
     return {
       registration,
-      mode: mode ?? registration.refreshMode,
+      mode: modeOf(registration),
       expectedMs: durations.get(view) ?? null,
       parents: [],
       children: [],

@@ -1,3 +1,4 @@
+import {findConcurrentFitness} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import {listRegistrations} from '../../db/registrations.ts'
@@ -6,9 +7,17 @@ import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, quoteIfNeeded, type ViewReference} from '../../lib/identifier.ts'
 import {nearest} from '../../lib/nearest.ts'
 import type {SettingChanges} from '../../lib/postgres-settings.ts'
-import type {GraphNode, RefreshMode, RefreshPlan, Registration, ViewName} from '../../lib/records.ts'
+import type {
+  GraphNode,
+  RefreshMode,
+  RefreshPlan,
+  Registration,
+  RequestedMode,
+  ViewName,
+} from '../../lib/records.ts'
 import {shortList} from '../../lib/short-list.ts'
 import {requireRegistration} from '../lookup.ts'
+import {requestedMode, workingMode} from '../refresh/mode.ts'
 import {requireSettings} from '../refresh/required-settings.ts'
 import {type Untangled, untangle} from './graph.ts'
 import {criticalPath, type Member, type Order, orderMembers, ownMs} from './order.ts'
@@ -19,8 +28,8 @@ import {type Selection, selectMembers} from './selection.ts'
 export interface SetRequest extends Omit<Selection, 'named'> {
   /** No names: all registered views. */
   names: readonly ViewReference[]
-  /** For all of them, for this once; null for the mode of each registration. */
-  mode: RefreshMode | null
+  /** For all of them, for this once; null for what was asked for with each registration. */
+  mode: RequestedMode | null
   /** Of Postgres, for all of them, for this once. */
   postgres: SettingChanges
 }
@@ -60,7 +69,8 @@ export async function planSet(db: Database, resolved: ResolvedSet): Promise<SetP
   const untangled = untangle(edges)
   const members = membersOf(resolved, nodes, untangled)
   const durations = await usualDurations(db, members)
-  const order = orderMembers(members, untangled, {mode: request.mode, durations})
+  const modeOf = await modesNow(db, members, request.mode)
+  const order = orderMembers(members, untangled, {modeOf, durations})
   const warnings = [
     ...db.takeWarnings(),
     ...warnOfCycles(untangled.cycles, new Set(members.map(qualifiedName))),
@@ -75,7 +85,8 @@ export function planUnseen(resolved: ResolvedSet): SetPlan {
   const untangled = untangle([])
   const members = membersOf(resolved, [], untangled)
   return {
-    members: orderMembers(members, untangled, {mode: resolved.request.mode, durations: new Map()}).members,
+    members: orderMembers(members, untangled, {modeOf: ({refreshMode}) => refreshMode, durations: new Map()})
+      .members,
     warnings: [],
   }
 }
@@ -87,6 +98,22 @@ function membersOf(
 ): Registration[] {
   const unpopulated = new Set(nodes.filter(({populated}) => !populated).map(qualifiedName))
   return selectMembers({registrations, unpopulated, graph: whole}, {...selection, named})
+}
+
+/** The mode in which each view would be refreshed now. */
+async function modesNow(
+  db: Database,
+  registrations: readonly Registration[],
+  forThisOnce: RequestedMode | null,
+): Promise<(registration: Registration) => RefreshMode> {
+  const requestedOf = (registration: Registration) => requestedMode(registration, forThisOnce)
+  const auto = registrations.filter((registration) => requestedOf(registration) === 'auto')
+  const fitness = auto.length === 0 ? [] : await findConcurrentFitness(db.session, auto)
+  const working = new Map(fitness.map((view) => [qualifiedName(view), workingMode(view)]))
+  return (registration) => {
+    const requested = requestedOf(registration)
+    return requested === 'auto' ? (working.get(qualifiedName(registration)) ?? 'standard') : requested
+  }
 }
 
 /** The registrations of those names; adds to the list what it lacks. */

@@ -12,6 +12,7 @@ import {endingCommitWait} from './commit-watch.ts'
 import {deadConnectionLook} from './dead-connection.ts'
 import {explainAndRecord, type Trial} from './failed-attempt.ts'
 import {listen} from './listener.ts'
+import {chooseMode, noteModeBehind, requestedMode} from './mode.ts'
 import {writePendingStatus} from './record.ts'
 import type {RefreshRequest} from './request.ts'
 import type {RefreshResult} from './result.ts'
@@ -40,7 +41,7 @@ interface Circumstances {
  * Refreshes the view of a request on a session that holds the lock of that view, and records how that ended.
  * Releases the lock. The steps, in this order:
  *
- * 1. plan: how long this try may wait for the lock of the view
+ * 1. plan: in which mode to refresh, and how long this try may wait for the lock of the view
  * 2. (whether to refresh at all is decided here, under the lock and before the statement)
  * 3. statement: REFRESH and its record, one message in one transaction, with the unlock right behind
  * 4. result: where the statement failed, why, and the record of that
@@ -72,7 +73,11 @@ async function attemptWatched(
   const listener = listen(caller.onEvent)
   listener.emit({type: 'refreshing'})
   const {registration, settings, job, runId} = request
-  const mode = request.mode ?? registration.refreshMode
+  const requested = requestedMode(registration, request.mode)
+  const {mode, fallback, modeBehind} = await chooseMode(db, registration, requested)
+  if (fallback !== null) {
+    listener.emit({type: 'fallback', message: fallback, isNews: registration.refreshMode !== mode})
+  }
   const {usable, refused} = usableSettings(db.session, settings.postgres)
   const lockTry = await nextTry(db, registration, lockPolicy(settings, mode), past)
   const attempt: Attempt = {
@@ -96,7 +101,20 @@ async function attemptWatched(
     },
   })
   const {emit} = listener
-  const trial: Trial = {db, attempt, lock, lockTry, outdatedTries, second, watch, caller, emit}
+  const isAuto = requested === 'auto'
+  const trial: Trial = {
+    db,
+    attempt,
+    isAuto,
+    modeBehind,
+    lock,
+    lockTry,
+    outdatedTries,
+    second,
+    watch,
+    caller,
+    emit,
+  }
   try {
     const result = await refreshNow(trial).catch((error) =>
       explainAndRecord(trial, error, performance.now() - sentAt),
@@ -114,15 +132,20 @@ async function attemptWatched(
   }
 }
 
-async function refreshNow({db, attempt, lock, second, caller, emit}: Trial): Promise<RefreshResult> {
+async function refreshNow(trial: Trial): Promise<RefreshResult> {
+  const {db, attempt, modeBehind, lock, second, caller, emit} = trial
   const {session} = db
   const claim = session.keepsStatements ? (caller.claimNext?.() ?? null) : null
   const limited = {session, pid: lock.pid, timeoutMs: attempt.settings.timeoutMs}
   const done = await endingCommitWait(second, limited, () =>
     cancelOnAbort(session, caller.signal, () => runRefresh(db, attempt, lock, claim)),
   )
+  const refreshMode = await noteModeBehind(db, attempt.registration, modeBehind)
   const lockWaitMs = Math.round(attempt.lockWaitMs)
-  if (!done.isStatusPending) return {status: 'success', ...done, lockWaitMs}
+  if (!done.isStatusPending) {
+    const registration = done.registration && {...done.registration, refreshMode}
+    return {status: 'success', ...done, registration, lockWaitMs}
+  }
   const warning = await writePendingStatus(db, attempt)
   if (warning !== null) emit({type: 'warning', message: warning})
   const registration = attempt.job ? null : await findRegistration(db, {id: attempt.registration.id})

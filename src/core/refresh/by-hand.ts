@@ -13,7 +13,7 @@ import {AybError, isAybError} from '../../lib/errors.ts'
 import {refreshInProgress, waitTimeout} from '../../lib/failures/refreshes.ts'
 import {notRegistered} from '../../lib/failures/registrations.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
-import type {Refreshed, RefreshMode, Registration, ViewName} from '../../lib/records.ts'
+import type {Refreshed, Registration, RequestedMode, ViewName} from '../../lib/records.ts'
 import {type RefreshEvent, warningIn} from '../../lib/refresh-events.ts'
 import {timerMs} from '../../lib/timer.ts'
 import {requireRegistration} from '../lookup.ts'
@@ -27,8 +27,8 @@ import type {PastTries} from './tries.ts'
 
 /** How a person, or a client of the API, wants a view to be refreshed. */
 export interface RefreshOptions {
-  /** For this once; null means the registration's own. */
-  mode?: RefreshMode | null
+  /** For this once; null means what was asked for when the view was registered or updated. */
+  mode?: RequestedMode | null
   settings: WantedSettings
   /** Whether to wait while another session refreshes the view, and for how long; null means for ever. */
   wait?: {timeoutMs: number | null} | null
@@ -134,7 +134,8 @@ const callerOf = (
   signal,
   onEvent(event) {
     const warning = warningIn(event)
-    if (warning !== null) warnings.push(warning)
+    // A refresh of several tries says it with each of them.
+    if (warning !== null && !warnings.includes(warning)) warnings.push(warning)
     return onEvent?.(event, registration)
   },
   watchLocks: null,
@@ -182,7 +183,7 @@ async function attempt(
     warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
   }
   const refreshed: Refreshed = {
-    registration: result.registration ?? registration,
+    registration: result.registration ? {...result.registration, policy: registration.policy} : registration,
     durationMs: result.durationMs,
     warnings: [...db.takeWarnings(), ...warnings],
     lockWaitMs: Math.round(behind.past.waitMs),

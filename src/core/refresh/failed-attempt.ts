@@ -9,6 +9,7 @@ import {hasSqlstate, SQLSTATE} from '../../db/sqlstate.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {alwaysOutdated, lockTimeout, recordTimeout} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
+import type {RefreshMode} from '../../lib/records.ts'
 import type {RefreshEvent} from '../../lib/refresh-events.ts'
 import {findWait, type LockWatch} from './blockers.ts'
 import type {RefreshCaller} from './caller.ts'
@@ -27,6 +28,10 @@ const MOST_OUTDATED_TRIES = 10
 export interface Trial {
   db: Database
   attempt: Attempt
+  /** Whether the mode was chosen for the view as it was before the statement. */
+  isAuto: boolean
+  /** See ChosenMode. */
+  modeBehind: RefreshMode | null
   lock: RefreshLock
   lockTry: LockTry
   outdatedTries: number
@@ -67,6 +72,10 @@ export async function explainAndRecord(
     return endBlocked(trial, {wait, durationMs, timeoutMs})
   }
   const reason = await explainFailure(db, attempt, error, {elapsedMs: durationMs, signal})
+  // The index was dropped, or the view emptied, since the mode was chosen: the next attempt chooses again.
+  const isUnfit =
+    trial.isAuto && (isAybError(reason, 'UNIQUE_INDEX_REQUIRED') || isAybError(reason, 'NOT_POPULATED'))
+  if (isUnfit && trial.outdatedTries + 1 < MOST_OUTDATED_TRIES) return {status: 'outdated'}
   return recordFailed(trial, {reason, durationMs})
 }
 

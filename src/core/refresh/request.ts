@@ -1,7 +1,7 @@
 import type {JobFence} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh/refresh.ts'
 import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
-import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
+import type {RefreshTarget, RequestedMode} from '../../lib/records.ts'
 import type {LockSettings} from './tries.ts'
 
 /** Limits of a refresh in milliseconds; null where nobody said anything. */
@@ -29,8 +29,8 @@ export interface RefreshRequest<Target extends RefreshTarget = RefreshTarget> {
   /** Id of the run. It is known before the run is recorded, so that a lost answer can be looked up. */
   runId: string
   registration: Target
-  /** For this once; null for the mode of the registration. */
-  mode: RefreshMode | null
+  /** For this once; null for the mode that the policy or the registration of the view says. */
+  mode: RequestedMode | null
   settings: RefreshSettings
   /** Null for a refresh by hand. */
   job: JobFence | null

@@ -1,7 +1,7 @@
 import type {LockWait} from '../../db/locks/lock-waits.ts'
 import type {LockedJob} from '../../db/queue/claims.ts'
 import type {JobTransition} from '../../db/queue/fence.ts'
-import type {Registration} from '../../lib/records.ts'
+import type {StoredRegistration} from '../../db/registrations.ts'
 import type {RunTimes} from '../../lib/refresh-events.ts'
 import type {PastTries} from './tries.ts'
 
@@ -11,7 +11,7 @@ export type RefreshResult = SuccessfulRefresh | FailedRefresh | OutdatedRefresh 
 interface SuccessfulRefresh extends RunTimes {
   status: 'success'
   /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
-  registration: Registration | null
+  registration: StoredRegistration | null
   /** False where the job was no longer ours: then nothing was recorded. */
   isSettled: boolean
   /** The job that was claimed in the same transaction. */

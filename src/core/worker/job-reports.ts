@@ -48,6 +48,9 @@ export function listenFor(job: ClaimedJob, facts: JobFacts, {emit, patience, sig
       case 'warning':
         emit(event)
         break
+      case 'fallback':
+        if (event.isNews) emit({type: 'warning', message: event.message})
+        break
       case 'blocked': {
         const {blockers, waitedMs} = event
         if (!patience.isWaitNews(job)) return

@@ -1,4 +1,5 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+import {deleteStrayPolicies} from '../../db/policies.ts'
 import {deleteFinishedJobs, deleteOldRuns} from '../../db/prune.ts'
 import {deleteStrayStates} from '../../db/states/remember.ts'
 import {type AybError, isAybError} from '../../lib/errors.ts'
@@ -24,7 +25,7 @@ const BATCHES_ONCE = 20
 const STOP_PATIENCE_MS = 1000
 
 /**
- * Deletes finished jobs, old runs, and the states of views that are no longer registered. A pass begins every
+ * Deletes finished jobs, old runs, and the states and policies of views that are no longer registered. A pass begins every
  * ten minutes, and deletes small batches beside the worker's loop until nothing old is left.
  */
 export class Retention {
@@ -104,7 +105,10 @@ export class Retention {
     const control = this.#control.current
     // The worker connects again soon, and the pass goes on.
     if (!control) return true
-    if (this.#isFirstBatch) await deleteStrayStates(control, BATCH)
+    if (this.#isFirstBatch) {
+      await deleteStrayStates(control, BATCH)
+      await deleteStrayPolicies(control, BATCH)
+    }
     this.#isFirstBatch = false
     if (this.#retentionMs === 0) return false
     if (!this.#isOfRuns) {

@@ -1,9 +1,10 @@
-import {JOB_TYPE, type RefreshMode, type RefreshTarget} from '../../lib/records.ts'
+import {JOB_TYPE, type RefreshMode, type RefreshTarget, type ViewPolicy} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
 import {viewKey} from '../locks/advisory-keys.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
+import {hasLostPolicies, policyOf} from '../policies.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {forgetRights, stateRights} from '../states/identity.ts'
@@ -47,6 +48,7 @@ interface ClaimRow {
   schema_name: string
   view_name: string
   refresh_mode: RefreshMode
+  policy: ViewPolicy | null
   past_tries: LockTries | null
 }
 
@@ -107,9 +109,11 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
   const boundValues = bound ? [bound.until, bound.jobIds] : []
   const {mayRead} = await stateRights(db)
   const sql = claimSql(db, {isBounded: boundValues.length > 0, hasTries: mayRead})
-  const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues]).catch((error) => {
-    if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE))
+  const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues]).catch(async (error) => {
+    if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) {
       forgetRights(db.session)
+      await hasLostPolicies(db)
+    }
     throw error
   })
   return rows.map((row) => toClaimedJob(row, workerId))
@@ -124,7 +128,7 @@ export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slo
   const {workerId, leaseMs, busyViews, notBefore, bound} = request
   const types = bound ? [...CLAIM_TYPES, ...BOUND_TYPES] : CLAIM_TYPES
   const {mayRead} = await stateRights(db)
-  const purpose = `claim${bound ? ' within a bound' : ''}${mayRead ? ' with tries' : ''}`
+  const purpose = `claim${bound ? ' within a bound' : ''}${mayRead ? ' with tries' : ''}${db.mayRead('policies') ? ' with policies' : ''}`
   const statement = await db.session.prepare(purpose, types, () =>
     claimSql(db, {isBounded: !!bound, hasTries: mayRead, lock: LOCK_TOO}),
   )
@@ -183,7 +187,7 @@ const claimSql = (
      select u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
-            r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text,
+            r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,
             ${hasTries ? lockTriesOf(db.tables) : 'null'} as past_tries${lock.columns}
        from u
        left join lateral (
@@ -209,6 +213,7 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
           schemaName: row.schema_name,
           viewName: row.view_name,
           refreshMode: row.refresh_mode,
+          policy: row.policy,
         },
   pastTries: row.past_tries,
 })

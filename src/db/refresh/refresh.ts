@@ -1,12 +1,12 @@
 import {randomUUID} from 'node:crypto'
 import {quoteViewName} from '../../lib/identifier.ts'
-import type {Registration} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
 import {holdsAnyRefreshLock, type RefreshLock, untilReleased} from '../locks/refresh-lock.ts'
 import {endBackends} from '../locks/silent-backends.ts'
+import {hasLostPolicies} from '../policies.ts'
 import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from '../queue/claims.ts'
-import {REGISTRATION, type RegistrationRow} from '../registrations.ts'
+import {REGISTRATION, type RegistrationRow, type StoredRegistration} from '../registrations.ts'
 import {SAFE_SEARCH_PATH} from '../session/settings.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE, StatementError} from '../sqlstate.ts'
@@ -18,7 +18,7 @@ import {successRecord} from './success-record.ts'
 
 export interface RecordedRefresh {
   /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
-  registration: Registration | null
+  registration: StoredRegistration | null
   startedAt: string
   durationMs: number
   /** False where the job was no longer ours: the data is fresh, and nothing of it was recorded. */
@@ -38,7 +38,7 @@ export class OutdatedSnapshot extends Error {
   override readonly name = 'OutdatedSnapshot'
 }
 
-/** The table of states is gone, or closed to the role, since the session asked: nothing was done. */
+/** An optional table is gone, or closed to the role, since the session asked: nothing was done. */
 export class RightsChanged extends Error {
   override readonly name = 'RightsChanged'
 }
@@ -93,7 +93,7 @@ export async function runRefresh(
     if (claim) await dropIfLocked(session)
     const step = failedStep(outcome.reason, message)
     if ((step === 'record' || step === 'claim') && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
-      if (await haveRightsChanged(db)) throw new RightsChanged()
+      if ((await haveRightsChanged(db)) || (await hasLostPolicies(db))) throw new RightsChanged()
     }
     if (step === 'option' && isSettingRefused(outcome.reason)) {
       await noteRefusals(session, postgres, outcome.reason)

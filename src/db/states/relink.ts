@@ -2,8 +2,9 @@ import {nameTaken, refusedByServerTable} from '../../lib/failures/registrations.
 import {JOB_TYPE, type Registration, type ViewName} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {readablePayload, viewInPayload} from '../payload.ts'
+import {movePolicy} from '../policies.ts'
 import {wakeWorkers} from '../queue/wake.ts'
-import {REGISTRATION, type RegistrationRow} from '../registrations.ts'
+import {REGISTRATION, type RegistrationRow, type StoredRegistration} from '../registrations.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {writableIdentity} from './identity.ts'
 import {writeState} from './remember.ts'
@@ -18,8 +19,8 @@ interface Moved {
 }
 
 /**
- * Moves a registration to another name, in one transaction, with the state of the view, its schedules, its
- * history, and its queued and failed jobs. Null if the registration is gone, or was moved meanwhile.
+ * Moves a registration to another name, in one transaction, with the state and the policy of the view, its
+ * schedules, its history, and its queued and failed jobs. Null if the registration is gone, or was moved meanwhile.
  * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the
  * name
  */
@@ -29,8 +30,9 @@ export async function moveRegistration(
   to: ViewName,
 ): Promise<Moved | null> {
   return db.session.transaction(async () => {
-    const registration = await renameRegistration(db, from, to)
-    if (!registration) return null
+    const renamed = await renameRegistration(db, from, to)
+    if (!renamed) return null
+    const registration = {...renamed, policy: await movePolicy(db, from, to)}
     await moveState(db, from, to)
     const schedules = await moveSchedules(db, from, to)
     await moveJobs(db, from, to)
@@ -50,7 +52,7 @@ async function renameRegistration(
   db: Database,
   {id, schemaName, viewName}: Registration,
   to: ViewName,
-): Promise<Registration | null> {
+): Promise<StoredRegistration | null> {
   try {
     const rows = await db.session.query<RegistrationRow>(
       `update ${db.tables.registrations} as r

@@ -8,6 +8,9 @@ export interface TableGlance {
   relname: string
   owner: string
   is_own: boolean
+  /** Whether the current role may read the rows, and change them. */
+  may_read: boolean
+  may_write: boolean
   /**
    * Whether the table is as ayb creates it, apart from expressions. If not, a detailed check decides whether
    * that matters.
@@ -41,6 +44,9 @@ export async function glanceAtTables(
          join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = $1 and c.relname = any ($2) and ${withLockTimeout(4)})
      select t.relname, pg_get_userbyid(t.relowner) as owner, pg_has_role(t.relowner, 'USAGE') as is_own,
+            has_table_privilege(t.oid, 'SELECT') as may_read,
+            has_table_privilege(t.oid, 'INSERT') and has_table_privilege(t.oid, 'UPDATE')
+            and has_table_privilege(t.oid, 'DELETE') as may_write,
             t.is_plain and ${isTrusted('t.relowner')} and ${isTrusted('t.nspowner')}
             and not exists (select from aclexplode(t.relacl) a
                              where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> t.relowner

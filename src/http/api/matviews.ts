@@ -2,7 +2,7 @@ import type {FastifyInstance} from 'fastify'
 import {requireRegistration} from '../../core/lookup.ts'
 import {discover, history, listItems, register, unregister, update} from '../../core/matviews.ts'
 import {parseIdentifier, parseViewReference} from '../../lib/identifier.ts'
-import type {RefreshMode} from '../../lib/records.ts'
+import type {RequestedMode} from '../../lib/records.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
 import {refreshing} from './refreshing.ts'
@@ -36,7 +36,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
     },
   )
 
-  app.post<{Body: {viewName: string; schema: string; refreshMode: RefreshMode}}>(
+  app.post<{Body: {viewName: string; schema: string; refreshMode: RequestedMode}}>(
     '/matviews',
     {
       schema: {
@@ -81,7 +81,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
     async ({params: {id}}, reply) => work(reply, (db) => requireRegistration(db, parseViewReference(id))),
   )
 
-  app.put<One & {Body: {refreshMode: RefreshMode}}>(
+  app.put<One & {Body: {refreshMode: RequestedMode}}>(
     '/matviews/:id',
     {
       schema: {

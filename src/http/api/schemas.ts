@@ -1,5 +1,5 @@
 import {ERRORS} from '../../lib/errors.ts'
-import {JOB_STATES, JOB_TYPE, REFRESH_MODES} from '../../lib/records.ts'
+import {JOB_STATES, JOB_TYPE, REFRESH_MODES, REQUESTED_MODES} from '../../lib/records.ts'
 import {HTTP_ERRORS} from './errors.ts'
 
 type Properties = Record<string, object>
@@ -14,6 +14,11 @@ const whole = {type: 'integer'}
 const wholeOrNull = {type: ['integer', 'null']}
 const flag = {type: 'boolean'}
 const mode = {type: 'string', enum: [...REFRESH_MODES]}
+const requestedMode = {
+  type: 'string',
+  enum: [...REQUESTED_MODES],
+  description: 'auto is concurrent where the view has a unique index and holds data, else standard',
+}
 const runStatus = ['success', 'error', 'canceled', 'skipped']
 
 /** A document of which every key is always there. */
@@ -36,6 +41,24 @@ const registration = {
   lastRefreshError: textOrNull,
   createdAt: instant,
   updatedAt: instant,
+  policy: {
+    type: ['object', 'null'],
+    description: 'What was asked for the refreshes of the view. Durations in milliseconds',
+    required: [
+      ...['mode', 'maxAgeMs', 'skipUnchanged', 'refreshAtLeastEveryMs', 'settings'],
+      ...['refreshTimeoutMs', 'lockTimeoutMs', 'lockRetryForMs'],
+    ],
+    properties: {
+      mode: {type: ['string', 'null'], enum: ['auto', null]},
+      maxAgeMs: wholeOrNull,
+      skipUnchanged: flag,
+      refreshAtLeastEveryMs: wholeOrNull,
+      settings: {type: 'object', additionalProperties: text},
+      refreshTimeoutMs: wholeOrNull,
+      lockTimeoutMs: wholeOrNull,
+      lockRetryForMs: wholeOrNull,
+    },
+  },
 }
 
 const schedule = {
@@ -211,11 +234,11 @@ export const BODIES = {
     {
       viewName: name('The materialized view'),
       schema: {...name('Its schema'), default: 'public'},
-      refreshMode: {...mode, default: 'standard'},
+      refreshMode: {...requestedMode, default: 'standard'},
     },
     ['viewName'],
   ),
-  mode: exactly({refreshMode: mode}, ['refreshMode']),
+  mode: exactly({refreshMode: requestedMode}, ['refreshMode']),
   schedule: exactly(scheduleProperties(), ['name', 'cronExpr', 'payload']),
   scheduleChanges: {...exactly(scheduleProperties()), minProperties: 1},
 }

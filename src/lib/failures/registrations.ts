@@ -21,7 +21,7 @@ export function notRegistered(reference: ViewReference, nearest: string | null):
 export const alreadyRegistered = (registration: Registration): AybError =>
   new AybError(
     'ALREADY_REGISTERED',
-    `${qualifiedName(registration)} is already registered, in ${registration.refreshMode} mode`,
+    `${qualifiedName(registration)} is already registered, in ${registration.policy?.mode ?? registration.refreshMode} mode`,
     {
       remedy: {
         kind: 'change-mode',

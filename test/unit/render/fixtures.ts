@@ -42,6 +42,7 @@ export const registration = (changes: Partial<ListedRegistration> = {}): ListedR
   updatedAt: '2026-03-01T11:57:00.000Z',
   exists: true,
   nextRunAt: '2026-03-01T14:00:00.000Z',
+  policy: null,
   ...changes,
 })
 

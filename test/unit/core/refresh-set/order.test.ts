@@ -59,12 +59,11 @@ test('a member knows its own time, and null where the history does not tell', ()
   expect(members.map(({expectedMs}) => expectedMs)).toEqual([40, null])
 })
 
-test('the mode is that of the registration, or one for all', () => {
+test('a member has the mode of its registration', () => {
   const views = [registration('a'), registration('b', {refreshMode: 'concurrent'})]
-  const modes = (mode: 'standard' | 'concurrent' | null) =>
-    orderMembers(views, untangle(edgesOf('a > b')), {mode, durations: new Map()}).members.map(
-      (member) => member.mode,
-    )
-  expect(modes(null)).toEqual(['standard', 'concurrent'])
-  expect(modes('standard')).toEqual(['standard', 'standard'])
+  const {members} = orderMembers(views, untangle(edgesOf('a > b')), {
+    modeOf: ({refreshMode}) => refreshMode,
+    durations: new Map(),
+  })
+  expect(members.map(({mode}) => mode)).toEqual(['standard', 'concurrent'])
 })

@@ -26,6 +26,7 @@ export function registration(view: string, fields: Partial<Registration> = {}): 
     lastRefreshError: null,
     createdAt: '2026-01-01T00:00:00.000Z',
     updatedAt: '2026-01-01T00:00:00.000Z',
+    policy: null,
     ...fields,
   }
 }
@@ -36,7 +37,7 @@ export function membersOf(views: string, paths: string[], durations: Record<stri
     views.split(' ').map((view) => registration(view)),
     untangle(edgesOf(...paths)),
     {
-      mode: null,
+      modeOf: ({refreshMode}) => refreshMode,
       durations: new Map(Object.entries(durations).map(([view, ms]) => [`public.${view}`, ms])),
     },
   )

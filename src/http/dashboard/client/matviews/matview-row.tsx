@@ -19,7 +19,8 @@ interface Props {
 }
 
 export function MatviewRow({registration, runs, refresh, onRefresh, onCancel, onEdit, onUnregister}: Props) {
-  const {schemaName, viewName, refreshMode, lastRefreshAt, lastRefreshDurationMs, nextRunAt} = registration
+  const {schemaName, viewName, refreshMode, lastRefreshAt, lastRefreshDurationMs, nextRunAt, policy} =
+    registration
   const title = viewTitle(registration)
   return (
     <tr>
@@ -29,7 +30,7 @@ export function MatviewRow({registration, runs, refresh, onRefresh, onCancel, on
         <Breakable text={viewName} />
       </td>
       <td data-label="Mode" class="mode">
-        {refreshMode}
+        {policy?.mode === 'auto' ? `auto (${refreshMode})` : refreshMode}
       </td>
       <td data-label="Status">
         {refresh ? (

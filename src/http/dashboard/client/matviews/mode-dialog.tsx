@@ -16,7 +16,7 @@ interface Props {
 
 export function ModeDialog({api, registration, onDone, onClose}: Props) {
   const {data, error} = useDiscoveredViews(api)
-  const [mode, setMode] = useState(registration.refreshMode)
+  const [mode, setMode] = useState(registration.policy?.mode ?? registration.refreshMode)
   const title = viewTitle(registration)
   const view = data?.items.find((each) => isSameView(each, registration))
 

@@ -1,16 +1,17 @@
-import type {RefreshMode, View} from '../../../../lib/records.ts'
+import type {RequestedMode, View} from '../../../../lib/records.ts'
 import {Copyable} from '../parts/copyable.tsx'
 
 interface Props {
-  mode: RefreshMode
+  mode: RequestedMode
   /** Undefined while it is not known. */
   view: View | undefined
-  onChange: (mode: RefreshMode) => void
+  onChange: (mode: RequestedMode) => void
 }
 
-const MODES: {mode: RefreshMode; text: string}[] = [
+const MODES: {mode: RequestedMode; text: string}[] = [
   {mode: 'standard', text: 'Standard: fastest; readers wait during a refresh'},
   {mode: 'concurrent', text: 'Concurrent: readers do not wait; needs a unique index and a populated view'},
+  {mode: 'auto', text: 'Auto: concurrent where that works, else standard'},
 ]
 
 /** The choice of a refresh mode, and what concurrent mode still lacks. */

@@ -1,5 +1,5 @@
 import {useState} from 'preact/hooks'
-import type {RefreshMode, ViewName} from '../../../../lib/records.ts'
+import type {RequestedMode, ViewName} from '../../../../lib/records.ts'
 import type {Api} from '../api.ts'
 import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
 import {formatSize, isSameView, quoted, viewTitle} from '../format.ts'
@@ -18,7 +18,7 @@ interface Props {
 export function RegisterDialog({api, onDone, onClose}: Props) {
   const {data, error} = useDiscoveredViews(api)
   const [chosen, setChosen] = useState<ViewName | null>(null)
-  const [mode, setMode] = useState<RefreshMode>('standard')
+  const [mode, setMode] = useState<RequestedMode>('standard')
   const free = data?.items.filter(({registered}) => !registered) ?? []
   const view = free.find((each) => chosen && isSameView(each, chosen))
 

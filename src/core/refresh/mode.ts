@@ -1,0 +1,64 @@
+import {type ConcurrentFitness, findConcurrentFitness} from '../../db/catalog.ts'
+import type {Database} from '../../db/database.ts'
+import {noteWorkingMode} from '../../db/registrations.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
+import type {RefreshMode, RefreshTarget, RequestedMode, ViewName} from '../../lib/records.ts'
+
+/** The mode of a refresh, once it is decided. */
+export interface ChosenMode {
+  mode: RefreshMode
+  /** Why mode auto means standard; null where it does not. */
+  fallback: string | null
+  /** The mode that suits the view after a success; null where nobody asked for auto. */
+  modeBehind: RefreshMode | null
+}
+
+/** The mode that somebody asked for: for this once, or by the policy of the view, or by its registration. */
+export const requestedMode = (
+  {refreshMode, policy}: Pick<RefreshTarget, 'refreshMode' | 'policy'>,
+  forThisOnce: RequestedMode | null,
+): RequestedMode => forThisOnce ?? policy?.mode ?? refreshMode
+
+/** The mode that auto means for a view as it is now: concurrent where that works. */
+export const workingMode = ({populated, hasUniqueIndex}: ConcurrentFitness): RefreshMode =>
+  populated && hasUniqueIndex ? 'concurrent' : 'standard'
+
+/** Decides what a requested mode means. Looks at the view only for auto. */
+export async function chooseMode(
+  db: Database,
+  view: RefreshTarget,
+  requested: RequestedMode,
+): Promise<ChosenMode> {
+  if (requested !== 'auto') return {mode: requested, fallback: null, modeBehind: null}
+  const [fitness] = await findConcurrentFitness(db.session, [view])
+  // REFRESH says what is wrong where the view is gone.
+  if (!fitness) return {mode: 'standard', fallback: null, modeBehind: null}
+  return {
+    mode: workingMode(fitness),
+    fallback: fallbackOf(view, fitness),
+    modeBehind: fitness.hasUniqueIndex ? 'concurrent' : 'standard',
+  }
+}
+
+function fallbackOf(view: ViewName, {populated, hasUniqueIndex}: ConcurrentFitness): string | null {
+  const name = qualifiedName(view)
+  if (!hasUniqueIndex) {
+    return `${name} is refreshed in standard mode, since it has no unique index that a concurrent refresh can use`
+  }
+  return populated ? null : `${name} is refreshed in standard mode, since it holds no data yet`
+}
+
+/**
+ * Writes down the mode that works for a view whose policy says auto, where that has changed. Returns the mode
+ * that the registration shows from now on.
+ */
+export async function noteModeBehind(
+  db: Database,
+  {id, refreshMode, policy}: RefreshTarget,
+  modeBehind: RefreshMode | null,
+): Promise<RefreshMode> {
+  if (modeBehind === null || policy?.mode !== 'auto' || modeBehind === refreshMode) return refreshMode
+  // What cannot be written now is written behind the next refresh.
+  const isNoted = await noteWorkingMode(db, id, modeBehind).catch(() => false)
+  return isNoted ? modeBehind : refreshMode
+}
