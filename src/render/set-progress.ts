@@ -89,6 +89,9 @@ export function watchSet(
       const label = labelOf(event, name)
       if (shown && label !== null) shown.label = label
     },
+    putBack(view: ViewName): void {
+      running.delete(qualifiedName(view))
+    },
     end(view: ViewName): void {
       running.delete(qualifiedName(view))
       ended++

@@ -189,6 +189,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     const listener: SetListener = {
       onStart: ({registration, expectedMs}) => progress.start(registration, expectedMs),
       onEvent: ({registration}, event) => progress.update(registration, event),
+      onPutBack: ({registration}) => progress.putBack(registration),
       onEnd: ({registration}, ended) => {
         progress.end(registration)
         void this.show((context) => renderMember(ended, context))

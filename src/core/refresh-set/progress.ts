@@ -46,10 +46,15 @@ export class SetProgress {
     for (const member of members) if (member.parents.length === 0) this.#makeReady(member)
   }
 
-  /** Takes what may start now. */
-  take(): Member[] {
+  /** How many members run. */
+  get running(): number {
+    return this.#running.size
+  }
+
+  /** Takes what may start now, where no more than `limit` may run at the moment. */
+  take(limit: number = this.#concurrency): Member[] {
     const taken: Member[] = []
-    while (this.#running.size < this.#concurrency) {
+    while (this.#running.size < Math.min(limit, this.#concurrency)) {
       const member = this.#ready.pop()
       if (!member) break
       this.#waitsFor.delete(member)

@@ -12,13 +12,15 @@ import {cancelOnAbort} from '../refresh/cancel.ts'
 import type {Member} from './order.ts'
 import type {SetPlan} from './plan.ts'
 import {SetProgress} from './progress.ts'
-import {NoSessionLeft, SetSessions} from './sessions.ts'
+import {mayPass, NoSessionLeft, SetSessions} from './sessions.ts'
 
 /** What a caller hears of a set. */
 export interface SetListener {
   /** The turn of a view has come. */
   onStart(member: Member): void
   onEvent(member: Member, event: RefreshEvent): void
+  /** There is no session for the view at the moment: its turn comes again. */
+  onPutBack(member: Member): void
   /** A view has ended, also without a turn. */
   onEnd(member: Member, ended: SetMember): void
 }
@@ -69,8 +71,13 @@ class SetRun {
   readonly #progress: SetProgress
   readonly #sessions: SetSessions
   readonly #ended = new Map<Member, SetMember>()
-  /** Whether the server gave no more sessions, until a refresh ends. */
-  #isFull = false
+  /** How many views may run at once, where the server or a pooler has no room for more. */
+  #limit = Number.POSITIVE_INFINITY
+  /**
+   * Whether a pooler has too few connections: more views would take them from those that run, which need a
+   * connection for their records, too.
+   */
+  #isNarrow = false
 
   constructor(db: Database, {members, warnings}: SetPlan, options: SetOptions) {
     this.warnings = [...warnings, ...db.takeWarnings()]
@@ -93,9 +100,7 @@ class SetRun {
       for (;;) {
         if (signal.aborted)
           for (const member of this.#progress.drop()) this.#end(member, {status: 'canceled'})
-        // Whoever is to make room may have ended before the lack of room was noticed.
-        const mayStart = !this.#isFull || running.size === 0
-        for (const member of mayStart ? this.#progress.take() : []) {
+        for (const member of this.#progress.take(this.#limit)) {
           const turn = this.#run(member).finally(() => running.delete(turn))
           running.add(turn)
         }
@@ -109,26 +114,38 @@ class SetRun {
 
   /** The turn of a member, which ends with a free session. */
   async #run(member: Member): Promise<void> {
+    const {listener} = this.#options
     try {
       const db = await this.#sessions.acquire()
       const turn = new Turn(member, db)
-      this.#options.listener.onStart(member)
+      listener.onStart(member)
       const ended = await turn.refresh(this.#options)
-      for (const warning of turn.warnings()) this.warnings.push(warning)
       await this.#sessions.release(db)
-      this.#isFull = false
+      // Behind a pooler, a statement without an answer may wait for a connection that another view has.
+      if (turn.lost !== null && db.session.isPooled && this.#progress.running > 1) {
+        this.#isNarrow = true
+        this.#putBack(member, `a session had no answer while other views had theirs: ${turn.lost.message}`)
+        return
+      }
+      for (const warning of turn.warnings()) this.warnings.push(warning)
+      if (!this.#isNarrow) this.#limit = Number.POSITIVE_INFINITY
       this.#end(member, ended)
     } catch (error) {
       if (error instanceof NoSessionLeft) {
-        this.#isFull = true
-        this.warnings.push(
-          `fewer views were refreshed at once, since no more sessions could be opened: ${error.message}`,
-        )
-        for (const skipped of this.#progress.putBack(member)) {
-          this.#end(skipped.member, {status: 'skipped', reason: skipped.reason})
-        }
+        this.#putBack(member, `no more sessions could be opened: ${error.message}`)
       } else this.#end(member, failed(error, this.#options))
     }
+  }
+
+  /** The member waits until another one has ended. */
+  #putBack(member: Member, reason: string): void {
+    this.warnings.push(`fewer views are refreshed at once, since ${reason}`)
+    this.#options.listener.onPutBack(member)
+    for (const skipped of this.#progress.putBack(member)) {
+      this.#end(skipped.member, {status: 'skipped', reason: skipped.reason})
+    }
+    // Whoever was to make room may have ended by now.
+    this.#limit = Math.max(1, this.#progress.running)
   }
 
   #end(member: Member, {status, ...ended}: Ended): void {
@@ -162,6 +179,8 @@ class Turn {
   readonly #warnings: string[] = []
   /** Of the run, once the refresh has ended. */
   #times: RunTimes | null = null
+  /** The error with which the connection was lost before there was a run. */
+  lost: Error | null = null
 
   constructor(member: Member, db: Database) {
     this.#member = member
@@ -185,6 +204,7 @@ class Turn {
     } catch (error) {
       const explained = await this.#db.explain(error).catch(() => error)
       this.#warnings.push(...this.#db.takeWarnings())
+      if (this.#times === null && !options.signal.aborted && mayPass(error)) this.lost = error
       return {...failed(withoutGuess(explained, this.#member.registration), options), ...this.#times}
     }
   }

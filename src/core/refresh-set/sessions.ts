@@ -21,6 +21,8 @@ export class SetSessions {
   readonly #onWarning: (warning: string) => void
   readonly #idle: Database[]
   #inUse = 0
+  /** Each takes a session that is released, for a refresh that waits for one to be opened. */
+  readonly #waiting = new Set<(db: Database) => void>()
   /** Since no session could be opened, as performance.now() tells it; null while sessions can be opened. */
   #awaySince: number | null = null
 
@@ -42,7 +44,7 @@ export class SetSessions {
       const kept = this.#takeIdle()
       if (kept) return kept
       try {
-        return await this.#open()
+        return await this.#openOrTake()
       } catch (error) {
         this.#signal.throwIfAborted()
         if (!mayPass(error)) throw error
@@ -63,8 +65,29 @@ export class SetSessions {
     return null
   }
 
-  async #open(): Promise<Database> {
-    const db = await this.#main.server.open({signal: this.#signal})
+  /** Opens a session, or takes one that is released before: a pooler may keep the former waiting. */
+  async #openOrTake(): Promise<Database> {
+    const opening = new AbortController()
+    const taken: Database[] = []
+    const take = (db: Database) => {
+      taken.push(db)
+      opening.abort()
+    }
+    this.#waiting.add(take)
+    try {
+      const opened = await this.#open(AbortSignal.any([this.#signal, opening.signal]))
+      if (!taken[0]) return opened
+      this.#keep(opened)
+    } catch (error) {
+      if (!taken[0]) throw error
+    } finally {
+      this.#waiting.delete(take)
+    }
+    return taken[0]
+  }
+
+  async #open(signal: AbortSignal): Promise<Database> {
+    const db = await this.#main.server.open({signal})
     this.#inUse++
     this.#awaySince = null
     for (const warning of db.takeWarnings()) this.#onWarning(warning)
@@ -83,8 +106,15 @@ export class SetSessions {
     const {session} = db
     // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.
     if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS, () => session.reset())
+    const [take] = this.#waiting
+    if (!take || !session.isUsable) return this.#keep(db)
+    this.#waiting.delete(take)
+    take(db)
+  }
+
+  #keep(db: Database): void {
     this.#inUse--
-    if (session.isUsable) this.#idle.push(db)
+    if (db.session.isUsable) this.#idle.push(db)
   }
 
   /** Closes the sessions that the set has opened. All of them must have been released. */
@@ -94,7 +124,8 @@ export class SetSessions {
   }
 }
 
-const mayPass = (error: unknown): error is Error =>
+/** Whether the error tells of a server or a pooler that has no room or no answer at the moment. */
+export const mayPass = (error: unknown): error is Error =>
   isAybError(error, 'CONNECTION_FAILED') ||
   isAybError(error, 'CONNECTION_LOST') ||
   isAybError(error, 'SERVER_RESOURCES') ||

@@ -19,7 +19,7 @@ function startSet(
   const progress = new SetProgress(members, {concurrency, isFailFast})
   const member = (view: string) => members.find(({registration}) => registration.viewName === view) as Member
   return {
-    take: () => viewsOf(progress.take()),
+    take: (limit?: number) => viewsOf(progress.take(limit)),
     end: (view: string, isSuccess = true) =>
       progress
         .end(member(view), {isSuccess})
@@ -33,6 +33,15 @@ function startSet(
 }
 
 describe('what starts', () => {
+  test('is no more than there is room for at the moment', () => {
+    const set = startSet('a b c d', [])
+    expect(set.take(2)).toBe('a b')
+    expect(set.take(2)).toBe('')
+    expect(set.putBack('a')).toEqual([])
+    expect(set.take(1)).toBe('')
+    expect(set.take()).toBe('a c d')
+  })
+
   test('is what has no parents, then what has none left', () => {
     const set = startSet('a b c d', ['a > c', 'b > c', 'c > d'])
     expect(set.take()).toBe('a b')
