@@ -45,6 +45,20 @@ export const lockFlag = Flags.custom<number>({
   parse: async (text, _context, {name}) => checked(() => parseLockDuration(text, `--${name}`)),
 })
 
+/** A timeoutFlag that also takes none, for a limit that is stored and can be taken away. */
+export const limitFlag = Flags.custom<number | 'none'>({
+  helpValue: `${DURATION_HELP}|none`,
+  parse: async (text, _context, {name}) =>
+    text === 'none' ? text : checked(() => parseDuration(text, `--${name}`, {isZeroFine: false})),
+})
+
+/** A lockFlag that also takes none. */
+export const lockLimitFlag = Flags.custom<number | 'none'>({
+  helpValue: `${DURATION_HELP}|0|none`,
+  parse: async (text, _context, {name}) =>
+    text === 'none' ? text : checked(() => parseLockDuration(text, `--${name}`)),
+})
+
 /** An age in milliseconds. */
 export const ageFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,

@@ -15,6 +15,7 @@ import {
 } from '../lib/failures/registrations.ts'
 import {blockedError} from '../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
+import {isChange, isSatisfied, type PolicyChanges} from '../lib/policies.ts'
 import type {
   ListedRegistration,
   RefreshMode,
@@ -40,26 +41,36 @@ import {
 import {findConcurrentBlockers, toViews} from './catalog.ts'
 import {explainUnregistered, requireRegistration, requireView} from './lookup.ts'
 import {requestedMode, workingMode} from './refresh/mode.ts'
+import {requireSettings} from './refresh/required-settings.ts'
 
 const RECENT_RUNS = 10
+
+/** How somebody wants a view to be refreshed. */
+interface Wishes {
+  mode: RequestedMode
+  /** Beside the mode. */
+  policy?: PolicyChanges
+}
 
 /**
  * Registers a materialized view that exists. With `isExistingFine`, a view that is registered already stays
  * as it is.
- * @throws AybError VIEW_NOT_FOUND, ALREADY_REGISTERED
+ * @throws AybError VIEW_NOT_FOUND, ALREADY_REGISTERED; INVALID_ARGUMENT for a setting; PERMISSION_DENIED where
+ * the policy has no table
  */
 export async function register(
   db: Database,
   name: ViewName,
-  mode: RequestedMode,
+  {mode, policy = {}}: Wishes,
   {isExistingFine = false} = {},
 ): Promise<Unworded<Registered>> {
   const view = await requireView(db, name)
+  await requireSettings(db, policy.settings)
   await db.prepareTables()
-  const created = await insert(db, view, mode)
+  const created = await insert(db, view, {mode, policy})
   const registration = created ?? (await registrations.findRegistration(db, name))
   // Unregistered between the two statements: as if this one had come a moment later.
-  if (!registration) return register(db, name, mode, {isExistingFine})
+  if (!registration) return register(db, name, {mode, policy}, {isExistingFine})
   if (!created && !isExistingFine) throw alreadyRegistered(registration)
   await rememberView(db, name)
   const warnings: Warning[] = db.takeWarnings()
@@ -73,20 +84,42 @@ export async function register(
       }),
     )
   }
+  if (!isSatisfied(registration.policy, policy)) {
+    warnings.push(
+      `${qualifiedName(name)} is registered already, and its settings and limits stay as they are`,
+    )
+  }
   const [blockers] = kept === 'standard' ? [] : await findConcurrentBlockers(db, [view])
   warnings.push(...modeWarnings(kept, blockers ?? []))
   return {registration, created: created !== null, warnings}
 }
 
-/** Adds the registration, and the policy that mode auto needs; null where the view is registered already. */
-async function insert(db: Database, view: CatalogView, mode: RequestedMode): Promise<Registration | null> {
-  if (mode !== 'auto') return registrations.insertRegistration(db, view, mode)
-  db.requireTable('policies', 'mode auto')
+/** Adds the registration, and its policy where it needs one; null where the view is registered already. */
+async function insert(
+  db: Database,
+  view: CatalogView,
+  {mode, policy}: Required<Wishes>,
+): Promise<Registration | null> {
+  const working = mode === 'auto' ? workingMode(view) : mode
+  const changes = wantedPolicy({mode, policy})
+  if (!isChange(changes)) return registrations.insertRegistration(db, view, working)
+  requirePolicies(db, changes)
   return db.session.transaction(async () => {
-    const created = await registrations.insertRegistration(db, view, workingMode(view))
-    return created && {...created, policy: await savePolicy(db, created, {mode})}
+    const created = await registrations.insertRegistration(db, view, working)
+    return created && {...created, policy: await savePolicy(db, created, changes)}
   })
 }
+
+/** The policy of a view that has none yet. */
+export const wantedPolicy = ({mode, policy = {}}: Wishes): PolicyChanges =>
+  mode === 'auto' ? {...policy, mode} : policy
+
+/**
+ * Refuses wishes that cannot be stored.
+ * @throws AybError PERMISSION_DENIED
+ */
+export const requirePolicies = (db: Database, {mode}: PolicyChanges): void =>
+  db.requireTable('policies', mode === 'auto' ? 'mode auto' : 'a view with settings or limits of its own')
 
 /**
  * Warnings for a view that is registered in a mode before it can be refreshed concurrently. Mode auto fills a
@@ -149,20 +182,21 @@ export async function discover(db: Database): Promise<UnwordedView[]> {
 }
 
 /**
- * Changes the refresh mode. Concurrent mode is refused while a concurrent refresh could not work; mode auto
- * is kept in the policy of the view.
- * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND, NOT_POPULATED, UNIQUE_INDEX_REQUIRED; PERMISSION_DENIED
- * where the policy has no table
+ * Changes how a view is refreshed; what nobody names stays. Concurrent mode is refused while a concurrent
+ * refresh could not work; mode auto is kept in the policy of the view.
+ * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND, NOT_POPULATED, UNIQUE_INDEX_REQUIRED; INVALID_ARGUMENT for
+ * a setting; PERMISSION_DENIED where the policy has no table
  */
 export async function update(
   db: Database,
   reference: ViewReference,
-  mode: RequestedMode,
+  {mode = null, policy = {}}: {mode?: RequestedMode | null; policy?: PolicyChanges},
 ): Promise<Unworded<RegistrationDocument>> {
   const before = await requireRegistration(db, reference)
+  await requireSettings(db, policy.settings)
   const warnings: Warning[] = []
-  let working: RefreshMode = mode === 'concurrent' ? 'concurrent' : 'standard'
-  if (mode !== 'standard') {
+  let working: RefreshMode | null = mode === 'auto' ? 'standard' : mode
+  if (mode === 'auto' || mode === 'concurrent') {
     const view = await requireView(db, before)
     const [blockers = []] = await findConcurrentBlockers(db, [view])
     if (mode === 'concurrent' && blockers[0]) throw blockedError(blockers[0])
@@ -170,12 +204,12 @@ export async function update(
     warnings.push(...modeWarnings(mode, blockers))
   }
   await db.prepareTables()
-  if (mode === 'auto') db.requireTable('policies', 'mode auto')
+  const changes: PolicyChanges = mode === null ? policy : {...policy, mode: mode === 'auto' ? mode : null}
+  if (mode === 'auto' || isChange(policy)) requirePolicies(db, changes)
   const registration = await db.session.transaction(async () => {
     const updated = await registrations.updateRefreshMode(db, before.id, working)
-    const wish = mode === 'auto' ? mode : null
-    if (!updated || (updated.policy?.mode ?? null) === wish) return updated
-    return {...updated, policy: await savePolicy(db, updated, {mode: wish})}
+    if (!updated || isSatisfied(updated.policy, changes)) return updated
+    return {...updated, policy: await savePolicy(db, updated, changes)}
   })
   if (!registration) throw notRegistered(before, null)
   return {registration, warnings: [...db.takeWarnings(), ...warnings]}

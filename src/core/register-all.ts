@@ -1,6 +1,6 @@
 import {type CatalogView, listViews} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
-import {savePoliciesOfAuto} from '../db/policies.ts'
+import {savePolicies} from '../db/policies.ts'
 import {insertRegistrations, listRegistrations} from '../db/registrations.ts'
 import {rememberViews} from '../db/states/remember.ts'
 import {findRenamedViews} from '../db/states/renamed.ts'
@@ -8,6 +8,7 @@ import {type AybError, invalidIdentifier, isAybError} from '../lib/errors.ts'
 import {registeredBefore} from '../lib/failures/registrations.ts'
 import {viewNotFound} from '../lib/failures/views.ts'
 import {isStorableIdentifier, qualifiedName} from '../lib/identifier.ts'
+import {isChange, type PolicyChanges} from '../lib/policies.ts'
 import {
   REFRESH_MODES,
   type RegisteredViews,
@@ -18,8 +19,9 @@ import {
 import {shortList} from '../lib/short-list.ts'
 import {remediable, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
-import {modeWarnings} from './matviews.ts'
+import {modeWarnings, requirePolicies, wantedPolicy} from './matviews.ts'
 import {requestedMode, workingMode} from './refresh/mode.ts'
+import {requireSettings} from './refresh/required-settings.ts'
 
 /** A view that could not be registered, and why. */
 interface RefusedView {
@@ -27,10 +29,12 @@ interface RefusedView {
   error: AybError
 }
 
-interface RegisterAllOptions {
+export interface RegisterAllOptions {
   /** Null for all schemas. */
   schemaName: string | null
   mode: RequestedMode
+  /** Beside the mode. */
+  policy: PolicyChanges
   /** Whether somebody named the mode, and wants to hear of views that stay in another one. */
   isModeWanted: boolean
 }
@@ -46,14 +50,14 @@ export interface RegisteredAll extends Unworded<Omit<RegisteredViews, 'refused'>
  */
 export async function registerAll(
   db: Database,
-  {schemaName, mode, isModeWanted}: RegisterAllOptions,
+  {schemaName, mode, policy, isModeWanted}: RegisterAllOptions,
 ): Promise<RegisteredAll> {
+  await requireSettings(db, policy.settings)
   const views = (await listViews(db)).filter((view) => schemaName === null || view.schemaName === schemaName)
   if (views.length === 0) return {registered: [], existing: [], refused: [], warnings: db.takeWarnings()}
   await db.prepareTables()
   const {fit, refused} = await sift(db, views)
-  if (mode === 'auto') db.requireTable('policies', 'mode auto')
-  const registered = await insert(db, fit, mode, refused)
+  const registered = await insert(db, fit, {mode, policy}, refused)
   await rememberViews(db, registered)
   const isNew = new Set(registered.map(qualifiedName))
   const isOfView = new Set(views.map(qualifiedName))
@@ -96,11 +100,15 @@ const invalidName = (view: ViewName): AybError =>
 async function insert(
   db: Database,
   views: readonly CatalogView[],
-  mode: RequestedMode,
+  {mode, policy}: Pick<RegisterAllOptions, 'mode' | 'policy'>,
   refused: RefusedView[],
 ): Promise<Registration[]> {
+  const changes = wantedPolicy({mode, policy})
+  if (isChange(changes)) requirePolicies(db, changes)
   const add = (some: readonly CatalogView[]) =>
-    mode === 'auto' ? addInModeAuto(db, some) : insertRegistrations(db, some, mode)
+    isChange(changes)
+      ? db.session.transaction(() => addWithPolicy(db, some, {mode, changes}))
+      : addInMode(db, some, mode)
   try {
     return await add(views)
   } catch (error) {
@@ -136,18 +144,29 @@ function warnOfOtherMode(existing: readonly Registration[], mode: RequestedMode)
   ]
 }
 
-/** Registers each view in the mode that auto means for it now. Returns the registrations by name. */
-async function addInModeAuto(db: Database, views: readonly CatalogView[]): Promise<Registration[]> {
-  return db.session.transaction(async () => {
-    const registered: Registration[] = []
-    for (const mode of REFRESH_MODES) {
-      const suited = views.filter((view) => workingMode(view) === mode)
-      registered.push(...(await insertRegistrations(db, suited, mode)))
-    }
-    const policies = await savePoliciesOfAuto(db, registered)
-    const policyOf = (view: ViewName) => policies.get(qualifiedName(view)) ?? null
-    return registered.map((added) => ({...added, policy: policyOf(added)})).sort(byName)
-  })
+async function addWithPolicy(
+  db: Database,
+  views: readonly CatalogView[],
+  {mode, changes}: {mode: RequestedMode; changes: PolicyChanges},
+): Promise<Registration[]> {
+  const registered = await addInMode(db, views, mode)
+  const policies = await savePolicies(db, registered, changes)
+  return registered.map((added) => ({...added, policy: policies.get(qualifiedName(added)) ?? null}))
+}
+
+/** Registers views; in mode auto, each in the mode that auto means for it now. Returns them by name. */
+async function addInMode(
+  db: Database,
+  views: readonly CatalogView[],
+  requested: RequestedMode,
+): Promise<Registration[]> {
+  if (requested !== 'auto') return insertRegistrations(db, views, requested)
+  const registered: Registration[] = []
+  for (const mode of REFRESH_MODES) {
+    const suited = views.filter((view) => workingMode(view) === mode)
+    registered.push(...(await insertRegistrations(db, suited, mode)))
+  }
+  return registered.sort(byName)
 }
 
 const byName = (a: ViewName, b: ViewName): number =>

@@ -3,7 +3,7 @@ import {ExactJson} from '../lib/exact-json.ts'
 import {parseViewName, qualifiedName, quoteIfNeeded, shellWord} from '../lib/identifier.ts'
 import {parsePayload, viewOfPayload} from '../lib/payload.ts'
 import {printable, printableJson} from '../lib/printable.ts'
-import type {Registration, Schedule} from '../lib/records.ts'
+import type {Registration, Schedule, ViewPolicy} from '../lib/records.ts'
 import {checkInput, MOST_ATTEMPTS} from './schedule-input.ts'
 
 /**
@@ -29,8 +29,28 @@ export function registerCommand(registration: Registration): string | null {
   return commandOrNull(() => {
     const name = qualifiedName(registration)
     parseViewName(name)
-    return `ayb matviews register ${shellWord(name)} ${flag('mode', registration.policy?.mode ?? registration.refreshMode)}`
+    const {refreshMode, policy} = registration
+    const command = [
+      'ayb',
+      'matviews',
+      'register',
+      shellWord(name),
+      flag('mode', policy?.mode ?? refreshMode),
+    ]
+    return [...command, ...(policy === null ? [] : policyFlags(policy))].join(' ')
   })
+}
+
+function policyFlags({settings, refreshTimeoutMs, lockTimeoutMs, lockRetryForMs}: ViewPolicy): string[] {
+  const limits = {
+    'refresh-timeout': refreshTimeoutMs,
+    'lock-timeout': lockTimeoutMs,
+    'lock-retry-for': lockRetryForMs,
+  }
+  return [
+    ...Object.entries(settings).map(([name, value]) => flag('set', `${name}=${value}`)),
+    ...Object.entries(limits).flatMap(([name, ms]) => (ms === null ? [] : [flag(name, `${ms}ms`)])),
+  ]
 }
 
 /**

@@ -1,25 +1,27 @@
 import {qualifiedName} from '../lib/identifier.ts'
+import type {PolicyChanges} from '../lib/policies.ts'
+import {storedSettings} from '../lib/postgres-settings.ts'
 import type {ViewName, ViewPolicy} from '../lib/records.ts'
 import type {Database} from './database.ts'
 import type {TableNames} from './system.ts'
 
-/** Where each part of a policy is stored. */
-const COLUMNS: Record<keyof ViewPolicy, string> = {
-  mode: 'refresh_mode',
-  maxAgeMs: 'max_age_ms',
-  skipUnchanged: 'skip_unchanged',
-  refreshAtLeastEveryMs: 'refresh_at_least_every_ms',
-  settings: 'settings',
-  refreshTimeoutMs: 'refresh_timeout_ms',
-  lockTimeoutMs: 'lock_timeout_ms',
-  lockRetryForMs: 'lock_retry_for_ms',
+/** Where each part of a policy is stored, and as what. */
+const COLUMNS: Record<keyof ViewPolicy, {name: string; type: string}> = {
+  mode: {name: 'refresh_mode', type: 'text'},
+  maxAgeMs: {name: 'max_age_ms', type: 'bigint'},
+  skipUnchanged: {name: 'skip_unchanged', type: 'boolean'},
+  refreshAtLeastEveryMs: {name: 'refresh_at_least_every_ms', type: 'bigint'},
+  settings: {name: 'settings', type: 'jsonb'},
+  refreshTimeoutMs: {name: 'refresh_timeout_ms', type: 'bigint'},
+  lockTimeoutMs: {name: 'lock_timeout_ms', type: 'bigint'},
+  lockRetryForMs: {name: 'lock_retry_for_ms', type: 'bigint'},
 }
 
 const KEYS = Object.keys(COLUMNS) as (keyof ViewPolicy)[]
 
 /** SQL: the policy of the row under that alias as JSON. */
 const asJson = (alias: string): string =>
-  `json_build_object(${KEYS.map((key) => `'${key}', ${alias}.${COLUMNS[key]}`).join(', ')})`
+  `json_build_object(${KEYS.map((key) => `'${key}', ${alias}.${COLUMNS[key].name}`).join(', ')})`
 
 /**
  * SQL: the policy of a view as JSON; null where the view has none, and where there is no table yet or the role
@@ -29,6 +31,10 @@ export const policyOf = (db: Database, schema: string, view: string): string =>
   db.mayRead('policies')
     ? `(select ${asJson('p')} from ${db.tables.policies} p where p.schema_name = ${schema} and p.view_name = ${view})`
     : 'null::json'
+
+/** The policy as `policyOf` gives it: any program may have written the row. */
+export const toPolicy = (stored: ViewPolicy | null): ViewPolicy | null =>
+  stored && {...stored, settings: storedSettings(stored.settings)}
 
 /**
  * Whether the role may not read the policies any more, as it could when the session looked. The session goes
@@ -50,34 +56,58 @@ export const deletePoliciesSql = ({policies}: TableNames, rows: string): string 
   `delete from ${policies} p using ${rows} where p.schema_name = ${rows}.schema_name and p.view_name = ${rows}.view_name`
 
 /**
- * Changes the given parts of the policy of a view, in a transaction; a policy that asks for nothing goes.
- * Returns the policy as it is now; null where nothing is asked for.
+ * Changes the given parts of the policies of views, in a transaction; a policy that asks for nothing goes.
+ * Returns the policies as they are now, by qualified names.
  */
-export async function savePolicy(
+export async function savePolicies(
   {session, tables}: Database,
-  {schemaName, viewName}: ViewName,
-  changes: Partial<ViewPolicy>,
-): Promise<ViewPolicy | null> {
-  const keys = KEYS.filter((key) => changes[key] !== undefined)
+  views: readonly ViewName[],
+  changes: PolicyChanges,
+): Promise<Map<string, ViewPolicy>> {
+  const {settings = {}, ...others} = changes
+  const keys = KEYS.filter(
+    (key) => key !== 'settings' && others[key] !== undefined,
+  ) as (keyof typeof others)[]
   const columns = keys.map((key) => COLUMNS[key])
-  const values = keys.map((key) =>
-    key === 'settings' ? JSON.stringify(changes[key]) : (changes[key] ?? null),
-  )
-  const rows = await session.query<{policy: ViewPolicy}>(
-    `insert into ${tables.policies} as p (${['schema_name', 'view_name', ...columns].join(', ')})
-     values (${['schema_name', 'view_name', ...columns].map((_, position) => `$${position + 1}`).join(', ')})
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null))
+  const takenAway = Object.keys(settings).filter((name) => settings[name] === null)
+  const names = columns.map(({name}) => `, ${name}`).join('')
+  const rows = await session.query<{schema_name: string; view_name: string; policy: ViewPolicy}>(
+    `insert into ${tables.policies} as p (schema_name, view_name, settings${names})
+     select v.schema_name, v.view_name, $3::jsonb${columns.map(({type}, place) => `, $${place + 5}::${type}`).join('')}
+       from unnest($1::text[], $2::text[]) v(schema_name, view_name)
+      order by 1, 2
          on conflict (schema_name, view_name) do update
-        set ${[...columns.map((column) => `${column} = excluded.${column}`), 'updated_at = now()'].join(', ')}
-  returning ${asJson('p')} as policy`,
-    [schemaName, viewName, ...values],
+        set settings = (case when jsonb_typeof(p.settings) = 'object' then p.settings else '{}' end || $3::jsonb) - $4::text[],
+            updated_at = now()${columns.map(({name}) => `, ${name} = excluded.${name}`).join('')}
+  returning p.schema_name, p.view_name, ${asJson('p')} as policy`,
+    [
+      views.map(({schemaName}) => schemaName),
+      views.map(({viewName}) => viewName),
+      JSON.stringify(given),
+      takenAway,
+      ...keys.map((key) => others[key] ?? null),
+    ],
   )
-  const policy = rows[0]?.policy ?? null
-  if (policy !== null && !isEmpty(policy)) return policy
-  await session.query(`delete from ${tables.policies} p where p.schema_name = $1 and p.view_name = $2`, [
-    schemaName,
-    viewName,
-  ])
-  return null
+  const policies = rows.map(
+    (row) =>
+      [
+        qualifiedName({schemaName: row.schema_name, viewName: row.view_name}),
+        toPolicy(row.policy) as ViewPolicy,
+      ] as const,
+  )
+  const empty = rows.filter(({policy}) => isEmpty(policy))
+  if (empty.length > 0) await deletePolicies({session, tables}, empty)
+  return new Map(policies.filter(([, policy]) => !isEmpty(policy)))
+}
+
+/** The same for one view. Returns the policy as it is now; null where nothing is asked for. */
+export async function savePolicy(
+  db: Database,
+  view: ViewName,
+  changes: PolicyChanges,
+): Promise<ViewPolicy | null> {
+  return (await savePolicies(db, [view], changes)).get(qualifiedName(view)) ?? null
 }
 
 const isEmpty = ({skipUnchanged, settings, ...others}: ViewPolicy): boolean =>
@@ -85,24 +115,15 @@ const isEmpty = ({skipUnchanged, settings, ...others}: ViewPolicy): boolean =>
   Object.keys(settings).length === 0 &&
   Object.values(others).every((value) => value === null)
 
-/** Asks for the mode auto for many views that have no policy. Returns the policies by qualified names. */
-export async function savePoliciesOfAuto(
-  {session, tables}: Database,
-  views: readonly ViewName[],
-): Promise<Map<string, ViewPolicy>> {
-  const rows = await session.query<{schema_name: string; view_name: string; policy: ViewPolicy}>(
-    `insert into ${tables.policies} as p (schema_name, view_name, refresh_mode)
-     select v.schema_name, v.view_name, 'auto'
-       from unnest($1::text[], $2::text[]) v(schema_name, view_name)
-      order by 1, 2
-         on conflict (schema_name, view_name) do update set refresh_mode = 'auto', updated_at = now()
-  returning p.schema_name, p.view_name, ${asJson('p')} as policy`,
-    [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName)],
+const deletePolicies = (
+  {session, tables}: Pick<Database, 'session' | 'tables'>,
+  views: readonly {schema_name: string; view_name: string}[],
+) =>
+  session.query(
+    `delete from ${tables.policies} p using unnest($1::text[], $2::text[]) v(schema_name, view_name)
+      where p.schema_name = v.schema_name and p.view_name = v.view_name`,
+    [views.map((view) => view.schema_name), views.map((view) => view.view_name)],
   )
-  return new Map(
-    rows.map((row) => [qualifiedName({schemaName: row.schema_name, viewName: row.view_name}), row.policy]),
-  )
-}
 
 /** Moves the policy of a view to its new name. Returns the policy; null where there is none. */
 export async function movePolicy(db: Database, from: ViewName, to: ViewName): Promise<ViewPolicy | null> {
@@ -119,7 +140,7 @@ export async function movePolicy(db: Database, from: ViewName, to: ViewName): Pr
   returning ${asJson('p')} as policy`,
     [from.schemaName, from.viewName, to.schemaName, to.viewName],
   )
-  return rows[0]?.policy ?? null
+  return toPolicy(rows[0]?.policy ?? null)
 }
 
 /**

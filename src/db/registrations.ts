@@ -14,7 +14,7 @@ import {noneIfUnencodable, notFoundIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {viewInPayload} from './payload.ts'
-import {deletePoliciesSql, policyOf} from './policies.ts'
+import {deletePoliciesSql, policyOf, toPolicy} from './policies.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {writableIdentity} from './states/identity.ts'
 
@@ -45,7 +45,7 @@ const selectWithPolicy = (db: Database, alias: string): string =>
 
 const toRegistration = (row: RowWithPolicy): Registration => ({
   ...REGISTRATION.toRecord(row),
-  policy: row.policy,
+  policy: toPolicy(row.policy),
 })
 
 /**
@@ -93,7 +93,7 @@ export async function listRegistrations(
     ...REGISTRATION.toRecord(row),
     exists: row.view_exists,
     nextRunAt: row.next_run_at,
-    policy: row.policy,
+    policy: toPolicy(row.policy),
   }))
 }
 
@@ -197,15 +197,15 @@ const forgetPolicies = (db: Database): string =>
      without_policy as (${deletePoliciesSql(db.tables, 'r')})`
     : ''
 
-/** Sets the refresh mode; null where the registration is gone. */
+/** Sets the refresh mode, unless that is null. Returns null where the registration is gone. */
 export async function updateRefreshMode(
   db: Database,
   id: string,
-  mode: RefreshMode,
+  mode: RefreshMode | null,
 ): Promise<Registration | null> {
   const rows = await db.session.query<RowWithPolicy>(
     `update ${db.tables.registrations} as r
-        set refresh_mode = $2, updated_at = now()
+        set refresh_mode = coalesce($2, r.refresh_mode), updated_at = now()
       where r.id = $1
   returning ${selectWithPolicy(db, 'r')}`,
     [id, mode],

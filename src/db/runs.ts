@@ -1,4 +1,5 @@
 import {qualifiedName} from '../lib/identifier.ts'
+import {storedSettings} from '../lib/postgres-settings.ts'
 import type {Run, ViewName} from '../lib/records.ts'
 import {bigint, columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
@@ -18,13 +19,20 @@ const RUN = columns<Run>({
   error: errorText('error'),
   sizeBytes: bigint('size_bytes'),
   lockWaitMs: bigint('lock_wait_ms'),
+  settings: {
+    sql: (alias) => `${alias}.settings`,
+    read: (stored) => (stored === null ? null : storedSettings(stored)),
+  },
 })
 
 /** The newest runs of a view, newest first. */
 export async function listRuns(db: Database, view: ViewName, limit: number): Promise<Run[]> {
   if (!db.has('runs')) return []
-  // The column came with the table of states.
-  const missing = db.has('states') ? [] : (['lockWaitMs'] as const)
+  // The columns came with the tables of states and of policies.
+  const missing = [
+    ...(db.has('states') ? [] : (['lockWaitMs'] as const)),
+    ...(db.has('policies') ? [] : (['settings'] as const)),
+  ]
   const found = db.session.query<Stored<Run>>(
     `select ${RUN.select('h', missing)}
        from ${db.tables.runs} h

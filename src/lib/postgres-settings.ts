@@ -38,10 +38,13 @@ const LONGEST_VALUE = 1000
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f]/
 
-/** Whether a refresh may set that. Everything that reaches SQL has passed this. */
-export const isAllowedSetting = (name: string): boolean => ALLOWED.includes(name) || PLANNER.test(name)
+const isAllowedName = (name: string): boolean => ALLOWED.includes(name) || PLANNER.test(name)
 
 const isAllowedValue = (value: string): boolean => value.length <= LONGEST_VALUE && !CONTROL.test(value)
+
+/** Whether a refresh may set that. Everything that reaches SQL has passed this. */
+export const isAllowedSetting = ({name, value}: Setting): boolean =>
+  isAllowedName(name) && isAllowedValue(value)
 
 /**
  * The name of a setting, in lower case as Postgres shows it.
@@ -49,7 +52,7 @@ const isAllowedValue = (value: string): boolean => value.length <= LONGEST_VALUE
  */
 export function parseSettingName(text: string, what: string): string {
   const name = text.trim().toLowerCase()
-  if (isAllowedSetting(name)) return name
+  if (isAllowedName(name)) return name
   const near = nearest(name, ALLOWED)
   throw invalidArgument(
     `${what}: a refresh cannot set ${JSON.stringify(text.trim())}`,
@@ -101,18 +104,10 @@ export function changeSettings(settings: PostgresSettings, changes: SettingChang
   return sortSettings(changed.filter((entry): entry is [string, string] => entry[1] !== null))
 }
 
-/**
- * Settings that were stored, and what of them is not used: another program may have written anything, and a
- * newer one may know more names.
- */
-export function readSettings(stored: unknown): {settings: PostgresSettings; unknown: string[]} {
+/** Settings as they were stored, by name, as far as they are texts: any program may have written them. */
+export function storedSettings(stored: unknown): PostgresSettings {
   const entries = stored !== null && typeof stored === 'object' ? Object.entries(stored) : []
-  const isFit = ([name, value]: [string, unknown]) =>
-    isAllowedSetting(name) && typeof value === 'string' && isAllowedValue(value)
-  return {
-    settings: sortSettings(entries.filter(isFit) as [string, string][]),
-    unknown: entries.filter((entry) => !isFit(entry)).map(([name]) => name),
-  }
+  return sortSettings(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
 }
 
 const sortSettings = (entries: [string, string][]): PostgresSettings =>

@@ -117,6 +117,8 @@ export interface Run extends ViewName {
    * programs.
    */
   lockWaitMs: number | null
+  /** The settings of Postgres that the refresh had by itself, by name; null where it had none. */
+  settings: Record<string, string> | null
 }
 
 /** A cron schedule: one row of `_ayb_job_schedules`. */

@@ -3,6 +3,7 @@ import {qualifiedName} from '../lib/identifier.ts'
 import type {Instant, RegistrationDetails, Schedule} from '../lib/records.ts'
 import {type Field, renderDetails} from './details.ts'
 import {describeMode} from './mode.ts'
+import {policyFields} from './policy.ts'
 import {renderRuns} from './runs.ts'
 import {formatBytes} from './size.ts'
 import {registrationStatus, statusStyle, yesOrNo} from './status.ts'
@@ -59,6 +60,7 @@ function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContex
       display: exactAndRelative(registration.createdAt, now),
     },
     {label: 'Updated', value: registration.updatedAt, display: exactAndRelative(registration.updatedAt, now)},
+    ...policyFields(registration.policy),
   ]
 }
 

@@ -1,5 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import type {Run} from '../lib/records.ts'
+import {describeSettings} from './policy.ts'
 import {formatBytes} from './size.ts'
 import {bar, sparkline} from './sparkline.ts'
 import {statusStyle} from './status.ts'
@@ -63,6 +64,13 @@ export function renderRuns(runs: readonly Run[], {terminal, now}: RenderContext)
       display: (run) => (run.lockWaitMs ? formatDuration(run.lockWaitMs) : null),
       align: 'right',
       priority: 1,
+      omitWhenEmpty: true,
+    },
+    {
+      header: 'SETTINGS',
+      value: (run) => describeSettings(run.settings),
+      priority: 0,
+      minWidth: 12,
       omitWhenEmpty: true,
     },
   ]

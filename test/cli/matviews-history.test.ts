@@ -51,6 +51,7 @@ describe('ayb matviews history', () => {
         error: expect.stringContaining('no unique index'),
         sizeBytes: null,
         lockWaitMs: 0,
+        settings: null,
       },
       {
         ...common,
@@ -59,6 +60,7 @@ describe('ayb matviews history', () => {
         error: null,
         sizeBytes: expect.any(Number),
         lockWaitMs: 0,
+        settings: null,
       },
     ])
     expect(await history(db, 'leaderboard', '--limit', '1')).toEqual(runs.slice(0, 1))
@@ -73,6 +75,7 @@ describe('ayb matviews history', () => {
         run.sizeBytes === null ? '' : String(run.sizeBytes),
         run.error ?? '',
         '0',
+        '',
       ]),
       [''],
     ])

@@ -184,17 +184,18 @@ describe('mode auto', () => {
     await bare.query(`drop table _ayb_matview_policies; revoke create on schema public from public;
       grant select, insert, update, delete on all tables in schema public to ${role.name};
       create materialized view other as select 1 as one`)
-    for (const line of [
-      ['matviews', 'register', 'other', '--mode', 'auto'],
-      ['matviews', 'register', '--all', '--mode', 'auto'],
-      ['matviews', 'update', 'leaderboard', '--mode', 'auto'],
-    ]) {
-      const {code, json, stderr} = await ayb([...line, '--json'], role)
+    for (const [what, ...line] of [
+      ['mode auto', 'register', 'other', '--mode', 'auto'],
+      ['mode auto', 'register', '--all', '--mode', 'auto'],
+      ['mode auto', 'update', 'leaderboard', '--mode', 'auto'],
+      ['a view with settings or limits of its own', 'update', 'leaderboard', '--set', 'work_mem=1MB'],
+    ] as const) {
+      const {code, json, stderr} = await ayb(['matviews', ...line, '--json'], role)
       expect(code).toBe(7)
       expect(json()).toMatchObject({
         error: {
           code: 'PERMISSION_DENIED',
-          message: expect.stringContaining('mode auto needs the table _ayb_matview_policies'),
+          message: expect.stringContaining(`${what} needs the table _ayb_matview_policies`),
           hint: expect.stringContaining('ayb migrate'),
         },
       })

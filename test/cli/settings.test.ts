@@ -1,6 +1,14 @@
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {
+  Refreshed,
+  Registered,
+  RegistrationDetails,
+  RegistrationDocument,
+  Run,
+} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
-import type {TestDatabase} from '../support/database.ts'
+import {type TestDatabase, until} from '../support/database.ts'
+import {documentOf, failureOf} from '../support/documents.ts'
 import {
   createGatedView,
   createRefreshDatabase,
@@ -9,6 +17,7 @@ import {
   runsOf,
   untilRefreshing,
 } from '../support/refresh.ts'
+import {insertJob} from '../support/worker.ts'
 
 let db: TestDatabase
 
@@ -100,5 +109,159 @@ describe('refresh --set', () => {
     const refused = await matviews('refresh', 'probe', 'second_probe', '--set', 'work_mem=lots', '--json')
     expect(refused.code).toBe(2)
     expect(errorOf(refused)).toMatchObject({code: 'INVALID_ARGUMENT'})
+  })
+})
+
+describe('the settings and limits of a view', () => {
+  const LIMITS = {refreshTimeoutMs: 600_000, lockTimeoutMs: 5000, lockRetryForMs: 0}
+  const update = (...args: string[]) =>
+    documentOf<RegistrationDocument>(['matviews', 'update', 'own', ...args], db)
+  const worker = (...args: string[]) => ayb(['worker', '--once', '--json', ...args], {url: db.url})
+  const lastRun = async () => (await documentOf<Run[]>(['matviews', 'history', 'own', '--limit', '1'], db))[0]
+  const workMem = async () => (await db.query<{work_mem: string}>('select work_mem from own'))[0]?.work_mem
+
+  test('are registered with the view, and shown', async () => {
+    await db.query(probe('own'))
+    const flags = [
+      '--set',
+      'work_mem=33MB',
+      '--set',
+      'jit=off',
+      '--refresh-timeout',
+      '10m',
+      '--lock-timeout',
+      '5s',
+    ]
+    const registered = await documentOf<Registered>(
+      ['matviews', 'register', 'own', ...flags, '--lock-retry-for', '0'],
+      db,
+    )
+    expect(registered).toMatchObject({
+      registration: {policy: {mode: null, settings: {jit: 'off', work_mem: '33MB'}, ...LIMITS}},
+      warnings: [],
+    })
+    const details = await documentOf<RegistrationDetails>(['matviews', 'show', 'own'], db)
+    expect(details.registration).toEqual(registered.registration)
+    expect((await matviews('show', 'own')).stdout).toMatch(
+      /^Settings\tjit=off, work_mem=33MB\nRefresh timeout\t600000\nLock timeout\t5000\nLock retry for\t0$/m,
+    )
+    const again = await documentOf<Registered>(
+      ['matviews', 'register', 'own', '--if-not-exists', '--set', 'jit=on'],
+      db,
+    )
+    expect(again).toMatchObject({
+      registration: {policy: {settings: {jit: 'off', work_mem: '33MB'}}},
+      warnings: ['public.own is registered already, and its settings and limits stay as they are'],
+    })
+  })
+
+  test('hold for refreshes by hand, which a flag overrules, and the history shows them', async () => {
+    await documentOf<Refreshed>(['matviews', 'refresh', 'own'], db)
+    expect(await workMem()).toBe('33MB')
+    expect(await lastRun()).toMatchObject({settings: {jit: 'off', work_mem: '33MB'}})
+    expect((await matviews('history', 'own')).stdout).toMatch(/\tjit=off, work_mem=33MB\n$/)
+
+    await documentOf<Refreshed>(
+      ['matviews', 'refresh', 'own', '--set', 'work_mem=44MB', '--unset', 'jit'],
+      db,
+    )
+    expect(await workMem()).toBe('44MB')
+    expect(await lastRun()).toMatchObject({settings: {work_mem: '44MB'}})
+  })
+
+  test('hold for a set, for each view its own', async () => {
+    await documentOf(['matviews', 'refresh', 'probe', 'own'], db)
+    expect(await workMem()).toBe('33MB')
+    expect(await db.query('select work_mem from probe')).not.toEqual([{work_mem: '33MB'}])
+  })
+
+  test('hold for a worker', async () => {
+    await insertJob(db, {view_name: 'own'})
+    expect((await worker()).json()).toMatchObject({succeeded: 1})
+    expect(await workMem()).toBe('33MB')
+    expect(await lastRun()).toMatchObject({trigger: 'schedule', settings: {jit: 'off', work_mem: '33MB'}})
+  })
+
+  test('are changed one by one, and a policy that says nothing any more goes', async () => {
+    expect((await update('--set', 'work_mem=55MB', '--unset', 'jit')).registration.policy).toMatchObject({
+      settings: {work_mem: '55MB'},
+      ...LIMITS,
+    })
+    expect(
+      await failureOf(['matviews', 'update', 'own', '--set', 'work_mem=lots'], 'INVALID_ARGUMENT', db),
+    ).toMatchObject({
+      message: expect.stringContaining('invalid value for parameter "work_mem"'),
+    })
+    const limits = ['--refresh-timeout', 'none', '--lock-timeout', 'none', '--lock-retry-for', 'none']
+    expect(await matviews('update', 'own', ...limits)).toMatchObject({
+      code: 0,
+      stdout: 'Updated public.own: standard mode, settings work_mem=55MB\n',
+    })
+    expect((await update('--unset', 'work_mem')).registration.policy).toBeNull()
+    expect(await db.query('select from _ayb_matview_policies')).toEqual([])
+    await documentOf<Refreshed>(['matviews', 'refresh', 'own'], db)
+    expect(await lastRun()).toMatchObject({settings: null})
+  })
+
+  test('are part of the command that registers the view again', async () => {
+    await update('--set', 'temp_tablespaces="", pg_default', '--lock-retry-for', '2m')
+    const {stdout, stderr} = await matviews('unregister', 'own')
+    expect(stdout + stderr).toContain(
+      `ayb matviews register public.own --mode standard --set 'temp_tablespaces="", pg_default' --lock-retry-for 120000ms`,
+    )
+  })
+
+  test('a limit overrules the worker, and is overruled by a command', async () => {
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    await documentOf(['matviews', 'update', 'slow', '--refresh-timeout', '300ms'], db)
+    await insertJob(db, {view_name: 'slow'}, {max_attempts: 1})
+    expect((await worker('--refresh-timeout', '1h')).json()).toMatchObject({failed: 1})
+    const overruled = startAyb(['matviews', 'refresh', 'slow', '--timeout', '1h'], {url: db.url})
+    await untilRefreshing(db, 'slow', 600)
+    await gate.open()
+    expect(await overruled.done).toMatchObject({code: 0})
+    expect((await runsOf(db, 'slow')).map(({status, error}) => error ?? status)).toEqual([
+      'success',
+      expect.stringContaining('300 ms'),
+    ])
+  })
+
+  test('a setting that the server refuses is left out, with a warning', async () => {
+    await db.query(
+      `insert into _ayb_matview_policies (schema_name, view_name, settings)
+       values ('public', 'probe', '{"work_mem": "66MB", "temp_tablespaces": "gone", "search_path": "evil, public",
+                                    "enable_x'', ''on'', true); drop table users; --": "on", "jit": 5}')`,
+    )
+    const {warnings} = await documentOf<Refreshed>(['matviews', 'refresh', 'probe'], db)
+    expect(await seen()).toMatchObject({work_mem: '66MB'})
+    expect(warnings.sort()).toEqual([
+      expect.stringContaining(
+        `ran without enable_x', 'on', true); drop table users; -- = "on", which is no setting`,
+      ),
+      'the refresh of public.probe ran without search_path = "evil, public", which is no setting that ayb makes',
+      expect.stringMatching(
+        /ran without temp_tablespaces = "gone", which the server refuses: .*"gone" does not exist/,
+      ),
+    ])
+    const [run] = await documentOf<Run[]>(['matviews', 'history', 'probe', '--limit', '1'], db)
+    expect(run).toMatchObject({status: 'success', settings: {work_mem: '66MB'}})
+  })
+
+  test('a worker leaves a refused setting out, too, and does not ask the server for it again at once', async () => {
+    const rollbacks = async () => {
+      const [row] = await db.query<{n: number}>(
+        'select xact_rollback::int as n from pg_stat_database where datname = current_database()',
+      )
+      return row?.n ?? 0
+    }
+    const before = await rollbacks()
+    for (let n = 0; n < 3; n++) await insertJob(db, {view_name: 'probe'})
+    const result = await worker('--concurrency', '1')
+    expect(result.json()).toMatchObject({succeeded: 3, failed: 0})
+    expect(result.stderr).toContain('ran without temp_tablespaces')
+    // Of the refresh, and of the look for the setting that was refused.
+    await until(async () => (await rollbacks()) >= before + 2, {what: 'the statistics of the worker'})
+    expect(await rollbacks()).toBe(before + 2)
   })
 })

@@ -50,7 +50,7 @@ describe('in a database in LATIN1', () => {
     await server.query(`create materialized view "café" as select 'Zoë'::text as name`)
     db = await open(server)
     reader = await openReader(server)
-    await matviews.register(db, parseViewName('café'), 'standard')
+    await matviews.register(db, parseViewName('café'), {mode: 'standard'})
     await schedules.createSchedule(db, {...SCHEDULE, name: 'nuit', target: {view: parseViewName('café')}})
   })
 
@@ -64,10 +64,10 @@ describe('in a database in LATIN1', () => {
   })
 
   test.each<[string, () => Promise<unknown>]>([
-    ['register', () => matviews.register(db, CJK, 'standard')],
+    ['register', () => matviews.register(db, CJK, {mode: 'standard'})],
     ['refresh', () => refresh(db, CJK, OPTIONS)],
     ['show', () => matviews.show(db, CJK)],
-    ['update', () => matviews.update(db, CJK, 'standard')],
+    ['update', () => matviews.update(db, CJK, {mode: 'standard'})],
     ['unregister', () => matviews.unregister(db, CJK)],
     ['history', () => matviews.history(db, CJK, 1)],
     ['read', () => readCollection(reader, CJK, {})],

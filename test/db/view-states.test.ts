@@ -32,7 +32,7 @@ const refresh = (server: {url: string}, view: ViewName) =>
   )
 
 const registerView = (server: {url: string}, view = LEADERBOARD, isExistingFine = false) =>
-  using(server, (db) => register(db, view, 'standard', {isExistingFine}))
+  using(server, (db) => register(db, view, {mode: 'standard'}, {isExistingFine}))
 
 const warningsOf = (server: {url: string}, view = LEADERBOARD) =>
   using(server, async (db) => (await show(db, view)).warnings.map(commandLineWarning))
@@ -139,7 +139,7 @@ describe('a view that was renamed', () => {
     expect(await warningsOf(server, named('report', 'app'))).toEqual([
       expect.stringContaining('app.report was renamed to web.report'),
     ])
-    await expect(using(server, (db) => update(db, LEADERBOARD, 'concurrent'))).rejects.toMatchObject({
+    await expect(using(server, (db) => update(db, LEADERBOARD, {mode: 'concurrent'}))).rejects.toMatchObject({
       code: 'VIEW_NOT_FOUND',
       message: 'public.leaderboard is a table now: the view was renamed to public.top',
     })

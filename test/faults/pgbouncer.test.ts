@@ -48,7 +48,8 @@ async function settingsThrough(pooler: PgBouncer): Promise<string[]> {
   await client.connect()
   const {rows} = await client.query<{value: string}>(
     `select current_setting(name) as value
-       from unnest(array['search_path', 'default_transaction_isolation', 'client_connection_check_interval', 'jit']) name`,
+       from unnest(array['search_path', 'default_transaction_isolation', 'client_connection_check_interval', 'jit',
+                         'work_mem']) name`,
   )
   await client.end()
   return rows.map(({value}) => value)
@@ -88,6 +89,25 @@ describe.concurrent.each(MODES)('through PgBouncer in %s mode', {timeout: 120_00
       })
     }
     expect(await advisoryLocks(db)).toEqual([])
+    expect(await settingsThrough(pooler)).toEqual(before)
+  })
+
+  test('settings hold for a refresh, and for nobody who gets the server connection later', async () => {
+    const {db, pooler} = await start(mode, 1)
+    const before = await settingsThrough(pooler)
+    await db.query(`create materialized view probe as select current_setting('work_mem') as work_mem`)
+    await register(db, 'probe')
+    const refresh = (...args: string[]) => ayb(['matviews', 'refresh', 'probe', ...args], {url: pooler.url})
+    expect(await refresh('--set', 'work_mem=99MB')).toMatchObject({code: 0})
+    expect(await db.query('select * from probe')).toEqual([{work_mem: '99MB'}])
+    expect(await refresh('--set', 'work_mem=lots')).toMatchObject({code: 2})
+    const own = ['matviews', 'update', 'probe', '--set', 'work_mem=88MB']
+    expect(await ayb(own, {url: pooler.url})).toMatchObject({code: 0})
+    await db.query(`update _ayb_matview_policies set settings = settings || '{"temp_tablespaces": "gone"}'`)
+    const refreshed = await refresh()
+    expect(refreshed).toMatchObject({code: 0})
+    expect(refreshed.stderr).toContain('ran without temp_tablespaces = "gone"')
+    expect(await db.query('select * from probe')).toEqual([{work_mem: '88MB'}])
     expect(await settingsThrough(pooler)).toEqual(before)
   })
 

@@ -179,6 +179,25 @@ describe('a refresh', () => {
     )
   })
 
+  test('has the settings and limits of the view', async () => {
+    await db.query(`create materialized view probe as
+      select current_setting('work_mem') as work_mem, pg_sleep(case when current_setting('jit') = 'off' then 5 end)::text`)
+    const {id} = await registerView('probe')
+    await db.query(`insert into _ayb_matview_policies (schema_name, view_name, settings)
+      values ('public', 'probe', '{"work_mem": "66MB"}')`)
+    expect((await server.post(`${MATVIEWS}/${id}/refresh`)).json()).toMatchObject({
+      registration: {policy: {settings: {work_mem: '66MB'}, refreshTimeoutMs: null}},
+    })
+    expect(await db.query('select work_mem from probe')).toEqual([{work_mem: '66MB'}])
+    expect((await server.get(`${MATVIEWS}/${id}/history`)).json()).toMatchObject({
+      items: [{settings: {work_mem: '66MB'}, lockWaitMs: 0}],
+    })
+    await db.query(`update _ayb_matview_policies set settings = '{"jit": "off"}', refresh_timeout_ms = 100`)
+    const answer = await server.post(`${MATVIEWS}/${id}/refresh`)
+    expect(answer.status).toBe(504)
+    expect(answer.json()).toMatchObject({code: 'TIMEOUT'})
+  })
+
   test('of a view that is being refreshed is refused, and cancelled when its client goes away', async () => {
     const gate = await createGatedView(db, 'gated')
     const {id} = (await server.get(`${MATVIEWS}/gated`)).json<RegistrationDocument>()

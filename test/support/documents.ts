@@ -42,6 +42,7 @@ export const RUN_KEYS = [
   'error',
   'sizeBytes',
   'lockWaitMs',
+  'settings',
 ]
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/

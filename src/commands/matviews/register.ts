@@ -2,12 +2,14 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand, type ConnectionFlags} from '../../cli/base-command.ts'
 import {modeFlag} from '../../cli/flags.ts'
+import {policyChanges, policyFlags} from '../../cli/policy-flags.ts'
 import {register} from '../../core/matviews.ts'
+import type {RegisterAllOptions} from '../../core/register-all.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {isUuid, parseIdentifier, parseViewName} from '../../lib/identifier.ts'
 import {printable} from '../../lib/printable.ts'
-import type {Registered, RegisteredViews, Registration, RequestedMode, ViewName} from '../../lib/records.ts'
-import {modePhrase} from '../../render/mode.ts'
+import type {Registered, RegisteredViews, Registration, ViewName} from '../../lib/records.ts'
+import {describeRefresh} from '../../render/policy.ts'
 import {printableName} from '../../render/text.ts'
 
 export default class MatviewsRegister extends BaseCommand {
@@ -19,6 +21,7 @@ export default class MatviewsRegister extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --view leaderboard --schema public --mode standard',
     `<%= config.bin %> <%= command.id %> 'public."weekly stats"' --if-not-exists`,
     '<%= config.bin %> <%= command.id %> --all --schema reports --mode auto',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --set work_mem=256MB --refresh-timeout 10m',
   ]
   static override args = {
     view: Args.string({description: 'schema.view, or a view in schema public.', ignoreStdin: true}),
@@ -36,20 +39,22 @@ export default class MatviewsRegister extends BaseCommand {
       default: 'standard',
     }),
     'if-not-exists': Flags.boolean({summary: 'Succeed if the view is registered already.'}),
+    ...policyFlags,
   }
 
   async run(): Promise<Registered | RegisteredViews> {
     const {args, flags, metadata} = await this.parse(MatviewsRegister)
+    const wishes = {mode: flags.mode, policy: policyChanges(flags)}
     if (flags.all) {
       if (args.view !== undefined || flags.view !== undefined) {
         throw invalidArgument('--all takes no view', 'leave out the view, or --all')
       }
       const isModeWanted = metadata.flags.mode?.setFromDefault !== true
-      return this.#registerAll(flags, {schema: flags.schema, mode: flags.mode, isModeWanted})
+      return this.#registerAll(flags, {schema: flags.schema, isModeWanted, ...wishes})
     }
     const name = viewNameOf(args.view, flags.view, flags.schema)
     const registered = await this.withDatabase(flags, (db) =>
-      register(db, name, flags.mode, {isExistingFine: flags['if-not-exists']}),
+      register(db, name, wishes, {isExistingFine: flags['if-not-exists']}),
     )
     const {registration, created} = registered
     const state = created ? 'Registered' : 'Already registered:'
@@ -59,11 +64,11 @@ export default class MatviewsRegister extends BaseCommand {
 
   async #registerAll(
     flags: ConnectionFlags,
-    {schema, mode, isModeWanted}: {schema: string | undefined; mode: RequestedMode; isModeWanted: boolean},
+    {schema, ...wishes}: Omit<RegisterAllOptions, 'schemaName'> & {schema: string | undefined},
   ): Promise<RegisteredViews> {
     const {registerAll} = await import('../../core/register-all.ts')
     const schemaName = schema === undefined ? null : parseIdentifier(schema, 'schema name')
-    const done = await this.withDatabase(flags, (db) => registerAll(db, {schemaName, mode, isModeWanted}))
+    const done = await this.withDatabase(flags, (db) => registerAll(db, {schemaName, ...wishes}))
     const refused = done.refused.map(({view: {schemaName, viewName}, error}) => ({
       schemaName,
       viewName,
@@ -88,7 +93,7 @@ export default class MatviewsRegister extends BaseCommand {
 
 /** `public.leaderboard (standard mode, id 1f0c…)` */
 const described = (registration: Registration): string =>
-  `${printableName(registration)} (${modePhrase(registration)}, id ${registration.id})`
+  `${printableName(registration)} (${describeRefresh(registration)}, id ${registration.id})`
 
 function viewNameOf(
   argument: string | undefined,

@@ -1,9 +1,11 @@
 import {BaseCommand} from '../../cli/base-command.ts'
-import {modeFlag, viewArg} from '../../cli/flags.ts'
+import {modeFlag, settingNameFlag, viewArg} from '../../cli/flags.ts'
+import {policyChanges, policyFlags} from '../../cli/policy-flags.ts'
 import {update} from '../../core/matviews.ts'
 import {invalidArgument} from '../../lib/errors.ts'
+import {isChange} from '../../lib/policies.ts'
 import type {RegistrationDocument} from '../../lib/records.ts'
-import {modePhrase} from '../../render/mode.ts'
+import {describeRefresh} from '../../render/policy.ts'
 import {printableName} from '../../render/text.ts'
 
 export default class MatviewsUpdate extends BaseCommand {
@@ -13,6 +15,8 @@ export default class MatviewsUpdate extends BaseCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard --mode concurrent',
     '<%= config.bin %> <%= command.id %> public.leaderboard --mode auto',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --set work_mem=256MB --unset jit',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --refresh-timeout 10m --lock-timeout none',
   ]
   static override args = {view: viewArg({required: true})}
   static override flags = {
@@ -20,18 +24,22 @@ export default class MatviewsUpdate extends BaseCommand {
       summary:
         'Whether refreshes block readers (standard) or not (concurrent); auto: concurrent where that works.',
     }),
+    ...policyFlags,
+    unset: settingNameFlag({multiple: true, summary: 'Take this setting of the view away. Can be repeated.'}),
   }
 
   async run(): Promise<RegistrationDocument> {
     const {args, flags} = await this.parse(MatviewsUpdate)
-    const {mode} = flags
-    if (!mode)
+    const {mode = null} = flags
+    const policy = policyChanges(flags)
+    if (mode === null && !isChange(policy)) {
       throw invalidArgument(
         'there is nothing to update',
-        'pass --mode auto, --mode standard or --mode concurrent',
+        'pass --mode, --set, --unset, --refresh-timeout, --lock-timeout or --lock-retry-for',
       )
-    const updated = await this.withDatabase(flags, (db) => update(db, args.view, mode))
-    this.print(`Updated ${printableName(updated.registration)}: ${modePhrase(updated.registration)}`)
+    }
+    const updated = await this.withDatabase(flags, (db) => update(db, args.view, {mode, policy}))
+    this.print(`Updated ${printableName(updated.registration)}: ${describeRefresh(updated.registration)}`)
     return updated
   }
 }

@@ -121,7 +121,9 @@ async function attemptWatched(
     )
     // Of a refresh that is tried again, the last attempt tells.
     if (result.status === 'success' || result.status === 'failed') {
-      for (const refusal of refused) emit({type: 'warning', message: settingLeftOut(registration, refusal)})
+      for (const setting of refused) {
+        emit({type: 'warning', message: settingLeftOut(registration, setting, setting.error)})
+      }
     }
     return result
   } finally {

@@ -78,7 +78,9 @@ async function refreshRegistered(
   options: RefreshOptions,
 ): Promise<Refreshed> {
   const {signal, wait = null} = options
-  const request = refreshRequest(registration, {asked: options.settings}, {mode: options.mode ?? null})
+  const requestFor = (current: Registration) =>
+    refreshRequest(current, {asked: options.settings}, {mode: options.mode ?? null})
+  const {runId} = requestFor(registration)
   const warnings: string[] = []
   const caller = callerOf(db, registration, warnings, options)
   let behind = NOTHING_BEHIND
@@ -91,7 +93,7 @@ async function refreshRegistered(
       const work = async (lock: RefreshLock) => {
         signal.throwIfAborted()
         const current = hasWaited ? await readAgain(db, registration, signal) : registration
-        const ordered = {request: {...request, registration: current}, caller, warnings}
+        const ordered = {request: {...requestFor(current), runId}, caller, warnings}
         const onEnd = () => {
           blocked = null
         }

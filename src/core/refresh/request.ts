@@ -73,6 +73,21 @@ interface Parties {
   usual?: WantedSettings
 }
 
+/** Timeouts of Postgres are 32-bit milliseconds. */
+const LONGEST_MS = 2_147_483_647
+
+/** What a registration says. Another program may have written limits that Postgres does not take. */
+function ownSettings({policy}: Pick<RefreshTarget, 'policy'>): WantedSettings {
+  const atLeast = (leastMs: number, ms: number | null | undefined) =>
+    ms == null || ms < leastMs ? null : Math.min(ms, LONGEST_MS)
+  return wantedSettings({
+    timeoutMs: atLeast(1, policy?.refreshTimeoutMs),
+    lockTimeoutMs: atLeast(0, policy?.lockTimeoutMs),
+    lockRetryForMs: atLeast(0, policy?.lockRetryForMs),
+    postgres: policy?.settings,
+  })
+}
+
 /** A request to refresh the view of that registration. */
 export const refreshRequest = <Target extends RefreshTarget>(
   registration: Target,
@@ -82,6 +97,6 @@ export const refreshRequest = <Target extends RefreshTarget>(
   runId: newRunId(),
   registration,
   mode,
-  settings: mergeSettings([asked, usual]),
+  settings: mergeSettings([asked, ownSettings(registration), usual]),
   job,
 })

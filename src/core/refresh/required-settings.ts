@@ -8,7 +8,7 @@ import {changeSettings, type SettingChanges} from '../../lib/postgres-settings.t
  * the next refresh.
  * @throws AybError INVALID_ARGUMENT, PERMISSION_DENIED
  */
-export async function requireSettings({session}: Database, changes: SettingChanges): Promise<void> {
+export async function requireSettings({session}: Database, changes: SettingChanges = {}): Promise<void> {
   const [refused] = await trySettings(session, changeSettings({}, changes))
-  if (refused) throw settingRefused(refused)
+  if (refused?.error) throw settingRefused(refused, refused.error)
 }

@@ -1,6 +1,6 @@
 import type {Migration} from './migration.ts'
 
-/** For each view: what was asked for its refreshes. A view without a row has no wishes. */
+/** For each view: what was asked for its refreshes; a view without a row has no wishes. For each run: its settings. */
 export const viewPolicies: Migration = {
   version: 4,
   name: '0004-view-policies',
@@ -23,6 +23,10 @@ export const viewPolicies: Migration = {
   updated_at timestamptz not null default now(),
   primary key (schema_name, view_name)
 )`,
+    },
+    {
+      sql: `alter table ${tables.runs} add column if not exists settings jsonb`,
+      alters: 'runs',
     },
   ],
 }

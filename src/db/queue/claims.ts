@@ -4,7 +4,7 @@ import {exactInstant} from '../instant.ts'
 import {viewKey} from '../locks/advisory-keys.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
-import {hasLostPolicies, policyOf} from '../policies.ts'
+import {hasLostPolicies, policyOf, toPolicy} from '../policies.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {forgetRights, stateRights} from '../states/identity.ts'
@@ -213,7 +213,7 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
           schemaName: row.schema_name,
           viewName: row.view_name,
           refreshMode: row.refresh_mode,
-          policy: row.policy,
+          policy: toPolicy(row.policy),
         },
   pastTries: row.past_tries,
 })

@@ -29,6 +29,10 @@ export interface Attempt {
 /** What a run tells of who started it. */
 export const triggerOf = ({job}: Attempt): 'manual' | 'schedule' => (job ? 'schedule' : 'manual')
 
+/** The settings as a run stores them, as JSON; null where there are none. */
+export const storedSettingsOf = ({settings: {postgres}}: Attempt): string | null =>
+  Object.keys(postgres).length === 0 ? null : JSON.stringify(postgres)
+
 /** Whether the run of an attempt is there, so that its job was settled with it. */
 export async function isRecorded({session, tables}: Database, runId: string): Promise<boolean> {
   const rows = await session.query(`select from ${tables.runs} h where h.id = $1`, [runId])

@@ -3,7 +3,7 @@ import {writeText} from '../encoding.ts'
 import {isAhead} from '../instant.ts'
 import {endState, isStillOurs, type JobTransition, type SettledState} from '../queue/fence.ts'
 import type {TableNames} from '../system.ts'
-import {type Attempt, triggerOf} from './attempt.ts'
+import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
 
 /** How an attempt failed, and what becomes of its job. */
 export interface Failure {
@@ -61,7 +61,12 @@ export async function recordFailure(
 
 async function writeFailure(db: Database, attempt: Attempt, failure: Failure): Promise<RecordedFailure> {
   const {session, tables} = db
-  const lockWaitMs = Math.round(attempt.lockWaitMs)
+  const settings = storedSettingsOf(attempt)
+  // Of the history; the columns came with the tables.
+  const columns = [
+    ...(db.has('states') ? [['lock_wait_ms', Math.round(attempt.lockWaitMs)]] : []),
+    ...(db.has('policies') && settings !== null ? [['settings', session.literal(settings)]] : []),
+  ]
   const {registration, job} = attempt
   const {transition} = failure
   const queued = transition.state === 'queued' ? transition : null
@@ -82,8 +87,8 @@ async function writeFailure(db: Database, attempt: Attempt, failure: Failure): P
       `with done as materialized (select clock_timestamp() as at),
      ${jobCte}
      run as (
-       insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error${db.has('states') ? ', lock_wait_ms' : ''})
-       select $1::uuid, $2, $3, $4, $5, j.id, ${job ? '$14' : 'null'}, $6::timestamptz, $7::int, $8, $9${db.has('states') ? `, ${lockWaitMs}` : ''} from j
+       insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error${columns.map(([name]) => `, ${name}`).join('')})
+       select $1::uuid, $2, $3, $4, $5, j.id, ${job ? '$14' : 'null'}, $6::timestamptz, $7::int, $8, $9${columns.map(([, value]) => `, ${value}`).join('')} from j
            on conflict (id) do nothing
        returning id),
      named as (

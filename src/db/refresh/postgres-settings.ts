@@ -1,13 +1,12 @@
 import {quoteIdentifier} from '../../lib/identifier.ts'
-import type {PostgresSettings} from '../../lib/postgres-settings.ts'
+import {isAllowedSetting, type PostgresSettings, type Setting} from '../../lib/postgres-settings.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from '../sqlstate.ts'
 
-/** A setting that the server does not let the role make, with what the server says. */
-export interface RefusedSetting {
-  name: string
-  value: string
-  error: StatementError
+/** A setting that a refresh does without. */
+export interface RefusedSetting extends Setting {
+  /** What the server says against it; null where ayb itself does not set that. */
+  error: StatementError | null
 }
 
 /**
@@ -67,20 +66,29 @@ const TRY_AGAIN_MS = 60_000
 
 const keyOf = (name: string, value: string): string => `${name}=${value}`
 
-/** The settings without those that the server has refused to this session in the last minute. */
+/**
+ * The settings without those that the server has refused to this session in the last minute, and without those
+ * that ayb does not set: other programs can write policies, too.
+ */
 export function usableSettings(
   session: Session,
   settings: PostgresSettings,
 ): {usable: PostgresSettings; refused: RefusedSetting[]} {
-  const known = refusalsOf.get(session)
-  if (!known || performance.now() - known.noticedAt >= TRY_AGAIN_MS) return {usable: settings, refused: []}
+  const known = recentRefusals(session)
   const refused: RefusedSetting[] = []
   const usable = Object.entries(settings).filter(([name, value]) => {
-    const refusal = known.bySetting.get(keyOf(name, value))
+    const refusal = isAllowedSetting({name, value})
+      ? known?.bySetting.get(keyOf(name, value))
+      : {name, value, error: null}
     if (refusal) refused.push(refusal)
     return !refusal
   })
   return {usable: Object.fromEntries(usable), refused}
+}
+
+function recentRefusals(session: Session): Refusals | null {
+  const known = refusalsOf.get(session)
+  return known && performance.now() - known.noticedAt < TRY_AGAIN_MS ? known : null
 }
 
 /**
@@ -94,10 +102,9 @@ export async function noteRefusals(
 ): Promise<void> {
   const found = await trySettings(session, settings)
   const all = Object.entries(settings).map(([name, value]) => ({name, value, error}))
-  const known = refusalsOf.get(session)
-  const isRecent = known && performance.now() - known.noticedAt < TRY_AGAIN_MS
-  const bySetting = isRecent ? known.bySetting : new Map<string, RefusedSetting>()
-  for (const refusal of found.length > 0 ? found : all)
-    bySetting.set(keyOf(refusal.name, refusal.value), refusal)
-  refusalsOf.set(session, {bySetting, noticedAt: isRecent ? known.noticedAt : performance.now()})
+  const known = recentRefusals(session) ?? {bySetting: new Map(), noticedAt: performance.now()}
+  for (const refusal of found.length > 0 ? found : all) {
+    known.bySetting.set(keyOf(refusal.name, refusal.value), refusal)
+  }
+  refusalsOf.set(session, known)
 }

@@ -4,7 +4,7 @@ import {isStillOurs} from '../queue/fence.ts'
 import {REGISTRATION} from '../registrations.ts'
 import {writableIdentity} from '../states/identity.ts'
 import {rememberSql} from '../states/remember.ts'
-import {type Attempt, triggerOf} from './attempt.ts'
+import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =
@@ -24,6 +24,7 @@ const RECORD_TYPES = {
   databaseOid: 'oid',
   systemIdentifier: 'bigint',
   lockWaitMs: 'bigint',
+  settings: 'jsonb',
 } as const
 
 type RecordValues = Record<keyof typeof RECORD_TYPES, string>
@@ -40,6 +41,7 @@ export async function successRecord(db: Database, attempt: Attempt): Promise<str
   const {registration, mode, runId, job} = attempt
   const identity = await writableIdentity(db)
   const literal = (text: string) => session.literal(text)
+  const settings = storedSettingsOf(attempt)
   const values: RecordValues = {
     runId: literal(runId),
     schema: literal(registration.schemaName),
@@ -53,9 +55,15 @@ export async function successRecord(db: Database, attempt: Attempt): Promise<str
     databaseOid: String(identity?.databaseOid ?? 'null'),
     systemIdentifier: identity?.systemIdentifier ?? 'null',
     lockWaitMs: String(Math.round(attempt.lockWaitMs)),
+    settings: settings === null ? 'null' : literal(settings),
   }
-  // The column came with the table.
-  const options = {hasJob: job !== null, remembers: identity !== null, hasLockWait: db.has('states')}
+  const options = {
+    hasJob: job !== null,
+    remembers: identity !== null,
+    // The columns came with the tables.
+    hasLockWait: db.has('states'),
+    hasSettings: db.has('policies'),
+  }
   if (!session.keepsStatements) return recordSql(db, options, values)
   const purpose = `record ${JSON.stringify(options)}`
   const statement = await session.prepare(purpose, Object.values(RECORD_TYPES), () =>
@@ -75,15 +83,20 @@ interface RecordOptions {
   remembers: boolean
   /** Whether the history has a column for how long the refresh waited for the lock. */
   hasLockWait: boolean
+  /** Whether it has a column for the settings of the refresh. */
+  hasSettings: boolean
 }
 
 function recordSql(
   {tables}: Database,
-  {hasJob, remembers, hasLockWait}: RecordOptions,
+  {hasJob, remembers, hasLockWait, hasSettings}: RecordOptions,
   v: RecordValues,
 ): string {
   const lockWait = hasLockWait
     ? {column: ', lock_wait_ms', value: `,\n         ${v.lockWaitMs}::bigint`}
+    : {column: '', value: ''}
+  const settings = hasSettings
+    ? {column: ', settings', value: `, ${v.settings}::jsonb`}
     : {column: '', value: ''}
   const end = hasJob
     ? `j as (
@@ -104,10 +117,10 @@ named as materialized (
   select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where n.nspname = ${v.schema} and c.relname = ${v.view}),
 run as (
-  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column})
+  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column}${settings.column})
   select ${v.runId}::uuid, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
          j.id, ${v.workerId}::text, statement_timestamp(), done.ms, 'success',
-         (select pg_total_relation_size(named.oid) from named)${lockWait.value}
+         (select pg_total_relation_size(named.oid) from named)${lockWait.value}${settings.value}
     from done, j),
 free as materialized (
   select r.id from ${tables.registrations} r

@@ -51,7 +51,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
         schemaName: parseIdentifier(body.schema, 'schema name'),
         viewName: parseIdentifier(body.viewName, 'view name'),
       }
-      const {registration} = await work(reply, (db) => register(db, name, body.refreshMode))
+      const {registration} = await work(reply, (db) => register(db, name, {mode: body.refreshMode}))
       return reply.code(201).send(registration)
     },
   )
@@ -93,7 +93,9 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async ({params: {id}, body}, reply) => {
-      const {registration} = await work(reply, (db) => update(db, parseViewReference(id), body.refreshMode))
+      const {registration} = await work(reply, (db) =>
+        update(db, parseViewReference(id), {mode: body.refreshMode}),
+      )
       return registration
     },
   )

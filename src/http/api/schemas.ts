@@ -133,6 +133,8 @@ export const DOCUMENTS = [
     status: {type: 'string', enum: runStatus},
     error: textOrNull,
     sizeBytes: wholeOrNull,
+    lockWaitMs: wholeOrNull,
+    settings: {type: ['object', 'null'], additionalProperties: text},
   }),
   documentOf('Schedule', schedule),
   documentOf('ListedSchedule', {

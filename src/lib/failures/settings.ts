@@ -1,29 +1,34 @@
 import {AybError} from '../errors.ts'
 import {qualifiedName} from '../identifier.ts'
+import type {Setting} from '../postgres-settings.ts'
 import type {ViewName} from '../records.ts'
 
-/** A setting, and what the server says against it. */
-interface Refusal {
-  name: string
-  value: string
-  error: {serverMessage: string; detail: string | null; serverHint: string | null; sqlstate: string}
+/** What Postgres says against a setting: it names the setting by itself, and often the units or the range. */
+interface ServerWords {
+  serverMessage: string
+  detail: string | null
+  serverHint: string | null
+  sqlstate: string
 }
 
-/** What Postgres says of a value: it names the setting by itself, and often the units or the range. */
-const wordsOf = ({error: {serverMessage, detail}}: Refusal): string =>
+const wordsOf = ({serverMessage, detail}: ServerWords): string =>
   detail === null ? serverMessage : `${serverMessage} (${detail})`
+
+const assignment = ({name, value}: Setting): string => `${name} = ${JSON.stringify(value)}`
 
 const MISSING_RIGHT = '42501'
 
 /** The server refuses a setting that somebody wants. */
-export function settingRefused(refusal: Refusal): AybError {
-  const {name, value, error} = refusal
+export function settingRefused(setting: Setting, error: ServerWords): AybError {
   const code = error.sqlstate === MISSING_RIGHT ? 'PERMISSION_DENIED' : 'INVALID_ARGUMENT'
-  const message = `the server refuses ${name} = ${JSON.stringify(value)}: ${wordsOf(refusal)}`
-  const details = {sqlstate: error.sqlstate, setting: name}
+  const message = `the server refuses ${assignment(setting)}: ${wordsOf(error)}`
+  const details = {sqlstate: error.sqlstate, setting: setting.name}
   return new AybError(code, message, {hint: error.serverHint, details})
 }
 
-/** A refresh ran without one of the settings of the view. */
-export const settingLeftOut = (view: ViewName, refusal: Refusal): string =>
-  `the refresh of ${qualifiedName(view)} ran without ${refusal.name} = ${JSON.stringify(refusal.value)}, which the server refuses: ${wordsOf(refusal)}`
+/** A refresh ran without one of the settings of the view; without an error, ayb itself does not set that. */
+export function settingLeftOut(view: ViewName, setting: Setting, error: ServerWords | null): string {
+  const reason =
+    error === null ? 'which is no setting that ayb makes' : `which the server refuses: ${wordsOf(error)}`
+  return `the refresh of ${qualifiedName(view)} ran without ${assignment(setting)}, ${reason}`
+}

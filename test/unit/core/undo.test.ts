@@ -63,7 +63,7 @@ describe('the command that creates a schedule again', () => {
 
 describe('the command that registers a view again', () => {
   const command = (schemaName: string, viewName: string) =>
-    registerCommand({schemaName, viewName, refreshMode: 'concurrent'} as Registration)
+    registerCommand({schemaName, viewName, refreshMode: 'concurrent', policy: null} as Registration)
 
   test('quotes names, and is none for a name that ayb refuses', () => {
     expect(command('public', 'v')).toBe('ayb matviews register public.v --mode concurrent')

@@ -171,11 +171,14 @@ describe('renderRuns', () => {
 
   it('is exact in a pipe', () => {
     expect(renderRuns(runs.slice(1, 3), PIPED).split('\n')).toEqual([
-      '2026-03-01T11:00:00.000Z\terror\tconcurrent\tschedule\t100\t12897485\tlock timeout\t0',
-      '2026-03-01T10:00:00.000Z\tskipped\tconcurrent\tschedule\t\t\t\t0',
+      '2026-03-01T11:00:00.000Z\terror\tconcurrent\tschedule\t100\t12897485\tlock timeout\t0\t',
+      '2026-03-01T10:00:00.000Z\tskipped\tconcurrent\tschedule\t\t\t\t0\t',
     ])
-    expect(renderRuns([run({lockWaitMs: 33_704})], PIPED)).toMatch(/\t12897485\t\t33704$/)
-    expect(renderRuns([run({lockWaitMs: null})], PIPED)).toMatch(/\t12897485\t\t$/)
+    const settings = {jit: 'off', work_mem: '64MB'}
+    expect(renderRuns([run({lockWaitMs: 33_704, settings})], PIPED)).toMatch(
+      /\t12897485\t\t33704\tjit=off, work_mem=64MB$/,
+    )
+    expect(renderRuns([run({lockWaitMs: null})], PIPED)).toMatch(/\t12897485\t\t\t$/)
   })
 
   it('shows how long a refresh waited for its lock, where one did', () => {
@@ -196,6 +199,11 @@ describe('renderRuns', () => {
 
 describe('renderRegistrationDetails', () => {
   const {exists: _, nextRunAt: __, ...stored} = registration()
+  const policy = {
+    ...{mode: null, maxAgeMs: null, skipUnchanged: false, refreshAtLeastEveryMs: null},
+    settings: {jit: 'off', work_mem: '64MB'},
+    ...{refreshTimeoutMs: 600_000, lockTimeoutMs: 0, lockRetryForMs: null},
+  }
   const document = {
     registration: stored,
     view: unreadyView({viewName: 'leaderboard'}),
@@ -236,6 +244,16 @@ describe('renderRegistrationDetails', () => {
     ])
   })
 
+  it('shows the settings and limits of the view', () => {
+    const registration = {...stored, policy: {...policy, lockRetryForMs: 0}}
+    expect(renderRegistrationDetails({...document, registration}, onTerminal(80))).toContain(
+      `Settings:         jit=off, work_mem=64MB
+Refresh timeout:  10 m 00 s
+Lock timeout:     0 (waits without limit)
+Lock retry for:   0 (tries once)`,
+    )
+  })
+
   it('says so when the view is gone', () => {
     const gone = {...document, view: null, schedules: [], recentRuns: []}
     const text = renderRegistrationDetails(gone, onTerminal(80))
@@ -244,7 +262,8 @@ describe('renderRegistrationDetails', () => {
   })
 
   it('is exact in a pipe, each line saying what it holds', () => {
-    expect(renderRegistrationDetails(document, PIPED).split('\n')).toEqual([
+    const withPolicy = {...document, registration: {...stored, policy}}
+    expect(renderRegistrationDetails(withPolicy, PIPED).split('\n')).toEqual([
       'View\tpublic.leaderboard',
       'ID\t550e8400-e29b-41d4-a716-446655440000',
       'Mode\tstandard',
@@ -258,9 +277,13 @@ describe('renderRegistrationDetails', () => {
       'Concurrent\tUNIQUE_INDEX_REQUIRED',
       'Registered\t2026-01-01T00:00:00.000Z',
       'Updated\t2026-03-01T11:57:00.000Z',
+      'Settings\tjit=off, work_mem=64MB',
+      'Refresh timeout\t600000',
+      'Lock timeout\t0',
+      'Lock retry for\t',
       'schedule\tleaderboard_hourly\t0 * * * *\tEurope/Vienna\ttrue\t2026-03-01T13:00:00.000Z',
-      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0',
-      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0',
+      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0\t',
+      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0\t',
     ])
   })
 })

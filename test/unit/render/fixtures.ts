@@ -85,6 +85,7 @@ export const run = (changes: Partial<Run> = {}): Run => ({
   error: null,
   sizeBytes: 12_897_485,
   lockWaitMs: 0,
+  settings: null,
   ...changes,
 })
 

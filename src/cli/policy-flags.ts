@@ -1,0 +1,45 @@
+import type {PolicyChanges} from '../lib/policies.ts'
+import {type Setting, settingChanges} from '../lib/postgres-settings.ts'
+import {limitFlag, lockLimitFlag, settingFlag} from './flags.ts'
+
+/** The flags of register and update that say how the view is refreshed from now on. */
+export const policyFlags = {
+  set: settingFlag({
+    multiple: true,
+    summary: 'A setting of Postgres for each refresh of the view, such as work_mem=256MB. Can be repeated.',
+  }),
+  'refresh-timeout': limitFlag({
+    summary: 'Cancel a refresh of the view that takes longer than this; none: as the worker does.',
+  }),
+  'lock-timeout': lockLimitFlag({
+    summary:
+      'Give up if a lock is not free within this time; 0 waits without limit; none: as the worker does.',
+  }),
+  'lock-retry-for': lockLimitFlag({
+    summary: 'How long to keep trying to lock the view; 0 tries once; none: as the worker does.',
+  }),
+}
+
+/** The values of these flags, and of those that only update has. */
+interface PolicyFlags {
+  set?: Setting[] | undefined
+  unset?: string[] | undefined
+  'refresh-timeout'?: number | 'none' | undefined
+  'lock-timeout'?: number | 'none' | undefined
+  'lock-retry-for'?: number | 'none' | undefined
+}
+
+/** What somebody wants to be changed in the policy of a view; empty where nobody said anything. */
+export function policyChanges(flags: PolicyFlags): PolicyChanges {
+  const {set = [], unset = []} = flags
+  const limits = {
+    refreshTimeoutMs: flags['refresh-timeout'],
+    lockTimeoutMs: flags['lock-timeout'],
+    lockRetryForMs: flags['lock-retry-for'],
+  }
+  const given = Object.entries(limits).filter(([, limit]) => limit !== undefined)
+  return {
+    ...Object.fromEntries(given.map(([key, limit]) => [key, limit === 'none' ? null : limit])),
+    ...(set.length + unset.length > 0 ? {settings: settingChanges(set, unset)} : {}),
+  }
+}
