@@ -1,4 +1,5 @@
 import type {ListedRegistration, RegistrationDetails, Run, View} from '../../src/lib/records.ts'
+import {CHAIN_STEPS} from './chain.ts'
 import {check, checkEqual} from './check.ts'
 import {
   CREATE_TABLES,
@@ -31,6 +32,7 @@ export const STORY: readonly Step[] = [
   {title: 'A concurrent refresh and the same reader', play: refreshUnderReader},
   {title: 'Two refreshes at once', play: refreshTwice},
   {title: 'What has happened so far', play: showHistory},
+  ...CHAIN_STEPS,
   ...SCHEDULE_STEPS,
   {title: 'A slip of the finger', play: misspell},
   {title: 'Take it off the list', play: unregister},
