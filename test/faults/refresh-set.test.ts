@@ -1,9 +1,8 @@
 import {stripVTControlCharacters} from 'node:util'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
-import type {RefreshedSet, RegisteredViews} from '../../src/lib/records.ts'
-import {ayb, startAyb} from '../support/ayb.ts'
+import type {RefreshedSet} from '../../src/lib/records.ts'
+import {startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
-import {documentOf} from '../support/documents.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
 import {
   createGatedView,
@@ -51,41 +50,6 @@ const viewsOf = ({refreshes}: RefreshedSet) =>
 const memberOf = ({refreshes}: RefreshedSet, view: string) =>
   refreshes.find(({registration}) => registration.viewName === view)
 const statusesOf = async (view: string) => (await runsOf(db, view)).map(({status}) => status)
-
-test('forty views that a restore left without data come to life with two commands', async () => {
-  const restored = await createTestDatabase()
-  await restored.query('refresh materialized view leaderboard')
-  await restored.query('create table numbers as select 1 as number')
-  const created: string[] = []
-  // Each view of a row reads two views of the row before, one of them through a plain view; the last comes first by name.
-  for (let row = 0; row < 8; row++) {
-    for (let column = 0; column < 5; column++) {
-      const view = `v${9 - row}_${column}`
-      const above = `v${10 - row}_`
-      const from = row === 0 ? ['numbers'] : [`through_${above}${column}`, `${above}${(column + 1) % 5}`]
-      const read = from.map((relation) => `select number from ${relation}`).join(' union all ')
-      await restored.query(
-        `create materialized view ${view} as select min(number) as number from (${read}) below with no data;
-         create view through_${view} as select number from ${view}`,
-      )
-      created.push(view)
-    }
-  }
-  const {registered} = await documentOf<RegisteredViews>(['matviews', 'register', '--all'], restored)
-  expect(registered.map(({viewName}) => viewName)).toEqual(['leaderboard', ...created.toSorted()])
-
-  const result = await ayb(['matviews', 'refresh', '--unpopulated', '--json'], {url: restored.url})
-  expect(result).toMatchObject({code: 0, stderr: ''})
-  const document = result.json() as RefreshedSet
-  expect(document).toMatchObject({counts: {success: 40, error: 0, skipped: 0}, warnings: []})
-  expect(memberOf(document, 'leaderboard')).toBeUndefined()
-  const empty = await restored.query(
-    'select relname from pg_class where relkind = $1 and not relispopulated',
-    ['m'],
-  )
-  expect(empty).toEqual([])
-  expect(await restored.query('select number from v2_0')).toEqual([{number: 1}])
-})
 
 describe('a signal in the middle of a set', () => {
   test.each([
