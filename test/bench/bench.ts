@@ -18,6 +18,7 @@ import {pgCron} from './rows/pg-cron.ts'
 import {politeness} from './rows/politeness.ts'
 import {scale} from './rows/scale.ts'
 import {schedulerStep} from './rows/scheduler-step.ts'
+import {sets} from './rows/sets.ts'
 import {startUp} from './rows/start-up.ts'
 import {throughput} from './rows/throughput.ts'
 import {workers} from './rows/workers.ts'
@@ -35,6 +36,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   oldSnapshot,
   busyView,
   manyViews,
+  sets,
   politeness,
   idle,
   memory,
