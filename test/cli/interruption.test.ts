@@ -1,6 +1,7 @@
 import {expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
-import {createTestDatabase, until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {until} from '../support/until.ts'
 
 test('Ctrl-C ends a command that waits for a lock on the tables of ayb, at once', async () => {
   const db = await createTestDatabase({hasTables: true})

@@ -1,8 +1,9 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
 import type {View} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, keysOf, VIEW_KEYS} from '../support/documents.ts'
+import {until} from '../support/until.ts'
 
 const discover = (db: TestDatabase) => documentOf<View[]>(['matviews', 'discover'], db)
 

@@ -2,6 +2,7 @@ import {beforeAll, describe, expect, test} from 'vitest'
 import type {ListedRegistration, Registered, Relinked, WorkerResult} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
 import {
   documentOf,
   failureOf,
@@ -10,7 +11,8 @@ import {
   REGISTRATION_KEYS,
   shellCommand,
 } from '../support/documents.ts'
-import {createWorkerDatabase, insertJob, insertSchedule, jobOf} from '../support/worker.ts'
+import {insertJob, jobOf} from '../support/jobs.ts'
+import {insertSchedule} from '../support/schedules.ts'
 
 /** Keys that are not ours to change, and a number that no JavaScript number holds. */
 const PAYLOAD =
@@ -30,7 +32,7 @@ describe('a view that was renamed and moved to another schema', () => {
   let jobs: Record<'queued' | 'running' | 'failed' | 'completed' | 'foreign', string>
 
   beforeAll(async () => {
-    db = await createWorkerDatabase()
+    db = await createTestDatabase({hasTables: true})
     await documentOf<Registered>(['matviews', 'register', 'leaderboard'], db)
     await insertJob(db, {view_name: 'leaderboard'})
     await db.query(
@@ -154,7 +156,7 @@ describe('a view that was renamed and moved to another schema', () => {
 })
 
 test('relinking tells what a concurrent refresh of the view still needs, and refuses the same name', async () => {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   await documentOf(['matviews', 'register', 'leaderboard', '--mode', 'concurrent'], db)
   const same = ['matviews', 'relink', 'leaderboard', 'public.leaderboard']
   expect(await failureOf(same, 'ALREADY_REGISTERED', db)).toMatchObject({

@@ -11,7 +11,7 @@ import type {
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
-import {insertJob} from '../support/worker.ts'
+import {insertJob} from '../support/jobs.ts'
 
 const POLICY = {
   mode: 'auto',

@@ -3,7 +3,7 @@ import type {Registered, ScheduleDocument} from '../../src/lib/records.ts'
 import {type AybOptions, ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
-import {createSchedule, insertForeignSchedule, SCHEDULE_KEYS} from '../support/schedules.ts'
+import {createSchedule, insertSchedule, SCHEDULE_KEYS} from '../support/schedules.ts'
 
 /** Nothing listens there: whoever gets as far as connecting fails with another code. */
 const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
@@ -159,7 +159,7 @@ describe('ayb schedules create', () => {
     })
 
     test('by a schedule of another type too, which is not shown', async () => {
-      await insertForeignSchedule(db, 'mails')
+      await insertSchedule(db, 'mails', {view: 'leaderboard', type: 'send_mail'})
       const args = ['schedules', 'create', '--name', 'mails', '--cron', '@daily', '--view', 'leaderboard']
       const failure = await failureOf(args, 'SCHEDULE_EXISTS', db)
       expect(failure.hint).toContain('not shown')

@@ -3,15 +3,8 @@ import type {NextRuns, ScheduleDocument} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, shellCommand} from '../support/documents.ts'
-import {
-  changeSchedule,
-  createMarked,
-  createSchedule,
-  insertAgedJob,
-  isMarked,
-  jobRows,
-  serverMidnight,
-} from '../support/schedules.ts'
+import {insertAgedJob, jobRows} from '../support/jobs.ts'
+import {changeSchedule, createMarked, createSchedule, isMarked, serverMidnight} from '../support/schedules.ts'
 
 let db: TestDatabase
 

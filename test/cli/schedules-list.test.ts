@@ -11,7 +11,8 @@ import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {createSchedule, insertAgedJob, insertForeignSchedule, SCHEDULE_KEYS} from '../support/schedules.ts'
+import {insertAgedJob} from '../support/jobs.ts'
+import {createSchedule, insertSchedule, SCHEDULE_KEYS} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
@@ -55,7 +56,7 @@ beforeAll(async () => {
   const nightly = await createSchedule(db, 'nightly')
   await createSchedule(db, 'a daily one', {cron: '@daily', more: ['--timezone', 'Europe/Berlin']})
   await createSchedule(db, 'off', {more: ['--no-enabled']})
-  foreign = await insertForeignSchedule(db, 'mails')
+  foreign = await insertSchedule(db, 'mails', {view: 'leaderboard', type: 'send_mail'})
   await insertRun(nightly.id, 'error', 30)
   await insertRun(nightly.id, 'success', 20)
   await insertRun(nightly.id, 'canceled', 40)

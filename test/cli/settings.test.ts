@@ -7,8 +7,9 @@ import type {
   Run,
 } from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
+import {insertJob} from '../support/jobs.ts'
 import {
   createGatedView,
   createRefreshDatabase,
@@ -17,7 +18,7 @@ import {
   runsOf,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {insertJob} from '../support/worker.ts'
+import {until} from '../support/until.ts'
 
 let db: TestDatabase
 

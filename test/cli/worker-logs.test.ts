@@ -1,19 +1,15 @@
 import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, untilState} from '../support/jobs.ts'
 import {errorOf, register} from '../support/refresh.ts'
 import {openTerminal} from '../support/terminal.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  PATIENCE_MS,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
   test('is one JSON object a line on a pipe', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const id = await insertJob(db, {view_name: 'leaderboard'})
     const worker = await startWorker(db, [], {env: {DEBUG: undefined}})
@@ -48,7 +44,7 @@ describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
   })
 
   test('is for people on a terminal, and as asked for anywhere', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const terminal = openTerminal(['worker'], {url: db.url, columns: 200})
     await terminal.waitFor(/worker started, 4 at a time/, PATIENCE_MS)
@@ -104,7 +100,7 @@ describe.concurrent('settings of a worker', {timeout: 90_000}, () => {
   })
 
   test('come from the environment, and flags beat it', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const env = {AYB_JOBS_WORKER_CONCURRENCY: '7', AYB_JOBS_ENABLED: 'true'}
     const both = [await startWorker(db, [], {env}), await startWorker(db, ['--concurrency', '2'], {env})]
     expect(both.map((worker) => worker.logs()[0]?.concurrency)).toEqual([7, 2])

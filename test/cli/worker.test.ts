@@ -1,20 +1,11 @@
 import {describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, register, registrationOf, runsOf, untilRefreshing} from '../support/refresh.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  PATIENCE_MS,
-  runsOfJob,
-  say,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, say, startWorker, stopWorkers} from '../support/worker.ts'
 
 const CREATE = 'schedules create --name leaderboard_hourly --job-type materialized_view_refresh --cron'.split(
   ' ',
@@ -23,7 +14,7 @@ const PAYLOAD = '{"schema": "public", "view_name": "leaderboard"}'
 
 describe.concurrent('a worker', {timeout: 90_000}, () => {
   test('keeps the view of a schedule fresh, and registers it', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const worker = await startWorker(db, ['--poll-interval', '60s'])
     const created = await ayb([...CREATE, '* * * * * *', '--payload', PAYLOAD], {url: db.url})
     expect(created).toMatchObject({code: 0, stderr: ''})
@@ -67,7 +58,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('starts what is due at once, however seldom it polls', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const id = await insertSchedule(db, 'soon', {view: 'leaderboard', nextRunAt: `now() + interval '1 day'`})
     const worker = await startWorker(db, ['--poll-interval', '60s'])
@@ -97,7 +88,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('is woken by a command, and sees at the poll what others add', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await insertSchedule(db, 'seldom', {view: 'leaderboard', nextRunAt: `now() + interval '1 day'`})
     const seldom = await startWorker(db, ['--poll-interval', '60s'])
     const {job} = (await ayb(['schedules', 'run', 'seldom', '--json'], {url: db.url})).json() as {
@@ -112,7 +103,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('makes one run of many that were missed', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const id = await insertSchedule(db, 'missed', {
       view: 'leaderboard',
       cron: '*/5 * * * *',
@@ -132,7 +123,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('queues at most one job behind a running one', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertSchedule(db, 'each_second', {view: 'slow', cron: '* * * * * *'})
@@ -147,7 +138,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('leaves rows of other types alone', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const type = 'send_mail'
     const payload = {schema: 'public', view_name: 'leaderboard'}
     const old = '2020-01-01'

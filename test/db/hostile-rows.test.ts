@@ -15,8 +15,9 @@ import {findSchedule} from '../../src/db/schedules.ts'
 import {Session} from '../../src/db/session.ts'
 import {FIRST_INSTANT, LAST_INSTANT, type RefreshTarget} from '../../src/lib/records.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf} from '../support/jobs.ts'
 import {register} from '../support/refresh.ts'
-import {createWorkerDatabase, insertJob, insertSchedule, jobOf} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
 
 /** What a timestamptz takes, and what documents make of it. */
 const INSTANTS = [
@@ -54,7 +55,7 @@ async function claimOne() {
 }
 
 beforeAll(async () => {
-  server = await createWorkerDatabase()
+  server = await createTestDatabase({hasTables: true})
   await register(server, 'leaderboard')
   const options = {databaseUrl: server.url, env: {}, applicationName: 'ayb worker', keepsStatements: true}
   db = await new Server(options).open()

@@ -8,7 +8,8 @@ import {suggestUniqueIndexes} from '../../src/db/index-suggestion.ts'
 import {listNearRegistrations} from '../../src/db/registrations.ts'
 import {listNearScheduleNames} from '../../src/db/schedules.ts'
 import type {TestDatabase} from '../support/database.ts'
-import {createWorkerDatabase, insertSchedule} from '../support/worker.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertSchedule} from '../support/schedules.ts'
 
 /** More than the names that are compared for did-you-mean, and than one page of anything. */
 const MANY = 5000
@@ -22,7 +23,7 @@ let server: TestDatabase
 let db: Database
 
 beforeAll(async () => {
-  server = await createWorkerDatabase()
+  server = await createTestDatabase({hasTables: true})
   // Neither is analysed, as in a database that somebody has just moved to.
   await server.query(
     `insert into _ayb_matview_refreshes (view_name) select 'daily_report_' || n from generate_series(1, $1::int) n`,

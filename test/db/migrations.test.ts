@@ -1,7 +1,8 @@
 import {describe, expect, onTestFinished, test} from 'vitest'
 import {type Database, Server} from '../../src/db/database.ts'
 import {insertRegistration} from '../../src/db/registrations.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {until} from '../support/until.ts'
 
 async function open(db: TestDatabase, applicationName = 'test'): Promise<Database> {
   const database = await new Server({databaseUrl: db.url, env: {}, applicationName}).open()

@@ -25,8 +25,9 @@ import {
 import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
 import {createRefreshDatabase, leftBehind, register, registrationOf, runsOf} from '../support/refresh.ts'
+import {until} from '../support/until.ts'
 
 const LEADERBOARD = {schemaName: 'public', viewName: 'leaderboard'}
 

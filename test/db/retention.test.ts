@@ -3,11 +3,12 @@ import {expect, test} from 'vitest'
 import {Retention} from '../../src/core/worker/retention.ts'
 import {Server} from '../../src/db/database.ts'
 import type {WorkerEvent} from '../../src/lib/worker-events.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob} from '../support/jobs.ts'
 import {untilBlocked} from '../support/refresh.ts'
-import {createWorkerDatabase, insertJob} from '../support/worker.ts'
 
 test('a worker that stops in the middle of a batch tells what the batch deleted', async () => {
-  const server = await createWorkerDatabase()
+  const server = await createTestDatabase({hasTables: true})
   const OLD = '2020-01-01'
   await insertJob(
     server,

@@ -2,7 +2,8 @@ import {afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
 import {type Look, SecondSession} from '../../src/core/refresh/second-session.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import type {Session} from '../../src/db/session.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {until} from '../support/until.ts'
 
 const PATIENCE_MS = 10_000
 

@@ -8,7 +8,7 @@ import {Retention} from '../../src/core/worker/retention.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import type {ViewName} from '../../src/lib/records.ts'
 import type {TestDatabase} from '../support/database.ts'
-import {createWorkerDatabase} from '../support/worker.ts'
+import {createTestDatabase} from '../support/database.ts'
 
 const named = (viewName: string, schemaName = 'public'): ViewName => ({schemaName, viewName})
 const LEADERBOARD = named('leaderboard')
@@ -52,7 +52,7 @@ const oidOf = async (server: TestDatabase, view: string) =>
   (await server.query<{oid: number}>('select $1::regclass::oid as oid', [view]))[0]?.oid
 
 async function createDatabase(): Promise<TestDatabase> {
-  const server = await createWorkerDatabase()
+  const server = await createTestDatabase({hasTables: true})
   await registerView(server)
   return server
 }

@@ -16,8 +16,10 @@ import {poll} from '../../src/db/queue/poll.ts'
 import {failOrRequeueJob, returnUnseenJob, snoozeJob} from '../../src/db/queue/settle.ts'
 import {type Failure, recordFailure} from '../../src/db/refresh/failure-record.ts'
 import {nextRun, parseCron} from '../../src/lib/cron.ts'
-import {type TestDatabase, until} from '../support/database.ts'
-import {createWorkerDatabase, insertJob, insertSchedule, jobOf, runsOfJob} from '../support/worker.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob} from '../support/jobs.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {until} from '../support/until.ts'
 
 let server: TestDatabase
 let db: Database
@@ -44,7 +46,7 @@ const look = (jobIds: string[] = [], keyHex = 'fedcba9876543210') =>
   poll(db, {poller: {keys: [keyHex], jobIds}, busyViews: [], unreadable: []})
 
 beforeAll(async () => {
-  server = await createWorkerDatabase()
+  server = await createTestDatabase({hasTables: true})
   db = await open()
 })
 

@@ -1,17 +1,10 @@
 import pg from 'pg'
 import {afterEach, describe, expect, test} from 'vitest'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  PATIENCE_MS,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertJob, runsOfJob, untilState} from '../support/jobs.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 const open: pg.Client[] = []
 
@@ -56,7 +49,7 @@ describe('a role that holds the lock of the migrations', {timeout: 60_000}, () =
 
 describe('a role that holds the lock of a view', {timeout: 60_000}, () => {
   test('is named by a worker once, not each time that the job goes back', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const {session, pid, name} = await squatter(db)
     await session.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
     const worker = await startWorker(db, ['--poll-interval', '200ms'])
@@ -79,7 +72,7 @@ describe('a role that holds the lock of a view', {timeout: 60_000}, () => {
 
 describe('a role that waits for the key of a worker', {timeout: 90_000}, () => {
   test('keeps no session of it from working, and is named once', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const {session, pid, name} = await squatter(db)
     const worker = await startWorker(db, ['--poll-interval', '200ms'])
     const [, key = ''] = /ayb:([0-9a-f]{16}):/.exec(worker.logs()[0]?.workerId ?? '') ?? []

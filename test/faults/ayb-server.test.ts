@@ -2,20 +2,12 @@ import {describe, expect, test} from 'vitest'
 import type {Migrated, Registered, Registration} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
+import {insertJob, jobOf, lostSince, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, registrationOf, untilRefreshing} from '../support/refresh.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  lostSince,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 const SOON = ['--poll-interval', '200ms']
 const TYPE = 'materialized_view_refresh'
@@ -30,7 +22,7 @@ interface Shared {
 
 /** A database whose tables an AYB server made: its checks on names, none of our tables and indexes. */
 async function createShared(): Promise<Shared> {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const server = (await db.createRole('server')).name
   const role = await db.createRole('client')
   await db.query(`

@@ -1,21 +1,12 @@
 import {describe, expect, test} from 'vitest'
 import type {JobDocument, NextRuns, ScheduleDocument} from '../../src/lib/records.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
+import {insertAgedJob, insertJob, jobOf, untilState} from '../support/jobs.ts'
 import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
-import {insertAgedJob} from '../support/schedules.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  PATIENCE_MS,
-  type RunningWorker,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, type RunningWorker, startWorker, stopWorkers} from '../support/worker.ts'
 
 const MINUTE_MS = 60_000
 const AHEAD_MS = 10 * MINUTE_MS
@@ -59,7 +50,7 @@ describe.concurrent.each([
   const env = clockOffBy(offsetMs)
 
   test('gives schedules the next run that a right one gives them', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const options = {url: db.url, env}
     // The preview, which needs no database, has no other clock.
     const preview = await documentOf<NextRuns>(['schedules', 'next', '* * * * *'], options)
@@ -87,7 +78,7 @@ describe.concurrent.each([
   })
 
   test('prunes the jobs that ended that long ago, and no others', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const recent = await insertAgedJob(db, {state: 'completed', endedAge: 60})
     await insertAgedJob(db, {state: 'completed', endedAge: 360})
     const prune = ['jobs', 'prune', '--older-than', '5m']
@@ -96,7 +87,7 @@ describe.concurrent.each([
   })
 
   test('has a worker run what is due on time by the clock of the database', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const worker = await startWorker(db, [], {env})
     expectClockOff(worker, offsetMs)
@@ -150,7 +141,7 @@ describe.concurrent.each([
 })
 
 test('two workers whose clocks are 20 minutes apart keep to the leases of each other', async () => {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const gate = await createGatedView(db, 'slow')
   await gate.close()
   const id = await insertJob(db, {view_name: 'slow'})

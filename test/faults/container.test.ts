@@ -6,10 +6,11 @@ import {join} from 'node:path'
 import {text} from 'node:stream/consumers'
 import {afterAll, beforeAll, describe, expect, inject, test} from 'vitest'
 import {killAtEnd, programPath} from '../support/children.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {MANIFEST_FILE} from '../support/manifest.ts'
 import {isOpenToAll} from '../support/postgres-binaries.ts'
 import {TOKEN} from '../support/serve.ts'
+import {until} from '../support/until.ts'
 
 /** No account has that id. */
 const UID = 10_001

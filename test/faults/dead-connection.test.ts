@@ -2,8 +2,9 @@ import {afterAll, beforeAll, expect, test} from 'vitest'
 import {DeadConnections} from '../../src/core/refresh/dead-connection.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import {takeRefreshLock} from '../../src/db/locks/refresh-lock.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
 import {createRefreshDatabase} from '../support/refresh.ts'
+import {until} from '../support/until.ts'
 
 const LEADERBOARD = {schemaName: 'public', viewName: 'leaderboard'}
 

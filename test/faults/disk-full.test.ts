@@ -5,7 +5,8 @@ import pg from 'pg'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {killAtEnd} from '../support/children.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {unprivilegedAccount} from '../support/postgres-binaries.ts'
 import {temporaryBase} from '../support/postgres-folder.ts'
@@ -17,19 +18,9 @@ import {
   runsOf,
   untilNothingIsLeft,
 } from '../support/refresh.ts'
-import {
-  complaints,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  type LogLine,
-  PATIENCE_MS,
-  runsOfJob,
-  say,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, type LogLine, say, startWorker, stopWorkers} from '../support/worker.ts'
 
 const NO_SPACE = /No space left on device/
 

@@ -1,11 +1,10 @@
 import {describe, expect, test} from 'vitest'
 import type {RegistrationDocument} from '../../src/lib/records.ts'
 import {startAyb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
 import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../support/half-open.ts'
 import {createRefreshDatabase, errorOf} from '../support/refresh.ts'
-import {PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 /** How often a statement that is not answered is looked after, how long one look may take, and for how long none may be had. */
 const LOOK_MS = 20_000

@@ -1,6 +1,5 @@
 import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
 import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../support/half-open.ts'
 import {
   createGatedView,
@@ -11,7 +10,7 @@ import {
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 /** How often a running refresh is looked after. */
 const LOOK_MS = 10_000

@@ -1,23 +1,14 @@
 import {describe, expect, test} from 'vitest'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
 import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../support/half-open.ts'
+import {insertJob, jobOf, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {createGatedView, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  jobOf,
-  PATIENCE_MS,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 describe.concurrent('a worker whose refresh session goes half-open', {timeout: 150_000}, () => {
   test('waits while the backend is busy, and finds the refresh that was committed', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const proxy = await startProxy(db)
     const gate = await createGatedView(db, 'slow')
     await gate.close()
@@ -58,7 +49,7 @@ describe.concurrent('a worker whose refresh session goes half-open', {timeout: 1
   })
 
   test('tries again where the refresh had failed', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const proxy = await startProxy(db)
     const gate = await createGatedView(db, 'slow')
     await gate.close()
@@ -86,7 +77,7 @@ describe.concurrent('a worker whose refresh session goes half-open', {timeout: 1
 
 describe.concurrent('a worker whose sessions all go half-open', {timeout: 240_000}, () => {
   test('says so, comes back with the network, and settles its jobs once', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const proxy = await startProxy(db)
     const [early, late] = [await createGatedView(db, 'early'), await createGatedView(db, 'late')]
     await Promise.all([early.close(), late.close()])

@@ -2,8 +2,9 @@ import {existsSync} from 'node:fs'
 import pg from 'pg'
 import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {createTestDatabase, until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
 import {openTerminal} from '../support/terminal.ts'
+import {until} from '../support/until.ts'
 
 describe('a test database', () => {
   test('has the example, the same each time', async () => {

@@ -5,9 +5,10 @@ import {qualifiedName, quoteIdentifier, quoteViewName} from '../../src/lib/ident
 import type {JobDocument, Registered, ScheduleDocument, WorkerResult} from '../../src/lib/records.ts'
 import {type AybOptions, type AybResult, ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
 import {documentOf, parseFailure} from '../support/documents.ts'
-import {createSchedule, insertAgedJob} from '../support/schedules.ts'
-import {createWorkerDatabase, insertJob} from '../support/worker.ts'
+import {insertAgedJob, insertJob} from '../support/jobs.ts'
+import {createSchedule} from '../support/schedules.ts'
 
 /** The same inputs in every run: what fails once fails again. */
 const sample = <T>(arbitrary: fc.Arbitrary<T>, count: number): T[] =>
@@ -79,7 +80,7 @@ function expectTyped(result: AybResult): void {
 describe('a name of any characters', () => {
   let db: TestDatabase
   beforeAll(async () => {
-    db = await createWorkerDatabase()
+    db = await createTestDatabase({hasTables: true})
   })
 
   test('in quotes is that name to the server', async () => {
@@ -165,7 +166,7 @@ const LINES: ((text: string) => string[])[] = [
 describe('hostile text on a command line', () => {
   let db: TestDatabase
   beforeAll(async () => {
-    db = await createWorkerDatabase()
+    db = await createTestDatabase({hasTables: true})
     await documentOf(['matviews', 'register', 'leaderboard'], db)
     await documentOf(['matviews', 'refresh', 'leaderboard'], db)
     await createSchedule(db, 'nightly')
@@ -188,7 +189,7 @@ describe('hostile text on a command line', () => {
 
 describe('hostile rows of another program', () => {
   test('fail one by one, and neither stop a worker nor make it spin', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const untouched = () =>
       db.query(`select (select count(*)::int from users) as users,
       (select count(*)::int from pg_class where relnamespace = 'public'::regnamespace) as relations`)

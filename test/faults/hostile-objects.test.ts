@@ -1,10 +1,11 @@
 import pg from 'pg'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {type Mark, marksOf, resetMarks, safeSession, springs, wasPulled} from '../support/springs.ts'
-import {PATIENCE_MS, startWorker, stopWorkers} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 /**
  * For each function, aggregate and operator of Postgres one of the same arguments, which whoever looks into public first

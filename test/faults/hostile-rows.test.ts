@@ -9,22 +9,14 @@ import type {
   ScheduleDocument,
 } from '../../src/lib/records.ts'
 import {type AybResult, ayb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, INSTANT} from '../support/documents.ts'
+import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {startServer, stopServers} from '../support/serve.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  PATIENCE_MS,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 type Row = Record<string, string | number | boolean | null>
 
@@ -150,7 +142,7 @@ async function insertRows(db: TestDatabase, table: string, usual: Row, rows: rea
 
 /** A database of hostile rows, and of one view with a schedule that has nothing to do with them. */
 async function createHostileDatabase(): Promise<TestDatabase> {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   await db.query('create materialized view canary as select clock_timestamp() as stamp')
   for (let n = 0; n < VIEWS; n++) await db.query(`create materialized view v${n} as select 1 as one`)
   const schedule = {
@@ -305,7 +297,7 @@ describe.concurrent('rows that others wrote', {timeout: 240_000}, () => {
 
 describe.concurrent('a worker that rows of others name', {timeout: 120_000}, () => {
   test('goes on, and takes back what is said to be its own, whenever that began', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const worker = await startWorker(db, ['--poll-interval', '200ms'])
     const workerId = worker.logs()[0]?.workerId ?? ''
@@ -323,7 +315,7 @@ describe.concurrent('a worker that rows of others name', {timeout: 120_000}, () 
   })
 
   test('is not ended in mid-refresh by another one', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -348,7 +340,7 @@ describe.concurrent('a worker that rows of others name', {timeout: 120_000}, () 
   })
 
   test('is told of once where its key is another program’s, whose sessions live on', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const key = 'abcdef0123456789'
     const other = await db.connect()
     await other.query(`select pg_advisory_lock_shared(('x' || $1)::bit(64)::bigint)`, [key])
@@ -370,7 +362,7 @@ describe.concurrent('a worker that rows of others name', {timeout: 120_000}, () 
 
 describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
   test('do not starve others, however many, and whenever they were changed', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query('create materialized view canary as select 1 as one')
     await db.query(`insert into _ayb_job_schedules (name, job_type, payload, cron_expr, next_run_at, updated_at)
       select n::text, '${TYPE}', '{"view_name": "nosuch"}', '0 0 1 1 *', '2020-01-01',
@@ -385,7 +377,7 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
   })
 
   test('and lie behind what their expression says, as after a clock that was ahead, get their next run again', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     // By a clock 400 days ahead, for a moment: by the expression, that is every second, every night, every year.
     for (const [name, cron] of Object.entries({
       often: '* * * * * *',
@@ -429,7 +421,7 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
   })
 
   test('and have no next run get one, which is told once; list and show tell of them before', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const untimed = [null, '-infinity', 'infinity', '0044-03-15 BC', '294276-12-31']
     for (const [position, at] of untimed.entries()) {
       const id = await insertSchedule(db, `untimed ${position}`, {view: 'leaderboard', nextRunAt: 'null'})
@@ -480,7 +472,7 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
   })
 
   test('run though one of their jobs is queued for ever, of which its own command tells', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const id = await insertSchedule(db, 'nightly', {view: 'leaderboard'})
     const never = await insertJob(db, {view_name: 'leaderboard'}, {schedule_id: id, run_at: 'infinity'})
     const once = await documentOfWorker(db)

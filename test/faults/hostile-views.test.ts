@@ -2,10 +2,11 @@ import pg from 'pg'
 import {beforeAll, describe, expect, test} from 'vitest'
 import type {ScheduleDocument} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {marksOf, resetMarks, safeSession, springs, wasPulled} from '../support/springs.ts'
-import {complaints, PATIENCE_MS, startWorker, stopWorkers} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 type Role = Awaited<ReturnType<TestDatabase['createRole']>>
 

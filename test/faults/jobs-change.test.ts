@@ -3,7 +3,8 @@ import {JOB_STATES, type Job, type JobDocument} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {createSchedule, insertAgedJob, JOB_KEYS, stateOf} from '../support/schedules.ts'
+import {insertAgedJob, JOB_KEYS, jobOf} from '../support/jobs.ts'
+import {createSchedule} from '../support/schedules.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
 /** Nothing listens there: whoever gets as far as connecting fails with another code. */
@@ -43,7 +44,7 @@ describe('a job that is not there', () => {
       expect(failure.hint).toContain('ayb jobs list')
     }
     expect(await ayb(['jobs', name, UNKNOWN_ID], db)).toMatchObject({code: 3, stdout: ''})
-    expect(await stateOf(db, foreign)).toBe('failed')
+    expect((await jobOf(db, foreign)).state).toBe('failed')
   })
 
   test.each(['show', 'retry', 'cancel'])('has an id, says %s', async (name) => {
@@ -62,7 +63,7 @@ describe('ayb jobs retry', () => {
     const failure = await failureOf(['jobs', 'retry', failed], 'JOB_STATE_CONFLICT', db)
     expect(failure.message).toContain(`its schedule already has a queued job, ${queued}`)
     expect(failure.details).toEqual({state: 'failed', queuedJobId: queued})
-    expect(await stateOf(db, failed)).toBe('failed')
+    expect((await jobOf(db, failed)).state).toBe('failed')
     await documentOf(['jobs', 'cancel', queued], db)
     expect((await documentOf<JobDocument>(['jobs', 'retry', failed], db)).job.state).toBe('queued')
   })
@@ -123,7 +124,7 @@ describe('ayb jobs retry', () => {
       message: `job ${jobs[state]} is ${state}: only a failed job can be retried`,
       details: {state},
     })
-    expect(await stateOf(db, jobs[state])).toBe(state)
+    expect((await jobOf(db, jobs[state])).state).toBe(state)
   })
 })
 
@@ -150,7 +151,7 @@ describe('ayb jobs cancel', () => {
       message: `job ${jobs[state]} is ${state}: only a queued job can be canceled`,
       details: {state},
     })
-    expect(await stateOf(db, jobs[state])).toBe(state)
+    expect((await jobOf(db, jobs[state])).state).toBe(state)
   })
 
   test('ends with 4 as text, too', async () => {

@@ -4,7 +4,7 @@ import {JOB_STATES, type Pruned} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {insertAgedJob, jobRows} from '../support/schedules.ts'
+import {insertAgedJob, jobRows} from '../support/jobs.ts'
 import {openTerminal} from '../support/terminal.ts'
 
 const DAY = 86_400

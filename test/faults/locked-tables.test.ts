@@ -1,19 +1,14 @@
 import {describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
 import {documentOf, parseFailure} from '../support/documents.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  PATIENCE_MS,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertJob, untilState} from '../support/jobs.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 describe.concurrent("somebody who locks one of ayb's tables", {timeout: 120_000}, () => {
   async function lock(table: string) {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await documentOf(['matviews', 'register', 'leaderboard'], db)
     const holder = await db.connect()
     await holder.query(
@@ -59,7 +54,7 @@ describe.concurrent("somebody who locks one of ayb's tables", {timeout: 120_000}
   })
 
   test('does not end a worker that has to connect again', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const worker = await startWorker(db)
     const holder = await db.connect()
     await holder.query('begin; lock table _ayb_cli_migrations in access exclusive mode')

@@ -1,16 +1,11 @@
 import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, untilState} from '../support/jobs.ts'
 import {createRefreshDatabase, errorOf, register, registrationOf, runsOf} from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  jobOf,
-  PATIENCE_MS,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 const MOST_BYTES = 8192
 const CUT = '[cut here: the text is longer than 8 kB]'
@@ -61,7 +56,7 @@ function expectNamesNoView(text: string | null | undefined): void {
 }
 
 test('a payload of a megabyte fails alone: the worker answers, refreshes others, and stops when told', async () => {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   await register(db, 'leaderboard')
   const worker = await startWorker(db, ['--listen', '127.0.0.1:0'])
   const [, base] = await worker.waitForOutput(/listening on (http:\/\/127\.0\.0\.1:\d+)/, PATIENCE_MS)

@@ -8,10 +8,12 @@ import {promisify} from 'node:util'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob} from '../support/jobs.ts'
 import {MANIFEST_FILE} from '../support/manifest.ts'
 import {register} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {startServer, stopServers} from '../support/serve.ts'
-import {createWorkerDatabase, insertJob, insertSchedule} from '../support/worker.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ayb-network-'))
 const HOOK = `--import=${new URL('../support/network-log.js', import.meta.url)}`
@@ -57,7 +59,7 @@ let db: TestDatabase
 const ids = new Map<string, string>()
 
 beforeAll(async () => {
-  db = await createWorkerDatabase()
+  db = await createTestDatabase({hasTables: true})
   for (const view of ['fresh', 'unwanted', 'changed', 'kept', 'served', 'renamed'])
     await db.query(`create materialized view ${view} as select 1 as one`)
   for (const view of ['leaderboard', 'unwanted', 'changed', 'served', 'gone']) await register(db, view)

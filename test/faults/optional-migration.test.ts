@@ -3,7 +3,8 @@ import type {Migrated, Refreshed, Run} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
-import {insertJob, startWorker, stopWorkers, untilState} from '../support/worker.ts'
+import {insertJob, untilState} from '../support/jobs.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 /** What the table of states adds to a database is taken away again: as an older ayb left the tables. */
 const OLDER_TABLES = `drop table _ayb_matview_states;

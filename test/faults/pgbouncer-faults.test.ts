@@ -1,10 +1,10 @@
 import {afterAll, describe, expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
 import {createGatedView, errorOf, registrationOf, runsOf, untilRefreshing} from '../support/refresh.ts'
 import {type StallingProxy, startStallingProxy} from '../support/stalling-proxy.ts'
-import {createWorkerDatabase, PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 const MODES = ['transaction', 'session'] as const
 /** A refresh by hand is looked after every ten seconds. */
@@ -21,7 +21,7 @@ async function startProxy(server: {host: string; port: number}): Promise<Stallin
 }
 
 async function startGated(poolMode: (typeof MODES)[number], server?: {host: string; port: number}) {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const pooler = await startPgBouncer(db, {poolMode, ...(server ? {server} : {})})
   const gate = await createGatedView(db, 'gated')
   await gate.close()
@@ -84,7 +84,7 @@ describe.concurrent.each(MODES)('a refresh through PgBouncer in %s mode', {timeo
   })
 
   test('is found to be a success where the link between pooler and server goes dead', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const proxy = await startProxy(db)
     const pooler = await startPgBouncer(db, {poolMode: mode, server: {host: '127.0.0.1', port: proxy.port}})
     const gate = await createGatedView(db, 'gated')

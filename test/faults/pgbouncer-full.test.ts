@@ -1,18 +1,12 @@
 import pg from 'pg'
 import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, untilJob, untilState} from '../support/jobs.ts'
 import {type PgBouncer, startPgBouncer} from '../support/pgbouncer.ts'
 import {errorOf, register} from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  PATIENCE_MS,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 /** Takes the one server connection of a pool, as long as the returned session is in its transaction. */
 async function fill(pooler: PgBouncer): Promise<pg.Client> {
@@ -24,7 +18,7 @@ async function fill(pooler: PgBouncer): Promise<pg.Client> {
 
 describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_000}, () => {
   async function startFull(queryWaitTimeoutS = 1) {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const pooler = await startPgBouncer(db, {poolMode: 'transaction', poolSize: 1, queryWaitTimeoutS})
     return {db, pooler}

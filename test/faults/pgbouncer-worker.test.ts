@@ -1,21 +1,11 @@
 import {afterAll, describe, expect, test} from 'vitest'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, lostSince, runsOfJob, untilState} from '../support/jobs.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
 import {createGatedView, untilRefreshing} from '../support/refresh.ts'
 import {type StallingProxy, startStallingProxy} from '../support/stalling-proxy.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  jobOf,
-  lostSince,
-  PATIENCE_MS,
-  type RunningWorker,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, type RunningWorker, startWorker, stopWorkers} from '../support/worker.ts'
 
 const MODES = ['transaction', 'session'] as const
 const POLL = ['--poll-interval', '500ms']
@@ -25,7 +15,7 @@ const proxies: StallingProxy[] = []
 afterAll(() => Promise.all(proxies.map((proxy) => proxy.close())))
 
 async function startGated(poolMode: (typeof MODES)[number]) {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const pooler = await startPgBouncer(db, {poolMode})
   const gate = await createGatedView(db, 'gated')
   await gate.close()

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {type PgBouncer, startPgBouncer} from '../support/pgbouncer.ts'
 import {
   createGatedView,
@@ -11,24 +12,14 @@ import {
   runsOf,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  PATIENCE_MS,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 const MODES = ['transaction', 'session'] as const
 
 async function start(poolMode: 'transaction' | 'session', poolSize?: number) {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const pooler = await startPgBouncer(db, {poolMode, ...(poolSize === undefined ? {} : {poolSize})})
   // What stands between them is a pooler, in that mode.
   const pools = await pooler.console('show databases')
@@ -230,7 +221,7 @@ describe.concurrent.each(MODES)('through PgBouncer in %s mode', {timeout: 120_00
 
 describe.concurrent('AYB_POOLED', () => {
   test('overrules what is seen, and takes nothing but on and off', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const refresh = (AYB_POOLED: string) =>
       ayb(['matviews', 'refresh', 'leaderboard', '--json'], {url: db.url, env: {AYB_POOLED, DEBUG: 'ayb*'}})

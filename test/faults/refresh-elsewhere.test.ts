@@ -1,9 +1,9 @@
 import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
 import {afterAll, expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
 import {createGatedView, createRefreshDatabase, runsOf, untilRefreshing} from '../support/refresh.ts'
-import {PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 /** A way to the server under a port of its own: another host, as far as a client can tell. */
 interface Door {

@@ -1,7 +1,7 @@
 import {connect, createServer, type Server, type Socket} from 'node:net'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
 import {
   createGatedView,
   createRefreshDatabase,
@@ -12,6 +12,7 @@ import {
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
+import {until} from '../support/until.ts'
 
 let db: TestDatabase
 let gate: Gate

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import {afterEach, beforeAll, describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
 import {
   createGatedView,
   createRefreshDatabase,
@@ -13,7 +13,7 @@ import {
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 /** What any program must lock to refresh public.leaderboard. */
 const LEADERBOARD_KEY = -1113789355

@@ -1,9 +1,11 @@
 import {beforeEach, describe, expect, onTestFinished, test} from 'vitest'
 import type {Refreshed} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, untilState} from '../support/jobs.ts'
 import {createRefreshDatabase, errorOf, register, registrationOf, runsOf} from '../support/refresh.ts'
-import {insertJob, jobOf, startWorker, untilState} from '../support/worker.ts'
+import {until} from '../support/until.ts'
+import {startWorker} from '../support/worker.ts'
 
 let db: TestDatabase
 

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {
   createRefreshDatabase,
@@ -13,18 +14,8 @@ import {
   untilBlocked,
   untilNothingIsLeft,
 } from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  jobOf,
-  PATIENCE_MS,
-  type RunningWorker,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {type RunningWorker, startWorker, stopWorkers} from '../support/worker.ts'
 
 /** Above what the machine may take to notice something. */
 const MARGIN_MS = 2000
@@ -147,7 +138,7 @@ describe('a job beside a reader that stays', () => {
   const workers: RunningWorker[] = []
 
   beforeAll(async () => {
-    db = await createWorkerDatabase()
+    db = await createTestDatabase({hasTables: true})
   })
 
   afterEach(async () => {
@@ -219,7 +210,7 @@ describe('a job beside a reader that stays', () => {
   }, 90_000)
 
   test('is counted by each worker where the table of view states is not there', async () => {
-    const bare = await createWorkerDatabase()
+    const bare = await createTestDatabase({hasTables: true})
     const role = await createRefresher(bare, 'lone')
     await bare.query(`drop table _ayb_matview_states;
       alter table _ayb_matview_refresh_runs drop column lock_wait_ms;
@@ -237,7 +228,7 @@ describe('a job beside a reader that stays', () => {
   }, 90_000)
 
   test('is counted by each worker whose role may not use the table of view states', async () => {
-    const bare = await createWorkerDatabase()
+    const bare = await createTestDatabase({hasTables: true})
     const role = await createRefresher(bare, 'poor')
     await bare.query(`revoke all on _ayb_matview_states from ${role.name};
       create materialized view poor as select 1 as id;
@@ -252,7 +243,7 @@ describe('a job beside a reader that stays', () => {
   }, 90_000)
 
   test('is done by a worker that runs once, which waits out the pauses', async () => {
-    const own = await createWorkerDatabase()
+    const own = await createTestDatabase({hasTables: true})
     await register(own, 'leaderboard')
     const reader = await openReader(own, 'leaderboard')
     const id = await insertJob(own, {view_name: 'leaderboard'})
@@ -273,7 +264,7 @@ describe('a job beside a reader that stays', () => {
   }, 90_000)
 
   test('is left by a worker that runs once at the end of its patience, which says so', async () => {
-    const own = await createWorkerDatabase()
+    const own = await createTestDatabase({hasTables: true})
     await register(own, 'leaderboard')
     const reader = await openReader(own, 'leaderboard')
     const id = await insertJob(own, {view_name: 'leaderboard'})
@@ -292,7 +283,7 @@ describe('a job beside a reader that stays', () => {
 })
 
 test('a job that waits for a table below its view is tried again as its next attempt', async () => {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   await db.query('create table base (id int); create materialized view over_base as select id from base')
   await register(db, 'over_base')
   const loader = await db.connect()

@@ -1,22 +1,18 @@
 import {describe, expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
 import {createGatedView, register, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  insertSchedule,
-  PATIENCE_MS,
-  startWorker,
-  stopWorkers,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 const WAIT = '40s'
 const COMMAND_MS = 90_000
 
 /** A database with a view that a worker refreshes without a pause: it is due every second, and takes a second. */
 async function createBusyView(): Promise<TestDatabase> {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   await db.query('create materialized view busy as select 1 as id from pg_sleep(1) with no data')
   await register(db, 'busy')
   await insertSchedule(db, 'busy', {view: 'busy', cron: '* * * * * *'})
@@ -65,7 +61,7 @@ describe('a refresh that waits', {timeout: 180_000}, () => {
   })
 
   test('leaves nothing behind when it is killed in the line', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'gated')
     await gate.close()
     const holder = startAyb(['matviews', 'refresh', 'gated'], {url: db.url})

@@ -1,8 +1,7 @@
 import {expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
 import {createGatedView, createRefreshDatabase, untilRefreshing} from '../support/refresh.ts'
-import {PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 test('a refresh by hand is looked at for locks and for a dead connection from one second session', async () => {
   const db = await createRefreshDatabase()

@@ -2,7 +2,7 @@ import {stripVTControlCharacters} from 'node:util'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import type {RefreshedSet} from '../../src/lib/records.ts'
 import {startAyb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
 import {
   createGatedView,
@@ -17,8 +17,8 @@ import {
   untilRefreshing,
 } from '../support/refresh.ts'
 import {openTerminal} from '../support/terminal.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 import {createViewSet} from '../support/view-sets.ts'
-import {PATIENCE_MS} from '../support/worker.ts'
 
 let db: TestDatabase
 let gate: Gate

@@ -1,7 +1,7 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {type RunningAyb, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
 import {
   createGatedView,
   createRefreshDatabase,
@@ -18,6 +18,7 @@ import {
   untilRefreshing,
 } from '../support/refresh.ts'
 import {openTerminal} from '../support/terminal.ts'
+import {until} from '../support/until.ts'
 
 let db: TestDatabase
 let gate: Gate

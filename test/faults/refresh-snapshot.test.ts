@@ -1,8 +1,8 @@
 import {beforeAll, describe, expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf} from '../support/jobs.ts'
 import {createRefreshDatabase, errorOf, register, runsOf, untilBlocked} from '../support/refresh.ts'
-import {insertJob, jobOf} from '../support/worker.ts'
 
 let db: TestDatabase
 

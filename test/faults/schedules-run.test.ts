@@ -2,11 +2,13 @@ import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
 import type {JobDocument, ScheduleDocument} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
-import {createSchedule, insertAgedJob, JOB_KEYS, jobRows} from '../support/schedules.ts'
+import {insertAgedJob, JOB_KEYS, jobRows} from '../support/jobs.ts'
+import {createSchedule, insertSchedule} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
-import {createWorkerDatabase, insertSchedule, startWorker} from '../support/worker.ts'
+import {until} from '../support/until.ts'
+import {startWorker} from '../support/worker.ts'
 
 const run = (db: TestDatabase, schedule: string) =>
   documentOf<JobDocument>(['schedules', 'run', schedule], db)
@@ -136,7 +138,7 @@ describe('ayb schedules run --wait', () => {
   let db: TestDatabase
 
   beforeAll(async () => {
-    db = await createWorkerDatabase()
+    db = await createTestDatabase({hasTables: true})
   })
 
   /** A schedule that is never due by itself. */

@@ -3,7 +3,7 @@ import type {Job, JobDocument, Migrated, ScheduleDocument} from '../../src/lib/r
 import type {AybOptions} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
-import {idsOf} from '../support/schedules.ts'
+import {idsOf} from '../support/jobs.ts'
 
 /** The tables as an AYB server makes them. */
 const SERVER_TABLES = `

@@ -7,7 +7,7 @@ import {
   changeSchedule,
   createMarked,
   createSchedule,
-  insertForeignSchedule,
+  insertSchedule,
   isMarked,
   serverMidnight,
 } from '../support/schedules.ts'
@@ -104,7 +104,7 @@ describe('ayb schedules update', () => {
   test('refuses a name that another schedule has, of any type', async () => {
     const {id} = await createSchedule(db, 'mine')
     await createSchedule(db, 'yours')
-    await insertForeignSchedule(db, 'mails')
+    await insertSchedule(db, 'mails', {view: 'leaderboard', type: 'send_mail'})
     for (const name of ['yours', 'mails']) {
       const args = ['schedules', 'update', id, '--name', name, '--max-attempts', '9']
       const failure = await failureOf(args, 'SCHEDULE_EXISTS', db)

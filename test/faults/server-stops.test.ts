@@ -3,24 +3,16 @@ import {closeSync, openSync, readFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import pg from 'pg'
 import {describe, expect, test} from 'vitest'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {unprivilegedAccount} from '../support/postgres-binaries.ts'
 import {readPidFile, sendSignal} from '../support/postgres-folder.ts'
 import {inspectProcess} from '../support/processes.ts'
 import {createGatedView, leftBehind, untilRefreshing} from '../support/refresh.ts'
-import {
-  insertJob,
-  insertSchedule,
-  jobOf,
-  PATIENCE_MS,
-  type RunningWorker,
-  runsOfJob,
-  startWorker,
-  startWorkers,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {type RunningWorker, startWorker, startWorkers, stopWorkers} from '../support/worker.ts'
 
 const STOP_SIGNALS = {smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT'} as const
 

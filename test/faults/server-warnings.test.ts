@@ -1,15 +1,17 @@
 import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob} from '../support/jobs.ts'
 import {register} from '../support/refresh.ts'
-import {createWorkerDatabase, insertJob, type LogLine} from '../support/worker.ts'
+import type {LogLine} from '../support/worker.ts'
 
 const WARNING = 'the server warns: careful: of rows'
 
 let db: TestDatabase
 
 beforeAll(async () => {
-  db = await createWorkerDatabase()
+  db = await createTestDatabase({hasTables: true})
   await db.query(`create function warn(n int, text text) returns int language plpgsql as $$
     begin
       raise notice 'nothing to see';

@@ -1,9 +1,9 @@
 import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {insertJob} from '../support/jobs.ts'
 import {createRefreshDatabase, errorOf, register} from '../support/refresh.ts'
 import {openTerminal} from '../support/terminal.ts'
-import {insertJob} from '../support/worker.ts'
 
 describe('what a terminal would act on', () => {
   const HOSTILE = 'gnp.\u202eexe \u009b31m \u2066x'

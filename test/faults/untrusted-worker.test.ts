@@ -1,9 +1,11 @@
 import pg from 'pg'
 import {beforeAll, describe, expect, test} from 'vitest'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {failureOf} from '../support/documents.ts'
+import {insertJob, untilState} from '../support/jobs.ts'
 import {startServer, stopServers} from '../support/serve.ts'
-import {createWorkerDatabase, insertJob, startWorker, stopWorkers, untilState} from '../support/worker.ts'
+import {until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 const READY_MS = 40_000
 
@@ -18,7 +20,7 @@ async function asMallory(sql: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  db = await createWorkerDatabase()
+  db = await createTestDatabase({hasTables: true})
   mallory = await db.createRole('mallory')
   await db.query(`create schema evil authorization ${mallory.name}; grant usage on schema evil to public;
     create table evil.marks (who text); grant all on evil.marks to public;

@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {type AybResult, startAyb} from '../support/ayb.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {
   createRefreshDatabase,
   errorOf,
@@ -10,17 +11,8 @@ import {
   runsOf,
   untilBlocked,
 } from '../support/refresh.ts'
-import {
-  insertJob,
-  jobOf,
-  PATIENCE_MS,
-  type RunningWorker,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {type RunningWorker, startWorker, stopWorkers} from '../support/worker.ts'
 
 let db: TestDatabase
 

@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, lostSince, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {startPostgres} from '../support/postgres.ts'
 import {inspectProcess} from '../support/processes.ts'
 import {
@@ -13,21 +14,9 @@ import {
   untilGone,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  lostSince,
-  PATIENCE_MS,
-  runsOfJob,
-  say,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, say, startWorker, stopWorkers} from '../support/worker.ts'
 import {lastStatements, terminateSessions, untilAtRest} from '../support/worker-sessions.ts'
 
 /** What a killed worker may leave on the server for so long, and when its job runs elsewhere at the latest. */
@@ -36,7 +25,7 @@ const TAKEN_WITHIN_MS = 10_000
 
 describe.concurrent('a worker that is killed', {timeout: 90_000}, () => {
   test('in mid-refresh leaves nothing on the server, and another one goes on', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -89,7 +78,7 @@ describe.concurrent('a worker that is killed', {timeout: 90_000}, () => {
   })
 
   test('by the same view each time is not tried for ever', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'poison')
     await gate.close()
     const id = await insertJob(db, {view_name: 'poison'}, {max_attempts: 2})
@@ -114,7 +103,7 @@ describe.concurrent('a worker that is killed', {timeout: 90_000}, () => {
 
 describe.concurrent('a worker whose', {timeout: 90_000}, () => {
   test('control session is ended goes on with its refresh', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -145,7 +134,7 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
   })
 
   test('refresh session is ended records that, and tries again', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -164,7 +153,7 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
   })
 
   test('sessions are all ended begins anew', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -189,7 +178,7 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
   })
 
   test('login is refused says why, each reason once', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const role = await db.createRole('worker', {attributes: 'superuser'})
     const worker = await startWorker({url: role.url})
     const refusals = () => worker.logs().filter(({msg}) => msg.startsWith('cannot reconnect'))
@@ -207,7 +196,7 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
   })
 
   test('claim was lost on the way takes the job back at its next look', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const worker = await startWorker(db, ['--poll-interval', '200ms'])
     const {workerId = ''} = worker.logs()[0] ?? {}

@@ -1,17 +1,11 @@
 import {expect, test} from 'vitest'
-import {until} from '../support/database.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertSchedule,
-  PATIENCE_MS,
-  say,
-  startWorkers,
-  stopWorkers,
-} from '../support/worker.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, say, startWorkers, stopWorkers} from '../support/worker.ts'
 
 test('four workers make one job of each of 1,000 due schedules, and one run of each job', async () => {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const views = 200
   const schedules = 1000
   // A refresh that overlaps another one of the same view is seen in the table that both write.
@@ -76,7 +70,7 @@ test('four workers make one job of each of 1,000 due schedules, and one run of e
 }, 150_000)
 
 test('workers beside an AYB server that advances the same schedules make one job of each due time', async () => {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const ids = await Promise.all(
     Array.from({length: 5}, (_, n) => insertSchedule(db, `s${n}`, {cron: '* * * * * *'})),
   )

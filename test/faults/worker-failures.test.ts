@@ -1,22 +1,12 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {createRefresher, register, registrationOf} from '../support/refresh.ts'
-import {
-  committed,
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  PATIENCE_MS,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {committed, complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 describe.concurrent('a job that cannot get better by itself fails at once', {timeout: 90_000}, () => {
   test.each([
@@ -30,7 +20,7 @@ describe.concurrent('a job that cannot get better by itself fails at once', {tim
     ],
     ['whose view is a table', {view_name: 'users'}, expect.stringContaining('users')],
   ])('%s', async (_, payload, message) => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const id = await insertJob(db, payload)
     const worker = await startWorker(db)
     expect(await untilState(db, id, 'failed')).toMatchObject({
@@ -47,7 +37,7 @@ describe.concurrent('a job that cannot get better by itself fails at once', {tim
   })
 
   test('whose view was dropped, lacks its index, or belongs to another', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query('create materialized view foreign_view as select 1 as one')
     const role = await createRefresher(db, 'worker')
     await db.query(`alter materialized view leaderboard owner to ${role.name}`)
@@ -86,7 +76,7 @@ describe.concurrent('a job that cannot get better by itself fails at once', {tim
 
 describe.concurrent('a worker', {timeout: 90_000}, () => {
   test('goes on when another program changes the types of columns', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const worker = await startWorker(db)
     const due = async (name: string) => {
       await insertSchedule(db, name, {view: 'leaderboard'})
@@ -117,7 +107,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('retries what may get better, until the attempts are used up', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query(`create table divisors (n int); insert into divisors values (0);
                     create materialized view fragile as select 1 / n as quotient from divisors with no data`)
     await register(db, 'fragile')
@@ -156,7 +146,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('passes over schedules that it cannot read, told of once', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     await insertSchedule(db, 'bad_cron', {view: 'leaderboard', cron: 'at noon', nextRunAt: `'2020-01-01'`})
     await insertSchedule(db, 'bad_zone', {
@@ -203,7 +193,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('fails queued jobs that have no attempt left, and waits for nobody who holds one', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const spent = await insertJob(db, {view_name: 'leaderboard'}, {attempts: 3})
     const held = await insertJob(db, {view_name: 'leaderboard'}, {attempts: 4})
     const early = await insertJob(db, {view_name: 'leaderboard'}, {attempts: 3, run_at: '2100-01-01'})

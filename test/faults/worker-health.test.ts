@@ -2,19 +2,12 @@ import {once} from 'node:events'
 import {type AddressInfo, createServer} from 'node:net'
 import {describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, untilState} from '../support/jobs.ts'
 import {register} from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  PATIENCE_MS,
-  type RunningWorker,
-  startWorker,
-  stopWorkers,
-  takeAway,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {type RunningWorker, startWorker, stopWorkers, takeAway} from '../support/worker.ts'
 
 const LISTEN = ['--listen', '127.0.0.1:0']
 
@@ -29,7 +22,7 @@ async function routesOf(worker: RunningWorker) {
 
 describe.concurrent('the health of a worker', {timeout: 90_000}, () => {
   test('tells whether it lives and whether it can work', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const worker = await startWorker(db, LISTEN)
     const get = await routesOf(worker)
     expect(await get('/healthz')).toMatchObject({status: 200, text: 'ok\n'})
@@ -53,7 +46,7 @@ describe.concurrent('the health of a worker', {timeout: 90_000}, () => {
   })
 
   test('has every metric, with the right values', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const worker = await startWorker(db, [...LISTEN, '--concurrency', '3'])
     const get = await routesOf(worker)
@@ -99,7 +92,7 @@ describe.concurrent('the health of a worker', {timeout: 90_000}, () => {
   })
 
   test('is refused where it cannot listen', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     const {port} = taken.address() as AddressInfo

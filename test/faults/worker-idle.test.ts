@@ -1,18 +1,10 @@
 import {readFileSync} from 'node:fs'
 import {describe, expect, test} from 'vitest'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  PATIENCE_MS,
-  runsOfJob,
-  say,
-  startWorker,
-  stopWorkers,
-} from '../support/worker.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob} from '../support/jobs.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, say, startWorker, stopWorkers} from '../support/worker.ts'
 
 /** How many transactions a rate is made of: a worker that only polls has one in five seconds. */
 const COUNTED = 2
@@ -64,7 +56,7 @@ async function rateOf(observer: TestDatabase, db: TestDatabase): Promise<number>
 
 describe.concurrent('an idle worker', {timeout: 150_000}, () => {
   test('costs at most one transaction in two seconds, and little memory', async () => {
-    const [db, observer] = [await createWorkerDatabase(), await createTestDatabase()]
+    const [db, observer] = [await createTestDatabase({hasTables: true}), await createTestDatabase()]
     await insertSchedule(db, 'seldom', {view: 'leaderboard', nextRunAt: `now() + interval '1 day'`})
     const worker = await startWorker(db)
     await untilAllIsCounted(observer, db)
@@ -86,7 +78,7 @@ describe.concurrent('retention', {timeout: 90_000}, () => {
   const PAYLOAD = {view_name: 'leaderboard'}
 
   async function fill() {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const ended = {created_at: OLD, updated_at: OLD, run_at: OLD}
     const old = await Promise.all([
       insertJob(db, PAYLOAD, {...ended, state: 'completed', completed_at: OLD}),
@@ -132,7 +124,7 @@ describe.concurrent('retention', {timeout: 90_000}, () => {
   })
 
   test('keeps up: more than a pass of ten minutes used to take goes within seconds, and jobs run meanwhile', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query(`
       insert into _ayb_jobs (type, payload, state, completed_at, updated_at)
       select 'materialized_view_refresh', '{}', 'completed', '2020-01-01', '2020-01-01' from generate_series(1, 12000)`)

@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob, type JobRow, jobOf, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {freeze} from '../support/processes.ts'
 import {
   createGatedView,
@@ -9,20 +10,9 @@ import {
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  type JobRow,
-  jobOf,
-  PATIENCE_MS,
-  type RunningWorker,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {type RunningWorker, startWorker, stopWorkers} from '../support/worker.ts'
 import {terminateSessions} from '../support/worker-sessions.ts'
 
 const SOON = ['--poll-interval', '200ms']
@@ -91,7 +81,7 @@ const stampOf = (db: TestDatabase, view: string) => db.query(`select stamp::text
 
 describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
   test('between the claim and the refresh has refreshed nothing, and another one does, once', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query('create materialized view counted as select clock_timestamp() as stamp')
     await register(db, 'counted')
     const before = await stampOf(db, 'counted')
@@ -125,7 +115,7 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
   })
 
   test('between the refresh and its record has done neither, and another one does both', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     const before = await stampOf(db, 'slow')
     await gate.close()
@@ -163,7 +153,7 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
   })
 
   test('after its refresh was committed, before it heard of that, leaves nothing to be done again', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const due = await makeDue(db, 'slow')

@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, lostSince, runsOfJob, untilJob, untilState} from '../support/jobs.ts'
 import {freeze} from '../support/processes.ts'
 import {
   createGatedView,
@@ -10,20 +11,8 @@ import {
   untilBlocked,
   untilRefreshing,
 } from '../support/refresh.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  jobOf,
-  lostSince,
-  PATIENCE_MS,
-  type RunningWorker,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilJob,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {complaints, type RunningWorker, startWorker, stopWorkers} from '../support/worker.ts'
 import {lastStatements, terminateSessions} from '../support/worker-sessions.ts'
 
 const SHORT = ['--lease-duration', '1s', '--poll-interval', '200ms']
@@ -40,7 +29,7 @@ async function untilRefused(worker: RunningWorker, id: string): Promise<void> {
 
 describe.concurrent('the lease of a job', {timeout: 90_000}, () => {
   test('is renewed while its refresh runs, however long', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -61,7 +50,7 @@ describe.concurrent('the lease of a job', {timeout: 90_000}, () => {
   })
 
   test('that another program holds counts until it is over, and while the view is locked', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     await db.query('create materialized view other as select 1 as one')
     const foreign = {state: 'running', worker_id: 'server-1', attempts: 1, last_run_at: lostSince()}
@@ -89,7 +78,7 @@ describe.concurrent('the lease of a job', {timeout: 90_000}, () => {
 
 describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}, () => {
   test('between claim and refresh is ended, and begins anew when it wakes', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const frozen = await startWorker(db, SHORT)
     // It keeps a session for its first refresh ready: without that one it has to open another.
@@ -123,7 +112,7 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
   })
 
   test('between claim and refresh, and whose sessions nobody can end, refreshes late, and records nothing', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     // As behind a pooler: no session of it shows whose it is, so the lease alone counts, and no session is ended.
     const frozen = await startWorker(db, SHORT, {env: {AYB_POOLED: 'on'}})
@@ -163,7 +152,7 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
   })
 
   test('in mid-refresh keeps its job while the view is locked, and its result stands', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -188,7 +177,7 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
   })
 
   test('with jobs claimed behind its refreshes gives up these alone, and its running refresh goes on', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const views = Array.from({length: 56}, (_, position) => `quick_${position}`)
     await db.query(views.map((view) => `create materialized view ${view} as select 1 as one`).join('; '))
     const slow = await createGatedView(db, 'slow')
@@ -248,7 +237,7 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
   })
 
   test('is left alone by a role that may not end it, which goes on with everything else', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     await db.query(`create materialized view other as select 1 as one`)
     const role = await db.createRole('weak')

@@ -1,24 +1,16 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, errorOf, register, untilRefreshing} from '../support/refresh.ts'
-import {
-  committed,
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  insertSchedule,
-  jobOf,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {until} from '../support/until.ts'
+import {committed, complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 describe.concurrent('a worker', {timeout: 90_000}, () => {
   test('puts a job back while somebody else refreshes its view, and does the others meanwhile', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     await db.query('create materialized view other as select 1 as one')
     const locker = await db.connect()
@@ -42,7 +34,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('runs the other schedules on time while somebody holds the row of one that is due', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     const held = await insertSchedule(db, 'held', {view: 'leaderboard'})
     const locker = await db.connect()
@@ -77,7 +69,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('has no two jobs of one view in hand', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const ids = await Promise.all([1, 2, 3].map(() => insertJob(db, {view_name: 'slow'})))
@@ -94,7 +86,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('excludes a refresh by hand, and is excluded by one', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})
@@ -112,7 +104,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
   })
 
   test('does not spin while somebody holds a row that it wants', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const id = await insertJob(db, {view_name: 'leaderboard'})
     const holder = await db.connect()
     await holder.query('begin')

@@ -1,15 +1,18 @@
 import {describe, expect, test} from 'vitest'
 import type {WorkerResult} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf} from '../support/jobs.ts'
 import {createGatedView, register, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
-import {createWorkerDatabase, insertJob, insertSchedule, jobOf, PATIENCE_MS} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS} from '../support/until.ts'
 
 const NONE = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0, remaining: [], warnings: []}
 const ONCE = ['worker', '--once']
 
 describe.concurrent('worker --once', {timeout: 90_000}, () => {
   test('runs all that is due, then ends', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     await db.query('create materialized view other as select 1 as one')
     await insertSchedule(db, 'due', {view: 'leaderboard'})
@@ -33,7 +36,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
   })
 
   test('has nothing to do on an empty database', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const result = await ayb([...ONCE, '--json'], {url: db.url})
     expect(result.code).toBe(0)
     expect(result.json()).toEqual(NONE)
@@ -45,7 +48,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
   })
 
   test('tells by its exit code that a job failed', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     await insertJob(db, {view_name: 'leaderboard'})
     await insertJob(db, {view_name: 'gone'})
@@ -56,7 +59,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
   })
 
   test('names what is to be retried, and what somebody else refreshes, without waiting for it', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
     await db.query('create materialized view fragile as select 1 / 0 as never with no data')
     const scheduleId = await insertSchedule(db, 'breaks', {view: 'fragile', nextRunAt: 'null'})
@@ -82,7 +85,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
   })
 
   test('leaves alone what becomes due while it works', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query('create materialized view slow as select 1 as one from pg_sleep(1.5) with no data')
     await insertSchedule(db, 'every second', {view: 'slow', cron: '* * * * * *'})
     const result = await ayb([...ONCE, '--json'], {url: db.url, timeoutMs: 60_000})
@@ -92,7 +95,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
   })
 
   test('names the jobs that no session could be had for', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const role = await db.createRole('lonely')
     await db.query(`create materialized view own as select 1 as one; alter materialized view own owner to ${role.name};
       grant select, insert, update, delete on all tables in schema public to ${role.name};
@@ -109,7 +112,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
   })
 
   test('runs all jobs where there is a session for one of them at a time', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const role = await db.createRole('poor')
     for (let n = 0; n < 4; n++) {
       await db.query(
@@ -126,7 +129,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
   })
 
   test('counts jobs that had no attempt left, and names a schedule that it cannot read', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await insertJob(db, {view_name: 'leaderboard'}, {attempts: 3})
     const scheduleId = await insertSchedule(db, 'odd', {view: 'leaderboard', cron: 'now and then'})
     const result = await ayb([...ONCE, '--json'], {url: db.url, timeoutMs: 60_000})
@@ -143,7 +146,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)('is ended by %s', async (signal, code) => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const id = await insertJob(db, {view_name: 'slow'})

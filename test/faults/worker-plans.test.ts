@@ -8,7 +8,7 @@ import {planByIndex} from '../../src/db/queue/plans.ts'
 import {type Poll, poll} from '../../src/db/queue/poll.ts'
 import {age} from '../bench/load/age.ts'
 import type {TestDatabase} from '../support/database.ts'
-import {createWorkerDatabase} from '../support/worker.ts'
+import {createTestDatabase} from '../support/database.ts'
 
 const MINUTES = 60
 const SCHEDULES = 300
@@ -22,7 +22,7 @@ let reader: pg.Client
 
 /** Plans are of empty tables; then comes what cannot be removed, and no table is analysed. */
 beforeAll(async () => {
-  server = await createWorkerDatabase()
+  server = await createTestDatabase({hasTables: true})
   for (const table of ['_ayb_jobs', '_ayb_job_schedules', '_ayb_matview_refresh_runs']) {
     await server.query(`alter table ${table} set (autovacuum_enabled = off)`)
   }

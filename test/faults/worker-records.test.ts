@@ -1,21 +1,15 @@
 import pg from 'pg'
 import {expect, test} from 'vitest'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
-import {
-  complaints,
-  createWorkerDatabase,
-  insertJob,
-  PATIENCE_MS,
-  runsOfJob,
-  startWorker,
-  stopWorkers,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS} from '../support/until.ts'
+import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 test(
   'a failure is recorded in its own words, once, though a lock kept it from that until its connection was given up',
   async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query('create table parts (x int); insert into parts values (1)')
     const gate = await createGatedView(db, 'gated')
     await db.query(
@@ -59,7 +53,7 @@ test(
 test(
   'a worker that ends before it could record a failure tells that the failure stays unrecorded',
   async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'gated')
     const locker = new pg.Client({connectionString: db.url})
     locker.on('error', () => {})

@@ -1,20 +1,13 @@
 import {describe, expect, test} from 'vitest'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, leftBehind, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  insertJob,
-  jobOf,
-  PATIENCE_MS,
-  runsOfJob,
-  startWorker,
-  takeAway,
-  untilState,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, takeAway} from '../support/worker.ts'
 
 /** A worker in mid-refresh of a view that waits for its gate. */
 async function startInMidRefresh(args: string[] = []) {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   const gate = await createGatedView(db, 'slow')
   await gate.close()
   const id = await insertJob(db, {view_name: 'slow'})
@@ -49,7 +42,7 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
   })
 
   test('gives back the job that it claimed with the end of the one before', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
     await gate.close()
     const slow = await insertJob(db, {view_name: 'slow'}, {run_at: '2000-01-01'})
@@ -114,7 +107,7 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
   })
 
   test('while it waits for a database that is away, ends', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const worker = await startWorker(db)
     await takeAway(db)
     await worker.waitForLog(({level}) => level === 'error', 'that the database is lost')
@@ -123,7 +116,7 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
   })
 
   test('while its statement waits for a lock, ends without a word about the database', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const worker = await startWorker(db)
     const other = await db.connect()
     await other.query('begin; lock table _ayb_jobs')
@@ -145,7 +138,7 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
   })
 
   test('ends with the one who reads its log', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const {spawn} = await import('node:child_process')
     const {emptyHome, killAtEnd, minimalEnvironment, programPath} = await import('../support/children.ts')
     const pipeline = `"${process.execPath}" "${programPath()}" worker | head -1`

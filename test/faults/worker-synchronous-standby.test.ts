@@ -1,9 +1,12 @@
 import pg from 'pg'
 import {afterAll, expect, test} from 'vitest'
-import {type TestDatabase, until} from '../support/database.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {insertJob, jobOf} from '../support/jobs.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {register} from '../support/refresh.ts'
-import {insertJob, insertSchedule, jobOf, PATIENCE_MS, startWorker, stopWorkers} from '../support/worker.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 const CONCURRENCY = 4
 /** Longer than a statement of a worker may go unanswered. */

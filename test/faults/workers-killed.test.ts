@@ -1,15 +1,9 @@
 import {expect, test} from 'vitest'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {inspectProcess} from '../support/processes.ts'
 import {untilNothingIsLeft} from '../support/refresh.ts'
-import {
-  createWorkerDatabase,
-  PATIENCE_MS,
-  type RunningWorker,
-  say,
-  startWorker,
-  stopWorkers,
-} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {type RunningWorker, say, startWorker, stopWorkers} from '../support/worker.ts'
 
 const VIEWS = 200
 const SCHEDULES = 1000
@@ -23,7 +17,7 @@ const REFRESH_S = 1
  * each. One in four has a single attempt, so that a kill is the end of its job, and one in four has two.
  */
 async function createCrowd(): Promise<TestDatabase> {
-  const db = await createWorkerDatabase()
+  const db = await createTestDatabase({hasTables: true})
   await db.query(`
     create table refreshes (view_name text, began timestamptz, ended timestamptz);
     create table ends (id uuid primary key, state text, completed_at timestamptz);

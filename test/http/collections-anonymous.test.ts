@@ -1,6 +1,7 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
+import {until} from '../support/until.ts'
 import {takeAway} from '../support/worker.ts'
 
 const COLLECTIONS = '/api/collections'

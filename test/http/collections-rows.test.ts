@@ -2,7 +2,8 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import type {Reader} from '../../src/db/reader.ts'
 import type {RawQuery} from '../../src/lib/collection-query.ts'
 import {openAs, readOf, refusalOf, textOf} from '../support/collections.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {until} from '../support/until.ts'
 
 let server: TestDatabase
 let db: Reader

@@ -1,8 +1,9 @@
 import {connect, type Socket} from 'node:net'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {peakMemory} from '../support/memory.ts'
 import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
+import {until} from '../support/until.ts'
 
 const MB = 1024 * 1024
 /** A page of 7 MB, far more than the system itself keeps for a client. */

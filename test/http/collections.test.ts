@@ -2,8 +2,9 @@ import {once} from 'node:events'
 import {setTimeout} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {openSocket, type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
+import {until} from '../support/until.ts'
 
 const COLLECTIONS = '/api/collections'
 

@@ -2,9 +2,11 @@ import type {Page, Route} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
 import {rowOf, screenshot} from '../support/browser.ts'
 import {register, shows, signIn, start, visit} from '../support/dashboard.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {stopServers, TOKEN} from '../support/serve.ts'
-import {createWorkerDatabase, insertSchedule, PATIENCE_MS, takeAway} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {takeAway} from '../support/worker.ts'
 
 const banner = (page: Page) => page.getByRole('alert').filter({hasText: 'Not reachable, trying again'})
 
@@ -25,7 +27,7 @@ async function tabTo(page: Page, name: string): Promise<void> {
 
 describe('an open page', {timeout: 120_000}, () => {
   test('follows the database, and leaves an open dialog, its text and the focus alone', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     await register(server)
     const {page} = await signIn(server)
@@ -50,7 +52,7 @@ describe('an open page', {timeout: 120_000}, () => {
   })
 
   test('polls one thing at a time, and not at all while nobody sees it', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const {page} = await signIn(await start(db))
     const held: Route[] = []
     await page.clock.install()
@@ -77,7 +79,7 @@ describe('an open page', {timeout: 120_000}, () => {
   })
 
   test('says that the server is away, keeps what it had, and recovers by itself', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     await register(server)
     const {page} = await signIn(server)
@@ -95,7 +97,7 @@ describe('an open page', {timeout: 120_000}, () => {
   })
 
   test('says that a server is frozen, and recovers once it is not', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     const {page} = await signIn(server)
     server.kill('SIGSTOP')
@@ -108,7 +110,7 @@ describe('an open page', {timeout: 120_000}, () => {
   })
 
   test('says that the database is away, and recovers by itself', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     await register(server)
     const {page, refusals} = await signIn(server)
@@ -124,7 +126,7 @@ describe('an open page', {timeout: 120_000}, () => {
 
 describe('the keyboard alone', {timeout: 120_000}, () => {
   test('is enough to sign in, register, refresh and change pages; Esc closes and the focus goes back', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const {page} = await visit(await start(db))
     await tabTo(page, 'Admin token')
     await page.keyboard.type(TOKEN)

@@ -3,11 +3,11 @@ import {beforeAll, describe, expect, test} from 'vitest'
 import {rowOf, screenshot} from '../support/browser.ts'
 import {shows, signIn, start} from '../support/dashboard.ts'
 import type {TestDatabase} from '../support/database.ts'
-import {createWorkerDatabase} from '../support/worker.ts'
+import {createTestDatabase} from '../support/database.ts'
 
 let db: TestDatabase
 beforeAll(async () => {
-  db = await createWorkerDatabase()
+  db = await createTestDatabase({hasTables: true})
   await fill(db)
 })
 

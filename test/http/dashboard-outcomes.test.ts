@@ -2,9 +2,10 @@ import type {Page, Route} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
 import {rowOf, toast} from '../support/browser.ts'
 import {countPatiently, refreshing, register, shows, signIn, start} from '../support/dashboard.ts'
-import {type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import type {RunningServer} from '../support/serve.ts'
-import {createWorkerDatabase, insertSchedule, PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 /** Keeps the requests of that kind waiting, until the test lets them go on. */
 async function hold(page: Page, url: string, method: string): Promise<Route[]> {
@@ -26,7 +27,7 @@ async function registerCopies(db: TestDatabase, server: RunningServer, count: nu
 
 describe('an outcome that nobody waits for', {timeout: 120_000}, () => {
   test('is told where a confirmation is closed while it sends, and the server refuses', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     await register(server)
     const {page, refusals} = await signIn(server)
@@ -43,7 +44,7 @@ describe('an outcome that nobody waits for', {timeout: 120_000}, () => {
   })
 
   test('is told where a form is closed while it sends, and the server refuses', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await insertSchedule(db, 'nightly', {view: 'leaderboard', nextRunAt: 'null'})
     const {page, refusals} = await signIn(await start(db))
     await page.getByRole('link', {name: 'Schedules'}).click()
@@ -62,7 +63,7 @@ describe('an outcome that nobody waits for', {timeout: 120_000}, () => {
   })
 
   test('stays where it is an error, however many successes follow it', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await insertSchedule(db, 'nightly', {view: 'leaderboard', nextRunAt: 'null'})
     const {page} = await signIn(await start(db))
     await page.clock.install()
@@ -90,7 +91,7 @@ describe('an outcome that nobody waits for', {timeout: 120_000}, () => {
 
 describe('signing out', {timeout: 120_000}, () => {
   test('asks while a refresh is under way, and cancels it only then', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await countPatiently(db)
     const server = await start(db)
     await register(server)
@@ -121,7 +122,7 @@ describe('signing out', {timeout: 120_000}, () => {
 
 describe('the histories of many views', {timeout: 120_000}, () => {
   test('are read two at a time while the page polls, and once for all visits', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     await registerCopies(db, server, 6)
     const {page} = await signIn(server)

@@ -1,12 +1,14 @@
 import {describe, expect, test} from 'vitest'
 import {rowOf, screenshot, toast} from '../support/browser.ts'
 import {register, shows, signIn, start} from '../support/dashboard.ts'
-import {until} from '../support/database.ts'
-import {createWorkerDatabase, insertJob, insertSchedule, PATIENCE_MS, untilState} from '../support/worker.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob, untilState} from '../support/jobs.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 describe('the page of schedules', {timeout: 120_000}, () => {
   test('creates one with a preview in the chosen zone, runs, edits, disables and deletes it', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     await register(server)
     const {page, refusals} = await signIn(server)
@@ -71,7 +73,7 @@ describe('the page of schedules', {timeout: 120_000}, () => {
   })
 
   test('says at the form that a name is taken, and keeps what was typed', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await insertSchedule(db, 'nightly', {view: 'leaderboard', nextRunAt: 'null'})
     const {page, refusals} = await signIn(await start(db))
     await page.goto(`${new URL(page.url()).origin}/#/schedules`)
@@ -89,7 +91,7 @@ describe('the page of schedules', {timeout: 120_000}, () => {
 
 describe('what a schedule registers by itself', {timeout: 120_000}, () => {
   test('is told before a view is unregistered whose schedules are enabled, and comes true', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db, ['--worker'])
     await register(server)
     await insertSchedule(db, 'nightly', {view: 'leaderboard', nextRunAt: 'null'})
@@ -124,7 +126,7 @@ describe('what a schedule registers by itself', {timeout: 120_000}, () => {
 
 describe('the page of jobs', {timeout: 120_000}, () => {
   test('counts and filters by state, retries what failed and cancels what is queued', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const failed = await insertJob(
       db,
       {view_name: 'broken'},
@@ -158,7 +160,7 @@ describe('the page of jobs', {timeout: 120_000}, () => {
   })
 
   test('loads more on demand, each job once', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await db.query(
       `insert into _ayb_jobs (type, payload, state, created_at)
        select 'materialized_view_refresh', jsonb_build_object('view_name', 'view_' || n), 'completed', now() - n * interval '1 s'
@@ -177,7 +179,7 @@ describe('the page of jobs', {timeout: 120_000}, () => {
   })
 
   test('says what the server has against a retry of a job that another has retried meanwhile', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const id = await insertJob(db, {view_name: 'broken'}, {state: 'failed', last_error: 'it broke'})
     const server = await start(db)
     const {page, refusals} = await signIn(server)

@@ -2,14 +2,14 @@ import type {Page} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
 import {rowOf, screenshot, toast} from '../support/browser.ts'
 import {countPatiently, refreshing, register, shows, signIn, start, visit} from '../support/dashboard.ts'
-import {until} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
 import {untilRefreshing} from '../support/refresh.ts'
 import {stopServers, TOKEN} from '../support/serve.ts'
-import {createWorkerDatabase, PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 
 describe('the files of the dashboard', {timeout: 90_000}, () => {
   test('come without a token, may load from their own server alone, and are sent once', async () => {
-    const server = await start(await createWorkerDatabase())
+    const server = await start(await createTestDatabase({hasTables: true}))
     for (const [path, type] of [
       ['/', 'text/html'],
       ['/app.js', 'text/javascript'],
@@ -38,7 +38,7 @@ describe('the files of the dashboard', {timeout: 90_000}, () => {
 
 describe('signing in', {timeout: 90_000}, () => {
   test('refuses a wrong token, keeps the right one for the tab alone, and forgets it on signing out', async () => {
-    const server = await start(await createWorkerDatabase())
+    const server = await start(await createTestDatabase({hasTables: true}))
     const watched = await visit(server)
     const {page} = watched
     await screenshot(page, 'sign-in')
@@ -77,7 +77,7 @@ describe('signing in', {timeout: 90_000}, () => {
   })
 
   test('is asked for again once the server has another token', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await start(db)
     const {page, refusals} = await signIn(server)
     await stopServers([server])
@@ -92,7 +92,7 @@ describe('signing in', {timeout: 90_000}, () => {
 
 describe('the page of materialized views', {timeout: 120_000}, () => {
   test('copies the statement that concurrent mode needs, and selects it where there is no clipboard', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const {page} = await signIn(await start(db))
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
     await page.getByRole('button', {name: 'Register a view'}).click()
@@ -111,7 +111,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
   })
 
   test('refreshes many views a few at a time, so that the page itself stays reachable', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await countPatiently(db)
     const server = await start(db)
     const names = Array.from({length: 8}, (_, position) => `copy_${position}`)
@@ -137,7 +137,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
   })
 
   test('registers, refreshes, changes the mode of and unregisters a view', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const {page} = await signIn(await start(db))
     await page.getByRole('button', {name: 'Register a view'}).click()
     await page.getByRole('combobox', {name: 'View'}).selectOption({label: 'public.leaderboard'})
@@ -187,7 +187,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
   })
 
   test('says that a refresh is already in progress elsewhere', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await countPatiently(db)
     const server = await start(db)
     await register(server)
@@ -207,7 +207,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
   })
 
   test('counts the seconds of a refresh, and cancels it on the server', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     await countPatiently(db)
     const server = await start(db)
     await register(server)
@@ -240,7 +240,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
   })
 
   test('shows the whole of a long error on demand, and any name as it is', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const name = `o'dd "<b>name</b>`
     await db.query(`create function fail() returns int language plpgsql as
       $$ begin raise exception '%', 'start ' || repeat('long ', 100) || 'end'; end $$`)

@@ -2,9 +2,10 @@ import type {Socket} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {exchange, openSocket, type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
-import {createWorkerDatabase, startWorker, stopWorkers} from '../support/worker.ts'
+import {until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 let db: TestDatabase
 let server: RunningServer
@@ -231,7 +232,7 @@ describe('connections', () => {
   ])(
     'that say nothing keep nobody out of ayb serve --worker, %s',
     async (_how, options) => {
-      const own = await startServer(await createWorkerDatabase(), ['--worker'], options)
+      const own = await startServer(await createTestDatabase({hasTables: true}), ['--worker'], options)
       const sockets = await crowd(own.origin, 700)
       for (let n = 0; n < 10; n++) {
         expect((await own.get('/healthz')).status).toBe(200)
@@ -246,9 +247,13 @@ describe('connections', () => {
   )
 
   test('that say nothing keep nobody out of ayb worker --listen', async () => {
-    const worker = await startWorker(await createWorkerDatabase(), ['--listen', '127.0.0.1:0'], {
-      openFiles: 256,
-    })
+    const worker = await startWorker(
+      await createTestDatabase({hasTables: true}),
+      ['--listen', '127.0.0.1:0'],
+      {
+        openFiles: 256,
+      },
+    )
     const [, origin = ''] = await worker.waitForOutput(/listening on (http:\/\/[^\s"]+)/)
     const sockets = await crowd(origin, 320)
     for (const path of ['/healthz', '/readyz', '/metrics'])

@@ -1,7 +1,9 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import type {TestDatabase} from '../support/database.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob} from '../support/jobs.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
-import {createWorkerDatabase, insertJob, insertSchedule} from '../support/worker.ts'
 
 const JOBS = '/api/admin/jobs'
 const UNKNOWN = '550e8400-e29b-41d4-a716-446655440000'
@@ -16,7 +18,7 @@ let server: RunningServer
 const ids: Record<string, string> = {}
 
 beforeAll(async () => {
-  db = await createWorkerDatabase()
+  db = await createTestDatabase({hasTables: true})
   server = await startServer(db)
   for (const state of ['queued', 'running', 'completed', 'failed', 'canceled']) {
     ids[state] = await insertJob(db, {view_name: 'leaderboard'}, {state})

@@ -1,8 +1,9 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {createGatedView, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {type RunningServer, startServer, stopServers, untilLogged} from '../support/serve.ts'
-import {type LogLine, PATIENCE_MS} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import type {LogLine} from '../support/worker.ts'
 
 interface RegistrationDocument {
   id: string

@@ -1,6 +1,6 @@
 import {Validator} from '@seriousme/openapi-schema-validator'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {createTestDatabase, type TestDatabase, until} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {startProxy} from '../support/half-open.ts'
 import {
   createGatedView,
@@ -10,6 +10,7 @@ import {
   untilNothingIsLeft,
   untilRefreshing,
 } from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {
   openSocket,
   type RunningServer,
@@ -18,7 +19,8 @@ import {
   TOKEN,
   untilLogged,
 } from '../support/serve.ts'
-import {createWorkerDatabase, insertSchedule, PATIENCE_MS, takeAway} from '../support/worker.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {takeAway} from '../support/worker.ts'
 
 const MATVIEWS = '/api/admin/matviews'
 
@@ -104,7 +106,7 @@ describe('health', () => {
 
 describe('with --worker', () => {
   test('schedules are run by the same process', async () => {
-    const db = await createWorkerDatabase()
+    const db = await createTestDatabase({hasTables: true})
     const server = await startServer(db, ['--worker'], {env: {AYB_JOBS_POLL_INTERVAL_MS: '500'}})
     await insertSchedule(db, 'now', {view: 'leaderboard'})
     await until(async () => (await runsOf(db, 'leaderboard')).length > 0, {

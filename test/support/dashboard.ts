@@ -1,9 +1,9 @@
 import type {BrowserContextOptions} from 'playwright-core'
 import {afterEach, expect} from 'vitest'
 import {openDashboard, type WatchedPage} from './browser.ts'
-import {type TestDatabase, until} from './database.ts'
+import type {TestDatabase} from './database.ts'
 import {type RunningServer, startServer, stopServers, TOKEN} from './serve.ts'
-import {PATIENCE_MS} from './worker.ts'
+import {PATIENCE_MS, until} from './until.ts'
 
 const servers: RunningServer[] = []
 const visits: WatchedPage[] = []

@@ -2,8 +2,6 @@ import {randomBytes} from 'node:crypto'
 import pg from 'pg'
 import {afterAll, inject} from 'vitest'
 
-export {until} from './until.ts'
-
 export interface TestDatabase {
   /** As superuser, over TCP. */
   url: string

@@ -1,10 +1,11 @@
 import {expect, onTestFinished} from 'vitest'
 import {ERRORS, type ErrorCode} from '../../src/lib/errors.ts'
 import {type AybOptions, type AybResult, type RunningAyb, startAyb} from './ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from './database.ts'
+import {createTestDatabase, type TestDatabase} from './database.ts'
 import {documentOf, parseFailure} from './documents.ts'
 import {register} from './refresh.ts'
 import {startRewritingProxy} from './rewriting-proxy.ts'
+import {until} from './until.ts'
 
 /** One way to an error. */
 export interface Scenario {

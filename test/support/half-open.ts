@@ -1,7 +1,7 @@
 import {afterAll, expect} from 'vitest'
-import {type TestDatabase, until} from './database.ts'
+import type {TestDatabase} from './database.ts'
 import {type Link, type StallingProxy, startStallingProxy} from './stalling-proxy.ts'
-import {PATIENCE_MS} from './worker.ts'
+import {PATIENCE_MS, until} from './until.ts'
 
 /** How long a program may take to give up what is never answered: its own deadlines are half a minute and more. */
 export const GIVING_UP_MS = 120_000

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type {AybResult} from './ayb.ts'
-import {createTestDatabase, type TestDatabase, until} from './database.ts'
-import {PATIENCE_MS} from './worker.ts'
+import {createTestDatabase, type TestDatabase} from './database.ts'
+import {PATIENCE_MS, until} from './until.ts'
 
 /** A row of the table of registrations, as far as a refresh changes it. */
 interface RegistrationRow {

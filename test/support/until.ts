@@ -2,6 +2,9 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 const INTERVAL_MS = 20
 
+/** How long to wait for what should happen at once. */
+export const PATIENCE_MS = 30_000
+
 interface UntilOptions {
   timeoutMs?: number
   /** What is waited for, as the error says it. */

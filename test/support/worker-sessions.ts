@@ -1,7 +1,7 @@
 import {expect} from 'vitest'
-import {type TestDatabase, until} from './database.ts'
+import type {TestDatabase} from './database.ts'
 import {untilGone} from './refresh.ts'
-import {PATIENCE_MS} from './worker.ts'
+import {PATIENCE_MS, until} from './until.ts'
 
 /** What the sessions of a database's one worker are for; the first that it opens is control, and listens. */
 const KINDS = {
