@@ -23,6 +23,7 @@ const RUN = columns<Run>({
     sql: (alias) => `${alias}.settings`,
     read: (stored) => (stored === null ? null : storedSettings(stored)),
   },
+  reason: errorText('reason'),
 })
 
 /** The newest runs of a view, newest first. */
@@ -31,7 +32,7 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
   // The columns came with the tables of states and of policies.
   const missing = [
     ...(db.has('states') ? [] : (['lockWaitMs'] as const)),
-    ...(db.has('policies') ? [] : (['settings'] as const)),
+    ...(db.has('policies') ? [] : (['settings', 'reason'] as const)),
   ]
   const found = db.session.query<Stored<Run>>(
     `select ${RUN.select('h', missing)}

@@ -119,6 +119,8 @@ export interface Run extends ViewName {
   lockWaitMs: number | null
   /** The settings of Postgres that the refresh had by itself, by name; null where it had none. */
   settings: Record<string, string> | null
+  /** Why the refresh was not as asked for, such as in standard mode for auto; null where it was. */
+  reason: string | null
 }
 
 /** A cron schedule: one row of `_ayb_job_schedules`. */

@@ -73,6 +73,7 @@ export function renderRuns(runs: readonly Run[], {terminal, now}: RenderContext)
       minWidth: 12,
       omitWhenEmpty: true,
     },
+    {header: 'REASON', value: (run) => run.reason, priority: 0, minWidth: 12, omitWhenEmpty: true},
   ]
   const table = renderTable(runs, columns, terminal)
   const chart = terminal.isTerminal ? durationChart(runs, terminal) : null

@@ -52,6 +52,7 @@ describe('ayb matviews history', () => {
         sizeBytes: null,
         lockWaitMs: 0,
         settings: null,
+        reason: null,
       },
       {
         ...common,
@@ -61,6 +62,7 @@ describe('ayb matviews history', () => {
         sizeBytes: expect.any(Number),
         lockWaitMs: 0,
         settings: null,
+        reason: null,
       },
     ])
     expect(await history(db, 'leaderboard', '--limit', '1')).toEqual(runs.slice(0, 1))
@@ -75,6 +77,7 @@ describe('ayb matviews history', () => {
         run.sizeBytes === null ? '' : String(run.sizeBytes),
         run.error ?? '',
         '0',
+        '',
         '',
       ]),
       [''],

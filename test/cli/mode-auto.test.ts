@@ -45,7 +45,9 @@ describe('mode auto', () => {
   }
   const modesOfRuns = async (view: string) => {
     const runs = await documentOf<Run[]>(['matviews', 'history', view], db)
-    return runs.map(({refreshMode, status}) => `${refreshMode} ${status}`)
+    return runs.map(
+      ({refreshMode, status, reason}) => `${refreshMode} ${status}${reason ? `, ${reason}` : ''}`,
+    )
   }
   const policies = () => db.query('select view_name, refresh_mode from _ayb_matview_policies order by 1')
 
@@ -68,7 +70,10 @@ describe('mode auto', () => {
     const second = await refresh('totals')
     expect(second.registration).toMatchObject({refreshMode: 'concurrent', policy: POLICY})
     expect(second.warnings).toEqual([])
-    expect(await modesOfRuns('totals')).toEqual(['concurrent success', 'standard success'])
+    expect(await modesOfRuns('totals')).toEqual([
+      'concurrent success',
+      'standard success, auto: no unique index',
+    ])
 
     await db.query('drop index totals_key')
     expect((await refresh('totals')).warnings).toEqual(first.warnings)
@@ -86,7 +91,7 @@ describe('mode auto', () => {
     expect(registration).toMatchObject({refreshMode: 'concurrent', lastRefreshStatus: 'success'})
     expect(warnings).toEqual(['public.empty is refreshed in standard mode, since it holds no data yet'])
     expect((await refresh('empty')).warnings).toEqual([])
-    expect(await modesOfRuns('empty')).toEqual(['concurrent success', 'standard success'])
+    expect(await modesOfRuns('empty')).toEqual(['concurrent success', 'standard success, auto: no data yet'])
   })
 
   test('is one of the modes of a single refresh, which the registration does not remember', async () => {
@@ -151,8 +156,8 @@ describe('mode auto', () => {
     expect((await ayb(once, {url: db.url, timeoutMs: 60_000})).code).toBe(0)
     expect((await modesOfRuns('sums')).slice(0, 4)).toEqual([
       'concurrent success',
-      'standard success',
-      'standard success',
+      'standard success, auto: no unique index',
+      'standard success, auto: no unique index',
       'concurrent success',
     ])
     expect(await registrationOf('sums')).toMatchObject({refreshMode: 'concurrent'})

@@ -160,7 +160,7 @@ describe('the settings and limits of a view', () => {
     await documentOf<Refreshed>(['matviews', 'refresh', 'own'], db)
     expect(await workMem()).toBe('33MB')
     expect(await lastRun()).toMatchObject({settings: {jit: 'off', work_mem: '33MB'}})
-    expect((await matviews('history', 'own')).stdout).toMatch(/\tjit=off, work_mem=33MB\n$/)
+    expect((await matviews('history', 'own')).stdout).toMatch(/\tjit=off, work_mem=33MB\t\n$/)
 
     await documentOf<Refreshed>(
       ['matviews', 'refresh', 'own', '--set', 'work_mem=44MB', '--unset', 'jit'],

@@ -127,6 +127,7 @@ describe('in a database in LATIN1', () => {
       registration,
       mode: 'standard' as const,
       job: null,
+      reason: null,
       settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
       lockWaitMs: 0,
       startedAt: (await db.session.serverTime()).toISOString(),

@@ -63,6 +63,7 @@ async function begin(db: Database, viewName: string, mode: RefreshMode = 'standa
     registration,
     mode,
     job: null,
+    reason: null,
     settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
     lockWaitMs: 0,
     startedAt: lock.startedAt,
@@ -168,6 +169,7 @@ describe('a refresh', () => {
                              current_setting('lock_timeout') as lock`
     const attempt = {
       ...(await begin(db, 'settled')),
+      reason: null,
       settings: {timeoutMs: 5000, lockTimeoutMs: 4000, postgres: {}},
     }
     await run(db, attempt)

@@ -174,7 +174,11 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
     policy: null,
   } as const
   const record = (job: ClaimedJob, status: Failure['status'], end: JobTransition) => {
-    const limits = {settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}}, lockWaitMs: 0}
+    const limits = {
+      settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
+      reason: null,
+      lockWaitMs: 0,
+    }
     const attempt = {
       runId: randomUUID(),
       registration: NAMED,

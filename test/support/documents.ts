@@ -43,6 +43,7 @@ export const RUN_KEYS = [
   'sizeBytes',
   'lockWaitMs',
   'settings',
+  'reason',
 ]
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/

@@ -76,7 +76,7 @@ async function attemptWatched(
   const requested = requestedMode(registration, request.mode)
   const {mode, fallback, modeBehind} = await chooseMode(db, registration, requested)
   if (fallback !== null) {
-    listener.emit({type: 'fallback', message: fallback, isNews: registration.refreshMode !== mode})
+    listener.emit({type: 'fallback', message: fallback.message, isNews: registration.refreshMode !== mode})
   }
   const {usable, refused} = usableSettings(db.session, settings.postgres)
   const lockTry = await nextTry(db, registration, lockPolicy(settings, mode), past)
@@ -84,6 +84,7 @@ async function attemptWatched(
     runId,
     registration,
     mode,
+    reason: fallback?.reason ?? null,
     job,
     settings: {...settings, lockTimeoutMs: lockTry.limitMs, postgres: usable},
     lockWaitMs: past.waitMs,

@@ -7,8 +7,8 @@ import type {RefreshMode, RefreshTarget, RequestedMode, ViewName} from '../../li
 /** The mode of a refresh, once it is decided. */
 export interface ChosenMode {
   mode: RefreshMode
-  /** Why mode auto means standard; null where it does not. */
-  fallback: string | null
+  /** Why mode auto means standard, for a person and for the history; null where it does not. */
+  fallback: {message: string; reason: string} | null
   /** The mode that suits the view after a success; null where nobody asked for auto. */
   modeBehind: RefreshMode | null
 }
@@ -40,12 +40,15 @@ export async function chooseMode(
   }
 }
 
-function fallbackOf(view: ViewName, {populated, hasUniqueIndex}: ConcurrentFitness): string | null {
-  const name = qualifiedName(view)
+function fallbackOf(view: ViewName, {populated, hasUniqueIndex}: ConcurrentFitness): ChosenMode['fallback'] {
+  const because = (cause: string, reason: string) => ({
+    message: `${qualifiedName(view)} is refreshed in standard mode, since it ${cause}`,
+    reason: `auto: ${reason}`,
+  })
   if (!hasUniqueIndex) {
-    return `${name} is refreshed in standard mode, since it has no unique index that a concurrent refresh can use`
+    return because('has no unique index that a concurrent refresh can use', 'no unique index')
   }
-  return populated ? null : `${name} is refreshed in standard mode, since it holds no data yet`
+  return populated ? null : because('holds no data yet', 'no data yet')
 }
 
 /**

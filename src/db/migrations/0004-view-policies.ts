@@ -1,6 +1,9 @@
 import type {Migration} from './migration.ts'
 
-/** For each view: what was asked for its refreshes; a view without a row has no wishes. For each run: its settings. */
+/**
+ * For each view: what was asked for its refreshes; a view without a row has no wishes. For each run: the
+ * settings that it had, and why it was not as asked for.
+ */
 export const viewPolicies: Migration = {
   version: 4,
   name: '0004-view-policies',
@@ -25,7 +28,7 @@ export const viewPolicies: Migration = {
 )`,
     },
     {
-      sql: `alter table ${tables.runs} add column if not exists settings jsonb`,
+      sql: `alter table ${tables.runs} add column if not exists settings jsonb, add column if not exists reason text`,
       alters: 'runs',
     },
   ],

@@ -17,6 +17,8 @@ export interface Attempt {
   runId: string
   registration: RefreshTarget
   mode: RefreshMode
+  /** Why the refresh is not as asked for; null where it is. */
+  reason: string | null
   /** Null for a refresh by hand. */
   job: JobFence | null
   settings: StatementSettings

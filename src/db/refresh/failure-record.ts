@@ -61,13 +61,14 @@ export async function recordFailure(
 
 async function writeFailure(db: Database, attempt: Attempt, failure: Failure): Promise<RecordedFailure> {
   const {session, tables} = db
+  const {registration, job, reason} = attempt
   const settings = storedSettingsOf(attempt)
   // Of the history; the columns came with the tables.
   const columns = [
     ...(db.has('states') ? [['lock_wait_ms', Math.round(attempt.lockWaitMs)]] : []),
     ...(db.has('policies') && settings !== null ? [['settings', session.literal(settings)]] : []),
+    ...(db.has('policies') && reason !== null ? [['reason', session.literal(reason)]] : []),
   ]
-  const {registration, job} = attempt
   const {transition} = failure
   const queued = transition.state === 'queued' ? transition : null
   const state = endState(tables, {wanted: '$10::text', attemptsReturned: '$12::int', scheduleId: '$17'})

@@ -25,6 +25,7 @@ const RECORD_TYPES = {
   systemIdentifier: 'bigint',
   lockWaitMs: 'bigint',
   settings: 'jsonb',
+  reason: 'text',
 } as const
 
 type RecordValues = Record<keyof typeof RECORD_TYPES, string>
@@ -56,13 +57,14 @@ export async function successRecord(db: Database, attempt: Attempt): Promise<str
     systemIdentifier: identity?.systemIdentifier ?? 'null',
     lockWaitMs: String(Math.round(attempt.lockWaitMs)),
     settings: settings === null ? 'null' : literal(settings),
+    reason: attempt.reason === null ? 'null' : literal(attempt.reason),
   }
   const options = {
     hasJob: job !== null,
     remembers: identity !== null,
     // The columns came with the tables.
     hasLockWait: db.has('states'),
-    hasSettings: db.has('policies'),
+    hasReasons: db.has('policies'),
   }
   if (!session.keepsStatements) return recordSql(db, options, values)
   const purpose = `record ${JSON.stringify(options)}`
@@ -83,21 +85,21 @@ interface RecordOptions {
   remembers: boolean
   /** Whether the history has a column for how long the refresh waited for the lock. */
   hasLockWait: boolean
-  /** Whether it has a column for the settings of the refresh. */
-  hasSettings: boolean
+  /** Whether it has columns for the settings of the refresh, and for why it was not as asked for. */
+  hasReasons: boolean
 }
 
 function recordSql(
   {tables}: Database,
-  {hasJob, remembers, hasLockWait, hasSettings}: RecordOptions,
+  {hasJob, remembers, hasLockWait, hasReasons}: RecordOptions,
   v: RecordValues,
 ): string {
   const lockWait = hasLockWait
     ? {column: ', lock_wait_ms', value: `,\n         ${v.lockWaitMs}::bigint`}
     : {column: '', value: ''}
-  const settings = hasSettings
-    ? {column: ', settings', value: `, ${v.settings}::jsonb`}
-    : {column: '', value: ''}
+  const reasons = hasReasons
+    ? {columns: ', settings, reason', values: `, ${v.settings}::jsonb, ${v.reason}::text`}
+    : {columns: '', values: ''}
   const end = hasJob
     ? `j as (
   update ${tables.jobs} as j
@@ -117,10 +119,10 @@ named as materialized (
   select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where n.nspname = ${v.schema} and c.relname = ${v.view}),
 run as (
-  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column}${settings.column})
+  insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column}${reasons.columns})
   select ${v.runId}::uuid, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
          j.id, ${v.workerId}::text, statement_timestamp(), done.ms, 'success',
-         (select pg_total_relation_size(named.oid) from named)${lockWait.value}${settings.value}
+         (select pg_total_relation_size(named.oid) from named)${lockWait.value}${reasons.values}
     from done, j),
 free as materialized (
   select r.id from ${tables.registrations} r

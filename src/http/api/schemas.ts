@@ -135,6 +135,7 @@ export const DOCUMENTS = [
     sizeBytes: wholeOrNull,
     lockWaitMs: wholeOrNull,
     settings: {type: ['object', 'null'], additionalProperties: text},
+    reason: textOrNull,
   }),
   documentOf('Schedule', schedule),
   documentOf('ListedSchedule', {

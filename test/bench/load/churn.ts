@@ -82,6 +82,7 @@ async function successOf(db: Database, job: ClaimedJob): Promise<string> {
     registration,
     mode: registration.refreshMode,
     job,
+    reason: null,
     settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
     lockWaitMs: 0,
     startedAt: '',

@@ -171,14 +171,14 @@ describe('renderRuns', () => {
 
   it('is exact in a pipe', () => {
     expect(renderRuns(runs.slice(1, 3), PIPED).split('\n')).toEqual([
-      '2026-03-01T11:00:00.000Z\terror\tconcurrent\tschedule\t100\t12897485\tlock timeout\t0\t',
-      '2026-03-01T10:00:00.000Z\tskipped\tconcurrent\tschedule\t\t\t\t0\t',
+      '2026-03-01T11:00:00.000Z\terror\tconcurrent\tschedule\t100\t12897485\tlock timeout\t0\t\t',
+      '2026-03-01T10:00:00.000Z\tskipped\tconcurrent\tschedule\t\t\t\t0\t\t',
     ])
     const settings = {jit: 'off', work_mem: '64MB'}
-    expect(renderRuns([run({lockWaitMs: 33_704, settings})], PIPED)).toMatch(
-      /\t12897485\t\t33704\tjit=off, work_mem=64MB$/,
+    expect(renderRuns([run({lockWaitMs: 33_704, settings, reason: 'auto: no data yet'})], PIPED)).toMatch(
+      /\t12897485\t\t33704\tjit=off, work_mem=64MB\tauto: no data yet$/,
     )
-    expect(renderRuns([run({lockWaitMs: null})], PIPED)).toMatch(/\t12897485\t\t\t$/)
+    expect(renderRuns([run({lockWaitMs: null})], PIPED)).toMatch(/\t12897485\t\t\t\t$/)
   })
 
   it('shows how long a refresh waited for its lock, where one did', () => {
@@ -282,8 +282,8 @@ Lock retry for:   0 (tries once)`,
       'Lock timeout\t0',
       'Lock retry for\t',
       'schedule\tleaderboard_hourly\t0 * * * *\tEurope/Vienna\ttrue\t2026-03-01T13:00:00.000Z',
-      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0\t',
-      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0\t',
+      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0\t\t',
+      'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0\t\t',
     ])
   })
 })

@@ -86,6 +86,7 @@ export const run = (changes: Partial<Run> = {}): Run => ({
   sizeBytes: 12_897_485,
   lockWaitMs: 0,
   settings: null,
+  reason: null,
   ...changes,
 })
 
