@@ -28,7 +28,9 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
     'lease-duration': durationFlag({
       summary: 'How long a job belongs to a worker that gives no sign of life. Default: 300s.',
     }),
-    'refresh-timeout': timeoutFlag({summary: 'Cancel a refresh that takes longer than this.'}),
+    'refresh-timeout': timeoutFlag({
+      summary: 'Cancel a refresh that takes longer than this, unless the view has a limit of its own.',
+    }),
     'lock-timeout': lockFlag({
       summary: 'Give up if a lock is not free within this time; 0 waits without limit.',
     }),

@@ -2,6 +2,7 @@ import {beforeAll, describe, expect, test} from 'vitest'
 import type {
   Refreshed,
   Registered,
+  RegisteredViews,
   RegistrationDetails,
   RegistrationDocument,
   Run,
@@ -184,10 +185,16 @@ describe('the settings and limits of a view', () => {
   })
 
   test('are changed one by one, and a policy that says nothing any more goes', async () => {
-    expect((await update('--set', 'work_mem=55MB', '--unset', 'jit')).registration.policy).toMatchObject({
-      settings: {work_mem: '55MB'},
-      ...LIMITS,
+    // Two programs at once: no change is lost.
+    await Promise.all([
+      update('--set', 'work_mem=55MB', '--unset', 'jit'),
+      update('--set', 'seq_page_cost=2'),
+    ])
+    expect((await update('--refresh-timeout', '5m')).registration.policy).toMatchObject({
+      settings: {seq_page_cost: '2', work_mem: '55MB'},
+      ...{...LIMITS, refreshTimeoutMs: 300_000},
     })
+    await update('--unset', 'seq_page_cost')
     expect(
       await failureOf(['matviews', 'update', 'own', '--set', 'work_mem=lots'], 'INVALID_ARGUMENT', db),
     ).toMatchObject({
@@ -225,6 +232,28 @@ describe('the settings and limits of a view', () => {
     expect((await runsOf(db, 'slow')).map(({status, error}) => error ?? status)).toEqual([
       'success',
       expect.stringContaining('300 ms'),
+    ])
+  })
+
+  test('a lock timeout gives up after one try, where a refresh would try for ten minutes', async () => {
+    await documentOf(['matviews', 'update', 'leaderboard', '--lock-timeout', '200ms'], db)
+    const reader = await db.connect()
+    await reader.query('begin; select count(*) from leaderboard')
+    const failure = await failureOf(['matviews', 'refresh', 'leaderboard'], 'TIMEOUT', db)
+    expect(failure.message).toContain('200 ms')
+    await insertJob(db, {view_name: 'leaderboard'}, {max_attempts: 1})
+    expect((await worker('--lock-retry-for', '1h')).json()).toMatchObject({failed: 1})
+    await reader.query('rollback')
+  })
+
+  test('are registered for all views at once', async () => {
+    await db.query(`create schema reports; create materialized view reports.a as select 1 as id;
+      create materialized view reports.b as select 1 as id`)
+    const all = ['matviews', 'register', '--all', '--schema', 'reports', '--mode', 'auto']
+    const {registered} = await documentOf<RegisteredViews>([...all, '--set', 'jit=off'], db)
+    expect(registered.map(({viewName, policy}) => [viewName, policy?.mode, policy?.settings])).toEqual([
+      ['a', 'auto', {jit: 'off'}],
+      ['b', 'auto', {jit: 'off'}],
     ])
   })
 
