@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, expect, test} from 'vitest'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
 import {wantedSettings} from '../../src/core/refresh/request.ts'
@@ -35,11 +36,11 @@ test('a refresh tells its listener what happens, and waits at its end for the li
   const told: string[] = []
   const onEvent = async ({type}: {type: string}) => {
     told.push(`${type} begins`)
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await sleep(500)
     told.push(`${type} ends`)
   }
   await refresh(db, named('leaderboard'), {...OPTIONS, onEvent})
-  expect(told).toEqual(['refreshing begins', 'refreshing ends'])
+  expect(told).toEqual(['refreshing begins', 'refreshing ends', 'ended begins', 'ended ends'])
 })
 
 test('a refresh that fails waits for its listener, too', async () => {
@@ -47,7 +48,7 @@ test('a refresh that fails waits for its listener, too', async () => {
   await register(server, 'failing')
   let hasHeard = false
   const onEvent = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await sleep(500)
     hasHeard = true
   }
   await expect(refresh(db, named('failing'), {...OPTIONS, onEvent})).rejects.toMatchObject({

@@ -20,6 +20,7 @@ import {requireRegistration} from '../lookup.ts'
 import {attemptRefresh, type Behind, NOTHING_BEHIND} from './attempt.ts'
 import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
+import {listen} from './listener.ts'
 import {type RefreshRequest, refreshRequest, type WantedSettings} from './request.ts'
 import {requireSettings} from './required-settings.ts'
 import type {BlockedRefresh, RefreshResult} from './result.ts'
@@ -162,7 +163,7 @@ async function giveUpTries(
   // The history of a view goes with its registration.
   if (isAybError(reason, 'NOT_REGISTERED')) return reason
   const result = await blocked.giveUp(reason)
-  tellEnd(caller, result)
+  await tellEnd(caller, result)
   return result.status === 'failed' ? result.reason : reason
 }
 
@@ -178,7 +179,7 @@ async function attempt(
   const {registration} = request
   const result = await attemptRefresh(db, request, {lock, behind, caller})
   if (result.status !== 'outdated') onEnd()
-  tellEnd(caller, result)
+  await tellEnd(caller, result)
   if (result.status === 'failed') throw result.reason
   if (result.status !== 'success') return result
   if (result.registration === null) {
@@ -193,10 +194,13 @@ async function attempt(
   return refreshed
 }
 
-function tellEnd({onEvent}: RefreshCaller, result: RefreshResult): void {
+/** Waits for what the listener promises. A refresh that is committed stays a success if that fails. */
+async function tellEnd({onEvent}: RefreshCaller, result: RefreshResult): Promise<void> {
   if (result.status !== 'success' && result.status !== 'failed') return
   const {startedAt, durationMs, lockWaitMs} = result
-  onEvent({type: 'ended', startedAt, durationMs, lockWaitMs})
+  const listener = listen(onEvent)
+  listener.emit({type: 'ended', startedAt, durationMs, lockWaitMs})
+  for (const message of await listener.settled()) listener.emit({type: 'warning', message})
 }
 
 /** The network that lost the first session may fail the second one, too, whatever PGCONNECT_TIMEOUT says. */
