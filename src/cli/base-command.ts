@@ -144,7 +144,7 @@ export abstract class BaseCommand extends Command {
     } catch (error) {
       throw await db.explain(error).catch(() => error)
     } finally {
-      this.#warnings.unshift(...db.takeWarnings())
+      this.#warnings.unshift(...db.takeWarnings().map(commandLineWarning))
       await db.close()
     }
   }

@@ -53,6 +53,15 @@ function wordRemedy(remedy: Remedy): string {
       return `ayb matviews refresh ${viewWord(remedy.view)} --mode standard`
     case 'refresh-view':
       return `ayb matviews refresh ${viewWord(remedy.view)}`
+    case 'refresh-with-dependencies': {
+      const register =
+        remedy.unregistered === null ? '' : `ayb matviews register ${viewWord(remedy.unregistered)} && `
+      return `to refresh all that it reads in order: ${register}ayb matviews refresh ${viewWord(remedy.view)} --with-dependencies`
+    }
+    case 'name-views-between':
+      return 'to refresh what lies between, too, name it, or pass --cascade or --with-dependencies'
+    case 'register-all':
+      return 'to register all views: ayb matviews register --all'
     case 'rename-schedule':
       return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
     case 'retime-schedule':
@@ -77,6 +86,8 @@ function wordRemedy(remedy: Remedy): string {
       return 'stop older workers, then run: ayb migrate'
     case 'create-tables':
       return 'run `ayb migrate` once as a role that may create them, or give a DBA the output of `ayb migrate --dry-run`'
+    case 'complete-tables':
+      return 'to mend that, run `ayb migrate` as the owner of the tables, or give a DBA the output of `ayb migrate --dry-run`'
     case 'trust-role':
       return `if you trust that role: export AYB_TRUSTED_OWNER=${shellWord(remedy.role)}`
     case 'name-server':

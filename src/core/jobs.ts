@@ -62,7 +62,7 @@ export async function showJob(db: Database, id: string): Promise<Unworded<JobDoc
  * Queues a failed job again, with all its attempts.
  * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT
  */
-export async function retryJob(db: Database, id: string): Promise<JobDocument> {
+export async function retryJob(db: Database, id: string): Promise<Unworded<JobDocument>> {
   await requireJob(db, id)
   await db.prepareTables()
   const job = await jobs.retryJob(db, id)
@@ -79,7 +79,7 @@ export async function retryJob(db: Database, id: string): Promise<JobDocument> {
  * Cancels a queued job.
  * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT
  */
-export async function cancelJob(db: Database, id: string): Promise<JobDocument> {
+export async function cancelJob(db: Database, id: string): Promise<Unworded<JobDocument>> {
   await requireJob(db, id)
   await db.prepareTables()
   const job = await jobs.cancelJob(db, id)
@@ -150,9 +150,9 @@ export interface PruneOptions {
 export async function pruneJobs(
   db: Database,
   {olderThanMs, isDryRun, confirm}: PruneOptions,
-): Promise<Pruned> {
+): Promise<Unworded<Pruned>> {
   if (!isDryRun) db.requireWritable()
-  const document = ({jobs, runs}: PruneCount): Pruned => ({
+  const document = ({jobs, runs}: PruneCount): Unworded<Pruned> => ({
     deleted: jobs,
     deletedRuns: runs,
     warnings: db.takeWarnings(),
@@ -176,7 +176,7 @@ export async function pruneJobs(
 }
 
 /** How many jobs are in each state. */
-export async function jobStats(db: Database): Promise<JobStats> {
+export async function jobStats(db: Database): Promise<Unworded<JobStats>> {
   return {...(await jobs.countJobs(db)), warnings: db.takeWarnings()}
 }
 

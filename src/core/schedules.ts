@@ -144,7 +144,7 @@ export async function previewDeletion(
  * is.
  * @throws AybError SCHEDULE_NOT_FOUND
  */
-export async function runSchedule(db: Database, reference: string): Promise<JobDocument> {
+export async function runSchedule(db: Database, reference: string): Promise<Unworded<JobDocument>> {
   const {id} = await requireSchedule(db, reference)
   await db.prepareTables()
   const job = await db.session.transaction(async () => {

@@ -1,5 +1,6 @@
 import {dropOnAbort} from '../lib/abort.ts'
 import {AybError} from '../lib/errors.ts'
+import type {Warning} from '../lib/unworded.ts'
 import type {ConnectOptions} from './connection/connect.ts'
 import {watchStatement} from './lookout.ts'
 import {applyMigrations, migrationScripts} from './migrations/migrate.ts'
@@ -66,7 +67,7 @@ export class Database {
   readonly server: Server
   readonly session: Session
   readonly tables: TableNames
-  #warnings: string[]
+  #warnings: Warning[]
   #state: SystemState
   #isForChanges = false
 
@@ -87,7 +88,7 @@ export class Database {
    * What the connection, the server and the migrations have warned of since the last call. Whoever takes the
    * warnings tells a person, so that no warning is told twice.
    */
-  takeWarnings(): string[] {
+  takeWarnings(): Warning[] {
     const warnings = this.#warnings
     this.#warnings = []
     return warnings

@@ -1,5 +1,6 @@
 import type {Blocker} from './errors.ts'
 import type {Instant} from './records.ts'
+import type {Warning} from './unworded.ts'
 
 /** The times of a refresh, as its run in the history has them. */
 export interface RunTimes {
@@ -23,10 +24,10 @@ export type RefreshEvent =
   | {type: 'unrecorded'; message: string; reason: unknown; durationMs: number}
   /** Mode auto means standard for this refresh. `isNews`: it meant concurrent the last time. */
   | {type: 'fallback'; message: string; isNews: boolean}
-  | {type: 'warning'; message: string}
+  | {type: 'warning'; message: Warning}
 
 /** What a person should hear of an event besides the result of the refresh; null for nothing. */
-export const warningIn = (event: RefreshEvent): string | null =>
+export const warningIn = (event: RefreshEvent): Warning | null =>
   event.type === 'warning' || event.type === 'fallback' || event.type === 'unrecorded' ? event.message : null
 
 /** Listens to a refresh, which waits at its end for whatever promises the listener has returned. */

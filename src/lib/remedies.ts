@@ -24,6 +24,11 @@ export type Remedy =
   /** The view needs a refresh in standard mode, which fills it. */
   | {kind: 'populate-view'; view: ViewName}
   | {kind: 'refresh-view'; view: ViewName}
+  /** The views that the view reads are to be refreshed before it; `unregistered` is one that lacks a registration. */
+  | {kind: 'refresh-with-dependencies'; view: ViewName; unregistered: ViewName | null}
+  /** Views between the views of a set are left out of the set. */
+  | {kind: 'name-views-between'}
+  | {kind: 'register-all'}
   | {kind: 'rename-schedule'; takenName: string}
   | {kind: 'retime-schedule'; name: string}
   | {kind: 'enable-schedule'; name: string}
@@ -36,6 +41,8 @@ export type Remedy =
   | {kind: 'extend-lock-timeout'; view: ViewName; isOnView: boolean}
   | {kind: 'upgrade-tables'}
   | {kind: 'create-tables'}
+  /** A part of the tables is missing, without which ayb works on. */
+  | {kind: 'complete-tables'}
   | {kind: 'trust-role'; role: string}
   | {kind: 'name-server'}
   | {kind: 'check-service'}

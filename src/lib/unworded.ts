@@ -30,6 +30,11 @@ export const remediable = (message: string, lead: string | null, remedy: Remedy)
   remedy,
 })
 
+/** Each warning once. */
+export const distinct = (warnings: readonly Warning[]): Warning[] => [
+  ...new Map(warnings.map((warning) => [JSON.stringify(warning), warning])).values(),
+]
+
 /**
  * A warning that the view is not ready for a concurrent refresh. `lead` tells until when that does not
  * matter.
@@ -41,10 +46,14 @@ export const notReady = ({message, hint, remedy}: UnwordedBlocker, lead: string)
   remedy,
 })
 
-export function wordWarning(warning: Warning, word: WordRemedy): string {
+export const wordWarning = (warning: Warning, word: WordRemedy): string =>
+  wordWarningWith(warning, (advice) => wordAdvice(advice, word))
+
+/** The warning in words. `hintOf` words advice for the readers of one surface. */
+export function wordWarningWith(warning: Warning, hintOf: (advice: Advice) => string | null): string {
   if (typeof warning === 'string') return warning
   const {message, lead} = warning
-  const advice = wordAdvice(warning, word)
+  const advice = hintOf(warning)
   if (advice === null) return message
   return `${message}; ${lead === null ? advice : `${lead}: ${advice}`}`
 }

@@ -1,5 +1,6 @@
 import type {ErrorCode} from './errors.ts'
 import type {Advice} from './remedies.ts'
+import type {Warning} from './unworded.ts'
 
 /** What identifies one attempt at a job. */
 interface AttemptFacts {
@@ -114,7 +115,7 @@ export type WorkerEvent =
     } & AttemptFacts)
   | ({type: 'connection-dead'; pid: number} & AttemptFacts)
   | {type: 'pruned'; jobs: number; runs: number}
-  | {type: 'warning'; message: string}
+  | {type: 'warning'; message: Warning}
   | {type: 'slots'; busy: number; total: number}
 
 export type Emit = (event: WorkerEvent) => void

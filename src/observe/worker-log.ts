@@ -1,5 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import type {Advice} from '../lib/remedies.ts'
+import {wordWarningWith} from '../lib/unworded.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 import type {LogEntry} from './log.ts'
 
@@ -99,7 +100,7 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
         key: event.keyHex,
       }
     case 'warning':
-      return {level: 'warn', msg: event.message}
+      return {level: 'warn', msg: wordWarningWith(event.message, hintOf)}
     case 'pruned': {
       const {jobs, runs} = event
       return {level: 'info', msg: `deleted ${jobs} finished jobs and ${runs} runs past retention`, jobs, runs}

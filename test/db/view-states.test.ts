@@ -258,7 +258,10 @@ describe('relink', () => {
        grant select, insert, update, delete on all tables in schema public to ${role.name};
        alter materialized view renamed owner to ${role.name}`,
     )
-    const missing = expect.stringContaining('_ayb_matview_states')
+    const missing = expect.objectContaining({
+      message: expect.stringContaining('_ayb_matview_states'),
+      remedy: {kind: 'complete-tables'},
+    })
     expect((await refresh(role, named('renamed'))).warnings).toEqual([missing])
     await server.query('alter materialized view renamed rename to leaderboard')
     expect(await warningsOf(role, named('renamed'))).toEqual([])

@@ -9,6 +9,7 @@ import {
   timeoutFlag,
   viewArg,
 } from '../../cli/flags.ts'
+import {commandLineDocument} from '../../cli/remedies.ts'
 import {refresh} from '../../core/refresh/by-hand.ts'
 import {wantedSettings} from '../../core/refresh/request.ts'
 import type {SetPlan} from '../../core/refresh-set/plan.ts'
@@ -130,7 +131,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
         if (!this.signal.aborted || flags['dry-run']) throw error
         return planUnseen(resolved)
       })
-      if (flags['dry-run']) return this.#showPlan(describePlan(plan, {concurrency}))
+      if (flags['dry-run']) return this.#showPlan(commandLineDocument(describePlan(plan, {concurrency})))
       const {listener, stop} = await this.#watch(plan)
       try {
         const refreshed = await refreshSet(db, plan, {
@@ -142,7 +143,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
           describeError: (error) => this.describeFailure(error),
         })
         stop()
-        return await this.#report(refreshed)
+        return await this.#report(commandLineDocument(refreshed))
       } finally {
         stop()
       }

@@ -16,6 +16,7 @@ import type {
   ViewName,
 } from '../../lib/records.ts'
 import {shortList} from '../../lib/short-list.ts'
+import {remediable, type Unworded, type Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
 import {requestedMode, workingMode} from '../refresh/mode.ts'
 import {requireSettings} from '../refresh/required-settings.ts'
@@ -37,7 +38,7 @@ export interface SetRequest extends Omit<Selection, 'named'> {
 /** A set of views in the order in which they are to be refreshed. */
 export interface SetPlan {
   members: readonly Member[]
-  warnings: string[]
+  warnings: Warning[]
 }
 
 /** What a set is made from, its names resolved. */
@@ -141,20 +142,28 @@ function warnOfCycles(cycles: readonly string[][], inSet: ReadonlySet<string>): 
   return cycles.filter((views) => views.some((view) => inSet.has(view))).map(cycleWarning)
 }
 
-function warnOfViewsBetween({between}: Order, registered: ReadonlySet<string>): string[] {
+function warnOfViewsBetween({between}: Order, registered: ReadonlySet<string>): Warning[] {
   const left = between.filter((view) => registered.has(view))
   const unregistered = between.filter((view) => !registered.has(view))
-  const warnings: string[] = []
+  const warnings: Warning[] = []
   const lie = (views: readonly string[]) =>
     `${shortList(views)} ${views.length === 1 ? 'lies' : 'lie'} between views of this set`
   if (left.length > 0) {
     warnings.push(
-      `${lie(left)}, but outside it, so ayb does not refresh ${itOrThem(left)}: views of this set may hold old data; to refresh what lies between, too, name it, or pass --cascade or --with-dependencies`,
+      remediable(
+        `${lie(left)}, but outside it, so ayb does not refresh ${itOrThem(left)}: views of this set may hold old data`,
+        null,
+        {kind: 'name-views-between'},
+      ),
     )
   }
   if (unregistered.length > 0) {
     warnings.push(
-      `${lie(unregistered)}, but ${unregistered.length === 1 ? 'is' : 'are'} not registered, so ayb does not refresh ${itOrThem(unregistered)}: views of this set may hold old data; to register all views: ayb matviews register --all`,
+      remediable(
+        `${lie(unregistered)}, but ${unregistered.length === 1 ? 'is' : 'are'} not registered, so ayb does not refresh ${itOrThem(unregistered)}: views of this set may hold old data`,
+        null,
+        {kind: 'register-all'},
+      ),
     )
   }
   return warnings
@@ -187,7 +196,7 @@ function warnOfViewsLeftOut(
 export function describePlan(
   {members, warnings}: SetPlan,
   {concurrency}: {concurrency: number},
-): RefreshPlan {
+): Unworded<RefreshPlan> {
   const path = criticalPath(members)
   const unknown = members.filter(({expectedMs}) => expectedMs === null)
   const isKnown = unknown.length < members.length

@@ -7,6 +7,7 @@ import {notRegistered} from '../../lib/failures/registrations.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ErrorRecord, RefreshedSet, Registration, SetMember, ViewName} from '../../lib/records.ts'
 import {type RefreshEvent, type RunTimes, warningIn} from '../../lib/refresh-events.ts'
+import {distinct, type Unworded, type Warning} from '../../lib/unworded.ts'
 import {type RefreshOptions, refresh} from '../refresh/by-hand.ts'
 import {cancelOnAbort} from '../refresh/cancel.ts'
 import type {Member} from './order.ts'
@@ -43,7 +44,11 @@ const LAST_LOOK_DEADLINE_MS = 15_000
  * happens to a view.
  * @throws AybError READ_ONLY, PERMISSION_DENIED and the like, before the first refresh
  */
-export async function refreshSet(db: Database, plan: SetPlan, options: SetOptions): Promise<RefreshedSet> {
+export async function refreshSet(
+  db: Database,
+  plan: SetPlan,
+  options: SetOptions,
+): Promise<Unworded<RefreshedSet>> {
   const {signal} = options
   const prepare = () => db.watching(() => cancelOnAbort(db.session, signal, () => db.prepareTables()))
   if (!signal.aborted) {
@@ -59,13 +64,13 @@ export async function refreshSet(db: Database, plan: SetPlan, options: SetOption
     refreshes,
     counts: countStatuses(refreshes),
     durationMs: Math.round(performance.now() - startedAt),
-    warnings: [...new Set(run.warnings)],
+    warnings: distinct(run.warnings),
   }
 }
 
 /** One set on its way. */
 class SetRun {
-  readonly warnings: string[]
+  readonly warnings: Warning[]
   readonly #members: readonly Member[]
   readonly #options: SetOptions
   readonly #progress: SetProgress
@@ -176,7 +181,7 @@ type Ended = Partial<SetMember> & Pick<SetMember, 'status'>
 class Turn {
   readonly #member: Member
   readonly #db: Database
-  readonly #warnings: string[] = []
+  readonly #warnings: Warning[] = []
   /** Of the run, once the refresh has ended. */
   #times: RunTimes | null = null
   /** The error with which the connection was lost before there was a run. */
@@ -220,10 +225,17 @@ class Turn {
   }
 
   /** Each once, and with the name of the view. */
-  warnings(): string[] {
-    const view = qualifiedName(this.#member.registration)
-    return [...new Set(this.#warnings)].map((text) => (text.includes(view) ? text : `${view}: ${text}`))
+  warnings(): Warning[] {
+    return distinct(
+      this.#warnings.map((warning) => naming(qualifiedName(this.#member.registration), warning)),
+    )
   }
+}
+
+/** The warning with the name of the view it is about. */
+function naming(view: string, warning: Warning): Warning {
+  const name = (text: string) => (text.includes(view) ? text : `${view}: ${text}`)
+  return typeof warning === 'string' ? name(warning) : {...warning, message: name(warning.message)}
 }
 
 /** The error without the name of another view: nobody has mistyped the name, the view went meanwhile. */

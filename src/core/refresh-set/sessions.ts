@@ -1,6 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {isAybError} from '../../lib/errors.ts'
+import type {Warning} from '../../lib/unworded.ts'
 
 /** For statements that clean a session up: one that is not answered by then has a dead network under it. */
 const CLEAN_UP_DEADLINE_MS = 15_000
@@ -18,7 +19,7 @@ export class NoSessionLeft extends Error {}
 export class SetSessions {
   readonly #main: Database
   readonly #signal: AbortSignal
-  readonly #onWarning: (warning: string) => void
+  readonly #onWarning: (warning: Warning) => void
   readonly #idle: Database[]
   #inUse = 0
   /** Each takes a session that is released, for a refresh that waits for one to be opened. */
@@ -27,7 +28,7 @@ export class SetSessions {
   #awaySince: number | null = null
 
   /** `main` becomes one of the sessions, and stays open at the end. */
-  constructor(main: Database, signal: AbortSignal, onWarning: (warning: string) => void) {
+  constructor(main: Database, signal: AbortSignal, onWarning: (warning: Warning) => void) {
     this.#main = main
     this.#signal = signal
     this.#onWarning = onWarning

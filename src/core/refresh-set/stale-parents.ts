@@ -1,8 +1,9 @@
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import {lastSuccesses, type RefreshTimes} from '../../db/runs.ts'
-import {qualifiedName, shellWord} from '../../lib/identifier.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
+import {remediable, type Warning} from '../../lib/unworded.ts'
 import {type Edge, untangle} from './graph.ts'
 
 /** The look comes behind a refresh that is done: nobody waits long for its warning. */
@@ -14,12 +15,14 @@ const ROUNDING_MS = 2
  * A warning about a view that was just refreshed, where views that it reads were refreshed meanwhile, or are
  * older than the views that they read themselves; null for none, and where that cannot be found out.
  */
-export async function staleParentsWarning(db: Database, view: ViewName): Promise<string | null> {
+export async function staleParentsWarning(db: Database, view: ViewName): Promise<Warning | null> {
   const look = async () => {
     const {nodes, edges} = await readDependencies(db, view)
     if (edges.length === 0) return null
-    const unregistered = new Set(nodes.filter(({registered}) => !registered).map(qualifiedName))
-    return describeStale(qualifiedName(view), {edges, unregistered}, await lastSuccesses(db, nodes))
+    const unregistered = new Map(
+      nodes.filter(({registered}) => !registered).map((node) => [qualifiedName(node), nameOf(node)]),
+    )
+    return describeStale(nameOf(view), {edges, unregistered}, await lastSuccesses(db, nodes))
   }
   return db.session.within(LOOK_DEADLINE_MS, look).catch(() => null)
 }
@@ -29,15 +32,16 @@ interface Below {
   /** Between the view and all that it reads, directly or not. */
   edges: readonly Edge[]
   /** By qualified names. */
-  unregistered: ReadonlySet<string>
+  unregistered: ReadonlyMap<string, ViewName>
 }
 
 /** The warning, from what a view reads, and the last successes. */
 export function describeStale(
-  view: string,
+  staleView: ViewName,
   {edges, unregistered}: Below,
   times: ReadonlyMap<string, RefreshTimes>,
-): string | null {
+): Warning | null {
+  const view = qualifiedName(staleView)
   const behind = new Map<string, string[]>()
   for (const [child, parents] of untangle(edges).graph.parents) {
     const own = times.get(child)
@@ -51,11 +55,19 @@ export function describeStale(
   const [first] = [...behind].sort(([a], [b]) => Number(b === view) - Number(a === view) || (a < b ? -1 : 1))
   if (!first) return null
   const [child, newer] = first
-  const command = `ayb matviews refresh ${shellWord(view)} --with-dependencies`
-  const register = unregistered.has(child) ? `ayb matviews register ${shellWord(child)} && ` : ''
-  const reason = reasonOf({view, child, newer}, {isKnown: times.has(child), isRegistered: register === ''})
-  return `${view} may hold old data: ${reason}; to refresh all that it reads in order: ${register}${command}`
+  const toRegister = unregistered.get(child) ?? null
+  const reason = reasonOf(
+    {view, child, newer},
+    {isKnown: times.has(child), isRegistered: toRegister === null},
+  )
+  return remediable(`${view} may hold old data: ${reason}`, null, {
+    kind: 'refresh-with-dependencies',
+    view: staleView,
+    unregistered: toRegister,
+  })
 }
+
+const nameOf = ({schemaName, viewName}: ViewName): ViewName => ({schemaName, viewName})
 
 /** Why a view may hold old data: because of a child that is older than what the child reads. */
 function reasonOf(

@@ -3,6 +3,7 @@ import {readDependencies} from '../../db/dependencies.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {ViewGraph, ViewName} from '../../lib/records.ts'
+import type {Unworded} from '../../lib/unworded.ts'
 import {requireRegistration, requireView} from '../lookup.ts'
 import {reach, untangle} from './graph.ts'
 
@@ -11,7 +12,10 @@ import {reach, untangle} from './graph.ts'
  * views that they read, and those that read them, directly or not. A cycle is left out, with a warning.
  * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND
  */
-export async function viewGraph(db: Database, references: readonly ViewReference[] = []): Promise<ViewGraph> {
+export async function viewGraph(
+  db: Database,
+  references: readonly ViewReference[] = [],
+): Promise<Unworded<ViewGraph>> {
   const names: ViewName[] = []
   for (const reference of references) {
     names.push('id' in reference ? await requireRegistration(db, reference) : reference)

@@ -16,6 +16,7 @@ import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {Refreshed, Registration, RequestedMode, ViewName} from '../../lib/records.ts'
 import {type RefreshEvent, warningIn} from '../../lib/refresh-events.ts'
 import {timerMs} from '../../lib/timer.ts'
+import {distinct, type Unworded, type Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
 import {attemptRefresh, type Behind, NOTHING_BEHIND} from './attempt.ts'
 import type {RefreshCaller} from './caller.ts'
@@ -43,7 +44,7 @@ export interface RefreshOptions {
 interface Ordered {
   request: RefreshRequest<Registration>
   caller: RefreshCaller
-  warnings: string[]
+  warnings: Warning[]
 }
 
 const RECONNECT_DEADLINE_MS = 30_000
@@ -68,7 +69,7 @@ export async function refresh(
   db: Database,
   reference: ViewReference,
   options: RefreshOptions,
-): Promise<Refreshed> {
+): Promise<Unworded<Refreshed>> {
   const registration = await prepare(db, reference, options)
   return db.session.within(ANSWER_DEADLINE_MS, () => refreshRegistered(db, registration, options))
 }
@@ -77,12 +78,12 @@ async function refreshRegistered(
   db: Database,
   registration: Registration,
   options: RefreshOptions,
-): Promise<Refreshed> {
+): Promise<Unworded<Refreshed>> {
   const {signal, wait = null} = options
   const requestFor = (current: Registration) =>
     refreshRequest(current, {asked: options.settings}, {mode: options.mode ?? null})
   const {runId} = requestFor(registration)
-  const warnings: string[] = []
+  const warnings: Warning[] = []
   const caller = callerOf(db, registration, warnings, options)
   let behind = NOTHING_BEHIND
   let deadline: number | null = null
@@ -131,14 +132,13 @@ async function refreshRegistered(
 const callerOf = (
   db: Database,
   registration: Registration,
-  warnings: string[],
+  warnings: Warning[],
   {signal, onEvent}: RefreshOptions,
 ): RefreshCaller => ({
   signal,
   onEvent(event) {
     const warning = warningIn(event)
-    // A refresh of several tries says it with each of them.
-    if (warning !== null && !warnings.includes(warning)) warnings.push(warning)
+    if (warning !== null) warnings.push(warning)
     return onEvent?.(event, registration)
   },
   watchLocks: null,
@@ -185,10 +185,11 @@ async function attempt(
   if (result.registration === null) {
     warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)
   }
-  const refreshed: Refreshed = {
+  const refreshed: Unworded<Refreshed> = {
     registration: result.registration ? {...result.registration, policy: registration.policy} : registration,
     durationMs: result.durationMs,
-    warnings: [...db.takeWarnings(), ...warnings],
+    // A refresh of several tries says the same with each of them.
+    warnings: [...db.takeWarnings(), ...distinct(warnings)],
     lockWaitMs: Math.round(behind.past.waitMs),
   }
   return refreshed

@@ -8,6 +8,7 @@ import {findRowHolders, writeStatus} from '../../db/refresh/pending-status.ts'
 import {findCommitted, type RecordedRefresh} from '../../db/refresh/refresh.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {statusNotWritten} from '../../lib/failures/refreshes.ts'
+import type {Warning} from '../../lib/unworded.ts'
 
 /** For how long a write is tried again, and what follows from a failed one. */
 export interface Persistence {
@@ -80,7 +81,7 @@ export type RecordedEnd = (
   | {as: 'committed'; refresh: RecordedRefresh}
   | {as: 'failure'; isSettled: boolean; isCalledOff: boolean}
   | {as: 'unrecorded'}
-) & {warnings: string[]}
+) & {warnings: Warning[]}
 
 /** Where to write when the session of an attempt is lost, and for how long to try. */
 export interface RecordOptions extends Pick<Persistence, 'patienceMs' | 'signal' | 'onFailure'> {
@@ -141,8 +142,8 @@ export async function recordEnd(
 }
 
 /** What a new session was warned of, without what the first session to the same database has told already. */
-const newWarnings = (db: Database): string[] =>
-  db.takeWarnings().filter((warning) => !db.session.warnings.includes(warning))
+const newWarnings = (db: Database): Warning[] =>
+  db.takeWarnings().filter((warning) => typeof warning !== 'string' || !db.session.warnings.includes(warning))
 
 /**
  * Writes the status of a registration whose row another session held when the attempt was recorded. Returns a

@@ -1,6 +1,7 @@
 import {AybError} from '../../lib/errors.ts'
 import {migrationTimeout} from '../../lib/failures/tables.ts'
 import {quoteIdentifier, quoteIfNeeded} from '../../lib/identifier.ts'
+import type {Warning} from '../../lib/unworded.ts'
 import {findKeyHolder} from '../locks/blockers.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
@@ -51,7 +52,7 @@ interface MigrationOptions {
 export interface AppliedMigrations {
   state: SystemState
   applied: string[]
-  warnings: string[]
+  warnings: Warning[]
 }
 
 /**

@@ -1,5 +1,6 @@
 import {isAybError} from '../../lib/errors.ts'
 import {quoteIfNeeded} from '../../lib/identifier.ts'
+import {remediable, type Warning} from '../../lib/unworded.ts'
 import type {Session} from '../session.ts'
 import {SYSTEM_TABLES, type SystemSettings, tableNames} from '../system.ts'
 import {type AppliedMigrations, applyMigrations} from './migrate.ts'
@@ -56,11 +57,9 @@ async function mayApply(
   return rows[0]?.may_create ?? false
 }
 
-function pendingWarning(pending: readonly Migration[], {schemaName}: SystemSettings, why: string): string {
+function pendingWarning(pending: readonly Migration[], {schemaName}: SystemSettings, why: string): Warning {
   const tables = pending.flatMap((migration) => migration.creates.map((table) => SYSTEM_TABLES[table]))
   const without = pending.map((migration) => migration.without).join('; ')
-  return (
-    `${why} ${tables.join(', ')} in schema ${quoteIfNeeded(schemaName)}, so ${without}; ` +
-    'to mend that, run `ayb migrate` as the owner of the tables, or give a DBA the output of `ayb migrate --dry-run`'
-  )
+  const message = `${why} ${tables.join(', ')} in schema ${quoteIfNeeded(schemaName)}, so ${without}`
+  return remediable(message, null, {kind: 'complete-tables'})
 }

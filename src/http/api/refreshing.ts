@@ -6,7 +6,9 @@ import {refreshInProgress} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Registration} from '../../lib/records.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
+import type {Warning} from '../../lib/unworded.ts'
 import type {ApiContext} from './context.ts'
+import {apiWarning} from './remedies.ts'
 
 interface Done {
   registration: Registration
@@ -27,7 +29,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     // Before it holds the lock there is no attempt.
     let hasBegun = false
     let nextWordAt = startedAt
-    const warnings: string[] = []
+    const warnings: Warning[] = []
     const options: RefreshOptions = {
       settings: wantedSettings(),
       signal,
@@ -45,13 +47,14 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     return refreshes.use(async (db) => {
       try {
         const done = await refresh(db, {id: registration.id}, options)
-        for (const msg of done.warnings) log({level: 'warn', msg, view})
+        for (const warning of done.warnings) log({level: 'warn', msg: apiWarning(warning), view})
         const waited = done.lockWaitMs > 0 ? {lockWaitMs: done.lockWaitMs} : {}
         log({level: 'info', msg: 'refreshed', view, durationMs: done.durationMs, ...waited})
         onRefresh({view, status: 'success', durationMs: done.durationMs})
         return {registration: done.registration, durationMs: done.durationMs}
       } catch (error) {
-        for (const msg of [...db.takeWarnings(), ...warnings]) log({level: 'warn', msg, view})
+        for (const warning of [...db.takeWarnings(), ...warnings])
+          log({level: 'warn', msg: apiWarning(warning), view})
         if (hasBegun) {
           const durationMs = Math.round(performance.now() - startedAt)
           log({level: 'warn', msg: 'refresh failed:', view, durationMs, error: messageOf(error)})

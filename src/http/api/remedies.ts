@@ -51,6 +51,12 @@ function wordRemedy(remedy: Remedy): string {
       return `REFRESH MATERIALIZED VIEW ${quoteViewName(remedy.view)};`
     case 'refresh-view':
       return `refresh the view: POST ${viewPath(remedy.view)}/refresh`
+    case 'refresh-with-dependencies':
+      return `refresh all that it reads, then the view: POST ${viewPath(remedy.view)}/refresh`
+    case 'name-views-between':
+      return 'to refresh what lies between, too, name it'
+    case 'register-all':
+      return `POST ${MATVIEWS} registers a view`
     case 'rename-schedule':
       return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
     case 'retime-schedule':
@@ -74,6 +80,8 @@ function wordRemedy(remedy: Remedy): string {
       return 'stop older workers, then have the tables upgraded from a command line'
     case 'create-tables':
       return 'have the tables created once, from a command line, by a role that may create them'
+    case 'complete-tables':
+      return 'to mend that, have the tables upgraded from a command line by their owner'
     case 'trust-role':
       return `if you trust that role, start the server with ${JSON.stringify(remedy.role)} as AYB_TRUSTED_OWNER`
     case 'name-server':

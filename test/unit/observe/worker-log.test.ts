@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import {commandLineHint} from '../../../src/cli/remedies.ts'
+import {remediable} from '../../../src/lib/unworded.ts'
 import {jsonLine, prettyLine} from '../../../src/observe/log.ts'
 import {describeEvent} from '../../../src/observe/worker-log.ts'
 
@@ -117,6 +118,11 @@ describe('an event', () => {
       } as const,
       'error',
       {error: 'refusing to use it; look; if you trust that role: export AYB_TRUSTED_OWNER=ann'},
+    ],
+    [
+      {type: 'warning', message: remediable('no table', null, {kind: 'complete-tables'})} as const,
+      'warn',
+      {msg: expect.stringMatching(/^no table; to mend that, run `ayb migrate`/)},
     ],
     [
       {type: 'job-started', ...facts, latenessMs: 3.4, pastTries: 0} as const,

@@ -1,6 +1,9 @@
 import {expect, test} from 'vitest'
+import {commandLineWarning} from '../../../../src/cli/remedies.ts'
 import {describeStale} from '../../../../src/core/refresh-set/stale-parents.ts'
 import {edgesOf} from './sets.ts'
+
+const named = (viewName: string) => ({schemaName: 'public', viewName})
 
 /** Refreshes of one millisecond, or from and to. */
 const warning = (
@@ -8,10 +11,13 @@ const warning = (
   paths: string[],
   times: Record<string, number | [number, number]>,
   unregistered: readonly string[] = [],
-) =>
-  describeStale(
-    `public.${view}`,
-    {edges: edgesOf(...paths), unregistered: new Set(unregistered.map((name) => `public.${name}`))},
+) => {
+  const stale = describeStale(
+    named(view),
+    {
+      edges: edgesOf(...paths),
+      unregistered: new Map(unregistered.map((name) => [`public.${name}`, named(name)])),
+    },
     new Map(
       Object.entries(times).map(([name, time]) => {
         const [startedAtMs, endedAtMs] = typeof time === 'number' ? [time, time + 1] : time
@@ -19,6 +25,8 @@ const warning = (
       }),
     ),
   )
+  return stale && commandLineWarning(stale)
+}
 
 test('a view whose parents were refreshed in order has no warning', () =>
   expect(warning('c', ['a > b > c'], {a: 10, b: 20, c: 30})).toBeNull())
