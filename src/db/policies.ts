@@ -34,7 +34,11 @@ export const policyOf = (db: Database, schema: string, view: string): string =>
 
 /** The policy as `policyOf` gives it: any program may have written the row. */
 export const toPolicy = (stored: ViewPolicy | null): ViewPolicy | null =>
-  stored && {...stored, settings: storedSettings(stored.settings)}
+  stored && {
+    ...stored,
+    mode: stored.mode === 'auto' ? 'auto' : null,
+    settings: storedSettings(stored.settings),
+  }
 
 /**
  * Whether the role may not read the policies any more, as it could when the session looked. The session goes

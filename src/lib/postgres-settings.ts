@@ -1,5 +1,6 @@
 import {invalidArgument} from './errors.ts'
 import {nearest} from './nearest.ts'
+import {bounded} from './outside-text.ts'
 
 /** Settings of Postgres for REFRESH alone, by their names. */
 export type PostgresSettings = Readonly<Record<string, string>>
@@ -104,10 +105,17 @@ export function changeSettings(settings: PostgresSettings, changes: SettingChang
   return sortSettings(changed.filter((entry): entry is [string, string] => entry[1] !== null))
 }
 
-/** Settings as they were stored, by name, as far as they are texts: any program may have written them. */
+/** More than a view has of its own. */
+const MOST_STORED = 100
+
+/**
+ * Settings as they were stored, by name, as far as they are texts. Any program may have written them: there
+ * are few, and each is bounded. A text that is cut stays longer than a value that a refresh may set.
+ */
 export function storedSettings(stored: unknown): PostgresSettings {
   const entries = stored !== null && typeof stored === 'object' ? Object.entries(stored) : []
-  return sortSettings(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
+  const texts = entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  return sortSettings(texts.slice(0, MOST_STORED).map(([name, value]) => [bounded(name), bounded(value)]))
 }
 
 const sortSettings = (entries: [string, string][]): PostgresSettings =>

@@ -257,10 +257,12 @@ describe('the settings and limits of a view', () => {
     ])
   })
 
-  test('a setting that the server refuses is left out, with a warning', async () => {
+  test('what the server refuses, or another program wrote, is left out with a warning', async () => {
     await db.query(
-      `insert into _ayb_matview_policies (schema_name, view_name, settings)
-       values ('public', 'probe', '{"work_mem": "66MB", "temp_tablespaces": "gone", "search_path": "evil, public",
+      `insert into _ayb_matview_policies (schema_name, view_name, refresh_mode, refresh_timeout_ms, lock_timeout_ms,
+                                          lock_retry_for_ms, settings)
+       values ('public', 'probe', 'evil', -5, 9223372036854775807, -1,
+               '{"work_mem": "66MB", "temp_tablespaces": "gone", "search_path": "evil, public",
                                     "enable_x'', ''on'', true); drop table users; --": "on", "jit": 5}')`,
     )
     const {warnings} = await documentOf<Refreshed>(['matviews', 'refresh', 'probe'], db)

@@ -1,5 +1,6 @@
 import {AybError} from '../errors.ts'
 import {qualifiedName} from '../identifier.ts'
+import {presentable} from '../outside-text.ts'
 import type {Setting} from '../postgres-settings.ts'
 import type {ViewName} from '../records.ts'
 
@@ -30,5 +31,5 @@ export function settingRefused(setting: Setting, error: ServerWords): AybError {
 export function settingLeftOut(view: ViewName, setting: Setting, error: ServerWords | null): string {
   const reason =
     error === null ? 'which is no setting that ayb makes' : `which the server refuses: ${wordsOf(error)}`
-  return `the refresh of ${qualifiedName(view)} ran without ${assignment(setting)}, ${reason}`
+  return presentable(`the refresh of ${qualifiedName(view)} ran without ${assignment(setting)}, ${reason}`)
 }

@@ -79,6 +79,13 @@ test('what was stored by somebody else is read as far as it is text', () => {
     work_mem: '1MB',
   })
   for (const nothing of [null, 5, [], {}]) expect(storedSettings(nothing)).toEqual({})
+  const long = Object.entries(storedSettings({work_mem: 'x'.repeat(1_000_000), ['y'.repeat(1_000_000)]: ''}))
+  for (const [name, value] of long) {
+    expect(name.length + value.length).toBeLessThan(10_000)
+    expect(isAllowedSetting({name, value})).toBe(false)
+  }
+  const many = Object.fromEntries(Array.from({length: 1000}, (_, n) => [`enable_${n}`, 'on']))
+  expect(Object.keys(storedSettings(many))).toHaveLength(100)
 })
 
 test('every name that is allowed is a plain word', () => {
