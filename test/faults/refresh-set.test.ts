@@ -45,6 +45,7 @@ const OLDER_TABLES = `drop table _ayb_matview_states;
   delete from _ayb_cli_migrations where version = 3`
 
 const start = (args: string[], url = db.url) => startAyb(['matviews', 'refresh', ...args], {url})
+const sessionsOfSets = async () => (await leftBehind(db)).filter(({what}) => what === 'ayb matviews refresh')
 const viewsOf = ({refreshes}: RefreshedSet) =>
   refreshes.map(({registration, status}) => `${registration.viewName} ${status}`)
 const memberOf = ({refreshes}: RefreshedSet, view: string) =>
@@ -265,6 +266,21 @@ describe('a session of a set', () => {
     ])
   })
 
+  test('is opened while the view above runs, if that usually takes no longer than seconds', async () => {
+    for (const view of ['one', 'two', 'three']) await createReader(view, 'gated')
+    await start(['gated']).done
+    await gate.close()
+    const running = start(['--all', '--json'])
+    await untilRefreshing(db, 'gated')
+    await until(async () => (await sessionsOfSets()).length >= 3, {
+      what: 'sessions for the views that follow',
+      timeoutMs: PATIENCE_MS,
+    })
+    await gate.open()
+    expect(await running.done).toMatchObject({code: 0})
+    expect(await sessionsOfSets()).toEqual([])
+  })
+
   test('is kept for the next view, without the locks that a view has taken', async () => {
     await db.query(
       `create function take_lock() returns int language sql as $$ select 1 from (select pg_advisory_lock(77)) l $$;
@@ -279,7 +295,7 @@ describe('a session of a set', () => {
       `select from pg_locks where locktype = 'advisory' and objid = 77
           and database = (select oid from pg_database where datname = current_database())`,
     )
-    const sessions = (await leftBehind(db)).filter(({what}) => what === 'ayb matviews refresh')
+    const sessions = await sessionsOfSets()
     await gate.open()
     expect(await running.done).toMatchObject({code: 0})
     expect(locks).toEqual([])

@@ -64,6 +64,19 @@ export class SetProgress {
     return taken
   }
 
+  /**
+   * How many members may run when one more has ended, if that is one of those that usually take no longer than
+   * this.
+   */
+  runningSoon(withinMs: number): number {
+    let most = 0
+    for (const {children, expectedMs} of this.#running) {
+      if (expectedMs === null || expectedMs > withinMs) continue
+      most = Math.max(most, children.filter((child) => this.#waitsFor.get(child) === 1).length)
+    }
+    return Math.min(this.#concurrency, this.#running.size - 1 + most)
+  }
+
   /** A member that was taken did not start: it is ready again. Returns the member where nothing starts any more. */
   putBack(member: Member): Skipped[] {
     this.#running.delete(member)

@@ -1,40 +1,17 @@
 import {setMaxListeners} from 'node:events'
 import type {Database} from '../../db/database.ts'
 import {listRegistrations} from '../../db/registrations.ts'
-import {withDeadline} from '../../lib/abort.ts'
-import {AybError, isAybError} from '../../lib/errors.ts'
-import {notRegistered} from '../../lib/failures/registrations.ts'
-import {qualifiedName} from '../../lib/identifier.ts'
-import type {ErrorRecord, RefreshedSet, Registration, SetMember, ViewName} from '../../lib/records.ts'
-import {type RefreshEvent, type RunTimes, warningIn} from '../../lib/refresh-events.ts'
+import type {RefreshedSet, Registration, SetMember} from '../../lib/records.ts'
 import {distinct, type Unworded, type Warning} from '../../lib/unworded.ts'
-import {type RefreshOptions, refresh} from '../refresh/by-hand.ts'
 import {cancelOnAbort} from '../refresh/cancel.ts'
 import type {Member} from './order.ts'
 import type {SetPlan} from './plan.ts'
 import {SetProgress} from './progress.ts'
-import {mayPass, NoSessionLeft, SetSessions} from './sessions.ts'
+import {NoSessionLeft, SetSessions} from './sessions.ts'
+import {type Ended, failed, type SetOptions, Turn} from './turn.ts'
 
-/** What a caller hears of a set. */
-export interface SetListener {
-  /** The turn of a view has come. */
-  onStart(member: Member): void
-  onEvent(member: Member, event: RefreshEvent): void
-  /** There is no session for the view at the moment: its turn comes again. */
-  onPutBack(member: Member): void
-  /** A view has ended, also without a turn. */
-  onEnd(member: Member, ended: SetMember): void
-}
-
-export interface SetOptions extends Pick<RefreshOptions, 'mode' | 'settings' | 'wait'> {
-  concurrency: number
-  isFailFast: boolean
-  /** Cancels all that runs; what has not started is canceled, too. */
-  signal: AbortSignal
-  listener: SetListener
-  /** An error in words for the readers of the document. */
-  describeError(error: unknown): ErrorRecord
-}
+/** Where a view usually takes no longer, the sessions for the views that follow are opened meanwhile. */
+const AHEAD_MS = 30_000
 
 /** To read the registrations at the end, which a lost connection must not hold up. */
 const LAST_LOOK_DEADLINE_MS = 15_000
@@ -110,6 +87,8 @@ class SetRun {
           running.add(turn)
         }
         if (running.size === 0) return
+        const soon = this.#progress.runningSoon(AHEAD_MS)
+        if (!signal.aborted) this.#sessions.openAhead(Math.min(soon, this.#limit))
         await Promise.race(running)
       }
     } finally {
@@ -173,82 +152,6 @@ class SetRun {
       this.#end(skipped, {status: 'skipped', reason})
     }
   }
-}
-
-type Ended = Partial<SetMember> & Pick<SetMember, 'status'>
-
-/** One view of a set, on its session. */
-class Turn {
-  readonly #member: Member
-  readonly #db: Database
-  readonly #warnings: Warning[] = []
-  /** Of the run, once the refresh has ended. */
-  #times: RunTimes | null = null
-  /** The error with which the connection was lost before there was a run. */
-  lost: Error | null = null
-
-  constructor(member: Member, db: Database) {
-    this.#member = member
-    this.#db = db
-  }
-
-  async refresh(options: SetOptions): Promise<Ended> {
-    const {mode = null, settings, wait = null, signal} = options
-    // By name: the view may have been unregistered and registered again.
-    const {schemaName, viewName} = this.#member.registration
-    const onEvent = (event: RefreshEvent) => this.#hear(event, options)
-    try {
-      const refreshed = await withDeadline(
-        undefined,
-        () => null,
-        signal,
-        (own) => refresh(this.#db, {schemaName, viewName}, {mode, settings, wait, signal: own, onEvent}),
-      )
-      this.#warnings.push(...refreshed.warnings)
-      return {status: 'success', registration: refreshed.registration, ...this.#times}
-    } catch (error) {
-      const explained = await this.#db.explain(error).catch(() => error)
-      this.#warnings.push(...this.#db.takeWarnings())
-      if (this.#times === null && !options.signal.aborted && mayPass(error)) this.lost = error
-      return {...failed(withoutGuess(explained, this.#member.registration), options), ...this.#times}
-    }
-  }
-
-  #hear(event: RefreshEvent, {listener}: SetOptions): void {
-    if (event.type === 'ended') {
-      const {type: _, ...times} = event
-      this.#times = times
-    }
-    const warning = warningIn(event)
-    if (warning !== null) this.#warnings.push(warning)
-    listener.onEvent(this.#member, event)
-  }
-
-  /** Each once, and with the name of the view. */
-  warnings(): Warning[] {
-    return distinct(
-      this.#warnings.map((warning) => naming(qualifiedName(this.#member.registration), warning)),
-    )
-  }
-}
-
-/** The warning with the name of the view it is about. */
-function naming(view: string, warning: Warning): Warning {
-  const name = (text: string) => (text.includes(view) ? text : `${view}: ${text}`)
-  return typeof warning === 'string' ? name(warning) : {...warning, message: name(warning.message)}
-}
-
-/** The error without the name of another view: nobody has mistyped the name, the view went meanwhile. */
-function withoutGuess(error: unknown, {schemaName, viewName}: ViewName): unknown {
-  if (!isAybError(error) || (error.details !== null && 'renamed' in error.details)) return error
-  if (error.code === 'NOT_REGISTERED') return notRegistered({schemaName, viewName}, null)
-  if (error.code !== 'VIEW_NOT_FOUND') return error
-  return new AybError('VIEW_NOT_FOUND', error.message, {remedy: {kind: 'discover-views'}})
-}
-
-function failed(error: unknown, {signal, describeError}: SetOptions): Ended {
-  const isCanceled = signal.aborted && isAybError(error, 'CANCELED')
-  return {status: isCanceled ? 'canceled' : 'error', error: describeError(error)}
 }
 
 /** The registrations as they are now. What cannot be read, or is gone, stays as it was. */

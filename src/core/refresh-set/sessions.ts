@@ -12,6 +12,12 @@ const AWAY_PAUSE_MS = 500
 /** The server gives no more sessions at the moment, while others of the set still work. */
 export class NoSessionLeft extends Error {}
 
+/** Somebody who waits for a session. */
+interface Waiting {
+  resolve(db: Database): void
+  reject(error: unknown): void
+}
+
 /**
  * The sessions of a set: one for each refresh that runs, opened when there is none, and kept for the next
  * refresh.
@@ -22,8 +28,12 @@ export class SetSessions {
   readonly #onWarning: (warning: Warning) => void
   readonly #idle: Database[]
   #inUse = 0
-  /** Each takes a session that is released, for a refresh that waits for one to be opened. */
-  readonly #waiting = new Set<(db: Database) => void>()
+  /** First come, first served: a session that is released or opened goes to the first. */
+  readonly #waiting: Waiting[] = []
+  /** Each ends the opening of a session. */
+  readonly #openings = new Map<AbortController, Promise<void>>()
+  /** How many sessions there should be, whether somebody waits for them or not. */
+  #wanted = 0
   /** Since no session could be opened, as performance.now() tells it; null while sessions can be opened. */
   #awaySince: number | null = null
 
@@ -45,7 +55,7 @@ export class SetSessions {
       const kept = this.#takeIdle()
       if (kept) return kept
       try {
-        return await this.#openOrTake()
+        return await this.#next()
       } catch (error) {
         this.#signal.throwIfAborted()
         if (!mayPass(error)) throw error
@@ -67,32 +77,70 @@ export class SetSessions {
   }
 
   /** Opens a session, or takes one that is released before: a pooler may keep the former waiting. */
-  async #openOrTake(): Promise<Database> {
-    const opening = new AbortController()
-    const taken: Database[] = []
-    const take = (db: Database) => {
-      taken.push(db)
-      opening.abort()
-    }
-    this.#waiting.add(take)
-    try {
-      const opened = await this.#open(AbortSignal.any([this.#signal, opening.signal]))
-      if (!taken[0]) return opened
-      this.#keep(opened)
-    } catch (error) {
-      if (!taken[0]) throw error
-    } finally {
-      this.#waiting.delete(take)
-    }
-    return taken[0]
+  #next(): Promise<Database> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({resolve, reject})
+      if (this.#openings.size < this.#waiting.length) this.#open()
+    })
   }
 
-  async #open(signal: AbortSignal): Promise<Database> {
-    const db = await this.#main.server.open({signal})
+  /**
+   * Opens sessions before somebody waits for them, so that there are so many in all. Where they cannot be
+   * opened, nobody hears of it.
+   */
+  openAhead(count: number): void {
+    this.#wanted = count
+    // A pooler may have its connections for other things.
+    if (this.#main.session.isPooled) return
+    while (this.#count < count) this.#open()
+  }
+
+  /** How many sessions there are, or will be. */
+  get #count(): number {
+    return this.#inUse + this.#idle.length + this.#openings.size
+  }
+
+  #open(): void {
+    const opening = new AbortController()
+    const signal = AbortSignal.any([this.#signal, opening.signal])
+    const opened = this.#main.server.open({signal}).then(
+      (db) => {
+        if (!this.#openings.delete(opening)) return db.close()
+        this.#awaySince = null
+        for (const warning of db.takeWarnings()) this.#onWarning(warning)
+        this.#offer(db)
+      },
+      (error) => {
+        // What was called off fails, too.
+        if (this.#openings.delete(opening)) this.#waiting.shift()?.reject(error)
+      },
+    )
+    this.#openings.set(opening, opened)
+  }
+
+  /** Gives a session to whoever waits for one, or keeps it. */
+  #offer(db: Database): void {
+    if (!db.session.isUsable) {
+      if (this.#openings.size < this.#waiting.length) this.#open()
+      return
+    }
+    const next = this.#waiting.shift()
+    if (!next) {
+      this.#idle.push(db)
+      return
+    }
     this.#inUse++
-    this.#awaySince = null
-    for (const warning of db.takeWarnings()) this.#onWarning(warning)
-    return db
+    next.resolve(db)
+    this.#callOff()
+  }
+
+  /** Ends the opening of sessions that nobody waits for any more. */
+  #callOff(): void {
+    for (const [opening] of this.#openings) {
+      if (this.#openings.size <= this.#waiting.length || this.#count <= this.#wanted) return
+      this.#openings.delete(opening)
+      opening.abort()
+    }
   }
 
   async #pause(): Promise<void> {
@@ -107,19 +155,15 @@ export class SetSessions {
     const {session} = db
     // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.
     if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS, () => session.reset())
-    const [take] = this.#waiting
-    if (!take || !session.isUsable) return this.#keep(db)
-    this.#waiting.delete(take)
-    take(db)
-  }
-
-  #keep(db: Database): void {
     this.#inUse--
-    if (db.session.isUsable) this.#idle.push(db)
+    this.#offer(db)
   }
 
   /** Closes the sessions that the set has opened. All of them must have been released. */
   async close(): Promise<void> {
+    const openings = [...this.#openings]
+    for (const [opening] of openings) opening.abort()
+    await Promise.all(openings.map(([, opened]) => opened))
     const opened = this.#idle.filter((db) => db !== this.#main)
     await Promise.all(opened.map((db) => db.close()))
   }

@@ -29,8 +29,37 @@ function startSet(
         .putBack(member(view))
         .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
     drop: () => viewsOf(progress.drop()),
+    runningSoon: () => progress.runningSoon(100),
   }
 }
+
+describe('how many run soon', () => {
+  test('counts what starts when the next view ends', () => {
+    const set = startSet('a b c d e f', ['a > c', 'a > d', 'a > e', 'a > f', 'b > f'], {
+      durations: {a: 100, b: 10},
+    })
+    set.take()
+    expect(set.runningSoon()).toBe(4)
+    set.end('a')
+    expect(set.take()).toBe('c d e')
+    expect(set.runningSoon()).toBe(4)
+    set.end('b')
+    set.take()
+    expect(set.runningSoon()).toBe(3)
+  })
+
+  test('leaves out views that take long, or nobody knows how long', () => {
+    const set = startSet('a b c d', ['a > c', 'a > d', 'b > d'], {durations: {a: 101}})
+    set.take()
+    expect(set.runningSoon()).toBe(1)
+  })
+
+  test('is no more than may run at once', () => {
+    const set = startSet('a b c d', ['a > b', 'a > c', 'a > d'], {concurrency: 2, durations: {a: 1}})
+    set.take()
+    expect(set.runningSoon()).toBe(2)
+  })
+})
 
 describe('what starts', () => {
   test('is no more than there is room for at the moment', () => {
