@@ -1,7 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../db/database.ts'
 import * as jobs from '../db/jobs.ts'
-import {countOld, deleteFinishedJobs, deleteOldRuns, type PruneCount} from '../db/prune.ts'
+import {countOld, deleteFinishedJobs, deleteOldRuns, deleteOldSets, type PruneCount} from '../db/prune.ts'
 import {dropOnAbort, withDeadline} from '../lib/abort.ts'
 import {
   jobCanceled,
@@ -26,6 +26,8 @@ import {requireSchedule} from './lookup.ts'
 
 /** So many at a time, that no delete holds its locks for long. */
 const PRUNE_BATCH = 1000
+/** Members are small rows without runs. What is left over goes the next time. */
+const MOST_OLD_MEMBERS = 100_000
 
 /**
  * The newest jobs first; `schedule` is the id or name of one.
@@ -100,20 +102,39 @@ interface JobWait {
 }
 
 /**
- * Waits until a worker has completed the job, and returns the job. A job that is queued again for a retry has
- * not ended.
+ * Waits until a worker has completed the jobs, and returns them. A job that is queued again for a retry has
+ * not ended. Ends when all jobs have ended; a failure counts before the cancellations that it has caused.
  * @throws AybError TIMEOUT, CANCELED and CONNECTION_LOST end the wait alone; JOB_STATE_CONFLICT where
- * somebody canceled the job, JOB_NOT_FOUND where somebody deleted the job; the error of a job that failed
+ * somebody canceled a job, JOB_NOT_FOUND where somebody deleted a job; the error of a job that failed
  */
-export async function waitForJob(
+export async function waitForJobs(
+  db: Database,
+  queued: readonly Job[],
+  {timeoutMs, ...wait}: JobWait,
+): Promise<Job[]> {
+  const startedAt = performance.now()
+  const ended: Job[] = []
+  for (const job of queued) {
+    const leftMs = timeoutMs === null ? null : Math.max(1, timeoutMs - (performance.now() - startedAt))
+    ended.push(await untilEnded(db, job, {timeoutMs, leftMs, ...wait}))
+  }
+  const failed = ended.find(({state}) => state === 'failed')
+  if (failed) throw jobFailed(failed)
+  const canceled = ended.find(({state}) => state === 'canceled')
+  if (canceled) throw jobCanceled(canceled.id)
+  return ended
+}
+
+/** The job when it has ended; `leftMs` is left of the timeout. */
+async function untilEnded(
   db: Database,
   queued: Job,
-  {timeoutMs, signal, onLook}: JobWait,
+  {timeoutMs, leftMs, signal, onLook}: JobWait & {leftMs: number | null},
 ): Promise<Job> {
   const {id} = queued
   let job = queued
-  const untilEnded = async (ending: AbortSignal) => {
-    while (job.state === 'queued' || job.state === 'running') {
+  const look = async (ending: AbortSignal) => {
+    while (job.state === 'queued' || job.state === 'running' || job.state === 'waiting') {
       await sleep(LOOK_AGAIN_MS, undefined, {signal: ending})
       const found = await jobs.findJob(db, id)
       if (!found) throw jobDeleted(id)
@@ -124,16 +145,14 @@ export async function waitForJob(
   try {
     // The deadline also ends a look that waits for a lock on the table of jobs.
     await withDeadline(
-      timeoutMs ?? undefined,
-      (limitMs) => jobWaitTimeout(job, limitMs),
+      leftMs ?? undefined,
+      () => jobWaitTimeout(job, timeoutMs ?? 0),
       signal,
-      (ending) => dropOnAbort(db.session, ending, () => untilEnded(ending)),
+      (ending) => dropOnAbort(db.session, ending, () => look(ending)),
     )
   } catch (error) {
     throw jobGoesOn(error, id)
   }
-  if (job.state === 'failed') throw jobFailed(job)
-  if (job.state === 'canceled') throw jobCanceled(id)
   return job
 }
 
@@ -172,6 +191,7 @@ export async function pruneJobs(
   for (let runs = PRUNE_BATCH; runs >= PRUNE_BATCH; total.runs += runs) {
     runs = await deleteOldRuns(db, olderThanMs, PRUNE_BATCH)
   }
+  await deleteOldSets(db, olderThanMs, MOST_OLD_MEMBERS)
   return document(total)
 }
 

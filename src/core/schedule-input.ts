@@ -20,6 +20,9 @@ export interface ScheduleInput {
   target: ScheduleTarget
   enabled: boolean
   maxAttempts: number
+  /** Whether to refresh the views that read the view as well, and the views that it reads. */
+  isCascade?: boolean | undefined
+  isWithDependencies?: boolean | undefined
 }
 
 /** What a person wants changed of a schedule. */

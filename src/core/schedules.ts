@@ -1,16 +1,20 @@
 import {describeView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
-import {cancelQueuedJobs, countQueuedJobs, endRetries, enqueueJob} from '../db/jobs.ts'
+import {cancelQueuedJobs, countQueuedJobs, endRetries, enqueueJob, findJobs} from '../db/jobs.ts'
+import {advanceSets} from '../db/queue/set-progress.ts'
+import {findLiveSet, insertSet, type NewSet} from '../db/queue/sets.ts'
 import {findRegistration} from '../db/registrations.ts'
 import * as schedules from '../db/schedules.ts'
 import {nextRun, parseCron} from '../lib/cron.ts'
+import {jobDeleted} from '../lib/failures/jobs.ts'
 import {scheduleExists, scheduleNotFound} from '../lib/failures/schedules.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {payloadOf, type RefreshPayload, viewOfPayload} from '../lib/payload.ts'
-import type {JobDocument, ListedSchedule, ScheduleDocument} from '../lib/records.ts'
+import {jobScope, payloadOf, type RefreshPayload, scopeParts, viewOfPayload} from '../lib/payload.ts'
+import type {JobScope, ListedSchedule, Schedule, ScheduleDocument, ScheduleRun} from '../lib/records.ts'
 import {notReady, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
 import {requireRegistration, requireSchedule} from './lookup.ts'
+import {planJobSet} from './refresh-set/job-set.ts'
 import type {ScheduleChanges, ScheduleInput, ScheduleTarget} from './schedule-input.ts'
 import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
 
@@ -25,13 +29,14 @@ export async function createSchedule(
 ): Promise<Unworded<ScheduleDocument>> {
   const settings = {
     name: input.name,
-    payload: await resolveTarget(db, input.target),
+    payload: withScope(await resolveTarget(db, input.target), input),
     cronExpr: input.cron,
     timezone: input.timezone,
     enabled: input.enabled,
     maxAttempts: input.maxAttempts,
   }
   await db.prepareTables()
+  if (settings.payload.scope) requireSets(db)
   const warnings = await targetWarnings(db, settings.payload)
   const nextRunAt = await computeNextRun(db, settings)
   const schedule = await schedules.insertSchedule(db, {...settings, nextRunAt})
@@ -54,6 +59,7 @@ export async function updateSchedule(
   const payload = changes.target && (await resolveTarget(db, changes.target))
   await db.prepareTables()
   const warnings = payload ? await targetWarnings(db, payload) : []
+  if (changes.isCascade || changes.isWithDependencies || payload?.scope) requireSets(db)
   const schedule = await db.session.transaction(async () => {
     const before = await schedules.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
@@ -72,10 +78,11 @@ export async function updateSchedule(
     // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
     if (changes.enabled === false) await cancelQueuedJobs(db, id)
     const updated = await schedules.updateSchedule(db, id, {
-      ...{...timing, name, payload, maxAttempts},
+      ...{...timing, name, payload, maxAttempts, scope: changedScope(before, changes)},
       nextRunAt: isRetimed ? await computeNextRun(db, timing) : undefined,
     })
     if (updated === 'taken') throw scheduleExists(name ?? before.name)
+    if (changes.enabled === false) await advanceSets(db, {scheduleId: id})
     return updated
   })
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
@@ -120,6 +127,7 @@ export async function deleteSchedule(db: Database, reference: string): Promise<U
     await cancelQueuedJobs(db, id)
     await endRetries(db, id)
     await schedules.deleteSchedule(db, id)
+    await advanceSets(db, {scheduleId: id})
     return before
   })
   return {schedule, warnings: db.takeWarnings()}
@@ -141,18 +149,66 @@ export async function previewDeletion(
 
 /**
  * Queues a job of the schedule for now, whether or not it is enabled; the one that is queued already, if one
- * is.
+ * is. A schedule of several views makes a set of jobs, unless its last set is under way.
  * @throws AybError SCHEDULE_NOT_FOUND
  */
-export async function runSchedule(db: Database, reference: string): Promise<Unworded<JobDocument>> {
-  const {id} = await requireSchedule(db, reference)
+export async function runSchedule(db: Database, reference: string): Promise<Unworded<ScheduleRun>> {
+  const before = await requireSchedule(db, reference)
   await db.prepareTables()
-  const job = await db.session.transaction(async () => {
-    const schedule = await schedules.lockSchedule(db, id)
+  const set = await planRun(db, before)
+  const queued = await db.session.transaction(async () => {
+    const schedule = await schedules.lockSchedule(db, before.id)
     if (!schedule) throw scheduleNotFound(reference, null)
-    return enqueueJob(db, id)
+    const live = await findLiveSet(db, schedule.id)
+    if (live.length > 0) return live
+    const isQueued = set === null || (await countQueuedJobs(db, schedule.id)) > 0
+    if (isQueued) return [(await enqueueJob(db, schedule.id)).id]
+    await insertSet(db, set)
+    return set.members.map(({jobId}) => jobId)
   })
-  return {job, warnings: db.takeWarnings()}
+  await advanceSets(db, {scheduleId: before.id})
+  const jobs = await findJobs(db, queued)
+  const [job] = jobs
+  if (!job) throw jobDeleted(queued[0] ?? '')
+  return {job, warnings: db.takeWarnings(), jobs}
+}
+
+/** The set that a schedule means now; null for one job, which a worker makes a set of where that is needed. */
+async function planRun(db: Database, {id, payload, maxAttempts, scope}: Schedule): Promise<NewSet | null> {
+  const view = viewOfPayload(payload)
+  if (scope === null || view === null || !db.mayWrite('edges')) return null
+  const registration = await findRegistration(db, view)
+  return registration && planJobSet(db, registration, scope, {scheduleId: id, maxAttempts})
+}
+
+/** Undefined where nobody asked. */
+type AskedScope = Pick<ScheduleChanges, 'isCascade' | 'isWithDependencies'>
+
+const requireSets = (db: Database): void =>
+  db.requireTable('edges', 'a schedule that refreshes several views in order')
+
+/** The payload with the scope that was asked for; where nobody asked, with its own. */
+function withScope(payload: RefreshPayload, asked: AskedScope): RefreshPayload {
+  const scope = mergedScope(payload.scope ?? null, asked)
+  const {scope: _, ...others} = payload
+  return scope === null ? others : {...others, scope}
+}
+
+/** Undefined where the scope is to stay as the payload has it. */
+function changedScope(before: Schedule, {target, ...asked}: ScheduleChanges): JobScope | null | undefined {
+  const isAsked = asked.isCascade !== undefined || asked.isWithDependencies !== undefined
+  if (target && 'payload' in target) {
+    return isAsked ? mergedScope(target.payload.scope ?? null, asked) : undefined
+  }
+  return isAsked || target ? mergedScope(before.scope, asked) : undefined
+}
+
+function mergedScope(own: JobScope | null, asked: AskedScope): JobScope | null {
+  const {isCascade, isWithDependencies} = scopeParts(own)
+  return jobScope({
+    isCascade: asked.isCascade ?? isCascade,
+    isWithDependencies: asked.isWithDependencies ?? isWithDependencies,
+  })
 }
 
 async function resolveTarget(db: Database, target: ScheduleTarget): Promise<RefreshPayload> {

@@ -1,12 +1,16 @@
 import {parseExactly} from '../lib/exact-json.ts'
-import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records.ts'
+import {JOB_TYPE, type Job, type JobState, type JobStats, type ViewName} from '../lib/records.ts'
 import {columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {withinDocuments} from './instant.ts'
 import {payloadJson} from './payload.ts'
+import {advanceSets} from './queue/set-progress.ts'
+import {cancelWaiting, findLiveSet, isLive, lockSets, reviveMembers} from './queue/sets.ts'
 import {wakeWorkers} from './queue/wake.ts'
 
-const JOB = columns<Job>({
+type StoredJob = Omit<Job, 'setId' | 'waitingFor'>
+
+const JOB = columns<StoredJob>({
   id: plain('id'),
   type: plain('type'),
   payload: {
@@ -28,7 +32,40 @@ const JOB = columns<Job>({
   canceledAt: instant('canceled_at'),
 })
 
-type JobRow = Stored<Job>
+type JobRow = Stored<StoredJob> & {set_id: string | null; waiting_for: ViewName[] | null}
+
+/** SQL: the select list of a job, or of a member that waits, under that alias. */
+const selectJob = (db: Database, alias: string): string =>
+  `${JOB.select(alias)}, ${setIdOf(db, alias)} as set_id, null::json as waiting_for`
+
+const setIdOf = (db: Database, alias: string): string =>
+  db.mayRead('edges')
+    ? `(select x.set_id from ${db.tables.edges} x where x.job_id = ${alias}.id)`
+    : 'null::uuid'
+
+const toJob = (row: JobRow): Job => ({
+  ...JOB.toRecord(row),
+  setId: row.set_id,
+  waitingFor: row.waiting_for ?? [],
+})
+
+/**
+ * SQL: the members of sets that wait, as jobs; `condition` is about alias `e`. Null where sets have no table.
+ */
+const waitingJobs = (db: Database, condition: string): string | null => {
+  if (!db.mayRead('edges')) return null
+  const {edges} = db.tables
+  return `select ${JOB.select('w')}, w.set_id, w.waiting_for
+       from (select e.job_id as id, '${JOB_TYPE}'::varchar as type, e.payload, 'waiting'::varchar as state, null::timestamptz as run_at,
+                    0 as attempts, e.max_attempts, null::text as last_error, null::varchar as worker_id,
+                    null::timestamptz as lease_until, e.schedule_id, e.created_at, e.created_at as updated_at,
+                    null::timestamptz as last_run_at, null::timestamptz as completed_at, null::timestamptz as canceled_at,
+                    e.set_id,
+                    (select json_agg(json_build_object('schemaName', x.schema_name, 'viewName', x.view_name) order by x.place)
+                       from ${edges} x where x.job_id = any (e.parents) and x.outcome is distinct from 'completed') as waiting_for
+               from ${edges} e
+              where ${isLive('e')} and e.released_at is null and ${condition}) w`
+}
 
 /** Which jobs to list; null means all. */
 export interface JobFilter {
@@ -43,12 +80,21 @@ export interface JobFilter {
 export async function findJob(db: Database, id: string): Promise<Job | null> {
   if (!db.has('jobs')) return null
   const rows = await db.session.query<JobRow>(
-    `select ${JOB.select('j')}
+    `select ${selectJob(db, 'j')}
        from ${db.tables.jobs} j
       where j.id = $1 and j.type = '${JOB_TYPE}'`,
     [id],
   )
-  return rows[0] ? JOB.toRecord(rows[0]) : null
+  if (rows[0]) return toJob(rows[0])
+  const waiting = waitingJobs(db, 'e.job_id = $1')
+  const [row] = waiting === null ? [] : await db.session.query<JobRow>(waiting, [id])
+  return row ? toJob(row) : null
+}
+
+/** The jobs of these ids, in this order, without those that are gone. */
+export async function findJobs(db: Database, ids: readonly string[]): Promise<Job[]> {
+  const jobs = await Promise.all(ids.map((id) => findJob(db, id)))
+  return jobs.filter((job) => job !== null)
 }
 
 /** The newest jobs first. */
@@ -57,19 +103,38 @@ export async function listJobs(
   {state, scheduleId, limit, offset = 0}: JobFilter,
 ): Promise<Job[]> {
   if (!db.has('jobs')) return []
+  // Members that wait come first: they are the newest, and few.
+  const waiting = state === null || state === 'waiting' ? await listWaiting(db, scheduleId) : []
+  const shown = waiting.slice(offset, offset + limit)
+  const [left, skipped] = [limit - shown.length, Math.max(0, offset - waiting.length)]
+  if (left === 0 || state === 'waiting') return shown
+  const ofSchedule = db.mayRead('edges')
+    ? `(j.schedule_id = $2 or j.id in (select e.job_id from ${db.tables.edges} e where e.schedule_id = $2))`
+    : 'j.schedule_id = $2'
   const rows = await db.session.query<JobRow>(
-    `select ${JOB.select('j')}
+    `select ${selectJob(db, 'j')}
        from (select * from ${db.tables.jobs} j
               where j.type = '${JOB_TYPE}'
                 and ($1::text is null or j.state = $1)
-                and ($2::uuid is null or j.schedule_id = $2)
+                and ($2::uuid is null or ${ofSchedule})
               order by j.created_at desc, j.id
               limit $3
              offset $4) j
       order by j.created_at desc, j.id`,
-    [state, scheduleId, limit, offset],
+    [state, scheduleId, left, skipped],
   )
-  return rows.map(JOB.toRecord)
+  return [...shown, ...rows.map(toJob)]
+}
+
+/** The members of sets that wait, of one schedule or of all: the newest set first, parents before children. */
+async function listWaiting(db: Database, scheduleId: string | null): Promise<Job[]> {
+  const waiting = waitingJobs(db, '($1::uuid is null or e.schedule_id = $1)')
+  if (waiting === null) return []
+  const rows = await db.session.query<JobRow>(
+    `${waiting} join ${db.tables.edges} o on o.job_id = w.id order by o.created_at desc, o.set_id, o.place`,
+    [scheduleId],
+  )
+  return rows.map(toJob)
 }
 
 /**
@@ -79,25 +144,25 @@ export async function listJobs(
  */
 export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
   const rowsQueued = await db.session.query<JobRow>(
-    `select ${JOB.select('j')}
+    `select ${selectJob(db, 'j')}
        from ${db.tables.jobs} j
       where j.schedule_id = $1 and j.state = 'queued' and j.type = '${JOB_TYPE}'
       order by j.run_at
       limit 1`,
     [scheduleId],
   )
-  const [queued] = rowsQueued.map(JOB.toRecord)
+  const [queued] = rowsQueued.map(toJob)
   if (queued) {
     const advanced = await db.session.query<JobRow>(
       `update ${db.tables.jobs} as j
           set run_at = now(), updated_at = now()
         where j.id = $1 and j.state = 'queued' and j.run_at > now()
-    returning ${JOB.select('j')}`,
+    returning ${selectJob(db, 'j')}`,
       [queued.id],
     )
     await wakeWorkers(db.session)
     // A worker may have claimed it in between.
-    return advanced[0] ? JOB.toRecord(advanced[0]) : queued
+    return advanced[0] ? toJob(advanced[0]) : queued
   }
   const rows = await db.session.query<JobRow>(
     `with s as (
@@ -105,11 +170,11 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
        returning id, payload, max_attempts)
      insert into ${db.tables.jobs} as j (type, payload, max_attempts, schedule_id)
      select '${JOB_TYPE}', s.payload, s.max_attempts, s.id from s
-  returning ${JOB.select('j')}`,
+  returning ${selectJob(db, 'j')}`,
     [scheduleId],
   )
   await wakeWorkers(db.session)
-  return JOB.toRecord(rows[0] as JobRow)
+  return toJob(rows[0] as JobRow)
 }
 
 /** Queues a failed job again, with its full number of attempts; null if the job is not failed. */
@@ -122,43 +187,71 @@ export async function retryJob(db: Database, id: string): Promise<Job | null> {
           for no key update`,
       [id],
     )
+    const {isLocked} = await lockSets(db, {jobId: id})
+    const ownSchedule = isLocked
+      ? `coalesce(j.schedule_id, (select e.schedule_id from ${db.tables.edges} e where e.job_id = j.id))`
+      : 'j.schedule_id'
     const rows = await db.session.query<JobRow>(
       `update ${db.tables.jobs} as j
           set state = 'queued', attempts = 0, run_at = now(), last_error = null, lease_until = null,
               worker_id = null, completed_at = null, canceled_at = null, updated_at = now()
         where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'failed'
-          and not exists (select from ${db.tables.jobs} q where q.schedule_id = j.schedule_id and q.state = 'queued')
-    returning ${JOB.select('j')}`,
+          and not exists (select from ${db.tables.jobs} q where q.schedule_id = ${ownSchedule} and q.state = 'queued')
+          and not ${hasOtherLiveSet(db, ownSchedule)}
+    returning ${selectJob(db, 'j')}`,
       [id],
     )
+    if (isLocked && rows[0]) await reviveMembers(db, id)
     await wakeWorkers(db.session)
-    return rows[0] ? JOB.toRecord(rows[0]) : null
+    return rows[0] ? toJob(rows[0]) : null
   })
 }
 
-/** The id of the job that the schedule has queued; null where it has none. */
+/** SQL: the schedule of the job under alias `j` has a set under way that is not the set of the job. */
+const hasOtherLiveSet = (db: Database, schedule: string): string =>
+  db.mayRead('edges')
+    ? `exists (select from ${db.tables.edges} o
+                where ${isLive('o')} and o.schedule_id = ${schedule}
+                  and o.set_id is distinct from (select x.set_id from ${db.tables.edges} x where x.job_id = j.id))`
+    : 'false'
+
+/** The id of a job that the schedule has queued, or that waits; null where it has none. */
 export async function findQueuedJob(db: Database, scheduleId: string): Promise<string | null> {
   const rows = await db.session.query<{id: string}>(
     `select j.id from ${db.tables.jobs} j where j.schedule_id = $1 and j.state = 'queued' limit 1`,
     [scheduleId],
   )
-  return rows[0]?.id ?? null
+  return rows[0]?.id ?? (await findLiveSet(db, scheduleId))[0] ?? null
 }
 
-/** Cancels a queued job; null where it is not queued. */
+/** Cancels a job that is queued, or waits; null where it is neither. */
 export async function cancelJob(db: Database, id: string): Promise<Job | null> {
+  return db.session.transaction(async () => {
+    const {isLocked} = await lockSets(db, {jobId: id})
+    const job = await cancelQueued(db, id)
+    const isCanceled = job !== null || (isLocked && (await cancelWaiting(db, id)))
+    if (isLocked && isCanceled) await advanceSets(db, {jobId: id})
+    return isCanceled ? findJob(db, id) : null
+  })
+}
+
+async function cancelQueued(db: Database, id: string): Promise<Job | null> {
   const rows = await db.session.query<JobRow>(
     `update ${db.tables.jobs} as j
         set state = 'canceled', canceled_at = now(), updated_at = now()
       where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'
-  returning ${JOB.select('j')}`,
+  returning ${selectJob(db, 'j')}`,
     [id],
   )
-  return rows[0] ? JOB.toRecord(rows[0]) : null
+  return rows[0] ? toJob(rows[0]) : null
 }
 
-/** Cancels the queued jobs of a schedule. */
+/**
+ * Cancels the queued jobs of a schedule that is about to be disabled or deleted. Its sets are canceled behind
+ * that, with advanceSets.
+ */
 export async function cancelQueuedJobs(db: Database, scheduleId: string): Promise<void> {
+  await lockSets(db, {scheduleId})
   await db.session.query(
     `update ${db.tables.jobs} as j
         set state = 'canceled', canceled_at = now(), updated_at = now()
@@ -183,10 +276,15 @@ export async function endRetries(db: Database, scheduleId: string): Promise<void
 /** How many jobs cancelQueuedJobs would cancel. */
 export async function countQueuedJobs(db: Database, scheduleId: string): Promise<number> {
   if (!db.has('jobs')) return 0
+  const {jobs, edges} = db.tables
+  const ofSets = db.mayRead('edges')
+    ? `+ (select count(*) from ${edges} e left join ${jobs} j on j.id = e.job_id
+           where ${isLive('e')} and e.schedule_id = $1
+             and (e.released_at is null or j.state = 'queued' and j.schedule_id is null))`
+    : ''
   const rows = await db.session.query<{jobs: number}>(
-    `select count(*)::int as jobs
-       from ${db.tables.jobs} j
-      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'`,
+    `select ((select count(*) from ${jobs} j
+               where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued') ${ofSets})::int as jobs`,
     [scheduleId],
   )
   return rows[0]?.jobs ?? 0
@@ -194,14 +292,28 @@ export async function countQueuedJobs(db: Database, scheduleId: string): Promise
 
 /** How many jobs are in each state, and how old the oldest queued one is. */
 export async function countJobs(db: Database): Promise<Omit<JobStats, 'warnings'>> {
-  const none = {queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, oldestQueuedAgeSec: null}
+  const none = {
+    queued: 0,
+    running: 0,
+    completed: 0,
+    failed: 0,
+    canceled: 0,
+    oldestQueuedAgeSec: null,
+    waiting: 0,
+  }
   if (!db.has('jobs')) return none
   const rows = await db.session.query<{state: JobState; jobs: number; oldest_sec: number}>(
     `select j.state, count(*)::int as jobs,
             greatest(0, floor(extract(epoch from now() - ${withinDocuments('min(j.created_at)')})))::float8 as oldest_sec
        from ${db.tables.jobs} j
       where j.type = '${JOB_TYPE}'
-      group by j.state`,
+      group by j.state${
+        db.mayRead('edges')
+          ? `
+      union all
+     select 'waiting', count(*)::int, 0 from ${db.tables.edges} e where ${isLive('e')} and e.released_at is null`
+          : ''
+      }`,
   )
   const counts = Object.fromEntries(rows.map((row) => [row.state, row.jobs]))
   const oldest = rows.find((row) => row.state === 'queued')?.oldest_sec ?? null

@@ -1,5 +1,6 @@
 import {JOB_TYPE} from '../lib/records.ts'
 import type {Database} from './database.ts'
+import {isLive} from './queue/sets.ts'
 
 /** How many jobs and runs are deleted, or would be. */
 export interface PruneCount {
@@ -20,6 +21,31 @@ const IS_OLD_JOB = `j.type = '${JOB_TYPE}' and j.state in ('completed', 'failed'
 const IS_OLD_RUN = `h.started_at < now() - $1::float8 * interval '1 ms'
           and h.started_at < now() - ($1::float8 + greatest(coalesce(h.duration_ms, 0), 0)) * interval '1 ms'`
 
+/** SQL: a further condition, that the job under alias `j` is of no set that is under way. */
+const exceptLiveSets = (db: Database): string =>
+  db.mayRead('edges')
+    ? ` and not exists (select from ${db.tables.edges} e join ${db.tables.edges} l on l.set_id = e.set_id
+                         where e.job_id = j.id and ${isLive('l')})`
+    : ''
+
+/** Deletes up to `limit` members of sets that ended longer ago than that, as a whole. */
+export async function deleteOldSets(db: Database, olderThanMs: number, limit: number): Promise<void> {
+  if (!db.mayWrite('edges')) return
+  const {edges} = db.tables
+  await db.session.query(
+    `with old as materialized (
+       select e.job_id from ${edges} e
+        where e.ended_at < now() - $1::float8 * interval '1 ms'
+          and not exists (select from ${edges} l
+                           where l.set_id = e.set_id
+                             and (${isLive('l')} or l.ended_at >= now() - $1::float8 * interval '1 ms'))
+        limit $2
+          for update skip locked)
+     delete from ${edges} e using old where e.job_id = old.job_id`,
+    [olderThanMs, limit],
+  )
+}
+
 /** Deletes up to `limit` jobs that ended longer ago than that, and all their runs. */
 export async function deleteFinishedJobs(
   db: Database,
@@ -34,7 +60,7 @@ export async function deleteFinishedJobs(
   const rows = await db.session.query<PruneCount>(
     `with old as materialized (
        select j.id from ${db.tables.jobs} j
-        where ${IS_OLD_JOB}
+        where ${IS_OLD_JOB}${exceptLiveSets(db)}
         order by ${ENDED_AT}
         limit $2
           for update skip locked),
@@ -69,7 +95,7 @@ export async function deleteOldRuns(db: Database, olderThanMs: number, limit: nu
 /** Counts the jobs and runs that both functions would delete. */
 export async function countOld(db: Database, olderThanMs: number): Promise<PruneCount> {
   const oldJobs = db.has('jobs')
-    ? `select j.id from ${db.tables.jobs} j where ${IS_OLD_JOB}`
+    ? `select j.id from ${db.tables.jobs} j where ${IS_OLD_JOB}${exceptLiveSets(db)}`
     : 'select null::uuid as id where false'
   const runs = db.has('runs')
     ? `select count(*) from ${db.tables.runs} h

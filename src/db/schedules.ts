@@ -1,6 +1,14 @@
 import {parseExactly} from '../lib/exact-json.ts'
 import {unencodableSchedule} from '../lib/failures/schedules.ts'
-import {JOB_TYPE, type ListedSchedule, type RunStatus, type Schedule, type ViewName} from '../lib/records.ts'
+import {scopeOfPayload} from '../lib/payload.ts'
+import {
+  JOB_TYPE,
+  type JobScope,
+  type ListedSchedule,
+  type RunStatus,
+  type Schedule,
+  type ViewName,
+} from '../lib/records.ts'
 import {columns, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {isUnencodable, noneIfUnencodable} from './encoding.ts'
@@ -9,7 +17,9 @@ import {payloadJson, viewInPayload} from './payload.ts'
 import {wakeWorkers} from './queue/wake.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
-const SCHEDULE = columns<Schedule>({
+type StoredSchedule = Omit<Schedule, 'scope'>
+
+const SCHEDULE = columns<StoredSchedule>({
   id: plain('id'),
   name: plain('name'),
   jobType: plain('job_type'),
@@ -27,7 +37,12 @@ const SCHEDULE = columns<Schedule>({
   updatedAt: instant('updated_at'),
 })
 
-type ScheduleRow = Stored<Schedule>
+type ScheduleRow = Stored<StoredSchedule>
+
+function toSchedule(row: ScheduleRow): Schedule {
+  const stored = SCHEDULE.toRecord(row)
+  return {...stored, scope: scopeOfPayload(stored.payload)}
+}
 
 /** The name of a schedule, as on a command line. */
 export type ScheduleReference = {id: string} | {name: string}
@@ -45,7 +60,10 @@ export interface ScheduleSettings {
 }
 
 /** Changes of a schedule; undefined fields stay. */
-export type ScheduleUpdate = {[Key in keyof ScheduleSettings]: ScheduleSettings[Key] | undefined}
+export type ScheduleUpdate = {[Key in keyof ScheduleSettings]: ScheduleSettings[Key] | undefined} & {
+  /** Of the payload; null takes it away. */
+  scope?: JobScope | null | undefined
+}
 
 /** The schedule of that id or name, of our type; null where there is none, or no table yet. */
 export async function findSchedule(db: Database, reference: ScheduleReference): Promise<Schedule | null> {
@@ -58,7 +76,7 @@ export async function findSchedule(db: Database, reference: ScheduleReference): 
     [value],
   )
   const rows = await found.catch(noneIfUnencodable(value, []))
-  return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
+  return rows[0] ? toSchedule(rows[0]) : null
 }
 
 /** findSchedule with a row lock: no other session can change the schedule until the transaction ends. */
@@ -70,7 +88,7 @@ export async function lockSchedule(db: Database, id: string): Promise<Schedule |
         for update`,
     [id],
   )
-  return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
+  return rows[0] ? toSchedule(rows[0]) : null
 }
 
 /** All schedules of our type by name, each with the result of its last run. */
@@ -80,9 +98,10 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
   // 4 ms.
   const lastRun =
     db.has('jobs') && db.has('runs')
-      ? `(select h.status from ${db.tables.jobs} j join ${db.tables.runs} h on h.job_id = j.id
-           where j.schedule_id = s.id and j.last_run_at is not null
-           order by j.last_run_at desc, h.started_at desc limit 1)`
+      ? `coalesce(${lastRunOfSet(db)},
+                  (select h.status from ${db.tables.jobs} j join ${db.tables.runs} h on h.job_id = j.id
+                    where j.schedule_id = s.id and j.last_run_at is not null
+                    order by j.last_run_at desc, h.started_at desc limit 1))`
       : 'null'
   const rows = await db.session.query<ScheduleRow & {last_run_status: RunStatus | null}>(
     `select ${SCHEDULE.select('s')}, ${lastRun} as last_run_status
@@ -90,8 +109,19 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
       where s.job_type = '${JOB_TYPE}'
       order by s.name`,
   )
-  return rows.map((row) => ({...SCHEDULE.toRecord(row), lastRunStatus: row.last_run_status}))
+  return rows.map((row) => {
+    const {scope, ...schedule} = toSchedule(row)
+    return {...schedule, lastRunStatus: row.last_run_status, scope}
+  })
 }
+
+/** SQL: how the last run of the last set of the schedule under alias `s` ended, of those that failed if any did. */
+const lastRunOfSet = (db: Database): string =>
+  db.mayRead('edges')
+    ? `(select h.status from ${db.tables.edges} e join ${db.tables.runs} h on h.job_id = e.job_id
+         where e.set_id = (select l.set_id from ${db.tables.edges} l where l.schedule_id = s.id order by l.created_at desc limit 1)
+         order by h.status = 'error' desc, h.started_at desc limit 1)`
+    : 'null::text'
 
 /** The schedules that refresh a view. */
 export const listSchedulesOfView = (db: Database, view: ViewName): Promise<Schedule[]> =>
@@ -109,7 +139,7 @@ export async function listSchedulesOfViews(db: Database, views: readonly ViewNam
       order by s.name`,
     [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName)],
   )
-  return rows.map(SCHEDULE.toRecord)
+  return rows.map(toSchedule)
 }
 
 /** The names of the schedules of our type that are nearest to one, by name, for did-you-mean. */
@@ -150,7 +180,7 @@ export async function insertSchedule(db: Database, settings: ScheduleSettings): 
     )
     const rows = await inserted.catch(refuseUnencodable(settings))
     await wakeWorkers(db.session)
-    return rows[0] ? SCHEDULE.toRecord(rows[0]) : null
+    return rows[0] ? toSchedule(rows[0]) : null
   })
 }
 
@@ -166,7 +196,9 @@ export async function updateSchedule(
   try {
     const rows = await db.session.query<ScheduleRow>(
       `update ${db.tables.schedules} as s
-          set name = coalesce($2, s.name), payload = coalesce($3, s.payload), cron_expr = coalesce($4, s.cron_expr),
+          set name = coalesce($2, s.name),
+              payload = case when $10 then (coalesce($3::jsonb, s.payload) - 'scope') || $11::jsonb else coalesce($3, s.payload) end,
+              cron_expr = coalesce($4, s.cron_expr),
               timezone = coalesce($5, s.timezone), enabled = coalesce($6, s.enabled),
               max_attempts = coalesce($7, s.max_attempts),
               next_run_at = case when $8 then $9 else s.next_run_at end, updated_at = clock_timestamp()
@@ -182,10 +214,12 @@ export async function updateSchedule(
         update.maxAttempts ?? null,
         update.nextRunAt !== undefined,
         update.nextRunAt ?? null,
+        update.scope !== undefined,
+        JSON.stringify(update.scope ? {scope: update.scope} : {}),
       ],
     )
     await wakeWorkers(db.session)
-    return SCHEDULE.toRecord(rows[0] as ScheduleRow)
+    return toSchedule(rows[0] as ScheduleRow)
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) return 'taken'
     return refuseUnencodable(update)(error)

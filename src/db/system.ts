@@ -9,6 +9,7 @@ export const SYSTEM_TABLES = {
   jobs: '_ayb_jobs',
   states: '_ayb_matview_states',
   policies: '_ayb_matview_policies',
+  edges: '_ayb_job_edges',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

@@ -2,7 +2,7 @@ import {invalidArgument} from './errors.ts'
 import {DEEPEST_LEVEL, ExactJson, inspectJson} from './exact-json.ts'
 import {isStorableIdentifier, parseIdentifier} from './identifier.ts'
 import {shortened} from './outside-text.ts'
-import type {ViewName} from './records.ts'
+import type {JobScope, ViewName} from './records.ts'
 import type {Advice} from './remedies.ts'
 
 const EXAMPLE: Partial<Advice> = {remedy: {kind: 'write-payload'}}
@@ -10,10 +10,32 @@ const EXAMPLE: Partial<Advice> = {remedy: {kind: 'write-payload'}}
 /** In JSON as JSON.stringify writes it: what jsonb refuses, NUL and surrogates without their other half. */
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 
-/** The keys that the payload of a refresh job needs. Other keys stay unchanged. */
+const JOB_SCOPES: readonly JobScope[] = ['cascade', 'dependencies', 'both']
+
+const isJobScope = (value: unknown): value is JobScope => JOB_SCOPES.some((scope) => scope === value)
+
+/** The scope of a job that refreshes these views, too; null for its own view alone. */
+export const jobScope = ({isCascade, isWithDependencies}: ScopeParts): JobScope | null => {
+  if (isCascade) return isWithDependencies ? 'both' : 'cascade'
+  return isWithDependencies ? 'dependencies' : null
+}
+
+/** The two halves of a scope. */
+export interface ScopeParts {
+  isCascade: boolean
+  isWithDependencies: boolean
+}
+
+export const scopeParts = (scope: JobScope | null): ScopeParts => ({
+  isCascade: scope === 'cascade' || scope === 'both',
+  isWithDependencies: scope === 'dependencies' || scope === 'both',
+})
+
+/** The keys of a payload of a refresh job. Other keys stay unchanged. */
 export interface RefreshPayload {
   schema: string
   view_name: string
+  scope?: JobScope
 }
 
 export const payloadOf = ({schemaName, viewName}: ViewName): RefreshPayload => ({
@@ -42,6 +64,13 @@ export function parsePayload(text: string): RefreshPayload {
     throw invalidArgument('the payload has no "view_name" that is a text', EXAMPLE)
   }
   if (typeof schema !== 'string') throw invalidArgument('"schema" in the payload is not a text', EXAMPLE)
+  const {scope} = payload as Record<string, unknown>
+  if (scope !== undefined && !isJobScope(scope)) {
+    throw invalidArgument(
+      `"scope" in the payload is ${shownPayload(scope)}`,
+      `it must be ${JOB_SCOPES.map((each) => `"${each}"`).join(', ')}, or absent`,
+    )
+  }
   const stored = {
     ...payload,
     schema: parseIdentifier(schema, 'schema name'),
@@ -86,6 +115,14 @@ export function shownPayload(payload: unknown): string {
     if (error instanceof RangeError) return 'JSON that nests too deep to be shown'
     throw error
   }
+}
+
+/** The scope of a stored payload; null where it names none. */
+export function scopeOfPayload(stored: unknown): JobScope | null {
+  const payload = stored instanceof ExactJson ? stored.value : stored
+  if (typeof payload !== 'object' || payload === null) return null
+  const {scope} = payload as Record<string, unknown>
+  return isJobScope(scope) ? scope : null
 }
 
 /** The view that a stored payload names; null where it names none that could exist. */

@@ -123,6 +123,11 @@ export interface Run extends ViewName {
   reason: string | null
 }
 
+/**
+ * Which views a job refreshes beside its own: those that read its view, those that its view reads, or both.
+ */
+export type JobScope = 'cascade' | 'dependencies' | 'both'
+
 /** A cron schedule: one row of `_ayb_job_schedules`. */
 export interface Schedule {
   id: string
@@ -137,6 +142,8 @@ export interface Schedule {
   lastRunAt: Instant | null
   createdAt: Instant
   updatedAt: Instant
+  /** Which views it refreshes beside its own; null for none. */
+  scope: JobScope | null
 }
 
 /** A schedule as lists show it. */
@@ -145,21 +152,29 @@ export interface ListedSchedule extends Schedule {
   lastRunStatus: RunStatus | null
 }
 
-export type JobState = 'queued' | 'running' | 'completed' | 'failed' | 'canceled'
+/** `waiting`: of a set of jobs, before its parents are completed. */
+export type JobState = 'queued' | 'running' | 'completed' | 'failed' | 'canceled' | 'waiting'
 
-export const JOB_STATES: readonly JobState[] = ['queued', 'running', 'completed', 'failed', 'canceled']
+export const JOB_STATES: readonly JobState[] = [
+  'queued',
+  'running',
+  'completed',
+  'failed',
+  'canceled',
+  'waiting',
+]
 
 /** The one type of job that ayb knows; others in the same tables belong to other programs. */
 export const JOB_TYPE = 'materialized_view_refresh'
 
-/** One refresh to be done, or done: one row of `_ayb_jobs`. */
+/** One refresh to be done, or done: one row of `_ayb_jobs`, or a row of `_ayb_job_edges` that waits. */
 export interface Job {
   id: string
   type: string
   payload: unknown
   state: JobState
-  /** The earliest time to run the job. */
-  runAt: Instant
+  /** The earliest time to run the job; null while it waits for its parents. */
+  runAt: Instant | null
   /** The number of attempts that were started. */
   attempts: number
   maxAttempts: number
@@ -173,6 +188,10 @@ export interface Job {
   lastRunAt: Instant | null
   completedAt: Instant | null
   canceledAt: Instant | null
+  /** The set of jobs that it belongs to; null for none. */
+  setId: string | null
+  /** The views whose jobs are to be completed before. */
+  waitingFor: ViewName[]
 }
 
 /** What the commands on one schedule answer. */
@@ -181,10 +200,16 @@ export interface ScheduleDocument {
   warnings: string[]
 }
 
-/** What the commands on one job, and `ayb schedules run`, answer. */
+/** What the commands on one job answer. */
 export interface JobDocument {
   job: Job
   warnings: string[]
+}
+
+/** What `ayb schedules run` answers. */
+export interface ScheduleRun extends JobDocument {
+  /** The whole set, parents before their children; `job` is the first. */
+  jobs: Job[]
 }
 
 /** What `ayb schedules next` answers. */
@@ -217,6 +242,8 @@ export interface WorkerResult {
   failed: number
   retried: number
   skipped: number
+  /** Jobs of sets that were canceled, since a parent had failed. */
+  canceled: number
   /** Jobs that were due when the worker started and have not ended. */
   remaining: RemainingJob[]
   warnings: string[]

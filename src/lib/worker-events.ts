@@ -43,6 +43,12 @@ export type WorkerEvent =
       state: 'queued' | 'failed'
     }
   | {type: 'jobs-exhausted'; jobs: number}
+  /** A job was made a set of jobs, that are done parents first. `jobIds` are all of them. */
+  | ({type: 'set-made'; jobIds: string[]; isWaiting: boolean} & AttemptFacts)
+  /** A job that waited was canceled, since a parent has failed, or its schedule was called off. */
+  | {type: 'member-canceled'; jobId: string; view: string; reason: string}
+  /** The set of an earlier run is under way. */
+  | ({type: 'set-refused'} & AttemptFacts)
   | {type: 'worker-ended'; keyHex: string; sessions: number}
   | ({
       type: 'job-started'

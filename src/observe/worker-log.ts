@@ -93,6 +93,10 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
         msg: `${event.jobs} queued jobs had no attempts left and failed`,
         jobs: event.jobs,
       }
+    case 'member-canceled': {
+      const {view, jobId, reason} = event
+      return {level: 'warn', msg: `canceled, ${reason}:`, view, jobId}
+    }
     case 'worker-ended':
       return {
         level: 'warn',
@@ -127,6 +131,19 @@ function describeJobEvent(event: JobEvent): LogEntry {
         ...facts,
         durationMs: event.durationMs,
         ...(event.lockWaitMs > 0 ? {lockWaitMs: Math.round(event.lockWaitMs)} : {}),
+      }
+    case 'set-made':
+      return {
+        level: 'info',
+        msg: `refreshes ${event.jobIds.length} views in order, for:`,
+        ...facts,
+        jobs: event.jobIds.length,
+      }
+    case 'set-refused':
+      return {
+        level: 'warn',
+        msg: 'canceled, since the views of an earlier run are still being refreshed:',
+        ...facts,
       }
     case 'job-waiting':
       return {level: 'info', msg: `${event.waiting}:`, ...facts, lockWaitMs: Math.round(event.waitedMs)}

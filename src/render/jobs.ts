@@ -2,7 +2,7 @@ import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {payloadText, viewOfPayload} from '../lib/payload.ts'
 import {JOB_STATES, type Job, type JobState, type JobStats} from '../lib/records.ts'
-import {renderDetails} from './details.ts'
+import {type Field, renderDetails} from './details.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
 import {formatRelative} from './time.ts'
@@ -13,12 +13,17 @@ const STATE_STYLES: Record<JobState, Style> = {
   completed: 'green',
   failed: 'red',
   canceled: 'yellow',
+  waiting: 'dim',
 }
 
 const viewOf = ({payload}: Job): string | null => {
   const view = viewOfPayload(payload)
   return view && qualifiedName(view)
 }
+
+/** The views whose jobs are to be completed before. */
+const parentsOf = ({waitingFor}: Job): string | null =>
+  waitingFor.length === 0 ? null : waitingFor.map(qualifiedName).join(', ')
 
 /** The jobs that a deletion cancels: `, and cancel 2 queued jobs`. */
 export const renderCancellation = (queuedJobs: number): string =>
@@ -36,7 +41,7 @@ export function renderJobs(jobs: readonly Job[], {terminal, now}: RenderContext)
     {
       header: 'RUN AT',
       value: (job) => job.runAt,
-      display: (job) => formatRelative(job.runAt, now),
+      display: (job) => (job.runAt === null ? null : formatRelative(job.runAt, now)),
       priority: 6,
     },
     {
@@ -46,6 +51,7 @@ export function renderJobs(jobs: readonly Job[], {terminal, now}: RenderContext)
       priority: 4,
     },
     {header: 'ERROR', value: (job) => job.lastError, priority: 7, minWidth: 16, omitWhenEmpty: true},
+    {header: 'WAITS FOR', value: parentsOf, priority: 6, minWidth: 16, omitWhenEmpty: true},
   ]
   return renderTable(jobs, columns, terminal)
 }
@@ -73,6 +79,8 @@ export function renderJob(job: Job, {terminal, now}: RenderContext): string {
       instant('Canceled', job.canceledAt),
       instant('Created', job.createdAt),
       {label: 'Payload', value: payloadText(job.payload)},
+      {label: 'Set', value: job.setId},
+      {label: 'Waits for', value: parentsOf(job)},
     ],
     terminal,
   )
@@ -82,17 +90,20 @@ export function renderJob(job: Job, {terminal, now}: RenderContext): string {
 export const renderPruneCount = (jobs: number, runs: number): string =>
   `${jobs} ${jobs === 1 ? 'job' : 'jobs'} and ${runs} ${runs === 1 ? 'run' : 'runs'}`
 
+const countField = (stats: JobStats, state: JobState): Field => ({
+  label: `${state.charAt(0).toUpperCase()}${state.slice(1)}`,
+  value: stats[state],
+  style: STATE_STYLES[state],
+})
+
 /** How many jobs are in each state. */
 export function renderJobStats(stats: JobStats, {terminal}: RenderContext): string {
   const age = stats.oldestQueuedAgeSec
   return renderDetails(
     [
-      ...JOB_STATES.map((state) => ({
-        label: `${state.charAt(0).toUpperCase()}${state.slice(1)}`,
-        value: stats[state],
-        style: STATE_STYLES[state],
-      })),
+      ...JOB_STATES.filter((state) => state !== 'waiting').map((state) => countField(stats, state)),
       {label: 'Oldest queued', value: age, display: age === null ? null : formatDuration(age * 1000)},
+      countField(stats, 'waiting'),
     ],
     terminal,
   )

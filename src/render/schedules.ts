@@ -1,7 +1,7 @@
 import {qualifiedName} from '../lib/identifier.ts'
-import {payloadText, viewOfPayload} from '../lib/payload.ts'
+import {payloadText, scopeParts, viewOfPayload} from '../lib/payload.ts'
 import {printable} from '../lib/printable.ts'
-import type {ListedSchedule, NextRuns, Schedule} from '../lib/records.ts'
+import type {JobScope, ListedSchedule, NextRuns, Schedule} from '../lib/records.ts'
 import {renderDetails} from './details.ts'
 import {statusStyle, yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
@@ -11,6 +11,16 @@ import {formatRelative} from './time.ts'
 const viewOf = ({payload}: Schedule): string | null => {
   const view = viewOfPayload(payload)
   return view && qualifiedName(view)
+}
+
+/** The views that a schedule refreshes beside its own. */
+const describeScope = (scope: JobScope | null): string | null => {
+  const {isCascade, isWithDependencies} = scopeParts(scope)
+  const views = [
+    ...(isWithDependencies ? ['the views that it reads, before it'] : []),
+    ...(isCascade ? ['the views that read it, behind it'] : []),
+  ]
+  return views.length === 0 ? null : views.join('; ')
 }
 
 /** The list of schedules. */
@@ -48,6 +58,7 @@ export function renderSchedules(list: readonly ListedSchedule[], {terminal, now}
       priority: 5,
     },
     {header: 'ID', value: (schedule) => schedule.id, priority: 1},
+    {header: 'SCOPE', value: (schedule) => schedule.scope, priority: 3, omitWhenEmpty: true},
   ]
   return renderTable(list, columns, terminal)
 }
@@ -72,6 +83,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
       {label: 'Payload', value: payloadText(schedule.payload)},
       {label: 'Created', value: schedule.createdAt, display: formatRelative(schedule.createdAt, now)},
       {label: 'Updated', value: schedule.updatedAt, display: formatRelative(schedule.updatedAt, now)},
+      {label: 'Also refreshes', value: schedule.scope, display: describeScope(schedule.scope)},
     ],
     terminal,
   )

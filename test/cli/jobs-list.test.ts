@@ -1,18 +1,18 @@
 import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
-import {JOB_STATES, type Job, type JobDocument, type JobStats} from '../../src/lib/records.ts'
+import type {Job, JobDocument, JobStats} from '../../src/lib/records.ts'
 import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {idsOf, insertAgedJob, JOB_KEYS} from '../support/jobs.ts'
+import {idsOf, insertAgedJob, JOB_KEYS, STORED_STATES} from '../support/jobs.ts'
 import {createSchedule} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
 /** Nothing listens there: whoever gets as far as connecting fails with another code. */
 const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
-const STATS_KEYS = [...JOB_STATES, 'oldestQueuedAgeSec', 'warnings']
+const STATS_KEYS = [...STORED_STATES, 'oldestQueuedAgeSec', 'waiting', 'warnings']
 
 let db: TestDatabase
 let scheduleId: string
@@ -30,7 +30,7 @@ async function onTerminal(args: string[], columns: number): Promise<string[]> {
 beforeAll(async () => {
   db = await createTestDatabase()
   scheduleId = (await createSchedule(db, 'nightly')).id
-  for (const [position, state] of JOB_STATES.entries()) {
+  for (const [position, state] of STORED_STATES.entries()) {
     jobs[state] = await insertAgedJob(db, {
       state,
       attempts: position,
@@ -46,7 +46,7 @@ beforeAll(async () => {
 describe('ayb jobs list', () => {
   test('shows those of our type, the newest first', async () => {
     const documents = await list()
-    expect(idsOf(documents)).toEqual(JOB_STATES.map((state) => jobs[state]))
+    expect(idsOf(documents)).toEqual(STORED_STATES.map((state) => jobs[state]))
     for (const document of documents) {
       expect(keysOf(document)).toEqual(JOB_KEYS)
       expect(document.type).toBe('materialized_view_refresh')
@@ -59,7 +59,8 @@ describe('ayb jobs list', () => {
     expect(idsOf(await list('--schedule', scheduleId.toUpperCase()))).toEqual(schedule)
     expect(idsOf(await list('--state', 'failed', '--schedule', scheduleId))).toEqual([jobs.failed])
     expect(idsOf(await list('--limit', '2'))).toEqual([jobs.queued, jobs.running])
-    for (const state of JOB_STATES) expect(idsOf(await list('--state', state))).toEqual([jobs[state]])
+    for (const state of STORED_STATES) expect(idsOf(await list('--state', state))).toEqual([jobs[state]])
+    expect(await list('--state', 'waiting')).toEqual([])
   })
 
   test('shows fifty where nothing is said', async () => {
@@ -81,6 +82,7 @@ describe('ayb jobs list', () => {
       ...documents.map(({id, state, runAt, attempts}) => [
         ...[id, 'public.leaderboard', state, runAt, `${attempts}/3`],
         state === 'failed' ? 'division\\tby zero\\nand more' : '',
+        '',
       ]),
       [''],
     ])
@@ -97,7 +99,7 @@ describe('ayb jobs list', () => {
   })
 
   test.each([
-    {args: ['--state', 'done'], says: 'queued, running, completed, failed, canceled'},
+    {args: ['--state', 'done'], says: 'queued, running, completed, failed, canceled, waiting'},
     {args: ['--limit', '0'], says: '--limit'},
     {args: ['--limit', 'x'], says: '--limit'},
     {args: ['stray'], says: 'stray'},
@@ -141,6 +143,8 @@ describe('ayb jobs show', () => {
       ['Canceled', ''],
       ['Created', failed?.createdAt],
       ['Payload', '{"schema":"public","view_name":"leaderboard"}'],
+      ['Set', ''],
+      ['Waits for'],
     ])
   })
 
@@ -163,7 +167,7 @@ describe('ayb jobs stats', () => {
     const stats = await documentOf<JobStats>(['jobs', 'stats'], other)
     expect(keysOf(stats)).toEqual(STATS_KEYS)
     expect(stats).toEqual({
-      ...{queued: 2, running: 1, completed: 0, failed: 1, canceled: 0},
+      ...{queued: 2, running: 1, completed: 0, failed: 1, canceled: 0, waiting: 0},
       oldestQueuedAgeSec: expect.any(Number),
       warnings: [],
     })
@@ -171,11 +175,11 @@ describe('ayb jobs stats', () => {
     expect(stats.oldestQueuedAgeSec).toBeLessThan(7300)
     const {stdout} = await ayb(['jobs', 'stats'], other)
     expect(stdout).toMatch(
-      /^Queued\t2\nRunning\t1\nCompleted\t0\nFailed\t1\nCanceled\t0\nOldest queued\t72\d\d\n$/,
+      /^Queued\t2\nRunning\t1\nCompleted\t0\nFailed\t1\nCanceled\t0\nOldest queued\t72\d\d\nWaiting\t0\n$/,
     )
     const {output} = await openTerminal(['jobs', 'stats'], {url: other.url}).done
     expect(stripVTControlCharacters(output)).toMatch(
-      /^Queued: +2\r\n(?:.*\r\n)*Oldest queued: +2 h 0\d m\r\n$/,
+      /^Queued: +2\r\n(?:.*\r\n)*Oldest queued: +2 h 0\d m\r\nWaiting: +0\r\n$/,
     )
     await other.query(`update _ayb_jobs set created_at = now() + interval '1 hour' where state = 'queued'`)
     expect(await documentOf(['jobs', 'stats'], other)).toMatchObject({oldestQueuedAgeSec: 0})
@@ -192,7 +196,7 @@ describe('without any tables', () => {
     const stats = await documentOf<JobStats>(['jobs', 'stats'], empty)
     expect(keysOf(stats)).toEqual(STATS_KEYS)
     expect(stats).toEqual({
-      ...{queued: 0, running: 0, completed: 0, failed: 0, canceled: 0},
+      ...{queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, waiting: 0},
       oldestQueuedAgeSec: null,
       warnings: [],
     })

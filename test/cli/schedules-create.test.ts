@@ -43,6 +43,7 @@ describe('ayb schedules create', () => {
         lastRunAt: null,
         createdAt: expect.stringMatching(INSTANT),
         updatedAt: document.schedule.createdAt,
+        scope: null,
       },
       warnings: [],
     })

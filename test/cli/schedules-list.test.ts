@@ -68,7 +68,8 @@ beforeAll(async () => {
 describe('ayb schedules list', () => {
   test('shows those of our type by name, with how the last run ended', async () => {
     const documents = await list()
-    for (const document of documents) expect(keysOf(document)).toEqual([...SCHEDULE_KEYS, 'lastRunStatus'])
+    for (const document of documents)
+      expect(keysOf(document)).toEqual([...SCHEDULE_KEYS.slice(0, -1), ...['lastRunStatus', 'scope']])
     expect(documents.map(({name, enabled, lastRunStatus}) => [name, enabled, lastRunStatus])).toEqual([
       ['a daily one', true, null],
       ['nightly', true, 'success'],
@@ -83,12 +84,12 @@ describe('ayb schedules list', () => {
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
     const view = 'public.leaderboard'
     expect(stdout.split('\n').map((line) => line.split('\t'))).toEqual([
-      ['a daily one', view, '@daily', 'Europe/Berlin', 'true', daily?.nextRunAt, '', '', daily?.id],
+      ['a daily one', view, '@daily', 'Europe/Berlin', 'true', daily?.nextRunAt, '', '', daily?.id, ''],
       [
         ...['nightly', view, '0 3 * * *', 'UTC', 'true', nightly?.nextRunAt],
-        ...[nightly?.lastRunAt, 'success', nightly?.id],
+        ...[nightly?.lastRunAt, 'success', nightly?.id, ''],
       ],
-      ['off', view, '0 3 * * *', 'UTC', 'false', '', '', '', off?.id],
+      ['off', view, '0 3 * * *', 'UTC', 'false', '', '', '', off?.id, ''],
       [''],
     ])
   })
@@ -141,6 +142,7 @@ describe('ayb schedules show', () => {
       ['Payload', '{"schema":"public","view_name":"leaderboard"}'],
       ['Created', off.createdAt],
       ['Updated', off.updatedAt],
+      ['Also refreshes'],
     ])
   })
 
@@ -163,7 +165,7 @@ describe('ayb schedules show', () => {
     )
     const {stdout, code} = await ayb(['schedules', 'list'], other)
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^two\\nlines\t\tevery day\tMars\/Base\ttrue\t\t\t\t[0-9a-f-]{36}\n$/)
+    expect(stdout).toMatch(/^two\\nlines\t\tevery day\tMars\/Base\ttrue\t\t\t\t[0-9a-f-]{36}\t\n$/)
     const shown = await ayb(['schedules', 'show', 'two\nlines'], other)
     expect(shown.code).toBe(0)
     const [never, viewless, ...rest] = shown.stderr.trimEnd().split('\n')

@@ -73,8 +73,8 @@ describe.concurrent.each([
     }
     const before = await databaseNow(db)
     const {job} = await documentOf<JobDocument>(['schedules', 'run', 'minutely'], options)
-    expect(Date.parse(job.runAt)).toBeGreaterThanOrEqual(Math.floor(before))
-    expect(Date.parse(job.runAt)).toBeLessThanOrEqual(await databaseNow(db))
+    expect(Date.parse(job.runAt ?? '')).toBeGreaterThanOrEqual(Math.floor(before))
+    expect(Date.parse(job.runAt ?? '')).toBeLessThanOrEqual(await databaseNow(db))
   })
 
   test('prunes the jobs that ended that long ago, and no others', async () => {

@@ -1,9 +1,9 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import {JOB_STATES, type Job, type JobDocument} from '../../src/lib/records.ts'
+import type {Job, JobDocument} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {insertAgedJob, JOB_KEYS, jobOf} from '../support/jobs.ts'
+import {insertAgedJob, JOB_KEYS, jobOf, STORED_STATES} from '../support/jobs.ts'
 import {createSchedule} from '../support/schedules.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
@@ -23,7 +23,7 @@ beforeAll(async () => {
     failed: scheduleId,
     queued: (await createSchedule(db, 'hourly')).id,
   }
-  for (const [position, state] of JOB_STATES.entries()) {
+  for (const [position, state] of STORED_STATES.entries()) {
     jobs[state] = await insertAgedJob(db, {
       state,
       attempts: position,
@@ -97,7 +97,7 @@ describe('ayb jobs retry', () => {
       canceledAt: null,
       scheduleId,
     })
-    expect(Date.parse(document.job.runAt)).toBeGreaterThanOrEqual(before?.now.getTime() ?? Number.NaN)
+    expect(Date.parse(document.job.runAt ?? '')).toBeGreaterThanOrEqual(before?.now.getTime() ?? Number.NaN)
     await db.query('delete from _ayb_jobs where id = $1', [id])
   })
 
@@ -117,7 +117,7 @@ describe('ayb jobs retry', () => {
     await db.query('delete from _ayb_jobs where id = $1', [id])
   })
 
-  test.each(JOB_STATES.filter((state) => state !== 'failed'))('refuses a %s job', async (state) => {
+  test.each(STORED_STATES.filter((state) => state !== 'failed'))('refuses a %s job', async (state) => {
     const failure = await failureOf(['jobs', 'retry', jobs[state]], 'JOB_STATE_CONFLICT', db)
     expect(failure).toMatchObject({
       status: 409,
@@ -145,7 +145,7 @@ describe('ayb jobs cancel', () => {
     await db.query('delete from _ayb_jobs where id in ($1, $2)', [id, second])
   })
 
-  test.each(JOB_STATES.filter((state) => state !== 'queued'))('refuses a %s job', async (state) => {
+  test.each(STORED_STATES.filter((state) => state !== 'queued'))('refuses a %s job', async (state) => {
     const failure = await failureOf(['jobs', 'cancel', jobs[state]], 'JOB_STATE_CONFLICT', db)
     expect(failure).toMatchObject({
       message: `job ${jobs[state]} is ${state}: only a queued job can be canceled`,

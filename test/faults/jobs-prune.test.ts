@@ -1,10 +1,10 @@
 import {randomUUID} from 'node:crypto'
 import {beforeEach, describe, expect, test} from 'vitest'
-import {JOB_STATES, type Pruned} from '../../src/lib/records.ts'
+import type {Pruned} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
-import {insertAgedJob, jobRows} from '../support/jobs.ts'
+import {insertAgedJob, jobRows, STORED_STATES} from '../support/jobs.ts'
 import {openTerminal} from '../support/terminal.ts'
 
 const DAY = 86_400
@@ -31,7 +31,7 @@ describe('ayb jobs prune', () => {
 
   test('deletes what ended longer ago than that, with its runs, and nothing else', async () => {
     const kept: string[] = []
-    for (const state of JOB_STATES) {
+    for (const state of STORED_STATES) {
       const old = await insertAgedJob(db, {state, endedAge: 8 * DAY, createdAge: 8 * DAY})
       await insertRun(old)
       await insertRun(old)

@@ -232,7 +232,8 @@ describe('a role that owns its view, and may not use the tables', {timeout: 120_
     }
     const [grant] = hints
     expect([...hints]).toEqual([
-      'GRANT SELECT, INSERT, UPDATE, DELETE ON public._ayb_cli_migrations, public._ayb_job_schedules, public._ayb_jobs, ' +
+      'GRANT SELECT, INSERT, UPDATE, DELETE ON public._ayb_cli_migrations, public._ayb_job_edges, public._ayb_job_schedules, ' +
+        'public._ayb_jobs, ' +
         'public._ayb_matview_policies, public._ayb_matview_refresh_runs, public._ayb_matview_refreshes, ' +
         'public._ayb_matview_states TO standings_owner;',
     ])

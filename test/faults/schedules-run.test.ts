@@ -23,7 +23,7 @@ describe('ayb schedules run', () => {
   test('queues one job for now, and gives the same one again', async () => {
     const {id} = await createSchedule(db, 'nightly', {more: ['--max-attempts', '7']})
     const document = await run(db, 'nightly')
-    expect(keysOf(document)).toEqual(['job', 'warnings'])
+    expect(keysOf(document)).toEqual(['job', 'warnings', 'jobs'])
     expect(keysOf(document.job)).toEqual(JOB_KEYS)
     const {createdAt} = document.job
     expect(document).toEqual({
@@ -44,8 +44,11 @@ describe('ayb schedules run', () => {
         lastRunAt: null,
         completedAt: null,
         canceledAt: null,
+        setId: null,
+        waitingFor: [],
       },
       warnings: [],
+      jobs: [document.job],
     })
     expect(await run(db, id.toUpperCase())).toEqual(document)
     expect(await ayb(['schedules', 'run', 'nightly'], db)).toMatchObject({
@@ -166,7 +169,7 @@ describe('ayb schedules run --wait', () => {
       ayb(['schedules', 'run', 'lost', '--wait-timeout', '1m'], db),
     ])
     worker.kill()
-    expect(keysOf(good)).toEqual(['job', 'warnings'])
+    expect(keysOf(good)).toEqual(['job', 'warnings', 'jobs'])
     expect(keysOf(good.job)).toEqual(JOB_KEYS)
     expect(good).toMatchObject({job: {state: 'completed', lastError: null, attempts: 1}, warnings: []})
     expect(bad.message).toMatch(/^job \S+ failed: the refresh of public\.broken failed: division by zero/)

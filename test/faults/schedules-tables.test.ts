@@ -1,4 +1,5 @@
 import {beforeEach, describe, expect, test} from 'vitest'
+import {MIGRATIONS} from '../../src/db/migrations/all.ts'
 import type {Job, JobDocument, Migrated, ScheduleDocument} from '../../src/lib/records.ts'
 import type {AybOptions} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
@@ -138,7 +139,7 @@ describe('tables that a server has made', () => {
     }
     await db.query('delete from _ayb_cli_migrations')
     expect(await documentOf<Migrated>(['migrate'], guest)).toMatchObject({
-      applied: ['0001-registrations', '0002-schedules-and-jobs', '0003-view-states'],
+      applied: MIGRATIONS.map(({name}) => name),
       warnings: [],
     })
   })

@@ -10,6 +10,7 @@ let version: number
 
 const TABLES = [
   '_ayb_cli_migrations',
+  '_ayb_job_edges',
   '_ayb_job_schedules',
   '_ayb_jobs',
   '_ayb_matview_policies',

@@ -7,7 +7,16 @@ import {createGatedView, register, untilNothingIsLeft, untilRefreshing} from '..
 import {insertSchedule} from '../support/schedules.ts'
 import {PATIENCE_MS} from '../support/until.ts'
 
-const NONE = {claimed: 0, succeeded: 0, failed: 0, retried: 0, skipped: 0, remaining: [], warnings: []}
+const NONE = {
+  claimed: 0,
+  succeeded: 0,
+  failed: 0,
+  retried: 0,
+  skipped: 0,
+  canceled: 0,
+  remaining: [],
+  warnings: [],
+}
 const ONCE = ['worker', '--once']
 
 describe.concurrent('worker --once', {timeout: 90_000}, () => {

@@ -1,4 +1,4 @@
-import type {Job, JobState} from '../../src/lib/records.ts'
+import {JOB_STATES, type Job, type JobState} from '../../src/lib/records.ts'
 import type {TestDatabase} from './database.ts'
 import {PATIENCE_MS, until} from './until.ts'
 
@@ -20,7 +20,12 @@ export const JOB_KEYS = [
   'lastRunAt',
   'completedAt',
   'canceledAt',
+  'setId',
+  'waitingFor',
 ]
+
+/** The states that a row of the table of jobs can have. */
+export const STORED_STATES = JOB_STATES.filter((state) => state !== 'waiting')
 
 /** A row of the table of jobs. */
 export interface JobRow {

@@ -17,7 +17,9 @@ export const SCHEDULE_KEYS = [
   'lastRunAt',
   'createdAt',
   'updatedAt',
+  'scope',
 ]
+
 /** Creates a schedule of the example's view by command, at three in the morning UTC where nothing else is said. */
 export async function createSchedule(
   db: TestDatabase,

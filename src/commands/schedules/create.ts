@@ -9,9 +9,12 @@ import {JOB_TYPE, type ScheduleDocument} from '../../lib/records.ts'
 export default class SchedulesCreate extends BaseCommand {
   static override summary = 'Create a schedule that refreshes a view.'
   static override description =
-    `Workers (ayb worker) run the schedule. The cron expression has five fields (minute hour day month weekday), or six with seconds first, or is a name such as @daily. Its times are those of --timezone, changes of daylight-saving time included.`
+    `Workers (ayb worker) run the schedule. The cron expression has five fields (minute hour day month weekday), or six with seconds first, or is a name such as @daily. Its times are those of --timezone, changes of daylight-saving time included.
+
+With --cascade or --with-dependencies a run refreshes several views in order: a set of jobs, in which the job of a view is queued when the jobs of the views that it reads are completed. If a job fails, the jobs that wait for it are canceled. No new run begins before the set has ended.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> --name nightly --cron "0 3 * * *" --timezone Europe/Berlin --view public.leaderboard',
+    '<%= config.bin %> <%= command.id %> --name nightly_all --cron "0 3 * * *" --view public.leaderboard --cascade',
     `<%= config.bin %> <%= command.id %> --name leaderboard_hourly --job-type materialized_view_refresh --cron "0 * * * *" --payload '{"schema": "public", "view_name": "leaderboard"}'`,
   ]
   static override flags = {
@@ -24,6 +27,14 @@ export default class SchedulesCreate extends BaseCommand {
     view: viewFlag({summary: 'The view to refresh, by name or registration id.'}),
     payload: payloadFlag({
       summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
+    }),
+    cascade: Flags.boolean({
+      summary: 'Also refresh the registered views that read the view, behind it.',
+      allowNo: true,
+    }),
+    'with-dependencies': Flags.boolean({
+      summary: 'Also refresh the registered views that the view reads, before it.',
+      allowNo: true,
     }),
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', default: 'UTC', helpValue: '<zone>'}),
     enabled: Flags.boolean({summary: 'Whether the schedule is to run.', default: true, allowNo: true}),
@@ -53,6 +64,8 @@ export default class SchedulesCreate extends BaseCommand {
       target,
       enabled: flags.enabled,
       maxAttempts: flags['max-attempts'],
+      isCascade: flags.cascade,
+      isWithDependencies: flags['with-dependencies'],
     })
     const created = await this.withDatabase(flags, (db) => createSchedule(db, input))
     await this.show(async (context) => {

@@ -1,18 +1,18 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {durationFlag, scheduleArg} from '../../cli/flags.ts'
-import {waitForJob} from '../../core/jobs.ts'
+import {waitForJobs} from '../../core/jobs.ts'
 import {runSchedule} from '../../core/schedules.ts'
-import type {Job, JobDocument} from '../../lib/records.ts'
+import type {Job, ScheduleRun} from '../../lib/records.ts'
 import {startSpinner} from '../../render/spinner.ts'
 import {describeTerminal} from '../../render/terminal.ts'
 
 export default class SchedulesRun extends BaseCommand {
   static override summary = 'Queue a job of a schedule now, even if the schedule is disabled.'
   static override description =
-    `A worker runs the job at once. If the schedule has a queued job already, ayb shows that job and creates no second one.
+    `A worker runs the job at once. If the schedule has a queued job already, ayb shows that job and creates no second one. A schedule with --cascade or --with-dependencies queues a set of jobs, unless its last set has not ended.
 
-With --wait the command ends when the job has ended, retries included: with exit code 0 if the job was completed, else with the exit code of the job's error. A worker must be running; the command itself refreshes nothing. Ctrl-C ends the wait, and the job goes on.`
+With --wait the command ends when the job, or each job of the set, has ended, retries included: with exit code 0 if all were completed, else with the exit code of the first error. A worker must be running; the command itself refreshes nothing. Ctrl-C ends the wait, and the job goes on.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> nightly',
     '<%= config.bin %> <%= command.id %> nightly --wait-timeout 10m',
@@ -23,23 +23,23 @@ With --wait the command ends when the job has ended, retries included: with exit
     'wait-timeout': durationFlag({summary: 'Wait at most this long. Implies --wait.'}),
   }
 
-  async run(): Promise<JobDocument> {
+  async run(): Promise<ScheduleRun> {
     const {args, flags} = await this.parse(SchedulesRun)
     const timeoutMs = flags['wait-timeout'] ?? null
     return this.withOwnCancellation(flags, async (db) => {
       const queued = await this.endingAtSignal(db, () => runSchedule(db, args.schedule))
-      const {id} = queued.job
-      this.print(`Queued job ${id}`)
+      for (const {id, state} of queued.jobs)
+        this.print(`${state === 'waiting' ? 'Waiting:' : 'Queued'} job ${id}`)
       if (!flags.wait && timeoutMs === null) return queued
       // Printed beside an error; a document has the warnings itself.
       for (const warning of queued.warnings) this.addWarning(warning)
       const progress = this.#watch(queued.job)
       try {
         const {signal} = this
-        const job = await waitForJob(db, queued.job, {timeoutMs, signal, onLook: progress.update})
+        const jobs = await waitForJobs(db, queued.jobs, {timeoutMs, signal, onLook: progress.update})
         progress.stop()
-        this.print(`Completed job ${id}`)
-        return {job, warnings: [...queued.warnings, ...db.takeWarnings()]}
+        for (const {id} of jobs) this.print(`Completed job ${id}`)
+        return {job: jobs[0] ?? queued.job, warnings: [...queued.warnings, ...db.takeWarnings()], jobs}
       } finally {
         progress.stop()
       }

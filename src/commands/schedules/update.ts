@@ -20,6 +20,14 @@ export default class SchedulesUpdate extends BaseCommand {
     payload: payloadFlag({
       summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
     }),
+    cascade: Flags.boolean({
+      summary: 'Also refresh the registered views that read the view, behind it.',
+      allowNo: true,
+    }),
+    'with-dependencies': Flags.boolean({
+      summary: 'Also refresh the registered views that the view reads, before it.',
+      allowNo: true,
+    }),
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', helpValue: '<zone>'}),
     enabled: Flags.boolean({summary: 'Whether the schedule is to run.', allowNo: true}),
     'max-attempts': Flags.integer({
@@ -39,6 +47,8 @@ export default class SchedulesUpdate extends BaseCommand {
       target: scheduleTarget(flags.payload, flags.view),
       enabled: flags.enabled,
       maxAttempts: flags['max-attempts'],
+      isCascade: flags.cascade,
+      isWithDependencies: flags['with-dependencies'],
     })
     if (Object.values(changes).every((change) => change === undefined)) {
       throw invalidArgument(

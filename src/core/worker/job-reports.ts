@@ -17,6 +17,8 @@ export type JobOutcome =
   | 'interrupted'
   | 'lost'
   | 'unrecorded'
+  /** The job was made a set, in which it waits for others. */
+  | 'waiting'
 
 /** What every event of a job says of it. */
 export const factsOf = (job: ClaimedJob, view: ViewName | null) => ({

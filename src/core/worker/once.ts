@@ -1,7 +1,7 @@
 import type {Database} from '../../db/database.ts'
 import type {OnceBound} from '../../db/queue/claims.ts'
 import type {ScheduleTiming} from '../../db/queue/due.ts'
-import {findDueWithin, findUnfinished, readExactTime} from '../../db/queue/due-once.ts'
+import {findDueWithin, findLiveMembers, findUnfinished, readExactTime} from '../../db/queue/due-once.ts'
 import type {Poll} from '../../db/queue/poll.ts'
 import type {RemainingJob} from '../../lib/records.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
@@ -13,6 +13,8 @@ import type {OnceFacts} from './rhythm.ts'
 const PAUSE_LOOK_MS = 200
 /** A job that is still not to be had this long after its pause was taken by another worker. */
 const PAUSE_MARGIN_MS = 2000
+/** Why a member of a set is left undone that never had its turn. */
+const WAITS = 'it waits for the views that its view reads'
 
 /**
  * The work of a worker with `--once`: everything that was due at its first poll. Without that bound, a
@@ -44,7 +46,10 @@ export class Once {
     seen: Poll,
     look: {busyViews: readonly string[]; unreadable: readonly ScheduleTiming[]},
   ): Promise<Poll> {
-    this.#until ??= await readExactTime(control)
+    if (this.#until === null) {
+      this.#until = await readExactTime(control)
+      for (const member of await findLiveMembers(control)) this.#leave(member, WAITS)
+    }
     const jobIds = [...this.#unfinished.keys()]
     const found = await findDueWithin(control, {until: this.#until, jobIds}, look)
     return {
@@ -111,6 +116,13 @@ export class Once {
         break
       case 'job-lost':
         this.#leave(event, 'another worker took the job over')
+        break
+      case 'set-made':
+        for (const jobId of event.jobIds) this.#leave({jobId, scheduleId: event.scheduleId}, WAITS)
+        break
+      case 'member-canceled':
+      case 'set-refused':
+        this.#unfinished.delete(event.jobId)
         break
       case 'job-rescued':
         if (event.state === 'queued') this.#leave({...event, scheduleId: null}, 'its worker died')

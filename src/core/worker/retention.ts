@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {deleteStrayPolicies} from '../../db/policies.ts'
-import {deleteFinishedJobs, deleteOldRuns} from '../../db/prune.ts'
+import {deleteFinishedJobs, deleteOldRuns, deleteOldSets} from '../../db/prune.ts'
 import {deleteStrayStates} from '../../db/states/remember.ts'
 import {type AybError, isAybError} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
@@ -109,8 +109,10 @@ export class Retention {
       await deleteStrayStates(control, BATCH)
       await deleteStrayPolicies(control, BATCH)
     }
+    const isFirstBatch = this.#isFirstBatch
     this.#isFirstBatch = false
     if (this.#retentionMs === 0) return false
+    if (isFirstBatch) await deleteOldSets(control, this.#retentionMs, BATCH)
     if (!this.#isOfRuns) {
       const {jobs, runs} = await deleteFinishedJobs(control, this.#retentionMs, BATCH)
       this.#deleted.jobs += jobs

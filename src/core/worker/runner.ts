@@ -17,6 +17,7 @@ import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import {refreshRequest, type WantedSettings} from '../refresh/request.ts'
 import type {RefreshResult} from '../refresh/result.ts'
 import {type FailedJob, factsOf, type JobOutcome, listenFor, reportFailure} from './job-reports.ts'
+import {makeSet} from './job-sets.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
 import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
@@ -70,6 +71,8 @@ export async function runJob(db: Database, job: ClaimedJob, context: JobContext)
       )
     }
     const registration = job.registration ?? (await autoRegister(db, view))
+    const madeInto = await makeSet(db, job, registration, context.emit)
+    if (madeInto !== null) return doneAs(madeInto)
     for (let outdatedTries = 0; ; outdatedTries++) {
       const work = (lock: RefreshLock) => {
         context.onLocked(lock)

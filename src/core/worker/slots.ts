@@ -7,6 +7,7 @@ import {lockName} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import {DeadConnections} from '../refresh/dead-connection.ts'
 import {factsOf} from './job-reports.ts'
+import {advanceBehind} from './job-sets.ts'
 import {WITHOUT_SESSION} from './retry.ts'
 import {onAnySession, type RunnerContext, runJob} from './runner.ts'
 import type {WorkerSessions} from './sessions.ts'
@@ -173,6 +174,7 @@ export class Slots {
       running.lock = lock
     }
     const {next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
+    if (db.session.isUsable) await advanceBehind(db, job, this.#context.emit)
     if (!next) return null
     this.#running.delete(running.job.id)
     // Since the claim was sent, the worker may have been told to stop, or another slot may have taken a job

@@ -12,6 +12,7 @@ export class Tally {
     failed: 0,
     retried: 0,
     skipped: 0,
+    canceled: 0,
   }
 
   countClaim(): void {
@@ -32,7 +33,15 @@ export class Tally {
       case 'job-skipped':
       case 'job-blocked':
       case 'job-canceled':
+      case 'set-refused':
         this.counts.skipped++
+        break
+      case 'member-canceled':
+        this.counts.canceled++
+        break
+      // The job is claimed again when it is its turn.
+      case 'set-made':
+        if (event.isWaiting) this.counts.claimed--
         break
       // Jobs that failed without a refresh in this process.
       case 'job-rescued':

@@ -5,6 +5,7 @@ import {type Poll, poll} from '../../db/queue/poll.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import type {ControlSession} from './control.ts'
 import type {FrozenWorkers} from './frozen.ts'
+import {advance} from './job-sets.ts'
 import type {LowerBounds} from './lower-bounds.ts'
 import type {Once} from './once.ts'
 import type {Retention} from './retention.ts'
@@ -124,6 +125,7 @@ export class Turns {
       emit({type: 'job-rescued', jobId: id, view, attempt, workerId, isOwn, state})
     }
     if (seen.exhausted > 0) emit({type: 'jobs-exhausted', jobs: seen.exhausted})
+    if (seen.hasLiveSets && (await advance(control, 'all', emit))) seen.hasClaimable = true
     return once ? once.narrow(control, seen, look) : seen
   }
 

@@ -2,7 +2,14 @@ import {registrations} from './0001-registrations.ts'
 import {schedulesAndJobs} from './0002-schedules-and-jobs.ts'
 import {viewStates} from './0003-view-states.ts'
 import {viewPolicies} from './0004-view-policies.ts'
+import {jobEdges} from './0005-job-edges.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
-export const MIGRATIONS: readonly Migration[] = [registrations, schedulesAndJobs, viewStates, viewPolicies]
+export const MIGRATIONS: readonly Migration[] = [
+  registrations,
+  schedulesAndJobs,
+  viewStates,
+  viewPolicies,
+  jobEdges,
+]

@@ -1,6 +1,7 @@
 import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {type DueSchedule, VERSION} from './due.ts'
+import {hasLiveSet} from './sets.ts'
 
 /** A due schedule and when it comes next; null where it never does. */
 export interface Advance extends DueSchedule {
@@ -15,7 +16,8 @@ const valuesOf = (advances: readonly Advance[]) => [
 ]
 
 /**
- * Moves due schedules on and queues a job for each, unless one of its own is queued already. Compare-and-set
+ * Moves due schedules on and queues a job for each, unless one of its own is queued already, or its last
+ * set is under way. Compare-and-set
  * on what was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody
  * holds are left for the next look. A job that is queued for more than a day ahead is none that ayb queued,
  * and may never come: it holds nothing up. Jobs are queued in the order of the schedules: jobs that are due
@@ -44,6 +46,7 @@ export async function advanceSchedules(
         where not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
                                         where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
                            where live.state = 'queued' and live.run_at < now() + interval '1 day')
+          and not ${hasLiveSet(db, 'due.id')}
         order by due.place
        returning id)
      select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,

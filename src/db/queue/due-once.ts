@@ -3,6 +3,7 @@ import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
 import {isWithinBound, lockNameOf, type OnceBound} from './claims.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
+import {isLive} from './sets.ts'
 
 /** The instant by the server's clock, to the microsecond. */
 export async function readExactTime({session}: Database): Promise<string> {
@@ -33,16 +34,33 @@ export async function findDueWithin(
   }
 }
 
-/** Of the jobs, those that are queued or running still: another worker may have ended some of them. */
+/** The members of the sets that are under way: a worker with `--once` runs them whole. */
+export async function findLiveMembers(db: Database): Promise<{jobId: string; scheduleId: string | null}[]> {
+  if (!db.mayRead('edges')) return []
+  const rows = await db.session.query<{job_id: string; schedule_id: string | null}>(
+    `select e.job_id, e.schedule_id from ${db.tables.edges} e where ${isLive('e')}`,
+  )
+  return rows.map((row) => ({jobId: row.job_id, scheduleId: row.schedule_id}))
+}
+
+/** Of the jobs, those that have not ended still: another worker may have ended some of them. */
 export async function findUnfinished(
-  {session, tables}: Database,
+  db: Database,
   jobIds: readonly string[],
 ): Promise<Pick<RemainingJob, 'jobId' | 'scheduleId'>[]> {
   if (jobIds.length === 0) return []
+  const {session, tables} = db
+  const waiting = db.mayRead('edges')
+    ? `union all
+      (select e.job_id, e.schedule_id from ${tables.edges} e
+        where e.job_id = any ($1::uuid[]) and ${isLive('e')} and e.released_at is null
+        order by e.set_id, e.place)`
+    : ''
   const rows = await session.query<{id: string; schedule_id: string | null}>(
-    `select j.id, j.schedule_id from ${tables.jobs} j
+    `(select j.id, j.schedule_id from ${tables.jobs} j
       where j.id = any ($1::uuid[]) and (j.state = 'queued' or j.state = 'running')
-      order by j.run_at, j.id`,
+      order by j.run_at, j.id)
+     ${waiting}`,
     [jobIds],
   )
   return rows.map((row) => ({jobId: row.id, scheduleId: row.schedule_id}))

@@ -36,6 +36,7 @@ export async function moveRegistration(
     await moveState(db, from, to)
     const schedules = await moveSchedules(db, from, to)
     await moveJobs(db, from, to)
+    await moveMembers(db, from, to)
     await db.session.query(
       `update ${db.tables.runs} set schema_name = $3, view_name = $4 where schema_name = $1 and view_name = $2`,
       namesOf(from, to),
@@ -128,6 +129,17 @@ async function moveJobs({session, tables}: Database, from: ViewName, to: ViewNam
         set payload = ${renamedPayload('j.payload')}, updated_at = clock_timestamp()
        from named
       where j.id = named.id`,
+    namesOf(from, to),
+  )
+}
+
+/** Of sets that are under way: those that wait, and those whose jobs were moved. */
+async function moveMembers(db: Database, from: ViewName, to: ViewName): Promise<void> {
+  if (!db.mayWrite('edges')) return
+  await db.session.query(
+    `update ${db.tables.edges} e
+        set schema_name = $3::text, view_name = $4::text, payload = ${renamedPayload('e.payload')}
+      where e.ended_at is null and e.schema_name = $1 and e.view_name = $2`,
     namesOf(from, to),
   )
 }

@@ -74,6 +74,11 @@ const schedule = {
   lastRunAt: instantOrNull,
   createdAt: instant,
   updatedAt: instant,
+  scope: {
+    type: ['string', 'null'],
+    enum: ['cascade', 'dependencies', 'both', null],
+    description: 'Which views are refreshed, too: those that read the view, those that it reads, or both',
+  },
 }
 
 const job = {
@@ -81,7 +86,7 @@ const job = {
   type: text,
   payload: {},
   state: {type: 'string', enum: [...JOB_STATES]},
-  runAt: instant,
+  runAt: instantOrNull,
   attempts: whole,
   maxAttempts: whole,
   lastError: textOrNull,
@@ -93,6 +98,12 @@ const job = {
   lastRunAt: instantOrNull,
   completedAt: instantOrNull,
   canceledAt: instantOrNull,
+  setId: {...uuidOrNull, description: 'The set of jobs that the job belongs to'},
+  waitingFor: {
+    type: 'array',
+    description: 'The views whose jobs are to be completed before',
+    items: {type: 'object', required: Object.keys(view), properties: view},
+  },
 }
 
 /** The documents of the API, by the names that its description has for them. */
@@ -254,7 +265,8 @@ function scheduleProperties(): Properties {
     timezone: {type: 'string', description: 'An IANA time zone. Default: UTC'},
     payload: {
       type: 'object',
-      description: 'The view to refresh: {"schema": "public", "view_name": "leaderboard"}',
+      description:
+        'The view to refresh: {"schema": "public", "view_name": "leaderboard"}; with "scope": "cascade", "dependencies" or "both", further views in order',
     },
     enabled: flag,
     maxAttempts: {type: 'integer', minimum: 1, maximum: 1000},

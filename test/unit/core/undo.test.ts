@@ -15,6 +15,7 @@ const SCHEDULE: Schedule = {
   nextRunAt: null,
   lastRunAt: null,
   createdAt: '2026-03-01T12:00:00.000Z',
+  scope: null,
   updatedAt: '2026-03-01T12:00:00.000Z',
 }
 const REST = `--cron '30 2 * * *' --timezone Europe/Berlin`

@@ -2,7 +2,7 @@ import {expect, test} from 'vitest'
 import type {DatabasePool} from '../../../src/db/pool.ts'
 import {healthOf, type WorkerHealth} from '../../../src/http/health.ts'
 
-const COUNTS = {queued: 1, running: 2, completed: 3, failed: 4, canceled: 5}
+const COUNTS = {queued: 1, running: 2, completed: 3, failed: 4, canceled: 5, waiting: 6}
 const OBSERVER = {
   metrics: async (jobs: unknown) => ({contentType: 'text/plain', text: JSON.stringify(jobs)}),
 }

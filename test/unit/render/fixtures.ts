@@ -103,5 +103,6 @@ export const schedule = (changes: Partial<Schedule> = {}): Schedule => ({
   lastRunAt: null,
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
+  scope: null,
   ...changes,
 })

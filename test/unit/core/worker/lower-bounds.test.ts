@@ -16,6 +16,7 @@ const QUIET: Poll = {
   ownFreshInMs: null,
   nextScheduleInMs: null,
   nextJobInMs: null,
+  hasLiveSets: false,
 }
 
 let now: number

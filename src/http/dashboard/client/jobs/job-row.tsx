@@ -1,4 +1,5 @@
 import type {Job} from '../../../../lib/records.ts'
+import {viewTitle} from '../format.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'
 import {LongText} from '../parts/long-text.tsx'
@@ -23,6 +24,9 @@ export function JobRow({job, scheduleName, onRetry, onCancel}: Props) {
       </td>
       <td data-label="State">
         <Badge state={job.state} />
+        {job.waitingFor.length > 0 && (
+          <span class="hint"> for {job.waitingFor.map(viewTitle).join(', ')}</span>
+        )}
       </td>
       <td data-label="Schedule">{scheduleName ? <Breakable text={scheduleName} /> : '–'}</td>
       <td data-label="Attempts">
@@ -39,7 +43,7 @@ export function JobRow({job, scheduleName, onRetry, onCancel}: Props) {
             Retry
           </button>
         )}
-        {job.state === 'queued' && (
+        {(job.state === 'queued' || job.state === 'waiting') && (
           <button type="button" onClick={onCancel} aria-label={`Cancel the job for ${title}`}>
             Cancel
           </button>

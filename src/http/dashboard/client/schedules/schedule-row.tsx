@@ -12,8 +12,14 @@ interface Props {
   onDelete: () => void
 }
 
+const SCOPES = {
+  cascade: 'and the views that read it',
+  dependencies: 'and the views that it reads',
+  both: 'and the views that it reads, and that read it',
+}
+
 export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props) {
-  const {name, payload, cronExpr, timezone, enabled, nextRunAt, lastRunAt, lastRunStatus} = schedule
+  const {name, payload, cronExpr, timezone, enabled, nextRunAt, lastRunAt, lastRunStatus, scope} = schedule
   const toggle = enabled ? 'Disable' : 'Enable'
   return (
     <tr>
@@ -22,6 +28,7 @@ export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props
       </td>
       <td data-label="View" class="wide">
         <Breakable text={payloadTitle(payload)} />
+        {scope && <span class="hint"> {SCOPES[scope]}</span>}
       </td>
       <td data-label="Cron">
         <code>{cronExpr}</code> <span class="hint">{timezone}</span>

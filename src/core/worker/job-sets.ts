@@ -1,0 +1,67 @@
+import type {Database} from '../../db/database.ts'
+import type {ClaimedJob} from '../../db/queue/claims.ts'
+import {advanceSets, type WhichSets} from '../../db/queue/set-progress.ts'
+import {isInSet, makeSetOf} from '../../db/queue/sets.ts'
+import {isAybError} from '../../lib/errors.ts'
+import {scopeOfPayload} from '../../lib/payload.ts'
+import type {RefreshTarget} from '../../lib/records.ts'
+import type {Emit} from '../../lib/worker-events.ts'
+import {planJobSet} from '../refresh-set/job-set.ts'
+import {factsOf, type JobOutcome} from './job-reports.ts'
+
+/**
+ * Makes a set of a claimed job whose payload has a scope, unless the job belongs to a set already. Returns
+ * what became of the job; null where its view is to be refreshed now.
+ */
+export async function makeSet(
+  db: Database,
+  job: ClaimedJob,
+  view: RefreshTarget,
+  emit: Emit,
+): Promise<JobOutcome | null> {
+  const scope = scopeOfPayload(job.payload)
+  if (scope === null) return null
+  const facts = factsOf(job, view)
+  if (!db.mayWrite('edges')) {
+    emit({
+      type: 'warning',
+      message: `${facts.view} is refreshed alone: the table _ayb_job_edges cannot be used`,
+    })
+    return null
+  }
+  if (await isInSet(db, job.id)) return null
+  const {id: jobId, scheduleId, maxAttempts} = job
+  const set = await planJobSet(db, view, scope, {scheduleId, maxAttempts, jobId})
+  if (set === null) return null
+  const making = await makeSetOf(db, job, set)
+  if (making === 'lost') {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  if (making === 'under way') {
+    emit({type: 'set-refused', ...facts})
+    return 'skipped'
+  }
+  const isWaiting = set.members.some((member) => member.jobId === jobId && member.parents.length > 0)
+  emit({type: 'set-made', ...facts, jobIds: set.members.map((member) => member.jobId), isWaiting})
+  await advanceBehind(db, job, emit)
+  return isWaiting ? 'waiting' : null
+}
+
+/**
+ * Queues the jobs that have waited for a job of a set that has ended. A failure is left to the next poll,
+ * which does the same.
+ */
+export async function advanceBehind(db: Database, job: ClaimedJob, emit: Emit): Promise<void> {
+  if (scopeOfPayload(job.payload) === null) return
+  await advance(db, {jobId: job.id}, emit).catch((error) => {
+    if (!isAybError(error)) throw error
+  })
+}
+
+/** Moves sets on, and tells of members that are canceled. Returns whether jobs were queued. */
+export async function advance(db: Database, which: WhichSets, emit: Emit): Promise<boolean> {
+  const {queued, canceled} = await advanceSets(db, which, {commitsLocally: true})
+  for (const member of canceled) emit({type: 'member-canceled', ...member})
+  return queued.length > 0
+}

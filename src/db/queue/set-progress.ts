@@ -1,0 +1,155 @@
+import {JOB_TYPE} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {commitLocally} from '../session/settings.ts'
+import type {TableNames} from '../system.ts'
+import {isLive} from './sets.ts'
+import {wakeWorkers} from './wake.ts'
+
+/** A member that was canceled because of another one, or because of its schedule. */
+interface CanceledMember {
+  jobId: string
+  /** schema.view */
+  view: string
+  reason: string
+}
+
+/** What has become of sets. */
+export interface SetProgress {
+  /** The jobs that were queued, of members whose parents are all completed. */
+  queued: string[]
+  canceled: CanceledMember[]
+}
+
+/** Which sets to move on: that of a job, those of a schedule, or all that are under way. */
+export type WhichSets = {jobId: string} | {scheduleId: string} | 'all'
+
+/** Each set is moved on in milliseconds. */
+const LOCK_TIMEOUT = '2s'
+
+/**
+ * SQL: the schedule of the member under alias `e` was disabled or deleted since the set was made. A set that
+ * somebody runs by hand while the schedule is disabled begins behind that, and goes on.
+ */
+const isCalledOff = ({schedules}: TableNames): string =>
+  `(e.schedule_id is not null and not exists (select from ${schedules} s
+      where s.id = e.schedule_id and (s.enabled or s.updated_at <= e.created_at)))`
+
+/**
+ * Moves sets on: notes which members have ended, cancels the members below one that failed, was canceled or is
+ * gone, and queues the jobs of members whose parents are all completed. Whoever ends a job of a set calls
+ * this behind that; the poll does it for programs that know no sets, and for workers that died in between.
+ * Each member is queued once, whoever calls this at the same time. With `commitsLocally` the commit does not
+ * wait for a standby: where the server is lost, the next poll repeats what was lost.
+ */
+export async function advanceSets(
+  db: Database,
+  which: WhichSets,
+  {commitsLocally = false} = {},
+): Promise<SetProgress> {
+  if (!db.mayWrite('edges')) return {queued: [], canceled: []}
+  const {session, tables} = db
+  const isMeant = conditionOf(db, which)
+  const settings = [
+    `set local lock_timeout = '${LOCK_TIMEOUT}'`,
+    ...(commitsLocally ? [commitLocally('transaction')] : []),
+  ]
+  const results = await session.script([
+    ...settings,
+    // In one order: two sessions that move the same set on would lock its members in two orders otherwise.
+    `select from ${tables.edges} e where ${isLive('e')} and ${isMeant} order by e.job_id for no key update`,
+    cancelQueued(tables, isMeant),
+    noteEnded(tables, isMeant),
+    noteGone(tables, isMeant),
+    cancelDescendants(tables, isMeant),
+    queueReady(tables, isMeant),
+  ])
+  const [canceledRows, queuedRows] = results.slice(-2)
+  const canceled = (canceledRows ?? []) as {job_id: string; view: string; reason: string}[]
+  const queued = (queuedRows ?? []) as {id: string}[]
+  if (queued.length > 0) await wakeWorkers(session)
+  return {
+    queued: queued.map(({id}) => id),
+    canceled: canceled.map(({job_id, view, reason}) => ({jobId: job_id, view, reason})),
+  }
+}
+
+function conditionOf({session, tables: {edges}}: Database, which: WhichSets): string {
+  if (which === 'all') return 'true'
+  if ('jobId' in which) {
+    return `e.set_id = (select x.set_id from ${edges} x where x.job_id = ${session.literal(which.jobId)}::uuid)`
+  }
+  return `e.schedule_id = ${session.literal(which.scheduleId)}::uuid`
+}
+
+const cancelQueued = (tables: TableNames, isMeant: string): string =>
+  `update ${tables.jobs} j set state = 'canceled', canceled_at = now(), updated_at = now()
+     from ${tables.edges} e
+    where ${isLive('e')} and ${isMeant} and e.released_at is not null and ${isCalledOff(tables)}
+      and j.id = e.job_id and j.state = 'queued'`
+
+/** The lock on a job that has ended keeps somebody from queuing the job again at the same time. */
+const noteEnded = ({edges, jobs}: TableNames, isMeant: string): string =>
+  `update ${edges} as m set outcome = ended.state, ended_at = clock_timestamp()
+     from (select j.id, j.state from ${edges} e join ${jobs} j on j.id = e.job_id
+            where ${isLive('e')} and ${isMeant} and e.released_at is not null
+              and j.state in ('completed', 'failed', 'canceled')
+            order by j.id
+              for no key update of j) ended
+    where m.job_id = ended.id and ${isLive('m')}`
+
+/** A job that somebody has deleted. */
+const noteGone = ({edges, jobs}: TableNames, isMeant: string): string =>
+  `update ${edges} as e set outcome = 'gone', ended_at = clock_timestamp()
+    where ${isLive('e')} and ${isMeant} and e.released_at is not null
+      and not exists (select from ${jobs} j where j.id = e.job_id)`
+
+const cancelDescendants = (tables: TableNames, isMeant: string): string => {
+  const {edges, jobs} = tables
+  return `with recursive waiting as materialized (
+       select e.job_id, e.parents, ${isCalledOff(tables)} as is_called_off
+         from ${edges} e where ${isLive('e')} and ${isMeant} and e.released_at is null),
+     pair as materialized (
+       select w.job_id as child, p.id as parent from waiting w cross join lateral unnest(w.parents) p(id)),
+     doomed(job_id, cause) as (
+       select pair.child, x.job_id from pair join ${edges} x on x.job_id = pair.parent
+        where x.outcome in ('failed', 'canceled', 'gone')
+        union
+       select pair.child, d.cause from doomed d join pair on pair.parent = d.job_id),
+     chosen as materialized (
+       select distinct on (c.job_id) c.job_id, c.cause
+         from (select w.job_id, null::uuid as cause from waiting w where w.is_called_off
+                union all
+               select d.job_id, d.cause from doomed d) c
+        order by c.job_id, c.cause nulls first),
+     canceled as (
+       update ${edges} as m set outcome = 'canceled', ended_at = clock_timestamp()
+         from chosen where m.job_id = chosen.job_id and ${isLive('m')} and m.released_at is null
+       returning m.job_id, m.schema_name, m.view_name, m.payload, m.max_attempts, m.created_at, m.place, chosen.cause),
+     reasons as materialized (
+       select c.*, case when x.job_id is null then 'the schedule was disabled or deleted'
+                        when x.outcome = 'gone' then 'the job of a view above was deleted: ' || x.schema_name || '.' || x.view_name
+                        else 'parent ' || x.outcome || ': ' || x.schema_name || '.' || x.view_name end as reason
+         from canceled c left join ${edges} x on x.job_id = c.cause),
+     written as (
+       insert into ${jobs} (id, type, payload, state, max_attempts, created_at, canceled_at, last_error)
+       select r.job_id, '${JOB_TYPE}', r.payload, 'canceled', r.max_attempts, r.created_at, now(), r.reason from reasons r
+           on conflict (id) do nothing)
+     select r.job_id, r.schema_name || '.' || r.view_name as view, r.reason from reasons r order by r.place`
+}
+
+/** Of members that are ready at once, the one with the longest way to go comes first. */
+const queueReady = ({edges, jobs}: TableNames, isMeant: string): string =>
+  `with ready as materialized (
+       select e.job_id from ${edges} e
+        where ${isLive('e')} and ${isMeant} and e.released_at is null
+          and not exists (select from unnest(e.parents) p(id) left join ${edges} x on x.job_id = p.id
+                           where x.outcome is distinct from 'completed')),
+     released as (
+       update ${edges} as m set released_at = clock_timestamp()
+         from ready where m.job_id = ready.job_id and ${isLive('m')} and m.released_at is null
+       returning m.job_id, m.payload, m.max_attempts, m.remaining_ms, m.place)
+     insert into ${jobs} (id, type, payload, max_attempts, run_at)
+     select r.job_id, '${JOB_TYPE}', r.payload, r.max_attempts, now() from released r
+      order by r.remaining_ms desc, r.place
+         on conflict (id) do nothing
+  returning id`
