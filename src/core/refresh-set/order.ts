@@ -33,8 +33,9 @@ interface OrderOptions {
 }
 
 /**
- * Brings the members of a set into order. A path through views outside the set counts as an edge, but none
- * between two members of the same cycle.
+ * Brings the members of a set into order. A path through views outside the set counts as an edge. Members of
+ * the same cycle follow each other by name: side by side, each would hold the lock that the other one waits
+ * for.
  */
 export function orderMembers(
   registrations: readonly Registration[],
@@ -62,10 +63,12 @@ export function orderMembers(
     for (const child of nextMembers(view, inSet, whole.children)) {
       const reader = byName.get(child)
       const cycle = cycleOf.get(view)
-      if (!reader || (cycle && cycle === cycleOf.get(child))) continue
-      member.children.push(reader)
-      reader.parents.push(member)
+      if (reader && (!cycle || cycle !== cycleOf.get(child))) link(member, reader)
     }
+  }
+  for (const cycle of cycles) {
+    const inCycle = cycle.toSorted().flatMap((view) => byName.get(view) ?? [])
+    for (const [index, member] of inCycle.slice(1).entries()) link(inCycle[index] as Draft, member)
   }
   const sorted = parentsFirst(draft)
   for (const member of sorted) member.wave = Math.max(-1, ...member.parents.map(({wave}) => wave)) + 1
@@ -80,6 +83,11 @@ export function orderMembers(
 interface Draft extends Member {
   parents: Draft[]
   children: Draft[]
+}
+
+function link(parent: Draft, child: Draft): void {
+  parent.children.push(child)
+  child.parents.push(parent)
 }
 
 /** The time that a refresh of the member itself takes, estimated where it is unknown. */
