@@ -1,3 +1,6 @@
+/** A timer of Node can fire a millisecond early. */
+export const TIMER_EARLY_MS = 1
+
 /** 24.8 days, the longest time that a timer of Node can count. */
 const LONGEST_TIMER_MS = 2_147_483_647
 

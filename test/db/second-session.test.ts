@@ -96,7 +96,7 @@ test('a look that fails is the last, unless it is persistent; other looks go on 
   expect(failing.pids).toHaveLength(1)
 })
 
-test('removing a look waits for its end; the end of all drops the look that is being taken', async () => {
+test('removing a look gives it time to end; the end of all drops the look that is being taken', async () => {
   let ends = 0
   const slow = lookAt(async (session) => {
     await session.query('select pg_sleep(0.2)')
@@ -104,13 +104,44 @@ test('removing a look waits for its end; the end of all drops the look that is b
   })
   const remove = second.add(slow)
   await untilTaken(slow, 1)
-  await remove()
+  await remove(PATIENCE_MS)
   expect(ends).toBe(1)
   const endless = lookAt((session) => session.query('select pg_sleep(60)'))
   const stuck = second.add(endless)
   await untilTaken(endless, 1)
-  const removed = stuck()
+  const removed = stuck(6 * PATIENCE_MS)
+  const startedAt = performance.now()
   await second.stop()
   await removed
+  expect(performance.now() - startedAt).toBeLessThan(PATIENCE_MS / 2)
   expect(slow.pids).toHaveLength(1)
+})
+
+const ENDLESS = 'select pg_sleep(60)'
+const endless = () => lookAt((session) => session.query(ENDLESS), {deadlineMs: 60_000})
+
+test('a look that stalls keeps no other look waiting', async () => {
+  const stalled = endless()
+  second.add(stalled)
+  await untilTaken(stalled, 1)
+  const [one, other] = [lookAt(ask), lookAt(ask)]
+  second.add(one)
+  second.add(other)
+  await untilTaken(one, 3)
+  await untilTaken(other, 3)
+  expect(new Set([...one.pids, ...other.pids, ...stalled.pids]).size).toBe(2)
+  expect(stalled.pids).toHaveLength(1)
+})
+
+test('removing a look that stalls drops it, and other looks go on', async () => {
+  const stalled = endless()
+  const remove = second.add(stalled)
+  await untilTaken(stalled, 1)
+  const startedAt = performance.now()
+  await remove()
+  expect(performance.now() - startedAt).toBeLessThan(1000)
+  const other = lookAt(ask)
+  second.add(other)
+  await untilTaken(other, 2)
+  expect(stalled.pids).toHaveLength(1)
 })

@@ -7,8 +7,7 @@ import {
 } from '../../db/locks/lock-waits.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
-import type {Pace} from './due-looks.ts'
-import type {SecondSession} from './second-session.ts'
+import type {Pace, SecondSession} from './second-session.ts'
 import {type LockPolicy, type LockTry, type PastTries, tryLimitMs} from './tries.ts'
 
 /** A try of a refresh whose locks are to be watched. */
@@ -41,6 +40,8 @@ const LONGEST_INTERVAL_MS = 1000
 const UNHURRIED_INTERVAL_MS = 5000
 const SHORT_LIMIT_MS = 2000
 const SHORT_LIMIT_FIRST_LOOK_MS = 100
+/** A short time, since a refresh that has failed waits for the end of the last look. */
+const LAST_LOOK_MS = 2000
 /** A refresh that is over by then is not looked at. */
 const FIRST_LOOK_MS = 1000
 /**
@@ -93,8 +94,7 @@ export const watchFromSecondSession =
     const stop = second.add({
       ...lookRhythm(limitMs),
       pooledIntervalMs: limitMs === null ? UNHURRIED_INTERVAL_MS : LONGEST_INTERVAL_MS,
-      // A short deadline, since the refresh waits for the end of this.
-      deadlineMs: 2 * LONGEST_INTERVAL_MS,
+      deadlineMs: LAST_LOOK_MS,
       // Whom the refresh waits for is a help, not the work.
       isPersistent: false,
       async take(session) {
@@ -106,7 +106,7 @@ export const watchFromSecondSession =
     return {
       stop,
       async seen() {
-        await stop()
+        await stop(LAST_LOOK_MS)
         return sightings
       },
     }

@@ -37,11 +37,11 @@ export async function endingCommitWait<T>(
       return null
     },
   }
-  const stop = second.add(look)
+  const remove = second.add(look)
   try {
     return await run()
   } finally {
     // A cancel request that is still on its way must not hit the next statement.
-    await stop()
+    await remove()
   }
 }

@@ -2,6 +2,7 @@ import {isEndedUnheard, type RefreshLock, type TransactionLock} from '../../db/l
 import {endSilentBackends} from '../../db/locks/silent-backends.ts'
 import type {Session} from '../../db/session.ts'
 import type {ViewName} from '../../lib/records.ts'
+import {TIMER_EARLY_MS} from '../../lib/timer.ts'
 import type {Look} from './second-session.ts'
 
 /** A refresh that takes less long is not looked after. */
@@ -9,8 +10,6 @@ const FIRST_LOOK_MS = 5000
 const INTERVAL_MS = 10_000
 /** An answer may just be on its way. An answer that takes longer will not come. */
 const SECOND_LOOK_MS = 2000
-/** A timer of Node can fire a millisecond early. */
-const TIMER_SLACK_MS = 10
 
 /** A refresh whose answer is awaited on a session. */
 interface AwaitedRefresh {
@@ -86,7 +85,7 @@ export function deadConnectionLook(refresh: AwaitedRefresh): Look {
     async take(session, signal) {
       const dead = await connections.find(session, [refresh])
       if (dead.length > 0 && !signal.aborted) refresh.session.destroy()
-      return connections.isSuspect(refresh) ? SECOND_LOOK_MS + TIMER_SLACK_MS : null
+      return connections.isSuspect(refresh) ? SECOND_LOOK_MS + TIMER_EARLY_MS : null
     },
   }
 }

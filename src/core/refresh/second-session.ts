@@ -2,7 +2,14 @@ import type {Database} from '../../db/database.ts'
 import type {Session} from '../../db/session.ts'
 import {dropOnAbort} from '../../lib/abort.ts'
 import {timerMs} from '../../lib/timer.ts'
-import {DueLooks, type Pace} from './due-looks.ts'
+import {LookSessions} from './look-sessions.ts'
+
+/** How often to look at something, in milliseconds. */
+export interface Pace {
+  firstMs: number
+  /** From the end of a look to the next look. */
+  intervalMs: number
+}
 
 /** Something that another session looks at while a refresh runs. */
 export interface Look extends Pace {
@@ -14,120 +21,101 @@ export interface Look extends Pace {
   isPersistent: boolean
   /**
    * Looks once. Returns after how many milliseconds to look again; null for the interval. The signal aborts
-   * when the refresh is over.
+   * when the look is removed, or the refresh is over.
    */
   take(session: Session, signal: AbortSignal): Promise<number | null>
 }
 
+/** Removes a look. A look that is being taken has that many milliseconds to end, and is dropped then. */
+export type RemoveLook = (patienceMs?: number) => Promise<void>
+
 /**
- * Looks at a refresh from a second session, which is opened when the first look is due. Looks are taken one
- * after the other. What fails here changes nothing for the refresh.
+ * Looks at a refresh from a second session, which is opened when the first look is due. A look that takes
+ * long gets the session for itself, and the others another one. What fails here changes nothing for the
+ * refresh.
  */
 export class SecondSession {
-  readonly #db: Database
-  readonly #looks = new DueLooks<Look>()
-  readonly #stopped = new AbortController()
-  #session: Session | null = null
-  #timer: NodeJS.Timeout | undefined
-  /** The looks that were due together, while they are taken. */
-  #round: Promise<void> | null = null
-  /** The look that is being taken. */
-  #current: {look: Look; done: Promise<unknown>} | null = null
+  readonly #sessions: LookSessions
+  readonly #looks = new Set<RepeatedLook>()
 
   constructor(db: Database) {
-    this.#db = db
+    this.#sessions = new LookSessions(db)
   }
 
-  /** Adds a look. Returns what removes it, and waits for its end where it is being taken. */
-  add(look: Look): () => Promise<void> {
-    this.#looks.add(look)
-    this.#setTimer()
-    return async () => {
-      this.#looks.remove(look)
-      if (this.#current?.look === look) await this.#current.done
+  add(look: Look): RemoveLook {
+    const repeated = new RepeatedLook(look, this.#sessions)
+    this.#looks.add(repeated)
+    return async (patienceMs = 0) => {
+      await repeated.stop(patienceMs)
+      this.#looks.delete(repeated)
     }
   }
 
-  /** Ends at once, with the look that is being taken, and closes the session. */
+  /** Ends at once, with the looks that are being taken, and closes the sessions. */
   async stop(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#stopped.abort()
-    await this.#round
-    await this.#close()
+    await Promise.all([...this.#looks].map((look) => look.stop(0)))
+    await this.#sessions.close()
+  }
+}
+
+/** One look, which is taken again and again. */
+class RepeatedLook {
+  readonly #look: Look
+  readonly #sessions: LookSessions
+  readonly #dropped = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  #isStopped = false
+  /** While the look is being taken. Never rejects. */
+  #taking: Promise<void> | null = null
+
+  constructor(look: Look, sessions: LookSessions) {
+    this.#look = look
+    this.#sessions = sessions
+    this.#setTimer(look.firstMs)
   }
 
-  #setTimer(): void {
-    const untilDueMs = this.#looks.untilDueMs
-    if (this.#round || this.#stopped.signal.aborted || untilDueMs === null) return
+  async stop(patienceMs: number): Promise<void> {
+    this.#isStopped = true
     clearTimeout(this.#timer)
+    if (!this.#taking) return
+    if (patienceMs === 0) this.#dropped.abort()
+    const patience = setTimeout(() => this.#dropped.abort(), timerMs(patienceMs))
+    await this.#taking
+    clearTimeout(patience)
+  }
+
+  #setTimer(ms: number): void {
     this.#timer = setTimeout(() => {
-      this.#round = this.#takeDue().finally(() => {
-        this.#round = null
-        this.#setTimer()
+      this.#taking = this.#take().finally(() => {
+        this.#taking = null
       })
-    }, timerMs(untilDueMs))
+    }, timerMs(ms))
   }
 
-  async #takeDue(): Promise<void> {
+  async #take(): Promise<void> {
     // After a pause of this process, the answer to the refresh may lie here unread.
     await new Promise((resolve) => setImmediate(resolve))
-    const due = this.#looks.due
-    if (due.length === 0) return
-    const session = await this.#open()
-    if (!session) {
-      for (const look of due) this.#fail(look)
-      return
-    }
-    while (session.isUsable && !this.#stopped.signal.aborted) {
-      const [look] = this.#looks.due
-      if (!look) break
-      await this.#take(look, session)
-    }
-    // In session mode the session would keep a connection of the pool from others.
-    if (session.isPooled) await this.#close()
+    if (this.#isStopped) return
+    const {isPersistent, intervalMs} = this.#look
+    const pauseMs = await this.#lookOnce().catch(() => (isPersistent ? intervalMs : null))
+    if (pauseMs !== null && !this.#isStopped) this.#setTimer(pauseMs)
   }
 
-  /** The session; null where none can be had now. */
-  async #open(): Promise<Session | null> {
-    if (this.#session?.isUsable) return this.#session
-    const {server, session: watched} = this.#db
+  /** Returns after how many milliseconds to look again. */
+  async #lookOnce(): Promise<number> {
+    const look = this.#look
+    const {signal} = this.#dropped
+    const session = await this.#sessions.acquire(signal)
     try {
-      const session = await server.openSession({signal: this.#stopped.signal})
-      // Of several hosts, the session may have got another one, where the pid is of a stranger.
-      if (session.isBeside(watched) && session.readOnlyReason !== 'recovery') {
-        this.#session = session
-        return session
-      }
-      await session.close()
-    } catch {}
-    return null
-  }
-
-  async #take(look: Look, session: Session): Promise<void> {
-    const {signal} = this.#stopped
-    // A look may have to wait for long behind a pooler: the end of the refresh does not wait for the look.
-    const taken = dropOnAbort(session, signal, () =>
-      session.within(look.deadlineMs, () => look.take(session, signal)),
-    )
-    this.#current = {look, done: taken.catch(() => {})}
-    try {
-      const pauseMs = await taken
-      this.#looks.again(look, pauseMs ?? (session.isPooled ? look.pooledIntervalMs : look.intervalMs))
-    } catch {
+      const pauseMs = await dropOnAbort(session, signal, () =>
+        session.within(look.deadlineMs, () => look.take(session, signal)),
+      )
+      return pauseMs ?? (session.isPooled ? look.pooledIntervalMs : look.intervalMs)
+    } catch (error) {
       session.destroy()
-      this.#fail(look)
+      throw error
     } finally {
-      this.#current = null
+      await this.#sessions.release(session)
     }
-  }
-
-  #fail(look: Look): void {
-    if (look.isPersistent) this.#looks.again(look)
-    else this.#looks.remove(look)
-  }
-
-  async #close(): Promise<void> {
-    await this.#session?.close()
-    this.#session = null
   }
 }

@@ -1,7 +1,8 @@
 import type {Database} from '../../db/database.ts'
 import {findLockWaits} from '../../db/locks/lock-waits.ts'
 import {lookRhythm, Sightings, type WatchLocks, type WatchRequest} from '../refresh/blockers.ts'
-import {DueLooks, type Pace} from '../refresh/due-looks.ts'
+import type {Pace} from '../refresh/second-session.ts'
+import {DueLooks} from './due-looks.ts'
 
 interface Watched extends Pace {
   request: WatchRequest
