@@ -215,7 +215,8 @@ export async function updateRefreshMode(
 
 /**
  * Writes down the mode that works for a view whose policy says auto. Returns false where the registration is
- * gone, or another session holds its row: readers of the view may wait for that session.
+ * gone, the policy says auto no longer, or another session holds the row: readers of the view may wait for
+ * that session.
  */
 export async function noteWorkingMode(
   {session, tables}: Database,
@@ -224,7 +225,11 @@ export async function noteWorkingMode(
 ): Promise<boolean> {
   const rows = await session.query(
     `with free as materialized (
-       select r.id from ${tables.registrations} r where r.id = $1 for no key update skip locked)
+       select r.id from ${tables.registrations} r
+        where r.id = $1
+          and exists (select from ${tables.policies} p
+                       where p.schema_name = r.schema_name and p.view_name = r.view_name and p.refresh_mode = 'auto')
+          for no key update skip locked)
      update ${tables.registrations} as r set refresh_mode = $2 from free where r.id = free.id returning r.id`,
     [id, mode],
   )

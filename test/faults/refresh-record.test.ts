@@ -110,6 +110,19 @@ describe('what happens to the registration during a refresh', () => {
     expect((await runsOf(db, 'gated'))[0]).toMatchObject({refresh_mode: 'standard'})
     await db.query(`update _ayb_matview_refreshes set refresh_mode = 'standard' where view_name = 'gated'`)
   })
+
+  test('when it is no longer in mode auto stays in the other mode', async () => {
+    const update = (mode: string) => ayb(['matviews', 'update', 'gated', '--mode', mode], {url: db.url})
+    expect(await update('auto')).toMatchObject({code: 0})
+    await db.query(`update _ayb_matview_refreshes set refresh_mode = 'standard' where view_name = 'gated'`)
+    await gate.close()
+    const running = start('gated')
+    await untilRefreshing(db, 'gated')
+    expect(await update('standard')).toMatchObject({code: 0})
+    await gate.open()
+    expect((await running.done).json()).toMatchObject({registration: {refreshMode: 'standard'}})
+    expect(await registrationOf(db, 'gated')).toMatchObject({refresh_mode: 'standard'})
+  })
 })
 
 describe('a view that changes while its refresh waits for the lock', () => {

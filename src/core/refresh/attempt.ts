@@ -143,10 +143,14 @@ async function refreshNow(trial: Trial): Promise<RefreshResult> {
   const done = await endingCommitWait(second, limited, () =>
     cancelOnAbort(session, caller.signal, () => runRefresh(db, attempt, lock, claim)),
   )
-  const refreshMode = await noteModeBehind(db, attempt.registration, modeBehind)
+  const noted = await noteModeBehind(db, attempt.registration, modeBehind)
   const lockWaitMs = Math.round(attempt.lockWaitMs)
   if (!done.isStatusPending) {
-    const registration = done.registration && {...done.registration, refreshMode}
+    // Somebody may have changed the mode during the refresh.
+    const registration = done.registration && {
+      ...done.registration,
+      refreshMode: noted ?? done.registration.refreshMode,
+    }
     return {status: 'success', ...done, registration, lockWaitMs}
   }
   const warning = await writePendingStatus(db, attempt)

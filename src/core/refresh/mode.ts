@@ -52,16 +52,16 @@ function fallbackOf(view: ViewName, {populated, hasUniqueIndex}: ConcurrentFitne
 }
 
 /**
- * Writes down the mode that works for a view whose policy says auto, where that has changed. Returns the mode
- * that the registration shows from now on.
+ * Writes down the mode that works for a view whose policy says auto, where that has changed. Returns the mode;
+ * null where nothing was written.
  */
 export async function noteModeBehind(
   db: Database,
   {id, refreshMode, policy}: RefreshTarget,
   modeBehind: RefreshMode | null,
-): Promise<RefreshMode> {
-  if (modeBehind === null || policy?.mode !== 'auto' || modeBehind === refreshMode) return refreshMode
+): Promise<RefreshMode | null> {
+  if (modeBehind === null || policy?.mode !== 'auto' || modeBehind === refreshMode) return null
   // What cannot be written now is written behind the next refresh.
   const isNoted = await noteWorkingMode(db, id, modeBehind).catch(() => false)
-  return isNoted ? modeBehind : refreshMode
+  return isNoted ? modeBehind : null
 }
