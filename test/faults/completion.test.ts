@@ -145,7 +145,7 @@ describe.each(WAYS)('%s', (shell, load) => {
   })
 
   it('completes the values of a flag', () => {
-    expect(words('ayb matviews refresh --mode ')).toEqual(['concurrent', 'standard'])
+    expect(words('ayb matviews refresh --mode ')).toEqual(['auto', 'concurrent', 'standard'])
     expect(words('ayb matviews refresh --wait x --mode s')).toEqual(['standard'])
     expect(words('ayb matviews refresh --timeout ')).toEqual([])
   })
@@ -167,7 +167,8 @@ describe.each(WAYS)('%s', (shell, load) => {
       list: 'List the registered views: mode, last refresh, next run',
     })
     expect(complete('ayb matviews register --m')).toEqual({
-      '--mode': 'Whether refreshes block readers (standard) or not (concurrent; needs a unique index)',
+      '--mode':
+        'Whether refreshes block readers (standard) or not (concurrent; needs a unique index); auto: concurrent where that works',
     })
   })
 })
@@ -208,7 +209,7 @@ describe('bash', () => {
 
   it.each([
     ['split at =', [...register, '--mode', '=', 'c'], ['concurrent']],
-    ['split at =, without a value yet', [...register, '--mode', '='], ['standard', 'concurrent']],
+    ['split at =, without a value yet', [...register, '--mode', '='], ['auto', 'standard', 'concurrent']],
     ['in one word, as bash 3.2 has it', [...register, '--mode=c'], ['concurrent']],
   ])('completes --mode=c, %s', (_, words, expected) => {
     expect(bashReply(script, words).trim().split('\n')).toEqual(expected)

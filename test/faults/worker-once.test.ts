@@ -115,6 +115,8 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
     expect(result.code, result.stderr).toBe(1)
     const reason = expect.stringMatching(/^no session could be had: .*too many connections/)
     expect(result.json()).toEqual({...NONE, claimed: 1, remaining: [{jobId, scheduleId: null, reason}]})
+    // The job was put back for a second.
+    await db.query('update _ayb_jobs set run_at = now()')
     const text = await ayb(ONCE, {url: role.url, timeoutMs: 60_000})
     expect(text.code).toBe(1)
     expect(await jobOf(db, jobId)).toMatchObject({state: 'queued', attempts: 0})

@@ -35,7 +35,8 @@ export async function untilAnswerIsLost(db: TestDatabase, pid: number, link: Lin
       const [row] = await db.query<{state: string}>('select state from pg_stat_activity where pid = $1', [
         pid,
       ])
-      return row?.state === 'idle' && link.lost.fromServer > 0
+      // Within a transaction the backend waits for the next statement.
+      return (row?.state ?? '').startsWith('idle') && link.lost.fromServer > 0
     },
     {what: `backend ${pid} to have answered`, timeoutMs: PATIENCE_MS},
   )

@@ -54,12 +54,20 @@ export async function readSystem(
   return {relations, applied: new Set(rows.map((row) => row.version))}
 }
 
-/** The migrations that are still to be applied: not recorded, or with a table that has gone missing since. */
+/**
+ * The migrations that are still to be applied: not recorded, or with a table that has gone missing since, which
+ * they create or change.
+ */
 export function pendingMigrations({relations, applied}: SystemState): Migration[] {
   return MIGRATIONS.filter(
     (migration) =>
-      !applied.has(migration.version) || migration.creates.some((table) => !relations.has(table)),
+      !applied.has(migration.version) || tablesOf(migration).some((table) => !relations.has(table)),
   )
+}
+
+function tablesOf({creates, statements}: Migration): SystemTable[] {
+  const changed = statements(tableNames('public')).flatMap(({alters, index}) => alters ?? index?.on ?? [])
+  return [...creates, ...changed]
 }
 
 /** The tables that an upgrade adds beside registrations that are there already. */
