@@ -65,6 +65,13 @@ export const ageFlag = Flags.custom<number>({
   parse: async (text, _context, {name}) => checked(() => parseAge(text, `--${name}`)),
 })
 
+/** The oldest that data may be, in milliseconds; none for no limit. */
+export const ageLimitFlag = Flags.custom<number | 'none'>({
+  helpValue: `${DURATION_HELP}|none`,
+  parse: async (text, _context, {name}) =>
+    text === 'none' ? text : checked(() => parseAge(text, `--${name}`, {isZeroFine: false})),
+})
+
 /** A duration in milliseconds, or 0 for no limit. */
 export const retentionFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,

@@ -1,12 +1,16 @@
 import type {PolicyChanges} from '../lib/policies.ts'
 import {type Setting, settingChanges} from '../lib/postgres-settings.ts'
-import {limitFlag, lockLimitFlag, settingFlag} from './flags.ts'
+import {ageLimitFlag, limitFlag, lockLimitFlag, settingFlag} from './flags.ts'
 
 /** The flags of register and update that say how the view is refreshed from now on. */
 export const policyFlags = {
   set: settingFlag({
     multiple: true,
     summary: 'A setting of Postgres for each refresh of the view, such as work_mem=256MB. Can be repeated.',
+  }),
+  'max-age': ageLimitFlag({
+    summary:
+      'How old the data of the view may become before `matviews status` calls it stale; none: no limit.',
   }),
   'refresh-timeout': limitFlag({
     summary: 'Cancel a refresh of the view that takes longer than this; none: as the worker does.',
@@ -24,6 +28,7 @@ export const policyFlags = {
 interface PolicyFlags {
   set?: Setting[] | undefined
   unset?: string[] | undefined
+  'max-age'?: number | 'none' | undefined
   'refresh-timeout'?: number | 'none' | undefined
   'lock-timeout'?: number | 'none' | undefined
   'lock-retry-for'?: number | 'none' | undefined
@@ -33,6 +38,7 @@ interface PolicyFlags {
 export function policyChanges(flags: PolicyFlags): PolicyChanges {
   const {set = [], unset = []} = flags
   const limits = {
+    maxAgeMs: flags['max-age'],
     refreshTimeoutMs: flags['refresh-timeout'],
     lockTimeoutMs: flags['lock-timeout'],
     lockRetryForMs: flags['lock-retry-for'],

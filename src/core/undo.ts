@@ -41,8 +41,15 @@ export function registerCommand(registration: Registration): string | null {
   })
 }
 
-function policyFlags({settings, refreshTimeoutMs, lockTimeoutMs, lockRetryForMs}: ViewPolicy): string[] {
+function policyFlags({
+  settings,
+  maxAgeMs,
+  refreshTimeoutMs,
+  lockTimeoutMs,
+  lockRetryForMs,
+}: ViewPolicy): string[] {
   const limits = {
+    'max-age': maxAgeMs,
     'refresh-timeout': refreshTimeoutMs,
     'lock-timeout': lockTimeoutMs,
     'lock-retry-for': lockRetryForMs,

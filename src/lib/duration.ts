@@ -41,8 +41,8 @@ const MAX_AGE_MS = 36_525 * 86_400_000
  * As parseDuration, for how long ago something may be.
  * @throws AybError INVALID_ARGUMENT
  */
-export const parseAge = (text: string, what: string): number =>
-  parseDuration(text, what, {longestMs: MAX_AGE_MS})
+export const parseAge = (text: string, what: string, {isZeroFine = true} = {}): number =>
+  parseDuration(text, what, {isZeroFine, longestMs: MAX_AGE_MS})
 
 /**
  * As parseAge, and `0` for keeping everything.

@@ -17,6 +17,7 @@ export const policyFields = (policy: ViewPolicy | null): Field[] => [
   limitField('Refresh timeout', policy?.refreshTimeoutMs),
   limitField('Lock timeout', policy?.lockTimeoutMs, '0 (waits without limit)'),
   limitField('Lock retry for', policy?.lockRetryForMs, '0 (tries once)'),
+  limitField('Max age', policy?.maxAgeMs),
 ]
 
 const limitField = (label: string, ms: number | null | undefined, zero = '0'): Field => ({

@@ -1,4 +1,5 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {viewStatus} from '../../src/core/freshness/status.ts'
 import {explainMissingView, requireRegistration, requireSchedule} from '../../src/core/lookup.ts'
 import {listMatviews} from '../../src/core/matviews.ts'
 import {listNearViewNames} from '../../src/db/catalog.ts'
@@ -58,6 +59,11 @@ afterAll(async () => {
 })
 
 describe('a database of thousands of views', () => {
+  test('tells how fresh they are', async () => {
+    const views = await viewStatus(db, {references: [], maxAgeMs: null, states: [], onWarning: () => {}})
+    expect(views).toHaveLength(MANY + 2)
+  })
+
   test('lists its registrations with the next run of each', async () => {
     const values = {view: 'turnover', nextRunAt: `'2100-02-02'`}
     await insertSchedule(server, 'turnover late', {...values, nextRunAt: `'2100-02-03'`})

@@ -37,6 +37,7 @@ const LINES: Record<string, string[]> = {
   'matviews:register': ['matviews', 'register', 'fresh'],
   'matviews:relink': ['matviews', 'relink', 'gone', 'renamed'],
   'matviews:show': ['matviews', 'show', 'leaderboard'],
+  'matviews:status': ['matviews', 'status'],
   'matviews:unregister': ['matviews', 'unregister', 'unwanted'],
   'matviews:update': ['matviews', 'update', 'changed', '--mode', 'standard'],
   migrate: ['migrate'],

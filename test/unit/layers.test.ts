@@ -21,6 +21,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'core',
     'core/refresh',
     'core/refresh-set',
+    'core/freshness',
     'core/worker',
     'db/pool.ts',
     'lib',
@@ -40,7 +41,8 @@ const ROOMS: Record<string, readonly string[]> = {
     'db/states',
     'lib',
   ],
-  'core/refresh-set': ['core', 'core/refresh', 'db', 'db/queue/sets.ts', 'lib'],
+  'core/freshness': ['core', 'core/refresh-set/graph.ts', 'db', 'db/locks', 'lib'],
+  'core/refresh-set': ['core', 'core/freshness', 'core/refresh', 'db', 'db/queue/sets.ts', 'lib'],
   'core/refresh': ['core', 'db', 'db/locks', 'db/queue', 'db/refresh', 'lib'],
   core: [
     'core/refresh',

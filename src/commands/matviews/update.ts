@@ -35,7 +35,7 @@ export default class MatviewsUpdate extends BaseCommand {
     if (mode === null && !isChange(policy)) {
       throw invalidArgument(
         'there is nothing to update',
-        'pass --mode, --set, --unset, --refresh-timeout, --lock-timeout or --lock-retry-for',
+        'pass --mode, --set, --unset, --max-age, --refresh-timeout, --lock-timeout or --lock-retry-for',
       )
     }
     const updated = await this.withDatabase(flags, (db) => update(db, args.view, {mode, policy}))

@@ -4,6 +4,7 @@ import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {ViewGraph, ViewName} from '../../lib/records.ts'
 import type {Unworded} from '../../lib/unworded.ts'
+import {viewStates} from '../freshness/status.ts'
 import {requireRegistration, requireView} from '../lookup.ts'
 import {reach, untangle} from './graph.ts'
 
@@ -36,8 +37,11 @@ export async function viewGraph(
   const shown = new Set([...meant, ...reach(meant, whole.parents), ...reach(meant, whole.children)])
   const isShown = (view: ViewName) => names.length === 0 || shown.has(qualifiedName(view))
   const shownCycles = cycles.filter((views) => names.length === 0 || views.some((view) => shown.has(view)))
+  const states = await viewStates(db, all.edges)
   return {
-    nodes: all.nodes.filter(isShown),
+    nodes: all.nodes
+      .filter(isShown)
+      .map((node) => ({...node, state: states.get(qualifiedName(node)) ?? null})),
     edges: edges.filter(({parent, child}) => isShown(parent) && isShown(child)),
     opaque: all.opaque.filter(isShown),
     warnings: [...db.takeWarnings(), ...shownCycles.map(cycleWarning)],

@@ -1,0 +1,69 @@
+import {formatDuration} from '../../lib/duration.ts'
+import type {FreshnessState} from '../../lib/records.ts'
+
+/** How late a view may be before it counts as overdue: 60 s, and the usual poll interval of a worker. */
+const GRACE_MS = 65_000
+
+/** What decides how fresh a view is. Times in milliseconds since 1970. */
+export interface Evidence {
+  exists: boolean
+  isPopulated: boolean
+  hasFailed: boolean
+  consecutiveFailures: number
+  lastSuccessStartedAtMs: number | null
+  /** As of when the data is; null where that is unknown. */
+  freshAsOfMs: number | null
+  maxAgeMs: number | null
+  /** A parent that was refreshed since, as a person writes it; null for none. */
+  newerParent: string | null
+  hasSchedule: boolean
+  dueAtMs: number | null
+}
+
+/** The state of a view, and why. */
+export interface Judgement {
+  state: FreshnessState
+  reason: string | null
+  overdue: boolean
+}
+
+/** The first state that holds, worst first. */
+export function judge(evidence: Evidence, nowMs: number): Judgement {
+  const {dueAtMs} = evidence
+  const lateMs = dueAtMs === null ? 0 : nowMs - dueAtMs
+  const overdue = lateMs > GRACE_MS
+  return {...stateOf(evidence, nowMs, overdue ? lateMs : null), overdue}
+}
+
+function stateOf(evidence: Evidence, nowMs: number, lateMs: number | null): Omit<Judgement, 'overdue'> {
+  const {exists, isPopulated, hasFailed, consecutiveFailures, lastSuccessStartedAtMs, maxAgeMs} = evidence
+  if (lastSuccessStartedAtMs === null || (exists && !isPopulated)) {
+    return {state: 'never', reason: neverReason(evidence)}
+  }
+  if (!exists) return {state: 'failing', reason: GONE}
+  if (hasFailed) return {state: 'failing', reason: failures(consecutiveFailures)}
+  // Where nobody knows as of when the data is, it is at least as old as the refresh.
+  const ageMs = nowMs - (evidence.freshAsOfMs ?? lastSuccessStartedAtMs)
+  if (maxAgeMs !== null && ageMs > maxAgeMs) {
+    return {state: 'stale', reason: `older than ${formatDuration(maxAgeMs)}`}
+  }
+  if (evidence.newerParent !== null) {
+    return {state: 'stale', reason: `${evidence.newerParent} was refreshed since`}
+  }
+  if (lateMs !== null) return {state: 'overdue', reason: `a refresh was due ${formatDuration(lateMs)} ago`}
+  if (maxAgeMs === null && !evidence.hasSchedule) {
+    return {state: 'unwatched', reason: 'no enabled schedule, and no limit for its age'}
+  }
+  return {state: 'fresh', reason: null}
+}
+
+const GONE = 'the view is gone'
+
+function neverReason({exists, isPopulated, hasFailed, consecutiveFailures}: Evidence): string {
+  if (!exists) return GONE
+  if (hasFailed) return failures(consecutiveFailures)
+  return isPopulated ? 'no refresh has succeeded' : 'the view holds no data'
+}
+
+const failures = (count: number): string =>
+  count > 1 ? `the last ${count} refreshes failed` : 'the last refresh failed'

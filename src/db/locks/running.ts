@@ -1,0 +1,45 @@
+import {qualifiedName} from '../../lib/identifier.ts'
+import {JOB_TYPE, type RunningRefresh} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {isoInstant} from '../instant.ts'
+import {readablePayload, viewInPayload} from '../payload.ts'
+import {heldKey, viewKey} from './advisory-keys.ts'
+
+/**
+ * Who refreshes which registered view right now, by qualified names: who holds the locks of the views. Sees
+ * nothing on a standby.
+ */
+export async function findRunningRefreshes(db: Database): Promise<Map<string, RunningRefresh>> {
+  if (!db.has('registrations')) return new Map()
+  const job = viewInPayload(readablePayload('j.payload'))
+  const jobs = db.has('jobs')
+    ? `left join lateral (
+              select j.id, j.worker_id from ${db.tables.jobs} j
+               where j.type = '${JOB_TYPE}' and j.state = 'running'
+                 and ${job.schema} = r.schema_name and ${job.view} = r.view_name
+               limit 1) j on true`
+    : 'cross join (select null::uuid as id, null::text as worker_id) j'
+  const rows = await db.session.query<RunningRefresh & {schema_name: string; view_name: string}>(
+    `with held as materialized (
+       select l.pid, ${heldKey('l')} as key
+         from pg_locks l
+        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'ExclusiveLock'
+          and l.database = (select d.oid from pg_database d where d.datname = current_database()))
+     select r.schema_name, r.view_name, coalesce(h.pid, 0) as pid,
+            ${isoInstant('coalesce(a.xact_start, a.query_start)')} as since,
+            a.usename as user, nullif(a.application_name, '') as application,
+            j.worker_id as "workerId", j.id as "jobId"
+       from held h
+       join ${db.tables.registrations} r on ${viewKey("(r.schema_name || '.' || r.view_name)")} = h.key
+       left join pg_stat_activity a on a.pid = h.pid
+       ${jobs}`,
+  )
+  return new Map(
+    rows.map(
+      ({schema_name: schemaName, view_name: viewName, pid, since, user, application, workerId, jobId}) => [
+        qualifiedName({schemaName, viewName}),
+        {pid, since, user, application, workerId, jobId},
+      ],
+    ),
+  )
+}

@@ -1,0 +1,68 @@
+import {formatDuration} from '../lib/duration.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import type {FreshnessState, ViewStatus} from '../lib/records.ts'
+import {type Column, renderTable} from './table.ts'
+import type {RenderContext, Style} from './terminal.ts'
+import {formatRelative} from './time.ts'
+
+const STYLES: Record<FreshnessState, Style> = {
+  never: 'red',
+  failing: 'red',
+  stale: 'yellow',
+  overdue: 'yellow',
+  fresh: 'green',
+  unwatched: 'dim',
+}
+
+const duration = (ms: number | null): string | null => (ms === null ? null : formatDuration(ms))
+
+/** How fresh views are. */
+export function renderStatus(views: readonly ViewStatus[], {terminal, now}: RenderContext): string {
+  const columns: Column<ViewStatus>[] = [
+    {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
+    {header: 'STATE', value: ({state}) => state, style: (_, {state}) => STYLES[state], priority: 8},
+    {
+      header: 'AGE',
+      value: ({ageMs}) => ageMs,
+      display: ({ageMs}) => duration(ageMs),
+      align: 'right',
+      priority: 7,
+    },
+    {
+      header: 'MAX AGE',
+      value: ({maxAgeMs}) => maxAgeMs,
+      display: ({maxAgeMs}) => duration(maxAgeMs),
+      align: 'right',
+      priority: 5,
+      omitWhenEmpty: true,
+    },
+    {
+      header: 'LAST SUCCESS',
+      value: ({lastSuccessAt}) => lastSuccessAt,
+      display: ({lastSuccessAt}) => formatRelative(lastSuccessAt, now),
+      priority: 4,
+    },
+    {
+      header: 'NEXT RUN',
+      value: ({nextRunAt}) => nextRunAt,
+      display: ({nextRunAt}) => (nextRunAt === null ? null : formatRelative(nextRunAt, now)),
+      priority: 3,
+    },
+    {
+      header: 'RUNNING',
+      value: ({running}) => running?.pid ?? null,
+      display: ({running}) => (running === null ? null : `pid ${running.pid}`),
+      priority: 2,
+      omitWhenEmpty: true,
+    },
+    {header: 'REASON', value: ({reason}) => reason, priority: 6, minWidth: 20, omitWhenEmpty: true},
+    {
+      header: 'ERROR',
+      value: ({lastError}) => lastError,
+      priority: 1,
+      minWidth: 20,
+      omitWhenEmpty: true,
+    },
+  ]
+  return renderTable(views, columns, terminal)
+}
