@@ -109,7 +109,7 @@ export async function listJobs(
   const [left, skipped] = [limit - shown.length, Math.max(0, offset - waiting.length)]
   if (left === 0 || state === 'waiting') return shown
   const ofSchedule = db.mayRead('edges')
-    ? `(j.schedule_id = $2 or j.id in (select e.job_id from ${db.tables.edges} e where e.schedule_id = $2))`
+    ? `(j.schedule_id = $2 or j.id = any (array(select e.job_id from ${db.tables.edges} e where e.schedule_id = $2)))`
     : 'j.schedule_id = $2'
   const rows = await db.session.query<JobRow>(
     `select ${selectJob(db, 'j')}

@@ -150,6 +150,19 @@ describe.concurrent('a schedule of several views', {timeout: 120_000}, () => {
     expect(await views.values()).toMatchObject({a: number, b: number, c: number})
   })
 
+  test('cancels a job of the schedule that another program queues while the set is under way', async () => {
+    const {db} = await createChain('cascade', 'a')
+    await run(db)
+    await db.query(
+      `insert into _ayb_jobs (type, payload, schedule_id, run_at)
+       select job_type, payload, id, now() - interval '1 s' from _ayb_job_schedules`,
+    )
+    expect(await workOnce(db)).toMatchObject({code: 0, claimed: 5, succeeded: 4, skipped: 1, failed: 0})
+    expect(await runsOf(db)).toHaveLength(4)
+    const [refused] = await listJobs(db, '--state', 'canceled')
+    expect(refused?.lastError).toBe('the views of an earlier run are still being refreshed')
+  })
+
   test('cancels what is below a view that failed, and revives that with a retry', async () => {
     const {db, views} = await createChain('cascade', 'a')
     await views.breakView('b')

@@ -125,7 +125,7 @@ export class Turns {
       emit({type: 'job-rescued', jobId: id, view, attempt, workerId, isOwn, state})
     }
     if (seen.exhausted > 0) emit({type: 'jobs-exhausted', jobs: seen.exhausted})
-    if (seen.hasLiveSets && (await advance(control, 'all', emit))) seen.hasClaimable = true
+    if (seen.hasSetsToAdvance && (await advance(control, 'all', emit))) seen.hasClaimable = true
     return once ? once.narrow(control, seen, look) : seen
   }
 

@@ -12,7 +12,7 @@ import {
   rescueLostJobs,
   toRescuedJob,
 } from './rescue.ts'
-import {hasLiveSets} from './sets.ts'
+import {hasSetsToAdvance} from './set-progress.ts'
 
 /** What a poll finds, after it has rescued the jobs of dead workers. */
 export interface Poll {
@@ -39,8 +39,8 @@ export interface Poll {
   /** Milliseconds until the next schedule is due; 0 if one is due now, null without one. */
   nextScheduleInMs: number | null
   nextJobInMs: number | null
-  /** Whether a set of jobs is under way. */
-  hasLiveSets: boolean
+  /** Whether a set of jobs has gone on without this worker. */
+  hasSetsToAdvance: boolean
 }
 
 /**
@@ -68,7 +68,7 @@ interface PollRow {
   own_fresh_ms: number | null
   next_schedule_ms: number | null
   next_job_ms: number | null
-  has_live_sets: boolean
+  has_sets_to_advance: boolean
 }
 
 /** The polling worker, whose own key and jobs need no proof of life. */
@@ -123,7 +123,7 @@ export async function poll(
               where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at > now() and isfinite(j.run_at) and j.attempts < j.max_attempts
                 and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)
               order by j.run_at limit 1) as next_job_ms,
-            ${hasLiveSets(db)} as has_live_sets
+            ${hasSetsToAdvance(db)} as has_sets_to_advance
        from (select) as one
        left join lateral (
          select j.run_at, coalesce(${lockNameOf('j')} <> all ($1::text[]), true) as is_free
@@ -167,6 +167,6 @@ export async function poll(
     ownFreshInMs: row.own_fresh_ms,
     nextScheduleInMs: row.next_schedule_ms,
     nextJobInMs: row.next_job_ms,
-    hasLiveSets: row.has_live_sets,
+    hasSetsToAdvance: row.has_sets_to_advance,
   }
 }

@@ -35,6 +35,23 @@ const isCalledOff = ({schedules}: TableNames): string =>
       where s.id = e.schedule_id and (s.enabled or s.updated_at <= e.created_at)))`
 
 /**
+ * SQL: `advanceSets` has something to do: a member that is under way has no job that is, a member waits for
+ * nothing, or a schedule was called off. False where sets have no table. Members that wait for jobs that run
+ * are not written to.
+ */
+export const hasSetsToAdvance = (db: Database): string => {
+  if (!db.mayWrite('edges')) return 'false'
+  const {edges, jobs} = db.tables
+  return `exists (
+              select from ${edges} e
+               where ${isLive('e')}
+                 and (case when e.released_at is null
+                           then not exists (select from unnest(e.parents) p(id) join ${edges} x on x.job_id = p.id and ${isLive('x')})
+                           else not exists (select from ${jobs} j where j.id = e.job_id and j.state in ('queued', 'running')) end
+                      or ${isCalledOff(db.tables)}))`
+}
+
+/**
  * Moves sets on: notes which members have ended, cancels the members below one that failed, was canceled or is
  * gone, and queues the jobs of members whose parents are all completed. Whoever ends a job of a set calls
  * this behind that; the poll does it for programs that know no sets, and for workers that died in between.

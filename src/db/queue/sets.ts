@@ -38,10 +38,6 @@ export const hasLiveSet = (db: Database, scheduleId: string): string =>
     ? `exists (select from ${db.tables.edges} e where ${isLive('e')} and e.schedule_id = ${scheduleId})`
     : 'false'
 
-/** SQL: a set is under way; false where sets have no table. */
-export const hasLiveSets = (db: Database): string =>
-  db.mayRead('edges') ? `exists (select from ${db.tables.edges} e where ${isLive('e')})` : 'false'
-
 /** Whether the job belongs to a set. */
 export async function isInSet({session, tables}: Database, jobId: string): Promise<boolean> {
   const rows = await session.query(`select from ${tables.edges} e where e.job_id = $1`, [jobId])

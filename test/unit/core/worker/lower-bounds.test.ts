@@ -16,7 +16,7 @@ const QUIET: Poll = {
   ownFreshInMs: null,
   nextScheduleInMs: null,
   nextJobInMs: null,
-  hasLiveSets: false,
+  hasSetsToAdvance: false,
 }
 
 let now: number
