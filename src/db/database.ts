@@ -7,6 +7,7 @@ import {applyMigrations, migrationScripts} from './migrations/migrate.ts'
 import {applyOptionalMigrations} from './migrations/optional.ts'
 import {inspectSystem, pendingMigrations, type SystemState} from './migrations/state.ts'
 import {type OpenOptions, Session} from './session.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {
   SYSTEM_TABLES,
   type SystemSettings,
@@ -105,15 +106,32 @@ export class Database {
   }
 
   /**
-   * Looks whether the system tables may still be used: privileges and triggers come and go while a long-lived
-   * process works.
+   * Looks whether the system tables may still be used, and which of them the role may use: tables, privileges
+   * and triggers come and go while a long-lived process works.
    * @throws AybError UNTRUSTED_TABLE
    */
   async checkTrust(): Promise<void> {
     const {session, server} = this
-    await namingLocks(session, server.settings, (lockTimeoutMs) =>
+    const relations = await namingLocks(session, server.settings, (lockTimeoutMs) =>
       findTrustedTables(session, server.settings, lockTimeoutMs),
     )
+    this.#state = {...this.#state, relations}
+  }
+
+  /**
+   * Whether a statement failed because the session relied on a table, or a right to it, that is gone. From now
+   * on the session does without.
+   * @throws AybError UNTRUSTED_TABLE
+   */
+  async hasLostTable(error: unknown): Promise<boolean> {
+    if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) return false
+    const before = this.#state.relations
+    await this.checkTrust()
+    const now = this.#state.relations
+    return [...before].some(([table, {mayRead, mayWrite}]) => {
+      const rights = now.get(table)
+      return (mayRead && !rights?.mayRead) || (mayWrite && !rights?.mayWrite)
+    })
   }
 
   /** The error as a person can act on it: a missing right to ayb's tables with their owner and the GRANT. */

@@ -79,13 +79,21 @@ export interface JobFilter {
 /** The job of that id, of our type; null where there is none, or no table yet. */
 export async function findJob(db: Database, id: string): Promise<Job | null> {
   if (!db.has('jobs')) return null
+  // A member that stops waiting between the two looks has a job by the third.
+  return (await findStoredJob(db, id)) ?? (await findWaitingJob(db, id)) ?? findStoredJob(db, id)
+}
+
+async function findStoredJob(db: Database, id: string): Promise<Job | null> {
   const rows = await db.session.query<JobRow>(
     `select ${selectJob(db, 'j')}
        from ${db.tables.jobs} j
       where j.id = $1 and j.type = '${JOB_TYPE}'`,
     [id],
   )
-  if (rows[0]) return toJob(rows[0])
+  return rows[0] ? toJob(rows[0]) : null
+}
+
+async function findWaitingJob(db: Database, id: string): Promise<Job | null> {
   const waiting = waitingJobs(db, 'e.job_id = $1')
   const [row] = waiting === null ? [] : await db.session.query<JobRow>(waiting, [id])
   return row ? toJob(row) : null

@@ -1,12 +1,12 @@
 import {describe, expect, test} from 'vitest'
-import type {Migrated, Registered, Registration} from '../../src/lib/records.ts'
+import type {Job, Migrated, Registered, Registration} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
-import type {TestDatabase} from '../support/database.ts'
-import {createTestDatabase} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {insertJob, jobOf, lostSince, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, registrationOf, untilRefreshing} from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
+import {until} from '../support/until.ts'
 import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
 const SOON = ['--poll-interval', '200ms']
@@ -240,6 +240,106 @@ describe.concurrent('on the tables of an AYB server', {timeout: 120_000}, () => 
     expect(await runsOfJob(db, id)).toEqual([])
     expect(await registrationOf(db, 'slow')).toEqual(registration)
     expect(complaints([worker])).toHaveLength(1)
+  })
+
+  test('a set of jobs goes on where the server queues its first job, runs members, cancels and deletes', async () => {
+    const shared = await createShared()
+    const {db, client, server} = shared
+    await documentOf(['migrate'], client)
+    const owner = new URL(client.url).username
+    await db.query(`create materialized view a as select clock_timestamp() as stamp;
+      create materialized view b as select stamp from a;
+      create materialized view c as select stamp from b;
+      create materialized view d as select stamp from a`)
+    for (const view of ['a', 'b', 'c', 'd']) {
+      await db.query(`alter materialized view ${view} owner to ${owner}`)
+      await documentOf(['matviews', 'register', view], client)
+    }
+    await documentOf(
+      ['schedules', 'create', '--name', 'nightly', '--cron', '0 3 1 1 *', '--view', 'a', '--cascade'],
+      client,
+    )
+    const session = await db.connect()
+    await session.query(`set role ${server}`)
+    /** As it advances a schedule. */
+    const queue = async () => {
+      const {rows} = await session.query(
+        `insert into _ayb_jobs (type, payload, schedule_id, max_attempts, run_at)
+         select job_type, payload, id, max_attempts, now() from _ayb_job_schedules returning id`,
+      )
+      return (rows[0] as {id: string}).id
+    }
+    /** As it claims jobs: ours, too, without a look at our table. */
+    const finish = async (view: string, state: 'completed' | 'failed' | 'canceled') => {
+      const claim = `update _ayb_jobs set state = 'running', worker_id = 'server-1', attempts = attempts + 1, last_run_at = now(),
+              lease_until = now() + interval '5 min', updated_at = now()
+        where state = 'queued' and payload ->> 'view_name' = $1 returning id`
+      const {rows} = await until(
+        async () => {
+          const result = await session.query(claim, [view])
+          return result.rows.length > 0 && result
+        },
+        {what: `the job of ${view}`},
+      )
+      const {id} = rows[0] as {id: string}
+      await session.query(
+        `update _ayb_jobs set state = $2::text, lease_until = null, worker_id = null, updated_at = now(), last_error = null,
+                completed_at = case when $2 = 'completed' then now() end, canceled_at = case when $2 = 'canceled' then now() end
+          where id = $1`,
+        [id, state],
+      )
+      return id
+    }
+    const states = async () =>
+      Object.fromEntries(
+        // The newest of each view.
+        (await documentOf<Job[]>(['jobs', 'list'], client))
+          .reverse()
+          .map(({payload, state}) => [(payload as {view_name: string}).view_name, state]),
+      )
+    const stamp = async (view: string) => (await db.query(`select stamp::text from ${view}`))[0]
+
+    const before = await stamp('a')
+    const first = await queue()
+    const worker = await startClient(shared)
+    const untilStates = (wanted: Record<string, string>) =>
+      until(
+        async () => {
+          const now = await states()
+          return Object.entries(wanted).every(([view, state]) => now[view] === state)
+        },
+        {what: JSON.stringify(wanted), timeoutMs: 30_000},
+      )
+    await untilStates({a: 'completed', b: 'completed', c: 'completed', d: 'completed'})
+    expect(await stamp('c')).not.toEqual(before)
+    expect(await jobOf(db, first)).toMatchObject({state: 'completed', attempts: 1})
+    await stopWorkers([worker])
+
+    // Its workers run members while none of ours is there: only the poll of a later one finds that.
+    await db.query('delete from _ayb_jobs')
+    await documentOf(['schedules', 'run', 'nightly'], client)
+    await finish('a', 'completed')
+    const second = await startClient(shared, [...SOON, '--concurrency', '1'])
+    await untilStates({a: 'completed', b: 'completed', c: 'completed', d: 'completed'})
+    await stopWorkers([second])
+
+    await db.query('delete from _ayb_jobs')
+    await documentOf(['schedules', 'run', 'nightly'], client)
+    await finish('a', 'failed')
+    const third = await startClient(shared)
+    await untilStates({a: 'failed', b: 'canceled', c: 'canceled', d: 'canceled'})
+    await session.query(
+      `update _ayb_jobs set state = 'queued', attempts = 0, run_at = now() where state = 'failed'`,
+    )
+    await untilStates({a: 'completed', b: 'completed', c: 'completed', d: 'completed'})
+    await documentOf(['schedules', 'run', 'nightly'], client)
+    await untilStates({a: 'completed', b: 'completed', c: 'completed', d: 'completed'})
+    await stopWorkers([third])
+    // What it reads of a job or a schedule stays within its own times.
+    const far = await db.query(
+      `select from _ayb_jobs where not run_at between now() - interval '1 hour' and now() + interval '1 hour'`,
+    )
+    expect(far).toEqual([])
   })
 
   test('what ayb registers, schedules and records is what the server reads', async () => {

@@ -79,6 +79,11 @@ describe('a table that ayb can do without', () => {
       change: (role: string) => `revoke all on _ayb_matview_policies from ${role}`,
     },
     {what: 'one of policies, dropped under', change: () => 'drop table _ayb_matview_policies'},
+    {
+      what: 'one of sets of jobs, taken from the role of',
+      change: (role: string) => `revoke all on _ayb_job_edges from ${role}`,
+    },
+    {what: 'one of sets of jobs, dropped under', change: () => 'drop table _ayb_job_edges'},
   ])('may be $what a worker that runs, which repeats the refresh at once', async ({change}) => {
     const {db, worker} = await createOlderDatabase()
     await documentOf(['migrate'], db)

@@ -2,10 +2,12 @@ import {describe, expect, test} from 'vitest'
 import type {WorkerResult} from '../../src/lib/records.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase} from '../support/database.ts'
+import {createGatedSet, idsByView, memberStates, runSet, untilMembers} from '../support/job-sets.ts'
 import {insertJob, jobOf} from '../support/jobs.ts'
 import {createGatedView, register, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
 import {PATIENCE_MS} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 const NONE = {
   claimed: 0,
@@ -91,6 +93,34 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
     expect((result.json() as WorkerResult).remaining).toHaveLength(2)
     expect(await jobOf(db, fragile)).toMatchObject({state: 'queued', attempts: 1})
     expect(await jobOf(db, locked)).toMatchObject({state: 'queued', attempts: 0})
+  })
+
+  test('runs a set of jobs as a whole that was under way when it started', async () => {
+    const {db} = await createGatedSet({a: [], b: ['a'], c: ['b']})
+    const run = await runSet(db)
+    const result = await ayb([...ONCE, '--json'], {url: db.url, timeoutMs: 60_000})
+    expect(await memberStates(db, run)).toEqual({a: 'completed', b: 'completed', c: 'completed'})
+    expect(result.code, result.stderr).toBe(0)
+    expect(result.json()).toEqual({...NONE, claimed: 3, succeeded: 3})
+  })
+
+  test('says of a set whose running job another worker has what waits for that', async () => {
+    const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b']})
+    await gates.b?.close()
+    const run = await runSet(db)
+    const worker = await startWorker(db)
+    await untilRefreshing(db, 'b')
+    const result = await ayb([...ONCE, '--json'], {url: db.url, timeoutMs: 60_000})
+    expect(result.code, result.stderr).toBe(1)
+    const {remaining} = result.json() as WorkerResult
+    const scheduleId = expect.any(String)
+    expect(remaining).toEqual([
+      {jobId: idsByView(run).b, scheduleId, reason: 'another worker runs it'},
+      {jobId: idsByView(run).c, scheduleId, reason: 'it waits for the views that its view reads'},
+    ])
+    await gates.b?.open()
+    await untilMembers(db, run, {c: 'completed'})
+    await stopWorkers([worker])
   })
 
   test('leaves alone what becomes due while it works', async () => {

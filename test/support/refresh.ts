@@ -81,18 +81,24 @@ export const runsOf = (db: TestDatabase, view: string): Promise<RunRow[]> =>
  * differs after each.
  */
 export async function createGatedView(db: TestDatabase, view: string): Promise<Gate> {
-  const key = ++gates
-  // However long the gate is closed, the view's query works: no lock timeout of a refresh ends it.
-  await db.query(
-    `create function ${view}_gate() returns text language sql set lock_timeout = 0
-     as $$ select pg_advisory_xact_lock_shared(${GATES}, ${key})::text $$`,
-  )
+  const gate = await createGate(db, view)
   await db.query(
     `create materialized view ${view} as
      select 1 as id, public.${view}_gate() as gate, clock_timestamp() as stamp`,
   )
   await db.query(`create unique index on ${view} (id)`)
   await register(db, view)
+  return gate
+}
+
+/** Makes the function `<view>_gate()`, for the query of a view whose refresh is to wait. */
+export async function createGate(db: TestDatabase, view: string): Promise<Gate> {
+  const key = ++gates
+  // However long the gate is closed, the view's query works: no lock timeout of a refresh ends it.
+  await db.query(
+    `create function ${view}_gate() returns text language sql set lock_timeout = 0
+     as $$ select pg_advisory_xact_lock_shared(${GATES}, ${key})::text $$`,
+  )
   const keeper = await db.connect()
   return {
     close: async () => {

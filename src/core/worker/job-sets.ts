@@ -1,7 +1,7 @@
 import type {Database} from '../../db/database.ts'
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {advanceSets, type WhichSets} from '../../db/queue/set-progress.ts'
-import {isInSet, makeSetOf} from '../../db/queue/sets.ts'
+import {makeSetOf, membershipOf, rejoinSet} from '../../db/queue/sets.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {scopeOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget} from '../../lib/records.ts'
@@ -22,14 +22,15 @@ export async function makeSet(
   const scope = scopeOfPayload(job.payload)
   if (scope === null) return null
   const facts = factsOf(job, view)
+  const membership = db.mayWrite('edges') ? await membershipOf(db, job.id).catch(withoutTable(db)) : 'none'
+  // Another program has queued a job again that had ended.
+  if (membership === 'ended') await rejoinSet(db, job.id)
+  if (membership !== 'none') return null
   if (!db.mayWrite('edges')) {
-    emit({
-      type: 'warning',
-      message: `${facts.view} is refreshed alone: the table _ayb_job_edges cannot be used`,
-    })
+    const message = `${facts.view} is refreshed alone: the table _ayb_job_edges cannot be used`
+    emit({type: 'warning', message})
     return null
   }
-  if (await isInSet(db, job.id)) return null
   const {id: jobId, scheduleId, maxAttempts} = job
   const set = await planJobSet(db, view, scope, {scheduleId, maxAttempts, jobId})
   if (set === null) return null
@@ -47,6 +48,13 @@ export async function makeSet(
   await advanceBehind(db, job, emit)
   return isWaiting ? 'waiting' : null
 }
+
+const withoutTable =
+  (db: Database) =>
+  async (error: unknown): Promise<'none'> => {
+    if (await db.hasLostTable(error)) return 'none'
+    throw error
+  }
 
 /**
  * Queues the jobs that have waited for a job of a set that has ended. A failure is left to the next poll,

@@ -141,11 +141,14 @@ export class Once {
   async remaining(control: Database | null): Promise<RemainingJob[]> {
     const known = [...this.#unfinished].map(([jobId, left]): RemainingJob => ({jobId, ...left}))
     if (!control) return [...this.#unreadable, ...known]
-    const reasons = new Map(known.map(({jobId, reason}) => [jobId, reason]))
     const unfinished = await findUnfinished(control, [...this.#unfinished.keys()])
     return [
       ...this.#unreadable,
-      ...unfinished.map((job) => ({...job, reason: reasons.get(job.jobId) ?? 'not done'})),
+      ...unfinished.map(({jobId, scheduleId, isRunning}) => {
+        const left = this.#unfinished.get(jobId)
+        const reason = isRunning && left?.reason === WAITS ? 'another worker runs it' : left?.reason
+        return {jobId, scheduleId: scheduleId ?? left?.scheduleId ?? null, reason: reason ?? 'not done'}
+      }),
     ]
   }
 

@@ -2,8 +2,9 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {type ClaimRequest, claimJobs} from '../../db/queue/claims.ts'
 import {type Poll, poll} from '../../db/queue/poll.ts'
+import {isAybError} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
-import type {ControlSession} from './control.ts'
+import {type ControlSession, isTransient} from './control.ts'
 import type {FrozenWorkers} from './frozen.ts'
 import {advance} from './job-sets.ts'
 import type {LowerBounds} from './lower-bounds.ts'
@@ -125,8 +126,24 @@ export class Turns {
       emit({type: 'job-rescued', jobId: id, view, attempt, workerId, isOwn, state})
     }
     if (seen.exhausted > 0) emit({type: 'jobs-exhausted', jobs: seen.exhausted})
-    if (seen.hasSetsToAdvance && (await advance(control, 'all', emit))) seen.hasClaimable = true
+    if (seen.hasSetsToAdvance && (await this.#advanceSets(control))) seen.hasClaimable = true
     return once ? once.narrow(control, seen, look) : seen
+  }
+
+  /**
+   * Moves the sets on that are under way; returns whether that queued jobs. What goes wrong with sets is told, and
+   * keeps no other job from its turn.
+   */
+  async #advanceSets(control: Database): Promise<boolean> {
+    const {throttle, emit} = this.#parts
+    try {
+      return await advance(control, 'all', emit)
+    } catch (error) {
+      if (isTransient(error) || !isAybError(error) || error.code === 'UNTRUSTED_TABLE') throw error
+      const message = `sets of jobs wait: ${error.message}`
+      if (throttle.isNews(error)) emit({type: 'warning', message})
+      return false
+    }
   }
 
   /** Makes jobs of all due schedules that no other worker holds, and fills the slots between the batches. */

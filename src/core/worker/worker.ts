@@ -223,11 +223,19 @@ export class Worker {
       } catch (error) {
         // A stopping worker opens no other session, and has perhaps dropped this one itself.
         if (signal.aborted && isTransient(error)) return
-        end = this.#survive(error)
+        end = (await this.#hasLostTable(error))
+          ? this.#rhythm.afterFailure({isLost: true})
+          : this.#survive(error)
       }
       if (end.as === 'done') return
       await this.#alarm.wait(end.pauseMs, signal)
     }
+  }
+
+  /** Whether the next turn goes on without an optional table that the control session had to itself before. */
+  async #hasLostTable(error: unknown): Promise<boolean> {
+    const lost = await this.#control.current?.hasLostTable(error).catch(() => false)
+    return lost === true
   }
 
   /** After an error in a turn: connects again, or warns and tries again later, or ends with the error. */

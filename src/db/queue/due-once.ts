@@ -1,4 +1,4 @@
-import {JOB_TYPE, type RemainingJob} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
 import {isWithinBound, lockNameOf, type OnceBound} from './claims.ts'
@@ -47,21 +47,21 @@ export async function findLiveMembers(db: Database): Promise<{jobId: string; sch
 export async function findUnfinished(
   db: Database,
   jobIds: readonly string[],
-): Promise<Pick<RemainingJob, 'jobId' | 'scheduleId'>[]> {
+): Promise<{jobId: string; scheduleId: string | null; isRunning: boolean}[]> {
   if (jobIds.length === 0) return []
   const {session, tables} = db
   const waiting = db.mayRead('edges')
     ? `union all
-      (select e.job_id, e.schedule_id from ${tables.edges} e
+      (select e.job_id, e.schedule_id, false from ${tables.edges} e
         where e.job_id = any ($1::uuid[]) and ${isLive('e')} and e.released_at is null
         order by e.set_id, e.place)`
     : ''
-  const rows = await session.query<{id: string; schedule_id: string | null}>(
-    `(select j.id, j.schedule_id from ${tables.jobs} j
+  const rows = await session.query<{id: string; schedule_id: string | null; is_running: boolean}>(
+    `(select j.id, j.schedule_id, j.state = 'running' as is_running from ${tables.jobs} j
       where j.id = any ($1::uuid[]) and (j.state = 'queued' or j.state = 'running')
       order by j.run_at, j.id)
      ${waiting}`,
     [jobIds],
   )
-  return rows.map((row) => ({jobId: row.id, scheduleId: row.schedule_id}))
+  return rows.map((row) => ({jobId: row.id, scheduleId: row.schedule_id, isRunning: row.is_running}))
 }

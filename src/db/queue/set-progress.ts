@@ -23,6 +23,9 @@ export interface SetProgress {
 /** Which sets to move on: that of a job, those of a schedule, or all that are under way. */
 export type WhichSets = {jobId: string} | {scheduleId: string} | 'all'
 
+/** A setting of the transaction, which has the ids of the sets that the poll moves on. */
+const FREE_SETS = 'ayb.free_sets'
+
 /** Each set is moved on in milliseconds. */
 const LOCK_TIMEOUT = '2s'
 
@@ -72,8 +75,7 @@ export async function advanceSets(
   ]
   const results = await session.script([
     ...settings,
-    // In one order: two sessions that move the same set on would lock its members in two orders otherwise.
-    `select from ${tables.edges} e where ${isLive('e')} and ${isMeant} order by e.job_id for no key update`,
+    which === 'all' ? lockFreeSets(tables) : lockMembers(tables, isMeant),
     cancelQueued(tables, isMeant),
     noteEnded(tables, isMeant),
     noteGone(tables, isMeant),
@@ -91,12 +93,28 @@ export async function advanceSets(
 }
 
 function conditionOf({session, tables: {edges}}: Database, which: WhichSets): string {
-  if (which === 'all') return 'true'
+  if (which === 'all') return `e.set_id = any (current_setting('${FREE_SETS}')::uuid[])`
   if ('jobId' in which) {
     return `e.set_id = (select x.set_id from ${edges} x where x.job_id = ${session.literal(which.jobId)}::uuid)`
   }
   return `e.schedule_id = ${session.literal(which.scheduleId)}::uuid`
 }
+
+/** In one order: two sessions that move the same set on would lock its members in two orders otherwise. */
+const lockMembers = ({edges}: TableNames, isMeant: string): string =>
+  `select from ${edges} e where ${isLive('e')} and ${isMeant} order by e.job_id for no key update`
+
+/**
+ * The poll waits for nobody: it locks the sets of which nobody else holds a member, and notes their ids for the
+ * statements behind that.
+ */
+const lockFreeSets = ({edges}: TableNames): string =>
+  `with held as materialized (
+       select e.set_id from ${edges} e where ${isLive('e')} order by e.job_id for no key update skip locked),
+     free as (
+       select h.set_id from held h group by h.set_id
+       having count(*) = (select count(*) from ${edges} e where ${isLive('e')} and e.set_id = h.set_id))
+     select set_config('${FREE_SETS}', coalesce((select array_agg(free.set_id) from free), '{}')::text, true)`
 
 const cancelQueued = (tables: TableNames, isMeant: string): string =>
   `update ${tables.jobs} j set state = 'canceled', canceled_at = now(), updated_at = now()

@@ -38,10 +38,17 @@ export const hasLiveSet = (db: Database, scheduleId: string): string =>
     ? `exists (select from ${db.tables.edges} e where ${isLive('e')} and e.schedule_id = ${scheduleId})`
     : 'false'
 
-/** Whether the job belongs to a set. */
-export async function isInSet({session, tables}: Database, jobId: string): Promise<boolean> {
-  const rows = await session.query(`select from ${tables.edges} e where e.job_id = $1`, [jobId])
-  return rows.length > 0
+/** Whether the job belongs to a set, and whether it has ended there. */
+export async function membershipOf(
+  {session, tables}: Database,
+  jobId: string,
+): Promise<'none' | 'live' | 'ended'> {
+  const rows = await session.query<{is_live: boolean}>(
+    `select ${isLive('e')} as is_live from ${tables.edges} e where e.job_id = $1`,
+    [jobId],
+  )
+  if (!rows[0]) return 'none'
+  return rows[0].is_live ? 'live' : 'ended'
 }
 
 /** The ids of the jobs of the schedule's set that is under way, parents first; none where there is none. */
@@ -165,6 +172,24 @@ export async function cancelWaiting({session, tables}: Database, jobId: string):
     [jobId],
   )
   return rows.length > 0
+}
+
+/**
+ * The same as `jobs retry` does for the set of a job, where another program has queued the job again; unless
+ * the schedule has another set that is under way.
+ */
+export async function rejoinSet(db: Database, jobId: string): Promise<void> {
+  const {edges} = db.tables
+  const rejoin = async () => {
+    await lockSets(db, {jobId})
+    const others = await db.session.query(
+      `select from ${edges} o join ${edges} m on m.job_id = $1
+        where ${isLive('o')} and o.schedule_id = m.schedule_id and o.set_id <> m.set_id limit 1`,
+      [jobId],
+    )
+    if (others.length === 0) await reviveMembers(db, jobId)
+  }
+  await db.session.transaction(rejoin, {commitsLocally: true})
 }
 
 /**
