@@ -166,7 +166,7 @@ describe.each(WAYS)('%s', (shell, load) => {
     expect(complete('ayb matviews l')).toEqual({
       list: 'List the registered views: mode, last refresh, next run',
     })
-    expect(complete('ayb matviews register --m')).toEqual({
+    expect(complete('ayb matviews register --mo')).toEqual({
       '--mode':
         'Whether refreshes block readers (standard) or not (concurrent; needs a unique index); auto: concurrent where that works',
     })
