@@ -31,14 +31,15 @@ async function holdMembers(db: TestDatabase): Promise<() => Promise<void>> {
   }
 }
 
-/** The backends that wait for those rows: so many at least. */
-const untilHeldUp = (db: TestDatabase, count: number) =>
+/** The backends of that program that wait for those rows: so many at least. */
+const untilHeldUp = (db: TestDatabase, count: number, program = 'ayb worker') =>
   until(
     async () => {
       const rows = await db.query<{pid: number}>(
         `select pid from pg_stat_activity
-          where datname = current_database() and application_name = 'ayb worker' and state = 'active'
+          where datname = current_database() and application_name = $1 and state = 'active'
             and wait_event_type = 'Lock' and query ~ '_ayb_job_edges'`,
+        [program],
       )
       return rows.length >= count && rows.map(({pid}) => pid)
     },
@@ -210,13 +211,23 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
   test('of which a job is canceled at the moment when it is released ends in one state', async () => {
     const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b']})
     const workers = await startWorkers(db, 2, SOON)
-    for (let round = 0; round < 5; round++) {
+    for (const isFirst of [true, false, true, false]) {
       await gates.a?.close()
       const run = await runSet(db)
       await untilRefreshing(db, 'a')
-      const cancel = ayb(['jobs', 'cancel', idsByView(run).b ?? '', '--json'], {url: db.url})
+      const letGo = await holdMembers(db)
+      const startCancel = async () => {
+        const done = ayb(['jobs', 'cancel', idsByView(run).b ?? '', '--json'], {url: db.url})
+        await untilHeldUp(db, 1, 'ayb jobs cancel')
+        return {done}
+      }
+      const early = isFirst ? await startCancel() : null
       await gates.a?.open()
-      const {code} = await cancel
+      await untilHeldUp(db, 1)
+      const cancel = early ?? (await startCancel())
+      await letGo()
+      const {code} = await cancel.done
+      if (isFirst) expect(code).toBe(0)
       const end = code === 0 ? {b: 'canceled', c: 'canceled'} : {b: 'completed', c: 'completed'}
       await untilMembers(db, run, {a: 'completed', ...end})
       const open = 'select from _ayb_job_edges where ended_at is null'
