@@ -1,9 +1,11 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import type {Job} from '../../src/lib/records.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {insertJob} from '../support/jobs.ts'
 import {insertSchedule} from '../support/schedules.ts'
 import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
+import {createViewSet} from '../support/view-sets.ts'
 
 const JOBS = '/api/admin/jobs'
 const UNKNOWN = '550e8400-e29b-41d4-a716-446655440000'
@@ -119,5 +121,32 @@ describe('jobs', () => {
     const odd = await server.ask(method, `${JOBS}/nightly${action}`)
     expect(odd.status).toBe(400)
     expect(odd.json()).toMatchObject({code: 'INVALID_ARGUMENT'})
+  })
+})
+
+describe('a set of jobs', () => {
+  test('says what waits for which views, and ends as a whole', async () => {
+    const views = await createTestDatabase({hasTables: true})
+    await createViewSet(views, ['a > b > c'])
+    const api = await startServer(views)
+    const payload = {schema: 'public', view_name: 'a', scope: 'cascade'}
+    const created = await api.post('/api/admin/schedules', {name: 'set', cronExpr: '0 3 1 1 *', payload})
+    expect(created.json()).toMatchObject({scope: 'cascade'})
+    const queued = (await api.post('/api/admin/schedules/set/run')).json<{id: string; setId: string}>()
+    const {items} = (await api.get(JOBS)).json<{items: Job[]}>()
+    expect(items.map(({state, runAt, waitingFor}) => ({state, isDue: runAt !== null, waitingFor}))).toEqual([
+      {state: 'waiting', isDue: false, waitingFor: [{schemaName: 'public', viewName: 'a'}]},
+      {state: 'waiting', isDue: false, waitingFor: [{schemaName: 'public', viewName: 'b'}]},
+      {state: 'queued', isDue: true, waitingFor: []},
+    ])
+    expect(items.map(({setId}) => setId)).toEqual([queued.setId, queued.setId, queued.setId])
+    expect((await api.get(`${JOBS}?state=waiting`)).json<List>().count).toBe(2)
+    expect((await api.get(`${JOBS}/stats`)).json()).toMatchObject({queued: 1, waiting: 2})
+    expect((await api.get(`${JOBS}/${items[1]?.id}`)).json()).toMatchObject({state: 'waiting'})
+    expect((await api.get('/metrics')).text).toContain('ayb_jobs{state="waiting"} 2')
+    const canceled = await api.post(`${JOBS}/${items[0]?.id}/cancel`)
+    expect(canceled.json()).toMatchObject({state: 'canceled', waitingFor: []})
+    expect((await api.get(`${JOBS}/stats`)).json()).toMatchObject({queued: 1, waiting: 0, canceled: 2})
+    await stopServers([api])
   })
 })

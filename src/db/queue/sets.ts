@@ -63,7 +63,10 @@ export async function findLiveSet(db: Database, scheduleId: string): Promise<str
   return rows.map((row) => row.job_id)
 }
 
-/** Makes a set, within a transaction that holds the row of its schedule. All its members wait. */
+/**
+ * Makes a set, within a transaction that holds the row of its schedule. All its members wait, and have one
+ * time of creation, by which lists keep a set together.
+ */
 export async function insertSet(
   {session, tables}: Database,
   {setId, scheduleId, scope, maxAttempts, members}: NewSet,
@@ -77,12 +80,13 @@ export async function insertSet(
     remaining_ms: Math.round(remainingMs),
   }))
   await session.query(
-    `insert into ${tables.edges} (job_id, set_id, schedule_id, place, schema_name, view_name, parents, payload,
+    `with clock as materialized (select clock_timestamp() as at)
+     insert into ${tables.edges} (job_id, set_id, schedule_id, place, schema_name, view_name, parents, payload,
                                   max_attempts, remaining_ms, created_at)
      select m.job_id, $1, $2, m.place, m.schema_name, m.view_name, m.parents,
             jsonb_build_object('schema', m.schema_name, 'view_name', m.view_name, 'scope', $3::text),
-            $4, m.remaining_ms, clock_timestamp()
-       from jsonb_to_recordset($5::jsonb)
+            $4, m.remaining_ms, clock.at
+       from clock cross join jsonb_to_recordset($5::jsonb)
          as m(job_id uuid, place int, schema_name text, view_name text, parents uuid[], remaining_ms bigint)
       order by m.job_id`,
     [setId, scheduleId, scope, maxAttempts, JSON.stringify(rows)],
@@ -199,7 +203,8 @@ export async function rejoinSet(db: Database, jobId: string): Promise<void> {
 export async function reviveMembers({session, tables}: Database, jobId: string): Promise<void> {
   const {edges, jobs} = tables
   await session.query(
-    `with recursive members as materialized (
+    `with recursive clock as materialized (select clock_timestamp() as at),
+     members as materialized (
        select e.job_id, e.parents, e.outcome, e.released_at
          from ${edges} e where e.set_id = (select x.set_id from ${edges} x where x.job_id = $1)),
      pair as materialized (select m.job_id as child, p.id as parent from members m cross join lateral unnest(m.parents) p(id)),
@@ -214,8 +219,8 @@ export async function reviveMembers({session, tables}: Database, jobId: string):
      update ${edges} e
         set outcome = case when e.job_id = $1::uuid or e.job_id in (select job_id from again) then null else e.outcome end,
             ended_at = case when e.job_id = $1::uuid or e.job_id in (select job_id from again) then null else e.ended_at end,
-            created_at = clock_timestamp()
-       from members m
+            created_at = clock.at
+       from members m, clock
       where e.job_id = m.job_id`,
     [jobId],
   )
