@@ -1,3 +1,4 @@
+import {stripVTControlCharacters} from 'node:util'
 import type {Config} from '@oclif/core/config'
 import * as Errors from '@oclif/core/errors'
 import {type AybError, invalidArgument, isAybError} from '../lib/errors.ts'
@@ -38,9 +39,9 @@ function explainParseError(error: ParseError, config: Config, id = ''): AybError
   return invalidArgument(cleanMessage(error.message), help)
 }
 
-/** oclif's own sentence without its decoration: on one line, and without the pointer to the help. */
+/** oclif's own sentence without its decoration: on one line, without colours and the pointer to the help. */
 function cleanMessage(message: string): string {
-  return message
+  return stripVTControlCharacters(message)
     .replace(/\nSee more help with --help$/, '')
     .replace(/^Parsing (--\S+) \n\t/, '$1: ')
     .replace(/^The following errors? occurred:\s*/, '')

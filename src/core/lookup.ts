@@ -29,7 +29,9 @@ export async function explainUnregistered(db: Database, reference: ViewReference
   if ('id' in reference) return notRegistered(reference, null)
   const [renamed] = await findRenamedViews(db, {to: reference})
   if (renamed) return registeredBefore(renamed)
-  return notRegistered(reference, nearestName(reference, await listNearRegistrations(db, reference)))
+  const near = nearestName(reference, await listNearRegistrations(db, reference))
+  const isView = near === null || (await describeView(db, reference)) !== null
+  return notRegistered(reference, near, {isView})
 }
 
 /**

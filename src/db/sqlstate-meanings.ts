@@ -88,7 +88,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   '42': BUG,
   '42501': {
     code: 'PERMISSION_DENIED',
-    hint: "ask the owner of ayb's tables for: GRANT SELECT, INSERT, UPDATE, DELETE ON the tables whose names begin with _ayb_",
+    hint: 'ask the owner, or a superuser, to GRANT the privilege that the message names',
   },
   '44': REFUSED,
   '53': FAULT,
@@ -96,7 +96,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   '53200': {code: 'SERVER_RESOURCES', hint: 'the server is out of memory: try again when it has less to do'},
   '53300': {
     code: 'SERVER_RESOURCES',
-    hint: 'end idle sessions, raise max_connections, or connect through a pooler',
+    hint: 'end idle sessions, or connect through a pooler; the limit is max_connections, or that of a role or a database: ALTER ROLE … CONNECTION LIMIT',
   },
   '53400': {code: 'SERVER_RESOURCES', hint: 'raise the limit of the server that the message names'},
   '54': BEYOND_LIMIT,

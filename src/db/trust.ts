@@ -54,8 +54,8 @@ function refuseUntrusted(looks: readonly TableLook[], settings: SystemSettings):
 }
 
 /**
- * Says whose the tables are, and what would let the current role use them, where an error is about that; any
- * other error passes as it is.
+ * Says whose the tables are, and what would let the current role use them, where the role lacks a privilege on
+ * one of them; any other error passes as it is.
  */
 export async function explainDenial(
   session: Session,
@@ -64,14 +64,22 @@ export async function explainDenial(
 ): Promise<unknown> {
   if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE) || !session.isUsable) return error
   const rows = await session.query<{owners: string; statement: string}>(
-    `select string_agg(distinct pg_get_userbyid(c.relowner), ', ') as owners,
-            format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;',
-                   string_agg(format('%I.%I', n.nspname, c.relname), ', ' order by c.relname), current_user) as statement
-       from pg_class c
-       join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = $1 and c.relname = any ($2)
-     having count(*) > 0`,
-    [schemaName, Object.values(SYSTEM_TABLES)],
+    `select string_agg(distinct pg_get_userbyid(t.relowner), ', ') as owners,
+            concat_ws(' ',
+              format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;',
+                     string_agg(t.name, ', ' order by t.name) filter (where not t.is_read_only), current_user),
+              format('GRANT SELECT ON %s TO %I;',
+                     string_agg(t.name, ', ' order by t.name) filter (where t.is_read_only), current_user)) as statement
+       from (select c.oid, c.relowner, format('%I.%I', n.nspname, c.relname) as name,
+                    c.relname = $3 as is_read_only
+               from pg_class c
+               join pg_namespace n on n.oid = c.relnamespace
+              where n.nspname = $1 and c.relname = any ($2)) t
+     having bool_or(not has_table_privilege(t.oid, 'SELECT')
+                    or not t.is_read_only and not (has_table_privilege(t.oid, 'INSERT')
+                                                   and has_table_privilege(t.oid, 'UPDATE')
+                                                   and has_table_privilege(t.oid, 'DELETE')))`,
+    [schemaName, Object.values(SYSTEM_TABLES), SYSTEM_TABLES.migrations],
   )
   if (!rows[0]) return error
   const {owners, statement} = rows[0]

@@ -37,7 +37,7 @@ interface Field {
   names?: readonly string[]
 }
 
-type Invalid = (problem: string) => AybError
+type Invalid = (problem: string, hint?: string) => AybError
 
 const MAX_LENGTH = 100
 const MAX_KNOWN_FIELDS = 1000
@@ -78,10 +78,10 @@ const EXTENSION = /[?#]|^(?:h|lw?|\d+[lw]|[a-z]{3}l)(?![a-z])/i
 export function parseCron(expression: string): CronExpression {
   const words = expression.split(/[ \t]+/).filter(Boolean)
   const text = words.join(' ')
-  const invalid: Invalid = (problem) =>
+  const invalid: Invalid = (problem, hint = HINT) =>
     invalidArgument(
       `invalid cron expression ${JSON.stringify(shortened(expression, MAX_LENGTH))}: ${problem}`,
-      HINT,
+      hint,
     )
 
   const foreign = /[^\t\x20-\x7e]/u.exec(expression)?.[0].codePointAt(0)
@@ -178,8 +178,23 @@ function checkItem(field: Field, item: string, invalid: Invalid): string {
     // cron-parser takes `1/2` in day-of-week for `1-7/2`, which is Sunday, too.
     return every === undefined ? item : `${from}-${Math.max(from, last)}/${step}`
   }
-  if (from > parseValue(field, second, invalid)) throw invalid(`${name} range ${first}-${second} is reversed`)
+  if (from > parseValue(field, second, invalid)) {
+    throw invalid(`${name} range ${first}-${second} is reversed`, splitRange(field, {from, item, step}))
+  }
   return item
+}
+
+/** How to write a range that goes past its end, such as `22-4`; undefined where its steps would not go on. */
+function splitRange(
+  {min, max, last = max}: Field,
+  {from, item, step}: {from: number; item: string; step: number},
+): string | undefined {
+  const rest = `${min}${item.slice(item.indexOf('-'))}`
+  // Sunday as 7 is the end already.
+  if (from > last) return `write ${rest}`
+  if ((last - from + 1) % step !== 0) return undefined
+  const start = `${item.slice(0, item.indexOf('-'))}-${last}${item.replace(/^[^/]*/, '')}`
+  return `a range does not go past its end: write ${start},${rest}`
 }
 
 function parseValue({name, min, max, names}: Field, word: string, invalid: Invalid): number {

@@ -12,6 +12,7 @@ const UNQUOTED = /^[\p{L}_][\p{L}\p{Nd}_$]*$/u
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 const LONE_SURROGATE = /\p{Surrogate}/u
 
+const QUOTE_WHOLE = 'a double quote begins or ends in the middle of a name, or is not closed'
 const QUOTE_ONE: Remedy = {kind: 'quote-name', example: '"weekly stats"'}
 const QUOTE_VIEW: Remedy = {kind: 'quote-name', example: 'public."weekly stats"'}
 
@@ -102,6 +103,9 @@ function splitQualified(text: string, what: string, remedy: Remedy): string[] {
     const length = quoted ? quoted[0].length : part.length
     if (!quoted && part !== '' && !UNQUOTED.test(part)) {
       throw invalidIdentifier(what, text, {remedy})
+    }
+    if (!quoted && /^[^.]*"/.test(rest)) {
+      throw invalidIdentifier(what, text, {hint: QUOTE_WHOLE, remedy})
     }
     checkStorable(part, text, what)
     parts.push(part)

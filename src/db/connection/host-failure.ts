@@ -130,14 +130,22 @@ export const handshakeRefused = (cause: unknown) =>
 export const notPostgres = () =>
   new HostFailure('server', 'what answers there is not a PostgreSQL server', 'check the host and port')
 
-/** The server refused the password. SQLSTATE 28000 means that it detected somebody in between. */
-export const loginRefused = (cause: Error) =>
+/**
+ * The server refused the log-in after it had asked for a password. SQLSTATE 28000 in the middle of the exchange
+ * means that the server detected somebody in between.
+ */
+export const loginRefused = (cause: Error, user: string, {isUnderWay}: {isUnderWay: boolean}) =>
   new HostFailure(
     'login',
     cause.message,
-    'where the server speaks of channel binding, somebody stands between and decrypts: connect to the server itself, or, if a proxy of yours does that, use channel_binding=disable',
+    isUnderWay
+      ? 'where the server speaks of channel binding, somebody stands between and decrypts: connect to the server itself, or, if a proxy of yours does that, use channel_binding=disable'
+      : mayNotLogIn(user),
     {sqlstate: '28000', cause},
   )
+
+const mayNotLogIn = (user: string): string =>
+  `check that role ${JSON.stringify(user)} exists, has LOGIN, and may come in from here by the server's pg_hba.conf, or name another user`
 
 /** A pg or network error while a session starts; server errors are told apart by SQLSTATE. */
 export function startupFailure(
@@ -150,7 +158,6 @@ export function startupFailure(
   if (!isServerError(error) || sqlstate === undefined) return networkFailure(error, target)
   const more = {sqlstate, cause: error}
   const said = error.message
-  const role = JSON.stringify(target.user)
   switch (sqlstate) {
     case '28P01':
       return new HostFailure(
@@ -162,12 +169,7 @@ export function startupFailure(
         more,
       )
     case '28000':
-      return new HostFailure(
-        'server',
-        said,
-        `check that role ${role} exists and that the server's pg_hba.conf lets it in from here, or name another user`,
-        more,
-      )
+      return new HostFailure('server', said, mayNotLogIn(target.user), more)
     case '3D000':
       return new HostFailure(
         'server',
@@ -179,7 +181,7 @@ export function startupFailure(
       return new HostFailure(
         'server',
         `too many connections (${said})`,
-        'end idle sessions, raise max_connections, or connect through a pooler',
+        'end idle sessions, or connect through a pooler; the limit is max_connections, or that of a role or a database: ALTER ROLE … CONNECTION LIMIT',
         more,
       )
     case '57P03':

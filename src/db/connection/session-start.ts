@@ -72,7 +72,8 @@ export async function startSession(
   try {
     await abortable(Promise.race([ready, hungUp]), signal)
   } catch (error) {
-    throw login.hasBegun && isServerError(error) && error.code === '28000' ? loginRefused(error) : error
+    const isRefused = login.hasBegun && isServerError(error) && error.code === '28000'
+    throw isRefused ? loginRefused(error, settings.user, {isUnderWay: login.isUnderWay}) : error
   }
   return client as StartedClient
 }

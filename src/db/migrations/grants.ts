@@ -21,19 +21,19 @@ export async function inheritedGrants(
   created: readonly SystemTable[],
 ): Promise<string[]> {
   const rows = await session.query<GrantRow>(
-    `select r.rolname as grantee, lower(string_agg(a.privilege_type, ', ' order by a.privilege_type desc)) as privileges,
+    // Not pg_roles, which some databases close to their users.
+    `select case a.grantee when 0 then null else pg_get_userbyid(a.grantee) end as grantee, lower(string_agg(a.privilege_type, ', ' order by a.privilege_type desc)) as privileges,
             a.is_grantable
        from pg_class c
        join pg_namespace n on n.oid = c.relnamespace
       cross join lateral (
         select x.grantee, x.privilege_type, x.is_grantable and x.grantee <> c.relowner as is_grantable
           from aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) x) a
-       left join pg_roles r on r.oid = a.grantee
       where n.nspname = $1 and c.relname = $2 and c.relkind = 'r'
         and a.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
-        and (r.oid is not null or a.grantee = 0)
-      group by r.rolname, a.is_grantable
-      order by r.rolname, a.is_grantable`,
+        and (a.grantee = 0 or to_regrole(quote_ident(pg_get_userbyid(a.grantee))) = a.grantee)
+      group by a.grantee, a.is_grantable
+      order by 1, a.is_grantable`,
     [schemaName, SYSTEM_TABLES.registrations],
   )
   const tables = tableNames(schemaName)

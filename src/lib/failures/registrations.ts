@@ -3,8 +3,15 @@ import {qualifiedName, type ViewReference} from '../identifier.ts'
 import type {Registration, RenamedView, ViewName} from '../records.ts'
 import {remediable, type Warning} from '../unworded.ts'
 
-/** No registration has that id or name; `nearest` is a similar name that is registered. */
-export function notRegistered(reference: ViewReference, nearest: string | null): AybError {
+/**
+ * No registration has that id or name; `nearest` is a similar name that is registered. `isView`: a view has
+ * the name, so that the name is no typing error.
+ */
+export function notRegistered(
+  reference: ViewReference,
+  nearest: string | null,
+  {isView = true} = {},
+): AybError {
   if ('id' in reference) {
     return new AybError('NOT_REGISTERED', `no registration has the id ${reference.id}`, {
       remedy: {kind: 'list-registrations'},
@@ -14,7 +21,7 @@ export function notRegistered(reference: ViewReference, nearest: string | null):
   return new AybError(
     'NOT_REGISTERED',
     `materialized view ${qualifiedName(reference)} is not registered${guess}`,
-    {remedy: {kind: 'register-view', view: reference}},
+    {remedy: nearest && !isView ? {kind: 'list-registrations'} : {kind: 'register-view', view: reference}},
   )
 }
 

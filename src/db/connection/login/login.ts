@@ -58,6 +58,11 @@ export class Login {
     return this.#step !== 'unasked'
   }
 
+  /** Whether the server has asked for something, and the exchange has not ended. */
+  get isUnderWay(): boolean {
+    return this.hasBegun && this.#step !== 'finished'
+  }
+
   /**
    * What to send for an authentication message, null for nothing; `isIn` once the server may begin the
    * session.

@@ -94,6 +94,9 @@ export const isSetting = (name: string): boolean => KNOWN_SETTINGS.has(name)
  * @throws AybError CONNECTION_FAILED
  */
 export function parseConnectionString(text: string, source: string): Conninfo {
+  if (/^\s*(["'])postgres(ql)?:\/\/.*\1\s*$/is.test(text)) {
+    throw malformed(source, 'it is in quotes', 'leave out the quotes around it: only a shell takes them away')
+  }
   const scheme = /^\s*([a-z][a-z0-9+.-]*):\/\//i.exec(text)
   if (scheme) {
     if (!/^postgres(ql)?$/i.test(scheme[1] as string)) {
