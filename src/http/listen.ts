@@ -2,13 +2,15 @@ import {lookup} from 'node:dns/promises'
 import {createServer, type RequestListener, type Server} from 'node:http'
 import type {AddressInfo, Socket} from 'node:net'
 import {AybError, messageOf} from '../lib/errors.ts'
-import type {ListenAddress} from '../lib/listen-address.ts'
+import {EVERY_ADDRESS, type ListenAddress} from '../lib/listen-address.ts'
 import type {Connections} from './connections.ts'
 
 /** ayb closes a connection that is idle for this long. */
 const KEEP_ALIVE_MS = 72_000
 /** How often to check for requests that take too long to arrive. */
 const CHECK_MS = 5000
+
+const NO_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']
 
 interface ListenOptions {
   handler: RequestListener
@@ -39,9 +41,15 @@ interface Listener {
 export async function listen(where: ListenAddress, options: ListenOptions): Promise<Listener> {
   const [first = where.host, ...others] =
     where.host === 'localhost' ? (await lookup(where.host, {all: true})).map(({address}) => address) : []
-  const server = await listenAt(first, where.port, options).catch((error) => {
-    throw cannotListen(where, error)
-  })
+  const server = await listenAt(first, where.port, options)
+    .catch((error) => {
+      // A machine without IPv6.
+      if (first !== EVERY_ADDRESS || !NO_IPV6.includes(error?.code)) throw error
+      return listenAt('0.0.0.0', where.port, options)
+    })
+    .catch((error) => {
+      throw cannotListen(where, error)
+    })
   const {port} = server.address() as AddressInfo
   // localhost may have an IPv6 address on a machine without IPv6.
   const attempts = await Promise.allSettled(others.map((host) => listenAt(host, port, options)))

@@ -6,6 +6,9 @@ export interface ListenAddress {
   port: number
 }
 
+/** All addresses, of IPv6 and of IPv4. */
+export const EVERY_ADDRESS = '::'
+
 /**
  * `host:port`, with IPv6 addresses in brackets; `:port` is all addresses. `what` is what the text was given
  * as.
@@ -20,5 +23,5 @@ export function parseListenAddress(text: string, what: string, example: string):
       `for example: ${example}, or :${example.split(':')[1]} for all`,
     )
   }
-  return {host: match[1] ?? (match[2] || '0.0.0.0'), port}
+  return {host: match[1] ?? (match[2] || EVERY_ADDRESS), port}
 }

@@ -145,8 +145,8 @@ describe('an answer to what reaches no route', () => {
     [
       'a method that no route has',
       'PROPFIND / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n',
-      404,
-      'NOT_FOUND',
+      405,
+      'METHOD_NOT_ALLOWED',
     ],
   ])('has the shape of all errors: %s', async (_what, sent, status, code) => {
     const answer = parse(await exchange(server.origin, sent))

@@ -183,7 +183,7 @@ describe('a preview', () => {
   })
 
   test.each([
-    ['', /"cronExpr"/],
+    ['?count=3', /"cronExpr"/],
     ['?cronExpr=', /empty|cron/],
     [`?cronExpr=${encodeURIComponent('61 * * * *')}`, /61/],
     [`?cronExpr=@hourly&timezone=Nowhere`, /Nowhere/],

@@ -10,10 +10,11 @@ import {collectionRoutes} from './collections.ts'
 import type {ApiContext} from './context.ts'
 import {readBeforeAnswering} from './early-answers.ts'
 import {takeEmptyBodies} from './empty-bodies.ts'
-import {answerError, answerErrors, refuseUnknown} from './errors.ts'
+import {answerError, answerErrors, refuseBrokenQuery, refusingUnknown} from './errors.ts'
 import {healthRoutes} from './health.ts'
 import {jobRoutes} from './jobs.ts'
 import {matviewRoutes} from './matviews.ts'
+import {learnMethods} from './methods.ts'
 import {scheduleRoutes} from './schedules.ts'
 import {DOCUMENTS} from './schemas.ts'
 import {requireToken} from './token.ts'
@@ -32,7 +33,9 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
     routerOptions: {maxParamLength: LONGEST_PATH_PART, ignoreTrailingSlash: true},
   })
   app.setValidatorCompiler(({schema, httpPart}) => (httpPart === 'body' ? bodies : texts).compile(schema))
-  answerErrors(app, context.log)
+  const refuseUnknown = refusingUnknown(learnMethods(app))
+  answerErrors(app, context.log, refuseUnknown)
+  app.addHook('preValidation', refuseBrokenQuery)
   takeEmptyBodies(app)
   readBeforeAnswering(app)
   admit(app, context)
@@ -78,7 +81,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
     },
     {prefix: '/api/admin'},
   )
-  await app.register(async (collections) => collectionRoutes(collections, context), {
+  await app.register(async (collections) => collectionRoutes(collections, context, refuseUnknown), {
     prefix: '/api/collections',
   })
   await app.register(dashboardRoutes)

@@ -4,7 +4,7 @@ import {DEFAULT_PER_PAGE, MOST_PER_PAGE, type RawQuery} from '../../lib/collecti
 import {parseViewName} from '../../lib/identifier.ts'
 import {hideInternals} from './bare-errors.ts'
 import type {ApiContext} from './context.ts'
-import {HttpError, refuseUnknown} from './errors.ts'
+import {HttpError, type RefuseUnknown} from './errors.ts'
 import {answering} from './schemas.ts'
 import {requireToken} from './token.ts'
 import {inPieces, UnreadAnswers} from './unread-answers.ts'
@@ -28,7 +28,11 @@ const querystring = {
 const description = `Any other parameter is a filter on the column of that name, and a row has to pass all of them: \`column=value\`, or \`column[op]=value\` with eq, ne, gt, gte, lt, lte, or null (\`true\` or \`false\`). Nulls pass no comparison. Instants are in UTC, numbers as exact as Postgres has them; a value of a type that is not one of Postgres itself comes as its text, an array of them as an array of texts.`
 
 /** The rows of materialized views, for reading only. */
-export function collectionRoutes(app: FastifyInstance, context: ApiContext): void {
+export function collectionRoutes(
+  app: FastifyInstance,
+  context: ApiContext,
+  refuseUnknown: RefuseUnknown,
+): void {
   const unread = new UnreadAnswers()
   if (context.hasPublicCollections) hideInternals(app, context.token)
   else app.addHook('onRequest', requireToken(context.token, context.refusals))

@@ -3,6 +3,7 @@ import {AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors
 import {presentable} from '../../lib/outside-text.ts'
 import type {Advice} from '../../lib/remedies.ts'
 import type {LogEntry} from '../../observe/log.ts'
+import type {MethodsOf} from './methods.ts'
 import {apiHint} from './remedies.ts'
 
 /** The codes of errors that only HTTP has, with their status. */
@@ -38,7 +39,11 @@ export class HttpError extends Error implements Advice {
 }
 
 /** Answers `{code, message, hint}` for any error that a route throws, and logs bugs. */
-export function answerErrors(app: FastifyInstance, log: (entry: LogEntry) => void): void {
+export function answerErrors(
+  app: FastifyInstance,
+  log: (entry: LogEntry) => void,
+  refuseUnknown: RefuseUnknown,
+): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const failure = answerError(error, reply)
     const {status} = failure
@@ -49,9 +54,28 @@ export function answerErrors(app: FastifyInstance, log: (entry: LogEntry) => voi
   app.setNotFoundHandler(refuseUnknown)
 }
 
-/** Answers a request that no route takes. */
-export function refuseUnknown({method, url}: FastifyRequest): never {
-  throw new HttpError('NOT_FOUND', `there is no ${method} ${withoutQuery(url)}`, SEE_DESCRIPTION)
+/** Refuses a request that no route takes. */
+export type RefuseUnknown = (request: FastifyRequest, reply: FastifyReply) => never
+
+/** Makes the answer to a request that no route takes: the path takes other methods, or there is no such path. */
+export const refusingUnknown =
+  (methodsOf: MethodsOf): RefuseUnknown =>
+  ({method, url}, reply) => {
+    const path = withoutQuery(url)
+    const allowed = methodsOf(path).join(', ')
+    if (allowed === '') throw new HttpError('NOT_FOUND', `there is no ${method} ${path}`, SEE_DESCRIPTION)
+    reply.header('allow', allowed)
+    throw new HttpError('METHOD_NOT_ALLOWED', `${path} does not take ${method}`, `it takes ${allowed}`)
+  }
+
+/** Refuses a query whose escapes are broken, which the parser of Fastify takes for text. */
+export async function refuseBrokenQuery({url}: FastifyRequest): Promise<void> {
+  const query = /\?(.*)/s.exec(url)?.[1] ?? ''
+  try {
+    decodeURIComponent(query)
+  } catch {
+    throw invalidArgument('the query has a % escape that is broken, or is not UTF-8', 'write % itself as %25')
+  }
 }
 
 /** Answers with the error as clients see it, and returns that error. */

@@ -10,6 +10,7 @@ import {
   setScheduleEnabled,
   updateSchedule,
 } from '../../core/schedules.ts'
+import {invalidArgument} from '../../lib/errors.ts'
 import {parsePayload} from '../../lib/payload.ts'
 import {JOB_TYPE} from '../../lib/records.ts'
 import {itemsOf, workingFor} from './answers.ts'
@@ -65,24 +66,30 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
     },
   )
 
-  app.get<{Querystring: {cronExpr: string; timezone: string; count: number}}>(
+  app.get<{Querystring: {cronExpr?: string; timezone?: string; count?: number}}>(
     '/schedules/next',
     {
       schema: {
         tags,
-        summary: 'Show the next runs of a cron expression',
+        summary: 'Show the next runs of a cron expression; without a query, the schedule of that name',
         querystring: exactly(
           {
             cronExpr: {type: 'string'},
-            timezone: {type: 'string', default: 'UTC'},
-            count: wholeNumber('How many runs', {minimum: 1, maximum: 100, default: 5}),
+            timezone: {type: 'string', description: 'UTC without it'},
+            count: wholeNumber('How many runs, 5 without it', {minimum: 1, maximum: 100}),
           },
-          ['cronExpr'],
+          [],
         ),
-        response: answering('NextRuns', 'The next runs'),
+        response: answering(['NextRuns', 'Schedule'], 'The next runs, or the schedule'),
       },
     },
-    async ({query}) => previewRuns(query.cronExpr, query.timezone, query.count, new Date()),
+    async ({query: {cronExpr, timezone, count}}, reply) => {
+      if (cronExpr !== undefined) return previewRuns(cronExpr, timezone ?? 'UTC', count ?? 5, new Date())
+      if (timezone !== undefined || count !== undefined) {
+        throw invalidArgument('the query has no "cronExpr"', 'for example: ?cronExpr=@hourly&count=5')
+      }
+      return work(reply, (db) => requireSchedule(db, 'next'))
+    },
   )
 
   app.get<One>(

@@ -189,8 +189,8 @@ const failures = {
 }
 
 /** Answers with one document. */
-export const answering = (name: Name, description: string, status = 200) => ({
-  [status]: {description, ...refTo(name)},
+export const answering = (name: Name | readonly Name[], description: string, status = 200) => ({
+  [status]: {description, ...(typeof name === 'string' ? refTo(name) : {anyOf: name.map(refTo)})},
   ...failures,
 })
 
@@ -221,7 +221,7 @@ export const idOf = (description: string) => ({
 /** A whole number in a query, where all values are text. */
 export const wholeNumber = (
   description: string,
-  limits: {minimum: number; maximum: number; default: number},
+  limits: {minimum: number; maximum: number; default?: number},
 ) => ({
   type: 'integer',
   description,

@@ -41,7 +41,7 @@ describe('the settings of a worker', () => {
       lockRetryForMs: 0,
       shutdownTimeoutMs: 60_000,
       retentionMs: 0,
-      listen: {host: '0.0.0.0', port: 9187},
+      listen: {host: '::', port: 9187},
       logFormat: 'pretty',
     })
   })
