@@ -51,7 +51,7 @@ const NOT_THERE = [
 
 export interface ReadOptions {
   limits?: ReadLimits
-  /** Aborted with the error to end with: what runs is cancelled on the server. */
+  /** Aborted with the error to end with: what runs is canceled on the server. */
   signal?: AbortSignal
 }
 

@@ -25,7 +25,7 @@ const UNDER_CHANGE: Meaning = {
 }
 const INTERRUPTED: Meaning = {
   code: 'TRY_AGAIN',
-  hint: 'somebody, or a limit of the server, cancelled the statement: try again',
+  hint: 'somebody, or a limit of the server, canceled the statement: try again',
 }
 const FAULT: Meaning = {
   code: 'SERVER_RESOURCES',

@@ -100,7 +100,7 @@ export const resourceState = (error: unknown): string | null =>
   error instanceof StatementError && /^5[38]/.test(error.sqlstate) ? error.sqlstate : null
 
 /**
- * The SQLSTATEs that end a session: operator intervention but a cancelled query, and the timeouts of idle
+ * The SQLSTATEs that end a session: operator intervention but a canceled query, and the timeouts of idle
  * sessions and whole transactions. By code: the severity that says so is translated by the server. Not class
  * 08: a view over a foreign table raises it when the other server is away.
  */

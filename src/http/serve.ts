@@ -34,7 +34,7 @@ interface ServedWorker extends WorkerHealth {
 const MOST_CONNECTIONS = 512
 /** How long a request may take to arrive. */
 const REQUEST_TIMEOUT_MS = 30_000
-/** How long a cancelled refresh may take to be recorded, and a slow client to get its answer. */
+/** How long a canceled refresh may take to be recorded, and a slow client to get its answer. */
 const LAST_ANSWERS_MS = 10_000
 
 /**

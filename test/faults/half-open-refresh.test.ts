@@ -16,7 +16,7 @@ import {PATIENCE_MS, until} from '../support/until.ts'
 const LOOK_MS = 10_000
 /** How long the record behind a refresh may wait for locks. */
 const RECORD_MS = 70_000
-/** How long a connection may take, and how long a cancelled statement may go unanswered. */
+/** How long a connection may take, and how long a canceled statement may go unanswered. */
 const CONNECT_MS = 10_000
 const CANCEL_MS = 5000
 /** How long taking a lock may go unanswered. */

@@ -115,7 +115,7 @@ describe('a refresh beside a reader that stays', () => {
     expect(error.details?.tries).toBeGreaterThan(1)
   })
 
-  test('that is cancelled in a pause is one canceled run', async () => {
+  test('that is canceled in a pause is one canceled run', async () => {
     const reader = await openReader(db, 'leaderboard')
     const before = (await runsOf(db, 'leaderboard')).length
     const args = ['--lock-timeout', '4s', '--lock-retry-for', '60s', '--json']

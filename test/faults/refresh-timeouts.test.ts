@@ -52,7 +52,7 @@ describe('--timeout', () => {
     expect(error).toMatchObject({
       code: 'TIMEOUT',
       status: 504,
-      message: 'statement timeout: the refresh of public.gated was cancelled after 300 ms',
+      message: 'statement timeout: the refresh of public.gated was canceled after 300 ms',
       hint: expect.stringContaining('--timeout'),
       details: {timeout: 'statement', timeoutMs: 300},
     })

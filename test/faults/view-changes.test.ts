@@ -258,7 +258,7 @@ describe('a reader that holds a view', () => {
   /** Long enough for another reader to queue behind the refresh on a busy machine. */
   const LOCK_TIMEOUT_MS = 6000
   const LOCK_TIMEOUT = `${LOCK_TIMEOUT_MS / 1000}s`
-  /** For the cancelled refresh to let go, and the read behind it, on a busy machine. */
+  /** For the canceled refresh to let go, and the read behind it, on a busy machine. */
   const MARGIN_MS = 3000
 
   /** A session that has read the view in a transaction that is still open. */

@@ -290,7 +290,7 @@ describe('the rows of a view', () => {
     expect((await open.get('/api/admin/matviews')).status).toBe(200)
     gone.abort()
     expect(new Set(await Promise.all(requests))).toEqual(new Set(['AbortError']))
-    await until(async () => (await waiting()).pids === null, {what: 'the readers to be cancelled'})
+    await until(async () => (await waiting()).pids === null, {what: 'the readers to be canceled'})
     // By itself not even the first would have ended: the lock timeout is 10 s.
     expect(seconds + (performance.now() - seenAt) / 1000).toBeLessThan(10)
     await holder.query('rollback')

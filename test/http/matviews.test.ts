@@ -199,7 +199,7 @@ describe('a refresh', () => {
     expect(answer.json()).toMatchObject({code: 'TIMEOUT'})
   })
 
-  test('of a view that is being refreshed is refused, and cancelled when its client goes away', async () => {
+  test('of a view that is being refreshed is refused, and canceled when its client goes away', async () => {
     const gate = await createGatedView(db, 'gated')
     const {id} = (await server.get(`${MATVIEWS}/gated`)).json<RegistrationDocument>()
     await gate.close()

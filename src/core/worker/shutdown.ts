@@ -2,7 +2,7 @@ import {timerMs} from '../../lib/timer.ts'
 
 /** How long the loop may wait for an answer after the signal. */
 const IMPATIENCE_MS = 1000
-/** How long a cancelled refresh may take to settle its job before its session is dropped. */
+/** How long a canceled refresh may take to settle its job before its session is dropped. */
 const CANCEL_PATIENCE_MS = 10_000
 /** How long a job whose session was dropped may take to notice. */
 const DROP_PATIENCE_MS = 2000
@@ -14,7 +14,7 @@ interface Steps {
   onImpatience(): void
   /** The refreshes in hand have had their time. */
   onTimeout(): void
-  /** The cancelled refreshes have had their time, too. */
+  /** The canceled refreshes have had their time, too. */
   onLimit(): void
 }
 

@@ -178,7 +178,7 @@ export class Worker {
 
   /**
    * Works until the signal aborts, or with `isOnce` until everything is done that was due at the start. The
-   * refreshes in hand may then finish for the shutdown timeout. After that they are cancelled, and their jobs
+   * refreshes in hand may then finish for the shutdown timeout. After that they are canceled, and their jobs
    * queued again.
    * @throws AybError what keeps the first session from being opened
    */

@@ -21,7 +21,7 @@ export interface CancelTarget {
 /**
  * Asks a server, on a separate connection, to cancel the statement of a session. Resolves when the server has
  * the request, at the latest after 3 s. Errors are ignored: the end of the statement shows whether it was
- * cancelled.
+ * canceled.
  */
 export async function requestCancel(target: CancelTarget): Promise<void> {
   let open: Socket | undefined

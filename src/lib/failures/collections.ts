@@ -170,7 +170,7 @@ export const nothingToRead = (view: ViewName): AybError =>
 export const readTimeout = (view: ViewName, timeoutMs: number): AybError =>
   new AybError(
     'TIMEOUT',
-    `statement timeout: reading ${qualifiedName(view)} was cancelled after ${formatDuration(timeoutMs)}`,
+    `statement timeout: reading ${qualifiedName(view)} was canceled after ${formatDuration(timeoutMs)}`,
     {
       hint: 'ask for fewer rows or columns, filter by a column that has an index, or sort by one',
       details: {timeoutMs, timeout: 'statement'},

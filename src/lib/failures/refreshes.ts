@@ -70,7 +70,7 @@ export function ownerMayNot(
 export function statementTimeout(view: ViewName, timeoutMs: number): AybError {
   return new AybError(
     'TIMEOUT',
-    `statement timeout: the refresh of ${qualifiedName(view)} was cancelled after ${formatDuration(timeoutMs)}`,
+    `statement timeout: the refresh of ${qualifiedName(view)} was canceled after ${formatDuration(timeoutMs)}`,
     {
       remedy: {kind: 'extend-statement-timeout'},
       details: {timeoutMs, timeout: 'statement'},

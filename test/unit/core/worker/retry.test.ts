@@ -45,7 +45,7 @@ describe('a failed attempt', () => {
     expect(transitionAfter(because(code), 3, 3)).toEqual({state: 'failed'})
   })
 
-  test('that the worker cancelled is not counted, not even the last one', () => {
+  test('that the worker canceled is not counted, not even the last one', () => {
     expect(transitionAfter(because('CANCELED'), 3, 3)).toEqual({
       state: 'queued',
       delayMs: 0,

@@ -347,7 +347,7 @@ describe('a session', () => {
     await expect(client.query('select 1')).rejects.toThrow()
   })
 
-  test('is cancelled by its key, at the address where it is', async () => {
+  test('is canceled by its key, at the address where it is', async () => {
     const requests: number[][] = []
     const port = await serve((bytes, socket) => {
       if (bytes.length === 16 && bytes.readInt32BE(4) === CANCEL_REQUEST) {
@@ -361,7 +361,7 @@ describe('a session', () => {
     connected.destroy()
   })
 
-  test('whose server is gone is cancelled without an error', async () => {
+  test('whose server is gone is canceled without an error', async () => {
     const port = await serve(plain(READY))
     const connected = await connectTo(url(port))
     for (const server of open) server.close()
