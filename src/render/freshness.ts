@@ -3,7 +3,7 @@ import {qualifiedName} from '../lib/identifier.ts'
 import type {FreshnessState, ViewStatus} from '../lib/records.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
-import {formatRelative} from './time.ts'
+import {formatDue, formatRelative} from './time.ts'
 
 const STYLES: Record<FreshnessState, Style> = {
   never: 'red',
@@ -45,7 +45,7 @@ export function renderStatus(views: readonly ViewStatus[], {terminal, now}: Rend
     {
       header: 'NEXT RUN',
       value: ({nextRunAt}) => nextRunAt,
-      display: ({nextRunAt}) => (nextRunAt === null ? null : formatRelative(nextRunAt, now)),
+      display: ({nextRunAt}) => formatDue(nextRunAt, now),
       priority: 3,
     },
     {

@@ -1,11 +1,12 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {payloadText, viewOfPayload} from '../lib/payload.ts'
+import {printable} from '../lib/printable.ts'
 import {JOB_STATES, type Job, type JobState, type JobStats} from '../lib/records.ts'
 import {type Field, renderDetails} from './details.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
-import {formatRelative} from './time.ts'
+import {formatDue, formatRelative} from './time.ts'
 
 const STATE_STYLES: Record<JobState, Style> = {
   queued: 'cyan',
@@ -25,15 +26,36 @@ const viewOf = ({payload}: Job): string | null => {
 const parentsOf = ({waitingFor}: Job): string | null =>
   waitingFor.length === 0 ? null : waitingFor.map(qualifiedName).join(', ')
 
+/** When a job is due, or was. */
+function runAtOf({state, runAt}: Job, now: Date): string | null {
+  if (state === 'queued') return formatDue(runAt, now)
+  return runAt === null ? null : formatRelative(runAt, now)
+}
+
 /** The jobs that a deletion cancels: `, and cancel 2 queued jobs`. */
 export const renderCancellation = (queuedJobs: number): string =>
   queuedJobs === 0 ? '' : `, and cancel ${queuedJobs} queued job${queuedJobs === 1 ? '' : 's'}`
 
+/** What a list of jobs was asked for. */
+interface JobSelection {
+  state: JobState | null
+  schedule: string | null
+}
+
+function noJobs({state, schedule}: JobSelection): string {
+  const jobs = state === null ? 'jobs' : `${state} jobs`
+  if (schedule !== null) return `The schedule ${printable(schedule)} has no ${jobs}.`
+  if (state !== null) return `There are no ${jobs}.`
+  return 'There are no jobs. Workers make them of due schedules; make one now with: ayb schedules run NAME'
+}
+
 /** The list of jobs. */
-export function renderJobs(jobs: readonly Job[], {terminal, now}: RenderContext): string {
-  if (jobs.length === 0 && terminal.isTerminal) {
-    return 'There are no such jobs. Workers make them of due schedules; make one now with: ayb schedules run NAME'
-  }
+export function renderJobs(
+  jobs: readonly Job[],
+  {terminal, now}: RenderContext,
+  selection: JobSelection = {state: null, schedule: null},
+): string {
+  if (jobs.length === 0 && terminal.isTerminal) return noJobs(selection)
   const columns: Column<Job>[] = [
     {header: 'ID', value: (job) => job.id, priority: 5},
     {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20},
@@ -41,7 +63,7 @@ export function renderJobs(jobs: readonly Job[], {terminal, now}: RenderContext)
     {
       header: 'RUN AT',
       value: (job) => job.runAt,
-      display: (job) => (job.runAt === null ? null : formatRelative(job.runAt, now)),
+      display: (job) => runAtOf(job, now),
       priority: 6,
     },
     {
@@ -58,10 +80,14 @@ export function renderJobs(jobs: readonly Job[], {terminal, now}: RenderContext)
 
 /** One job. */
 export function renderJob(job: Job, {terminal, now}: RenderContext): string {
-  const instant = (label: string, value: string | null) => ({
+  const instant = (
+    label: string,
+    value: string | null,
+    shown = (at: string): string | null => formatRelative(at, now),
+  ) => ({
     label,
     value,
-    display: value && `${formatRelative(value, now)} (${value})`,
+    display: value && `${shown(value)} (${value})`,
   })
   return renderDetails(
     [
@@ -70,7 +96,7 @@ export function renderJob(job: Job, {terminal, now}: RenderContext): string {
       {label: 'State', value: job.state, style: STATE_STYLES[job.state]},
       {label: 'Attempts', value: `${job.attempts}/${job.maxAttempts}`},
       {label: 'Error', value: job.lastError},
-      instant('Run at', job.runAt),
+      instant('Run at', job.runAt, () => runAtOf(job, now)),
       {label: 'Schedule', value: job.scheduleId},
       {label: 'Worker', value: job.workerId},
       instant('Lease until', job.leaseUntil),
@@ -81,6 +107,8 @@ export function renderJob(job: Job, {terminal, now}: RenderContext): string {
       {label: 'Payload', value: payloadText(job.payload)},
       {label: 'Set', value: job.setId},
       {label: 'Waits for', value: parentsOf(job)},
+      // Its row has no column for that.
+      instant('Failed', job.state === 'failed' ? job.updatedAt : null),
     ],
     terminal,
   )

@@ -9,7 +9,7 @@ import {formatBytes} from './size.ts'
 import {registrationStatus, statusStyle, yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
-import {formatRelative} from './time.ts'
+import {formatDue, formatRelative} from './time.ts'
 import {blockerLines, concurrentState} from './views.ts'
 
 /**
@@ -78,7 +78,7 @@ function scheduleColumns({now}: RenderContext): Column<Schedule>[] {
     {
       header: 'NEXT RUN',
       value: (schedule) => schedule.nextRunAt,
-      display: ({nextRunAt}) => (nextRunAt === null ? null : formatRelative(nextRunAt, now)),
+      display: ({nextRunAt}) => formatDue(nextRunAt, now),
       priority: 7,
     },
   ]

@@ -7,14 +7,18 @@ import {registrationStatus, statusStyle} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
 import {printableName} from './text.ts'
-import {formatRelative} from './time.ts'
+import {formatDue, formatRelative} from './time.ts'
 
 /** The list of registrations. */
 export function renderRegistrations(
   list: readonly ListedRegistration[],
   {terminal, now}: RenderContext,
+  {schema = null}: {schema?: string | null} = {},
 ): string {
   if (list.length === 0 && terminal.isTerminal) {
+    if (schema !== null) {
+      return `No materialized view of schema ${printable(schema)} is registered. Leave out --schema to see all.`
+    }
     return 'No materialized views are registered. Find some with: ayb matviews discover'
   }
   const status = (entry: ListedRegistration) => registrationStatus(entry, entry)
@@ -39,7 +43,7 @@ export function renderRegistrations(
     {
       header: 'NEXT RUN',
       value: (entry) => entry.nextRunAt,
-      display: (entry) => (entry.nextRunAt === null ? null : formatRelative(entry.nextRunAt, now)),
+      display: (entry) => formatDue(entry.nextRunAt, now),
       priority: 6,
     },
     {

@@ -6,7 +6,7 @@ import {renderDetails} from './details.ts'
 import {statusStyle, yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
-import {formatRelative} from './time.ts'
+import {formatDue, formatRelative} from './time.ts'
 
 const viewOf = ({payload}: Schedule): string | null => {
   const view = viewOfPayload(payload)
@@ -42,7 +42,7 @@ export function renderSchedules(list: readonly ListedSchedule[], {terminal, now}
     {
       header: 'NEXT RUN',
       value: (schedule) => schedule.nextRunAt,
-      display: (schedule) => (schedule.nextRunAt === null ? null : formatRelative(schedule.nextRunAt, now)),
+      display: (schedule) => formatDue(schedule.nextRunAt, now),
       priority: 7,
     },
     {
@@ -77,7 +77,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
       {
         label: 'Next run',
         value: schedule.nextRunAt,
-        display: schedule.nextRunAt && `${formatRelative(schedule.nextRunAt, now)} (${schedule.nextRunAt})`,
+        display: schedule.nextRunAt && `${formatDue(schedule.nextRunAt, now)} (${schedule.nextRunAt})`,
       },
       {label: 'Last run', value: schedule.lastRunAt, display: formatRelative(schedule.lastRunAt, now)},
       {label: 'Payload', value: payloadText(schedule.payload)},
@@ -95,7 +95,7 @@ export function renderScheduleLine(verb: string, schedule: Schedule, {now}: Rend
   const next =
     nextRunAt === null || verb === 'Deleted' || verb === 'Would delete'
       ? ''
-      : `, next run ${formatRelative(nextRunAt, now)} (${nextRunAt})`
+      : `, next run ${formatDue(nextRunAt, now)} (${nextRunAt})`
   return printable(`${verb} ${name} (id ${id})${next}`)
 }
 
@@ -122,8 +122,8 @@ export function renderNextRuns({timezone, runs}: NextRuns, {terminal, now}: Rend
       priority: 3,
       minWidth: 20,
     },
-    {header: 'UTC', value: (run) => run, priority: 1},
-    {header: '', value: (run) => run, display: (run) => formatRelative(run, now), priority: 2},
+    ...(timezone === 'UTC' ? [] : [{header: 'UTC', value: (run: string) => run, priority: 1}]),
+    {header: 'FROM NOW', value: (run) => run, display: (run) => formatDue(run, now), priority: 2},
   ]
   return renderTable(runs, columns, terminal)
 }

@@ -16,11 +16,28 @@ export function formatRelative(instant: string | null, now: Date): string {
   if (instant === null) return 'never'
   const seconds = Math.round((Date.parse(instant) - now.getTime()) / 1000)
   if (seconds > -JUST_NOW.pastSeconds && seconds < JUST_NOW.futureSeconds) return 'just now'
+  const text = inUnits(Math.abs(seconds))
+  if (text === null) return instant.split('T', 1).join()
+  return seconds < 0 ? `${text} ago` : `in ${text}`
+}
+
+/**
+ * When something is due, for people: `in 2 hours`, `due now`, `3 minutes overdue`, or the date; null where it
+ * is not.
+ */
+export function formatDue(instant: string | null, now: Date): string | null {
+  if (instant === null) return null
+  const seconds = Math.round((Date.parse(instant) - now.getTime()) / 1000)
+  if (seconds > 0) return seconds === 1 ? 'in 1 second' : formatRelative(instant, now)
+  if (seconds > -JUST_NOW.pastSeconds) return 'due now'
+  return `${inUnits(-seconds) ?? 'long'} overdue`
+}
+
+/** `3 minutes`; null past a month. */
+function inUnits(seconds: number): string | null {
   for (const unit of UNITS) {
-    const amount = Math.round(Math.abs(seconds) / unit.seconds)
-    if (amount >= unit.count) continue
-    const text = `${amount} ${unit.name}${amount === 1 ? '' : 's'}`
-    return seconds < 0 ? `${text} ago` : `in ${text}`
+    const amount = Math.round(seconds / unit.seconds)
+    if (amount < unit.count) return `${amount} ${unit.name}${amount === 1 ? '' : 's'}`
   }
-  return instant.split('T', 1).join()
+  return null
 }

@@ -50,7 +50,7 @@ describe('ayb schedules next', () => {
     expect(code, output).toBe(0)
     const lines = stripVTControlCharacters(output).trimEnd().split('\r\n')
     expect(lines).toHaveLength(3)
-    expect(lines[0]).toMatch(/^Europe\/Berlin +UTC$/)
+    expect(lines[0]).toMatch(/^Europe\/Berlin +UTC +FROM NOW$/)
     for (const line of lines.slice(1)) {
       expect(line).toMatch(
         /^Mon \d{4}-\d\d-\d\d 12:00:00 \S+ +\d{4}-\d\d-\d\dT1[01]:00:00\.000Z +in (\d+ (day|hour|minute|second)s?)$/,

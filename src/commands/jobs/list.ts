@@ -34,7 +34,7 @@ export default class JobsList extends BaseCommand {
     const jobs = await this.withDatabase(flags, (db) => listJobs(db, filter))
     await this.show(async (context) => {
       const {renderJobs} = await import('../../render/jobs.ts')
-      return renderJobs(jobs, context)
+      return renderJobs(jobs, context, filter)
     })
     return jobs
   }

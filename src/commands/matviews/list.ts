@@ -22,7 +22,7 @@ export default class MatviewsList extends BaseCommand {
     )
     await this.show(async (context) => {
       const {renderRegistrations} = await import('../../render/registrations.ts')
-      return renderRegistrations(registrations, context)
+      return renderRegistrations(registrations, context, {schema})
     })
     return registrations
   }

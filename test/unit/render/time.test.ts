@@ -1,5 +1,5 @@
 import {expect, it} from 'vitest'
-import {formatRelative} from '../../../src/render/time.ts'
+import {formatDue, formatRelative} from '../../../src/render/time.ts'
 import {NOW} from './fixtures.ts'
 
 const SECOND = 1000
@@ -26,6 +26,19 @@ it.each([
   [400 * DAY, '2027-04-05'],
 ])('an instant %i ms from now is %s', (offset, expected) => {
   expect(formatRelative(new Date(NOW.getTime() + offset).toISOString(), NOW)).toBe(expected)
+})
+
+it.each([
+  [2 * HOUR, 'in 2 hours'],
+  [1 * SECOND, 'in 1 second'],
+  [0, 'due now'],
+  [-9 * SECOND, 'due now'],
+  [-25 * SECOND, '25 seconds overdue'],
+  [-3 * MINUTE, '3 minutes overdue'],
+  [-400 * DAY, 'long overdue'],
+  [400 * DAY, '2027-04-05'],
+])('what is due %i ms from now is %s', (offset, expected) => {
+  expect(formatDue(new Date(NOW.getTime() + offset).toISOString(), NOW)).toBe(expected)
 })
 
 it('is never where there is none', () => {
