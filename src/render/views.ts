@@ -38,16 +38,24 @@ const COLUMNS: Column<View>[] = [
 ]
 
 /**
- * The materialized views of a database. On a terminal, hints follow for views that cannot be refreshed
- * concurrently.
+ * The materialized views of a database. On a terminal, a line follows about views that cannot be refreshed
+ * concurrently, or, with hints, what each of them lacks.
  */
-export function renderViews(views: readonly View[], {terminal}: RenderContext): string {
+export function renderViews(
+  views: readonly View[],
+  {terminal}: RenderContext,
+  {hasHints = false} = {},
+): string {
   if (views.length === 0 && terminal.isTerminal) {
     return 'This database has no materialized views. Make one with: CREATE MATERIALIZED VIEW … AS SELECT …'
   }
   const table = renderTable(views, COLUMNS, terminal)
   const unready = views.filter((view) => view.concurrentBlockers.length > 0)
   if (!terminal.isTerminal || unready.length === 0) return table
+  if (!hasHints) {
+    const count = `${unready.length} of ${views.length} view${views.length === 1 ? '' : 's'}`
+    return `${table}\n\n${count} cannot be refreshed concurrently yet. To see why: ayb matviews discover --hints`
+  }
   const title = terminal.style.bold('Before they can be refreshed concurrently:')
   return [table, '', title, ...unready.flatMap(blockerLines)].join('\n')
 }

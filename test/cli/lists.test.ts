@@ -1,5 +1,6 @@
 import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
+import {displayWidth} from '../../src/render/width.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
 import {insertJob} from '../support/jobs.ts'
@@ -76,5 +77,22 @@ describe('a failed job', () => {
     expect(await onTerminal(`jobs show ${id}`)).toContainEqual(
       expect.stringMatching(/^Failed: +\S.* ?\(2026-01-31T12:00:00\.000Z\)$/),
     )
+  })
+})
+
+describe('discover', () => {
+  test('keeps its table in sight, and shows what is missing where that is asked for', async () => {
+    await db.query(`do $$ begin for n in 1..20 loop
+      execute format('create materialized view bare_%s as select 1 as one', n); end loop; end $$`)
+    const short = await onTerminal('matviews discover', 100)
+    expect(short.join('\n')).not.toContain('CREATE UNIQUE INDEX')
+    expect(short.at(-1)).toBe(
+      '21 of 21 views cannot be refreshed concurrently yet. To see why: ayb matviews discover --hints',
+    )
+    const long = await onTerminal('matviews discover --hints', 100)
+    expect(long.filter((line) => line.includes('no unique index')).length).toBe(21)
+    for (const line of await onTerminal('matviews discover', 60)) {
+      expect(displayWidth(line)).toBeLessThanOrEqual(line.startsWith('21 of') ? 100 : 60)
+    }
   })
 })

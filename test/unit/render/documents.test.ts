@@ -98,7 +98,7 @@ describe('renderRefreshed', () => {
 describe('renderViews', () => {
   it('lists the views, and below them what the unready ones lack, ready to be pasted', () => {
     const views = [view(), unreadyView({sizeBytes: null, registered: false, populated: false})]
-    expect(renderViews(views, onTerminal(90)).split('\n')).toEqual([
+    expect(renderViews(views, onTerminal(90), {hasHints: true}).split('\n')).toEqual([
       'VIEW                  OWNER      POPULATED     SIZE  REGISTERED  CONCURRENT',
       'public.leaderboard    app_owner  yes        12.3 MB  yes         ready',
       'public.weekly_totals  app_owner  no               -  no          UNIQUE_INDEX_REQUIRED',
