@@ -164,6 +164,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
     const isQueued = set === null || (await countQueuedJobs(db, schedule.id)) > 0
     if (isQueued) return [(await enqueueJob(db, schedule.id)).id]
     await insertSet(db, set)
+    await schedules.recordRun(db, schedule.id)
     return set.members.map(({jobId}) => jobId)
   })
   await advanceSets(db, {scheduleId: before.id})

@@ -174,7 +174,7 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
   }
   const rows = await db.session.query<JobRow>(
     `with s as (
-       update ${db.tables.schedules} set updated_at = clock_timestamp() where id = $1
+       update ${db.tables.schedules} set last_run_at = clock_timestamp(), updated_at = clock_timestamp() where id = $1
        returning id, payload, max_attempts)
      insert into ${db.tables.jobs} as j (type, payload, max_attempts, schedule_id)
      select '${JOB_TYPE}', s.payload, s.max_attempts, s.id from s

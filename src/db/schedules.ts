@@ -91,6 +91,14 @@ export async function lockSchedule(db: Database, id: string): Promise<Schedule |
   return rows[0] ? toSchedule(rows[0]) : null
 }
 
+/** Remembers that a run was asked for; for schedules whose job did not write that. */
+export async function recordRun(db: Database, id: string): Promise<void> {
+  await db.session.query(
+    `update ${db.tables.schedules} set last_run_at = clock_timestamp(), updated_at = clock_timestamp() where id = $1`,
+    [id],
+  )
+}
+
 /** All schedules of our type by name, each with the result of its last run. */
 export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
   if (!db.has('schedules')) return []

@@ -1,5 +1,6 @@
 import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {JobDocument, Schedule} from '../../src/lib/records.ts'
 import {displayWidth} from '../../src/render/width.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
@@ -94,5 +95,17 @@ describe('discover', () => {
     for (const line of await onTerminal('matviews discover', 60)) {
       expect(displayWidth(line)).toBeLessThanOrEqual(line.startsWith('21 of') ? 100 : 60)
     }
+  })
+})
+
+describe('the last run of a schedule', () => {
+  test('is that of schedules run, too', async () => {
+    const before = await createSchedule(db, 'by_hand')
+    expect(before.lastRunAt).toBeNull()
+    const {job} = await documentOf<JobDocument>(['schedules', 'run', 'by_hand'], db)
+    const list = await documentOf<Schedule[]>(['schedules', 'list'], db)
+    const after = list.find(({name}) => name === 'by_hand')
+    expect(Date.parse(after?.lastRunAt ?? '')).toBeGreaterThanOrEqual(Date.parse(job.createdAt))
+    expect(after?.nextRunAt).toBe(before.nextRunAt)
   })
 })
