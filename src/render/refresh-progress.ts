@@ -32,7 +32,10 @@ export function watchRefresh(
         return
       }
       const terminal = describeTerminal(stream, env)
-      spinner = startSpinner({stream, terminal, label, lastDurationMs: registration.lastRefreshDurationMs})
+      // A failure says nothing of how long a refresh takes.
+      const isKnown = registration.lastRefreshStatus === 'success'
+      const lastDurationMs = isKnown ? registration.lastRefreshDurationMs : null
+      spinner = startSpinner({stream, terminal, label, lastDurationMs})
     },
     stop(): void {
       spinner?.stop()
