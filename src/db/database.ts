@@ -183,11 +183,6 @@ export class Database {
     return this.#state.relations.get(table)?.mayWrite === true
   }
 
-  /** From now on the session takes an optional table for missing. */
-  doWithout(table: SystemTable): void {
-    this.#state.relations.delete(table)
-  }
-
   /**
    * Refuses what needs an optional table that is missing. Call it behind prepareTables, which makes the table
    * where the role may.

@@ -40,21 +40,6 @@ export const toPolicy = (stored: ViewPolicy | null): ViewPolicy | null =>
     settings: storedSettings(stored.settings),
   }
 
-/**
- * Whether the role may not read the policies any more, as it could when the session looked. The session goes
- * on without policies then.
- */
-export async function hasLostPolicies(db: Database): Promise<boolean> {
-  if (!db.mayRead('policies') || !db.session.isUsable) return false
-  const rows = await db.session.query<{may_read: boolean | null}>(
-    `select has_table_privilege(to_regclass($1)::oid, 'SELECT') as may_read`,
-    [db.tables.policies],
-  )
-  if (rows[0]?.may_read === true) return false
-  db.doWithout('policies')
-  return true
-}
-
 /** SQL: the statement that deletes the policies of the views in the rows of the common table expression. */
 export const deletePoliciesSql = ({policies}: TableNames, rows: string): string =>
   `delete from ${policies} p using ${rows} where p.schema_name = ${rows}.schema_name and p.view_name = ${rows}.view_name`

@@ -4,7 +4,7 @@ import {exactInstant} from '../instant.ts'
 import {viewKey} from '../locks/advisory-keys.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
-import {hasLostPolicies, policyOf, toPolicy} from '../policies.ts'
+import {policyOf, toPolicy} from '../policies.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {forgetRights, stateRights} from '../states/identity.ts'
@@ -112,7 +112,6 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
   const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues]).catch(async (error) => {
     if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) {
       forgetRights(db.session)
-      await hasLostPolicies(db)
     }
     throw error
   })

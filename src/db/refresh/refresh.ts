@@ -4,7 +4,6 @@ import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
 import {holdsAnyRefreshLock, type RefreshLock, untilReleased} from '../locks/refresh-lock.ts'
 import {endBackends} from '../locks/silent-backends.ts'
-import {hasLostPolicies} from '../policies.ts'
 import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from '../queue/claims.ts'
 import {REGISTRATION, type RegistrationRow, type StoredRegistration} from '../registrations.ts'
 import {SAFE_SEARCH_PATH} from '../session/settings.ts'
@@ -93,7 +92,7 @@ export async function runRefresh(
     if (claim) await dropIfLocked(session)
     const step = failedStep(outcome.reason, message)
     if ((step === 'record' || step === 'claim') && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
-      if ((await haveRightsChanged(db)) || (await hasLostPolicies(db))) throw new RightsChanged()
+      if ((await haveRightsChanged(db)) || (await hasLostTable(db, outcome.reason))) throw new RightsChanged()
     }
     if (step === 'option' && isSettingRefused(outcome.reason)) {
       await noteRefusals(session, postgres, outcome.reason)
@@ -114,6 +113,9 @@ export async function runRefresh(
 
 /** What a statement fails with whose table is gone or closed to the role. */
 const TABLE_REFUSED = [SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE]
+
+const hasLostTable = async (db: Database, error: unknown): Promise<boolean> =>
+  db.session.isUsable && db.hasLostTable(error)
 
 /**
  * Behind the timeout of a REFRESH: its record may wait for more than one lock, 30 s each, and then there is
