@@ -27,8 +27,8 @@ export interface FreshnessFacts extends ViewName {
 
 /** A view that never works makes an endless history. */
 const MOST_FAILURES = 1000
-/** The history rounds durations to milliseconds. */
-const ROUNDING = `interval '2 ms'`
+/** The history rounds durations to milliseconds, so that the ends of runs are not exact. */
+export const ROUNDING_MS = 2
 
 /** SQL: the milliseconds since 1970 of a timestamptz, as a float8. */
 const milliseconds = (instant: string): string =>
@@ -194,7 +194,7 @@ export async function oldestInputs(
                 select h.started_at from ${runsOf(db)} h
                  where v.is_registered and h.schema_name = v.schema_name and h.view_name = v.view_name
                    and h.status = 'success' and h.started_at <= w.started_at
-                   and h.started_at + h.duration_ms * interval '1 ms' <= w.started_at + ${ROUNDING}
+                   and h.started_at + h.duration_ms * interval '1 ms' <= w.started_at + ${ROUNDING_MS} * interval '1 ms'
                  order by h.started_at desc
                  limit 1) h on true
         where w.started_at is not null)

@@ -1,16 +1,13 @@
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
-import {type FreshnessFacts, oldestInputs, readFreshness} from '../../db/freshness.ts'
+import {type FreshnessFacts, oldestInputs, ROUNDING_MS, readFreshness} from '../../db/freshness.ts'
 import {findRunningRefreshes} from '../../db/locks/running.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import {FRESHNESS_STATES, type FreshnessState, type ViewStatus} from '../../lib/records.ts'
 import type {Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
-import {type Edge, untangle} from '../refresh-set/graph.ts'
+import {type Edge, type Neighbours, untangle} from '../refresh-set/graph.ts'
 import {judge} from './state.ts'
-
-/** The history rounds durations to milliseconds. */
-const ROUNDING_MS = 2
 
 interface StatusOptions {
   /** All registered views, if empty. */
@@ -85,7 +82,7 @@ async function judged(db: Database, edges: readonly Edge[], maxAgeMs: number | n
   const {nowMs, views} = await readFreshness(db)
   const parentsOf = untangle(edges).graph.parents
   const factsOf = new Map(views.map((facts) => [qualifiedName(facts), facts]))
-  const asOf = await freshAsOf(db, views, edges)
+  const asOf = await freshAsOf(db, edges, {parentsOf, factsOf})
   return {
     nowMs,
     views: views.map((facts) => {
@@ -110,15 +107,15 @@ async function judged(db: Database, edges: readonly Edge[], maxAgeMs: number | n
 /** As of when the data is, for the registered views that read others, by qualified names. */
 async function freshAsOf(
   db: Database,
-  views: readonly FreshnessFacts[],
   edges: readonly Edge[],
+  {parentsOf, factsOf}: {parentsOf: Neighbours; factsOf: ReadonlyMap<string, FreshnessFacts>},
 ): Promise<Map<string, number | null>> {
-  const parentsOf = untangle(edges).graph.parents
-  const factsOf = new Map(views.map((facts) => [qualifiedName(facts), facts]))
   const unregistered = edges
     .flatMap(({parent, child}) => [parent, child])
     .filter((view) => !factsOf.has(qualifiedName(view)))
-  const nodes = [...new Map([...unregistered, ...views].map((view) => [qualifiedName(view), view]))]
+  const nodes = [
+    ...new Map([...unregistered, ...factsOf.values()].map((view) => [qualifiedName(view), view])),
+  ]
   const placeOf = new Map(nodes.map(([name], place) => [name, place]))
   const computed = nodes.map(([name, {schemaName, viewName}]) => ({
     schemaName,

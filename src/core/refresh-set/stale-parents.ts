@@ -1,5 +1,6 @@
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
+import {ROUNDING_MS} from '../../db/freshness.ts'
 import {lastSuccesses, type RefreshTimes} from '../../db/runs.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
@@ -8,8 +9,6 @@ import {type Edge, untangle} from './graph.ts'
 
 /** The look comes behind a refresh that is done: nobody waits long for its warning. */
 const LOOK_DEADLINE_MS = 5000
-/** The history rounds durations to milliseconds. */
-const ROUNDING_MS = 2
 
 /**
  * A warning about a view that was just refreshed, where views that it reads were refreshed meanwhile, or are
