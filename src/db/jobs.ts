@@ -78,31 +78,34 @@ export interface JobFilter {
 
 /** The job of that id, of our type; null where there is none, or no table yet. */
 export async function findJob(db: Database, id: string): Promise<Job | null> {
-  if (!db.has('jobs')) return null
-  // A member that stops waiting between the two looks has a job by the third.
-  return (await findStoredJob(db, id)) ?? (await findWaitingJob(db, id)) ?? findStoredJob(db, id)
+  return (await findJobs(db, [id]))[0] ?? null
 }
 
-async function findStoredJob(db: Database, id: string): Promise<Job | null> {
-  const rows = await db.session.query<JobRow>(
+/** The jobs of these ids, of our type, in this order, without those that are gone. */
+export async function findJobs(db: Database, ids: readonly string[]): Promise<Job[]> {
+  if (!db.has('jobs')) return []
+  const found = new Map<string, Job>()
+  // A member that stops waiting between the first two looks has a job by the third.
+  for (const look of [findStoredJobs, findWaitingJobs, findStoredJobs]) {
+    const missing = ids.filter((id) => !found.has(id))
+    if (missing.length === 0) break
+    const jobs = (await look(db, missing)).map(toJob)
+    for (const job of jobs) found.set(job.id, job)
+  }
+  return ids.flatMap((id) => found.get(id) ?? [])
+}
+
+const findStoredJobs = (db: Database, ids: readonly string[]): Promise<JobRow[]> =>
+  db.session.query<JobRow>(
     `select ${selectJob(db, 'j')}
        from ${db.tables.jobs} j
-      where j.id = $1 and j.type = '${JOB_TYPE}'`,
-    [id],
+      where j.id = any ($1::uuid[]) and j.type = '${JOB_TYPE}'`,
+    [ids],
   )
-  return rows[0] ? toJob(rows[0]) : null
-}
 
-async function findWaitingJob(db: Database, id: string): Promise<Job | null> {
-  const waiting = waitingJobs(db, 'e.job_id = $1')
-  const [row] = waiting === null ? [] : await db.session.query<JobRow>(waiting, [id])
-  return row ? toJob(row) : null
-}
-
-/** The jobs of these ids, in this order, without those that are gone. */
-export async function findJobs(db: Database, ids: readonly string[]): Promise<Job[]> {
-  const jobs = await Promise.all(ids.map((id) => findJob(db, id)))
-  return jobs.filter((job) => job !== null)
+async function findWaitingJobs(db: Database, ids: readonly string[]): Promise<JobRow[]> {
+  const waiting = waitingJobs(db, 'e.job_id = any ($1::uuid[])')
+  return waiting === null ? [] : db.session.query<JobRow>(waiting, [ids])
 }
 
 /** The newest jobs first. */
@@ -112,7 +115,8 @@ export async function listJobs(
 ): Promise<Job[]> {
   if (!db.has('jobs')) return []
   // Members that wait come first: they are the newest, and few.
-  const waiting = state === null || state === 'waiting' ? await listWaiting(db, scheduleId) : []
+  const isAsked = state === null || state === 'waiting'
+  const waiting = isAsked ? await listWaiting(db, scheduleId, offset + limit) : []
   const shown = waiting.slice(offset, offset + limit)
   const [left, skipped] = [limit - shown.length, Math.max(0, offset - waiting.length)]
   if (left === 0 || state === 'waiting') return shown
@@ -134,13 +138,16 @@ export async function listJobs(
   return [...shown, ...rows.map(toJob)]
 }
 
-/** The members of sets that wait, of one schedule or of all: the newest set first, parents before children. */
-async function listWaiting(db: Database, scheduleId: string | null): Promise<Job[]> {
+/**
+ * The first members of sets that wait, of one schedule or of all: the newest set first, parents before
+ * children.
+ */
+async function listWaiting(db: Database, scheduleId: string | null, limit: number): Promise<Job[]> {
   const waiting = waitingJobs(db, '($1::uuid is null or e.schedule_id = $1)')
   if (waiting === null) return []
   const rows = await db.session.query<JobRow>(
-    `${waiting} join ${db.tables.edges} o on o.job_id = w.id order by o.created_at desc, o.set_id, o.place`,
-    [scheduleId],
+    `${waiting} join ${db.tables.edges} o on o.job_id = w.id order by o.created_at desc, o.set_id, o.place limit $2`,
+    [scheduleId, limit],
   )
   return rows.map(toJob)
 }
