@@ -155,6 +155,7 @@ export interface ListedSchedule extends Schedule {
 /** `waiting`: of a set of jobs, before its parents are completed. */
 export type JobState = 'queued' | 'running' | 'completed' | 'failed' | 'canceled' | 'waiting'
 
+/** In the order in which the states are shown. */
 export const JOB_STATES: readonly JobState[] = [
   'queued',
   'running',

@@ -1,5 +1,5 @@
 import {useEffect, useState} from 'preact/hooks'
-import {JOB_STATES, type JobState} from './job-states.ts'
+import {JOB_STATES, type JobState} from '../../../lib/records.ts'
 
 export const PAGES = ['matviews', 'schedules', 'jobs'] as const
 

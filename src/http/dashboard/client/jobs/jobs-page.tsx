@@ -1,7 +1,6 @@
 import {useState} from 'preact/hooks'
-import type {Job, JobStats, Schedule} from '../../../../lib/records.ts'
+import type {Job, JobState, JobStats, Schedule} from '../../../../lib/records.ts'
 import type {Api, Items} from '../api.ts'
-import type {JobState} from '../job-states.ts'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {payloadTitle} from '../payload.ts'
 import {usePoll} from '../poll.ts'

@@ -1,6 +1,5 @@
-import type {JobStats} from '../../../../lib/records.ts'
+import {JOB_STATES, type JobState, type JobStats} from '../../../../lib/records.ts'
 import {formatElapsed} from '../format.ts'
-import {JOB_STATES, type JobState} from '../job-states.ts'
 import {jobsLink} from '../routes.ts'
 
 interface Props {
