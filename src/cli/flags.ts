@@ -141,3 +141,15 @@ export const payloadFlag = Flags.custom<RefreshPayload>({
   helpValue: '<json>',
   parse: async (text) => checked(() => parsePayload(text)),
 })
+
+/** Which views a schedule refreshes beside its own. */
+export const scopeFlags = {
+  cascade: Flags.boolean({
+    summary: 'Also refresh the registered views that read the view, behind it.',
+    allowNo: true,
+  }),
+  'with-dependencies': Flags.boolean({
+    summary: 'Also refresh the registered views that the view reads, before it.',
+    allowNo: true,
+  }),
+}

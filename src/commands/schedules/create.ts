@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {payloadFlag, viewFlag} from '../../cli/flags.ts'
+import {payloadFlag, scopeFlags, viewFlag} from '../../cli/flags.ts'
 import {checkInput, checkJobType, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {createSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
@@ -28,14 +28,7 @@ With --cascade or --with-dependencies a run refreshes several views in order: a 
     payload: payloadFlag({
       summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
     }),
-    cascade: Flags.boolean({
-      summary: 'Also refresh the registered views that read the view, behind it.',
-      allowNo: true,
-    }),
-    'with-dependencies': Flags.boolean({
-      summary: 'Also refresh the registered views that the view reads, before it.',
-      allowNo: true,
-    }),
+    ...scopeFlags,
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', default: 'UTC', helpValue: '<zone>'}),
     enabled: Flags.boolean({summary: 'Whether the schedule is to run.', default: true, allowNo: true}),
     'max-attempts': Flags.integer({

@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {payloadFlag, scheduleArg, viewFlag} from '../../cli/flags.ts'
+import {payloadFlag, scheduleArg, scopeFlags, viewFlag} from '../../cli/flags.ts'
 import {checkInput, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {updateSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
@@ -20,14 +20,7 @@ export default class SchedulesUpdate extends BaseCommand {
     payload: payloadFlag({
       summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
     }),
-    cascade: Flags.boolean({
-      summary: 'Also refresh the registered views that read the view, behind it.',
-      allowNo: true,
-    }),
-    'with-dependencies': Flags.boolean({
-      summary: 'Also refresh the registered views that the view reads, before it.',
-      allowNo: true,
-    }),
+    ...scopeFlags,
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', helpValue: '<zone>'}),
     enabled: Flags.boolean({summary: 'Whether the schedule is to run.', allowNo: true}),
     'max-attempts': Flags.integer({
