@@ -3,7 +3,9 @@ import type {Job, JobDocument, JobStats, Schedule, ScheduleRun, WorkerResult} fr
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
-import {insertSchedule} from '../support/schedules.ts'
+import {createGatedSet, untilMembers} from '../support/job-sets.ts'
+import {untilRefreshing} from '../support/refresh.ts'
+import {createSchedule, insertSchedule} from '../support/schedules.ts'
 import {until} from '../support/until.ts'
 import {createViewSet} from '../support/view-sets.ts'
 import {startWorker, stopWorkers} from '../support/worker.ts'
@@ -17,10 +19,13 @@ async function createChain(scope: 'cascade' | 'dependencies' | 'both', view: str
     dependencies: ['--with-dependencies'],
     both: ['--cascade', '--with-dependencies'],
   }[scope]
-  const line = ['schedules', 'create', '--name', 'nightly', '--cron', '0 3 1 1 *', '--view', view, ...flags]
-  await documentOf(line, db)
+  await createNightly(db, view, flags)
   return {db, views}
 }
+
+/** The schedule `nightly`, which is not due. */
+const createNightly = (db: TestDatabase, view: string, more = ['--cascade']) =>
+  createSchedule(db, 'nightly', {cron: '0 3 1 1 *', view, more})
 
 const run = (db: TestDatabase) => documentOf<ScheduleRun>(['schedules', 'run', 'nightly'], db)
 
@@ -202,17 +207,14 @@ describe.concurrent('a schedule of several views', {timeout: 120_000}, () => {
   test.each(['disable', 'delete'])(
     'is canceled by %s in the middle, and its running job ends',
     async (action) => {
-      const db = await createTestDatabase({hasTables: true})
-      await createViewSet(db, ['a > b > c'], {sleepMs: 3000})
-      await documentOf(
-        ['schedules', 'create', '--name', 'nightly', '--cron', '0 3 1 1 *', '--view', 'a', '--cascade'],
-        db,
-      )
-      await run(db)
+      const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b']})
+      await gates.a?.close()
+      const set = await run(db)
       const worker = await startWorker(db)
-      await untilStates(db, {a: 'running'})
+      await untilRefreshing(db, 'a')
       await documentOf(['schedules', action, 'nightly'], db)
-      await untilStates(db, {a: 'completed', b: 'canceled', c: 'canceled'})
+      await gates.a?.open()
+      await untilMembers(db, set, {a: 'completed', b: 'canceled', c: 'canceled'})
       const canceled = (await listJobs(db)).filter(({state}) => state === 'canceled')
       expect(canceled.map(({lastError}) => lastError)).toEqual([
         'the schedule was disabled or deleted',
@@ -246,10 +248,7 @@ describe.concurrent('a schedule of several views', {timeout: 120_000}, () => {
   test('survives workers that are killed, and refreshes each view once for each attempt', async () => {
     const db = await createTestDatabase({hasTables: true})
     await createViewSet(db, ['a > b > c > d > e'], {sleepMs: 1000})
-    await documentOf(
-      ['schedules', 'create', '--name', 'nightly', '--cron', '0 3 1 1 *', '--view', 'a', '--cascade'],
-      db,
-    )
+    await createNightly(db, 'a')
     await run(db)
     for (const [running, next] of [
       ['b', 'c'],
@@ -277,10 +276,7 @@ describe.concurrent('a schedule of several views', {timeout: 120_000}, () => {
       db,
       parents.flatMap((parent) => [`root > ${parent} > child`]),
     )
-    await documentOf(
-      ['schedules', 'create', '--name', 'nightly', '--cron', '0 3 1 1 *', '--view', 'root', '--cascade'],
-      db,
-    )
+    await createNightly(db, 'root')
     const workers = await Promise.all([startWorker(db), startWorker(db), startWorker(db)])
     for (let round = 1; round <= 5; round++) {
       await run(db)
