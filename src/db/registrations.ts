@@ -128,6 +128,30 @@ export async function listNearRegistrations(
   return rows.map((row) => ({schemaName: row.schema_name, viewName: row.view_name}))
 }
 
+const LAST_REFRESH_COLUMNS = [
+  '',
+  'last_refresh_at',
+  'last_refresh_duration_ms',
+  'last_refresh_status',
+  'last_refresh_error',
+].join(', ')
+const LAST_REFRESH = ', last.at, last.duration_ms, last.status, last.error'
+
+/**
+ * SQL: one row, `last`: how the last refresh of a view of that name ended. The history outlives registrations.
+ */
+const lastRefreshOf = (db: Database, schemaName: string, viewName: string): string =>
+  db.mayRead('runs')
+    ? `(select) here
+           left join lateral (
+                  select h.started_at + h.duration_ms * interval '1 ms' as at, h.duration_ms, h.status, h.error
+                    from ${db.tables.runs} h
+                   where h.schema_name = ${schemaName} and h.view_name = ${viewName}
+                     and h.status in ('success', 'error') and h.duration_ms is not null
+                   order by h.started_at desc, h.id
+                   limit 1) last on true`
+    : '(select null::timestamptz as at, null::int as duration_ms, null as status, null as error) last'
+
 /**
  * Adds a registration; null where that name is registered already. A policy that an earlier registration of
  * the name has left behind goes.
@@ -141,8 +165,9 @@ export async function insertRegistration(
   try {
     const rows = await db.session.query<RegistrationRow>(
       `with r as (
-         insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
-         values ($1, $2, $3)
+         insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode${LAST_REFRESH_COLUMNS})
+         select $1::text, $2::text, $3::text${LAST_REFRESH}
+           from ${lastRefreshOf(db, '$1', '$2')}
              on conflict (schema_name, view_name) do nothing
          returning r.*)${forgetPolicies(db)}
        select ${REGISTRATION.select('r')} from r`,
@@ -171,11 +196,12 @@ export async function insertRegistrations(
   try {
     const rows = await db.session.query<RegistrationRow>(
       `with r as (
-         insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode)
-         select n.nspname, c.relname, $3
+         insert into ${db.tables.registrations} as r (schema_name, view_name, refresh_mode${LAST_REFRESH_COLUMNS})
+         select n.nspname, c.relname, $3${LAST_REFRESH}
            from unnest($1::text[], $2::text[]) v(schema_name, view_name)
            join pg_namespace n on n.nspname = v.schema_name
            join pg_class c on c.relnamespace = n.oid and c.relname = v.view_name and c.relkind = 'm'
+          cross join ${lastRefreshOf(db, 'n.nspname', 'c.relname')}
           order by n.nspname, c.relname
              on conflict (schema_name, view_name) do nothing
          returning r.*)${forgetPolicies(db)}

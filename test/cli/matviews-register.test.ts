@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Registered} from '../../src/lib/records.ts'
+import type {ListedRegistration, Refreshed, Registered} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, REGISTRATION_KEYS, UUID} from '../support/documents.ts'
@@ -52,6 +52,37 @@ describe('ayb matviews register', () => {
         created_at: new Date(createdAt),
       },
     ])
+  })
+
+  test('made again, knows how the last refresh of the view ended', async () => {
+    const db = await createTestDatabase()
+    await register(db, 'leaderboard')
+    const {registration} = await documentOf<Refreshed>(['matviews', 'refresh', 'leaderboard'], db)
+    const again = async (...line: string[]) => {
+      await documentOf(['matviews', 'unregister', 'leaderboard'], db)
+      await documentOf(['matviews', 'register', ...line], db)
+      const [listed] = await documentOf<ListedRegistration[]>(['matviews', 'list'], db)
+      return listed
+    }
+    const {lastRefreshAt, lastRefreshDurationMs} = registration
+    for (const line of ['leaderboard', '--all']) {
+      const listed = await again(line)
+      expect(listed).toMatchObject({lastRefreshStatus: 'success', lastRefreshDurationMs})
+      // The history has milliseconds.
+      const seconds = [listed?.lastRefreshAt, lastRefreshAt].map((at) => Date.parse(at ?? '') / 1000)
+      expect(seconds[0]).toBeCloseTo(seconds[1] as number, 1)
+    }
+    await db.query(
+      `insert into _ayb_matview_refresh_runs (schema_name, view_name, refresh_mode, trigger, duration_ms, status, error)
+       values ('public', 'leaderboard', 'standard', 'manual', 5, 'canceled', 'stopped'),
+              ('other', 'leaderboard', 'standard', 'manual', 5, 'error', 'another view'),
+              ('public', 'leaderboard', 'standard', 'manual', 7, 'error', 'division by zero')`,
+    )
+    expect(await again('leaderboard')).toMatchObject({
+      lastRefreshStatus: 'error',
+      lastRefreshDurationMs: 7,
+      lastRefreshError: 'division by zero',
+    })
   })
 
   test('says so on one line of text', async () => {
