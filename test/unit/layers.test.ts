@@ -29,7 +29,7 @@ const ROOMS: Record<string, readonly string[]> = {
   cli: ['render', 'db/database.ts', ...DOORS, 'lib', '../package.json'],
   render: ['lib'],
   http: ['observe', 'core', 'core/refresh', 'db/pool.ts', 'lib'],
-  'http/dashboard/client': ['lib/records.ts', 'lib/waiting-line.ts'],
+  'http/dashboard/client': ['lib/duration.ts', 'lib/records.ts', 'lib/waiting-line.ts'],
   observe: ['lib'],
   'core/worker': [
     'core',

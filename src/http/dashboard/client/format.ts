@@ -1,3 +1,4 @@
+import {formatDuration} from '../../../lib/duration.ts'
 import type {ViewName} from '../../../lib/records.ts'
 
 const SECOND = 1000
@@ -16,34 +17,9 @@ export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"
 export const isSameView = (one: ViewName, other: ViewName): boolean =>
   one.schemaName === other.schemaName && one.viewName === other.viewName
 
-/** `850 ms`, `12.3 s`, `4 min 10 s`, `2 h 5 min`. */
-export function formatDuration(ms: number): string {
-  if (ms < SECOND) return `${Math.round(ms)} ms`
-  if (ms < MINUTE) return `${(ms / SECOND).toFixed(1)} s`
-  return twoUnits(ms)
-}
-
-/** As a clock that counts: whole seconds. */
+/** As a clock that counts: whole seconds below a minute. */
 export const formatElapsed = (ms: number): string =>
-  ms < MINUTE ? `${Math.max(0, Math.floor(ms / SECOND))} s` : twoUnits(ms)
-
-function twoUnits(ms: number): string {
-  const units = [
-    {size: DAY, name: 'd'},
-    {size: HOUR, name: 'h'},
-    {size: MINUTE, name: 'min'},
-    {size: SECOND, name: 's'},
-  ]
-  const first = units.findIndex(({size}) => ms >= size)
-  const parts = units.slice(first, first + 2).map(({size, name}, position) => {
-    const rest = position === 0 ? ms : ms % (units[first]?.size ?? 1)
-    return {count: Math.floor(rest / size), name}
-  })
-  return parts
-    .filter(({count}) => count > 0)
-    .map(({count, name}) => `${count} ${name}`)
-    .join(' ')
-}
+  ms < MINUTE ? `${Math.max(0, Math.floor(ms / SECOND))} s` : formatDuration(ms)
 
 /** `12 sec ago`, `in 3 min`, `in 2 days`. */
 export function formatRelative(at: string, nowMs: number): string {

@@ -1,8 +1,9 @@
 import {useEffect, useMemo, useRef, useState} from 'preact/hooks'
+import {formatDuration} from '../../../lib/duration.ts'
 import type {Refreshed, Registration} from '../../../lib/records.ts'
 import {WaitingLine} from '../../../lib/waiting-line.ts'
 import {type Api, type ApiError, toApiError} from './api.ts'
-import {formatDuration, viewTitle} from './format.ts'
+import {viewTitle} from './format.ts'
 import type {Notify} from './toasts.tsx'
 
 /** A browser has six connections to a server: three are left for what the pages read. */

@@ -1,5 +1,6 @@
+import {formatDuration} from '../../../../lib/duration.ts'
 import type {RegistrationItem, Run} from '../../../../lib/records.ts'
-import {formatDuration, viewTitle} from '../format.ts'
+import {viewTitle} from '../format.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'
 import {LongText} from '../parts/long-text.tsx'
