@@ -206,6 +206,7 @@ export class Session {
     const {client} = this.#connection
     const open = this.#transactions.isOpen ? ['rollback'] : []
     this.#transactions.noteEnd()
+    this.#statements?.forget()
     await this.#connection
       .guard(() =>
         this.together(() =>

@@ -476,3 +476,18 @@ describe('liveness', () => {
     await busy.close()
   }, 60_000)
 })
+
+test('a session that was reset keeps its statements anew', async () => {
+  const {session} = db
+  const ask = async () => {
+    const sum = await session.prepare('sum', ['int'], () => 'select $1 + 1 as sum')
+    return [
+      ...(await session.query('select $1::int as asked', [1])),
+      ...(await session.script([`execute ${sum} (1)`])).flat(),
+    ]
+  }
+  const answers = await ask()
+  expect(answers).toEqual([{asked: 1}, {sum: expect.anything()}])
+  await session.reset()
+  expect(await ask()).toEqual(answers)
+})

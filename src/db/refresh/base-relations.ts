@@ -1,3 +1,4 @@
+import {BoundedMap} from '../../lib/bounded-map.ts'
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
 import type {Database, Server} from '../database.ts'
@@ -104,15 +105,21 @@ const namesOf = ({session}: Database, {schemaName, viewName}: ViewName): [string
   session.literal(viewName),
 ]
 
+/**
+ * A worker runs for months, while views come and go: without a limit, the shapes of all views that were ever
+ * refreshed would stay in memory.
+ */
+const MOST_SHAPES = 10_000
+
 /** Whether each view reads nothing but tables, by server and view, for all sessions of this process. */
-const shapes = new WeakMap<Server, Map<string, boolean>>()
+const shapes = new WeakMap<Server, BoundedMap<string, boolean>>()
 
 /**
  * Looks once for each view. When the view comes to read more than tables, the guard fails, and `forgetShape`
  * has the next guard look again.
  */
 async function readsTablesOnly(db: Database, view: ViewName): Promise<boolean> {
-  const known = shapes.get(db.server) ?? new Map<string, boolean>()
+  const known = shapes.get(db.server) ?? new BoundedMap<string, boolean>(MOST_SHAPES)
   shapes.set(db.server, known)
   const name = lockName(view)
   const seen = known.get(name)

@@ -1,7 +1,7 @@
 /**
- * The statements that the server keeps for one session: each is parsed once, and planned once
- * or a few times. For sessions that run the same few statements for months. Not behind a pooler that hands
- * out server connections by the transaction: the next one knows nothing of them.
+ * The statements that the server keeps for one session: each is parsed once, and planned once or a few times.
+ * For sessions that run the same few statements for months. Not behind a pooler that may use another server
+ * connection for each transaction: that connection does not have the statements.
  */
 export class KeptStatements {
   readonly #names = new Map<string, string>()
@@ -28,6 +28,15 @@ export class KeptStatements {
     await prepare(name)
     this.#prepared.set(purpose, name)
     return name
+  }
+
+  /**
+   * The server has discarded all statements. The names go on counting: the driver remembers each name that it
+   * sent, and does not send the text of another statement of that name.
+   */
+  forget(): void {
+    this.#names.clear()
+    this.#prepared.clear()
   }
 
   #newName(): string {
