@@ -1,8 +1,9 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {dryRunFlag, scheduleArg} from '../../cli/flags.ts'
 import {commandLineDocument} from '../../cli/remedies.ts'
+import {createCommand} from '../../cli/undo-commands.ts'
 import {deleteSchedule, previewDeletion} from '../../core/schedules.ts'
-import {createCommand} from '../../core/undo.ts'
+import {requestOf} from '../../core/undo.ts'
 import type {ScheduleDocument} from '../../lib/records.ts'
 
 export default class SchedulesDelete extends BaseCommand {
@@ -32,7 +33,7 @@ export default class SchedulesDelete extends BaseCommand {
       const line = renderScheduleLine(isDryRun ? 'Would delete' : 'Deleted', schedule, context)
       return `${line}${renderCancellation(queuedJobs)}`
     })
-    this.noteUndo(createCommand(schedule), {isDryRun})
+    this.noteUndo(createCommand(requestOf(schedule)), {isDryRun})
     return document
   }
 }

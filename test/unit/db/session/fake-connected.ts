@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type {Connected} from '../../../../src/db/connection/connect.ts'
 
 /** A statement that was sent, and how it is answered. */
-export interface Sent {
+interface Sent {
   text: string
   answer(rows?: object[]): void
   fail(error: unknown): void

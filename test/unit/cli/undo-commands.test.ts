@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import {createCommand, registerCommand} from '../../../src/core/undo.ts'
+import {createCommand, registerCommand} from '../../../src/cli/undo-commands.ts'
+import {requestOf} from '../../../src/core/undo.ts'
 import {parseExactly} from '../../../src/lib/exact-json.ts'
 import type {Registration, Schedule} from '../../../src/lib/records.ts'
 
@@ -43,7 +44,7 @@ describe('the command that creates a schedule again', () => {
       command: `--name nightly ${REST} --payload '{"view_name":"\\"a b\\"","n":"\\u202e","schema":"public"}' --max-attempts 3`,
     },
   ])('$name', ({changes, command}) => {
-    expect(createCommand({...SCHEDULE, ...changes})).toBe(`ayb schedules create ${command}`)
+    expect(createCommand(requestOf({...SCHEDULE, ...changes}))).toBe(`ayb schedules create ${command}`)
   })
 
   test.each<{name: string; changes: Partial<Schedule>}>([
@@ -58,7 +59,7 @@ describe('the command that creates a schedule again', () => {
       changes: {payload: parseExactly('{"view_name": "v", "n": 12345678901234567890}')},
     },
   ])('is none where ayb would refuse $name', ({changes}) => {
-    expect(createCommand({...SCHEDULE, ...changes})).toBeNull()
+    expect(createCommand(requestOf({...SCHEDULE, ...changes}))).toBeNull()
   })
 })
 

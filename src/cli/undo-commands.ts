@@ -1,0 +1,73 @@
+import {isAybError} from '../lib/errors.ts'
+import {parseViewName, qualifiedName, shellWord} from '../lib/identifier.ts'
+import {printable} from '../lib/printable.ts'
+import type {Registration, ViewPolicy} from '../lib/records.ts'
+import type {ScheduleRequest} from '../lib/schedule-request.ts'
+
+/**
+ * The command that creates the schedule, to be pasted into a shell; null where a terminal would not show the
+ * command as it is, or where there is no request.
+ */
+export function createCommand(request: ScheduleRequest | null): string | null {
+  if (request === null) return null
+  const {name, cron, timezone, enabled, maxAttempts, target} = request
+  return pastable([
+    ...['ayb', 'schedules', 'create', flag('name', name), flag('cron', cron), flag('timezone', timezone)],
+    'view' in target ? flag('view', qualifiedName(target.view)) : flag('payload', target.payload),
+    flag('max-attempts', String(maxAttempts)),
+    ...(enabled ? [] : ['--no-enabled']),
+  ])
+}
+
+/**
+ * The command that registers the view with the same mode and settings, to be pasted into a shell; null where
+ * ayb would refuse the name, or a terminal would not show the command as it is.
+ */
+export function registerCommand(registration: Registration): string | null {
+  const name = qualifiedName(registration)
+  if (!isAccepted(name)) return null
+  const {refreshMode, policy} = registration
+  return pastable([
+    ...['ayb', 'matviews', 'register', shellWord(name), flag('mode', policy?.mode ?? refreshMode)],
+    ...(policy === null ? [] : policyFlags(policy)),
+  ])
+}
+
+function isAccepted(viewName: string): boolean {
+  try {
+    parseViewName(viewName)
+    return true
+  } catch (error) {
+    if (isAybError(error)) return false
+    throw error
+  }
+}
+
+function policyFlags({
+  settings,
+  maxAgeMs,
+  refreshTimeoutMs,
+  lockTimeoutMs,
+  lockRetryForMs,
+}: ViewPolicy): string[] {
+  const limits = {
+    'max-age': maxAgeMs,
+    'refresh-timeout': refreshTimeoutMs,
+    'lock-timeout': lockTimeoutMs,
+    'lock-retry-for': lockRetryForMs,
+  }
+  return [
+    ...Object.entries(settings).map(([name, value]) => flag('set', `${name}=${value}`)),
+    ...Object.entries(limits).flatMap(([name, ms]) => (ms === null ? [] : [flag(name, `${ms}ms`)])),
+  ]
+}
+
+/** With `=` where the value would pass for a flag. */
+const flag = (name: string, value: string): string =>
+  value.startsWith('-') ? shellWord(`--${name}=${value}`) : `--${name} ${shellWord(value)}`
+
+/** Null where a terminal would not show the command as it is: whoever pastes it would run another command. */
+function pastable(words: readonly string[]): string | null {
+  const command = words.join(' ')
+  return printable(command) === command ? command : null
+}

@@ -1,0 +1,12 @@
+import type {ViewName} from './records.ts'
+
+/** What a person asks for to create a schedule, as data: each surface words it for its own readers. */
+export interface ScheduleRequest {
+  name: string
+  cron: string
+  timezone: string
+  enabled: boolean
+  maxAttempts: number
+  /** A view where that says all; else the payload as JSON, in which names that need it are in double quotes. */
+  target: {view: ViewName} | {payload: string}
+}
