@@ -154,6 +154,19 @@ export abstract class BaseCommand extends Command {
     this.#warnings.push(commandLineWarning(warning))
   }
 
+  /**
+   * Prints warnings before a long wait. Returns those that are left for the document: all with --json, where they are
+   * also printed beside an error.
+   */
+  protected tellAtOnce(warnings: readonly Warning[]): readonly Warning[] {
+    if (!this.jsonEnabled()) {
+      printWarnings(warnings.map(commandLineWarning))
+      return []
+    }
+    for (const warning of warnings) this.addWarning(warning)
+    return warnings
+  }
+
   protected override async _run<T>(): Promise<T> {
     const result = await super._run<T>()
     // With --json the document holds the warnings, unless the document is an array.

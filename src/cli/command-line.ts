@@ -23,12 +23,13 @@ export function checkCommandLine(config: Config, line: readonly string[]): strin
     )
   }
   const command = config.findCommand(first)
-  if (command) {
+  const isTopicToo = second !== undefined && config.findCommand(`${first}:${second}`) !== undefined
+  if (command && !isTopicToo) {
     refuseStrayArgument(command, first, second)
     refuseSwitchValue(command, first, argv.slice(1))
     return argv
   }
-  if (!config.findTopic(first)) throw unknownCommand(config, first)
+  if (!isTopicToo && !config.findTopic(first)) throw unknownCommand(config, first)
   if (second === undefined || HELP_FLAGS.has(second)) return [first, '--help']
   if (second.startsWith('-')) {
     throw invalidArgument(

@@ -72,6 +72,8 @@ function wordRemedy(remedy: Remedy): string {
       return `ayb schedules disable ${shellWord(remedy.name)}`
     case 'cancel-job':
       return `ayb jobs cancel ${remedy.jobId}`
+    case 'start-worker':
+      return 'start one with: ayb worker'
     case 'wait-for-refresh':
       return 'try again when that refresh has ended, or pass --wait'
     case 'extend-wait':

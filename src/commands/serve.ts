@@ -59,12 +59,14 @@ With --worker, the same process runs the schedules. The environment variables of
       hasMetrics: true,
     })
     const server = this.server(flags, {keepsStatements: true})
-    const worker = work && new Worker({...work, isOnce: false}, (how) => server.open(how), observer.onEvent)
+    const {version} = this.config
+    const worker =
+      work && new Worker({...work, isOnce: false, version}, (how) => server.open(how), observer.onEvent)
     const signal = this.untilClosed(process.stdout)
     const {collectionsUrl} = settings
     // Report a failed connection before the server listens.
     const pools = await openServePools(this.connection(flags), {collectionsUrl, signal})
     const {serve} = await import('../http/serve.ts')
-    await serve({...settings, ...pools, worker, observer, version: this.config.version}, signal)
+    await serve({...settings, ...pools, worker, observer, version}, signal)
   }
 }

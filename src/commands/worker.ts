@@ -74,7 +74,11 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
       hasMetrics: settings.listen !== null,
     })
     const server = this.server(flags, {keepsStatements: true})
-    const worker = new Worker({...settings, isOnce: flags.once}, (how) => server.open(how), observer.onEvent)
+    const worker = new Worker(
+      {...settings, isOnce: flags.once, version: this.config.version},
+      (how) => server.open(how),
+      observer.onEvent,
+    )
     const source = healthOf({worker, pool: null, observer})
     const health = settings.listen && (await serveHealth(settings.listen, source))
     if (health) observer.log({level: 'info', msg: `listening on http://${health.address}`})

@@ -17,6 +17,7 @@ import {requireRegistration, requireSchedule} from './lookup.ts'
 import {planJobSet} from './refresh-set/job-set.ts'
 import type {ScheduleChanges, ScheduleInput, ScheduleTarget} from './schedule-input.ts'
 import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
+import {absentWorkers} from './workers.ts'
 
 /**
  * Creates a schedule of what checkInput let through. A view that is not there yet, or not fit for its mode,
@@ -41,6 +42,7 @@ export async function createSchedule(
   const nextRunAt = await computeNextRun(db, settings)
   const schedule = await schedules.insertSchedule(db, {...settings, nextRunAt})
   if (!schedule) throw scheduleExists(settings.name)
+  if (schedule.enabled) warnings.push(...(await absentWorkers(db)))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
@@ -171,7 +173,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
   const jobs = await findJobs(db, queued)
   const [job] = jobs
   if (!job) throw jobDeleted(queued[0] ?? '')
-  return {job, warnings: db.takeWarnings(), jobs}
+  return {job, warnings: [...db.takeWarnings(), ...(await absentWorkers(db))], jobs}
 }
 
 /** The set that a schedule means now; null for one job, which a worker makes a set of where that is needed. */

@@ -10,6 +10,7 @@ export const SYSTEM_TABLES = {
   states: '_ayb_matview_states',
   policies: '_ayb_matview_policies',
   edges: '_ayb_job_edges',
+  workers: '_ayb_workers',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

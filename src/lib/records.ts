@@ -420,6 +420,31 @@ export interface ViewStatus extends ViewName {
   overdue: boolean
 }
 
+/** A worker that is alive, as `ayb worker list` lists it. */
+export interface LiveWorker {
+  /** As in the jobs that it runs. */
+  id: string
+  host: string
+  pid: number
+  /** Of ayb. */
+  version: string
+  startedAt: Instant
+  /** When it last said that it is alive. */
+  lastSeenAt: Instant
+  /** How many views it refreshes at once. */
+  slots: number
+  busy: number
+  /** Whether it is behind a pooler. */
+  pooled: boolean
+  refreshes: WorkerRefresh[]
+}
+
+/** What a worker refreshes now. */
+interface WorkerRefresh extends ViewName {
+  jobId: string
+  startedAt: Instant
+}
+
 /** What `ayb migrate` answers. */
 export interface Migrated {
   applied: string[]

@@ -34,6 +34,7 @@ export type Remedy =
   | {kind: 'enable-schedule'; name: string}
   | {kind: 'disable-schedule'; name: string}
   | {kind: 'cancel-job'; jobId: string}
+  | {kind: 'start-worker'}
   | {kind: 'wait-for-refresh'}
   | {kind: 'extend-wait'}
   | {kind: 'extend-statement-timeout'}

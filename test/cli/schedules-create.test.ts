@@ -3,7 +3,7 @@ import type {Registered, ScheduleDocument} from '../../src/lib/records.ts'
 import {type AybOptions, ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
-import {createSchedule, insertSchedule, SCHEDULE_KEYS} from '../support/schedules.ts'
+import {createSchedule, insertSchedule, pretendWorker, SCHEDULE_KEYS} from '../support/schedules.ts'
 
 /** Nothing listens there: whoever gets as far as connecting fails with another code. */
 const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
@@ -17,7 +17,8 @@ describe('ayb schedules create', () => {
   let db: TestDatabase
 
   beforeAll(async () => {
-    db = await createTestDatabase()
+    db = await createTestDatabase({hasTables: true})
+    await pretendWorker(db)
   })
 
   test('answers with the schedule, as the table has it', async () => {

@@ -6,6 +6,7 @@ import type {JobDocument, RegistrationDocument, ScheduleDocument} from '../../sr
 import {ayb} from '../support/ayb.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
+import {pretendWorker} from '../support/schedules.ts'
 import {startServer, stopServers} from '../support/serve.ts'
 import {fillTemplate} from '../support/template.ts'
 import {complaints, type LogLine, startWorker, stopWorkers} from '../support/worker.ts'
@@ -128,6 +129,7 @@ describe('the role of the README', {timeout: 120_000}, () => {
   })
 
   test('is enough for every command, without a warning', async () => {
+    await pretendWorker(owner)
     for (const line of [
       ['migrate'],
       ['matviews', 'register', 'public.leaderboard'],
@@ -235,7 +237,7 @@ describe('a role that owns its view, and may not use the tables', {timeout: 120_
       'GRANT SELECT, INSERT, UPDATE, DELETE ON public._ayb_job_edges, public._ayb_job_schedules, ' +
         'public._ayb_jobs, ' +
         'public._ayb_matview_policies, public._ayb_matview_refresh_runs, public._ayb_matview_refreshes, ' +
-        'public._ayb_matview_states TO standings_owner; GRANT SELECT ON public._ayb_cli_migrations TO standings_owner;',
+        'public._ayb_matview_states, public._ayb_workers TO standings_owner; GRANT SELECT ON public._ayb_cli_migrations TO standings_owner;',
     ])
     await owner.query(grant ?? '')
     for (const line of LINES.filter(([command]) => command !== 'worker')) await documentOf(line, role)

@@ -51,6 +51,7 @@ const LINES: Record<string, string[]> = {
   'schedules:show': ['schedules', 'show', 'kept'],
   'schedules:update': ['schedules', 'update', 'changed', '--cron', '@hourly'],
   worker: ['worker', '--once'],
+  'worker:list': ['worker', 'list'],
 }
 
 /** Without a database to go to. */

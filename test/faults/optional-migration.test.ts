@@ -84,6 +84,11 @@ describe('a table that ayb can do without', () => {
       change: (role: string) => `revoke all on _ayb_job_edges from ${role}`,
     },
     {what: 'one of sets of jobs, dropped under', change: () => 'drop table _ayb_job_edges'},
+    {
+      what: 'one of workers, taken from the role of',
+      change: (role: string) => `revoke all on _ayb_workers from ${role}`,
+    },
+    {what: 'one of workers, dropped under', change: () => 'drop table _ayb_workers'},
   ])('may be $what a worker that runs, which repeats the refresh at once', async ({change}) => {
     const {db, worker} = await createOlderDatabase()
     await documentOf(['migrate'], db)

@@ -5,7 +5,7 @@ import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
 import {insertAgedJob, JOB_KEYS, jobRows} from '../support/jobs.ts'
-import {createSchedule, insertSchedule} from '../support/schedules.ts'
+import {createSchedule, insertSchedule, pretendWorker} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {until} from '../support/until.ts'
 import {startWorker} from '../support/worker.ts'
@@ -17,7 +17,8 @@ describe('ayb schedules run', () => {
   let db: TestDatabase
 
   beforeAll(async () => {
-    db = await createTestDatabase()
+    db = await createTestDatabase({hasTables: true})
+    await pretendWorker(db)
   })
 
   test('queues one job for now, and gives the same one again', async () => {
@@ -142,6 +143,7 @@ describe('ayb schedules run --wait', () => {
 
   beforeAll(async () => {
     db = await createTestDatabase({hasTables: true})
+    await pretendWorker(db)
   })
 
   /** A schedule that is never due by itself. */
@@ -200,6 +202,15 @@ describe('ayb schedules run --wait', () => {
       hint: `check that a worker is running; ayb jobs show ${jobId}`,
       details: {timeoutMs: 600, timeout: 'wait', jobId},
     })
+  })
+
+  test('warns before the wait that no worker is alive', async () => {
+    const alone = await createTestDatabase({hasTables: true})
+    await insertSchedule(alone, 'unserved', {view: 'leaderboard', nextRunAt: 'null'})
+    const running = startAyb(['schedules', 'run', 'unserved', '--wait'], {url: alone.url, timeoutMs: 50_000})
+    await running.waitForOutput(/^Warning: no worker is alive/, 30_000)
+    running.kill('SIGINT')
+    expect((await running.done).stderr.match(/no worker is alive/g)).toHaveLength(1)
   })
 
   test('says so when the wait ends and the job does not', {timeout: 60_000}, async () => {

@@ -36,6 +36,7 @@ describe('the page of schedules', {timeout: 120_000}, () => {
     await dialog.getByLabel('Max attempts').fill('5')
     await dialog.getByRole('button', {name: 'Create'}).click()
     await toast(page, 'nightly created').waitFor()
+    await page.getByRole('alert').filter({hasText: 'No worker is alive'}).waitFor()
     expect(
       await db.query(
         'select name, cron_expr, timezone, max_attempts, enabled, payload from _ayb_job_schedules',

@@ -3,7 +3,7 @@ import type {Job} from '../../src/lib/records.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {insertJob} from '../support/jobs.ts'
-import {insertSchedule} from '../support/schedules.ts'
+import {insertSchedule, pretendWorker} from '../support/schedules.ts'
 import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
 import {createViewSet} from '../support/view-sets.ts'
 
@@ -37,6 +37,19 @@ const list = async (query = ''): Promise<List> => {
   expect(answer.status).toBe(200)
   return answer.json<List>()
 }
+
+describe('workers', () => {
+  test('are listed, with how many are alive', async () => {
+    const workers = async () => (await server.get('/api/admin/workers')).json()
+    expect(await workers()).toEqual({items: [], count: 0, alive: 0})
+    await pretendWorker(db)
+    expect(await workers()).toMatchObject({
+      items: [{host: 'pretended', pooled: true, busy: 0, refreshes: []}],
+      count: 1,
+      alive: 1,
+    })
+  })
+})
 
 describe('jobs', () => {
   test('are listed, those of other programs are not', async () => {

@@ -30,6 +30,13 @@ export async function createSchedule(
   return (await documentOf<ScheduleDocument>(args, db)).schedule
 }
 
+/** Has a worker behind a pooler look alive for half an hour, so that nothing warns that there is none. */
+export const pretendWorker = (db: {query(sql: string): Promise<unknown>}) =>
+  db.query(
+    `insert into _ayb_workers (id, host, pid, version, slots, poll_interval_ms, is_pooled, started_at, last_seen_at)
+     values ('ayb:pooled-0123456789abcdef:pretended:1', 'pretended', 1, '0.0.0', 1, 5000, true, now(), now() + interval '30 min')`,
+  )
+
 /** A schedule as somebody else may have written it; `nextRunAt` is SQL. Returns the id. */
 export async function insertSchedule(
   db: TestDatabase,

@@ -30,6 +30,7 @@ const REMEDIES: {[Kind in Remedy['kind']]: Extract<Remedy, {kind: Kind}>} = {
   'enable-schedule': {kind: 'enable-schedule', name: 'every night'},
   'disable-schedule': {kind: 'disable-schedule', name: 'every night'},
   'cancel-job': {kind: 'cancel-job', jobId},
+  'start-worker': {kind: 'start-worker'},
   'wait-for-refresh': {kind: 'wait-for-refresh'},
   'extend-wait': {kind: 'extend-wait'},
   'extend-statement-timeout': {kind: 'extend-statement-timeout'},

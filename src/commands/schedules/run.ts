@@ -31,15 +31,14 @@ With --wait the command ends when the job, or each job of the set, has ended, re
       for (const {id, state} of queued.jobs)
         this.print(`${state === 'waiting' ? 'Waiting:' : 'Queued'} job ${id}`)
       if (!flags.wait && timeoutMs === null) return queued
-      // Printed beside an error; a document has the warnings itself.
-      for (const warning of queued.warnings) this.addWarning(warning)
+      const untold = this.tellAtOnce(queued.warnings)
       const progress = this.#watch(queued.job)
       try {
         const {signal} = this
         const jobs = await waitForJobs(db, queued.jobs, {timeoutMs, signal, onLook: progress.update})
         progress.stop()
         for (const {id} of jobs) this.print(`Completed job ${id}`)
-        return {job: jobs[0] ?? queued.job, warnings: [...queued.warnings, ...db.takeWarnings()], jobs}
+        return {job: jobs[0] ?? queued.job, warnings: [...untold, ...db.takeWarnings()], jobs}
       } finally {
         progress.stop()
       }

@@ -2,6 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {deleteStrayPolicies} from '../../db/policies.ts'
 import {deleteFinishedJobs, deleteOldRuns, deleteOldSets} from '../../db/prune.ts'
 import {deleteStrayStates} from '../../db/states/remember.ts'
+import {deleteDeadWorkers} from '../../db/workers.ts'
 import {type AybError, isAybError} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import type {ControlSession} from './control.ts'
@@ -25,8 +26,8 @@ const BATCHES_ONCE = 20
 const STOP_PATIENCE_MS = 1000
 
 /**
- * Deletes finished jobs, old runs, and the states and policies of views that are no longer registered. A pass begins every
- * ten minutes, and deletes small batches beside the worker's loop until nothing old is left.
+ * Deletes finished jobs, old runs, dead workers, and the states and policies of views that are no longer registered.
+ * A pass begins every ten minutes, and deletes small batches beside the worker's loop until nothing old is left.
  */
 export class Retention {
   readonly #retentionMs: number
@@ -108,6 +109,7 @@ export class Retention {
     if (this.#isFirstBatch) {
       await deleteStrayStates(control, BATCH)
       await deleteStrayPolicies(control, BATCH)
+      await deleteDeadWorkers(control, BATCH)
     }
     const isFirstBatch = this.#isFirstBatch
     this.#isFirstBatch = false

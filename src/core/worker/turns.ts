@@ -9,6 +9,7 @@ import type {FrozenWorkers} from './frozen.ts'
 import {advance} from './job-sets.ts'
 import type {LowerBounds} from './lower-bounds.ts'
 import type {Once} from './once.ts'
+import type {Presence} from './presence.ts'
 import type {Retention} from './retention.ts'
 import type {Rhythm, TurnEnd} from './rhythm.ts'
 import type {Scheduler} from './scheduler.ts'
@@ -31,6 +32,8 @@ interface TurnParts {
   scheduler: Scheduler
   frozen: FrozenWorkers
   retention: Retention
+  /** Null for a worker that ends soon. */
+  presence: Presence | null
   throttle: WarningThrottle
   /** Null for a worker that runs until it is stopped. */
   once: Once | null
@@ -171,7 +174,8 @@ export class Turns {
 
   /** What can wait until the due jobs are started. */
   async #keepHouse(control: Database): Promise<void> {
-    const {control: session, retention, scheduler, once, emit, onNews} = this.#parts
+    const {control: session, presence, retention, scheduler, once, emit, onNews} = this.#parts
+    await presence?.say(control)
     if (once) await retention.pruneOnce()
     else retention.start()
     for (const message of control.takeWarnings()) emit({type: 'warning', message})

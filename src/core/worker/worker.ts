@@ -63,6 +63,7 @@ import {LockPatience} from './lock-patience.ts'
 import {LockSampler} from './lock-sampler.ts'
 import {LowerBounds} from './lower-bounds.ts'
 import {Once} from './once.ts'
+import {Presence} from './presence.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
 import {Rhythm, type TurnEnd} from './rhythm.ts'
@@ -87,6 +88,8 @@ export interface WorkerOptions {
   retentionMs: number
   /** Run what is due, then end. */
   isOnce: boolean
+  /** Of ayb, for others to see. */
+  version: string
 }
 
 /** A loop that is a minute overdue hangs: each of its statements has a deadline of 30 s. */
@@ -103,6 +106,8 @@ export class Worker {
   readonly #sessions: WorkerSessions
   readonly #control: ControlSession
   readonly #retention: Retention
+  /** Null for a worker that ends soon. */
+  readonly #presence: Presence | null
   readonly #jobCount: JobCount
   readonly #tally = new Tally()
   readonly #throttle = new WarningThrottle()
@@ -140,6 +145,9 @@ export class Worker {
     })
     this.#jobCount = new JobCount((count) => this.#sessions.use(count))
     this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) => this.#warnOf(error))
+    const {concurrency: slots, version} = options
+    const id = () => this.#sessions.workerId
+    this.#presence = isOnce ? null : new Presence({version, slots, pollIntervalMs, id})
     this.#rhythm = new Rhythm({pollIntervalMs})
     // A worker that ends when nothing is left must not miss a row.
     this.#bounds = new LowerBounds({isAlwaysFull: isOnce})
@@ -152,6 +160,7 @@ export class Worker {
       scheduler: new Scheduler(emit),
       frozen: new FrozenWorkers(emit),
       retention: this.#retention,
+      presence: this.#presence,
       throttle: this.#throttle,
       once,
       emit,
@@ -205,6 +214,7 @@ export class Worker {
       stopHeartbeat()
       stopWatching()
       await warming
+      await this.#presence?.end(this.#control.current)
       await this.#sessions.close()
       await this.#control.close()
     }

@@ -3,6 +3,7 @@ import {schedulesAndJobs} from './0002-schedules-and-jobs.ts'
 import {viewStates} from './0003-view-states.ts'
 import {viewPolicies} from './0004-view-policies.ts'
 import {jobEdges} from './0005-job-edges.ts'
+import {workers} from './0007-workers.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
@@ -12,4 +13,5 @@ export const MIGRATIONS: readonly Migration[] = [
   viewStates,
   viewPolicies,
   jobEdges,
+  workers,
 ]

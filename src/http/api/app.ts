@@ -18,6 +18,7 @@ import {learnMethods} from './methods.ts'
 import {scheduleRoutes} from './schedules.ts'
 import {DOCUMENTS} from './schemas.ts'
 import {requireToken} from './token.ts'
+import {workerRoutes} from './workers.ts'
 
 const BODY_LIMIT = 1024 * 1024
 const LONGEST_PATH_PART = 500
@@ -78,6 +79,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
       matviewRoutes(admin, context)
       scheduleRoutes(admin, context)
       jobRoutes(admin, context)
+      workerRoutes(admin, context)
     },
     {prefix: '/api/admin'},
   )

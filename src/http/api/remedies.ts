@@ -67,6 +67,8 @@ function wordRemedy(remedy: Remedy): string {
       return `PUT ${schedulePath(remedy.name)} with {"enabled": false}`
     case 'cancel-job':
       return `POST /api/admin/jobs/${remedy.jobId}/cancel`
+    case 'start-worker':
+      return 'start a worker, on any machine'
     case 'wait-for-refresh':
     case 'extend-wait':
       return 'try again when that refresh has ended'

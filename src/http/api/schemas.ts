@@ -106,6 +106,26 @@ const job = {
   },
 }
 
+const worker = {
+  id: text,
+  host: text,
+  pid: whole,
+  version: text,
+  startedAt: instant,
+  lastSeenAt: instant,
+  slots: whole,
+  busy: whole,
+  pooled: flag,
+  refreshes: {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: [...Object.keys(view), 'jobId', 'startedAt'],
+      properties: {...view, jobId: uuid, startedAt: instant},
+    },
+  },
+}
+
 /** The documents of the API, by the names that its description has for them. */
 export const DOCUMENTS = [
   documentOf('Registration', registration),
@@ -158,6 +178,21 @@ export const DOCUMENTS = [
   documentOf('JobStats', {
     ...Object.fromEntries(JOB_STATES.map((state) => [state, whole])),
     oldestQueuedAgeSec: wholeOrNull,
+  }),
+  documentOf('Workers', {
+    items: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: Object.keys(worker),
+        properties: worker,
+      },
+    },
+    count: {type: 'integer', description: 'The number of items'},
+    alive: {
+      type: ['integer', 'null'],
+      description: 'How many workers are alive, those of older versions included; null on a standby',
+    },
   }),
   documentOf('Page', {
     items: {type: 'array', items: {type: 'object', additionalProperties: true}},

@@ -16,6 +16,7 @@ const OPTIONS = {
   shutdownTimeoutMs: 25_000,
   retentionMs: 0,
   isOnce: false,
+  version: '0.0.0',
 }
 
 beforeEach(() => {

@@ -13,7 +13,13 @@ import {ScheduleRow} from './schedule-row.tsx'
 type Open = {kind: 'create'} | {kind: 'edit' | 'delete'; schedule: ListedSchedule}
 
 export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
-  const {data, error, reload} = usePoll((signal) => api.get<Items<ListedSchedule>>('schedules', signal))
+  const {data, error, reload} = usePoll(async (signal) => {
+    const [schedules, {alive}] = await Promise.all([
+      api.get<Items<ListedSchedule>>('schedules', signal),
+      api.get<{alive: number | null}>('workers', signal),
+    ])
+    return {...schedules, isWaiting: alive === 0 && schedules.items.some(({enabled}) => enabled)}
+  })
   const [open, setOpen] = useState<Open | null>(null)
   const act = useRowAction(notify, reload)
   const close = () => setOpen(null)
@@ -46,6 +52,11 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
         </button>
       </div>
       <PollProblem error={error} />
+      {data?.isWaiting && (
+        <div class="banner" role="alert">
+          <strong>No worker is alive.</strong> Schedules wait until one is started.
+        </div>
+      )}
       {!data && !error && <p class="empty">Loading…</p>}
       {data?.items.length === 0 && (
         <p class="empty">There are no schedules yet. Create a schedule to refresh a view automatically.</p>

@@ -1,0 +1,25 @@
+import {BaseCommand} from '../../cli/base-command.ts'
+import {listWorkers} from '../../core/workers.ts'
+import type {LiveWorker} from '../../lib/records.ts'
+
+export default class WorkerList extends BaseCommand {
+  static override summary = 'List the workers that are alive, and what they refresh.'
+  static override description =
+    'A worker says every 15 seconds that it is alive. A worker that has said nothing for a minute and two poll intervals is not listed, nor is one with --once.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --json',
+  ]
+
+  async run(): Promise<LiveWorker[]> {
+    const {flags} = await this.parse(WorkerList)
+    const workers = await this.withDatabase(flags, (db) =>
+      listWorkers(db, (warning) => this.addWarning(warning)),
+    )
+    await this.show(async (context) => {
+      const {renderWorkers} = await import('../../render/workers.ts')
+      return renderWorkers(workers, context)
+    })
+    return workers
+  }
+}
