@@ -51,9 +51,15 @@ export abstract class BaseCommand extends Command {
    * Renders a document on stdout for people or pipes; nothing with --json. A table takes 50 ms to load:
    * `render` imports what it needs, so that scripts do not pay for it.
    */
-  protected async show(render: (context: RenderContext) => string | Promise<string>): Promise<void> {
+  protected async show(
+    render: (context: RenderContext) => string | Promise<string>,
+    {output}: {output?: 'wide' | undefined} = {},
+  ): Promise<void> {
     if (this.jsonEnabled()) return
-    this.print(await render({terminal: describeTerminal(process.stdout, process.env), now: new Date()}))
+    const terminal = describeTerminal(process.stdout, process.env)
+    const isWide = output === 'wide'
+    const shown = isWide ? {...terminal, columns: Number.POSITIVE_INFINITY} : terminal
+    this.print(await render({terminal: shown, now: new Date(), isWide}))
   }
 
   /** Prints text on stdout, unless the text is empty or --json is set. */

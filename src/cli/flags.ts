@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {parseAge, parseDuration, parseLockDuration, parseRetention} from '../lib/duration.ts'
 import {isAybError} from '../lib/errors.ts'
-import {parseJobId, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
+import {parseJobReference, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
 import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records.ts'
@@ -78,6 +78,14 @@ export const retentionFlag = Flags.custom<number>({
   parse: async (text, _context, {name}) => checked(() => parseRetention(text, `--${name}`)),
 })
 
+/** For lists. */
+export const outputFlag = Flags.custom<'wide'>({
+  char: 'o',
+  summary: 'On a terminal: wide shows all columns, and cuts no text.',
+  helpValue: 'wide',
+  options: ['wide'],
+})
+
 /** For commands that delete. */
 export const dryRunFlag = Flags.boolean({summary: 'Print what would be deleted, and change nothing.'})
 
@@ -129,11 +137,11 @@ export const scheduleArg = Args.custom<string>({
   parse: async (text) => text,
 })
 
-/** The job of a command, by id. */
+/** The job of a command, by id, or by the beginning of it. */
 export const jobArg = Args.custom<string>({
-  description: 'The id of a job.',
+  description: 'The id of a job, or as much of its beginning as no other job has.',
   ignoreStdin: true,
-  parse: async (text) => checked(() => parseJobId(text)),
+  parse: async (text) => checked(() => parseJobReference(text)),
 })
 
 /** The payload of a job, as JSON. */

@@ -4,6 +4,7 @@ import * as jobs from '../db/jobs.ts'
 import {countOld, deleteFinishedJobs, deleteOldRuns, deleteOldSets, type PruneCount} from '../db/prune.ts'
 import {dropOnAbort, withDeadline} from '../lib/abort.ts'
 import {
+  ambiguousJob,
   jobCanceled,
   jobDeleted,
   jobFailed,
@@ -13,6 +14,7 @@ import {
   jobWaitTimeout,
   queuedAlready,
 } from '../lib/failures/jobs.ts'
+import {isUuid} from '../lib/identifier.ts'
 import {
   type Job,
   type JobDocument,
@@ -26,6 +28,8 @@ import {requireSchedule} from './lookup.ts'
 
 /** So many at a time, that no delete holds its locks for long. */
 const PRUNE_BATCH = 1000
+/** An error names so many. */
+const MOST_NAMED_IDS = 3
 /** Members are small rows without runs. What is left over goes the next time. */
 const MOST_OLD_MEMBERS = 100_000
 
@@ -43,17 +47,17 @@ export async function listJobs(
 }
 
 /**
- * One job.
+ * One job, by its id or the beginning of it.
  * @throws AybError JOB_NOT_FOUND
  */
-export async function showJob(db: Database, id: string): Promise<Unworded<JobDocument>> {
-  const job = await requireJob(db, id)
+export async function showJob(db: Database, reference: string): Promise<Unworded<JobDocument>> {
+  const job = await requireJob(db, reference)
   const warnings =
     job.state === 'queued' && job.runAt === LAST_INSTANT
       ? [
           remediable('the job is queued for a time that never comes', 'to be rid of it', {
             kind: 'cancel-job',
-            jobId: id,
+            jobId: job.id,
           }),
         ]
       : []
@@ -64,8 +68,8 @@ export async function showJob(db: Database, id: string): Promise<Unworded<JobDoc
  * Queues a failed job again, with all its attempts.
  * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT
  */
-export async function retryJob(db: Database, id: string): Promise<Unworded<JobDocument>> {
-  await requireJob(db, id)
+export async function retryJob(db: Database, reference: string): Promise<Unworded<JobDocument>> {
+  const {id} = await requireJob(db, reference)
   await db.prepareTables()
   const job = await jobs.retryJob(db, id)
   if (!job) {
@@ -81,8 +85,8 @@ export async function retryJob(db: Database, id: string): Promise<Unworded<JobDo
  * Cancels a queued job.
  * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT
  */
-export async function cancelJob(db: Database, id: string): Promise<Unworded<JobDocument>> {
-  await requireJob(db, id)
+export async function cancelJob(db: Database, reference: string): Promise<Unworded<JobDocument>> {
+  const {id} = await requireJob(db, reference)
   await db.prepareTables()
   const job = await jobs.cancelJob(db, id)
   if (!job) throw jobStateConflict(await requireJob(db, id), 'cancel')
@@ -200,8 +204,11 @@ export async function jobStats(db: Database): Promise<Unworded<JobStats>> {
   return {...(await jobs.countJobs(db)), warnings: db.takeWarnings()}
 }
 
-async function requireJob(db: Database, id: string): Promise<Job> {
-  const job = await jobs.findJob(db, id)
-  if (!job) throw jobNotFound(id)
+/** @throws AybError JOB_NOT_FOUND; INVALID_ARGUMENT where the ids of several jobs begin so */
+async function requireJob(db: Database, reference: string): Promise<Job> {
+  const ids = isUuid(reference) ? [reference] : await jobs.findJobIds(db, reference, MOST_NAMED_IDS + 1)
+  if (ids.length > 1) throw ambiguousJob(reference, ids, MOST_NAMED_IDS)
+  const job = ids[0] === undefined ? null : await jobs.findJob(db, ids[0])
+  if (!job) throw jobNotFound(reference)
   return job
 }

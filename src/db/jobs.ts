@@ -1,4 +1,5 @@
 import {parseExactly} from '../lib/exact-json.ts'
+import {uuidsWithPrefix} from '../lib/identifier.ts'
 import {JOB_TYPE, type Job, type JobState, type JobStats, type ViewName} from '../lib/records.ts'
 import {columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
@@ -93,6 +94,23 @@ export async function findJobs(db: Database, ids: readonly string[]): Promise<Jo
     for (const job of jobs) found.set(job.id, job)
   }
   return ids.flatMap((id) => found.get(id) ?? [])
+}
+
+/** The ids that begin so, at most `limit`, of our jobs and of members that wait. */
+export async function findJobIds(db: Database, prefix: string, limit: number): Promise<string[]> {
+  if (!db.has('jobs')) return []
+  const {first, last} = uuidsWithPrefix(prefix)
+  const members = db.mayRead('edges')
+    ? `union select e.job_id from ${db.tables.edges} e where e.job_id between $1 and $2 and ${isLive('e')} and e.released_at is null`
+    : ''
+  const rows = await db.session.query<{id: string}>(
+    `select j.id from ${db.tables.jobs} j where j.id between $1 and $2 and j.type = '${JOB_TYPE}'
+      ${members}
+      order by id
+      limit $3`,
+    [first, last, limit],
+  )
+  return rows.map(({id}) => id)
 }
 
 const findStoredJobs = (db: Database, ids: readonly string[]): Promise<JobRow[]> =>

@@ -31,6 +31,31 @@ export function parseJobId(text: string): string {
 }
 
 /**
+ * The id of a job, or the beginning of it, in lower case.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function parseJobReference(text: string): string {
+  const reference = text.toLowerCase()
+  if (isUuid(reference) || isUuidPrefix(reference)) return reference
+  throw invalidArgument(`${JSON.stringify(text)} is not the id of a job, nor the beginning of one`, {
+    remedy: {kind: 'list-jobs'},
+  })
+}
+
+/** Shorter texts would often be several ids'. */
+const SHORTEST_PREFIX = 4
+const ZEROS = '00000000-0000-0000-0000-000000000000'
+
+const isUuidPrefix = (text: string): boolean =>
+  text.length >= SHORTEST_PREFIX && text.length < ZEROS.length && isUuid(text + ZEROS.slice(text.length))
+
+/** The first and the last id that begins so. */
+export const uuidsWithPrefix = (prefix: string) => ({
+  first: prefix + ZEROS.slice(prefix.length),
+  last: prefix + ZEROS.replaceAll('0', 'f').slice(prefix.length),
+})
+
+/**
  * One schema or view name, quoted in double quotes or plain; case is kept as typed.
  * @throws AybError INVALID_IDENTIFIER
  */

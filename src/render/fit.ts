@@ -5,16 +5,20 @@ interface Fitting {
   minWidth: number
   /** The lowest is dropped first; of equals, the rightmost. */
   priority: number
+  /** Never dropped. */
+  isKey?: boolean
 }
 
 /**
  * The width of each column, null where it is dropped, so that they fit side by side with a gap between them:
- * the widest are shortened to their minimum first, then the columns of the lowest priority go.
+ * the widest are shortened to their minimum first, then the columns of the lowest priority go. Where not even
+ * the keys fit, they are shortened below their minimum.
  */
 export function fitColumns(columns: readonly Fitting[], available: number, gap: number): (number | null)[] {
   const kept = columns.map((column, index) => ({
     index,
     priority: column.priority,
+    isKey: column.isKey === true,
     width: Math.min(column.width, available),
     minWidth: Math.min(column.width, column.minWidth),
   }))
@@ -22,12 +26,17 @@ export function fitColumns(columns: readonly Fitting[], available: number, gap: 
     kept.reduce((sum, column) => sum + column[size], gap * (kept.length - 1)) - available
 
   while (kept.length > 1 && excess('minWidth') > 0) {
-    const least = kept.reduce((a, b) => (b.priority <= a.priority ? b : a))
+    const droppable = kept.filter(({isKey}) => !isKey)
+    const [first] = droppable
+    if (!first) break
+    const least = droppable.reduce((a, b) => (b.priority <= a.priority ? b : a), first)
     kept.splice(kept.indexOf(least), 1)
   }
   for (let tooMany = excess('width'); tooMany > 0; tooMany--) {
-    const shrinkable = kept.filter((column) => column.width > column.minWidth)
-    shrinkable.reduce((a, b) => (b.width > a.width ? b : a)).width--
+    const roomy = kept.filter((column) => column.width > column.minWidth)
+    const widest = (roomy.length > 0 ? roomy : kept).reduce((a, b) => (b.width > a.width ? b : a))
+    if (widest.width <= 1) break
+    widest.width--
   }
   const widths: (number | null)[] = columns.map(() => null)
   for (const column of kept) widths[column.index] = column.width

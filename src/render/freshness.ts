@@ -1,6 +1,7 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import type {FreshnessState, ViewStatus} from '../lib/records.ts'
+import {causeOf} from './cause.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
 import {formatDue, formatRelative} from './time.ts'
@@ -19,7 +20,7 @@ const duration = (ms: number | null): string | null => (ms === null ? null : for
 /** How fresh views are. */
 export function renderStatus(views: readonly ViewStatus[], {terminal, now}: RenderContext): string {
   const columns: Column<ViewStatus>[] = [
-    {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
+    {header: 'VIEW', value: qualifiedName, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
     {header: 'STATE', value: ({state}) => state, style: (_, {state}) => STYLES[state], priority: 8},
     {
       header: 'AGE',
@@ -59,7 +60,9 @@ export function renderStatus(views: readonly ViewStatus[], {terminal, now}: Rend
     {
       header: 'ERROR',
       value: ({lastError}) => lastError,
-      priority: 1,
+      display: ({lastError}) => causeOf(lastError),
+      priority: 6,
+      isKey: true,
       minWidth: 20,
       omitWhenEmpty: true,
     },

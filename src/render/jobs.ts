@@ -3,7 +3,9 @@ import {qualifiedName} from '../lib/identifier.ts'
 import {payloadText, viewOfPayload} from '../lib/payload.ts'
 import {printable} from '../lib/printable.ts'
 import {JOB_STATES, type Job, type JobState, type JobStats} from '../lib/records.ts'
+import {causeOf} from './cause.ts'
 import {type Field, renderDetails} from './details.ts'
+import {shortIds} from './short-id.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
 import {formatDue, formatRelative} from './time.ts'
@@ -52,13 +54,20 @@ function noJobs({state, schedule}: JobSelection): string {
 /** The list of jobs. */
 export function renderJobs(
   jobs: readonly Job[],
-  {terminal, now}: RenderContext,
+  {terminal, now, isWide}: RenderContext,
   selection: JobSelection = {state: null, schedule: null},
 ): string {
   if (jobs.length === 0 && terminal.isTerminal) return noJobs(selection)
+  const ids = shortIds(jobs.map(({id}) => id))
   const columns: Column<Job>[] = [
-    {header: 'ID', value: (job) => job.id, priority: 5},
-    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20},
+    {
+      header: 'ID',
+      value: ({id}) => id,
+      display: ({id}) => (isWide ? id : (ids.get(id) ?? id)),
+      priority: 9,
+      isKey: true,
+    },
+    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20, cut: 'middle'},
     {header: 'STATE', value: (job) => job.state, style: (_, job) => STATE_STYLES[job.state], priority: 9},
     {
       header: 'RUN AT',
@@ -72,7 +81,14 @@ export function renderJobs(
       align: 'right',
       priority: 4,
     },
-    {header: 'ERROR', value: (job) => job.lastError, priority: 7, minWidth: 16, omitWhenEmpty: true},
+    {
+      header: 'ERROR',
+      value: (job) => job.lastError,
+      display: (job) => causeOf(job.lastError),
+      priority: 7,
+      minWidth: 16,
+      omitWhenEmpty: true,
+    },
     {header: 'WAITS FOR', value: parentsOf, priority: 6, minWidth: 16, omitWhenEmpty: true},
   ]
   return renderTable(jobs, columns, terminal)

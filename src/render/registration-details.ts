@@ -66,7 +66,7 @@ function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContex
 
 function scheduleColumns({now}: RenderContext): Column<Schedule>[] {
   return [
-    {header: 'NAME', value: (schedule) => schedule.name, priority: 9, minWidth: 20},
+    {header: 'NAME', value: ({name}) => name, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
     {header: 'CRON', value: (schedule) => schedule.cronExpr, priority: 8, minWidth: 11},
     {header: 'TIMEZONE', value: (schedule) => schedule.timezone, priority: 5, minWidth: 12},
     {

@@ -2,6 +2,7 @@ import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {ListedRegistration, Refreshed, Relinked} from '../lib/records.ts'
+import {causeOf} from './cause.ts'
 import {describeMode} from './mode.ts'
 import {registrationStatus, statusStyle} from './status.ts'
 import {type Column, renderTable} from './table.ts'
@@ -23,7 +24,7 @@ export function renderRegistrations(
   }
   const status = (entry: ListedRegistration) => registrationStatus(entry, entry)
   const columns: Column<ListedRegistration>[] = [
-    {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
+    {header: 'VIEW', value: qualifiedName, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
     {header: 'MODE', value: (entry) => entry.refreshMode, display: describeMode, priority: 4},
     {header: 'STATUS', value: status, style: (_, entry) => statusStyle(status(entry)), priority: 8},
     {
@@ -49,8 +50,9 @@ export function renderRegistrations(
     {
       header: 'ERROR',
       value: (entry) => entry.lastRefreshError,
-      display: (entry) => entry.lastRefreshError ?? '',
-      priority: 3,
+      display: (entry) => causeOf(entry.lastRefreshError) ?? '',
+      priority: 8,
+      isKey: true,
       minWidth: 20,
       omitWhenEmpty: true,
     },

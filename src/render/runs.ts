@@ -1,5 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import type {Run} from '../lib/records.ts'
+import {causeOf} from './cause.ts'
 import {describeSettings} from './policy.ts'
 import {formatBytes} from './size.ts'
 import {bar, sparkline} from './sparkline.ts'
@@ -53,8 +54,9 @@ export function renderRuns(runs: readonly Run[], {terminal, now}: RenderContext)
     {
       header: 'ERROR',
       value: (run) => run.error,
-      display: (run) => run.error ?? '',
+      display: (run) => causeOf(run.error) ?? '',
       priority: 6,
+      isKey: true,
       minWidth: 20,
       omitWhenEmpty: true,
     },

@@ -29,8 +29,8 @@ export function renderSchedules(list: readonly ListedSchedule[], {terminal, now}
     return 'There are no schedules. Make one with: ayb schedules create --name nightly --cron "0 3 * * *" --view VIEW'
   }
   const columns: Column<ListedSchedule>[] = [
-    {header: 'NAME', value: (schedule) => schedule.name, priority: 9, minWidth: 20},
-    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20},
+    {header: 'NAME', value: ({name}) => name, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
+    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20, cut: 'middle'},
     {header: 'CRON', value: (schedule) => schedule.cronExpr, priority: 6, minWidth: 12},
     {header: 'TIME ZONE', value: (schedule) => schedule.timezone, priority: 3},
     {

@@ -3,7 +3,7 @@ import {bounded} from '../lib/outside-text.ts'
 import {printable} from '../lib/printable.ts'
 import {fitColumns} from './fit.ts'
 import type {Style, Terminal} from './terminal.ts'
-import {displayWidth, shorten} from './width.ts'
+import {displayWidth, shorten, shortenMiddle} from './width.ts'
 
 /** The exact value of a field; null if the field is absent. */
 export type Value = string | number | boolean | null
@@ -18,8 +18,12 @@ export interface Column<Row> {
   align?: 'right'
   /** Where the columns do not fit, the one with the lowest priority is dropped first. */
   priority: number
+  /** The next command needs it: never dropped. */
+  isKey?: boolean
   /** In columns of the terminal: how far it may be shortened; without it, never. */
   minWidth?: number
+  /** Shortened at its end without it. */
+  cut?: 'middle'
   /** Left out on a terminal where every row has null as its value or for people. */
   omitWhenEmpty?: boolean
   /** A drawing, not data: left out of pipes. */
@@ -27,7 +31,7 @@ export interface Column<Row> {
 }
 
 /** A column that is not dropped: where its cells are in a row, and how wide it is. */
-interface Placed {
+interface Placed extends Pick<Column<never>, 'cut'> {
   index: number
   width: number
   align: 'left' | 'right'
@@ -91,14 +95,15 @@ function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], t
     shown.map((column, index) => {
       const headerWidth = displayWidth(column.header)
       const width = cells.reduce((widest, line) => Math.max(widest, displayWidth(line[index]?.text ?? '')), 0)
-      return {width, minWidth: Math.max(headerWidth, column.minWidth ?? width), priority: column.priority}
+      const minWidth = Math.max(headerWidth, column.minWidth ?? width)
+      return {width, minWidth, priority: column.priority, isKey: column.isKey === true}
     }),
     terminal.columns,
     GAP,
   )
-  const kept = shown.flatMap(({align}, index): Placed[] => {
+  const kept = shown.flatMap(({align, cut}, index): Placed[] => {
     const width = widths[index]
-    return width ? [{index, width, align: align ?? 'left'}] : []
+    return width ? [{index, width, align: align ?? 'left', ...(cut && {cut})}] : []
   })
   const pieces: string[] = []
   for (let start = 0; start < cells.length; start += ROWS_AT_ONCE) {
@@ -111,9 +116,12 @@ function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], t
 function cellOf<Row>(row: Row, column: Column<Row>, {columns}: Terminal): Cell {
   const value = column.display ? column.display(row) : column.value(row)
   if (value === null) return {text: '-', style: 'dim'}
-  const text = shorten(printable(bounded(String(value))).trimEnd(), columns)
+  const text = shortenFor(column, printable(bounded(String(value))).trimEnd(), columns)
   return {text, style: column.style?.(text, row) ?? null}
 }
+
+const shortenFor = ({cut}: Pick<Column<never>, 'cut'>, text: string, columns: number): string =>
+  cut === 'middle' ? shortenMiddle(text, columns) : shorten(text, columns)
 
 /**
  * cli-table3 measures with an older string-width, which counts some emoji and scripts otherwise. So it lays
@@ -130,9 +138,9 @@ function layOut(lines: Cell[][], columns: Placed[], {style}: Terminal): string {
   const texts: string[] = []
   for (const line of lines) {
     table.push(
-      columns.map(({index, width}) => {
+      columns.map(({index, width, cut}) => {
         const cell = line[index]
-        const text = shorten(cell?.text ?? '', width)
+        const text = shortenFor(cut ? {cut} : {}, cell?.text ?? '', width)
         const standIn = '#'.repeat(displayWidth(text))
         if (standIn !== '') texts.push(cell?.style ? style[cell.style](text) : text)
         return standIn

@@ -21,6 +21,8 @@ export interface Terminal {
 export interface RenderContext {
   terminal: Terminal
   now: Date
+  /** Nothing is left out or cut, however wide the terminal is. */
+  isWide?: boolean
 }
 
 type Environment = Record<string, string | undefined>

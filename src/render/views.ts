@@ -7,7 +7,7 @@ import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
 
 const COLUMNS: Column<View>[] = [
-  {header: 'VIEW', value: qualifiedName, priority: 9, minWidth: 32},
+  {header: 'VIEW', value: qualifiedName, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
   {header: 'OWNER', value: (view) => view.owner, priority: 3, minWidth: 10},
   {
     header: 'POPULATED',

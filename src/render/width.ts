@@ -39,6 +39,26 @@ export function shorten(text: string, columns: number): string {
   return text
 }
 
+/** As shorten, with the `…` in the middle, for names, whose ends tell them apart. */
+export function shortenMiddle(text: string, columns: number): string {
+  if (text.length <= columns && SINGLE_WIDTH.test(text)) return text
+  if (columns < 3) return shorten(text, columns)
+  const parts: string[] = []
+  for (const piece of pieces(text)) parts.push(...graphemes(piece))
+  const widths = parts.map(displayWidth)
+  let room = columns - 1
+  if (widths.reduce((sum, width) => sum + width, 0) <= columns) return text
+  let [start, end] = [0, parts.length]
+  for (let isAtStart = true; ; isAtStart = !isAtStart) {
+    const width = widths[isAtStart ? start : end - 1] ?? columns
+    if (width > room) break
+    room -= width
+    if (isAtStart) start++
+    else end--
+  }
+  return `${parts.slice(0, start).join('')}…${parts.slice(end).join('')}`
+}
+
 function* graphemes(text: string): Generator<string> {
   if (SINGLE_WIDTH.test(text)) return yield* text
   for (const {segment} of segments(text)) yield segment

@@ -92,7 +92,7 @@ describe('ayb jobs list', () => {
     const wide = await onTerminal(['jobs', 'list'], 200)
     expect(wide).toHaveLength(6)
     expect(wide[0]).toMatch(/^ID +VIEW +STATE +RUN AT +ATTEMPTS +ERROR$/)
-    expect(wide[4]).toMatch(/^[0-9a-f-]{36} +public\.leaderboard +failed +.* +3\/3 +division\\tby zero/)
+    expect(wide[4]).toMatch(/^[0-9a-f]{8} +public\.leaderboard +failed +.* +3\/3 +division\\tby zero/)
     for (const line of await onTerminal(['jobs', 'list'], 60)) {
       expect(displayWidth(line)).toBeLessThanOrEqual(60)
     }

@@ -3,7 +3,7 @@ import {beforeAll, describe, expect, test} from 'vitest'
 import type {JobDocument, Schedule} from '../../src/lib/records.ts'
 import {displayWidth} from '../../src/render/width.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {documentOf} from '../support/documents.ts'
+import {documentOf, failureOf} from '../support/documents.ts'
 import {insertJob} from '../support/jobs.ts'
 import {createSchedule} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
@@ -56,7 +56,9 @@ describe('a due time', () => {
       {view_name: 'leaderboard'},
       {state: 'queued', run_at: '2026-01-01T00:00:00Z'},
     )
-    expect((await onTerminal('jobs list')).find((line) => line.startsWith(queued))).toMatch(/overdue/)
+    expect((await onTerminal('jobs list')).find((line) => line.startsWith(queued.slice(0, 8)))).toMatch(
+      /overdue/,
+    )
     await db.query('delete from _ayb_jobs where id = $1', [queued])
   })
 
@@ -123,5 +125,83 @@ describe('the duration beside a refresh that runs', () => {
     }
     expect((await refreshed('success')).output).toContain('(last time 2.0 s)')
     expect((await refreshed('error')).output).not.toContain('last time')
+  })
+})
+
+describe('a table', () => {
+  const LONG = [
+    'customer_lifetime_value_by_region_and_month_2025',
+    'customer_lifetime_value_by_region_and_month_2026',
+  ]
+
+  test('keeps what the next command needs, at every width', async () => {
+    const own = await createTestDatabase()
+    for (const name of LONG) {
+      await own.query(`create materialized view ${name} as select 1 as one`)
+      await documentOf(['matviews', 'register', name], own)
+    }
+    const failure = `the refresh of public.${LONG[0]} failed: division by zero in some function`
+    await own.query(
+      `update _ayb_matview_refreshes set last_refresh_status = 'error', last_refresh_error = $1`,
+      [failure],
+    )
+    await createSchedule(own, 'x', {view: LONG[0]})
+    const id = await insertJob(own, {view_name: LONG[0]}, {state: 'failed', last_error: failure})
+    const shown = async (line: string, columns: number) => {
+      const {output} = await openTerminal(line.split(' '), {url: own.url, columns}).done
+      return stripVTControlCharacters(output).trimEnd().split('\r\n')
+    }
+    for (const columns of [60, 100, 200]) {
+      for (const line of [
+        'matviews list',
+        'matviews status',
+        'jobs list',
+        'schedules list',
+        'matviews discover',
+      ]) {
+        const lines = await shown(line, columns)
+        for (const text of lines.slice(0, 3))
+          expect(displayWidth(text), `${line} ${columns}`).toBeLessThanOrEqual(columns)
+      }
+      const views = await shown('matviews list', columns)
+      // The ends of names tell them apart.
+      expect(views[1]).toMatch(/^public\.cu\S+25 /)
+      expect(views[2]).toMatch(/^public\.cu\S+26 /)
+      expect(views[1]).toContain('division by zero')
+      const [, row = ''] = await shown('jobs list', columns)
+      const short = row.split(' ', 1).join()
+      expect(short).toBe(id.slice(0, 8))
+      expect(await shown(`jobs show ${short}`, columns)).toContainEqual(
+        expect.stringMatching(`^Job: +${id}$`),
+      )
+    }
+    const wide = await shown('jobs list -o wide', 60)
+    expect(wide.join('')).toContain(id)
+    expect((await shown('matviews list --output wide', 60)).join('')).toContain(`public.${LONG[0]}`)
+  })
+
+  test('takes as much of the id of a job as no other has', async () => {
+    const [one, other] = ['abcd1234-0000-4000-8000-000000000001', 'abcd1234-0000-4000-8000-000000000002']
+    for (const id of [one, other]) await insertJob(db, {view_name: 'leaderboard'}, {id, state: 'failed'})
+    const {hint, message} = await failureOf(['jobs', 'show', 'ABCD'], 'INVALID_ARGUMENT', db)
+    expect(message).toBe('the ids of several jobs begin with abcd')
+    expect(hint).toBe(`write more of one: ${one}, ${other}`)
+    expect((await documentOf<JobDocument>(['jobs', 'retry', other], db)).job).toMatchObject({
+      id: other,
+      state: 'queued',
+    })
+    // Ids that begin alike are shown as far as they differ.
+    const lines = await onTerminal('jobs list')
+    expect(
+      lines
+        .filter((line) => line.startsWith('abcd1234-0000-4000-8000-00000000000'))
+        .map((line) => line.split(' ', 1).join())
+        .sort(),
+    ).toEqual([one, other])
+    await db.query('delete from _ayb_jobs where id = any ($1)', [[one, other]])
+    await failureOf(['jobs', 'cancel', 'abcd1234'], 'JOB_NOT_FOUND', db)
+    for (const text of ['abc', 'abcdefgh', `${one}0`]) {
+      await failureOf(['jobs', 'show', text], 'INVALID_ARGUMENT', db)
+    }
   })
 })

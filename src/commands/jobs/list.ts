@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
+import {outputFlag} from '../../cli/flags.ts'
 import {listJobs} from '../../core/jobs.ts'
 import {JOB_STATES, type Job, type JobState} from '../../lib/records.ts'
 
@@ -11,6 +12,7 @@ export default class JobsList extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --schedule nightly --limit 5',
   ]
   static override flags = {
+    output: outputFlag(),
     state: Flags.custom<JobState>({options: [...JOB_STATES]})({
       summary: 'List only jobs in this state.',
       helpValue: '<state>',
@@ -35,7 +37,7 @@ export default class JobsList extends BaseCommand {
     await this.show(async (context) => {
       const {renderJobs} = await import('../../render/jobs.ts')
       return renderJobs(jobs, context, filter)
-    })
+    }, flags)
     return jobs
   }
 }

@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
+import {outputFlag} from '../../cli/flags.ts'
 import {commandLineView} from '../../cli/remedies.ts'
 import {discover} from '../../core/matviews.ts'
 import type {View} from '../../lib/records.ts'
@@ -14,6 +15,7 @@ export default class MatviewsDiscover extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --json',
   ]
   static override flags = {
+    output: outputFlag(),
     hints: Flags.boolean({
       summary: 'On a terminal, show below the table what views lack that cannot be refreshed concurrently.',
     }),
@@ -25,7 +27,7 @@ export default class MatviewsDiscover extends BaseCommand {
     await this.show(async (context) => {
       const {renderViews} = await import('../../render/views.ts')
       return renderViews(views, context, {hasHints: flags.hints})
-    })
+    }, flags)
     return views
   }
 }

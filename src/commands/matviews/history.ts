@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {viewArg} from '../../cli/flags.ts'
+import {outputFlag, viewArg} from '../../cli/flags.ts'
 import {history} from '../../core/matviews.ts'
 import type {Run} from '../../lib/records.ts'
 
@@ -12,6 +12,7 @@ export default class MatviewsHistory extends BaseCommand {
   ]
   static override args = {view: viewArg({required: true})}
   static override flags = {
+    output: outputFlag(),
     limit: Flags.integer({
       summary: 'The largest number of refreshes to show.',
       default: 20,
@@ -27,7 +28,7 @@ export default class MatviewsHistory extends BaseCommand {
     await this.show(async (context) => {
       const {renderRuns} = await import('../../render/runs.ts')
       return renderRuns(runs, context)
-    })
+    }, flags)
     return runs
   }
 }

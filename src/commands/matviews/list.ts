@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
+import {outputFlag} from '../../cli/flags.ts'
 import {listMatviews} from '../../core/matviews.ts'
 import {parseIdentifier} from '../../lib/identifier.ts'
 import type {ListedRegistration} from '../../lib/records.ts'
@@ -11,6 +12,7 @@ export default class MatviewsList extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --schema reports --json',
   ]
   static override flags = {
+    output: outputFlag(),
     schema: Flags.string({summary: 'List only the views of this schema.', helpValue: '<name>'}),
   }
 
@@ -23,7 +25,7 @@ export default class MatviewsList extends BaseCommand {
     await this.show(async (context) => {
       const {renderRegistrations} = await import('../../render/registrations.ts')
       return renderRegistrations(registrations, context, {schema})
-    })
+    }, flags)
     return registrations
   }
 }

@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {ageFlag, viewArg} from '../../cli/flags.ts'
+import {ageFlag, outputFlag, viewArg} from '../../cli/flags.ts'
 import {isBehind, viewStatus} from '../../core/freshness/status.ts'
 import {FRESHNESS_STATES, type ViewStatus} from '../../lib/records.ts'
 import {summarizeStates} from '../../render/summary.ts'
@@ -21,6 +21,7 @@ The age counts from the start of the refresh that made the data, or of the refre
   ]
   static override args = {view: viewArg({multiple: true})}
   static override flags = {
+    output: outputFlag(),
     'max-age': ageFlag({
       summary: 'How old the data may be, in place of what register or update --max-age says.',
     }),
@@ -48,7 +49,7 @@ The age counts from the start of the refresh that made the data, or of the refre
     await this.show(async (context) => {
       const {renderStatus} = await import('../../render/freshness.ts')
       return renderStatus(views, context)
-    })
+    }, flags)
     this.printBeside(() => summarizeStates(views))
     if (flags['exit-code'] && views.some(isBehind)) process.exitCode = NOT_AS_WANTED
     return views

@@ -1,9 +1,18 @@
 import {formatDuration} from '../duration.ts'
-import {AybError, type ErrorCode, isAybError} from '../errors.ts'
+import {AybError, type ErrorCode, invalidArgument, isAybError} from '../errors.ts'
 import type {Job} from '../records.ts'
 
-export const jobNotFound = (id: string): AybError =>
-  new AybError('JOB_NOT_FOUND', `there is no job ${id}`, {remedy: {kind: 'list-jobs'}})
+/** The beginning of an id that several jobs have. */
+export function ambiguousJob(prefix: string, ids: readonly string[], mostNamed: number): AybError {
+  const named = [...ids.slice(0, mostNamed), ...(ids.length > mostNamed ? ['…'] : [])]
+  return invalidArgument(
+    `the ids of several jobs begin with ${prefix}`,
+    `write more of one: ${named.join(', ')}`,
+  )
+}
+
+export const jobNotFound = (reference: string): AybError =>
+  new AybError('JOB_NOT_FOUND', `there is no job ${reference}`, {remedy: {kind: 'list-jobs'}})
 
 export function jobStateConflict(job: Job, action: 'retry' | 'cancel'): AybError {
   const wanted = {retry: 'only a failed job can be retried', cancel: 'only a queued job can be canceled'}[

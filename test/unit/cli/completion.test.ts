@@ -116,7 +116,9 @@ describe.each(SHELLS)('the script for %s', (shell) => {
     for (const {id, flags} of commands) {
       const part = partOf(script, shell, id)
       for (const {name} of Object.values(flags).filter(({hidden}) => !hidden)) {
-        expect(part, id).toMatch(shell === 'fish' ? `-l '${name}' ` : RegExp(`'\\*?--${name}(?![\\w-])`))
+        expect(part, id).toMatch(
+          shell === 'fish' ? `-l '${name}' ` : RegExp(`'(\\(-\\w\\))?\\*?--${name}(?![\\w-])`),
+        )
       }
     }
   })
