@@ -1,6 +1,6 @@
 // esbuild plugins that keep out of a start what most starts never use, and what can end a start. Not shipped.
-import {readFileSync} from 'node:fs'
-import {join} from 'node:path'
+import {readdirSync, readFileSync} from 'node:fs'
+import {dirname, join} from 'node:path'
 
 /** Importing node:process reads every property of it, and opens stdin and stdout on the way: 30 ms of each start. */
 const globalProcess = {
@@ -107,9 +107,24 @@ const BASICS = [
   ...['width', 'time', 'status', 'text'].map((name) => `render/${name}`),
 ]
 
-/** The entries of bundles, all renderers included: commands import some renderers when they need them. */
-const ENTRIES =
-  /[/\\]src[/\\](cli[/\\]main|commands[/\\].*|render[/\\].*|http[/\\]serve|observe[/\\]metrics)\.ts$/
+/**
+ * The entries of bundles: the entry points, and the files that code imports when it needs them. Not the entry that
+ * turns the compile cache on, because what it imports is compiled without the cache.
+ */
+function entriesOf({absWorkingDir, entryPoints}) {
+  const src = join(absWorkingDir, 'src')
+  const imported = readdirSync(src, {recursive: true})
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(src, name))
+    .flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/\bimport\('(\.[^']+)'\)/g)].map(([, path]) =>
+        join(dirname(file), path),
+      ),
+    )
+  const entries = new Set([...entryPoints.map((entry) => join(absWorkingDir, entry)), ...imported])
+  entries.delete(join(src, 'cli', 'compile-cache.ts'))
+  return entries
+}
 
 /**
  * esbuild makes a chunk of all files that the same entries need, so that each small file that one entry does without
@@ -120,8 +135,9 @@ const basicsInOneChunk = {
   setup({initialOptions, onLoad}) {
     const src = join(initialOptions.absWorkingDir, 'src')
     const basics = BASICS.map((name) => join(src, `${name}.ts`))
-    onLoad({filter: ENTRIES}, ({path}) => {
-      if (basics.includes(path)) return undefined
+    const entries = entriesOf(initialOptions)
+    onLoad({filter: /[/\\]src[/\\].*\.ts$/}, ({path}) => {
+      if (!entries.has(path) || basics.includes(path)) return undefined
       const imports = basics.map((file) => `import ${JSON.stringify(file)}\n`)
       return {contents: `${readFileSync(path, 'utf8')}\n${imports.join('')}`, loader: 'ts'}
     })
