@@ -43,3 +43,6 @@ export function viewInPayload(payload: string): Record<'schema' | 'view' | 'name
   const view = `(${payload}->>'view_name')`
   return {schema, view, name: `(${schema} || '.' || ${view})`}
 }
+
+/** SQL: the view that the payload of a job under that alias names, as the text its lock is hashed from. */
+export const lockNameOf = (alias: string): string => viewInPayload(readablePayload(`${alias}.payload`)).name

@@ -11,6 +11,23 @@ interface AttemptFacts {
   attempt: number
 }
 
+/** A job that was taken back from a dead worker. */
+export interface RescuedJob {
+  jobId: string
+  /** `schema.view`, as the payload has it; null where the payload names no view that could exist. */
+  view: string | null
+  attempt: number
+  /** The worker that had the job. */
+  workerId: string | null
+  /**
+   * Whether the job was the polling worker's own: the answer to its claim was lost, or its end could not be
+   * recorded.
+   */
+  isOwn: boolean
+  /** Queued again, or failed if no attempt is left. */
+  state: 'queued' | 'failed'
+}
+
 /**
  * Everything that a worker reports. The worker itself does not log; the caller turns events into log lines.
  */
@@ -28,20 +45,7 @@ export type WorkerEvent =
   | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string; isDue: boolean}
   | {type: 'schedule-timed'; scheduleId: string; name: string; nextRunAt: string | null}
   | {type: 'schedule-retimed'; scheduleId: string; name: string; was: string; nextRunAt: string | null}
-  | {
-      type: 'job-rescued'
-      jobId: string
-      view: string | null
-      attempt: number
-      /** The worker that had the job. */
-      workerId: string | null
-      /**
-       * Whether the job was this worker's own: the answer to its claim was lost, or its end could not be
-       * recorded.
-       */
-      isOwn: boolean
-      state: 'queued' | 'failed'
-    }
+  | ({type: 'job-rescued'} & RescuedJob)
   | {type: 'jobs-exhausted'; jobs: number}
   /** A job was made a set of jobs, that are done parents first. `jobIds` are all of them. */
   | ({type: 'set-made'; jobIds: string[]; isWaiting: boolean} & AttemptFacts)

@@ -108,7 +108,11 @@ describe('a look around', () => {
       const id = await insertJob(server, VIEW, values)
       const next = await insertJob(server, VIEW, {created_at: at, updated_at: at})
       const seen = await look(KEY)
-      expect(seen).toMatchObject({ownFreshInMs: null, rescued: [{id, state: 'queued'}], hasClaimable: true})
+      expect(seen).toMatchObject({
+        ownFreshInMs: null,
+        rescued: [{jobId: id, state: 'queued'}],
+        hasClaimable: true,
+      })
       expect((await claim()).map((job) => job.id).sort()).toEqual([id, next].sort())
     },
   )
@@ -116,7 +120,7 @@ describe('a look around', () => {
   test('takes back what somebody has for ever', async () => {
     const values = {state: 'running', worker_id: 'server-1', attempts: 1, lease_until: 'infinity'}
     const id = await insertJob(server, VIEW, values)
-    expect((await look()).rescued).toMatchObject([{id, state: 'queued'}])
+    expect((await look()).rescued).toMatchObject([{jobId: id, state: 'queued'}])
   })
 
   test('takes back a bounded number at once', async () => {
@@ -287,7 +291,7 @@ describe('a job', () => {
     const job = await claimOne()
     await server.query('update _ayb_jobs set last_run_at = $1', [at])
     expect(await failOrRequeueJob(db, job, {state: 'failed'})).toBeNull()
-    expect((await look(KEY)).rescued).toMatchObject([{id: job.id, isOwn: true}])
+    expect((await look(KEY)).rescued).toMatchObject([{jobId: job.id, isOwn: true}])
   })
 
   test('is counted, however old it is said to be', async () => {

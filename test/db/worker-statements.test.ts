@@ -281,7 +281,9 @@ describe('a look around', () => {
     await locker.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)
     expect((await look()).rescued).toEqual([])
     await locker.query('select pg_advisory_unlock_all()')
-    expect((await look()).rescued).toMatchObject([{id, state: 'queued', attempt: 1, workerId: WORKER_ID}])
+    expect((await look()).rescued).toMatchObject([
+      {jobId: id, state: 'queued', attempt: 1, workerId: WORKER_ID},
+    ])
     expect((await look()).hasClaimable).toBe(true)
     expect(await runsOfJob(server, id)).toMatchObject([{status: 'error', worker_id: WORKER_ID}])
   })
@@ -315,7 +317,7 @@ describe('a look around', () => {
     const inHand = await insertJob(server, VIEW, values)
     const lost = await insertJob(server, VIEW, {...values, lease_until: '2100-01-01'})
     const seen = await look([inHand], KEY)
-    expect(seen).toMatchObject({frozenWorkers: [], rescued: [{id: lost}]})
+    expect(seen).toMatchObject({frozenWorkers: [], rescued: [{jobId: lost}]})
     expect((await jobOf(server, inHand)).state).toBe('running')
     await renewLeases(db, WORKER_ID, [inHand], 60_000)
     expect(Number((await jobOf(server, inHand)).lease_until)).toBeGreaterThan(Date.now())
@@ -331,7 +333,7 @@ describe('a look around', () => {
     const foreign = await insertJob(server, VIEW, {...values, worker_id: others})
     await server.query('update _ayb_jobs set last_run_at = now() where id = $1', [fresh])
     const seen = await look([inHand], KEY)
-    expect(seen).toMatchObject({frozenWorkers: [], rescued: [{id: lost, workerId: mine}]})
+    expect(seen).toMatchObject({frozenWorkers: [], rescued: [{jobId: lost, workerId: mine}]})
     expect(seen.ownFreshInMs).toBeGreaterThan(0)
     expect((await jobOf(server, foreign)).state).toBe('running')
   })
@@ -346,11 +348,11 @@ describe('a look around', () => {
     await db.session.query(`set lock_timeout = '2s'`)
     const values = {state: 'running', worker_id: WORKER_ID, attempts: 1, last_run_at: '2020-01-01'}
     const id = await insertJob(server, VIEW, values)
-    expect((await look()).rescued).toMatchObject([{id}])
+    expect((await look()).rescued).toMatchObject([{jobId: id}])
     await holder.query('rollback')
     await db.session.query('set lock_timeout = 0')
     const next = await insertJob(server, VIEW, values)
-    expect((await look()).rescued).toMatchObject([{id: next}])
+    expect((await look()).rescued).toMatchObject([{jobId: next}])
     const [registration] = await server.query('select last_refresh_status from _ayb_matview_refreshes')
     expect(registration).toEqual({last_refresh_status: 'error'})
   })
@@ -363,7 +365,7 @@ describe('a look around', () => {
       unreadable: [],
     })
     expect(seen.rescued).toEqual([])
-    expect((await look([inHand])).rescued).toMatchObject([{id: inHand, isOwn: false}])
+    expect((await look([inHand])).rescued).toMatchObject([{jobId: inHand, isOwn: false}])
   })
 
   test('tells when there is work next', async () => {

@@ -125,9 +125,7 @@ export class Turns {
     const look = {busyViews: slots.busyViews, unreadable: scheduler.unreadable}
     const poller = {keys: sessions.keys, jobIds: slots.jobIds}
     const seen = await bounds.poll(look.busyViews, (from) => poll(control, {poller, ...look, ...from}))
-    for (const {id, view, attempt, workerId, isOwn, state} of seen.rescued) {
-      emit({type: 'job-rescued', jobId: id, view, attempt, workerId, isOwn, state})
-    }
+    for (const job of seen.rescued) emit({type: 'job-rescued', ...job})
     if (seen.exhausted > 0) emit({type: 'jobs-exhausted', jobs: seen.exhausted})
     if (seen.hasSetsToAdvance && (await this.#advanceSets(control))) seen.hasClaimable = true
     return once ? once.narrow(control, seen, look) : seen

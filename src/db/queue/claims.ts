@@ -3,7 +3,7 @@ import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
 import {viewKey} from '../locks/advisory-keys.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
-import {payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
+import {lockNameOf, payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
 import {policyOf, toPolicy} from '../policies.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
@@ -57,9 +57,6 @@ export interface LockedRow extends ClaimRow {
   lock_name: string | null
   locked_at: string | null
 }
-
-/** SQL: the view that the payload of a job under that alias names, as the text its lock is hashed from. */
-export const lockNameOf = (alias: string): string => viewInPayload(readablePayload(`${alias}.payload`)).name
 
 /** SQL: the view of a claimed job. */
 const VIEW_OF_CLAIMED = viewInPayload(readablePayload('u.payload'))

@@ -1,7 +1,8 @@
 import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
-import {isWithinBound, lockNameOf, type OnceBound} from './claims.ts'
+import {lockNameOf} from '../payload.ts'
+import {isWithinBound, type OnceBound} from './claims.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
 import {isLive} from './sets.ts'
 

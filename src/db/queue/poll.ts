@@ -1,17 +1,10 @@
 import {JOB_TYPE} from '../../lib/records.ts'
+import type {RescuedJob} from '../../lib/worker-events.ts'
 import type {Database} from '../database.ts'
 import {exactInstant, millisecondsUntil} from '../instant.ts'
-import {lockNameOf} from './claims.ts'
+import {lockNameOf} from '../payload.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
-import {
-  FROZEN,
-  OWN_FRESH_MS,
-  RESCUED,
-  type RescuedJob,
-  type RescuedRow,
-  rescueLostJobs,
-  toRescuedJob,
-} from './rescue.ts'
+import {FROZEN, OWN_FRESH_MS, RESCUED, rescueLostJobs} from './rescue.ts'
 import {hasSetsToAdvance} from './set-progress.ts'
 
 /** What a poll finds, after it has rescued the jobs of dead workers. */
@@ -55,7 +48,7 @@ export interface PollBounds {
 }
 
 interface PollRow {
-  rescued: RescuedRow[] | null
+  rescued: RescuedJob[] | null
   exhausted: number
   frozen: string[] | null
   has_claimable: boolean
@@ -154,7 +147,7 @@ export async function poll(
     ],
   )
   const row = rows[0] as PollRow
-  const rescued = (row.rescued ?? []).map(toRescuedJob)
+  const rescued = row.rescued ?? []
   return {
     rescued,
     exhausted: row.exhausted,

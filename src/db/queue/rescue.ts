@@ -2,42 +2,9 @@ import {JOB_TYPE} from '../../lib/records.ts'
 import {isAhead, millisecondsUntil} from '../instant.ts'
 import {heldKey, viewKey} from '../locks/advisory-keys.ts'
 import {AWAKE} from '../locks/liveness.ts'
-import {readablePayload, viewInPayload} from '../payload.ts'
+import {lockNameOf, readablePayload, viewInPayload} from '../payload.ts'
 import type {TableNames} from '../system.ts'
-import {lockNameOf} from './claims.ts'
 import {isCalledOff} from './fence.ts'
-
-/** A job that was taken back from a dead worker. */
-export interface RescuedJob {
-  id: string
-  /** Queued again, or failed if no attempt is left. */
-  state: 'queued' | 'failed'
-  attempt: number
-  workerId: string | null
-  /** Whether it was a job of the polling worker. */
-  isOwn: boolean
-  /** schema.view, as the payload has it; null where it names none that could exist. */
-  view: string | null
-}
-
-/** A rescued job as a poll answers it. */
-export interface RescuedRow {
-  id: string
-  state: 'queued' | 'failed'
-  attempt: number
-  worker_id: string | null
-  is_own: boolean
-  view: string | null
-}
-
-export const toRescuedJob = (row: RescuedRow): RescuedJob => ({
-  id: row.id,
-  state: row.state,
-  attempt: row.attempt,
-  workerId: row.worker_id,
-  isOwn: row.is_own,
-  view: row.view,
-})
 
 /** SQL: the view of a rescued job, whose payload is readable. */
 const VIEW_OF_RESCUED = viewInPayload('e.payload')
@@ -190,8 +157,8 @@ export const rescueLostJobs = (tables: TableNames): string => {
        returning j.id)`
 }
 
-/** SQL: the rescued jobs as JSON, each a RescuedRow. */
-export const RESCUED = `(select json_agg(json_build_object('id', e.id, 'state', e.state, 'attempt', e.attempts, 'worker_id', e.worker_id, 'is_own', e.is_own,
+/** SQL: the rescued jobs as JSON, each a RescuedJob. */
+export const RESCUED = `(select json_agg(json_build_object('jobId', e.id, 'state', e.state, 'attempt', e.attempts, 'workerId', e.worker_id, 'isOwn', e.is_own,
                                                'view', case when ${namesPossibleView('e')} then ${lockNameOf('e')} end)) from rescued e)`
 
 /** SQL: the keys of other workers that hold a job past its lease without working on it. */
