@@ -78,13 +78,17 @@ async function listenForRequests(options: ServeOptions): Promise<Serving> {
     log,
     onRefresh: observer.countRefresh,
   }
-  const app = await buildApp(context, options.version)
-  const listener = await listen(options.listen, {
-    handler: app.routing,
-    connections,
-    requestTimeoutMs: REQUEST_TIMEOUT_MS,
-    onMalformed: answerMalformed(connections),
-  }).catch(async (error) => {
+  const begin = async () => {
+    const app = await buildApp(context, options.version)
+    const listener = await listen(options.listen, {
+      handler: app.routing,
+      connections,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      onMalformed: answerMalformed(connections),
+    })
+    return {app, listener}
+  }
+  const {app, listener} = await begin().catch(async (error) => {
     await closeAll(pools)
     throw error
   })
