@@ -58,9 +58,8 @@ async function look(
     // Behind a pooler nobody knows which backend has the statement: all there is to know is that the pooler
     // answers.
     if (session.isPooled) return 'working'
-    const {host, port} = watched.target
     // Of several hosts it may have got another one, where there is no such backend.
-    if (session.target.host !== host || session.target.port !== port) return 'unknown'
+    if (!session.isBeside(watched)) return 'unknown'
     return (await endSilentBackends(session, [watched])).length > 0 ? 'silent' : 'working'
   } catch {
     return 'unknown'

@@ -93,6 +93,7 @@ async function attemptWatched(
   const sentAt = performance.now()
   const watchLocks = caller.watchLocks ?? watchFromSecondSession(second)
   const watch = watchLocks({
+    session: db.session,
     pid: lock.pid,
     view: registration,
     limitMs: lockTry.limitMs,

@@ -5,6 +5,7 @@ import {
   type LockWait,
   type WatchedRefresh,
 } from '../../db/locks/lock-waits.ts'
+import type {Session} from '../../db/session.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
 import type {Pace, SecondSession} from './second-session.ts'
@@ -12,6 +13,8 @@ import {type LockPolicy, type LockTry, type PastTries, tryLimitMs} from './tries
 
 /** A try of a refresh whose locks are to be watched. */
 export interface WatchRequest extends WatchedRefresh {
+  /** The session on which the refresh runs. */
+  session: Session
   /** How long the try may wait; null for ever. */
   limitMs: number | null
   /** Told each time that the refresh is seen to wait, and once, with null, when it has gone on. */

@@ -28,18 +28,22 @@ export class DeadConnections {
   /** When the locks of transactions were first seen to be gone, as performance.now() tells it. */
   readonly #goneSince = new WeakMap<TransactionLock, number>()
 
-  /** Looks from another session at refreshes that run. Ends the backends that are idle. */
+  /**
+   * Looks from another session at refreshes that run. Ends the backends that are idle. Of several hosts, the
+   * other session may have got another one: refreshes that run elsewhere are left alone.
+   */
   async find<Refresh extends AwaitedRefresh>(
     session: Session,
     refreshes: readonly Refresh[],
   ): Promise<(Refresh & {pid: number})[]> {
-    const direct = refreshes.filter((refresh) => !refresh.session.isPooled)
+    const beside = refreshes.filter((refresh) => session.isBeside(refresh.session))
+    const direct = beside.filter((refresh) => !refresh.session.isPooled)
     const backends = direct.map((refresh) => refresh.session)
     const idle = direct.length > 0 ? await endSilentBackends(session, backends) : []
     const dead = direct
       .filter((refresh) => idle.includes(refresh.session.pid))
       .map((refresh) => ({...refresh, pid: refresh.session.pid}))
-    for (const refresh of refreshes) {
+    for (const refresh of beside) {
       const {view, lock} = refresh
       if (view && lock?.isOfTransaction && (await this.#isOver(session, view, lock))) {
         dead.push({...refresh, pid: lock.pid})

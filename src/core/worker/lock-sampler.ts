@@ -66,12 +66,15 @@ export class LockSampler {
       const {due} = this.#watched
       const control = this.#control()
       for (const watched of due) this.#watched.again(watched)
-      if (!control || due.length === 0) return
+      if (!control) return
+      // Of several hosts, the control session may have got another one, where the pid is of a stranger.
+      const beside = due.filter(({request}) => control.session.isBeside(request.session))
+      if (beside.length === 0) return
       const waits = await findLockWaits(
         control.session,
-        due.map(({request}) => request),
+        beside.map(({request}) => request),
       )
-      for (const {request, sightings} of due) sightings.add(waits.get(request.pid) ?? null)
+      for (const {request, sightings} of beside) sightings.add(waits.get(request.pid) ?? null)
     } catch {
       // A refresh runs as well without this. When the session is lost, the worker's loop notices.
     } finally {
