@@ -35,15 +35,16 @@ export async function moveRegistration(
     const registration = {...renamed, policy: await movePolicy(db, from, to)}
     await moveState(db, from, to)
     const schedules = await moveSchedules(db, from, to)
+    // Members of sets before jobs: in this order everybody locks both.
+    await moveMembers(db, from, to, schedules)
     await moveJobs(db, from, to)
-    await moveMembers(db, from, to)
     await db.session.query(
       `update ${db.tables.runs} set schema_name = $3, view_name = $4 where schema_name = $1 and view_name = $2`,
       namesOf(from, to),
     )
     const runningJobs = await countRunningJobs(db, from)
     await wakeWorkers(db.session)
-    return {registration, schedules, runningJobs}
+    return {registration, schedules: schedules.map(({name}) => name), runningJobs}
   })
 }
 
@@ -99,8 +100,12 @@ const renamedPayload = (payload: string): string =>
   `jsonb_set(jsonb_set(${payload}, '{schema}', to_jsonb($3::text)), '{view_name}', to_jsonb($4::text))`
 
 /** Locks rows in the order of their ids, like all transactions that lock several rows, to avoid deadlocks. */
-async function moveSchedules({session, tables}: Database, from: ViewName, to: ViewName): Promise<string[]> {
-  const rows = await session.query<{name: string}>(
+async function moveSchedules(
+  {session, tables}: Database,
+  from: ViewName,
+  to: ViewName,
+): Promise<{id: string; name: string}[]> {
+  return session.query(
     `with named as materialized (
        select s.id from ${tables.schedules} s
         where s.job_type = '${JOB_TYPE}' and ${namesView('s.payload')}
@@ -111,11 +116,10 @@ async function moveSchedules({session, tables}: Database, from: ViewName, to: Vi
           set payload = ${renamedPayload('s.payload')}, updated_at = clock_timestamp()
          from named
         where s.id = named.id
-    returning s.name)
-     select name from moved order by name`,
+    returning s.id, s.name)
+     select id, name from moved order by name`,
     namesOf(from, to),
   )
-  return rows.map(({name}) => name)
 }
 
 async function moveJobs({session, tables}: Database, from: ViewName, to: ViewName): Promise<void> {
@@ -133,14 +137,38 @@ async function moveJobs({session, tables}: Database, from: ViewName, to: ViewNam
   )
 }
 
-/** Of sets that are under way: those that wait, and those whose jobs were moved. */
-async function moveMembers(db: Database, from: ViewName, to: ViewName): Promise<void> {
+/**
+ * Of all sets, the members that wait, and those that may have to wait again. A set that already has a member of the
+ * new name keeps both names. The sets of the moved schedules go on, also those of disabled schedules.
+ */
+async function moveMembers(
+  db: Database,
+  from: ViewName,
+  to: ViewName,
+  schedules: readonly {id: string}[],
+): Promise<void> {
   if (!db.mayWrite('edges')) return
+  const {edges} = db.tables
+  const isNamed = `e.outcome is distinct from 'completed' and e.schema_name = $1 and e.view_name = $2`
   await db.session.query(
-    `update ${db.tables.edges} e
-        set schema_name = $3::text, view_name = $4::text, payload = ${renamedPayload('e.payload')}
-      where e.ended_at is null and e.schema_name = $1 and e.view_name = $2`,
-    namesOf(from, to),
+    `with locked as materialized (
+       select e.job_id, ${isNamed} as is_named from ${edges} e
+        where (${isNamed}) or (e.ended_at is null and e.schedule_id = any ($5::uuid[]))
+        order by e.job_id
+          for update),
+     moved as materialized (
+       select l.job_id, l.is_named and not exists (
+                select from ${edges} o join ${edges} e on e.set_id = o.set_id
+                 where e.job_id = l.job_id and o.schema_name = $3 and o.view_name = $4) as is_moved
+         from locked l)
+     update ${edges} e
+        set schema_name = case when is_moved then $3::text else e.schema_name end,
+            view_name = case when is_moved then $4::text else e.view_name end,
+            payload = case when is_moved then ${renamedPayload('e.payload')} else e.payload end,
+            created_at = case when e.schedule_id = any ($5::uuid[]) then clock_timestamp() else e.created_at end
+       from moved
+      where e.job_id = moved.job_id`,
+    [...namesOf(from, to), schedules.map(({id}) => id)],
   )
 }
 
