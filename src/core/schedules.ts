@@ -2,7 +2,7 @@ import {describeView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import {cancelQueuedJobs, countQueuedJobs, endRetries, enqueueJob, findJobs} from '../db/jobs.ts'
 import {advanceSets} from '../db/queue/set-progress.ts'
-import {findLiveSet, insertSet, type NewSet} from '../db/queue/sets.ts'
+import {findLiveSet, insertSet, keepSets, type NewSet} from '../db/queue/sets.ts'
 import {findRegistration} from '../db/registrations.ts'
 import * as schedules from '../db/schedules.ts'
 import {nextRun, parseCron} from '../lib/cron.ts'
@@ -85,6 +85,7 @@ export async function updateSchedule(
     })
     if (updated === 'taken') throw scheduleExists(name ?? before.name)
     if (changes.enabled === false) await advanceSets(db, {scheduleId: id})
+    else if (!updated.enabled) await keepSets(db, id)
     return updated
   })
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
@@ -165,8 +166,9 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
     if (live.length > 0) return live
     const isQueued = set === null || (await countQueuedJobs(db, schedule.id)) > 0
     if (isQueued) return [(await enqueueJob(db, schedule.id)).id]
-    await insertSet(db, set)
+    // First: a set of a disabled schedule goes on only if it is younger than each change of the schedule.
     await schedules.recordRun(db, schedule.id)
+    await insertSet(db, set)
     return set.members.map(({jobId}) => jobId)
   })
   await advanceSets(db, {scheduleId: before.id})

@@ -39,6 +39,10 @@ export async function makeSet(
     emit({type: 'job-lost', ...facts})
     return 'lost'
   }
+  if (making === 'called off') {
+    emit({type: 'job-canceled', ...facts})
+    return 'skipped'
+  }
   if (making === 'under way') {
     emit({type: 'set-refused', ...facts})
     return 'skipped'

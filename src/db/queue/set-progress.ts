@@ -2,7 +2,7 @@ import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {commitLocally} from '../session/settings.ts'
 import type {TableNames} from '../system.ts'
-import {isLive} from './sets.ts'
+import {CALLED_OFF, isLive, TAKEN_ALONG} from './sets.ts'
 import {wakeWorkers} from './wake.ts'
 
 /** A member that was canceled because of another one, or because of its schedule. */
@@ -147,7 +147,7 @@ const cancelDescendants = (tables: TableNames, isMeant: string): string => {
        select w.job_id as child, p.id as parent from waiting w cross join lateral unnest(w.parents) p(id)),
      doomed(job_id, cause) as (
        select pair.child, x.job_id from pair join ${edges} x on x.job_id = pair.parent
-        where x.outcome in ('failed', 'canceled', 'gone')
+        where x.outcome in ('failed', 'canceled', 'gone', '${TAKEN_ALONG}')
         union
        select pair.child, d.cause from doomed d join pair on pair.parent = d.job_id),
      chosen as materialized (
@@ -157,13 +157,15 @@ const cancelDescendants = (tables: TableNames, isMeant: string): string => {
                select d.job_id, d.cause from doomed d) c
         order by c.job_id, c.cause nulls first),
      canceled as (
-       update ${edges} as m set outcome = 'canceled', ended_at = clock_timestamp()
+       update ${edges} as m
+          set outcome = case when chosen.cause is null then 'canceled' else '${TAKEN_ALONG}' end, ended_at = clock_timestamp()
          from chosen where m.job_id = chosen.job_id and ${isLive('m')} and m.released_at is null
        returning m.job_id, m.schema_name, m.view_name, m.payload, m.max_attempts, m.created_at, m.place, chosen.cause),
      reasons as materialized (
-       select c.*, case when x.job_id is null then 'the schedule was disabled or deleted'
+       select c.*, case when x.job_id is null then '${CALLED_OFF}'
                         when x.outcome = 'gone' then 'the job of a view above was deleted: ' || x.schema_name || '.' || x.view_name
-                        else 'parent ' || x.outcome || ': ' || x.schema_name || '.' || x.view_name end as reason
+                        when x.outcome = 'failed' then 'parent failed: ' || x.schema_name || '.' || x.view_name
+                        else 'parent canceled: ' || x.schema_name || '.' || x.view_name end as reason
          from canceled c left join ${edges} x on x.job_id = c.cause),
      written as (
        insert into ${jobs} (id, type, payload, state, max_attempts, created_at, canceled_at, last_error)

@@ -1,6 +1,6 @@
 import {JOB_TYPE, type JobScope, type ViewName} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
-import {isStillOurs, type JobFence} from './fence.ts'
+import {isCalledOff, isStillOurs, type JobFence} from './fence.ts'
 
 /** A member of a set of jobs that is to be made. */
 interface NewMember {
@@ -24,10 +24,16 @@ export interface NewSet {
 }
 
 /**
- * Made; or not made: the schedule has a set that is under way, or the job of the set was taken from the worker
- * meanwhile.
+ * Made; or not made: the schedule has a set that is under way, or was disabled or deleted since the claim, or
+ * the job of the set was taken from the worker meanwhile.
  */
-export type SetMaking = 'made' | 'under way' | 'lost'
+export type SetMaking = 'made' | 'under way' | 'called off' | 'lost'
+
+/** Why the jobs of a schedule are canceled that goes. */
+export const CALLED_OFF = 'the schedule was disabled or deleted'
+
+/** The outcome of a member that never had its turn, since the job of a view above was not completed. */
+export const TAKEN_ALONG = 'skipped'
 
 /** SQL: the set of the row under that alias is under way with this member. */
 export const isLive = (alias: string): string => `${alias}.ended_at is null`
@@ -96,13 +102,22 @@ export async function insertSet(
 /**
  * Makes a set of a job that a worker has claimed, which is the job of one of its members from now on. A member
  * with parents has no job until they are completed: so its job goes. Where the schedule has a set that is
- * under way, the job is canceled instead.
+ * under way, or was called off, the job is canceled instead.
  */
 export async function makeSetOf(db: Database, job: JobFence, set: NewSet): Promise<SetMaking> {
   const {session, tables} = db
   const own = set.members.find(({jobId}) => jobId === job.id)
   const fence = isStillOurs('$1', '$2', '$3', '$4')
   const values = [job.id, job.workerId, job.attempt, job.token]
+  const literal = (id: string | null) => (id === null ? 'null' : session.literal(id))
+  const cancel = (reason: string, condition: string) =>
+    session.query(
+      `update ${tables.jobs} as j
+          set state = 'canceled', canceled_at = now(), lease_until = null, worker_id = null, updated_at = now(),
+              last_error = '${reason}'
+        where ${fence} and ${condition} returning j.id`,
+      values,
+    )
   const make = async (): Promise<SetMaking> => {
     // The row of the schedule first, as whoever disables or deletes the schedule has it.
     await session.query(`select from ${tables.schedules} s where s.id = $1 for no key update`, [
@@ -113,15 +128,11 @@ export async function makeSetOf(db: Database, job: JobFence, set: NewSet): Promi
       [set.scheduleId],
     )
     if (busy?.is_busy) {
-      const canceled = await session.query(
-        `update ${tables.jobs} as j
-            set state = 'canceled', canceled_at = now(), lease_until = null, worker_id = null, updated_at = now(),
-                last_error = 'the views of an earlier run are still being refreshed'
-          where ${fence} returning j.id`,
-        values,
-      )
+      const canceled = await cancel('the views of an earlier run are still being refreshed', 'true')
       return canceled.length > 0 ? 'under way' : 'lost'
     }
+    const canceled = await cancel(CALLED_OFF, isCalledOff(tables, literal(job.scheduleId)))
+    if (canceled.length > 0) return 'called off'
     const waits = (own?.parents.length ?? 0) > 0
     const held = await session.query(
       waits
@@ -163,6 +174,19 @@ export async function lockSets(
   return {isLocked: rows.length > 0}
 }
 
+/**
+ * Has the sets that somebody runs by hand go on, behind a change of their schedule that leaves the schedule
+ * disabled.
+ */
+export async function keepSets(db: Database, scheduleId: string): Promise<void> {
+  const {isLocked} = await lockSets(db, {scheduleId})
+  if (!isLocked) return
+  await db.session.query(
+    `update ${db.tables.edges} e set created_at = clock_timestamp() where ${isLive('e')} and e.schedule_id = $1`,
+    [scheduleId],
+  )
+}
+
 /** Ends a member that waits: its job is written as canceled. Returns whether the member waited. */
 export async function cancelWaiting({session, tables}: Database, jobId: string): Promise<boolean> {
   const rows = await session.query(
@@ -197,30 +221,29 @@ export async function rejoinSet(db: Database, jobId: string): Promise<void> {
 }
 
 /**
- * Has a job of a set that was queued again count as a member that is under way, and the members below it wait
- * again that were canceled with it.
+ * Has a job of a set that was queued again count as a member that is under way, and the members below wait
+ * again that were canceled because of that job. What somebody canceled by hand stays canceled.
  */
 export async function reviveMembers({session, tables}: Database, jobId: string): Promise<void> {
   const {edges, jobs} = tables
   await session.query(
     `with recursive clock as materialized (select clock_timestamp() as at),
      members as materialized (
-       select e.job_id, e.parents, e.outcome, e.released_at
+       select e.job_id, e.parents, e.outcome
          from ${edges} e where e.set_id = (select x.set_id from ${edges} x where x.job_id = $1)),
      pair as materialized (select m.job_id as child, p.id as parent from members m cross join lateral unnest(m.parents) p(id)),
-     below(job_id) as (
-       select pair.child from pair where pair.parent = $1::uuid
+     again(job_id) as (
+       select $1::uuid
         union
-       select pair.child from below b join pair on pair.parent = b.job_id),
-     again as materialized (
-       select m.job_id from members m join below b on b.job_id = m.job_id
-        where m.outcome = 'canceled' and m.released_at is null),
-     unwritten as (delete from ${jobs} j using again where j.id = again.job_id and j.state = 'canceled')
+       select m.job_id from again a join pair on pair.parent = a.job_id join members m on m.job_id = pair.child
+        where m.outcome = '${TAKEN_ALONG}'),
+     unwritten as (
+       delete from ${jobs} j using again where j.id = again.job_id and j.id <> $1 and j.state = 'canceled')
      update ${edges} e
-        set outcome = case when e.job_id = $1::uuid or e.job_id in (select job_id from again) then null else e.outcome end,
-            ended_at = case when e.job_id = $1::uuid or e.job_id in (select job_id from again) then null else e.ended_at end,
+        set outcome = case when a.job_id is null then e.outcome end,
+            ended_at = case when a.job_id is null then e.ended_at end,
             created_at = clock.at
-       from members m, clock
+       from members m left join again a on a.job_id = m.job_id, clock
       where e.job_id = m.job_id`,
     [jobId],
   )

@@ -1,0 +1,126 @@
+import {describe, expect, test} from 'vitest'
+import {ayb} from '../support/ayb.ts'
+import type {TestDatabase} from '../support/database.ts'
+import {documentOf} from '../support/documents.ts'
+import {
+  createGatedSet,
+  idsByView,
+  memberStates,
+  refreshCounts,
+  runSet,
+  untilMembers,
+} from '../support/job-sets.ts'
+import {untilRefreshing} from '../support/refresh.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
+
+const SOON = ['--poll-interval', '200ms']
+
+/** Waits until a session of that program waits for a lock. */
+const untilLocked = (db: TestDatabase, program: string) =>
+  until(
+    async () => {
+      const waiting = await db.query(
+        `select from pg_stat_activity
+          where datname = current_database() and application_name = $1 and wait_event_type = 'Lock'`,
+        [program],
+      )
+      return waiting.length > 0
+    },
+    {what: `${program} to wait for a lock`, timeoutMs: PATIENCE_MS},
+  )
+
+describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
+  test('of a disabled schedule that is run by hand goes on, whatever else is changed of the schedule', async () => {
+    const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b']})
+    await documentOf(['schedules', 'disable', 'nightly'], db)
+    await gates.b?.close()
+    const run = await runSet(db)
+    expect(await memberStates(db, run)).toEqual({a: 'queued', b: 'waiting', c: 'waiting'})
+    await db.query('alter materialized view a rename to aa')
+    await documentOf(['matviews', 'relink', 'a', 'aa'], db)
+    const worker = await startWorker(db, SOON)
+    await untilRefreshing(db, 'b')
+    await documentOf(['schedules', 'update', 'nightly', '--max-attempts', '2'], db)
+    await gates.b?.open()
+    await untilMembers(db, run, {aa: 'completed', b: 'completed', c: 'completed'})
+    await gates.a?.close()
+    const second = await runSet(db)
+    await untilRefreshing(db, 'aa')
+    await documentOf(['schedules', 'disable', 'nightly'], db)
+    await gates.a?.open()
+    await untilMembers(db, second, {aa: 'completed', b: 'canceled', c: 'canceled'})
+    await stopWorkers([worker])
+  })
+
+  test('is not made of a job whose schedule was disabled after the claim', async () => {
+    const {db} = await createGatedSet({a: [], b: ['a']})
+    const holder = await db.connect()
+    await holder.query('begin; select from _ayb_job_schedules for no key update')
+    await db.query(
+      `insert into _ayb_jobs (type, payload, schedule_id) select job_type, payload, id from _ayb_job_schedules`,
+    )
+    const worker = await startWorker(db, SOON)
+    await untilLocked(db, 'ayb worker')
+    await holder.query(
+      'update _ayb_job_schedules set enabled = false, updated_at = clock_timestamp(); commit',
+    )
+    const rows = () => db.query<{state: string}>('select state from _ayb_jobs')
+    await until(async () => (await rows()).every(({state}) => state !== 'running'), {
+      what: 'the end of the job',
+      timeoutMs: PATIENCE_MS,
+    })
+    await stopWorkers([worker])
+    expect(await rows()).toEqual([{state: 'canceled'}])
+    expect(await db.query('select from _ayb_job_edges')).toEqual([])
+    expect(await refreshCounts(db)).toEqual({})
+  })
+
+  test('gets back with a retry what a failed job took along, and nothing that somebody canceled', async () => {
+    const {db} = await createGatedSet({a: [], b: ['a'], c: ['b'], d: ['b'], e: ['c']}, [
+      '--max-attempts',
+      '1',
+    ])
+    await db.query(`create table broken as select 'b' as view_name;
+      create or replace function note(view_name text, gate text) returns text language plpgsql as $$
+      begin
+        if note.view_name in (select b.view_name from public.broken b) then raise exception 'broken'; end if;
+        insert into public.refreshes values (note.view_name, now(), now());
+        return note.view_name;
+      end $$`)
+    const run = await runSet(db)
+    const ids = idsByView(run)
+    await documentOf(['jobs', 'cancel', ids.d ?? ''], db)
+    const once = () => ayb(['worker', '--once', '--json'], {url: db.url, timeoutMs: 60_000})
+    expect((await once()).code).toBe(1)
+    expect(await memberStates(db, run)).toEqual({
+      ...{a: 'completed', b: 'failed', c: 'canceled', d: 'canceled', e: 'canceled'},
+    })
+    await db.query('truncate broken')
+    await documentOf(['jobs', 'retry', ids.b ?? ''], db)
+    expect(await memberStates(db, run)).toMatchObject({
+      b: 'queued',
+      c: 'waiting',
+      d: 'canceled',
+      e: 'waiting',
+    })
+    expect((await once()).code).toBe(0)
+    expect(await refreshCounts(db)).toEqual({a: 1, b: 1, c: 1, e: 1})
+  })
+
+  test('loses no job to a deadlock where a view of the set is relinked and its job canceled', async () => {
+    const {db} = await createGatedSet({a: [], b: ['a']})
+    const run = await runSet(db)
+    await db.query('alter materialized view a rename to aa')
+    // Lets sessions lock members, and change none.
+    const holder = await db.connect()
+    await holder.query('begin; lock table _ayb_job_edges in share mode')
+    const relink = ayb(['matviews', 'relink', 'a', 'aa', '--json'], {url: db.url})
+    await untilLocked(db, 'ayb matviews relink')
+    const cancel = ayb(['jobs', 'cancel', idsByView(run).a ?? '', '--json'], {url: db.url})
+    await untilLocked(db, 'ayb jobs cancel')
+    await holder.query('rollback')
+    expect([(await relink).code, (await cancel).code]).toEqual([0, 0])
+    expect(Object.values(await memberStates(db, run))).toEqual(['canceled', 'canceled'])
+  })
+})
