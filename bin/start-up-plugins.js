@@ -6,9 +6,11 @@ import {dirname, join} from 'node:path'
 const globalProcess = {
   name: 'global-process',
   setup({onResolve, onLoad}) {
-    onResolve({filter: /^(node:)?process$/}, () => ({path: 'process', namespace: 'global-process'}))
-    onLoad({filter: /.*/, namespace: 'global-process'}, () => ({
-      contents: 'export default globalThis.process',
+    // The kind: an import wants a module with a default, and require the object itself.
+    onResolve({filter: /^(node:)?process$/}, ({kind}) => ({path: kind, namespace: 'global-process'}))
+    onLoad({filter: /.*/, namespace: 'global-process'}, ({path}) => ({
+      contents:
+        path === 'require-call' ? 'module.exports = globalThis.process' : 'export default globalThis.process',
     }))
   },
 }

@@ -65,30 +65,44 @@ export async function updateSchedule(
   const schedule = await db.session.transaction(async () => {
     const before = await schedules.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
-    const timing = {
-      cronExpr: changes.cron ?? before.cronExpr,
-      timezone: changes.timezone ?? before.timezone,
-      enabled: changes.enabled ?? before.enabled,
-    }
-    const isRetimed =
-      timing.cronExpr !== before.cronExpr ||
-      timing.timezone !== before.timezone ||
-      timing.enabled !== before.enabled ||
-      // Another program left it without a next run: enabled, and never due.
-      (changes.enabled === true && isUntimed(before))
-    const {name, maxAttempts} = changes
-    // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
-    if (changes.enabled === false) await cancelQueuedJobs(db, id)
-    const updated = await schedules.updateSchedule(db, id, {
-      ...{...timing, name, payload, maxAttempts, scope: changedScope(before, changes)},
-      nextRunAt: isRetimed ? await computeNextRun(db, timing) : undefined,
-    })
-    if (updated === 'taken') throw scheduleExists(name ?? before.name)
-    if (changes.enabled === false) await advanceSets(db, {scheduleId: id})
-    else if (!updated.enabled) await keepSets(db, id)
-    return updated
+    return changeSchedule(db, before, changes, payload)
   })
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
+}
+
+/**
+ * Changes a schedule whose row the transaction holds. `payload` is what the target of the changes means.
+ * @throws AybError SCHEDULE_EXISTS, INVALID_ARGUMENT as updateSchedule
+ */
+export async function changeSchedule(
+  db: Database,
+  before: Schedule,
+  changes: ScheduleChanges,
+  payload: RefreshPayload | undefined,
+): Promise<Schedule> {
+  const {id} = before
+  const timing = {
+    cronExpr: changes.cron ?? before.cronExpr,
+    timezone: changes.timezone ?? before.timezone,
+    enabled: changes.enabled ?? before.enabled,
+  }
+  const isRetimed =
+    timing.cronExpr !== before.cronExpr ||
+    timing.timezone !== before.timezone ||
+    timing.enabled !== before.enabled ||
+    // Another program left it without a next run: enabled, and never due.
+    (changes.enabled === true && isUntimed(before))
+  const {name, maxAttempts} = changes
+  // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
+  if (changes.enabled === false) await cancelQueuedJobs(db, id)
+  const updated = await schedules.updateSchedule(db, id, {
+    ...{...timing, name, payload, maxAttempts, scope: changedScope(before, changes)},
+    nextRunAt: isRetimed ? await computeNextRun(db, timing) : undefined,
+  })
+  if (updated === 'taken') throw scheduleExists(name ?? before.name)
+  if (changes.enabled === false) await advanceSets(db, {scheduleId: id})
+  else if (!updated.enabled) await keepSets(db, id)
+  return updated
 }
 
 /**
@@ -127,13 +141,18 @@ export async function deleteSchedule(db: Database, reference: string): Promise<U
   const schedule = await db.session.transaction(async () => {
     const before = await schedules.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
-    await cancelQueuedJobs(db, id)
-    await endRetries(db, id)
-    await schedules.deleteSchedule(db, id)
-    await advanceSets(db, {scheduleId: id})
+    await removeSchedule(db, id)
     return before
   })
   return {schedule, warnings: db.takeWarnings()}
+}
+
+/** Deletes a schedule whose row the transaction holds, and cancels what it has queued. */
+export async function removeSchedule(db: Database, id: string): Promise<void> {
+  await cancelQueuedJobs(db, id)
+  await endRetries(db, id)
+  await schedules.deleteSchedule(db, id)
+  await advanceSets(db, {scheduleId: id})
 }
 
 /**
@@ -189,7 +208,7 @@ async function planRun(db: Database, {id, payload, maxAttempts, scope}: Schedule
 /** Undefined where nobody asked. */
 type AskedScope = Pick<ScheduleChanges, 'isCascade' | 'isWithDependencies'>
 
-const requireSets = (db: Database): void =>
+export const requireSets = (db: Database): void =>
   db.requireTable('edges', 'a schedule that refreshes several views in order')
 
 /** The payload with the scope that was asked for; where nobody asked, with its own. */
@@ -222,14 +241,19 @@ async function resolveTarget(db: Database, target: ScheduleTarget): Promise<Refr
   return payloadOf('id' in view ? await requireRegistration(db, view) : view)
 }
 
-async function computeNextRun(
-  db: Database,
-  {cronExpr, timezone, enabled}: {cronExpr: string; timezone: string; enabled: boolean},
-): Promise<string | null> {
-  if (!enabled) return null
-  const now = await db.session.serverTime()
-  return nextRun(parseCron(cronExpr), timezone, now)?.toISOString() ?? null
+async function computeNextRun(db: Database, timing: Timing): Promise<string | null> {
+  return timing.enabled ? nextRunOf(timing, await db.session.serverTime()) : null
 }
+
+interface Timing {
+  cronExpr: string
+  timezone: string
+  enabled: boolean
+}
+
+/** When a schedule comes next; null while it is disabled, and where it never does. */
+export const nextRunOf = ({cronExpr, timezone, enabled}: Timing, now: Date): string | null =>
+  enabled ? (nextRun(parseCron(cronExpr), timezone, now)?.toISOString() ?? null) : null
 
 /** What will keep the schedule from working, as far as can be seen now. */
 async function targetWarnings(db: Database, payload: unknown): Promise<Warning[]> {

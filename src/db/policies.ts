@@ -90,7 +90,44 @@ export async function savePolicies(
   return new Map(policies.filter(([, policy]) => !isEmpty(policy)))
 }
 
-/** The same for one view. Returns the policy as it is now; null where nothing is asked for. */
+/** A policy to write: the columns of its keys; others stay. */
+export type WrittenPolicy = Partial<Omit<ViewPolicy, 'settings'>> & Pick<ViewPolicy, 'settings'>
+
+/**
+ * Writes these keys of the policies of views, in a transaction: each view has the same keys. A policy that
+ * asks for nothing goes.
+ */
+export async function writePolicies(
+  {session, tables}: Database,
+  policies: readonly {view: ViewName; policy: WrittenPolicy}[],
+): Promise<void> {
+  const [first] = policies
+  if (!first) return
+  const columns = KEYS.filter((key) => key in first.policy).map((key) => ({key, ...COLUMNS[key]}))
+  const names = columns.map(({name}) => `, ${name}`).join('')
+  const rows = await session.query<{schema_name: string; view_name: string; policy: ViewPolicy}>(
+    `insert into ${tables.policies} as p (schema_name, view_name${names})
+     select v.schema_name, v.view_name${columns.map(({name}) => `, v.${name}`).join('')}
+       from jsonb_to_recordset($1::jsonb) v(schema_name text, view_name text${columns.map(({name, type}) => `, ${name} ${type}`).join('')})
+      order by 1, 2
+         on conflict (schema_name, view_name) do update
+        set updated_at = now()${columns.map(({name}) => `, ${name} = excluded.${name}`).join('')}
+  returning p.schema_name, p.view_name, ${asJson('p')} as policy`,
+    [
+      JSON.stringify(
+        policies.map(({view, policy}) => ({
+          schema_name: view.schemaName,
+          view_name: view.viewName,
+          ...Object.fromEntries(columns.map(({key, name}) => [name, policy[key]])),
+        })),
+      ),
+    ],
+  )
+  const empty = rows.filter(({policy}) => isEmpty(policy))
+  if (empty.length > 0) await deletePolicies({session, tables}, empty)
+}
+
+/** savePolicies for one view. Returns the policy as it is now; null where nothing is asked for. */
 export async function savePolicy(
   db: Database,
   view: ViewName,

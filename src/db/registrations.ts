@@ -239,6 +239,28 @@ export async function updateRefreshMode(
   return rows[0] ? toRegistration(rows[0]) : null
 }
 
+/** The same for many registrations, by their ids. */
+export async function updateRefreshModes(
+  {session, tables}: Database,
+  modes: ReadonlyMap<string, RefreshMode | null>,
+): Promise<void> {
+  await session.query(
+    `update ${tables.registrations} as r
+        set refresh_mode = coalesce(m.mode, r.refresh_mode), updated_at = now()
+       from unnest($1::uuid[], $2::text[]) m(id, mode)
+      where r.id = m.id`,
+    [[...modes.keys()], [...modes.values()]],
+  )
+}
+
+/** Keeps other sessions from changing these registrations until the transaction ends. */
+export async function lockRegistrations({session, tables}: Database, ids: readonly string[]): Promise<void> {
+  await session.query(
+    `select from ${tables.registrations} r where r.id = any ($1::uuid[]) order by r.schema_name, r.view_name for update`,
+    [ids],
+  )
+}
+
 /**
  * Writes down the mode that works for a view whose policy says auto. Returns false where the registration is
  * gone, the policy says auto no longer, or another session holds the row: readers of the view may wait for

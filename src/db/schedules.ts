@@ -99,6 +99,26 @@ export async function recordRun(db: Database, id: string): Promise<void> {
   )
 }
 
+/** lockSchedule for several, without their rows. */
+export async function lockSchedules({session, tables}: Database, ids: readonly string[]): Promise<void> {
+  await session.query(
+    `select from ${tables.schedules} s where s.id = any ($1::uuid[]) order by s.name for update`,
+    [ids],
+  )
+}
+
+/** All schedules of our type by name. */
+export async function findSchedules(db: Database): Promise<Schedule[]> {
+  if (!db.has('schedules')) return []
+  const rows = await db.session.query<ScheduleRow>(
+    `select ${SCHEDULE.select('s')}
+       from ${db.tables.schedules} s
+      where s.job_type = '${JOB_TYPE}'
+      order by s.name`,
+  )
+  return rows.map(toSchedule)
+}
+
 /** All schedules of our type by name, each with the result of its last run. */
 export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
   if (!db.has('schedules')) return []
@@ -169,27 +189,30 @@ export async function listNearScheduleNames(db: Database, name: string): Promise
 }
 
 /** Adds a schedule and wakes the workers; null where the name is taken, by a schedule of any type. */
-export async function insertSchedule(db: Database, settings: ScheduleSettings): Promise<Schedule | null> {
-  return db.session.transaction(async () => {
-    const inserted = db.session.query<ScheduleRow>(
-      `insert into ${db.tables.schedules} as s (name, job_type, payload, cron_expr, timezone, enabled, max_attempts, next_run_at)
-       values ($1, '${JOB_TYPE}', $2, $3, $4, $5, $6, $7)
-           on conflict (name) do nothing
-    returning ${SCHEDULE.select('s')}`,
-      [
-        settings.name,
-        JSON.stringify(settings.payload),
-        settings.cronExpr,
-        settings.timezone,
-        settings.enabled,
-        settings.maxAttempts,
-        settings.nextRunAt,
-      ],
-    )
-    const rows = await inserted.catch(refuseUnencodable(settings))
-    await wakeWorkers(db.session)
-    return rows[0] ? toSchedule(rows[0]) : null
-  })
+export const insertSchedule = (db: Database, settings: ScheduleSettings): Promise<Schedule | null> =>
+  db.session.transaction(async () => (await insertSchedules(db, [settings]))[0] ?? null)
+
+/**
+ * Adds schedules, within a transaction, and wakes the workers. Returns those that were added: not the ones
+ * whose names are taken, by schedules of any type.
+ */
+export async function insertSchedules(
+  db: Database,
+  settings: readonly ScheduleSettings[],
+): Promise<Schedule[]> {
+  const inserted = db.session.query<ScheduleRow>(
+    `insert into ${db.tables.schedules} as s (name, job_type, payload, cron_expr, timezone, enabled, max_attempts, next_run_at)
+     select v.name, '${JOB_TYPE}', v.payload, v."cronExpr", v.timezone, v.enabled, v."maxAttempts", v."nextRunAt"
+       from jsonb_to_recordset($1::jsonb) v(name text, payload jsonb, "cronExpr" text, timezone text, enabled boolean,
+                                            "maxAttempts" int, "nextRunAt" timestamptz)
+      order by v.name
+         on conflict (name) do nothing
+  returning ${SCHEDULE.select('s')}`,
+    [JSON.stringify(settings)],
+  )
+  const rows = await inserted.catch(refuseUnencodable(settings))
+  await wakeWorkers(db.session)
+  return rows.map(toSchedule)
 }
 
 /**
@@ -235,7 +258,7 @@ export async function updateSchedule(
 }
 
 const refuseUnencodable =
-  (settings: ScheduleUpdate) =>
+  (settings: ScheduleUpdate | readonly ScheduleSettings[]) =>
   (error: unknown): never => {
     throw isUnencodable(error, JSON.stringify(settings)) ? unencodableSchedule(error) : error
   }

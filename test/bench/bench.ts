@@ -9,6 +9,7 @@ import {benchFolder, rootFolder} from './programs.ts'
 import type {Bench, Measurement} from './row.ts'
 import {busyView} from './rows/busy-view.ts'
 import {claims} from './rows/claims.ts'
+import {declared} from './rows/declared.ts'
 import {idle} from './rows/idle.ts'
 import {lateness} from './rows/lateness.ts'
 import {manyViews} from './rows/many-views.ts'
@@ -36,6 +37,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   oldSnapshot,
   busyView,
   manyViews,
+  declared,
   sets,
   politeness,
   idle,

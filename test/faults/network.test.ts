@@ -22,7 +22,10 @@ const [QUEUED, FAILED] = ['<queued>', '<failed>']
 
 /** A line of each command, each about something of its own: they run at once. */
 const LINES: Record<string, string[]> = {
+  apply: ['apply', '-f', '-'],
   completion: ['completion', 'bash'],
+  diff: ['diff', '-f', '-'],
+  export: ['export'],
   'jobs:cancel': ['jobs', 'cancel', QUEUED],
   'jobs:list': ['jobs', 'list', '--state', 'queued'],
   'jobs:prune': ['jobs', 'prune', '--older-than', '7d'],
@@ -88,7 +91,7 @@ async function traced(run: (env: Record<string, string>) => Promise<void>): Prom
 const tracedAyb = (args: string[], code = 0) =>
   traced(async (env) => {
     const line = args.map((arg) => ids.get(arg) ?? arg)
-    const result = await ayb(line, {url: db.url, env, timeoutMs: 60_000})
+    const result = await ayb(line, {url: db.url, env, input: 'version: 1', timeoutMs: 60_000})
     expect(result.code, result.stderr).toBe(code)
   })
 

@@ -1,0 +1,84 @@
+import {createReadStream} from 'node:fs'
+import * as Flags from '@oclif/core/flags'
+import {AybError, invalidArgument, messageOf} from '../lib/errors.ts'
+import {FileProblems} from '../lib/file-problems.ts'
+import {printable} from '../lib/printable.ts'
+import {commandLineHint} from './remedies.ts'
+
+/** More than 20,000 views need. */
+const MOST_BYTES = 2_000_000
+
+export const fileFlag = Flags.string({
+  char: 'f',
+  summary: 'The file, in YAML or JSON; - reads stdin.',
+  required: true,
+  helpValue: '<file>',
+})
+
+/**
+ * The text of a file, or of stdin for `-`.
+ * @throws AybError INVALID_ARGUMENT
+ */
+async function readTextFile(path: string): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    const stream = path === '-' ? process.stdin : createReadStream(path)
+    for await (const chunk of stream) {
+      bytes += (chunk as Buffer).length
+      if (bytes > MOST_BYTES) break
+      chunks.push(chunk as Buffer)
+    }
+  } catch (error) {
+    throw invalidArgument(
+      `the file ${path} cannot be read: ${messageOf(error)}`,
+      'pass the path of a file to -f',
+    )
+  }
+  if (bytes > MOST_BYTES) {
+    throw invalidArgument(
+      `${nameOfFile(path)} is larger than ${MOST_BYTES / 1_000_000} MB`,
+      'split it into several files',
+    )
+  }
+  try {
+    return new TextDecoder('utf-8', {fatal: true}).decode(Buffer.concat(chunks))
+  } catch {
+    throw invalidArgument(`${nameOfFile(path)} is not UTF-8`, 'save it as UTF-8')
+  }
+}
+
+const nameOfFile = (path: string): string => (path === '-' ? 'stdin' : path)
+
+/**
+ * Runs work on a file of declarations. What is wrong with the file becomes one error, with the code of the
+ * first problem; `print` is told of each, a line each.
+ */
+export async function withFile<T>(
+  path: string,
+  print: (line: string) => void,
+  work: (text: string) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work(await readTextFile(path))
+  } catch (error) {
+    throw error instanceof FileProblems ? fileError(path, error, print) : error
+  }
+}
+
+function fileError(path: string, {problems, isCut}: FileProblems, print: (line: string) => void): AybError {
+  const errors = problems.map(({line, column, path: keys, error}) => ({
+    ...{line, column, path: keys, message: error.message, hint: commandLineHint(error)},
+  }))
+  const file = nameOfFile(path)
+  for (const {line, column, path: keys, message, hint} of errors) {
+    const texts = [keys, message].filter((text) => text !== '').join(': ')
+    print(printable(`${file}:${line}:${column}: ${texts}${hint === null ? '' : `; ${hint}`}`))
+  }
+  const count = errors.length === 1 ? 'an error' : `${isCut ? 'at least ' : ''}${errors.length} errors`
+  return new AybError(
+    problems[0]?.error.code ?? 'INVALID_ARGUMENT',
+    `${file} has ${count}: nothing was changed`,
+    {details: {errors}},
+  )
+}

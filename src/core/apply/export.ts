@@ -1,0 +1,82 @@
+import {Document, Scalar, visit} from 'yaml'
+import type {Database} from '../../db/database.ts'
+import {listRegistrations} from '../../db/registrations.ts'
+import {findSchedules} from '../../db/schedules.ts'
+import {isAybError} from '../../lib/errors.ts'
+import {parseViewName, qualifiedName} from '../../lib/identifier.ts'
+import {viewOfPayload} from '../../lib/payload.ts'
+import {printable} from '../../lib/printable.ts'
+import type {Declarations, Registration, Schedule} from '../../lib/records.ts'
+import {FILE_VERSION} from './declarations.ts'
+import {storedValues, whyUnwritable, writtenSchedule} from './schedules.ts'
+import {registeredValues, writtenView} from './views.ts'
+
+/**
+ * The registrations and the schedules as a file describes them, or those of the views of one schema.
+ * `onWarning` is told of each that no file can describe.
+ */
+export async function exportDeclarations(
+  db: Database,
+  schemaName: string | null,
+  onWarning: (warning: string) => void,
+): Promise<Declarations> {
+  const registrations = await listRegistrations(db, schemaName)
+  const schedules = (await findSchedules(db)).filter(
+    ({payload}) => schemaName === null || viewOfPayload(payload)?.schemaName === schemaName,
+  )
+  return {
+    version: FILE_VERSION,
+    views: writtenViews(registrations, onWarning),
+    schedules: writtenSchedules(schedules, onWarning),
+  }
+}
+
+function writtenViews(
+  registrations: readonly Registration[],
+  onWarning: (warning: string) => void,
+): Declarations['views'] {
+  const views: [string, Record<string, unknown>][] = []
+  for (const registration of registrations) {
+    const name = qualifiedName(registration)
+    if (isReadable(name)) views.push([name, writtenView(registeredValues(registration))])
+    else onWarning(`the registration of ${name} is left out: no file can hold its name`)
+  }
+  return Object.fromEntries(views)
+}
+
+function isReadable(name: string): boolean {
+  try {
+    parseViewName(name)
+    return true
+  } catch (error) {
+    if (isAybError(error)) return false
+    throw error
+  }
+}
+
+function writtenSchedules(
+  schedules: readonly Schedule[],
+  onWarning: (warning: string) => void,
+): Declarations['schedules'] {
+  const written: [string, Record<string, unknown>][] = []
+  for (const schedule of schedules) {
+    const reason = whyUnwritable(schedule)
+    if (reason === null) written.push([schedule.name, writtenSchedule(storedValues(schedule))])
+    else onWarning(`the schedule ${schedule.name} is left out: ${reason}`)
+  }
+  return Object.fromEntries(written)
+}
+
+/** The document as YAML, in characters that a terminal shows as they are. */
+export function yamlOf(declarations: Declarations): string {
+  const document = new Document(declarations, {aliasDuplicateObjects: false})
+  visit(document, {
+    Scalar(_, scalar) {
+      const {value} = scalar
+      if (typeof value === 'string' && printable(value) !== value) scalar.type = Scalar.QUOTE_DOUBLE
+    },
+  })
+  const lines = document.toString({lineWidth: 0}).trimEnd().split('\n')
+  // Within double quotes YAML has the same escapes.
+  return lines.map(printable).join('\n')
+}

@@ -1,0 +1,149 @@
+// The schedules of a file: their keys, and the same of stored schedules.
+
+import {checkTimezone, parseCron} from '../../lib/cron.ts'
+import {isAybError} from '../../lib/errors.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
+import {scopeParts, viewOfPayload} from '../../lib/payload.ts'
+import type {Schedule} from '../../lib/records.ts'
+import {checkInput, MOST_ATTEMPTS} from '../schedule-input.ts'
+import {flag, type Key, readEntry, readViewName, refuseKey, text, wholeNumber} from './values.ts'
+import type {Entry, YamlFile} from './yaml-file.ts'
+
+/** What a schedule does, by the keys of a file. */
+export interface ScheduleValues {
+  /** The name of the view as a person writes it, with its schema. */
+  view: string
+  cron: string
+  timezone: string
+  /** Null leaves that as it is. */
+  enabled: boolean | null
+  maxAttempts: number
+  cascade: boolean
+  withDependencies: boolean
+}
+
+const DEFAULTS = {
+  timezone: 'UTC',
+  enabled: null,
+  maxAttempts: 3,
+  cascade: false,
+  withDependencies: false,
+} satisfies Partial<ScheduleValues>
+
+const KEYS: {[Name in keyof ScheduleValues]: Key<Exclude<ScheduleValues[Name], null>>} = {
+  view: text((name) => qualifiedName(readViewName(name)), 'The view to refresh, as schema.view.'),
+  cron: text((cron) => checkInput({cron}).cron, 'When to run, as a cron expression.'),
+  timezone: text(
+    (timezone) => checkInput({timezone}).timezone,
+    'The IANA time zone of cron; UTC without it.',
+  ),
+  enabled: flag('Whether the schedule is to run; left as it is without this key.'),
+  maxAttempts: wholeNumber(1, MOST_ATTEMPTS, 'How many attempts a job has before it fails.'),
+  cascade: flag('Also refresh the registered views that read the view, behind it.'),
+  withDependencies: flag('Also refresh the registered views that the view reads, before it.'),
+}
+
+export const SCHEDULE_KEYS = Object.keys(KEYS) as (keyof ScheduleValues)[]
+
+const REQUIRED = ['view', 'cron'] as const
+
+/** What a JSON Schema says of the keys of a schedule. */
+export const SCHEDULE_SCHEMA = {
+  type: 'object',
+  additionalProperties: false,
+  required: REQUIRED,
+  properties: Object.fromEntries(SCHEDULE_KEYS.map((key) => [key, KEYS[key].schema])),
+}
+
+/** A schedule of a file. */
+export interface DeclaredSchedule {
+  name: string
+  values: ScheduleValues
+  /** Of the name. */
+  entry: Entry
+  entries: Map<string, Entry>
+}
+
+/** The schedule of an entry; null where it is not described as it must be, which is a problem of the file. */
+export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | null {
+  const values: Partial<Record<keyof ScheduleValues, unknown>> = {}
+  const entries = new Map<string, Entry>()
+  for (const each of file.entries(entry.value, entry.path, entry.place)) {
+    const key = SCHEDULE_KEYS.find((known) => known === each.key)
+    if (key === undefined) {
+      refuseKey(file, each, SCHEDULE_KEYS)
+      continue
+    }
+    entries.set(key, each)
+    const read = readEntry<unknown>(file, each, KEYS[key])
+    if (read !== undefined) values[key] = read
+  }
+  const missing = REQUIRED.filter((key) => !entries.has(key))
+  for (const key of missing) {
+    file.problems.say(
+      entry.place,
+      entry.path,
+      `the schedule has no ${key}`,
+      key === 'view' ? 'for example: view: public.leaderboard' : `for example: cron: "30 2 * * *"`,
+    )
+  }
+  if (REQUIRED.some((key) => values[key] === undefined)) return null
+  return {name: entry.key, values: {...DEFAULTS, ...values} as ScheduleValues, entry, entries}
+}
+
+/** A schedule as a file would describe it, as far as its values, which any program may have written, allow. */
+export function storedValues({
+  payload,
+  cronExpr,
+  timezone,
+  enabled,
+  maxAttempts,
+  scope,
+}: Schedule): StoredValues {
+  const view = viewOfPayload(payload)
+  const {isCascade, isWithDependencies} = scopeParts(scope)
+  return {
+    view: view && qualifiedName(view),
+    cron: normal(cronExpr, (text) => parseCron(text).text),
+    timezone: normal(timezone, checkTimezone),
+    enabled,
+    maxAttempts,
+    cascade: isCascade,
+    withDependencies: isWithDependencies,
+  }
+}
+
+/** The view is null where the payload names none. */
+export type StoredValues = Omit<ScheduleValues, 'view'> & {view: string | null}
+
+function normal(text: string, check: (text: string) => string): string {
+  try {
+    return check(text)
+  } catch (error) {
+    if (isAybError(error)) return text
+    throw error
+  }
+}
+
+/** Why no file can describe a schedule, which another program wrote; null where one can. */
+export function whyUnwritable({name, cronExpr, timezone, maxAttempts, payload}: Schedule): string | null {
+  if (viewOfPayload(payload) === null) return 'its payload names no view'
+  if (maxAttempts < 1 || maxAttempts > MOST_ATTEMPTS) return `it has ${maxAttempts} attempts`
+  try {
+    checkInput({name, cron: cronExpr, timezone})
+    return null
+  } catch (error) {
+    if (isAybError(error)) return error.message
+    throw error
+  }
+}
+
+/** The values of a schedule as a file has them, without those that say nothing. */
+export function writtenSchedule(values: StoredValues): Record<string, unknown> {
+  const defaults: Record<string, unknown> = {...DEFAULTS, enabled: true}
+  return Object.fromEntries(
+    SCHEDULE_KEYS.map((key) => [key, values[key]]).filter(
+      ([key, value]) => value !== null && value !== defaults[key as string],
+    ),
+  )
+}
