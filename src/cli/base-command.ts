@@ -95,17 +95,16 @@ export abstract class BaseCommand extends Command {
     flags: ConnectionFlags,
     work: (db: Database) => Promise<T>,
   ): Promise<Worded<T>> {
-    return this.withOwnCancellation(flags, (db) => this.endingAtSignal(db, () => work(db)))
+    return this.withOwnCancellation(flags, (db) => this.endingAtSignal(db, work))
   }
 
-  /** Runs work that a signal ends at once. */
-  protected async endingAtSignal<T>(db: Database, work: () => Promise<T>): Promise<T> {
-    db.watchStatements()
+  /** Runs work that a signal ends at once, or a dead network. */
+  protected async endingAtSignal<T>(db: Database, work: (db: Database) => Promise<T>): Promise<T> {
     // A backend that waits for a lock or a standby does not notice that its client is gone, so cancel it.
     const cancel = () => void (db.isForChanges && db.session.cancel())
     this.signal.addEventListener('abort', cancel, {once: true})
     try {
-      return await dropOnAbort(db.session, this.signal, work)
+      return await dropOnAbort(db.session, this.signal, () => work(db.watched()))
     } catch (error) {
       throw db.isForChanges ? mayBeDone(error) : error
     } finally {

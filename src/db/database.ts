@@ -44,16 +44,15 @@ export class Server {
    */
   async open(how: OpenOptions = {}): Promise<Database> {
     const session = await this.openSession(how)
-    return session.within(INSPECTION_DEADLINE_MS, async () => {
-      try {
-        const state = await dropOnAbort(session, how.signal, () => inspectSystem(session, this.settings))
-        return new Database(this, session, state)
-      } catch (error) {
-        const explained = await explainDenial(session, this.settings, error).catch(() => error)
-        await session.close()
-        throw explained
-      }
-    })
+    const inspected = session.within(INSPECTION_DEADLINE_MS)
+    try {
+      const state = await dropOnAbort(session, how.signal, () => inspectSystem(inspected, this.settings))
+      return new Database(this, session, beginKnowledge(session, state))
+    } catch (error) {
+      const explained = await explainDenial(inspected, this.settings, error).catch(() => error)
+      await session.close()
+      throw explained
+    }
   }
 
   /** A session that does not use the system tables: to watch another one. */
@@ -62,27 +61,53 @@ export class Server {
   }
 }
 
+/** What is known of a session and its tables. All views of a database share it. */
+interface Knowledge {
+  /** Each warning once. */
+  warnings: Warning[]
+  state: SystemState
+  isForChanges: boolean
+}
+
+function beginKnowledge(session: Session, state: SystemState): Knowledge {
+  const known: Knowledge = {warnings: [...session.warnings], state, isForChanges: false}
+  session.onWarning((message) => {
+    const {warnings} = known
+    if (warnings.length < MOST_WARNINGS && !warnings.includes(message)) warnings.push(message)
+  })
+  return known
+}
+
 /** A session together with the system tables that it found: what the use cases work on. */
 export class Database {
   /** Opens other sessions to the same database. */
   readonly server: Server
   readonly session: Session
   readonly tables: TableNames
-  #warnings: Warning[]
-  #state: SystemState
-  #isForChanges = false
+  readonly #known: Knowledge
 
-  constructor(server: Server, session: Session, state: SystemState) {
+  constructor(server: Server, session: Session, known: Knowledge) {
     this.server = server
     this.session = session
     this.tables = tableNames(server.settings.schemaName)
-    this.#warnings = [...session.warnings]
-    this.#state = state
-    // Each warning once.
-    session.onWarning((message) => {
-      if (this.#warnings.length < MOST_WARNINGS && !this.#warnings.includes(message))
-        this.#warnings.push(message)
-    })
+    this.#known = known
+  }
+
+  /** The same database, whose statements have that deadline unless their call names another. */
+  within(deadlineMs: number): Database {
+    return new Database(this.server, this.session.within(deadlineMs), this.#known)
+  }
+
+  /**
+   * The same database. A statement without a deadline ends with CONNECTION_LOST when its network is dead,
+   * however long the statement may take.
+   */
+  watched(): Database {
+    const {session, server} = this
+    const watched = session.watchedBy((onLost) =>
+      watchStatement(session, (how) => server.openSession(how), onLost),
+    )
+    return new Database(server, watched, this.#known)
   }
 
   /**
@@ -90,8 +115,8 @@ export class Database {
    * warnings tells a person, so that no warning is told twice.
    */
   takeWarnings(): Warning[] {
-    const warnings = this.#warnings
-    this.#warnings = []
+    const warnings = this.#known.warnings
+    this.#known.warnings = []
     return warnings
   }
 
@@ -100,9 +125,10 @@ export class Database {
    * created, upgraded or rigged. `lockPatienceMs` is how long to wait for whoever locks one of the tables.
    * @throws AybError UNTRUSTED_TABLE, UPGRADE_REQUIRED, TIMEOUT
    */
-  async renew(lockPatienceMs?: number): Promise<void> {
-    this.#warnings = []
-    this.#state = await inspectSystem(this.session, this.server.settings, lockPatienceMs)
+  async renew({deadlineMs, lockPatienceMs}: {deadlineMs: number; lockPatienceMs: number}): Promise<void> {
+    this.#known.warnings = []
+    const inspected = this.session.within(deadlineMs)
+    this.#known.state = await inspectSystem(inspected, this.server.settings, lockPatienceMs)
   }
 
   /**
@@ -115,7 +141,7 @@ export class Database {
     const relations = await namingLocks(session, server.settings, (lockTimeoutMs) =>
       findTrustedTables(session, server.settings, lockTimeoutMs),
     )
-    this.#state = {...this.#state, relations}
+    this.#known.state = {...this.#known.state, relations}
   }
 
   /**
@@ -125,9 +151,9 @@ export class Database {
    */
   async hasLostTable(error: unknown): Promise<boolean> {
     if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) return false
-    const before = this.#state.relations
+    const before = this.#known.state.relations
     await this.checkTrust()
-    const now = this.#state.relations
+    const now = this.#known.state.relations
     return [...before].some(([table, {mayRead, mayWrite}]) => {
       const rights = now.get(table)
       return (mayRead && !rights?.mayRead) || (mayWrite && !rights?.mayWrite)
@@ -139,28 +165,9 @@ export class Database {
     return explainDenial(this.session, this.server.settings, error)
   }
 
-  /**
-   * From now on, a statement whose network is dead ends with CONNECTION_LOST, however long statements may
-   * take.
-   */
-  watchStatements(): void {
-    const {session, server} = this
-    session.watch = (onLost) => watchStatement(session, (how) => server.openSession(how), onLost)
-  }
-
-  /** Watches the statements of this work alone. */
-  async watching<T>(work: () => Promise<T>): Promise<T> {
-    this.watchStatements()
-    try {
-      return await work()
-    } finally {
-      this.session.watch = null
-    }
-  }
-
   /** Whether the work that the database was opened for is to change something, and may have. */
   get isForChanges(): boolean {
-    return this.#isForChanges
+    return this.#known.isForChanges
   }
 
   /** Where the system tables are, or will be. */
@@ -170,17 +177,17 @@ export class Database {
 
   /** Whether the table is there to be read. */
   has(table: SystemTable): boolean {
-    return this.#state.relations.has(table)
+    return this.#known.state.relations.has(table)
   }
 
   /** Whether the role could read the table when the session looked. */
   mayRead(table: SystemTable): boolean {
-    return this.#state.relations.get(table)?.mayRead === true
+    return this.#known.state.relations.get(table)?.mayRead === true
   }
 
   /** Whether the role could read and change the table when the session looked. */
   mayWrite(table: SystemTable): boolean {
-    return this.#state.relations.get(table)?.mayWrite === true
+    return this.#known.state.relations.get(table)?.mayWrite === true
   }
 
   /**
@@ -202,7 +209,7 @@ export class Database {
    * @throws AybError READ_ONLY
    */
   requireWritable(): void {
-    this.#isForChanges = true
+    this.#known.isForChanges = true
     const reason = this.session.readOnlyReason
     if (reason === 'recovery') {
       throw new AybError(
@@ -232,14 +239,14 @@ export class Database {
    */
   async prepareTables(): Promise<void> {
     this.requireWritable()
-    const pending = pendingMigrations(this.#state)
+    const pending = pendingMigrations(this.#known.state)
     if (pending.length === 0) return
     if (pending.every((migration) => migration.without !== null)) {
-      this.#adopt(await applyOptionalMigrations(this.session, this.server.settings, this.#state))
+      this.#adopt(await applyOptionalMigrations(this.session, this.server.settings, this.#known.state))
       return
     }
     const breaking = pending.find((migration) => migration.isBreaking)
-    if (breaking && this.#state.relations.size > 0) {
+    if (breaking && this.#known.state.relations.size > 0) {
       throw new AybError(
         'UPGRADE_REQUIRED',
         `the tables need an upgrade that older programs do not understand (${breaking.name})`,
@@ -256,19 +263,19 @@ export class Database {
   }
 
   #adopt({state, applied, warnings}: Awaited<ReturnType<typeof applyMigrations>>): string[] {
-    this.#state = state
-    this.#warnings.push(...warnings)
+    this.#known.state = state
+    this.#known.warnings.push(...warnings)
     return applied
   }
 
   /** What migrate would run. */
   pendingScripts(): Promise<{name: string; sql: string}[]> {
-    return migrationScripts(this.session, this.#state, this.server.settings)
+    return migrationScripts(this.session, this.#known.state, this.server.settings)
   }
 
   /** The newest migration that is recorded as applied; 0 on a database without the tables. */
   get version(): number {
-    return Math.max(0, ...this.#state.applied)
+    return Math.max(0, ...this.#known.state.applied)
   }
 
   async close(): Promise<void> {

@@ -8,7 +8,7 @@ import type {OpenOptions, Session} from './session.ts'
 interface Pooled {
   readonly session: Session
   /** Before it is used again: whether it still works, and may still be used. */
-  renew(lockPatienceMs: number): Promise<void>
+  renew(limits: {deadlineMs: number; lockPatienceMs: number}): Promise<void>
   explain(error: unknown): Promise<unknown>
   close(): Promise<void>
 }
@@ -150,9 +150,9 @@ export class DatabasePool<T extends Pooled = Database> {
   async #session(signal: AbortSignal | undefined): Promise<T> {
     for (let kept = this.#idle.pop(); kept; kept = this.#idle.pop()) {
       const {session} = kept
-      const renew = kept.renew.bind(kept, LOCK_PATIENCE_MS)
+      const renew = () => kept.renew({deadlineMs: RENEW_MS, lockPatienceMs: LOCK_PATIENCE_MS})
       try {
-        await dropOnAbort(session, signal, () => session.within(RENEW_MS, renew))
+        await dropOnAbort(session, signal, () => renew())
         return kept
       } catch (error) {
         const explained = await kept.explain(error).catch(() => error)

@@ -61,9 +61,10 @@ export class Reader {
    * Checks that the session works, and checks the rights of its login again, which can change at any time.
    * @throws AybError CONNECTION_LOST, PERMISSION_DENIED
    */
-  async renew(): Promise<void> {
-    if (this.#home) await requireLittleToLose(this.session, this.#home)
-    else await this.session.query('select')
+  async renew({deadlineMs}: {deadlineMs: number}): Promise<void> {
+    const session = this.session.within(deadlineMs)
+    if (this.#home) await requireLittleToLose(session, this.#home)
+    else await session.query('select')
   }
 
   /** For a pool, which reports nothing itself: errors of reads say everything. */

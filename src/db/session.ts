@@ -2,7 +2,7 @@ import {quoteIdentifier} from '../lib/identifier.ts'
 import {presentable} from '../lib/outside-text.ts'
 import type {Connected, ConnectionTarget, ConnectOptions} from './connection/connect.ts'
 import {wholeMilliseconds} from './instant.ts'
-import {type CallOptions, GuardedConnection} from './session/guarded-connection.ts'
+import {GuardedConnection, type Patience, type Watch} from './session/guarded-connection.ts'
 import {KeptStatements} from './session/kept-statements.ts'
 import {type OpenConnection, openConnection, type ReadOnlyReason} from './session/opening.ts'
 import {Script} from './session/script.ts'
@@ -29,6 +29,23 @@ export interface OpenOptions {
   deadlineMs?: number | null | undefined
 }
 
+/** What a call asks for beside its statement. */
+interface CallOptions {
+  /** Instead of the deadline of the session, in milliseconds; null for none. */
+  deadlineMs?: number | null | undefined
+}
+
+/** The parts of a session, which all its views share. */
+interface Parts {
+  connected: Connected
+  server: OpenConnection['server']
+  isPooled: boolean
+  connection: GuardedConnection
+  transactions: Transactions
+  /** Null where the server keeps none. */
+  statements: KeptStatements | null
+}
+
 /** One database session: statements, transactions, cancellation. Errors come out as AybError. */
 export class Session {
   readonly target: ConnectionTarget
@@ -44,30 +61,22 @@ export class Session {
   readonly deadlockTimeoutMs: number
   /** Whether each transaction may be on another server connection: nothing that a session holds lasts. */
   readonly isPooled: boolean
-  readonly #connected: Connected
-  readonly #connection: GuardedConnection
-  readonly #transactions: Transactions
-  /** Null where the server keeps none. */
-  readonly #statements: KeptStatements | null
-  /** Of the database, as Postgres names it. */
-  readonly #encoding: string
+  /** This session, or the one that this is a view of: what is remembered of a session is remembered of that. */
+  readonly origin: Session
+  readonly #parts: Parts
+  readonly #patience: Patience
 
-  private constructor(
-    {connected, server, pooledBeginning}: OpenConnection,
-    {keepsStatements: isToKeep = false, deadlineMs = null}: ConnectOptions & OpenOptions,
-  ) {
-    this.isPooled = pooledBeginning !== null
-    const keepsStatements = isToKeep && !this.isPooled
-    this.#connected = connected
-    this.#connection = new GuardedConnection(connected, {keepsStatements, deadlineMs})
-    this.#transactions = new Transactions(this.#connection, pooledBeginning)
-    this.#statements = keepsStatements ? new KeptStatements() : null
+  private constructor(parts: Parts, patience: Patience, origin?: Session) {
+    const {connected, server} = parts
+    this.#parts = parts
+    this.#patience = patience
+    this.origin = origin ?? this
+    this.isPooled = parts.isPooled
     this.target = connected.target
     this.warnings = connected.warnings
     this.pid = server.pid
     this.backendStart = server.backendStart
     this.serverVersion = server.version
-    this.#encoding = server.encoding
     this.deadlockTimeoutMs = server.deadlockTimeoutMs
     this.readOnlyReason = server.readOnlyReason
   }
@@ -77,20 +86,34 @@ export class Session {
    * @throws AybError CONNECTION_FAILED, UNSUPPORTED_SERVER, INVALID_ARGUMENT
    */
   static async open(options: ConnectOptions & OpenOptions): Promise<Session> {
-    return new Session(await openConnection(options), options)
+    const {connected, server, pooledBeginning} = await openConnection(options)
+    const isPooled = pooledBeginning !== null
+    const keepsStatements = options.keepsStatements === true && !isPooled
+    const connection = new GuardedConnection(connected, {keepsStatements})
+    const parts = {
+      connected,
+      server,
+      isPooled,
+      connection,
+      transactions: new Transactions(connection, pooledBeginning),
+      statements: keepsStatements ? new KeptStatements() : null,
+    }
+    return new Session(parts, {deadlineMs: options.deadlineMs ?? null, watch: null})
   }
 
-  /**
-   * Watches each statement without a deadline, calls back when its connection is lost, and returns what stops
-   * it.
-   */
-  set watch(watch: GuardedConnection['watch']) {
-    this.#connection.watch = watch
+  /** The same session, whose statements have that deadline unless their call names another. */
+  within(deadlineMs: number): Session {
+    return new Session(this.#parts, {...this.#patience, deadlineMs}, this.origin)
+  }
+
+  /** The same session, whose statements without a deadline are watched. */
+  watchedBy(watch: Watch): Session {
+    return new Session(this.#parts, {...this.#patience, watch}, this.origin)
   }
 
   /** Whether the connection can still be used. */
   get isUsable(): boolean {
-    return this.#connection.isUsable
+    return this.#parts.connection.isUsable
   }
 
   /**
@@ -99,16 +122,8 @@ export class Session {
    * stays.
    */
   async commitLocally(): Promise<void> {
-    if (this.isPooled) this.#transactions.alsoBeginWith(commitLocally('transaction'))
+    if (this.isPooled) this.#parts.transactions.alsoBeginWith(commitLocally('transaction'))
     else await this.query(commitLocally('session'))
-  }
-
-  /**
-   * Runs work whose statements have that deadline, unless their call names another. The session runs nothing
-   * else meanwhile.
-   */
-  within<T>(deadlineMs: number | null, work: () => Promise<T>): Promise<T> {
-    return this.#connection.within(deadlineMs, work)
   }
 
   /** Runs one statement and returns its rows. */
@@ -117,10 +132,10 @@ export class Session {
     values: readonly Value[] = [],
     options: CallOptions = {},
   ): Promise<Row[]> {
-    return this.#transactions.run(options, async () => {
+    return this.#parts.transactions.run(this.#patienceOf(options), async () => {
       // Without values it may be several statements, or one that no plan is made for.
-      const name = values.length > 0 ? this.#statements?.nameOf(sql) : undefined
-      const result = await this.#connection.client.query<Row>({name, text: sql, values: [...values]})
+      const name = values.length > 0 ? this.#parts.statements?.nameOf(sql) : undefined
+      const result = await this.#parts.connection.client.query<Row>({name, text: sql, values: [...values]})
       return result.rows
     })
   }
@@ -132,7 +147,7 @@ export class Session {
 
   /** Whether the server keeps the statements of this session, so that `prepare` pays. */
   get keepsStatements(): boolean {
-    return this.#statements !== null
+    return this.#parts.statements !== null
   }
 
   /**
@@ -141,11 +156,13 @@ export class Session {
    * job would be a good part of the work of a worker.
    */
   async prepare(purpose: string, types: readonly string[], write: () => string): Promise<string> {
-    if (this.#statements === null) throw new Error('this session keeps no statements')
-    return this.#statements.prepared(purpose, async (name) => {
+    if (this.#parts.statements === null) throw new Error('this session keeps no statements')
+    return this.#parts.statements.prepared(purpose, async (name) => {
       const sql = write()
-      await this.#connection.guard(() =>
-        this.#connection.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`),
+      const {connection} = this.#parts
+      await connection.guard(
+        () => connection.client.query(`prepare ${name} (${types.join(', ')}) as ${sql}`),
+        this.#patience,
       )
     })
   }
@@ -161,14 +178,14 @@ export class Session {
     {commits = false, ...options}: CallOptions & {commits?: boolean} = {},
   ): Promise<object[][]> {
     const all = commits ? [...statements, 'commit'] : statements
-    const sent = new Script(this.#connected, all.join(';\n'))
-    const results = await this.#transactions
-      .run(options, () => sent.run())
+    const sent = new Script(this.#parts.connected, all.join(';\n'))
+    const results = await this.#parts.transactions
+      .run(this.#patienceOf(options), () => sent.run())
       .catch((error) => {
         if (error instanceof StatementError) error.statementsDone = sent.statementsDone
         throw error
       })
-    if (commits) this.#transactions.noteEnd()
+    if (commits) this.#parts.transactions.noteEnd()
     return results.slice(0, statements.length)
   }
 
@@ -177,22 +194,22 @@ export class Session {
    * statement.
    */
   together<T>(send: () => T): T {
-    return this.#connection.together(send)
+    return this.#parts.connection.together(send)
   }
 
   /** The text as a literal of SQL, quotes included, for statements that take no parameters. */
   literal(text: string): string {
-    return this.#connection.client.escapeLiteral(text)
+    return this.#parts.connection.client.escapeLiteral(text)
   }
 
   /** Begins a READ COMMITTED transaction, for what has to end in one message with other work. */
   begin(): Promise<void> {
-    return this.#transactions.begin()
+    return this.#parts.transactions.begin(this.#patience)
   }
 
   /** Ends a transaction that is still open. Never rejects: where it cannot be ended, the session is. */
   rollback(): Promise<void> {
-    return this.#transactions.rollback()
+    return this.#parts.transactions.rollback(this.#patience)
   }
 
   /**
@@ -203,18 +220,20 @@ export class Session {
    */
   async reset(): Promise<void> {
     if (!this.isUsable) return
-    const {client} = this.#connection
-    const open = this.#transactions.isOpen ? ['rollback'] : []
-    this.#transactions.noteEnd()
-    this.#statements?.forget()
-    await this.#connection
-      .guard(() =>
-        this.together(() =>
-          Promise.all([
-            ...[...open, 'discard all'].map((statement) => client.query(statement)),
-            useOwnDefaults(client, {version: this.serverVersion, encoding: this.#encoding}),
-          ]),
-        ),
+    const {client} = this.#parts.connection
+    const open = this.#parts.transactions.isOpen ? ['rollback'] : []
+    this.#parts.transactions.noteEnd()
+    this.#parts.statements?.forget()
+    await this.#parts.connection
+      .guard(
+        () =>
+          this.together(() =>
+            Promise.all([
+              ...[...open, 'discard all'].map((statement) => client.query(statement)),
+              useOwnDefaults(client, this.#parts.server),
+            ]),
+          ),
+        this.#patience,
       )
       .catch(() => this.destroy())
   }
@@ -239,13 +258,13 @@ export class Session {
 
   /** Listens on a channel: `onNotification` is called for each notification while the session lives. */
   async listen(channel: string, onNotification: () => void): Promise<void> {
-    this.#connection.client.on('notification', onNotification)
+    this.#parts.connection.client.on('notification', onNotification)
     await this.query(`listen ${quoteIdentifier(channel)}`)
   }
 
   /** Calls `onWarning` with each warning that the server sends beside an answer. */
   onWarning(onWarning: (message: string) => void): void {
-    this.#connection.client.on('notice', ({code, message, detail}) => {
+    this.#parts.connection.client.on('notice', ({code, message, detail}) => {
       if (WARNINGS.test(code ?? '')) {
         onWarning(presentable(`the server warns: ${message}${detail ? `: ${detail}` : ''}`))
       }
@@ -254,7 +273,7 @@ export class Session {
 
   /** Calls `onEnd` once, when the connection is gone for whatever reason. */
   onEnd(onEnd: () => void): void {
-    this.#connection.onEnd(onEnd)
+    this.#parts.connection.onEnd(onEnd)
   }
 
   /** The instant by the server's clock, in milliseconds since 1970. */
@@ -265,16 +284,20 @@ export class Session {
 
   /** Asks the server to cancel the statement that runs now. Never rejects. */
   cancel(): Promise<void> {
-    return this.#connected.cancel()
+    return this.#parts.connected.cancel()
   }
 
   /** Ends the session in good order. */
   close(): Promise<void> {
-    return this.#connection.close()
+    return this.#parts.connection.close()
   }
 
   /** Drops the connection at once, whatever runs on it: its locks go with it. */
   destroy(): void {
-    this.#connection.destroy()
+    this.#parts.connection.destroy()
+  }
+
+  #patienceOf({deadlineMs = this.#patience.deadlineMs}: CallOptions): Patience {
+    return {...this.#patience, deadlineMs}
   }
 }

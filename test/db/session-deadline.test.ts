@@ -47,12 +47,27 @@ describe('a statement that is not answered by its deadline', () => {
     expect(session.isUsable).toBe(false)
   })
 
-  test('of work is none of what follows', async () => {
+  test('of a view of the session is none of the session itself', async () => {
     const session = await openSession()
-    await session.within(500, () => session.query('select'))
+    await session.within(500).query('select')
     expect(await session.query(`select 'slow' as answer from pg_sleep(1)`)).toEqual([{answer: 'slow'}])
-    const sleeping = session.within(500, () => session.script(['select pg_sleep(60)']))
+    const sleeping = session.within(500).script(['select pg_sleep(60)'])
     await expect(sleeping).rejects.toMatchObject(NO_ANSWER)
+    expect(session.isUsable).toBe(false)
+  })
+
+  test('of a view of the session counts in a transaction of the session, too', async () => {
+    const session = await openSession({AYB_POOLED: 'on'})
+    const limited = session.within(500)
+    const lost = session.transaction(async () => {
+      const [mine, same] = [session, limited].map((each) =>
+        each.query('select pg_current_xact_id()::text as transaction'),
+      )
+      expect(await same).toEqual(await mine)
+      await limited.query('select pg_sleep(60)')
+    })
+    await expect(lost).rejects.toMatchObject(NO_ANSWER)
+    expect(limited.within(1).origin).toBe(session)
   })
 
   test('stays unnoticed where the call has none', async () => {

@@ -157,11 +157,11 @@ describe('a login is refused', () => {
 
   test('that comes to more while a session is kept, before it reads again', async () => {
     const reader = await openLogin(login.url, keeper.url)
-    await reader.renew()
+    await reader.renew({deadlineMs: 10_000})
     await server.query(`alter role ${login.name} createrole`)
-    await expect(reader.renew()).rejects.toMatchObject({code: 'PERMISSION_DENIED'})
+    await expect(reader.renew({deadlineMs: 10_000})).rejects.toMatchObject({code: 'PERMISSION_DENIED'})
     await server.query(`alter role ${login.name} nocreaterole`)
-    await reader.renew()
+    await reader.renew({deadlineMs: 10_000})
     await reader.close()
   })
 

@@ -126,8 +126,8 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     const {refreshSet} = await import('../../core/refresh-set/run.ts')
     const concurrency = flags.concurrency ?? DEFAULT_CONCURRENCY
     return this.withOwnCancellation(flags, async (db) => {
-      const resolved = await this.endingAtSignal(db, () => resolveSet(db, request))
-      const plan = await this.endingAtSignal(db, () => planSet(db, resolved)).catch((error) => {
+      const resolved = await this.endingAtSignal(db, (watched) => resolveSet(watched, request))
+      const plan = await this.endingAtSignal(db, (watched) => planSet(watched, resolved)).catch((error) => {
         if (!this.signal.aborted || flags['dry-run']) throw error
         return planUnseen(resolved)
       })

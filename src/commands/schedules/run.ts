@@ -27,7 +27,7 @@ With --wait the command ends when the job, or each job of the set, has ended, re
     const {args, flags} = await this.parse(SchedulesRun)
     const timeoutMs = flags['wait-timeout'] ?? null
     return this.withOwnCancellation(flags, async (db) => {
-      const queued = await this.endingAtSignal(db, () => runSchedule(db, args.schedule))
+      const queued = await this.endingAtSignal(db, (watched) => runSchedule(watched, args.schedule))
       for (const {id, state} of queued.jobs)
         this.print(`${state === 'waiting' ? 'Waiting:' : 'Queued'} job ${id}`)
       if (!flags.wait && timeoutMs === null) return queued
@@ -35,7 +35,11 @@ With --wait the command ends when the job, or each job of the set, has ended, re
       const progress = this.#watch(queued.job)
       try {
         const {signal} = this
-        const jobs = await waitForJobs(db, queued.jobs, {timeoutMs, signal, onLook: progress.update})
+        const jobs = await waitForJobs(db.watched(), queued.jobs, {
+          timeoutMs,
+          signal,
+          onLook: progress.update,
+        })
         progress.stop()
         for (const {id} of jobs) this.print(`Completed job ${id}`)
         return {job: jobs[0] ?? queued.job, warnings: [...untold, ...db.takeWarnings()], jobs}

@@ -27,7 +27,7 @@ export async function refreshSet(
   options: SetOptions,
 ): Promise<Unworded<RefreshedSet>> {
   const {signal} = options
-  const prepare = () => db.watching(() => cancelOnAbort(db.session, signal, () => db.prepareTables()))
+  const prepare = () => cancelOnAbort(db.session, signal, () => db.watched().prepareTables())
   if (!signal.aborted) {
     await prepare().catch((error) => {
       if (!signal.aborted) throw error
@@ -156,7 +156,7 @@ class SetRun {
 
 /** The registrations as they are now. What cannot be read, or is gone, stays as it was. */
 async function withLatest(db: Database, refreshes: readonly SetMember[]): Promise<SetMember[]> {
-  const read = () => db.session.within(LAST_LOOK_DEADLINE_MS, () => listRegistrations(db, null))
+  const read = () => listRegistrations(db.within(LAST_LOOK_DEADLINE_MS), null)
   const latest = new Map<string, Registration>()
   if (db.session.isUsable && refreshes.some(({status}) => status !== 'success')) {
     const listed = await read().catch(() => [])

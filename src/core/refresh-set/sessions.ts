@@ -154,7 +154,7 @@ export class SetSessions {
   async release(db: Database): Promise<void> {
     const {session} = db
     // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.
-    if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS, () => session.reset())
+    if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS).reset()
     this.#inUse--
     this.#offer(db)
   }

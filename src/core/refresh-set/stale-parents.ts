@@ -15,15 +15,16 @@ const LOOK_DEADLINE_MS = 5000
  * older than the views that they read themselves; null for none, and where that cannot be found out.
  */
 export async function staleParentsWarning(db: Database, view: ViewName): Promise<Warning | null> {
+  const limited = db.within(LOOK_DEADLINE_MS)
   const look = async () => {
-    const {nodes, edges} = await readDependencies(db, view)
+    const {nodes, edges} = await readDependencies(limited, view)
     if (edges.length === 0) return null
     const unregistered = new Map(
       nodes.filter(({registered}) => !registered).map((node) => [qualifiedName(node), nameOf(node)]),
     )
-    return describeStale(nameOf(view), {edges, unregistered}, await lastSuccesses(db, nodes))
+    return describeStale(nameOf(view), {edges, unregistered}, await lastSuccesses(limited, nodes))
   }
-  return db.session.within(LOOK_DEADLINE_MS, look).catch(() => null)
+  return look().catch(() => null)
 }
 
 /** What a view reads. */

@@ -71,7 +71,7 @@ export async function refresh(
   options: RefreshOptions,
 ): Promise<Unworded<Refreshed>> {
   const registration = await prepare(db, reference, options)
-  return db.session.within(ANSWER_DEADLINE_MS, () => refreshRegistered(db, registration, options))
+  return refreshRegistered(db.within(ANSWER_DEADLINE_MS), registration, options)
 }
 
 async function refreshRegistered(
@@ -219,15 +219,14 @@ async function prepare(
   reference: ViewReference,
   {settings, signal}: Pick<RefreshOptions, 'settings' | 'signal'>,
 ): Promise<Registration> {
+  const watched = db.watched()
   return endingWith(signal, () =>
-    db.watching(() =>
-      cancelOnAbort(db.session, signal, async () => {
-        const registration = await requireRegistration(db, reference)
-        await requireSettings(db, settings.postgres)
-        await db.prepareTables()
-        return registration
-      }),
-    ),
+    cancelOnAbort(db.session, signal, async () => {
+      const registration = await requireRegistration(watched, reference)
+      await requireSettings(watched, settings.postgres)
+      await watched.prepareTables()
+      return registration
+    }),
   )
 }
 

@@ -121,12 +121,11 @@ export async function recordEnd(
         return {as: 'failure', isSettled: true, isCalledOff: false, warnings: []}
       }
     }
-    return current.session.within(RECORD_DEADLINE_MS, async () => {
-      const {isSettled, jobState, isStatusPending} = await recordFailure(current, attempt, failure)
-      const isCalledOff = jobState !== null && jobState !== failure.transition.state
-      const warning = isStatusPending ? await writePendingStatus(current, attempt) : null
-      return {as: 'failure', isSettled, isCalledOff, warnings: warning === null ? [] : [warning]}
-    })
+    const limited = current.within(RECORD_DEADLINE_MS)
+    const {isSettled, jobState, isStatusPending} = await recordFailure(limited, attempt, failure)
+    const isCalledOff = jobState !== null && jobState !== failure.transition.state
+    const warning = isStatusPending ? await writePendingStatus(limited, attempt) : null
+    return {as: 'failure', isSettled, isCalledOff, warnings: warning === null ? [] : [warning]}
   }
   // Only the connection failed under the record, so on a new connection the record may be fine.
   const hasSpareTry = (elapsedMs: number) =>

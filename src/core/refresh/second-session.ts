@@ -108,7 +108,7 @@ class RepeatedLook {
     const session = await this.#sessions.acquire(signal)
     try {
       const pauseMs = await dropOnAbort(session, signal, () =>
-        session.within(look.deadlineMs, () => look.take(session, signal)),
+        look.take(session.within(look.deadlineMs), signal),
       )
       return pauseMs ?? (session.isPooled ? look.pooledIntervalMs : look.intervalMs)
     } catch (error) {

@@ -87,7 +87,7 @@ export function usableSettings(
 }
 
 function recentRefusals(session: Session): Refusals | null {
-  const known = refusalsOf.get(session)
+  const known = refusalsOf.get(session.origin)
   return known && performance.now() - known.noticedAt < TRY_AGAIN_MS ? known : null
 }
 
@@ -106,5 +106,5 @@ export async function noteRefusals(
   for (const refusal of found.length > 0 ? found : all) {
     known.bySetting.set(keyOf(refusal.name, refusal.value), refusal)
   }
-  refusalsOf.set(session, known)
+  refusalsOf.set(session.origin, known)
 }

@@ -5,36 +5,30 @@ import {connectionLost, isFatal, isStatementOutdated, NoAnswer, translateError} 
 
 const CLOSE_DEADLINE_MS = 2000
 
-/** What a call asks for beside its statement. */
-export interface CallOptions {
-  /** Instead of the deadline of the session. */
-  deadlineMs?: number | null | undefined
+/** Watches a statement, calls back when its connection is lost, and returns what stops it. */
+export type Watch = (onLost: (waitedMs: number) => void) => () => void
+
+/** How a statement ends that is not answered. */
+export interface Patience {
+  /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
+  deadlineMs: number | null
+  /** For a statement without a deadline. */
+  watch: Watch | null
 }
 
 /** A connection whose statements have deadlines. Errors come out as AybError. */
 export class GuardedConnection {
   readonly target: ConnectionTarget
   readonly client: pg.Client
-  /**
-   * Watches each statement without a deadline, calls back when its connection is lost, and returns what stops
-   * it.
-   */
-  watch: ((onLost: (waitedMs: number) => void) => () => void) | null = null
   readonly #connected: Connected
-  /** Of a statement whose call names no other. */
-  #deadlineMs: number | null
   /** Whether the server keeps statements of this connection, which a change of a table can make useless. */
   readonly #keepsStatements: boolean
   #isLost = false
   #isClosed = false
 
-  constructor(
-    connected: Connected,
-    {keepsStatements, deadlineMs}: {keepsStatements: boolean; deadlineMs: number | null},
-  ) {
+  constructor(connected: Connected, {keepsStatements}: {keepsStatements: boolean}) {
     this.#connected = connected
     this.#keepsStatements = keepsStatements
-    this.#deadlineMs = deadlineMs
     this.target = connected.target
     this.client = connected.client
     this.client.on('end', () => {
@@ -48,7 +42,7 @@ export class GuardedConnection {
   }
 
   /** Runs statements of the driver until they end, their deadline is over, or the connection is lost. */
-  async guard<T>(run: () => Promise<T>, {deadlineMs = this.#deadlineMs}: CallOptions = {}): Promise<T> {
+  async guard<T>(run: () => Promise<T>, {deadlineMs, watch}: Patience): Promise<T> {
     if (!this.isUsable) throw connectionLost(this.target)
     let lateMs: number | null = null
     const expire = (waitedMs: number) => {
@@ -57,7 +51,7 @@ export class GuardedConnection {
     }
     const deadline =
       deadlineMs === null ? undefined : setTimeout(() => expire(deadlineMs), timerMs(deadlineMs))
-    const stopWatch = deadlineMs === null ? this.watch?.(expire) : undefined
+    const stopWatch = deadlineMs === null ? watch?.(expire) : undefined
     try {
       return await run()
     } catch (error) {
@@ -73,17 +67,6 @@ export class GuardedConnection {
     } finally {
       clearTimeout(deadline)
       stopWatch?.()
-    }
-  }
-
-  /** Runs work whose statements have that deadline, unless their call names another. */
-  async within<T>(deadlineMs: number | null, work: () => Promise<T>): Promise<T> {
-    const before = this.#deadlineMs
-    this.#deadlineMs = deadlineMs
-    try {
-      return await work()
-    } finally {
-      this.#deadlineMs = before
     }
   }
 

@@ -1,4 +1,4 @@
-import type {CallOptions, GuardedConnection} from './guarded-connection.ts'
+import type {GuardedConnection, Patience} from './guarded-connection.ts'
 
 /** The transactions of one session: which one is open, and what begins one. */
 export class Transactions {
@@ -21,23 +21,25 @@ export class Transactions {
   }
 
   /** Begins a transaction; where that fails, it is rolled back. */
-  async begin(): Promise<void> {
+  async begin(patience: Patience): Promise<void> {
     this.#isOpen = true
     const {client} = this.#connection
     try {
-      await this.#connection.guard(() => client.query(this.#beginning))
+      await this.#connection.guard(() => client.query(this.#beginning), patience)
     } catch (error) {
-      await this.rollback()
+      await this.rollback(patience)
       throw error
     }
   }
 
   /** Ends a transaction that is still open. Never rejects: where it cannot be ended, the session is. */
-  async rollback(): Promise<void> {
+  async rollback(patience: Patience): Promise<void> {
     if (!this.#isOpen) return
     this.#isOpen = false
     const {client} = this.#connection
-    await this.#connection.guard(() => client.query('rollback')).catch(() => this.#connection.destroy())
+    await this.#connection
+      .guard(() => client.query('rollback'), patience)
+      .catch(() => this.#connection.destroy())
   }
 
   get isOpen(): boolean {
@@ -53,8 +55,8 @@ export class Transactions {
    * Runs a statement under our own settings: behind a pooler in a transaction of its own, unless it is in
    * one.
    */
-  async run<T>(options: CallOptions, send: () => Promise<T>): Promise<T> {
-    if (!this.#isPooled || this.#isOpen) return this.#connection.guard(send, options)
+  async run<T>(patience: Patience, send: () => Promise<T>): Promise<T> {
+    if (!this.#isPooled || this.#isOpen) return this.#connection.guard(send, patience)
     return this.#connection.guard(async () => {
       const {client} = this.#connection
       // A statement that fails makes a rollback of the commit.
@@ -67,6 +69,6 @@ export class Transactions {
       if (done.status === 'rejected') throw done.reason
       if (ended.status === 'rejected') throw ended.reason
       return done.value
-    }, options)
+    }, patience)
   }
 }

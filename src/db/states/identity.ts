@@ -18,10 +18,10 @@ const identities = new WeakMap<Session, DatabaseIdentity | null>()
  */
 export async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> {
   if (!(await stateRights(db)).mayRead) return null
-  const known = identities.get(db.session)
+  const known = identities.get(db.session.origin)
   if (known !== undefined) return known
   const identity = await readIdentity(db)
-  identities.set(db.session, identity)
+  identities.set(db.session.origin, identity)
   return identity
 }
 
@@ -56,7 +56,7 @@ const ASK_AGAIN_MS = 60_000
  */
 export async function stateRights(db: Database): Promise<StateRights> {
   if (!db.has('states')) return {mayRead: false, mayWrite: false}
-  const known = rightsOf.get(db.session)
+  const known = rightsOf.get(db.session.origin)
   if (known && performance.now() - known.askedAt < ASK_AGAIN_MS) return known
   const rows = await db.session.query<{may_read: boolean; may_write: boolean}>(
     `select has_table_privilege(t, 'SELECT') as may_read,
@@ -67,18 +67,18 @@ export async function stateRights(db: Database): Promise<StateRights> {
   )
   const mayRead = rows[0]?.may_read === true
   const rights = {mayRead, mayWrite: mayRead && rows[0]?.may_write === true}
-  rightsOf.set(db.session, {...rights, askedAt: performance.now()})
+  rightsOf.set(db.session.origin, {...rights, askedAt: performance.now()})
   return rights
 }
 
 /** Has the session ask for its rights again, after a statement was refused. */
 export function forgetRights(session: Session): void {
-  rightsOf.delete(session)
+  rightsOf.delete(session.origin)
 }
 
 /** Whether the role has other rights by now than those that the session relied on. */
 export async function haveRightsChanged(db: Database): Promise<boolean> {
-  const before = rightsOf.get(db.session)
+  const before = rightsOf.get(db.session.origin)
   if (!before || !db.session.isUsable) return false
   forgetRights(db.session)
   const {mayRead, mayWrite} = await stateRights(db)

@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest'
-import {GuardedConnection} from '../../../../src/db/session/guarded-connection.ts'
+import {GuardedConnection, type Patience} from '../../../../src/db/session/guarded-connection.ts'
 import {answeredError, type FakeConnected, fakeConnected} from './fake-connected.ts'
 
 let connected: FakeConnected
@@ -14,16 +14,17 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const guarded = ({keepsStatements = false, deadlineMs = null as number | null} = {}) =>
-  new GuardedConnection(connected, {keepsStatements, deadlineMs})
+const guarded = ({keepsStatements = false} = {}) => new GuardedConnection(connected, {keepsStatements})
 
+const FOR_EVER: Patience = {deadlineMs: null, watch: null}
+const within = (deadlineMs: number): Patience => ({...FOR_EVER, deadlineMs})
 const select = () => connected.client.query('select 1')
 const fail = (error: Error) => connected.sent.at(-1)?.fail(error)
 
 describe('a deadline', () => {
   test('drops the connection when a statement goes unanswered for so long', async () => {
-    const connection = guarded({deadlineMs: 5000})
-    const answered = connection.guard(select)
+    const connection = guarded()
+    const answered = connection.guard(select, within(5000))
     const refused = expect(answered).rejects.toMatchObject({
       code: 'CONNECTION_LOST',
       message: expect.stringMatching(/"shop" at db:5432 as user "ann": no answer after 5 s$/),
@@ -37,23 +38,15 @@ describe('a deadline', () => {
   })
 
   test('is over when the answer comes in time', async () => {
-    const answered = guarded({deadlineMs: 5000}).guard(select)
+    const answered = guarded().guard(select, within(5000))
     connected.sent[0]?.answer([{one: 1}])
     expect(await answered).toEqual({rows: [{one: 1}]})
     await vi.advanceTimersByTimeAsync(10_000)
     expect(connected.isDestroyed).toBe(false)
   })
 
-  test('of the call counts instead of that of the session', async () => {
-    const refused = expect(guarded({deadlineMs: 60_000}).guard(select, {deadlineMs: 10})).rejects.toThrow(
-      'no answer after 0.01 s',
-    )
-    await vi.advanceTimersByTimeAsync(10)
-    await refused
-  })
-
   test('of null is none', async () => {
-    const answered = guarded({deadlineMs: 10}).guard(select, {deadlineMs: null})
+    const answered = guarded().guard(select, FOR_EVER)
     await vi.advanceTimersByTimeAsync(60_000)
     connected.sent[0]?.answer()
     expect(await answered).toEqual({rows: []})
@@ -61,12 +54,10 @@ describe('a deadline', () => {
 })
 
 describe('a watch', () => {
-  test('begins with each statement without a deadline, and stops with its answer', async () => {
-    const connection = guarded()
+  test('begins with a statement without a deadline, and stops with its answer', async () => {
     const stop = vi.fn()
     const watch = vi.fn(() => stop)
-    connection.watch = watch
-    const answered = connection.guard(select)
+    const answered = guarded().guard(select, {deadlineMs: null, watch})
     expect(watch).toHaveBeenCalledTimes(1)
     expect(stop).not.toHaveBeenCalled()
     connected.sent[0]?.answer()
@@ -75,22 +66,20 @@ describe('a watch', () => {
   })
 
   test('leaves statements with a deadline alone', async () => {
-    const connection = guarded({deadlineMs: 5000})
-    connection.watch = vi.fn(() => () => {})
-    const answered = connection.guard(select)
+    const watch = vi.fn(() => () => {})
+    const answered = guarded().guard(select, {deadlineMs: 5000, watch})
     connected.sent[0]?.answer()
     await answered
-    expect(connection.watch).not.toHaveBeenCalled()
+    expect(watch).not.toHaveBeenCalled()
   })
 
   test('that finds the connection dead drops it, and says for how long it waited', async () => {
-    const connection = guarded()
     let lose = (_waitedMs: number): void => {}
-    connection.watch = (onLost) => {
+    const watch = (onLost: (waitedMs: number) => void) => {
       lose = onLost
       return () => {}
     }
-    const answered = connection.guard(select)
+    const answered = guarded().guard(select, {deadlineMs: null, watch})
     lose(30_000)
     await expect(answered).rejects.toThrow('no answer after 30 s')
     expect(connected.isDestroyed).toBe(true)
@@ -100,7 +89,7 @@ describe('a watch', () => {
 describe('an error', () => {
   test('that the server answers leaves the connection as it is', async () => {
     const connection = guarded()
-    const answered = connection.guard(select)
+    const answered = connection.guard(select, FOR_EVER)
     fail(answeredError('42P01'))
     await expect(answered).rejects.toMatchObject({name: 'StatementError', sqlstate: '42P01'})
     expect(connection.isUsable).toBe(true)
@@ -108,11 +97,11 @@ describe('an error', () => {
 
   test.each(['57P01', '25P03'])('%s ends the session', async (code) => {
     const connection = guarded()
-    const answered = connection.guard(select)
+    const answered = connection.guard(select, FOR_EVER)
     fail(answeredError(code))
     await expect(answered).rejects.toMatchObject({code: 'CONNECTION_LOST'})
     expect(connection.isUsable).toBe(false)
-    const again = connection.guard(select)
+    const again = connection.guard(select, FOR_EVER)
     await expect(again).rejects.toMatchObject({code: 'CONNECTION_LOST'})
     expect(connected.sent).toHaveLength(1)
   })
@@ -122,35 +111,16 @@ describe('an error', () => {
     ['a kept statement whose columns changed', answeredError('0A000', {routine: 'RevalidateCachedQuery'})],
   ])('that tells of %s ends a session that keeps statements', async (_, error) => {
     const keeping = guarded({keepsStatements: true})
-    const answered = keeping.guard(select)
+    const answered = keeping.guard(select, FOR_EVER)
     fail(error)
     await expect(answered).rejects.toMatchObject({code: 'CONNECTION_LOST'})
     expect(connected.isDestroyed).toBe(true)
 
     connected = fakeConnected()
-    const other = guarded().guard(select)
+    const other = guarded().guard(select, FOR_EVER)
     fail(error)
     await expect(other).rejects.toMatchObject({name: 'StatementError'})
     expect(connected.isDestroyed).toBe(false)
-  })
-})
-
-describe('work within a deadline', () => {
-  test('has that deadline for each statement, and the session has its own again behind it', async () => {
-    const connection = guarded({deadlineMs: null})
-    const work = connection.within(100, () => connection.guard(select))
-    const refused = expect(work).rejects.toThrow('no answer after 0.1 s')
-    await vi.advanceTimersByTimeAsync(100)
-    await refused
-
-    connected = fakeConnected()
-    const second = guarded({deadlineMs: null})
-    await second.within(100, async () => {})
-    const answered = second.guard(select)
-    await vi.advanceTimersByTimeAsync(100)
-    expect(connected.isDestroyed).toBe(false)
-    connected.sent[0]?.answer()
-    await answered
   })
 })
 

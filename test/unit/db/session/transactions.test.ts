@@ -3,12 +3,14 @@ import {GuardedConnection} from '../../../../src/db/session/guarded-connection.t
 import {Transactions} from '../../../../src/db/session/transactions.ts'
 import {answeredError, type FakeConnected, fakeConnected, settled} from './fake-connected.ts'
 
+const FOR_EVER = {deadlineMs: null, watch: null}
+
 let connected: FakeConnected
 let connection: GuardedConnection
 
 beforeEach(() => {
   connected = fakeConnected()
-  connection = new GuardedConnection(connected, {keepsStatements: false, deadlineMs: null})
+  connection = new GuardedConnection(connected, {keepsStatements: false})
 })
 
 const select = async () => (await connection.client.query<{one: number}>('select 1 as one')).rows
@@ -28,18 +30,18 @@ describe('without a pooler', () => {
   })
 
   test('a statement has no transaction around it', async () => {
-    const rows = transactions.run({}, select)
+    const rows = transactions.run(FOR_EVER, select)
     sent('select 1 as one').answer([{one: 1}])
     expect(await rows).toEqual([{one: 1}])
     expect(connected.log).toEqual(['select 1 as one'])
   })
 
   test('a transaction is open from its begin to its rollback, which is sent once', async () => {
-    const begun = transactions.begin()
+    const begun = transactions.begin(FOR_EVER)
     expect(transactions.isOpen).toBe(true)
     await connected.answerAll()
     await begun
-    const ended = Promise.all([transactions.rollback(), transactions.rollback()])
+    const ended = Promise.all([transactions.rollback(FOR_EVER), transactions.rollback(FOR_EVER)])
     expect(transactions.isOpen).toBe(false)
     await connected.answerAll()
     await ended
@@ -47,16 +49,16 @@ describe('without a pooler', () => {
   })
 
   test('a transaction that ended by other means is not rolled back', async () => {
-    const begun = transactions.begin()
+    const begun = transactions.begin(FOR_EVER)
     await connected.answerAll()
     await begun
     transactions.noteEnd()
-    await transactions.rollback()
+    await transactions.rollback(FOR_EVER)
     expect(connected.log).toEqual(['begin'])
   })
 
   test('a begin that failed is rolled back, and its error is thrown', async () => {
-    const begun = transactions.begin()
+    const begun = transactions.begin(FOR_EVER)
     sent('begin').fail(answeredError('22023'))
     await settled()
     sent('rollback').answer()
@@ -66,10 +68,10 @@ describe('without a pooler', () => {
   })
 
   test('a rollback that fails ends the session, and does not throw', async () => {
-    const begun = transactions.begin()
+    const begun = transactions.begin(FOR_EVER)
     await connected.answerAll()
     await begun
-    const ended = transactions.rollback()
+    const ended = transactions.rollback(FOR_EVER)
     sent('rollback').fail(answeredError('XX000'))
     await ended
     expect(connected.isDestroyed).toBe(true)
@@ -84,7 +86,7 @@ describe('behind a pooler', () => {
   })
 
   test('a statement has a transaction of its own, which is sent in one piece', async () => {
-    const rows = transactions.run({}, select)
+    const rows = transactions.run(FOR_EVER, select)
     expect(connected.log).toEqual([
       'cork',
       'begin; set local jit = off',
@@ -98,10 +100,10 @@ describe('behind a pooler', () => {
   })
 
   test('a statement of an open transaction has none of its own', async () => {
-    const begun = transactions.begin()
+    const begun = transactions.begin(FOR_EVER)
     await connected.answerAll()
     await begun
-    const rows = transactions.run({}, select)
+    const rows = transactions.run(FOR_EVER, select)
     await connected.answerAll()
     await rows
     expect(connected.log).toEqual(['begin; set local jit = off', 'select 1 as one'])
@@ -109,7 +111,7 @@ describe('behind a pooler', () => {
 
   test('each later transaction also begins with what was added', async () => {
     transactions.alsoBeginWith('set local synchronous_commit = local')
-    const rows = transactions.run({}, select)
+    const rows = transactions.run(FOR_EVER, select)
     await connected.answerAll()
     await rows
     expect(connected.log[1]).toBe('begin; set local jit = off; set local synchronous_commit = local')
@@ -120,7 +122,7 @@ describe('behind a pooler', () => {
     ['the statement', 'select 1 as one', 'commit'],
     ['the commit', 'commit', null],
   ])('the error of %s is thrown, although others may follow', async (_, text, next) => {
-    const rows = transactions.run({}, select)
+    const rows = transactions.run(FOR_EVER, select)
     sent(text).fail(answeredError('40001'))
     if (next !== null) sent(next).fail(answeredError('25P02'))
     await Promise.all([expect(rows).rejects.toMatchObject({sqlstate: '40001'}), connected.answerAll()])
