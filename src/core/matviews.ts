@@ -17,6 +17,7 @@ import {blockedError} from '../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {isChange, isSatisfied, type PolicyChanges} from '../lib/policies.ts'
 import type {
+  FoundRegistration,
   ListedRegistration,
   RefreshMode,
   Registered,
@@ -39,6 +40,7 @@ import {
   type Warning,
 } from '../lib/unworded.ts'
 import {findConcurrentBlockers, toViews} from './catalog.ts'
+import {freshnessOf, judgeAll, judgeOne, runningNow} from './freshness/judged.ts'
 import {explainUnregistered, requireRegistration, requireView} from './lookup.ts'
 import {requestedMode, workingMode} from './refresh/mode.ts'
 import {requireSettings} from './refresh/required-settings.ts'
@@ -138,21 +140,38 @@ export async function listMatviews(
   schemaName: string | null,
   onWarning: (warning: Warning) => void = () => {},
 ): Promise<ListedRegistration[]> {
-  const listed = await registrations.listRegistrations(db, schemaName)
-  for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
-  return listed
+  const found = await registrations.listRegistrations(db, schemaName)
+  for (const renamed of await renamedAmong(db, found)) onWarning(renamedWarning(renamed))
+  return withFreshness(db, found, onWarning)
+}
+
+/** The registrations that are still there, each with how fresh its view is. */
+async function withFreshness(
+  db: Database,
+  found: readonly FoundRegistration[],
+  onWarning: (warning: Warning) => void,
+): Promise<ListedRegistration[]> {
+  if (found.length === 0) return []
+  const {views} = await judgeAll(db)
+  const running = await runningNow(db, onWarning)
+  const judged = new Map(views.map((view) => [view.facts.id, view]))
+  return found.flatMap((registration) => {
+    const view = judged.get(registration.id)
+    return view ? [{...registration, ...freshnessOf(view, running)}] : []
+  })
 }
 
 /** The same as items of the API, each with the name that its view has now. */
 export async function listItems(db: Database, schemaName: string | null): Promise<RegistrationItem[]> {
-  const listed = await registrations.listRegistrations(db, schemaName)
+  const found = await registrations.listRegistrations(db, schemaName)
   const renamed = new Map(
-    (await renamedAmong(db, listed)).map(({from, to}) => [qualifiedName(from), qualifiedName(to)]),
+    (await renamedAmong(db, found)).map(({from, to}) => [qualifiedName(from), qualifiedName(to)]),
   )
+  const listed = await withFreshness(db, found, () => {})
   return listed.map((item) => ({...item, renamedTo: renamed.get(qualifiedName(item)) ?? null}))
 }
 
-async function renamedAmong(db: Database, listed: readonly ListedRegistration[]): Promise<RenamedView[]> {
+async function renamedAmong(db: Database, listed: readonly FoundRegistration[]): Promise<RenamedView[]> {
   const gone = new Set(listed.filter(({exists}) => !exists).map(qualifiedName))
   if (gone.size === 0) return []
   return (await findRenamedViews(db)).filter(({from}) => gone.has(qualifiedName(from)))
@@ -166,13 +185,19 @@ export async function show(
   db: Database,
   reference: ViewReference,
 ): Promise<Unworded<Omit<RegistrationDetails, 'view'>> & {view: UnwordedView | null}> {
-  const registration = await requireRegistration(db, reference)
-  const found = await describeViews(db, registration)
-  const [view] = await toViews(db, found)
-  const recentRuns = await listRuns(db, registration, RECENT_RUNS)
-  const schedules = await listSchedulesOfView(db, registration)
-  const renamed = view ? [] : await findRenamedViews(db, {from: registration})
-  const warnings = [...db.takeWarnings(), ...renamed.map(renamedWarning)]
+  const found = await requireRegistration(db, reference)
+  const [view] = await toViews(db, await describeViews(db, found))
+  const recentRuns = await listRuns(db, found, RECENT_RUNS)
+  const schedules = await listSchedulesOfView(db, found)
+  const renamed = view ? [] : await findRenamedViews(db, {from: found})
+  const warnings: Warning[] = renamed.map(renamedWarning)
+  const {views} = await judgeOne(db, found)
+  const judged = views.find(({facts}) => facts.id === found.id)
+  // Unregistered since.
+  if (!judged) throw notRegistered(reference, null)
+  const running = await runningNow(db, (warning) => warnings.push(warning))
+  const registration = {...found, ...freshnessOf(judged, running)}
+  warnings.unshift(...db.takeWarnings())
   return {registration, view: view ?? null, schedules, recentRuns, warnings}
 }
 

@@ -17,6 +17,7 @@ export interface FreshnessFacts extends ViewName {
   lastSuccessStartedAtMs: number | null
   lastSuccessEndedAtMs: number | null
   lastSuccessAt: Instant | null
+  lastSuccessDurationMs: number | null
   /** How old the data may be. */
   maxAgeMs: number | null
   hasSchedule: boolean
@@ -34,8 +35,14 @@ export const ROUNDING_MS = 2
 const milliseconds = (instant: string): string =>
   `extract(epoch from ${withinDocuments(instant)})::float8 * 1000`
 
-/** What the tables tell of all registered views, by name, and the time of the server. One statement. */
-export async function readFreshness(db: Database): Promise<{nowMs: number; views: FreshnessFacts[]}> {
+/**
+ * What the tables tell of the registered views, all or those of these names, by name; and the time of the server.
+ * One statement.
+ */
+export async function readFreshness(
+  db: Database,
+  names: readonly ViewName[] | null,
+): Promise<{nowMs: number; views: FreshnessFacts[]}> {
   if (!db.has('registrations')) return {nowMs: 0, views: []}
   const {tables} = db
   const maxAge = db.mayRead('policies')
@@ -43,9 +50,12 @@ export async function readFreshness(db: Database): Promise<{nowMs: number; views
     : 'null'
   const rows = await db.session.query<FreshnessRow>(
     `with ${scheduled(db)},
+     meant as (
+       select * from ${tables.registrations} r
+        ${names ? 'where (r.schema_name, r.view_name) in (select * from unnest($1::text[], $2::text[]))' : ''}),
      success as (
-       select r.id, h.started_at, h.started_at + h.duration_ms * interval '1 ms' as ended_at
-         from ${tables.registrations} r
+       select r.id, h.started_at, h.duration_ms, h.started_at + h.duration_ms * interval '1 ms' as ended_at
+         from meant r
         cross join lateral (
                 select h.started_at, h.duration_ms from ${runsOf(db)} h
                  where h.schema_name = r.schema_name and h.view_name = r.view_name
@@ -53,14 +63,15 @@ export async function readFreshness(db: Database): Promise<{nowMs: number; views
                  order by h.started_at desc
                  limit 1) h),
      known as (
-       select r.id, r.schema_name, r.view_name, r.last_refresh_status, r.last_refresh_error, l.started_at, l.ended_at
-         from ${tables.registrations} r
+       select r.id, r.schema_name, r.view_name, r.last_refresh_status, r.last_refresh_error, l.started_at, l.ended_at, l.duration_ms
+         from meant r
          left join success h on h.id = r.id
         cross join lateral (
                 -- Another program stamps the registration, and writes no history.
                 select case when foreign_success then r.last_refresh_at - coalesce(r.last_refresh_duration_ms, 0) * interval '1 ms'
                             else h.started_at end as started_at,
-                       case when foreign_success then r.last_refresh_at else h.ended_at end as ended_at
+                       case when foreign_success then r.last_refresh_at else h.ended_at end as ended_at,
+                       case when foreign_success then r.last_refresh_duration_ms else h.duration_ms end as duration_ms
                   from (select r.last_refresh_status = 'success'
                                and (h.id is null or r.last_refresh_at > h.ended_at + interval '1 s') as foreign_success) f) l)
      select r.id, r.schema_name, r.view_name, c.oid is not null as exists,
@@ -68,7 +79,7 @@ export async function readFreshness(db: Database): Promise<{nowMs: number; views
             coalesce(r.last_refresh_status = 'error', false) as has_failed, r.last_refresh_error as last_error,
             case when r.last_refresh_status = 'error' then greatest(f.failures, 1) else 0 end as failures,
             ${milliseconds('r.started_at')} as started_ms, ${milliseconds('r.ended_at')} as ended_ms,
-            ${isoInstant('r.ended_at')} as last_success_at, ${maxAge}::float8 as max_age_ms,
+            ${isoInstant('r.ended_at')} as last_success_at, r.duration_ms, ${maxAge}::float8 as max_age_ms,
             s.schema_name is not null as has_schedule, ${isoInstant('s.next_run_at')} as next_run_at,
             ${milliseconds('least(s.next_run_at, q.run_at)')} as due_ms,
             extract(epoch from clock_timestamp())::float8 * 1000 as now_ms
@@ -85,6 +96,7 @@ export async function readFreshness(db: Database): Promise<{nowMs: number; views
                          and e.started_at > coalesce(r.started_at, '-infinity')
                        limit ${MOST_FAILURES}) e) f on true
       order by r.schema_name, r.view_name`,
+    names ? [names.map(({schemaName}) => schemaName), names.map(({viewName}) => viewName)] : [],
   )
   return {nowMs: rows[0]?.now_ms ?? 0, views: rows.map(toFacts)}
 }
@@ -101,6 +113,7 @@ interface FreshnessRow {
   started_ms: number | null
   ended_ms: number | null
   last_success_at: string | null
+  duration_ms: number | null
   max_age_ms: number | null
   has_schedule: boolean
   next_run_at: string | null
@@ -120,6 +133,7 @@ const toFacts = (row: FreshnessRow): FreshnessFacts => ({
   lastSuccessStartedAtMs: row.started_ms,
   lastSuccessEndedAtMs: row.ended_ms,
   lastSuccessAt: row.last_success_at,
+  lastSuccessDurationMs: row.duration_ms,
   maxAgeMs: row.max_age_ms,
   hasSchedule: row.has_schedule,
   nextRunAt: row.next_run_at,

@@ -1,8 +1,8 @@
 import {refusedByServerTable} from '../lib/failures/registrations.ts'
 import type {ViewReference} from '../lib/identifier.ts'
 import {
+  type FoundRegistration,
   JOB_TYPE,
-  type ListedRegistration,
   type RefreshMode,
   type Registration,
   type ViewName,
@@ -76,7 +76,7 @@ const VIEW_EXISTS = `exists (select from pg_class c join pg_namespace n on n.oid
 export async function listRegistrations(
   db: Database,
   schemaName: string | null,
-): Promise<ListedRegistration[]> {
+): Promise<FoundRegistration[]> {
   if (!db.has('registrations')) return []
   const found = db.session.query<RowWithPolicy & {view_exists: boolean; next_run_at: string | null}>(
     `select ${selectWithPolicy(db, 'r')},

@@ -66,13 +66,48 @@ export interface RenamedView {
 /** The part of a registration that a refresh needs. */
 export type RefreshTarget = Pick<Registration, 'id' | 'schemaName' | 'viewName' | 'refreshMode' | 'policy'>
 
-/** A registration as lists show it. */
-export interface ListedRegistration extends Registration {
+/** How fresh a view is, worst first. */
+export const FRESHNESS_STATES = ['never', 'failing', 'stale', 'overdue', 'fresh', 'unwatched'] as const
+
+export type FreshnessState = (typeof FRESHNESS_STATES)[number]
+
+/** A refresh that runs now: who holds the lock of the view. */
+export interface RunningRefresh {
+  /** Of the backend; 0 for a prepared transaction. */
+  pid: number
+  /** Null where this role may not see that. */
+  since: Instant | null
+  user: string | null
+  application: string | null
+  workerId: string | null
+  jobId: string | null
+}
+
+/** How fresh a registered view is, as lists and `ayb matviews show` have it. */
+export interface Freshness {
+  lastSuccessAt: Instant | null
+  lastSuccessDurationMs: number | null
+  /** Null where nobody refreshes the view, and on a standby. */
+  running: RunningRefresh | null
+  /** Whether a refresh should have started more than a minute ago. */
+  overdue: boolean
+  /** As of when the data is; null where the history does not tell. */
+  freshAsOf: Instant | null
+  state: FreshnessState
+  /** Why the view is in that state; null for fresh. */
+  reason: string | null
+}
+
+/** A registration, whether its view is there, and its next run. */
+export interface FoundRegistration extends Registration {
   /** Whether a materialized view of that name is still there. */
   exists: boolean
   /** When the earliest enabled schedule refreshes it next. */
   nextRunAt: Instant | null
 }
+
+/** A registration as lists show it. */
+export interface ListedRegistration extends FoundRegistration, Freshness {}
 
 /** A registration as the API lists it. */
 export interface RegistrationItem extends ListedRegistration {
@@ -370,30 +405,13 @@ export interface RegisteredViews {
 
 /** What `ayb matviews show` answers. */
 export interface RegistrationDetails {
-  registration: Registration
+  registration: Registration & Freshness
   /** Null where the view was dropped. */
   view: View | null
   schedules: Schedule[]
   /** The last ten, newest first. */
   recentRuns: Run[]
   warnings: string[]
-}
-
-/** How fresh a view is, worst first. */
-export const FRESHNESS_STATES = ['never', 'failing', 'stale', 'overdue', 'fresh', 'unwatched'] as const
-
-export type FreshnessState = (typeof FRESHNESS_STATES)[number]
-
-/** A refresh that runs now: who holds the lock of the view. */
-export interface RunningRefresh {
-  /** Of the backend; 0 for a prepared transaction. */
-  pid: number
-  /** Null where this role may not see that. */
-  since: Instant | null
-  user: string | null
-  application: string | null
-  workerId: string | null
-  jobId: string | null
 }
 
 /** One view as `ayb matviews status` lists it. */

@@ -15,13 +15,15 @@ const STYLES: Record<FreshnessState, Style> = {
   unwatched: 'dim',
 }
 
+export const stateStyle = (state: FreshnessState): Style => STYLES[state]
+
 const duration = (ms: number | null): string | null => (ms === null ? null : formatDuration(ms))
 
 /** How fresh views are. */
 export function renderStatus(views: readonly ViewStatus[], {terminal, now}: RenderContext): string {
   const columns: Column<ViewStatus>[] = [
     {header: 'VIEW', value: qualifiedName, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
-    {header: 'STATE', value: ({state}) => state, style: (_, {state}) => STYLES[state], priority: 8},
+    {header: 'STATE', value: ({state}) => state, style: (_, {state}) => stateStyle(state), priority: 8},
     {
       header: 'AGE',
       value: ({ageMs}) => ageMs,

@@ -1,7 +1,8 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import type {Instant, RegistrationDetails, Schedule} from '../lib/records.ts'
+import type {Freshness, Instant, RegistrationDetails, RunningRefresh, Schedule} from '../lib/records.ts'
 import {type Field, renderDetails} from './details.ts'
+import {stateStyle} from './freshness.ts'
 import {describeMode} from './mode.ts'
 import {policyFields} from './policy.ts'
 import {renderRuns} from './runs.ts'
@@ -61,7 +62,33 @@ function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContex
     },
     {label: 'Updated', value: registration.updatedAt, display: exactAndRelative(registration.updatedAt, now)},
     ...policyFields(registration.policy),
+    ...freshnessFields(registration, now),
   ]
+}
+
+function freshnessFields({state, reason, freshAsOf, lastSuccessAt, running}: Freshness, now: Date): Field[] {
+  return [
+    {label: 'State', value: state, style: stateStyle(state)},
+    {label: 'Reason', value: reason},
+    {
+      label: 'Fresh as of',
+      value: freshAsOf,
+      ...(freshAsOf === null ? {} : {display: exactAndRelative(freshAsOf, now)}),
+    },
+    {
+      label: 'Last success',
+      value: lastSuccessAt,
+      ...(lastSuccessAt === null ? {} : {display: exactAndRelative(lastSuccessAt, now)}),
+    },
+    {label: 'Running', value: running?.pid ?? null, ...shownAs((holder) => whoRuns(holder, now), running)},
+  ]
+}
+
+/** Who refreshes a view: `pid 4711 of ayb worker as ayb, since 3 minutes ago`. */
+function whoRuns({pid, application, user, since}: RunningRefresh, now: Date): string {
+  const program = application === null ? '' : ` of ${application}`
+  const role = user === null ? '' : ` as ${user}`
+  return `pid ${pid}${program}${role}${since === null ? '' : `, since ${formatRelative(since, now)}`}`
 }
 
 function scheduleColumns({now}: RenderContext): Column<Schedule>[] {

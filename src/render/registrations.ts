@@ -3,6 +3,7 @@ import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {ListedRegistration, Refreshed, Relinked} from '../lib/records.ts'
 import {causeOf} from './cause.ts'
+import {stateStyle} from './freshness.ts'
 import {describeMode} from './mode.ts'
 import {registrationStatus, statusStyle} from './status.ts'
 import {type Column, renderTable} from './table.ts'
@@ -57,6 +58,20 @@ export function renderRegistrations(
       omitWhenEmpty: true,
     },
     {header: 'ID', value: (entry) => entry.id, style: () => 'dim', priority: 1},
+    {header: 'STATE', value: ({state}) => state, style: (_, {state}) => stateStyle(state), priority: 8},
+    {
+      header: 'FRESH AS OF',
+      value: ({freshAsOf}) => freshAsOf,
+      display: ({freshAsOf}) => (freshAsOf === null ? null : formatRelative(freshAsOf, now)),
+      priority: 2,
+    },
+    {
+      header: 'RUNNING',
+      value: ({running}) => running?.pid ?? null,
+      display: ({running}) => (running === null ? null : `pid ${running.pid}`),
+      priority: 2,
+      omitWhenEmpty: true,
+    },
   ]
   return renderTable(list, columns, terminal)
 }

@@ -41,7 +41,15 @@ describe('ayb matviews list', () => {
       lastRefreshDurationMs: expect.any(Number),
       lastRefreshStatus: 'success',
       lastRefreshError: null,
+      lastSuccessAt: expect.stringMatching(INSTANT),
+      lastSuccessDurationMs: documents[2]?.lastRefreshDurationMs,
+      running: null,
+      overdue: false,
+      freshAsOf: expect.stringMatching(INSTANT),
+      state: 'unwatched',
+      reason: expect.any(String),
     })
+    expect(documents[1]).toMatchObject({state: 'never', reason: 'the view is gone', freshAsOf: null})
   })
 
   test('shows those of one schema', async () => {
@@ -55,8 +63,8 @@ describe('ayb matviews list', () => {
     const result = await ayb(['matviews', 'list'], db)
     expect(result).toMatchObject({code: 0, stderr: ''})
     expect(result.stdout.split('\n').map((line) => line.split('\t'))).toEqual([
-      ['"Odd one"."x y"', 'standard', '', '', '', '', '', odd?.id],
-      ['public.gone', 'standard', 'view is gone', '', '', '', '', gone?.id],
+      ['"Odd one"."x y"', 'standard', '', '', '', '', '', odd?.id, 'never', '', ''],
+      ['public.gone', 'standard', 'view is gone', '', '', '', '', gone?.id, 'never', '', ''],
       [
         'public.leaderboard',
         'standard',
@@ -66,8 +74,11 @@ describe('ayb matviews list', () => {
         '',
         '',
         leaderboard?.id,
+        'unwatched',
+        leaderboard?.freshAsOf,
+        '',
       ],
-      ['sales.top', 'standard', '', '', '', '', '', top?.id],
+      ['sales.top', 'standard', '', '', '', '', '', top?.id, 'never', '', ''],
       [''],
     ])
   })

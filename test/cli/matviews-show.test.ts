@@ -4,6 +4,7 @@ import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {
   documentOf,
+  FRESHNESS_KEYS,
   failureOf,
   keysOf,
   REGISTRATION_KEYS,
@@ -35,7 +36,7 @@ describe('ayb matviews show', () => {
   test('answers with the registration, the view, and the last ten runs', async () => {
     const document = await show(db, 'leaderboard')
     expect(keysOf(document)).toEqual(['registration', 'view', 'schedules', 'recentRuns', 'warnings'])
-    expect(keysOf(document.registration)).toEqual(REGISTRATION_KEYS)
+    expect(keysOf(document.registration)).toEqual([...REGISTRATION_KEYS, ...FRESHNESS_KEYS])
     expect(keysOf(document.view)).toEqual(VIEW_KEYS)
     expect(document.registration).toMatchObject({id, lastRefreshStatus: 'success'})
     expect(document.view).toEqual({

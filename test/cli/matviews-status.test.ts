@@ -1,5 +1,12 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {RegistrationDocument, ViewGraph, ViewStatus} from '../../src/lib/records.ts'
+import type {
+  Freshness,
+  ListedRegistration,
+  RegistrationDetails,
+  RegistrationDocument,
+  ViewGraph,
+  ViewStatus,
+} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf} from '../support/documents.ts'
@@ -177,6 +184,25 @@ describe('ayb matviews status', () => {
     const [view] = await documentOf<ViewStatus[]>(['matviews', 'status'], other)
     expect(view).toMatchObject({state: 'unwatched', consecutiveFailures: 0})
     expect(Math.floor((view?.ageMs ?? 0) / 60_000)).toBe(61)
+  })
+
+  test('is told by list and show, too', async () => {
+    type Told = Pick<Freshness, 'state' | 'reason' | 'freshAsOf' | 'lastSuccessAt' | 'overdue'>
+    // How long ago a refresh was due grows by the second.
+    const pick = ({state, reason, freshAsOf, lastSuccessAt, overdue}: Told) => ({
+      ...{state, reason: overdue ? null : reason, freshAsOf, lastSuccessAt, overdue},
+    })
+    const expected = new Map((await status()).map((view) => [view.viewName, pick(view)]))
+    const list = await documentOf<ListedRegistration[]>(['matviews', 'list'], db)
+    expect(new Map(list.map((view) => [view.viewName, pick(view)]))).toEqual(
+      new Map([...expected].toSorted()),
+    )
+    for (const view of ['grandchild', 'outdated', 'late']) {
+      const {registration} = await documentOf<RegistrationDetails>(['matviews', 'show', view], db)
+      expect(pick(registration)).toEqual(expected.get(view))
+      expect(registration.lastSuccessDurationMs).toBe(10)
+      expect((await status(view)).map(pick)).toEqual([expected.get(view)])
+    }
   })
 
   test('gives the graph its states', async () => {

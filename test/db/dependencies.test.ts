@@ -1,6 +1,7 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {type Database, Server} from '../../src/db/database.ts'
 import {readDependencies} from '../../src/db/dependencies.ts'
+import {readAllEdges, type ViewEdge} from '../../src/db/edges.ts'
 import {qualifiedName} from '../../src/lib/identifier.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 
@@ -9,9 +10,11 @@ let db: Database
 
 const openAs = (url: string) => new Server({databaseUrl: url, env: {}, applicationName: 'ayb test'}).open()
 
-/** Each edge as text: `parent > through > child`. */
+/** Each edge as text: `parent > through > child`. Both ways to read them have the same. */
 async function edges(of = db): Promise<string[]> {
   const found = await readDependencies(of)
+  const ends = ({parent, child}: ViewEdge) => `${qualifiedName(parent)} > ${qualifiedName(child)}`
+  expect((await readAllEdges(of)).map(ends).sort()).toEqual(found.edges.map(ends).sort())
   return found.edges.map(({parent, child, through}) =>
     [qualifiedName(parent), ...through, qualifiedName(child)].join(' > '),
   )

@@ -16,8 +16,24 @@ export const REGISTRATION_KEYS = [
   'updatedAt',
   'policy',
 ]
+/** How fresh a view is, in lists and `show`. */
+export const FRESHNESS_KEYS = [
+  'lastSuccessAt',
+  'lastSuccessDurationMs',
+  'running',
+  'overdue',
+  'freshAsOf',
+  'state',
+  'reason',
+]
 /** A registration in a list. */
-export const LISTED_KEYS = [...REGISTRATION_KEYS.slice(0, -1), 'exists', 'nextRunAt', 'policy']
+export const LISTED_KEYS = [
+  ...REGISTRATION_KEYS.slice(0, -1),
+  'exists',
+  'nextRunAt',
+  'policy',
+  ...FRESHNESS_KEYS,
+]
 export const VIEW_KEYS = [
   'schemaName',
   'viewName',

@@ -47,6 +47,7 @@ const ROOMS: Record<string, readonly string[]> = {
   'core/refresh-set': ['core', 'core/freshness', 'core/refresh', 'db', 'db/queue/sets.ts', 'lib'],
   'core/refresh': ['core', 'db', 'db/locks', 'db/queue', 'db/refresh', 'lib'],
   core: [
+    'core/freshness/judged.ts',
     'core/refresh',
     'core/refresh-set/job-set.ts',
     'db',

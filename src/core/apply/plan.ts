@@ -2,7 +2,7 @@ import type {Database} from '../../db/database.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {findSchedules} from '../../db/schedules.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {DeclaredChange, ListedRegistration, Schedule} from '../../lib/records.ts'
+import type {DeclaredChange, FoundRegistration, Schedule} from '../../lib/records.ts'
 import type {DeclaredFile} from './declarations.ts'
 import {
   type DeclaredSchedule,
@@ -23,7 +23,7 @@ import {
 /** A view that the file describes differently than it is registered. */
 interface ChangedView {
   view: DeclaredView
-  registration: ListedRegistration
+  registration: FoundRegistration
   keys: (keyof ViewValues)[]
 }
 
@@ -40,7 +40,7 @@ export interface Plan {
   newSchedules: DeclaredSchedule[]
   changedSchedules: ChangedSchedule[]
   /** What is not in the file. */
-  otherViews: ListedRegistration[]
+  otherViews: FoundRegistration[]
   otherSchedules: Schedule[]
 }
 
@@ -72,7 +72,7 @@ export async function makePlan(db: Database, file: DeclaredFile): Promise<Plan> 
   }
 }
 
-function changedViewKeys({values}: DeclaredView, registration: ListedRegistration): (keyof ViewValues)[] {
+function changedViewKeys({values}: DeclaredView, registration: FoundRegistration): (keyof ViewValues)[] {
   const stored = registeredValues(registration)
   return VIEW_KEYS.filter((key) => JSON.stringify(values[key]) !== JSON.stringify(stored[key]))
 }

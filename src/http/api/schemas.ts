@@ -1,5 +1,5 @@
 import {ERRORS} from '../../lib/errors.ts'
-import {JOB_STATES, JOB_TYPE, REFRESH_MODES, REQUESTED_MODES} from '../../lib/records.ts'
+import {FRESHNESS_STATES, JOB_STATES, JOB_TYPE, REFRESH_MODES, REQUESTED_MODES} from '../../lib/records.ts'
 import {HTTP_ERRORS} from './errors.ts'
 
 type Properties = Record<string, object>
@@ -59,6 +59,15 @@ const registration = {
       lockRetryForMs: wholeOrNull,
     },
   },
+}
+
+const running = {
+  pid: whole,
+  since: instantOrNull,
+  user: textOrNull,
+  application: textOrNull,
+  workerId: textOrNull,
+  jobId: uuidOrNull,
 }
 
 const schedule = {
@@ -134,6 +143,18 @@ export const DOCUMENTS = [
     exists: flag,
     nextRunAt: instantOrNull,
     renamedTo: {...textOrNull, description: 'The new name of a view that was renamed'},
+    lastSuccessAt: instantOrNull,
+    lastSuccessDurationMs: wholeOrNull,
+    running: {
+      type: ['object', 'null'],
+      description: 'Who refreshes the view right now; null on a standby',
+      required: Object.keys(running),
+      properties: running,
+    },
+    overdue: {...flag, description: 'Whether a refresh should have started more than a minute ago'},
+    freshAsOf: {...instantOrNull, description: 'As of when the data is'},
+    state: {type: 'string', enum: [...FRESHNESS_STATES]},
+    reason: {...textOrNull, description: 'Why the view is in that state'},
   }),
   documentOf('Refreshed', {registration: {$ref: 'Registration#'}, durationMs: whole}),
   documentOf('View', {

@@ -28,8 +28,8 @@ describe('renderRegistrations', () => {
   it('shows what people look for first', () => {
     expect(renderRegistrations([registration()], onTerminal(100))).toBe(
       [
-        'VIEW                MODE      STATUS   LAST REFRESH   DURATION  NEXT RUN',
-        'public.leaderboard  standard  success  3 minutes ago  1 m 01 s  in 2 hours',
+        'VIEW                MODE      STATUS   LAST REFRESH   DURATION  NEXT RUN    STATE  FRESH AS OF',
+        'public.leaderboard  standard  success  3 minutes ago  1 m 01 s  in 2 hours  fresh  4 minutes ago',
       ].join('\n'),
     )
   })
@@ -60,8 +60,8 @@ describe('renderRegistrations', () => {
   it('is exact in a pipe', () => {
     const list = [registration(), registration({viewName: 'weekly stats', exists: false, nextRunAt: null})]
     expect(renderRegistrations(list, PIPED).split('\n')).toEqual([
-      'public.leaderboard\tstandard\tsuccess\t2026-03-01T11:57:00.000Z\t61342\t2026-03-01T14:00:00.000Z\t\t550e8400-e29b-41d4-a716-446655440000',
-      'public."weekly stats"\tstandard\tview is gone\t2026-03-01T11:57:00.000Z\t61342\t\t\t550e8400-e29b-41d4-a716-446655440000',
+      'public.leaderboard\tstandard\tsuccess\t2026-03-01T11:57:00.000Z\t61342\t2026-03-01T14:00:00.000Z\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t',
+      'public."weekly stats"\tstandard\tview is gone\t2026-03-01T11:57:00.000Z\t61342\t\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t',
     ])
   })
 
@@ -226,6 +226,9 @@ describe('renderRegistrationDetails', () => {
       'Concurrent:    UNIQUE_INDEX_REQUIRED',
       'Registered:    2026-01-01T00:00:00.000Z',
       'Updated:       2026-03-01T11:57:00.000Z (3 minutes ago)',
+      'State:         fresh',
+      'Fresh as of:   2026-03-01T11:55:58.658Z (4 minutes ago)',
+      'Last success:  2026-03-01T11:57:00.000Z (3 minutes ago)',
       '',
       'Before it can be refreshed concurrently:',
       'no unique index qualifies',
@@ -282,6 +285,11 @@ Lock retry for:   0 (tries once)`,
       'Lock timeout\t0',
       'Lock retry for\t',
       'Max age\t',
+      'State\tfresh',
+      'Reason\t',
+      'Fresh as of\t2026-03-01T11:55:58.658Z',
+      'Last success\t2026-03-01T11:57:00.000Z',
+      'Running\t',
       'schedule\tleaderboard_hourly\t0 * * * *\tEurope/Vienna\ttrue\t2026-03-01T13:00:00.000Z',
       'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0\t\t',
       'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0\t\t',

@@ -43,6 +43,13 @@ export const registration = (changes: Partial<ListedRegistration> = {}): ListedR
   exists: true,
   nextRunAt: '2026-03-01T14:00:00.000Z',
   policy: null,
+  lastSuccessAt: '2026-03-01T11:57:00.000Z',
+  lastSuccessDurationMs: 61_342,
+  running: null,
+  overdue: false,
+  freshAsOf: '2026-03-01T11:55:58.658Z',
+  state: 'fresh',
+  reason: null,
   ...changes,
 })
 
