@@ -59,7 +59,7 @@ function wordRemedy(remedy: Remedy): string {
       return `to refresh all that it reads in order: ${register}ayb matviews refresh ${viewWord(remedy.view)} --with-dependencies`
     }
     case 'name-views-between':
-      return 'to refresh what lies between, too, name it, or pass --cascade or --with-dependencies'
+      return 'to refresh the views between, too, name them, or pass --cascade or --with-dependencies'
     case 'register-all':
       return 'to register all views: ayb matviews register --all'
     case 'rename-schedule':

@@ -79,7 +79,7 @@ export async function register(
   const kept = requestedMode(registration, null)
   if (kept !== mode) {
     warnings.push(
-      remediable(`${qualifiedName(name)} is registered in ${kept} mode, and stays in it`, 'to change that', {
+      remediable(`${qualifiedName(name)} is registered already, and its mode stays ${kept}`, 'to change that', {
         kind: 'set-mode',
         id: registration.id,
         mode,

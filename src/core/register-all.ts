@@ -133,11 +133,11 @@ function warnOfOtherMode(existing: readonly Registration[], mode: RequestedMode)
   if (!first) return []
   const isOne = others.length === 1
   const isSame = others.every((registration) => modeOf(registration) === modeOf(first))
-  const kept = isSame ? `${modeOf(first)} mode` : 'other modes'
-  const stay = isOne ? 'stays in it' : `stay in ${isSame ? 'it' : 'them'}`
+  const whose = isOne ? 'its' : 'their'
+  const kept = isSame ? `${whose} mode stays ${modeOf(first)}` : 'their modes stay as they are'
   return [
     remediable(
-      `${shortList(others.map(qualifiedName))} ${isOne ? 'is' : 'are'} registered in ${kept}, and ${stay}`,
+      `${shortList(others.map(qualifiedName))} ${isOne ? 'is' : 'are'} registered already, and ${kept}`,
       isOne ? 'to change that' : 'to change that, for each view',
       {kind: 'set-mode', id: isOne ? first.id : null, mode},
     ),

@@ -37,11 +37,11 @@ test('registers all views of a schema, then all others, and says which were ther
   expect(namesOf(rest.registered)).toEqual(['public.leaderboard', 'public.one'])
   expect(rest).toMatchObject({existing: ofSchema.registered, warnings: []})
   expect((await all('--mode', 'standard')).warnings).toEqual([
-    'reports."Week 1" and reports.two are registered in concurrent mode, and stay in it; to change that, for each view: ayb matviews update VIEW --mode standard',
+    'reports."Week 1" and reports.two are registered already, and their mode stays concurrent; to change that, for each view: ayb matviews update VIEW --mode standard',
   ])
   expect((await all('--mode', 'concurrent', '--schema', 'public')).warnings).toEqual([
     expect.stringMatching(
-      /^public\.leaderboard and public\.one are registered in standard mode, and stay in it; /,
+      /^public\.leaderboard and public\.one are registered already, and their mode stays standard; /,
     ),
   ])
   // Views that are registered by --all are known again under another name.

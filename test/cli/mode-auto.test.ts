@@ -101,7 +101,7 @@ describe('mode auto', () => {
     expect(registration).toMatchObject({refreshMode: 'standard', policy: null})
     expect((await register('totals', '--if-not-exists')).warnings).toHaveLength(1)
     expect((await register('once', '--if-not-exists')).warnings).toEqual([
-      expect.stringContaining('public.once is registered in standard mode, and stays in it'),
+      expect.stringContaining('public.once is registered already, and its mode stays standard'),
     ])
     await refresh('totals', '--mode', 'standard')
     expect(await modesOfRuns('once')).toEqual(['concurrent success'])

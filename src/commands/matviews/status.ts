@@ -11,9 +11,9 @@ const NOT_AS_WANTED = 9
 export default class MatviewsStatus extends BaseCommand {
   static override summary = 'Show how fresh the registered views are, worst first.'
   static override description =
-    `never: no refresh has succeeded, or the view holds no data. failing: the last refresh failed. stale: the data is older than --max-age allows, or a view that this view reads was refreshed since. overdue: a refresh should have started more than a minute ago. fresh: none of these. unwatched: none of these, but no schedule refreshes the view, and nothing says how old its data may be.
+    `never: no refresh has succeeded, or the view holds no data. failing: the last refresh failed. stale: the data is older than --max-age allows, or a view that this view reads was refreshed since. overdue: a refresh should have started more than a minute ago. fresh: in none of these states, and with a schedule or a limit for its age. unwatched: in none of these states, and with neither a schedule nor a limit for its age.
 
-The age counts from the start of the refresh that made the data, or of the refreshes of the views below, where these are older.`
+The age counts from the start of the refresh that made the data. If the view reads other materialized views, the age counts from the oldest refresh that went into the data.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> public.leaderboard --max-age 1h --exit-code',
@@ -23,7 +23,7 @@ The age counts from the start of the refresh that made the data, or of the refre
   static override flags = {
     output: outputFlag(),
     'max-age': ageFlag({
-      summary: 'How old the data may be, in place of what register or update --max-age says.',
+      summary: 'How old the data may be, instead of the limits that register and update have set.',
     }),
     state: Flags.option({
       summary: 'Show only views in this state. Can be repeated.',
@@ -32,7 +32,7 @@ The age counts from the start of the refresh that made the data, or of the refre
       multipleNonGreedy: true,
     })(),
     'exit-code': Flags.boolean({
-      summary: 'Exit with 9 if a shown view is never, failing, stale or overdue.',
+      summary: 'Exit with 9 if the state of a shown view is never, failing, stale or overdue.',
     }),
   }
 

@@ -151,7 +151,7 @@ function warnOfViewsBetween({between}: Order, registered: ReadonlySet<string>): 
   if (left.length > 0) {
     warnings.push(
       remediable(
-        `${lie(left)}, but outside it, so ayb does not refresh ${itOrThem(left)}: views of this set may hold old data`,
+        `${lie(left)}, but not in the set, so ayb does not refresh ${itOrThem(left)}: views of this set may hold old data`,
         null,
         {kind: 'name-views-between'},
       ),

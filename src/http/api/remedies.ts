@@ -54,7 +54,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'refresh-with-dependencies':
       return `refresh all that it reads, then the view: POST ${viewPath(remedy.view)}/refresh`
     case 'name-views-between':
-      return 'to refresh what lies between, too, name it'
+      return 'to refresh the views between, too, name them'
     case 'register-all':
       return `POST ${MATVIEWS} registers a view`
     case 'rename-schedule':
