@@ -79,11 +79,15 @@ export async function register(
   const kept = requestedMode(registration, null)
   if (kept !== mode) {
     warnings.push(
-      remediable(`${qualifiedName(name)} is registered already, and its mode stays ${kept}`, 'to change that', {
-        kind: 'set-mode',
-        id: registration.id,
-        mode,
-      }),
+      remediable(
+        `${qualifiedName(name)} is registered already, and its mode stays ${kept}`,
+        'to change that',
+        {
+          kind: 'set-mode',
+          id: registration.id,
+          mode,
+        },
+      ),
     )
   }
   if (!isSatisfied(registration.policy, policy)) {
