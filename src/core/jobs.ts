@@ -2,6 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../db/database.ts'
 import * as jobs from '../db/jobs.ts'
 import {countOld, deleteFinishedJobs, deleteOldRuns, deleteOldSets, type PruneCount} from '../db/prune.ts'
+import * as retry from '../db/queue/retry.ts'
 import {dropOnAbort, withDeadline} from '../lib/abort.ts'
 import {
   ambiguousJob,
@@ -12,6 +13,7 @@ import {
   jobNotFound,
   jobStateConflict,
   jobWaitTimeout,
+  parentComesFirst,
   queuedAlready,
 } from '../lib/failures/jobs.ts'
 import {isUuid} from '../lib/identifier.ts'
@@ -65,18 +67,20 @@ export async function showJob(db: Database, reference: string): Promise<Unworded
 }
 
 /**
- * Queues a failed job again, with all its attempts.
+ * Queues a failed job again, or a canceled job of a set, with all its attempts.
  * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT
  */
 export async function retryJob(db: Database, reference: string): Promise<Unworded<JobDocument>> {
   const {id} = await requireJob(db, reference)
   await db.prepareTables()
-  const job = await jobs.retryJob(db, id)
+  const job = await retry.retryJob(db, id)
   if (!job) {
     const before = await requireJob(db, id)
-    const isFree = before.state !== 'failed' || before.scheduleId === null
-    const queuedId = isFree ? null : await jobs.findQueuedJob(db, before.scheduleId as string)
-    throw queuedId === null ? jobStateConflict(before, 'retry') : queuedAlready(before, queuedId)
+    const isCanceledMember = before.state === 'canceled' && before.setId !== null
+    if (before.state !== 'failed' && !isCanceledMember) throw jobStateConflict(before, 'retry')
+    const queuedId = await retry.findQueuedInstead(db, id)
+    if (queuedId !== null) throw queuedAlready(before, queuedId)
+    throw isCanceledMember ? parentComesFirst(before) : jobStateConflict(before, 'retry')
   }
   return {job, warnings: db.takeWarnings()}
 }

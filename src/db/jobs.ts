@@ -6,7 +6,7 @@ import type {Database} from './database.ts'
 import {withinDocuments} from './instant.ts'
 import {payloadJson} from './payload.ts'
 import {advanceSets} from './queue/set-progress.ts'
-import {cancelWaiting, findLiveSet, isLive, lockSets, reviveMembers} from './queue/sets.ts'
+import {cancelWaiting, isLive, lockSets} from './queue/sets.ts'
 import {wakeWorkers} from './queue/wake.ts'
 
 type StoredJob = Omit<Job, 'setId' | 'waitingFor'>
@@ -208,53 +208,6 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
   )
   await wakeWorkers(db.session)
   return toJob(rows[0] as JobRow)
-}
-
-/** Queues a failed job again, with its full number of attempts; null if the job is not failed. */
-export async function retryJob(db: Database, id: string): Promise<Job | null> {
-  return db.session.transaction(async () => {
-    // Queuing a job of a schedule needs the lock of its row.
-    await db.session.query(
-      `select from ${db.tables.schedules} s
-        where s.id = (select j.schedule_id from ${db.tables.jobs} j where j.id = $1)
-          for no key update`,
-      [id],
-    )
-    const {isLocked} = await lockSets(db, {jobId: id})
-    const ownSchedule = isLocked
-      ? `coalesce(j.schedule_id, (select e.schedule_id from ${db.tables.edges} e where e.job_id = j.id))`
-      : 'j.schedule_id'
-    const rows = await db.session.query<JobRow>(
-      `update ${db.tables.jobs} as j
-          set state = 'queued', attempts = 0, run_at = now(), last_error = null, lease_until = null,
-              worker_id = null, completed_at = null, canceled_at = null, updated_at = now()
-        where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'failed'
-          and not exists (select from ${db.tables.jobs} q where q.schedule_id = ${ownSchedule} and q.state = 'queued')
-          and not ${hasOtherLiveSet(db, ownSchedule)}
-    returning ${selectJob(db, 'j')}`,
-      [id],
-    )
-    if (isLocked && rows[0]) await reviveMembers(db, id)
-    await wakeWorkers(db.session)
-    return rows[0] ? toJob(rows[0]) : null
-  })
-}
-
-/** SQL: the schedule of the job under alias `j` has a set under way that is not the set of the job. */
-const hasOtherLiveSet = (db: Database, schedule: string): string =>
-  db.mayRead('edges')
-    ? `exists (select from ${db.tables.edges} o
-                where ${isLive('o')} and o.schedule_id = ${schedule}
-                  and o.set_id is distinct from (select x.set_id from ${db.tables.edges} x where x.job_id = j.id))`
-    : 'false'
-
-/** The id of a job that the schedule has queued, or that waits; null where it has none. */
-export async function findQueuedJob(db: Database, scheduleId: string): Promise<string | null> {
-  const rows = await db.session.query<{id: string}>(
-    `select j.id from ${db.tables.jobs} j where j.schedule_id = $1 and j.state = 'queued' limit 1`,
-    [scheduleId],
-  )
-  return rows[0]?.id ?? (await findLiveSet(db, scheduleId))[0] ?? null
 }
 
 /** Cancels a job that is queued, or waits; null where it is neither. */

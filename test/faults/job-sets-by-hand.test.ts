@@ -1,7 +1,8 @@
 import {describe, expect, test} from 'vitest'
+import type {JobDocument} from '../../src/lib/records.ts'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
-import {documentOf} from '../support/documents.ts'
+import {documentOf, failureOf} from '../support/documents.ts'
 import {
   createGatedSet,
   idsByView,
@@ -106,6 +107,40 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     })
     expect((await once()).code).toBe(0)
     expect(await refreshCounts(db)).toEqual({a: 1, b: 1, c: 1, e: 1})
+  })
+
+  test('gets a canceled member back with a retry, unless a view above is missing', async () => {
+    const {db} = await createGatedSet({a: [], b: ['a'], c: ['b'], d: ['c']})
+    const run = await runSet(db)
+    const ids = idsByView(run)
+    const on = (action: 'cancel' | 'retry', view: string) => ['jobs', action, ids[view] ?? '']
+    // One waits, one is queued.
+    await documentOf(on('cancel', 'c'), db)
+    await documentOf(on('cancel', 'a'), db)
+    expect((await failureOf(on('retry', 'b'), 'JOB_STATE_CONFLICT', db)).message).toContain(
+      'cannot be retried before its parent (parent canceled: public.a)',
+    )
+    expect((await failureOf(on('retry', 'c'), 'JOB_STATE_CONFLICT', db)).message).toContain(
+      'before its parent',
+    )
+    expect((await documentOf<JobDocument>(on('retry', 'a'), db)).job).toMatchObject({state: 'queued'})
+    expect(await memberStates(db, run)).toEqual({a: 'queued', b: 'waiting', c: 'canceled', d: 'canceled'})
+    expect((await documentOf<JobDocument>(on('retry', 'c'), db)).job).toMatchObject({state: 'waiting'})
+    expect(await memberStates(db, run)).toMatchObject({c: 'waiting', d: 'waiting'})
+    expect((await ayb(['worker', '--once'], {url: db.url, timeoutMs: 60_000})).code).toBe(0)
+    expect(await refreshCounts(db)).toEqual({a: 1, b: 1, c: 1, d: 1})
+  })
+
+  test('gets nothing back while another set of its schedule is under way', async () => {
+    const {db} = await createGatedSet({a: [], b: ['a']})
+    const run = await runSet(db)
+    await documentOf(['jobs', 'cancel', run.job.id], db)
+    const next = await runSet(db)
+    const {message} = await failureOf(['jobs', 'retry', run.job.id], 'JOB_STATE_CONFLICT', db)
+    expect(message).toContain(`its schedule already has a queued job, ${next.job.id}`)
+    await db.query(`update _ayb_jobs set state = 'failed' where id = $1`, [run.job.id])
+    await failureOf(['jobs', 'retry', run.job.id], 'JOB_STATE_CONFLICT', db)
+    expect((await memberStates(db, run)).a).toBe('failed')
   })
 
   test('loses no job to a deadlock where a view of the set is relinked and its job canceled', async () => {

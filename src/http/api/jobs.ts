@@ -63,7 +63,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Queue a failed job again, with its full number of attempts',
+        summary: 'Queue a failed job again, or a canceled job of a set, with its full number of attempts',
         params,
         response: answering('Job', 'The job as it is now'),
       },

@@ -33,6 +33,14 @@ export function queuedAlready(job: Job, queuedId: string): AybError {
   )
 }
 
+/** The job of a set is not retried: the job of a view above has not been completed. */
+export const parentComesFirst = ({id, state, lastError}: Job): AybError =>
+  new AybError(
+    'JOB_STATE_CONFLICT',
+    `job ${id} cannot be retried before its parent (${lastError ?? 'the job of a view above was not completed'})`,
+    {remedy: {kind: 'list-jobs'}, details: {state}},
+  )
+
 /** By code, how the errors of a refresh are worded: a job keeps only the message of its error. */
 const MESSAGES: readonly (readonly [ErrorCode, RegExp])[] = [
   // First: the words of Postgres, which follow, may be any.
