@@ -26,6 +26,7 @@ import {
   type Pruned,
 } from '../lib/records.ts'
 import {remediable, type Unworded} from '../lib/unworded.ts'
+import {cancelRunningJob} from './cancel-refresh.ts'
 import {requireSchedule} from './lookup.ts'
 
 /** So many at a time, that no delete holds its locks for long. */
@@ -86,13 +87,14 @@ export async function retryJob(db: Database, reference: string): Promise<Unworde
 }
 
 /**
- * Cancels a queued job.
- * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT
+ * Cancels a job that is queued, waits or runs.
+ * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT; of a job that runs PERMISSION_DENIED, and INVALID_ARGUMENT
+ * through a pooler
  */
 export async function cancelJob(db: Database, reference: string): Promise<Unworded<JobDocument>> {
   const {id} = await requireJob(db, reference)
   await db.prepareTables()
-  const job = await jobs.cancelJob(db, id)
+  const job = (await jobs.cancelJob(db, id)) ?? (await cancelRunningJob(db, await requireJob(db, id)))
   if (!job) throw jobStateConflict(await requireJob(db, id), 'cancel')
   return {job, warnings: db.takeWarnings()}
 }

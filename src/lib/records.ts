@@ -438,6 +438,24 @@ export interface ViewStatus extends ViewName {
   overdue: boolean
 }
 
+/** A refresh that was canceled, and whose it was. */
+export interface CanceledRefresh {
+  /** Of the backend. */
+  pid: number
+  user: string | null
+  application: string | null
+  workerId: string | null
+  jobId: string | null
+  /** Null where this role may not see that. */
+  runningMs: number | null
+}
+
+/** What `ayb matviews cancel` answers. */
+export interface CanceledRefreshes {
+  canceled: CanceledRefresh[]
+  warnings: string[]
+}
+
 /** A worker that is alive, as `ayb worker list` lists it. */
 export interface LiveWorker {
   /** As in the jobs that it runs. */

@@ -185,7 +185,11 @@ function describeJobEvent(event: JobEvent): LogEntry {
         durationMs: event.durationMs,
       }
     case 'job-lost':
-      return {level: 'warn', msg: 'the job was taken over by another worker, nothing was recorded:', ...facts}
+      return {
+        level: 'warn',
+        msg: 'the job was canceled or taken over by another worker, nothing was recorded:',
+        ...facts,
+      }
     case 'job-without-session':
       return {level: 'warn', msg: 'no session could be had, put back:', ...facts, error: event.error}
     case 'job-unrecorded': {

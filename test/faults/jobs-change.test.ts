@@ -145,18 +145,19 @@ describe('ayb jobs cancel', () => {
     await db.query('delete from _ayb_jobs where id in ($1, $2)', [id, second])
   })
 
-  test.each(STORED_STATES.filter((state) => state !== 'queued'))('refuses a %s job', async (state) => {
+  const ENDED = STORED_STATES.filter((state) => state !== 'queued' && state !== 'running')
+  test.each(ENDED)('refuses a %s job', async (state) => {
     const failure = await failureOf(['jobs', 'cancel', jobs[state]], 'JOB_STATE_CONFLICT', db)
     expect(failure).toMatchObject({
-      message: `job ${jobs[state]} is ${state}: only a queued job can be canceled`,
+      message: `job ${jobs[state]} is ${state}: only a job that has not ended can be canceled`,
       details: {state},
     })
     expect((await jobOf(db, jobs[state])).state).toBe(state)
   })
 
   test('ends with 4 as text, too', async () => {
-    const {code, stdout, stderr} = await ayb(['jobs', 'cancel', jobs.running], db)
+    const {code, stdout, stderr} = await ayb(['jobs', 'cancel', jobs.completed], db)
     expect({code, stdout}).toEqual({code: 4, stdout: ''})
-    expect(stderr).toMatch(/^Error: job \S+ is running: .*\nHint: ayb jobs show [0-9a-f-]{36}\n$/)
+    expect(stderr).toMatch(/^Error: job \S+ is completed: .*\nHint: ayb jobs show [0-9a-f-]{36}\n$/)
   })
 })

@@ -160,8 +160,8 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
     },
     {
       args: ['jobs', 'cancel', JOB_ID],
-      prepare: (db) => prepareJob(db, 'running'),
-      message: new RegExp(`^job ${JOB_ID} is running: only a queued job can be canceled$`),
+      prepare: (db) => prepareJob(db, 'completed'),
+      message: new RegExp(`^job ${JOB_ID} is completed: only a job that has not ended can be canceled$`),
       hint: new RegExp(`^ayb jobs show ${JOB_ID}$`),
     },
   ],

@@ -79,7 +79,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Cancel a queued job',
+        summary: 'Cancel a job that is queued, waits or runs',
         params,
         response: answering('Job', 'The job as it is now'),
       },

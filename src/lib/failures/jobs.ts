@@ -15,9 +15,10 @@ export const jobNotFound = (reference: string): AybError =>
   new AybError('JOB_NOT_FOUND', `there is no job ${reference}`, {remedy: {kind: 'list-jobs'}})
 
 export function jobStateConflict(job: Job, action: 'retry' | 'cancel'): AybError {
-  const wanted = {retry: 'only a failed job can be retried', cancel: 'only a queued job can be canceled'}[
-    action
-  ]
+  const wanted = {
+    retry: 'only a failed job can be retried',
+    cancel: 'only a job that has not ended can be canceled',
+  }[action]
   return new AybError('JOB_STATE_CONFLICT', `job ${job.id} is ${job.state}: ${wanted}`, {
     remedy: {kind: 'show-job', jobId: job.id},
     details: {state: job.state},

@@ -1,0 +1,45 @@
+import type {Database} from '../db/database.ts'
+import {findJob} from '../db/jobs.ts'
+import {type CancelAnswer, cancelHolders} from '../db/locks/cancel-holders.ts'
+import {advanceSets} from '../db/queue/set-progress.ts'
+import {cancelNeedsRights, cancelNeedsServer, nothingToCancel} from '../lib/failures/cancel.ts'
+import type {ViewReference} from '../lib/identifier.ts'
+import {viewOfPayload} from '../lib/payload.ts'
+import type {CanceledRefreshes, Job, ViewName} from '../lib/records.ts'
+import type {Unworded} from '../lib/unworded.ts'
+import {requireRegistration} from './lookup.ts'
+
+/**
+ * Cancels what refreshes a view right now. A job is not tried again.
+ * @throws AybError NOT_REGISTERED; JOB_STATE_CONFLICT where nothing refreshes the view; PERMISSION_DENIED;
+ * INVALID_ARGUMENT through a pooler
+ */
+export async function cancelRefresh(
+  db: Database,
+  reference: ViewReference,
+): Promise<Unworded<CanceledRefreshes>> {
+  const view = await requireRegistration(db, reference)
+  const {canceled} = await cancelAt(db, view, null)
+  if (canceled.length === 0) throw nothingToCancel(view)
+  return {canceled, warnings: db.takeWarnings()}
+}
+
+/**
+ * Cancels a job that runs. Null where the job does not run, or no longer.
+ * @throws AybError as above
+ */
+export async function cancelRunningJob(db: Database, {id, state, payload}: Job): Promise<Job | null> {
+  const view = viewOfPayload(payload)
+  if (state !== 'running' || view === null) return null
+  const {jobIds} = await cancelAt(db, view, id)
+  return jobIds.length === 0 ? null : findJob(db, id)
+}
+
+async function cancelAt(db: Database, view: ViewName, jobId: string | null): Promise<CancelAnswer> {
+  if (db.session.isPooled) throw cancelNeedsServer(view)
+  await db.prepareTables()
+  const answer = await cancelHolders(db, view, jobId)
+  if (answer.forbidden.length > 0) throw cancelNeedsRights(view, answer.forbidden)
+  for (const canceledId of answer.jobIds) await advanceSets(db, {jobId: canceledId})
+  return answer
+}

@@ -1,0 +1,111 @@
+import {lockName} from '../../lib/identifier.ts'
+import {type CanceledRefresh, JOB_TYPE, type ViewName} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {lockNameOf} from '../payload.ts'
+import {heldKey, viewKey} from './advisory-keys.ts'
+
+/** A session that holds the lock of a view, and whether this role may cancel what it runs. */
+interface Holder extends CanceledRefresh {
+  may: boolean
+}
+
+/** What came of an attempt to cancel what refreshes a view. */
+export interface CancelAnswer {
+  canceled: CanceledRefresh[]
+  /** Sessions that this role may not cancel: nothing was canceled then. */
+  forbidden: CanceledRefresh[]
+  /** The jobs that are canceled now. */
+  jobIds: string[]
+}
+
+/**
+ * SQL: whether this role may cancel a statement of the role `t`, whose session is `a`. Where it may not, Postgres
+ * answers with an error.
+ */
+const MAY_CANCEL = `(select m.rolsuper from pg_roles m where m.rolname = current_user)
+                or not t.rolsuper and (pg_has_role(t.oid, 'USAGE') or pg_has_role('pg_signal_backend', 'USAGE'))`
+
+/** SQL: the liveness key in the id of the worker of the job `j`; null behind a pooler. */
+const WORKER_KEY = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then ('x' || substr(j.worker_id, 5, 16))::bit(64)::bigint end`
+
+/**
+ * Cancels what refreshes a view, or with `jobId` what one job does, even where its refresh has not begun. One
+ * statement marks the job as canceled, so that it is not tried again, and then cancels the statement of the session
+ * that holds the lock of the view: that session waits for the row of the job before it can record how it ended.
+ * Nothing happens where this role may not cancel one of the sessions.
+ */
+export async function cancelHolders(
+  db: Database,
+  view: ViewName,
+  jobId: string | null = null,
+): Promise<CancelAnswer> {
+  const {tables} = db
+  const job = db.has('jobs')
+    ? `select j.id, j.worker_id, j.last_run_at, ${WORKER_KEY} as worker_key
+         from ${tables.jobs} j
+        where j.type = '${JOB_TYPE}' and j.state = 'running' and ${lockNameOf('j')} = $1
+          and ($2::uuid is null or j.id = $2)`
+    : `select null::uuid as id, null::text as worker_id, null::timestamptz as last_run_at, null::bigint as worker_key
+        where $2::uuid is not null and false`
+  const ended = db.has('jobs')
+    ? `update ${tables.jobs} j
+          set state = 'canceled', canceled_at = now(), lease_until = null, worker_id = null, updated_at = now()
+         from meant m
+        where j.id = m.id and j.state = 'running' and j.worker_id is not distinct from m.worker_id
+          and not exists (select from holder h where not h.may)
+          and ($2::uuid is not null or exists (select from holder h where h."jobId" = m.id))
+       returning j.id, m.worker_id, m.last_run_at`
+    : 'select id, worker_id, last_run_at from meant'
+  const runs = db.has('runs')
+    ? `,
+     run as (
+       insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, error)
+       select $3::text, $4::text, coalesce((select r.refresh_mode from ${tables.registrations} r
+                                           where r.schema_name = $3::text and r.view_name = $4::text), 'standard'),
+              'schedule', e.id, e.worker_id, coalesce(e.last_run_at, now()),
+              least(greatest(extract(epoch from clock_timestamp() - coalesce(e.last_run_at, now())) * 1000, 0), 2147483647)::int,
+              'canceled', 'canceled by role ' || current_user
+         from ended e)`
+    : ''
+  const rows = await db.session.query<
+    Omit<Holder, 'runningMs'> & {running_ms: number | null; job_ids: string[]}
+  >(
+    `with lock as materialized (
+       select l.pid, l.mode, ${heldKey('l')} as key
+         from pg_locks l
+        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+          and l.database = (select d.oid from pg_database d where d.datname = current_database())),
+     meant as materialized (${job}),
+     holder as materialized (
+       select coalesce(l.pid, 0) as pid, a.usename as user, nullif(a.application_name, '') as application,
+              m.worker_id as "workerId", m.id as "jobId", coalesce(${MAY_CANCEL}, false) as may,
+              extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.query_start))::float8 * 1000 as running_ms
+         from lock l
+         left join pg_stat_activity a on a.pid = l.pid
+         left join pg_roles t on t.oid = a.usesysid
+         left join meant m on m.worker_key is null or exists (select from lock k where k.pid = l.pid and k.key = m.worker_key)
+        where l.mode = 'ExclusiveLock' and l.key = ${viewKey('$1')} and ($2::uuid is null or m.id is not null)),
+     ended as (${ended})${runs},
+     sent as materialized (
+       select h.*, case when not exists (select from holder x where not x.may) and (select count(*) from ended) >= 0
+                        then pg_cancel_backend(h.pid) end as is_sent
+         from holder h)
+     select s.pid, s.user, s.application, s."workerId", s."jobId", s.may, s.running_ms,
+            array(select id::text from ended) as job_ids
+       from (select) one left join sent s on true`,
+    [lockName(view), jobId, view.schemaName, view.viewName],
+  )
+  const holders = rows
+    .filter(({pid}) => pid !== null)
+    .map(({running_ms, job_ids: _, ...holder}) => ({
+      ...holder,
+      runningMs: running_ms === null ? null : Math.round(running_ms),
+    }))
+  const isForbidden = holders.some(({may}) => !may)
+  const withoutRights = holders.map(({may: _, ...holder}) => holder)
+  return {
+    canceled: isForbidden ? [] : withoutRights,
+    forbidden: isForbidden ? withoutRights : [],
+    jobIds: rows[0]?.job_ids ?? [],
+  }
+}

@@ -1,0 +1,134 @@
+import {describe, expect, test} from 'vitest'
+import type {CanceledRefreshes, JobDocument, RegistrationDetails} from '../../src/lib/records.ts'
+import {ayb, startAyb} from '../support/ayb.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {documentOf, failureOf, keysOf} from '../support/documents.ts'
+import {insertJob, jobOf, untilState} from '../support/jobs.ts'
+import {createGatedView, registrationOf, runsOf, untilRefreshing} from '../support/refresh.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
+
+const cancel = (db: {url: string}, view = 'slow') =>
+  documentOf<CanceledRefreshes>(['matviews', 'cancel', view], db)
+
+describe.concurrent('a refresh', {timeout: 90_000}, () => {
+  test('of a worker is canceled for good, and the worker goes on', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const worker = await startWorker(db)
+    const jobId = await insertJob(db, {view_name: 'slow'}, {max_attempts: 5})
+    const pid = await untilRefreshing(db, 'slow')
+    const {registration} = await documentOf<RegistrationDetails>(['matviews', 'show', 'slow'], db)
+    expect(registration.running).toMatchObject({pid, jobId, application: 'ayb worker'})
+    const document = await cancel(db)
+    expect(document).toEqual({
+      canceled: [
+        {
+          pid,
+          user: 'postgres',
+          application: 'ayb worker',
+          workerId: worker.logs()[0]?.workerId,
+          jobId,
+          runningMs: expect.any(Number),
+        },
+      ],
+      warnings: [],
+    })
+    expect(keysOf(document.canceled[0])).toEqual([
+      ...['pid', 'user', 'application', 'workerId', 'jobId', 'runningMs'],
+    ])
+    await worker.waitForLog(
+      ({msg, jobId: id}) => msg.startsWith('the job was canceled') && id === jobId,
+      'its end',
+    )
+    await gate.open()
+    await untilState(db, await insertJob(db, {view_name: 'slow'}), 'completed')
+    expect(await jobOf(db, jobId)).toMatchObject({state: 'canceled', attempts: 1, worker_id: null})
+    expect((await runsOf(db, 'slow')).map(({status, error}) => ({status, error}))).toEqual([
+      {status: 'success', error: null},
+      {status: 'canceled', error: 'canceled by role postgres'},
+    ])
+    await stopWorkers([worker])
+  })
+
+  test('by hand is canceled, too, and once', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const refresh = startAyb(['matviews', 'refresh', 'slow', '--json'], {url: db.url, timeoutMs: 60_000})
+    const pid = await untilRefreshing(db, 'slow')
+    const {code, stdout} = await ayb(['matviews', 'cancel', 'slow'], db)
+    expect({code, stdout}).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(
+        new RegExp(
+          `^Canceled the refresh by pid ${pid} \\(ayb matviews refresh of role postgres\\), after .*\\n$`,
+        ),
+      ),
+    })
+    expect((await refresh.done).code).toBe(1)
+    const failure = await failureOf(['matviews', 'cancel', 'slow'], 'JOB_STATE_CONFLICT', db)
+    expect(failure).toMatchObject({status: 409, message: 'nobody refreshes public.slow right now'})
+    expect((await ayb(['matviews', 'cancel', 'slow'], db)).code).toBe(4)
+    await gate.open()
+  })
+
+  test('goes on where the role may not cancel it, or there is a pooler between', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const role = await db.createRole('guest')
+    await db.query(`grant select, insert, update, delete on all tables in schema public to ${role.name}`)
+    const worker = await startWorker(db)
+    const jobId = await insertJob(db, {view_name: 'slow'})
+    const pid = await untilRefreshing(db, 'slow')
+    for (const args of [
+      ['matviews', 'cancel', 'slow'],
+      ['jobs', 'cancel', jobId],
+    ]) {
+      const failure = await failureOf(args, 'PERMISSION_DENIED', role)
+      expect(failure.message).toBe(
+        `this role may not cancel the refresh of public.slow, which is of pid ${pid} (ayb worker) of role postgres`,
+      )
+      const pooled = await failureOf(args, 'INVALID_ARGUMENT', {url: db.url, env: {AYB_POOLED: 'on'}})
+      expect(pooled.message).toContain('through a connection pooler')
+    }
+    expect((await jobOf(db, jobId)).state).toBe('running')
+    await gate.open()
+    await untilState(db, jobId, 'completed')
+    await stopWorkers([worker])
+  })
+})
+
+describe.concurrent('a job that runs', {timeout: 90_000}, () => {
+  test('is canceled by its id, and no other refresh of the view with it', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const worker = await startWorker(db)
+    const jobId = await insertJob(db, {view_name: 'slow'})
+    await untilRefreshing(db, 'slow')
+    const before = (await registrationOf(db, 'slow')).last_refresh_at
+    const {job} = await documentOf<JobDocument>(['jobs', 'cancel', jobId], db)
+    expect(job).toMatchObject({id: jobId, state: 'canceled', workerId: null, leaseUntil: null})
+    await worker.waitForLog(({msg}) => msg.startsWith('the job was canceled'), 'the end of the refresh')
+    expect((await registrationOf(db, 'slow')).last_refresh_at).toEqual(before)
+    await stopWorkers([worker])
+
+    const refresh = startAyb(['matviews', 'refresh', 'slow', '--json'], {url: db.url, timeoutMs: 60_000})
+    await untilRefreshing(db, 'slow')
+    const lost = await insertJob(
+      db,
+      {view_name: 'slow'},
+      {
+        state: 'running',
+        worker_id: 'ayb:00000001deadbeef:elsewhere:7',
+        lease_until: '2100-01-01',
+        attempts: 1,
+      },
+    )
+    expect((await documentOf<JobDocument>(['jobs', 'cancel', lost], db)).job.state).toBe('canceled')
+    await gate.open()
+    expect((await refresh.done).code).toBe(0)
+  })
+})
