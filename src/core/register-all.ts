@@ -19,9 +19,9 @@ import {
 import {shortList} from '../lib/short-list.ts'
 import {remediable, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
-import {modeWarnings, requirePolicies, wantedPolicy} from './matviews.ts'
 import {requestedMode, workingMode} from './refresh/mode.ts'
 import {requireSettings} from './refresh/required-settings.ts'
+import {modeWarnings, requirePolicies, wantedPolicy} from './registrations.ts'
 
 /** A view that could not be registered, and why. */
 interface RefusedView {

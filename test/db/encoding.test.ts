@@ -4,6 +4,7 @@ import {listJobs} from '../../src/core/jobs.ts'
 import * as matviews from '../../src/core/matviews.ts'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
 import {wantedSettings} from '../../src/core/refresh/request.ts'
+import * as registrations from '../../src/core/registrations.ts'
 import * as schedules from '../../src/core/schedules.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import {Reader} from '../../src/db/reader.ts'
@@ -50,7 +51,7 @@ describe('in a database in LATIN1', () => {
     await server.query(`create materialized view "café" as select 'Zoë'::text as name`)
     db = await open(server)
     reader = await openReader(server)
-    await matviews.register(db, parseViewName('café'), {mode: 'standard'})
+    await registrations.register(db, parseViewName('café'), {mode: 'standard'})
     await schedules.createSchedule(db, {...SCHEDULE, name: 'nuit', target: {view: parseViewName('café')}})
   })
 
@@ -64,11 +65,11 @@ describe('in a database in LATIN1', () => {
   })
 
   test.each<[string, () => Promise<unknown>]>([
-    ['register', () => matviews.register(db, CJK, {mode: 'standard'})],
+    ['register', () => registrations.register(db, CJK, {mode: 'standard'})],
     ['refresh', () => refresh(db, CJK, OPTIONS)],
     ['show', () => matviews.show(db, CJK)],
-    ['update', () => matviews.update(db, CJK, {mode: 'standard'})],
-    ['unregister', () => matviews.unregister(db, CJK)],
+    ['update', () => registrations.update(db, CJK, {mode: 'standard'})],
+    ['unregister', () => registrations.unregister(db, CJK)],
     ['history', () => matviews.history(db, CJK, 1)],
     ['read', () => readCollection(reader, CJK, {})],
     ['schedule', () => schedules.createSchedule(db, {...SCHEDULE, name: 'x', target: {view: CJK}})],
@@ -193,7 +194,7 @@ describe('in a database in SQL_ASCII with a name of a byte that is not UTF-8', (
       message: 'there is no materialized view public."caf\ufffd"',
       hint: 'a name with bytes that are not UTF-8 cannot be given to ayb: rename the view',
     })
-    expect((await matviews.unregister(db, {id})).registration.viewName).toBe('caf\ufffd')
+    expect((await registrations.unregister(db, {id})).registration.viewName).toBe('caf\ufffd')
   })
 
   test('a worker fails its job at once, and runs the others', async () => {

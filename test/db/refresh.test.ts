@@ -4,12 +4,12 @@ import {type Database, Server} from '../../src/db/database.ts'
 import {findLockHolder} from '../../src/db/locks/blockers.ts'
 import {
   heldLock,
-  isEndedUnheard,
   type RefreshLock,
   type TransactionLock,
   takeRefreshLock,
   withRefreshLock,
 } from '../../src/db/locks/refresh-lock.ts'
+import {isEndedUnheard} from '../../src/db/locks/seen-lock.ts'
 import {claimJobs, type LockedJob} from '../../src/db/queue/claims.ts'
 import type {JobFence} from '../../src/db/queue/fence.ts'
 import {returnUnseenJob} from '../../src/db/queue/settle.ts'

@@ -1,7 +1,7 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {modeFlag, settingNameFlag, viewArg} from '../../cli/flags.ts'
 import {policyChanges, policyFlags} from '../../cli/policy-flags.ts'
-import {update} from '../../core/matviews.ts'
+import {update} from '../../core/registrations.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {isChange} from '../../lib/policies.ts'
 import type {RegistrationDocument} from '../../lib/records.ts'

@@ -21,8 +21,8 @@ import {
   type RefreshMode,
 } from '../../lib/records.ts'
 import type {Unworded, Warning} from '../../lib/unworded.ts'
-import {requirePolicies} from '../matviews.ts'
 import {workingMode} from '../refresh/mode.ts'
+import {requirePolicies} from '../registrations.ts'
 import {changeSchedule, nextRunOf, removeSchedule, requireSets} from '../schedules.ts'
 import {type CheckedPlan, checkPlan} from './checks.ts'
 import type {DeclaredFile} from './declarations.ts'

@@ -1,4 +1,5 @@
-import {isEndedUnheard, type RefreshLock, type TransactionLock} from '../../db/locks/refresh-lock.ts'
+import type {RefreshLock, TransactionLock} from '../../db/locks/refresh-lock.ts'
+import {isEndedUnheard} from '../../db/locks/seen-lock.ts'
 import {endSilentBackends} from '../../db/locks/silent-backends.ts'
 import type {Session} from '../../db/session.ts'
 import type {ViewName} from '../../lib/records.ts'

@@ -1,15 +1,10 @@
-import {setTimeout as sleep} from 'node:timers/promises'
 import {AybError} from '../../lib/errors.ts'
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
 import {exactInstant} from '../instant.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
-import {heldKey, viewKey} from './advisory-keys.ts'
-
-/** A backend looks every second whether its client is still there. */
-const RELEASE_PATIENCE_MS = 10_000
-const RELEASE_LOOK_MS = 100
+import {viewKey} from './advisory-keys.ts'
 
 /** What came of an attempt to take the lock of a view. Refused: another session holds it. */
 export type LockAnswer = RefreshLock | 'refused'
@@ -139,47 +134,6 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
       return released
     },
   }
-}
-
-/** A lock as another session can tell it from a later one of the same view on the same backend. */
-type SeenLock = Pick<TransactionLock, 'pid' | 'transactionStartedAt'>
-
-/** Waits until that lock of the view is free, but not for longer than it takes to notice a lost client. */
-export async function untilReleased(session: Session, view: ViewName, lock: SeenLock): Promise<void> {
-  for (const deadline = performance.now() + RELEASE_PATIENCE_MS; performance.now() < deadline; ) {
-    if (!(await isLockHeld(session, view, lock))) return
-    await sleep(RELEASE_LOOK_MS)
-  }
-}
-
-/**
- * Whether the transaction that took the lock of the view has ended, as another session sees it, while this
- * side still waits for its answer.
- */
-export async function isEndedUnheard(
-  session: Session,
-  view: ViewName,
-  lock: TransactionLock,
-): Promise<boolean> {
-  return !lock.isReleased && !(await isLockHeld(session, view, lock)) && !lock.isReleased
-}
-
-/**
- * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody
- * else by now, and for this view again: a transaction that began at another time is not the one. Not a later
- * time: clocks are set back.
- */
-async function isLockHeld(session: Session, view: ViewName, lock: SeenLock): Promise<boolean> {
-  const rows = await session.query(
-    `select from pg_locks l
-       left join pg_stat_activity a on a.pid = l.pid
-      where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
-        and l.database = (select d.oid from pg_database d where d.datname = current_database())
-        and ${heldKey('l')} = ${viewKey('$2')}
-        and (a.xact_start is null or a.xact_start = $3::timestamptz)`,
-    [lock.pid, lockName(view), lock.transactionStartedAt],
-  )
-  return rows.length > 0
 }
 
 /** Whether the session holds the lock of any view. A worker's own key is outside the range of 32 bits. */

@@ -1,6 +1,7 @@
 import type {FastifyInstance} from 'fastify'
 import {requireRegistration} from '../../core/lookup.ts'
-import {discover, history, listItems, register, unregister, update} from '../../core/matviews.ts'
+import {discover, history, listItems} from '../../core/matviews.ts'
+import {register, unregister, update} from '../../core/registrations.ts'
 import {parseIdentifier, parseViewReference} from '../../lib/identifier.ts'
 import type {RequestedMode} from '../../lib/records.ts'
 import {itemsOf, workingFor} from './answers.ts'
