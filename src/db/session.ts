@@ -199,7 +199,8 @@ export class Session {
 
   /** The text as a literal of SQL, quotes included, for statements that take no parameters. */
   literal(text: string): string {
-    return this.#parts.connection.client.escapeLiteral(text)
+    // The driver looks at each character.
+    return /['\\]/.test(text) ? this.#parts.connection.client.escapeLiteral(text) : `'${text}'`
   }
 
   /** Begins a READ COMMITTED transaction, for what has to end in one message with other work. */

@@ -520,7 +520,7 @@ describe('a claim behind a refresh', () => {
                  to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
       [await queue('unheard', "'2000-01-03'"), claim.workerId],
     )
-    const attempt = {...(await begin(db, 'unheard')), job: job as JobFence}
+    const attempt = {...(await begin(db, 'unheard')), job: {...(job as JobFence), rememberedOid: null}}
     const {next} = await runRefresh(db, attempt, lockOf(attempt), claim)
     expect(next?.job.id).toBe(lost)
     await takenWith(next).release()

@@ -115,7 +115,7 @@ describe('behind an old snapshot, with plans of empty tables', () => {
 
   test('a claim reads from the bound on', async () => {
     const {bounds} = await look()
-    await expectFewPages('with clock', `4, 'x', 1000, array[]::text[], '${bounds.jobs}'`)
+    await expectFewPages('with clock', `'x', 1000, array[]::text[], '${bounds.jobs}', 4`)
   })
 
   test('due schedules are read from the bound on, and moved on by their ids', async () => {

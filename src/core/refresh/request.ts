@@ -1,4 +1,4 @@
-import type {JobFence} from '../../db/queue/fence.ts'
+import type {RefreshJob} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh/refresh.ts'
 import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
 import type {RefreshTarget, RequestedMode} from '../../lib/records.ts'
@@ -33,7 +33,7 @@ export interface RefreshRequest<Target extends RefreshTarget = RefreshTarget> {
   mode: RequestedMode | null
   settings: RefreshSettings
   /** Null for a refresh by hand. */
-  job: JobFence | null
+  job: RefreshJob | null
 }
 
 /** What one party says, with null for whatever it leaves to others. */

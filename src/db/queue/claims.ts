@@ -7,12 +7,12 @@ import {lockNameOf, payloadOrNote, readablePayload, viewInPayload} from '../payl
 import {policyOf, toPolicy} from '../policies.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
-import {forgetRights, stateRights} from '../states/identity.ts'
-import type {JobFence} from './fence.ts'
-import {type LockTries, lockTriesOf} from './lock-tries.ts'
+import {type DatabaseIdentity, databaseIdentity, forgetRights, stateRights} from '../states/identity.ts'
+import type {RefreshJob} from './fence.ts'
+import {LOCK_TRIES, type LockTries} from './lock-tries.ts'
 
 /** A job that was claimed, with what its refresh needs to know. */
-export interface ClaimedJob extends JobFence {
+export interface ClaimedJob extends RefreshJob {
   payload: unknown
   maxAttempts: number
   /** How long after its time it was claimed, by the server's clock, in milliseconds. */
@@ -50,6 +50,7 @@ interface ClaimRow {
   refresh_mode: RefreshMode
   policy: ViewPolicy | null
   past_tries: LockTries | null
+  remembered_oid: string | null
 }
 
 /** A claim that took the lock too. */
@@ -93,7 +94,7 @@ export interface OnceBound {
 export const isWithinBound = (alias: string, n: number): string =>
   `(${alias}.run_at <= $${n}::timestamptz or ${alias}.id = any ($${n + 1}::uuid[]))`
 
-const CLAIM_TYPES = ['int', 'text', 'float8', 'text[]', 'timestamptz']
+const CLAIM_TYPES = ['text', 'float8', 'text[]', 'timestamptz']
 const BOUND_TYPES = ['timestamptz', 'uuid[]']
 
 /**
@@ -102,11 +103,11 @@ const BOUND_TYPES = ['timestamptz', 'uuid[]']
  */
 export async function claimJobs(db: Database, request: ClaimRequest): Promise<ClaimedJob[]> {
   const {slots, workerId, leaseMs, busyViews, notBefore, bound} = request
-  const values = [slots, workerId, leaseMs, busyViews, notBefore ?? '-infinity']
-  const boundValues = bound ? [bound.until, bound.jobIds] : []
-  const {mayRead} = await stateRights(db)
-  const sql = claimSql(db, {isBounded: boundValues.length > 0, hasTries: mayRead})
-  const rows = await db.session.query<ClaimRow>(sql, [...values, ...boundValues]).catch(async (error) => {
+  const values = [workerId, leaseMs, busyViews, notBefore ?? '-infinity']
+  if (bound) values.push(bound.until, bound.jobIds)
+  const states = await readableStates(db)
+  const sql = claimSql(db, {isBounded: !!bound, states, limit: `$${values.length + 1}`})
+  const rows = await db.session.query<ClaimRow>(sql, [...values, slots]).catch(async (error) => {
     if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) {
       forgetRights(db.session)
     }
@@ -123,17 +124,17 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
 export async function claimBehind(db: Database, request: Omit<ClaimRequest, 'slots'>): Promise<string> {
   const {workerId, leaseMs, busyViews, notBefore, bound} = request
   const types = bound ? [...CLAIM_TYPES, ...BOUND_TYPES] : CLAIM_TYPES
-  const {mayRead} = await stateRights(db)
-  const purpose = `claim${bound ? ' within a bound' : ''}${mayRead ? ' with tries' : ''}${db.mayRead('policies') ? ' with policies' : ''}`
+  const states = await readableStates(db)
+  const purpose = `claim${bound ? ' within a bound' : ''}${states ? ' with states' : ''}${db.mayRead('policies') ? ' with policies' : ''}`
   const statement = await db.session.prepare(purpose, types, () =>
-    claimSql(db, {isBounded: !!bound, hasTries: mayRead, lock: LOCK_TOO}),
+    claimSql(db, {isBounded: !!bound, states, limit: null}),
   )
   const literal = (text: string) => db.session.literal(text)
   const array = (texts: readonly string[], type: string) =>
     `array[${texts.map(literal).join(', ')}]::${type}[]`
   const from = literal(notBefore ?? '-infinity')
   const limits = bound ? `, ${literal(bound.until)}, ${array(bound.jobIds, 'uuid')}` : ''
-  return `execute ${statement} (1, ${literal(workerId)}, ${leaseMs}, ${array(busyViews, 'text')}, ${from}${limits})`
+  return `execute ${statement} (${literal(workerId)}, ${leaseMs}, ${array(busyViews, 'text')}, ${from}${limits})`
 }
 
 /** Materialized: so that it is called once a row, and only for what was claimed. */
@@ -151,46 +152,76 @@ const LOCK_TOO = {
 /** What a claim asks for beside the oldest due jobs. */
 interface ClaimParts {
   isBounded: boolean
-  /** Whether the role may read the tries that waited for a lock. */
-  hasTries: boolean
-  /** Takes the lock of the view. */
-  lock?: typeof LOCK_TOO
+  /** Null where the role may not read the states of views. */
+  states: ReadableStates | null
+  /** How many jobs; null for one, and the lock of its view with it. */
+  limit: string | null
+}
+
+/** What the states of views tell on a session whose role may read them. */
+interface ReadableStates {
+  /** Null where views are not recognised by their OIDs. */
+  identity: DatabaseIdentity | null
+}
+
+const readableStates = async (db: Database): Promise<ReadableStates | null> =>
+  (await stateRights(db)).mayRead ? {identity: await databaseIdentity(db)} : null
+
+/** SQL: what the state of the view of a claimed job tells; the registration is under alias `r`. */
+function stateSql(db: Database, states: ReadableStates | null): {columns: string; join: string} {
+  if (!states) return {columns: 'null::json as past_tries, null::text as remembered_oid', join: ''}
+  const {identity} = states
+  const isOfDatabase = identity
+    ? `s.database_oid = ${identity.databaseOid} and s.system_identifier = ${identity.systemIdentifier}`
+    : 'false'
+  return {
+    columns: 's.past_tries, s.remembered_oid',
+    join: `
+       left join lateral (
+         select ${LOCK_TRIES} as past_tries, case when ${isOfDatabase} then s.view_oid::text end as remembered_oid
+           from ${db.tables.states} s
+          where s.schema_name = r.schema_name and s.view_name = r.view_name
+         offset 0) s on true`,
+  }
 }
 
 /**
  * Literals for state and type: with parameters the partial index would not be used. clock_timestamp(), not
  * now(): a claim that shares a refresh's transaction would see a time that is an hour old.
  */
-const claimSql = (
-  db: Database,
-  {isBounded, hasTries, lock = {cte: '', columns: '', join: ''}}: ClaimParts,
-): string =>
-  `with clock as materialized (select clock_timestamp() as at),
+function claimSql(db: Database, {isBounded, states, limit}: ClaimParts): string {
+  const state = stateSql(db, states)
+  const lock = limit === null ? LOCK_TOO : {cte: '', columns: '', join: ''}
+  // EXECUTE copies the columns at the end with all that stands in them: so the columns are plain names.
+  return `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
        select j.id from ${db.tables.jobs} j
-        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.run_at >= $5
+        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= (select at from clock) and j.run_at >= $4
           and j.attempts < j.max_attempts
-          and coalesce(${lockNameOf('j')} <> all ($4::text[]), true)${isBounded ? ` and ${isWithinBound('j', 6)}` : ''}
+          and coalesce(${lockNameOf('j')} <> all ($3::text[]), true)${isBounded ? ` and ${isWithinBound('j', 5)}` : ''}
         order by j.run_at
-        limit $1
+        limit ${limit ?? 1}
           for no key update skip locked),
      u as (
        update ${db.tables.jobs} j
-          set state = 'running', worker_id = $2, lease_until = clock.at + $3 * interval '1 ms', attempts = greatest(j.attempts, 0) + 1,
+          set state = 'running', worker_id = $1, lease_until = clock.at + $2 * interval '1 ms', attempts = greatest(j.attempts, 0) + 1,
               last_run_at = clock.at, updated_at = clock.at
-         from clock where j.id = any (array(select id from c))
-       returning j.*, case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)${lock.cte}
+         from clock where j.id = ${limit === null ? '(select id from c)' : 'any (array(select id from c))'}
+       returning j.id, j.payload, j.attempts, j.max_attempts, j.schedule_id, j.last_run_at, j.run_at,
+                 case when isfinite(j.run_at) then clock.at - j.run_at else interval '0' end as lateness)${lock.cte}
+     select x.* from (
      select u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,
-            ${hasTries ? lockTriesOf(db.tables) : 'null'} as past_tries${lock.columns}
+            ${state.columns}${lock.columns}
        from u
        left join lateral (
          select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r
           where r.schema_name = ${VIEW_OF_CLAIMED.schema} and r.view_name = ${VIEW_OF_CLAIMED.view}
-         offset 0) r on true${lock.join}
-      order by u.run_at`
+         offset 0) r on true${state.join}${lock.join}${limit === null ? '' : '\n      order by u.run_at'}
+     offset 0) x`
+}
 
 const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
   id: row.job_id,
@@ -212,6 +243,7 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
           policy: toPolicy(row.policy),
         },
   pastTries: row.past_tries,
+  rememberedOid: row.remembered_oid,
 })
 
 /** The row that `claimBehind` returned to that session. */

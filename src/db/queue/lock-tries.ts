@@ -1,7 +1,6 @@
 import type {RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {stateRights} from '../states/identity.ts'
-import type {TableNames} from '../system.ts'
 import {endState, isStillOurs, type JobFence} from './fence.ts'
 
 /**
@@ -62,13 +61,13 @@ export async function snoozeBlockedJob(
   return row?.state ?? null
 }
 
-/** SQL: the tries of a job, for a claim that has the job under alias `u` and its registration under `r`. */
-export const lockTriesOf = ({states}: TableNames): string =>
-  `(select json_build_object(
+/**
+ * SQL: the tries of a job, for a claim that has the job under alias `u` and the state of its view under `s`;
+ * null where there are none.
+ */
+export const LOCK_TRIES = `case when s.lock_job_id = u.id then json_build_object(
                 'tries', s.lock_tries, 'waitMs', s.lock_wait_ms,
-                'elapsedMs', greatest(extract(epoch from u.last_run_at - s.lock_first_try_at) * 1000, 0)::float8)
-               from ${states} s
-              where s.schema_name = r.schema_name and s.view_name = r.view_name and s.lock_job_id = u.id)`
+                'elapsedMs', greatest(extract(epoch from u.last_run_at - s.lock_first_try_at) * 1000, 0)::float8) end`
 
 /** Forgets the tries of a job, whose next attempt begins anew. */
 export async function forgetTries(db: Database, {id}: JobFence, view: RefreshTarget): Promise<void> {

@@ -1,7 +1,7 @@
 import type {PostgresSettings} from '../../lib/postgres-settings.ts'
 import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
-import type {JobFence} from '../queue/fence.ts'
+import type {RefreshJob} from '../queue/fence.ts'
 
 /** What is set for the REFRESH statement alone. Durations in milliseconds; null means no limit. */
 interface StatementSettings {
@@ -20,7 +20,7 @@ export interface Attempt {
   /** Why the refresh is not as asked for; null where it is. */
   reason: string | null
   /** Null for a refresh by hand. */
-  job: JobFence | null
+  job: RefreshJob | null
   settings: StatementSettings
   /** How long earlier tries waited for the lock of the view. */
   lockWaitMs: number

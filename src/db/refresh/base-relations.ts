@@ -2,6 +2,7 @@ import {BoundedMap} from '../../lib/bounded-map.ts'
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records.ts'
 import type {Database, Server} from '../database.ts'
+import type {Session} from '../session.ts'
 
 /** Holds what was seen, for the length of one transaction. */
 const SETTING = 'ayb.base_relations'
@@ -40,67 +41,107 @@ const filesHash = (schema: string, view: string): string =>
      from below b join pg_class c on c.oid = b.id
     where b.class_id = 'pg_class'::regclass and b.kind is not null)`
 
-/**
- * SQL: the files of the tables that the query of a view reads, for a view that names nothing but tables and
- * materialized views; null where the query reads a plain view, a partitioned table, a table with children or
- * a function. Takes a fifth of the time of `filesHash`, most of which is the start of a larger plan.
- */
-const tableFiles = (schema: string, view: string): string =>
-  `(select case when bool_or(d.refclassid = 'pg_proc'::regclass or c.relkind in ('v', 'p') or c.relhassubclass) then null
-                else coalesce(string_agg(distinct c.oid || ':' || c.relfilenode, ' '), '') end
-      from pg_namespace n
-      join pg_class t on t.relnamespace = n.oid and t.relname = ${view}
-      join pg_rewrite r on r.ev_class = t.oid
-      join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
-       and d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
-      left join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.oid <> t.oid
-     where n.nspname = ${schema})`
-
-/** SQL: divides by zero where the files are others than those that were seen. */
-const compareSql = (seen: string, files: string): string =>
-  `select 1 / (case when ${seen} = ${files} then 1 else 0 end)`
-
-/** The statements around a REFRESH, in its transaction. */
-interface SnapshotGuard {
-  /** In front of REFRESH. */
-  before: string[]
-  /** Behind REFRESH. Fails where a table was replaced meanwhile. */
-  behind: string
+/** What a view reads whose query names nothing but tables and materialized views. */
+interface PlainShape {
+  viewOid: string
+  /** The OIDs of what its query reads, as oid[] reads them. They last as long as the view. */
+  oids: string
 }
 
 /**
- * The statements to send in front of a REFRESH and behind it, in its transaction. REFRESH takes its snapshot
- * before it waits for locks: where a load truncates a table and commits meanwhile, the snapshot shows neither
- * the old rows, which are gone, nor the new ones, and Postgres reports success (tried on 15 and 18: 0 rows
- * instead of 20). The statement behind REFRESH fails then, with SQLSTATE 22012, so that the transaction is
- * rolled back. A session that keeps no statements reads the hash at once: in front of REFRESH, the text would
- * hide it in pg_stat_activity.
+ * SQL: the files of relations, by their OIDs. Calls functions alone: to start a plan that reads a catalog takes
+ * ten times as long.
  */
+const filesOf = (oids: string): string =>
+  `pg_catalog.array_to_string(array(select pg_catalog.pg_relation_filenode(o) from unnest(${oids}) o), ' ')`
+
+/**
+ * SQL: whether each of these relations still is a table, or a materialized view, without children. The inner
+ * SELECT hides the number of the OIDs from the planner: a plan for two of them looks cheaper than a plan for
+ * any number, and would be made for each refresh.
+ */
+const arePlain = (oids: string): string =>
+  `not exists (select from pg_class c where c.oid = any ((select ${oids})::oid[]) and (c.relhassubclass or c.relkind in ('v', 'p')))`
+
+/**
+ * What tells that no table of a view was replaced between two statements around its REFRESH, in one
+ * transaction. REFRESH takes its snapshot before it waits for locks: where a load truncates a table and
+ * commits meanwhile, the snapshot shows neither the old rows, which are gone, nor the new ones, and Postgres
+ * reports success (tried on 15 and 18: 0 rows instead of 20). The statement behind REFRESH that checks the
+ * guard fails then, with SQLSTATE 22012, so that the transaction is rolled back.
+ */
+export interface SnapshotGuard {
+  kind: 'tables' | 'all relations' | 'hash'
+  /** The statements in front of REFRESH. */
+  before: string[]
+  /** The values of the condition as literals, and their types. */
+  values: readonly string[]
+  types: readonly string[]
+  /** The OID of the view, where the condition compares it. */
+  viewOid: string | null
+  /**
+   * SQL: the condition for a statement behind REFRESH, where `oid` is what has the name of the view; `values`
+   * are expressions.
+   */
+  holds(oid: string, values: readonly string[]): string
+}
+
+/** SQL: the number 1; fails with SQLSTATE 22012 unless the condition holds. */
+export const oneIf = (condition: string): string => `(1 / (case when ${condition} then 1 else 0 end))`
+
+const SEEN = `pg_catalog.current_setting('${SETTING}', true)`
+
+const NAME_TYPES = ['text', 'text'] as const
+
+/** The guard of the next refresh of a view on that session. */
 export async function snapshotGuard(db: Database, view: ViewName): Promise<SnapshotGuard> {
   const {session} = db
-  const names = namesOf(db, view)
-  if (!session.keepsStatements) {
-    const rows = await session.query<{hash: string}>(`select ${filesHash(...names)} as hash`)
-    return {before: [], behind: compareSql(session.literal(rows[0]?.hash ?? ''), filesHash(...names))}
+  if (!session.keepsStatements) return readAtOnce(session, view)
+  const shape = await shapeOf(db, view)
+  if (!shape) {
+    const names = namesOf(session, view)
+    const statement = await session.prepare('files by name', NAME_TYPES, () =>
+      remember(filesHash('$1', '$2')),
+    )
+    return {
+      kind: 'all relations',
+      before: [`execute ${statement} (${names.join(', ')})`],
+      values: names,
+      types: NAME_TYPES,
+      viewOid: null,
+      holds: (_oid, [schema = '', name = '']) => `${SEEN} = ${filesHash(schema, name)}`,
+    }
   }
-  const [what, files] = (await readsTablesOnly(db, view))
-    ? (['tables', tableFiles] as const)
-    : (['all relations', filesHash] as const)
-  const execute = async (purpose: string, write: () => string) =>
-    `execute ${await session.prepare(`${purpose} ${what}`, ['text', 'text'], write)} (${names.join(', ')})`
-  const seen = `current_setting('${SETTING}', true)`
-  // A view that has come to read more than tables fails here, before its REFRESH is run in vain.
-  const remember = () =>
-    `select set_config('${SETTING}', s.files, true), 1 / (s.files is not null)::int
-       from (select ${files('$1', '$2')} as files offset 0) s`
+  const statement = await session.prepare('files by OID', ['oid[]'], () => remember(filesOf('$1')))
   return {
-    before: [await execute('files of', remember)],
-    behind: await execute('same files of', () => compareSql(seen, files('$1', '$2'))),
+    kind: 'tables',
+    before: [`execute ${statement} ('${shape.oids}')`],
+    values: [shape.viewOid, `'${shape.oids}'`],
+    types: ['oid', 'oid[]'],
+    viewOid: shape.viewOid,
+    holds: (oid, [viewOid, oids = '']) =>
+      `${oid} = ${viewOid} and ${SEEN} = ${filesOf(oids)} and ${arePlain(oids)}`,
   }
 }
 
+/** For a session that keeps no statements: in front of REFRESH, the text would hide it in pg_stat_activity. */
+async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGuard> {
+  const [schema, name] = namesOf(session, view)
+  const rows = await session.query<{hash: string}>(`select ${filesHash(schema, name)} as hash`)
+  return {
+    kind: 'hash',
+    before: [],
+    values: [session.literal(rows[0]?.hash ?? ''), schema, name],
+    types: ['text', ...NAME_TYPES],
+    viewOid: null,
+    holds: (_oid, [seen, ...names]) => `${seen} = ${filesHash(names[0] ?? '', names[1] ?? '')}`,
+  }
+}
+
+const remember = (files: string): string => `select pg_catalog.set_config('${SETTING}', ${files}, true)`
+
 /** The names of a view as literals. */
-const namesOf = ({session}: Database, {schemaName, viewName}: ViewName): [string, string] => [
+const namesOf = (session: Session, {schemaName, viewName}: ViewName): [string, string] => [
   session.literal(schemaName),
   session.literal(viewName),
 ]
@@ -111,24 +152,40 @@ const namesOf = ({session}: Database, {schemaName, viewName}: ViewName): [string
  */
 const MOST_SHAPES = 10_000
 
-/** Whether each view reads nothing but tables, by server and view, for all sessions of this process. */
-const shapes = new WeakMap<Server, BoundedMap<string, boolean>>()
+/** Of each view, by server and name, for all sessions of this process; null where a view reads more than tables. */
+const shapes = new WeakMap<Server, BoundedMap<string, PlainShape | null>>()
 
 /**
- * Looks once for each view. When the view comes to read more than tables, the guard fails, and `forgetShape`
- * has the next guard look again.
+ * Looks once for each view. When the view is made anew, or comes to read more than tables, the guard fails,
+ * and `forgetShape` has the next guard look again.
  */
-async function readsTablesOnly(db: Database, view: ViewName): Promise<boolean> {
-  const known = shapes.get(db.server) ?? new BoundedMap<string, boolean>(MOST_SHAPES)
+async function shapeOf(db: Database, view: ViewName): Promise<PlainShape | null> {
+  const known = shapes.get(db.server) ?? new BoundedMap<string, PlainShape | null>(MOST_SHAPES)
   shapes.set(db.server, known)
   const name = lockName(view)
   const seen = known.get(name)
   if (seen !== undefined) return seen
-  const sql = `select ${tableFiles('$1::text', '$2::text')} is not null as is_simple`
-  const rows = await db.session.query<{is_simple: boolean}>(sql, [view.schemaName, view.viewName])
-  const isSimple = rows[0]?.is_simple === true
-  known.set(name, isSimple)
-  return isSimple
+  const shape = await readShape(db, view)
+  known.set(name, shape)
+  return shape
+}
+
+async function readShape({session}: Database, {schemaName, viewName}: ViewName): Promise<PlainShape | null> {
+  const [row] = await session.query<{view_oid: string; oids: string; is_plain: boolean}>(
+    `select t.oid::text as view_oid,
+            coalesce(array_agg(distinct c.oid) filter (where c.oid is not null), '{}')::text as oids,
+            bool_or(d.refclassid = 'pg_proc'::regclass or c.relkind in ('v', 'p') or c.relhassubclass) is not true as is_plain
+       from pg_namespace n
+       join pg_class t on t.relnamespace = n.oid and t.relname = $2
+       join pg_rewrite r on r.ev_class = t.oid
+       join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+        and d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
+       left join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.oid <> t.oid
+      where n.nspname = $1
+      group by t.oid`,
+    [schemaName, viewName],
+  )
+  return row?.is_plain ? {viewOid: row.view_oid, oids: row.oids} : null
 }
 
 /** Has the next guard of the view look at its shape again. */

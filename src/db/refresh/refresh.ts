@@ -23,7 +23,7 @@ export interface RecordedRefresh {
   durationMs: number
   /** False where the job was no longer ours: the data is fresh, and nothing of it was recorded. */
   isSettled: boolean
-  /** Whether another session held the row of the registration, which still shows the refresh before. */
+  /** Whether the registration still shows the refresh before: another session held its row, or it is gone. */
   isStatusPending: boolean
 }
 
@@ -167,7 +167,7 @@ const failedStep = (error: unknown, message: readonly StepStatement[]): Step | n
 /** An error by the step that it belongs to: the view's own query can raise each SQLSTATE too. */
 function explainStep(error: unknown, message: readonly StepStatement[], attempt: Attempt): unknown {
   const step = failedStep(error, message)
-  if (step === 'guard' && hasSqlstate(error, SQLSTATE.DIVISION_BY_ZERO)) return new OutdatedSnapshot()
+  if (step === 'record' && hasSqlstate(error, SQLSTATE.DIVISION_BY_ZERO)) return new OutdatedSnapshot()
   const isBlocked = (step === 'record' || step === 'claim') && hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)
   return isBlocked ? new RecordBlocked(recordLockTimeoutMs(attempt)) : error
 }
@@ -208,8 +208,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
       'set local jit = off',
       `set local lock_timeout = ${recordLockTimeoutMs(attempt)}`,
     ),
-    ...as('guard', guard.behind),
-    ...as('record', await successRecord(db, attempt)),
+    ...as('record', await successRecord(db, attempt, guard)),
   ]
 }
 

@@ -1,3 +1,4 @@
+import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
 import {isStillOurs} from '../queue/fence.ts'
@@ -5,6 +6,7 @@ import {REGISTRATION} from '../registrations.ts'
 import {writableIdentity} from '../states/identity.ts'
 import {rememberSql} from '../states/remember.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
+import {oneIf, type SnapshotGuard} from './base-relations.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =
@@ -15,6 +17,7 @@ const RECORD_TYPES = {
   runId: 'uuid',
   schema: 'text',
   view: 'text',
+  relation: 'text',
   mode: 'text',
   trigger: 'text',
   jobId: 'uuid',
@@ -35,43 +38,60 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
  * end. A job that is no longer ours leaves everything as it is. Where another session holds the row of the
  * registration, the statement leaves that row for later (`is_status_pending`): readers of the view wait until
  * this transaction ends. It travels with REFRESH in one message, which takes no parameters, so its values are
- * literals; a session that keeps statements has it planned beforehand.
+ * literals; a session that keeps statements has it planned beforehand. The statement fails with SQLSTATE 22012
+ * unless the guard holds.
  */
-export async function successRecord(db: Database, attempt: Attempt): Promise<string> {
+export async function successRecord(
+  db: Database,
+  attempt: Attempt,
+  guard: SnapshotGuard | null = null,
+): Promise<string> {
   const {session} = db
   const {registration, mode, runId, job} = attempt
   const identity = await writableIdentity(db)
-  const literal = (text: string) => session.literal(text)
-  const settings = storedSettingsOf(attempt)
+  const literal = (value: string | null) => (value === null ? 'null' : session.literal(value))
   const values: RecordValues = {
     runId: literal(runId),
     schema: literal(registration.schemaName),
     view: literal(registration.viewName),
+    relation: literal(quoteViewName(registration)),
     mode: literal(mode),
     trigger: literal(triggerOf(attempt)),
-    jobId: job ? literal(job.id) : 'null',
-    workerId: job ? literal(job.workerId) : 'null',
+    jobId: literal(job?.id ?? null),
+    workerId: literal(job?.workerId ?? null),
     attempt: String(job?.attempt ?? 'null'),
-    token: job ? literal(job.token) : 'null',
+    token: literal(job?.token ?? null),
     databaseOid: String(identity?.databaseOid ?? 'null'),
     systemIdentifier: identity?.systemIdentifier ?? 'null',
     lockWaitMs: String(Math.round(attempt.lockWaitMs)),
-    settings: settings === null ? 'null' : literal(settings),
-    reason: attempt.reason === null ? 'null' : literal(attempt.reason),
+    settings: literal(storedSettingsOf(attempt)),
+    reason: literal(attempt.reason),
   }
-  const options = {
+  const isRemembered = guard !== null && guard.viewOid !== null && guard.viewOid === job?.rememberedOid
+  const options: RecordOptions = {
     hasJob: job !== null,
-    remembers: identity !== null,
+    remembers: identity !== null && !isRemembered,
     // The columns came with the tables.
     hasLockWait: db.has('states'),
     hasReasons: db.has('policies'),
+    guard,
   }
-  if (!session.keepsStatements) return recordSql(db, options, values)
-  const purpose = `record ${JSON.stringify(options)}`
-  const statement = await session.prepare(purpose, Object.values(RECORD_TYPES), () =>
-    recordSql(db, options, PARAMETERS),
+  if (!session.keepsStatements) {
+    const expressions = NAMES.map((name) => [name, `${values[name]}::${RECORD_TYPES[name]}`])
+    const ofGuard = guard?.values.map((value, position) => `${value}::${guard.types[position]}`)
+    return recordSql(db, options, Object.fromEntries(expressions) as RecordValues, ofGuard)
+  }
+  const statement = await session.prepare(
+    purposeOf(options),
+    [...Object.values(RECORD_TYPES), ...(guard?.types ?? [])],
+    () => {
+      const ofGuard = guard?.values.map((_value, position) => `$${NAMES.length + position + 1}`)
+      return recordSql(db, options, PARAMETERS, ofGuard)
+    },
   )
-  return `execute ${statement} (${NAMES.map((name) => values[name]).join(', ')})`
+  const all = NAMES.map((name) => values[name])
+  if (guard) all.push(...guard.values)
+  return `execute ${statement} (${all.join(', ')})`
 }
 
 const NAMES = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
@@ -87,18 +107,24 @@ interface RecordOptions {
   hasLockWait: boolean
   /** Whether it has columns for the settings of the refresh, and for why it was not as asked for. */
   hasReasons: boolean
+  guard: SnapshotGuard | null
 }
+
+/** What tells the statements of a session apart. */
+const purposeOf = ({hasJob, remembers, hasLockWait, hasReasons, guard}: RecordOptions): string =>
+  `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind}`
 
 function recordSql(
   {tables}: Database,
-  {hasJob, remembers, hasLockWait, hasReasons}: RecordOptions,
+  {hasJob, remembers, hasLockWait, hasReasons, guard}: RecordOptions,
   v: RecordValues,
+  ofGuard: readonly string[] = [],
 ): string {
   const lockWait = hasLockWait
-    ? {column: ', lock_wait_ms', value: `,\n         ${v.lockWaitMs}::bigint`}
+    ? {column: ', lock_wait_ms', value: `,\n         ${v.lockWaitMs}`}
     : {column: '', value: ''}
   const reasons = hasReasons
-    ? {columns: ', settings, reason', values: `, ${v.settings}::jsonb, ${v.reason}::text`}
+    ? {columns: ', settings, reason', values: `, ${v.settings}, ${v.reason}`}
     : {columns: '', values: ''}
   const end = hasJob
     ? `j as (
@@ -109,20 +135,18 @@ function recordSql(
    where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
 returning j.id),`
     : 'j as (select null::uuid as id),'
-  const seen = {...v, oid: '(select oid from named)', when: 'exists (select from j)'}
+  const seen = {...v, oid: '(select done.oid from done)', when: 'exists (select from j)'}
   const remember = remembers ? `,\n${rememberSql(tables, seen)}` : ''
   // Nobody asks a worker for the registration.
   const registration = hasJob ? 'null::uuid as id' : REGISTRATION.select('r')
-  return `with done as materialized (select ${ELAPSED_MS} as ms, clock_timestamp() as at),
+  // EXECUTE copies the columns at the end with all that stands in them: so the columns are plain names.
+  return `with done as materialized (
+  select ${ELAPSED_MS} as ms, clock_timestamp() as at, to_regclass(${v.relation})::oid as oid),
 ${end}
-named as materialized (
-  select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-   where n.nspname = ${v.schema} and c.relname = ${v.view}),
 run as (
   insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column}${reasons.columns})
-  select ${v.runId}::uuid, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
-         j.id, ${v.workerId}::text, statement_timestamp(), done.ms, 'success',
-         (select pg_total_relation_size(named.oid) from named)${lockWait.value}${reasons.values}
+  select ${v.runId}, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
+         j.id, ${v.workerId}, statement_timestamp(), done.ms, 'success', pg_total_relation_size(done.oid)${lockWait.value}${reasons.values}
     from done, j),
 free as materialized (
   select r.id from ${tables.registrations} r
@@ -135,10 +159,9 @@ r as (
     from done, j, free
    where r.id = free.id
 returning r.*)${remember}
-select ${registration}, ${isoInstant('statement_timestamp()')} as run_started_at,
-       done.ms as run_duration_ms, exists (select from j) as is_settled,
-       exists (select from j) and not exists (select from free)
-         and exists (select from ${tables.registrations} r where r.schema_name = ${v.schema} and r.view_name = ${v.view})
-         as is_status_pending
-  from done${hasJob ? '' : ' left join r on true'}`
+select x.* from (
+  select ${registration}, ${isoInstant('statement_timestamp()')} as run_started_at,
+         done.ms${guard ? ` * ${oneIf(guard.holds('done.oid', ofGuard))}` : ''} as run_duration_ms, exists (select from j) as is_settled,
+         exists (select from j) and not exists (select from free) as is_status_pending
+    from done${hasJob ? '' : ' left join r on true'} offset 0) x`
 }

@@ -16,7 +16,7 @@ const job = (id: string): ClaimedJob => ({
     token: '',
     workerId: '',
   },
-  ...{registration: null, pastTries: null},
+  ...{registration: null, pastTries: null, rememberedOid: null},
 })
 
 test('a job that waits is told of at once, and then once a minute, however many tries it makes', () => {
