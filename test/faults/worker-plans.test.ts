@@ -151,7 +151,7 @@ describe('behind an old snapshot, with plans of empty tables', () => {
     const seen = await look({busyViews: BUSY})
     expect(seen.oldestDue).not.toBeNull()
     await expectFewPages('with held', pollArguments(seen, BUSY, seen.freeFrom))
-    await expectFewPages('with clock', `4, 'x', 1000, array['public.v0'], '${seen.freeFrom}'`)
+    await expectFewPages('with clock', `'x', 1000, array['public.v0'], '${seen.freeFrom}', 4`)
     expect(await look({from: seen.bounds, busyViews: BUSY, freeFrom: seen.freeFrom})).toMatchObject({
       hasClaimable: seen.hasClaimable,
       oldestDue: seen.oldestDue,
