@@ -442,18 +442,35 @@ async function openAsWorker(): Promise<Database> {
   return db
 }
 
-test('a view that reads a plain view since the last refresh is looked at again', async () => {
+test.each([
+  {
+    what: 'reads a plain view',
+    name: 'behind_view',
+    change: `drop materialized view behind_view; create view between as select * from users;
+             create materialized view behind_view as select * from between`,
+  },
+  {
+    what: 'was made anew',
+    name: 'made_anew',
+    change: 'drop materialized view made_anew; create materialized view made_anew as select 1 as one',
+  },
+  {
+    what: 'reads a table that has a child',
+    name: 'with_child',
+    change: 'create table with_child_below () inherits (with_child_items)',
+  },
+])('a view that $what since the last refresh is looked at again', async ({name, change}) => {
   const db = await openAsWorker()
-  await createView('reshaped')
-  const simple = await begin(db, 'reshaped')
-  await runRefresh(db, simple, lockOf(simple))
   await server.query(
-    `drop materialized view reshaped; create view between as select * from users;
-     create materialized view reshaped as select * from between`,
+    `create table ${name}_items (id int); create materialized view ${name} as select * from ${name}_items`,
   )
-  const first = await begin(db, 'reshaped')
+  await register(server, name)
+  const plain = await begin(db, name)
+  await runRefresh(db, plain, lockOf(plain))
+  await server.query(change)
+  const first = await begin(db, name)
   await expect(runRefresh(db, first, lockOf(first))).rejects.toBeInstanceOf(OutdatedSnapshot)
-  const second = await begin(db, 'reshaped')
+  const second = await begin(db, name)
   expect(await runRefresh(db, second, lockOf(second))).toMatchObject({isSettled: true})
 })
 
