@@ -86,6 +86,13 @@ export const outputFlag = Flags.custom<'wide'>({
   options: ['wide'],
 })
 
+/** For lists that ayb sorts itself. */
+export const sortFlag = <Key extends string>(keys: readonly Key[], summary: string) =>
+  Flags.custom<Key>({summary, helpValue: keys.join('|'), options: [...keys]})()
+
+/** The largest number of rows of a list. */
+export const rowsFlag = (summary: string) => Flags.integer({summary, min: 1, max: 10_000, helpValue: '<n>'})
+
 /** For commands that delete. */
 export const dryRunFlag = Flags.boolean({summary: 'Print what would be deleted, and change nothing.'})
 

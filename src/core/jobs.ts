@@ -16,7 +16,7 @@ import {
   parentComesFirst,
   queuedAlready,
 } from '../lib/failures/jobs.ts'
-import {isUuid} from '../lib/identifier.ts'
+import {isUuid, type ViewReference} from '../lib/identifier.ts'
 import {
   type Job,
   type JobDocument,
@@ -27,7 +27,7 @@ import {
 } from '../lib/records.ts'
 import {remediable, type Unworded} from '../lib/unworded.ts'
 import {cancelRunningJob} from './cancel-refresh.ts'
-import {requireSchedule} from './lookup.ts'
+import {requireRegistration, requireSchedule} from './lookup.ts'
 
 /** So many at a time, that no delete holds its locks for long. */
 const PRUNE_BATCH = 1000
@@ -38,15 +38,22 @@ const MOST_OLD_MEMBERS = 100_000
 
 /**
  * The newest jobs first; `schedule` is the id or name of one.
- * @throws AybError SCHEDULE_NOT_FOUND
+ * @throws AybError SCHEDULE_NOT_FOUND; NOT_REGISTERED for the id of a view
  */
 export async function listJobs(
   db: Database,
-  filter: {state: JobState | null; schedule: string | null; limit: number; offset?: number},
+  filter: {
+    state: JobState | null
+    schedule: string | null
+    view?: ViewReference | null
+    limit: number
+    offset?: number
+  },
 ): Promise<Job[]> {
   const scheduleId = filter.schedule === null ? null : (await requireSchedule(db, filter.schedule)).id
-  const {state, limit, offset = 0} = filter
-  return jobs.listJobs(db, {state, scheduleId, limit, offset})
+  const {state, view = null, limit, offset = 0} = filter
+  const name = view !== null && 'id' in view ? await requireRegistration(db, view) : view
+  return jobs.listJobs(db, {state, scheduleId, view: name, limit, offset})
 }
 
 /**

@@ -1,7 +1,7 @@
 import {describeViews} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import * as registrations from '../db/registrations.ts'
-import {listRuns} from '../db/runs.ts'
+import {listRuns, type RunFilter} from '../db/runs.ts'
 import {listSchedulesOfView} from '../db/schedules.ts'
 import {findRenamedViews} from '../db/states/renamed.ts'
 import {notRegistered, renamedWarning} from '../lib/failures/registrations.ts'
@@ -77,7 +77,7 @@ export async function show(
 ): Promise<Unworded<Omit<RegistrationDetails, 'view'>> & {view: UnwordedView | null}> {
   const found = await requireRegistration(db, reference)
   const [view] = await toViews(db, await describeViews(db, found))
-  const recentRuns = await listRuns(db, found, RECENT_RUNS)
+  const recentRuns = await listRuns(db, found, {limit: RECENT_RUNS})
   const schedules = await listSchedulesOfView(db, found)
   const renamed = view ? [] : await findRenamedViews(db, {from: found})
   const warnings: Warning[] = renamed.map(renamedWarning)
@@ -100,10 +100,10 @@ export async function discover(db: Database): Promise<UnwordedView[]> {
  * The newest runs, newest first; those of a view that was unregistered too, by its name.
  * @throws AybError NOT_REGISTERED
  */
-export async function history(db: Database, reference: ViewReference, limit: number): Promise<Run[]> {
+export async function history(db: Database, reference: ViewReference, filter: RunFilter): Promise<Run[]> {
   const registration = await registrations.findRegistration(db, reference)
-  if (registration) return listRuns(db, registration, limit)
-  const runs = 'id' in reference ? [] : await listRuns(db, reference, limit)
-  if (runs.length === 0) throw await explainUnregistered(db, reference)
-  return runs
+  if (registration) return listRuns(db, registration, filter)
+  const isKnown = !('id' in reference) && (await listRuns(db, reference, {limit: 1})).length > 0
+  if (!isKnown) throw await explainUnregistered(db, reference)
+  return listRuns(db, reference, filter)
 }

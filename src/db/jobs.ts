@@ -1,10 +1,11 @@
 import {parseExactly} from '../lib/exact-json.ts'
-import {uuidsWithPrefix} from '../lib/identifier.ts'
+import {qualifiedName, uuidsWithPrefix} from '../lib/identifier.ts'
 import {JOB_TYPE, type Job, type JobState, type JobStats, type ViewName} from '../lib/records.ts'
 import {columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
+import {noneIfUnencodable} from './encoding.ts'
 import {withinDocuments} from './instant.ts'
-import {payloadJson} from './payload.ts'
+import {payloadJson, viewInPayload} from './payload.ts'
 import {advanceSets} from './queue/set-progress.ts'
 import {cancelWaiting, isLive, lockSets} from './queue/sets.ts'
 import {wakeWorkers} from './queue/wake.ts'
@@ -72,6 +73,7 @@ const waitingJobs = (db: Database, condition: string): string | null => {
 export interface JobFilter {
   state: JobState | null
   scheduleId: string | null
+  view?: ViewName | null
   limit: number
   /** How many of the newest jobs to skip. */
   offset?: number
@@ -129,30 +131,34 @@ async function findWaitingJobs(db: Database, ids: readonly string[]): Promise<Jo
 /** The newest jobs first. */
 export async function listJobs(
   db: Database,
-  {state, scheduleId, limit, offset = 0}: JobFilter,
+  {state, scheduleId, view = null, limit, offset = 0}: JobFilter,
 ): Promise<Job[]> {
   if (!db.has('jobs')) return []
   // Members that wait come first: they are the newest, and few.
   const isAsked = state === null || state === 'waiting'
-  const waiting = isAsked ? await listWaiting(db, scheduleId, offset + limit) : []
+  const waiting = isAsked ? await listWaiting(db, {scheduleId, view, limit: offset + limit}) : []
   const shown = waiting.slice(offset, offset + limit)
   const [left, skipped] = [limit - shown.length, Math.max(0, offset - waiting.length)]
   if (left === 0 || state === 'waiting') return shown
   const ofSchedule = db.mayRead('edges')
     ? `(j.schedule_id = $2 or j.id = any (array(select e.job_id from ${db.tables.edges} e where e.schedule_id = $2)))`
     : 'j.schedule_id = $2'
-  const rows = await db.session.query<JobRow>(
+  const ofView = viewInPayload('j.payload')
+  const found = db.session.query<JobRow>(
     `select ${selectJob(db, 'j')}
        from (select * from ${db.tables.jobs} j
               where j.type = '${JOB_TYPE}'
                 and ($1::text is null or j.state = $1)
                 and ($2::uuid is null or ${ofSchedule})
+                and ($5::text is null or (${ofView.schema} = $5 and ${ofView.view} = $6))
               order by j.created_at desc, j.id
               limit $3
              offset $4) j
       order by j.created_at desc, j.id`,
-    [state, scheduleId, left, skipped],
+    [state, scheduleId, left, skipped, view?.schemaName ?? null, view?.viewName ?? null],
   )
+  // A view of a name that the database cannot hold has no jobs.
+  const rows = await (view === null ? found : found.catch(noneIfUnencodable(qualifiedName(view), [])))
   return [...shown, ...rows.map(toJob)]
 }
 
@@ -160,13 +166,21 @@ export async function listJobs(
  * The first members of sets that wait, of one schedule or of all: the newest set first, parents before
  * children.
  */
-async function listWaiting(db: Database, scheduleId: string | null, limit: number): Promise<Job[]> {
-  const waiting = waitingJobs(db, '($1::uuid is null or e.schedule_id = $1)')
-  if (waiting === null) return []
-  const rows = await db.session.query<JobRow>(
-    `${waiting} join ${db.tables.edges} o on o.job_id = w.id order by o.created_at desc, o.set_id, o.place limit $2`,
-    [scheduleId, limit],
+async function listWaiting(
+  db: Database,
+  {scheduleId, view, limit}: {scheduleId: string | null; view: ViewName | null; limit: number},
+): Promise<Job[]> {
+  const waiting = waitingJobs(
+    db,
+    `($1::uuid is null or e.schedule_id = $1)
+                and ($3::text is null or (e.schema_name = $3 and e.view_name = $4))`,
   )
+  if (waiting === null) return []
+  const found = db.session.query<JobRow>(
+    `${waiting} join ${db.tables.edges} o on o.job_id = w.id order by o.created_at desc, o.set_id, o.place limit $2`,
+    [scheduleId, limit, view?.schemaName ?? null, view?.viewName ?? null],
+  )
+  const rows = await (view === null ? found : found.catch(noneIfUnencodable(qualifiedName(view), [])))
   return rows.map(toJob)
 }
 

@@ -1,6 +1,6 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {storedSettings} from '../lib/postgres-settings.ts'
-import type {Run, ViewName} from '../lib/records.ts'
+import type {Run, RunStatus, ViewName} from '../lib/records.ts'
 import {bigint, columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
@@ -26,8 +26,21 @@ const RUN = columns<Run>({
   reason: errorText('reason'),
 })
 
+/** Which runs of a view to list. */
+export interface RunFilter {
+  limit: number
+  /** Null for all. */
+  status?: RunStatus | null
+  /** The longest runs first, in place of the newest. */
+  isLongestFirst?: boolean
+}
+
 /** The newest runs of a view, newest first. */
-export async function listRuns(db: Database, view: ViewName, limit: number): Promise<Run[]> {
+export async function listRuns(
+  db: Database,
+  view: ViewName,
+  {limit, status = null, isLongestFirst = false}: RunFilter,
+): Promise<Run[]> {
   if (!db.has('runs')) return []
   // The columns came with the tables of states and of policies.
   const missing = [
@@ -37,10 +50,10 @@ export async function listRuns(db: Database, view: ViewName, limit: number): Pro
   const found = db.session.query<Stored<Run>>(
     `select ${RUN.select('h', missing)}
        from ${db.tables.runs} h
-      where h.schema_name = $1 and h.view_name = $2
-      order by h.started_at desc, h.id
+      where h.schema_name = $1 and h.view_name = $2 and ($4::text is null or h.status = $4)
+      order by ${isLongestFirst ? 'h.duration_ms desc nulls last, ' : ''}h.started_at desc, h.id
       limit $3`,
-    [view.schemaName, view.viewName, limit],
+    [view.schemaName, view.viewName, limit, status],
   )
   const rows = await found.catch(notFoundIfUnencodable(view))
   return rows.map(RUN.toRecord)

@@ -1,13 +1,15 @@
 import {formatDuration} from '../lib/duration.ts'
-import {qualifiedName} from '../lib/identifier.ts'
+import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {payloadText, viewOfPayload} from '../lib/payload.ts'
 import {printable} from '../lib/printable.ts'
 import {JOB_STATES, type Job, type JobState, type JobStats} from '../lib/records.ts'
 import {causeOf} from './cause.ts'
 import {type Field, renderDetails} from './details.ts'
 import {shortIds} from './short-id.ts'
+import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
+import {printableName} from './text.ts'
 import {formatDue, formatRelative} from './time.ts'
 
 const STATE_STYLES: Record<JobState, Style> = {
@@ -42,10 +44,16 @@ export const renderCancellation = (queuedJobs: number): string =>
 interface JobSelection {
   state: JobState | null
   schedule: string | null
+  view: ViewReference | null
+  limit: number
 }
 
-function noJobs({state, schedule}: JobSelection): string {
+function noJobs({state, schedule, view}: JobSelection): string {
   const jobs = state === null ? 'jobs' : `${state} jobs`
+  if (view !== null) {
+    const whose = 'id' in view ? 'The view' : `The view ${printableName(view)}`
+    return `${whose} has no ${jobs}${schedule === null ? '' : ` of schedule ${printable(schedule)}`}.`
+  }
   if (schedule !== null) return `The schedule ${printable(schedule)} has no ${jobs}.`
   if (state !== null) return `There are no ${jobs}.`
   return 'There are no jobs. Workers make them of due schedules; make one now with: ayb schedules run NAME'
@@ -55,7 +63,7 @@ function noJobs({state, schedule}: JobSelection): string {
 export function renderJobs(
   jobs: readonly Job[],
   {terminal, now, isWide}: RenderContext,
-  selection: JobSelection = {state: null, schedule: null},
+  selection: JobSelection,
 ): string {
   if (jobs.length === 0 && terminal.isTerminal) return noJobs(selection)
   const ids = shortIds(jobs.map(({id}) => id))
@@ -91,7 +99,18 @@ export function renderJobs(
     },
     {header: 'WAITS FOR', value: parentsOf, priority: 6, minWidth: 16, omitWhenEmpty: true},
   ]
-  return renderTable(jobs, columns, terminal)
+  const table = renderTable(jobs, columns, terminal)
+  if (!terminal.isTerminal) return table
+  const summary = summarize(
+    'job',
+    jobs.map(({state}) => state),
+  )
+  const isCut = jobs.length === selection.limit
+  return withSummary(
+    table,
+    `${summary}${isCut ? '; these are the newest, --limit shows more' : ''}`,
+    terminal,
+  )
 }
 
 /** One job. */

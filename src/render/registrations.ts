@@ -1,23 +1,36 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {ListedRegistration, Refreshed, Relinked} from '../lib/records.ts'
+import type {FreshnessState, ListedRegistration, Refreshed, Relinked} from '../lib/records.ts'
 import {causeOf} from './cause.ts'
 import {stateStyle} from './freshness.ts'
 import {describeMode} from './mode.ts'
 import {registrationStatus, statusStyle} from './status.ts'
+import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
 import {printableName} from './text.ts'
 import {formatDue, formatRelative} from './time.ts'
 
+/** What a list of registrations was asked for, and how many there are. */
+interface RegistrationSelection {
+  schema?: string | null
+  /** Empty for all. */
+  states?: readonly FreshnessState[]
+  total?: number
+}
+
 /** The list of registrations. */
 export function renderRegistrations(
   list: readonly ListedRegistration[],
   {terminal, now}: RenderContext,
-  {schema = null}: {schema?: string | null} = {},
+  {schema = null, states = [], total = list.length}: RegistrationSelection = {},
 ): string {
   if (list.length === 0 && terminal.isTerminal) {
+    if (states.length > 0) {
+      const where = schema === null ? '' : ` of schema ${printable(schema)}`
+      return `No registered view${where} is ${states.join(' or ')}.`
+    }
     if (schema !== null) {
       return `No materialized view of schema ${printable(schema)} is registered. Leave out --schema to see all.`
     }
@@ -69,11 +82,30 @@ export function renderRegistrations(
       header: 'RUNNING',
       value: ({running}) => running?.pid ?? null,
       display: ({running}) => (running === null ? null : `pid ${running.pid}`),
-      priority: 2,
+      style: () => 'cyan',
+      priority: 7,
+      omitWhenEmpty: true,
+    },
+    {
+      header: 'LAST SUCCESS',
+      value: ({lastSuccessAt}) => lastSuccessAt,
+      display: ({lastSuccessAt}) => formatRelative(lastSuccessAt, now),
+      style: (_, {lastSuccessAt}) => (lastSuccessAt === null ? 'red' : null),
+      priority: 3,
+    },
+    {
+      header: 'OVERDUE',
+      value: ({overdue}) => overdue,
+      display: ({overdue}) => (overdue ? 'overdue' : null),
+      style: () => 'yellow',
+      priority: 7,
       omitWhenEmpty: true,
     },
   ]
-  return renderTable(list, columns, terminal)
+  const table = renderTable(list, columns, terminal)
+  if (!terminal.isTerminal) return table
+  const shown = list.map(({state}) => state)
+  return withSummary(table, summarize('view', shown, {total}), terminal)
 }
 
 /** The result of a refresh: `Refreshed public.leaderboard in 342 ms`. */

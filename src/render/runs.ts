@@ -5,6 +5,7 @@ import {describeSettings} from './policy.ts'
 import {formatBytes} from './size.ts'
 import {bar, sparkline} from './sparkline.ts'
 import {statusStyle} from './status.ts'
+import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Terminal} from './terminal.ts'
 import {formatRelative} from './time.ts'
@@ -12,9 +13,22 @@ import {displayWidth} from './width.ts'
 
 const BAR_WIDTH = 8
 
+/** What a history was asked for. */
+interface RunSelection {
+  state: string | null
+  isNewestFirst: boolean
+  limit: number
+}
+
 /** The history of a view, newest first; on a terminal below a chart of its durations, oldest first. */
-export function renderRuns(runs: readonly Run[], {terminal, now}: RenderContext): string {
+export function renderRuns(
+  runs: readonly Run[],
+  {terminal, now}: RenderContext,
+  selection?: RunSelection,
+): string {
   if (runs.length === 0 && terminal.isTerminal) {
+    if (selection?.state) return `No refresh that is recorded ended with ${selection.state}.`
+
     return 'No refreshes are recorded yet. Start one with: ayb matviews refresh VIEW'
   }
   const longest = runs.reduce((max, {durationMs}) => Math.max(max, durationMs ?? 0), 0)
@@ -78,8 +92,20 @@ export function renderRuns(runs: readonly Run[], {terminal, now}: RenderContext)
     {header: 'REASON', value: (run) => run.reason, priority: 0, minWidth: 12, omitWhenEmpty: true},
   ]
   const table = renderTable(runs, columns, terminal)
-  const chart = terminal.isTerminal ? durationChart(runs, terminal) : null
-  return chart === null ? table : `${chart}\n\n${table}`
+  if (!terminal.isTerminal) return table
+  const chart = selection?.isNewestFirst === false ? null : durationChart(runs, terminal)
+  const shown = chart === null ? table : `${chart}\n\n${table}`
+  return selection === undefined ? shown : withSummary(shown, summaryOf(runs, selection), terminal)
+}
+
+function summaryOf(runs: readonly Run[], {limit, isNewestFirst}: RunSelection): string {
+  const summary = summarize(
+    'refresh',
+    runs.map(({status}) => status),
+    {plural: 'refreshes'},
+  )
+  if (runs.length < limit) return summary
+  return `${summary}; these are the ${isNewestFirst ? 'newest' : 'longest'}, --limit shows more`
 }
 
 /** As many of the newest durations as fit, oldest first; null where there are too few for a chart. */

@@ -4,6 +4,7 @@ import {printable} from '../lib/printable.ts'
 import type {JobScope, ListedSchedule, NextRuns, Schedule} from '../lib/records.ts'
 import {renderDetails} from './details.ts'
 import {statusStyle, yesOrNo} from './status.ts'
+import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
 import {formatDue, formatRelative} from './time.ts'
@@ -23,9 +24,23 @@ const describeScope = (scope: JobScope | null): string | null => {
   return views.length === 0 ? null : views.join('; ')
 }
 
+/** What a list of schedules was asked for, and how many there are. */
+interface ScheduleSelection {
+  state: string | null
+  schema: string | null
+  total: number
+}
+
 /** The list of schedules. */
-export function renderSchedules(list: readonly ListedSchedule[], {terminal, now}: RenderContext): string {
+export function renderSchedules(
+  list: readonly ListedSchedule[],
+  {terminal, now}: RenderContext,
+  {state, schema, total}: ScheduleSelection = {state: null, schema: null, total: list.length},
+): string {
   if (list.length === 0 && terminal.isTerminal) {
+    const schedules = state === null ? 'schedules' : `${state} schedules`
+    if (schema !== null) return `There are no ${schedules} of views of schema ${printable(schema)}.`
+    if (state !== null) return `There are no ${schedules}.`
     return 'There are no schedules. Make one with: ayb schedules create --name nightly --cron "0 3 * * *" --view VIEW'
   }
   const columns: Column<ListedSchedule>[] = [
@@ -60,7 +75,10 @@ export function renderSchedules(list: readonly ListedSchedule[], {terminal, now}
     {header: 'ID', value: (schedule) => schedule.id, priority: 1},
     {header: 'SCOPE', value: (schedule) => schedule.scope, priority: 3, omitWhenEmpty: true},
   ]
-  return renderTable(list, columns, terminal)
+  const table = renderTable(list, columns, terminal)
+  if (!terminal.isTerminal) return table
+  const states = list.map(({enabled}) => (enabled ? 'enabled' : 'disabled'))
+  return withSummary(table, summarize('schedule', states, {total}), terminal)
 }
 
 /** One schedule. */

@@ -1,4 +1,23 @@
 import {FRESHNESS_STATES, type ViewStatus} from '../lib/records.ts'
+import type {Terminal} from './terminal.ts'
+import {shorten} from './width.ts'
+
+/** A table with a line below that sums it up. */
+export const withSummary = (table: string, summary: string, {columns}: Terminal): string =>
+  `${table}\n${shorten(summary, columns)}`
+
+/** `200 views: 190 success, 10 error`, most first, or `20 of 200 views: …`; for what a list is about. */
+export function summarize(
+  noun: string,
+  states: readonly (string | null)[],
+  {total = states.length, plural = `${noun}s`}: {total?: number; plural?: string} = {},
+): string {
+  const counts = new Map<string, number>()
+  for (const state of states) if (state !== null) counts.set(state, (counts.get(state) ?? 0) + 1)
+  const parts = [...counts].sort(([, a], [, b]) => b - a).map(([state, count]) => `${count} ${state}`)
+  const shown = total > states.length ? `${states.length} of ${total}` : `${total}`
+  return [`${shown} ${total === 1 ? noun : plural}`, parts.join(', ')].filter(Boolean).join(': ')
+}
 
 /** `200 views: 186 fresh, 9 stale, 5 failing`, most views first. */
 export function summarizeStates(views: readonly ViewStatus[]): string {

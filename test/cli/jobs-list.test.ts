@@ -90,7 +90,7 @@ describe('ayb jobs list', () => {
 
   test('is a table for people on a terminal', async () => {
     const wide = await onTerminal(['jobs', 'list'], 200)
-    expect(wide).toHaveLength(6)
+    expect(wide).toHaveLength(7)
     expect(wide[0]).toMatch(/^ID +VIEW +STATE +RUN AT +ATTEMPTS +ERROR$/)
     expect(wide[4]).toMatch(/^[0-9a-f]{8} +public\.leaderboard +failed +.* +3\/3 +division\\tby zero/)
     for (const line of await onTerminal(['jobs', 'list'], 60)) {

@@ -1,7 +1,8 @@
 import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {JobDocument, Schedule} from '../../src/lib/records.ts'
+import type {Job, JobDocument, Run, Schedule} from '../../src/lib/records.ts'
 import {displayWidth} from '../../src/render/width.ts'
+import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {insertJob} from '../support/jobs.ts'
@@ -85,17 +86,17 @@ describe('a failed job', () => {
 
 describe('discover', () => {
   test('keeps its table in sight, and shows what is missing where that is asked for', async () => {
-    await db.query(`do $$ begin for n in 1..20 loop
+    await db.query(`do $$ begin for n in 1..8 loop
       execute format('create materialized view bare_%s as select 1 as one', n); end loop; end $$`)
     const short = await onTerminal('matviews discover', 100)
     expect(short.join('\n')).not.toContain('CREATE UNIQUE INDEX')
     expect(short.at(-1)).toBe(
-      '21 of 21 views cannot be refreshed concurrently yet. To see why: ayb matviews discover --hints',
+      '9 of 9 views cannot be refreshed concurrently yet. To see why: ayb matviews discover --hints',
     )
     const long = await onTerminal('matviews discover --hints', 100)
-    expect(long.filter((line) => line.includes('no unique index')).length).toBe(21)
+    expect(long.filter((line) => line.includes('no unique index')).length).toBe(9)
     for (const line of await onTerminal('matviews discover', 60)) {
-      expect(displayWidth(line)).toBeLessThanOrEqual(line.startsWith('21 of') ? 100 : 60)
+      expect(displayWidth(line)).toBeLessThanOrEqual(line.startsWith('9 of') ? 100 : 60)
     }
   })
 })
@@ -152,29 +153,21 @@ describe('a table', () => {
       return stripVTControlCharacters(output).trimEnd().split('\r\n')
     }
     for (const columns of [60, 100, 200]) {
-      for (const line of [
-        'matviews list',
-        'matviews status',
-        'jobs list',
-        'schedules list',
-        'matviews discover',
-      ]) {
-        const lines = await shown(line, columns)
-        for (const text of lines.slice(0, 3))
-          expect(displayWidth(text), `${line} ${columns}`).toBeLessThanOrEqual(columns)
+      const [views = [], jobs = [], ...others] = await Promise.all(
+        ['matviews list', 'jobs list', 'matviews status', 'schedules list'].map((line) =>
+          shown(line, columns),
+        ),
+      )
+      for (const text of [views, jobs, ...others].flat()) {
+        expect(displayWidth(text), text).toBeLessThanOrEqual(columns)
       }
-      const views = await shown('matviews list', columns)
       // The ends of names tell them apart.
       expect(views[1]).toMatch(/^public\.cu\S+25 /)
       expect(views[2]).toMatch(/^public\.cu\S+26 /)
       expect(views[1]).toContain('division by zero')
-      const [, row = ''] = await shown('jobs list', columns)
-      const short = row.split(' ', 1).join()
-      expect(short).toBe(id.slice(0, 8))
-      expect(await shown(`jobs show ${short}`, columns)).toContainEqual(
-        expect.stringMatching(`^Job: +${id}$`),
-      )
+      expect(jobs[1]).toMatch(RegExp(`^${id.slice(0, 8)} `))
     }
+    expect((await documentOf<JobDocument>(['jobs', 'show', id.slice(0, 8)], own)).job.id).toBe(id)
     const wide = await shown('jobs list -o wide', 60)
     expect(wide.join('')).toContain(id)
     expect((await shown('matviews list --output wide', 60)).join('')).toContain(`public.${LONG[0]}`)
@@ -203,5 +196,77 @@ describe('a table', () => {
     for (const text of ['abc', 'abcdefgh', `${one}0`]) {
       await failureOf(['jobs', 'show', text], 'INVALID_ARGUMENT', db)
     }
+  })
+})
+
+describe('a list', () => {
+  let many: TestDatabase
+  const names = async (line: string): Promise<string[]> =>
+    (await documentOf<{viewName?: string; name?: string}[]>(line.split(' '), many)).map(
+      ({viewName, name}) => viewName ?? name ?? '',
+    )
+  const lastLine = async (line: string) => {
+    const {output} = await openTerminal(line.split(' '), {url: many.url, columns: 100}).done
+    return stripVTControlCharacters(output).trimEnd().split('\r\n').at(-1)
+  }
+
+  beforeAll(async () => {
+    many = await createTestDatabase()
+    await many.query(`create schema reports; create materialized view reports.a as select 1 as one;
+      create materialized view reports.b as select 1 as one; create materialized view c as select 1 as one`)
+    for (const view of ['reports.a', 'reports.b', 'c']) await documentOf(['matviews', 'register', view], many)
+    await many.query(`update _ayb_matview_refreshes set last_refresh_status = 'success', last_refresh_duration_ms = 10,
+      last_refresh_at = now() - interval '1 hour' where view_name = 'a'`)
+    await many.query(`update _ayb_matview_refreshes set last_refresh_status = 'error', last_refresh_duration_ms = 20,
+      last_refresh_at = now() - interval '2 hours' where view_name = 'b'`)
+    await createSchedule(many, 'late', {view: 'reports.a', cron: '0 0 1 1 *'})
+    await createSchedule(many, 'soon', {view: 'c', cron: '* * * * *'})
+    await documentOf(['schedules', 'disable', 'late'], many)
+    await many.query(`insert into _ayb_matview_refresh_runs (schema_name, view_name, refresh_mode, trigger, started_at, duration_ms, status)
+      values ('reports', 'a', 'standard', 'manual', now() - interval '1 hour', 5000, 'success'),
+             ('reports', 'a', 'standard', 'manual', now(), 1, 'success'), ('reports', 'a', 'standard', 'manual', now(), 2, 'error')`)
+    await insertJob(many, {schema: 'reports', view_name: 'a'}, {state: 'failed'})
+    await insertJob(many, {view_name: 'c'}, {state: 'completed'})
+  })
+
+  test('is sorted, filtered and cut', async () => {
+    expect(await names('matviews list --sort last-refresh')).toEqual(['a', 'b', 'c'])
+    expect(await names('matviews list --sort duration --limit 2')).toEqual(['b', 'a'])
+    expect(await names('matviews list --sort next-run --schema reports')).toEqual(['a', 'b'])
+    expect(await names('matviews list --sort next-run --limit 1')).toEqual(['c'])
+    expect(await names('matviews list --state failing --state unwatched')).toEqual(['a'])
+    expect(await names('matviews status --schema reports --sort name')).toEqual(['a', 'b'])
+    expect((await names('matviews status --sort age')).at(0)).toBe('a')
+    expect(await names('matviews status --limit 1 --state never --schema reports')).toEqual(['b'])
+    expect(await names('schedules list --state disabled')).toEqual(['late'])
+    expect(await names('schedules list --schema public')).toEqual(['soon'])
+    expect(await names('schedules list --sort next-run')).toEqual(['soon', 'late'])
+    const runs = async (...flags: string[]) =>
+      (await documentOf<Run[]>(['matviews', 'history', 'reports.a', ...flags], many)).map(
+        ({durationMs}) => durationMs,
+      )
+    expect(await runs('--state', 'error')).toEqual([2])
+    expect(await runs('--sort', 'duration', '--limit', '2')).toEqual([5000, 2])
+    const jobs = async (...flags: string[]) =>
+      (await documentOf<Job[]>(['jobs', 'list', ...flags], many)).map(({state}) => state)
+    expect(await jobs('--view', 'reports.a')).toEqual(['failed'])
+    expect(await jobs('--view', 'c', '--state', 'failed')).toEqual([])
+    const [view] = await documentOf<{id: string}[]>(['matviews', 'list', '--schema', 'public'], many)
+    expect(await jobs('--view', view?.id ?? '')).toEqual(['completed'])
+    await failureOf(['matviews', 'list', '--sort', 'size'], 'INVALID_ARGUMENT', many)
+  })
+
+  test('ends with a summary on a terminal', async () => {
+    expect(await lastLine('matviews list')).toBe('3 views: 2 never, 1 unwatched')
+    expect(await lastLine('matviews list --limit 1')).toBe('1 of 3 views: 1 never')
+    expect(await lastLine('matviews status --limit 1')).toMatch(/^3 views: /)
+    expect(await lastLine('schedules list')).toBe('2 schedules: 1 disabled, 1 enabled')
+    expect(await lastLine('jobs list')).toBe('2 jobs: 1 completed, 1 failed')
+    expect(await lastLine('jobs list --limit 1')).toBe(
+      '1 job: 1 completed; these are the newest, --limit shows more',
+    )
+    expect(await lastLine('matviews history reports.a')).toBe('3 refreshes: 2 success, 1 error')
+    expect(await lastLine('jobs list --view c --state failed')).toBe('The view public.c has no failed jobs.')
+    expect((await ayb(['matviews', 'list'], many)).stdout.split('\n')).toHaveLength(4)
   })
 })

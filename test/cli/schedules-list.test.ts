@@ -96,7 +96,7 @@ describe('ayb schedules list', () => {
 
   test('is a table for people on a terminal', async () => {
     const wide = await onTerminal(['schedules', 'list'], 200)
-    expect(wide).toHaveLength(4)
+    expect(wide).toHaveLength(5)
     expect(wide[0]).toMatch(/^NAME +VIEW +CRON +TIME ZONE +ENABLED +NEXT RUN +LAST RUN +STATUS +ID$/)
     expect(wide[2]).toMatch(
       /^nightly +public\.leaderboard +0 3 \* \* \* +UTC +yes +in \d+ \S+ .*success +[0-9a-f-]{36}$/,

@@ -70,7 +70,7 @@ describe('in a database in LATIN1', () => {
     ['show', () => matviews.show(db, CJK)],
     ['update', () => registrations.update(db, CJK, {mode: 'standard'})],
     ['unregister', () => registrations.unregister(db, CJK)],
-    ['history', () => matviews.history(db, CJK, 1)],
+    ['history', () => matviews.history(db, CJK, {limit: 1})],
     ['read', () => readCollection(reader, CJK, {})],
     ['schedule', () => schedules.createSchedule(db, {...SCHEDULE, name: 'x', target: {view: CJK}})],
     ['reschedule', () => schedules.updateSchedule(db, 'nuit', {target: {view: CJK}})],
@@ -136,7 +136,7 @@ describe('in a database in LATIN1', () => {
     const message = 'é … 夜'
     const failure = {status: 'error' as const, message, durationMs: 1, transition: {state: 'failed' as const}}
     expect(await recordFailure(db, attempt, failure)).toMatchObject({isSettled: true})
-    expect(await matviews.history(db, registration, 1)).toMatchObject([{error: '? ? ?'}])
+    expect(await matviews.history(db, registration, {limit: 1})).toMatchObject([{error: '? ? ?'}])
   })
 })
 

@@ -60,7 +60,13 @@ afterAll(async () => {
 
 describe('a database of thousands of views', () => {
   test('tells how fresh they are', async () => {
-    const views = await viewStatus(db, {references: [], maxAgeMs: null, states: [], onWarning: () => {}})
+    const views = await viewStatus(db, {
+      references: [],
+      maxAgeMs: null,
+      states: [],
+      schema: null,
+      onWarning: () => {},
+    })
     expect(views).toHaveLength(MANY + 2)
   })
 

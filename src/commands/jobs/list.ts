@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {outputFlag} from '../../cli/flags.ts'
+import {outputFlag, viewFlag} from '../../cli/flags.ts'
 import {listJobs} from '../../core/jobs.ts'
 import {JOB_STATES, type Job, type JobState} from '../../lib/records.ts'
 
@@ -10,6 +10,7 @@ export default class JobsList extends BaseCommand {
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --state failed --json',
     '<%= config.bin %> <%= command.id %> --schedule nightly --limit 5',
+    '<%= config.bin %> <%= command.id %> --view public.leaderboard',
   ]
   static override flags = {
     output: outputFlag(),
@@ -21,6 +22,7 @@ export default class JobsList extends BaseCommand {
       summary: 'List only jobs of this schedule, by name or id.',
       helpValue: '<schedule>',
     }),
+    view: viewFlag({summary: 'List only jobs that refresh this view.'}),
     limit: Flags.integer({
       summary: 'The largest number of jobs to show.',
       default: 50,
@@ -32,7 +34,8 @@ export default class JobsList extends BaseCommand {
 
   async run(): Promise<Job[]> {
     const {flags} = await this.parse(JobsList)
-    const filter = {state: flags.state ?? null, schedule: flags.schedule ?? null, limit: flags.limit}
+    const {state = null, schedule = null, view = null, limit} = flags
+    const filter = {state, schedule, view, limit}
     const jobs = await this.withDatabase(flags, (db) => listJobs(db, filter))
     await this.show(async (context) => {
       const {renderJobs} = await import('../../render/jobs.ts')

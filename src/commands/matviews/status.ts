@@ -1,9 +1,17 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {ageFlag, outputFlag, viewArg} from '../../cli/flags.ts'
+import {ageFlag, outputFlag, rowsFlag, sortFlag, viewArg} from '../../cli/flags.ts'
 import {isBehind, viewStatus} from '../../core/freshness/status.ts'
+import {arrange, descending, type SortKey} from '../../lib/arrange.ts'
+import {parseIdentifier, qualifiedName} from '../../lib/identifier.ts'
 import {FRESHNESS_STATES, type ViewStatus} from '../../lib/records.ts'
 import {summarizeStates} from '../../render/summary.ts'
+
+const SORTS = {
+  urgency: () => null,
+  name: qualifiedName,
+  age: descending(({ageMs}) => ageMs),
+} satisfies Record<string, SortKey<ViewStatus>>
 
 /** Looked, and not all is as wanted. */
 const NOT_AS_WANTED = 9
@@ -31,6 +39,12 @@ The age counts from the start of the refresh that made the data. If the view rea
       multiple: true,
       multipleNonGreedy: true,
     })(),
+    schema: Flags.string({summary: 'Show only the views of this schema.', helpValue: '<name>'}),
+    sort: sortFlag(
+      ['urgency', 'name', 'age'],
+      'The worst first (default), by name, or the oldest data first.',
+    ),
+    limit: rowsFlag('The largest number of views to show. The summary and --exit-code are about all.'),
     'exit-code': Flags.boolean({
       summary: 'Exit with 9 if the state of a shown view is never, failing, stale or overdue.',
     }),
@@ -38,20 +52,25 @@ The age counts from the start of the refresh that made the data. If the view rea
 
   async run(): Promise<ViewStatus[]> {
     const {args, flags} = await this.parse(MatviewsStatus)
-    const views = await this.withDatabase(flags, (db) =>
+    const schema = flags.schema === undefined ? null : parseIdentifier(flags.schema, 'schema name')
+    const all = await this.withDatabase(flags, (db) =>
       viewStatus(db, {
         references: args.view ?? [],
         maxAgeMs: flags['max-age'] ?? null,
         states: flags.state ?? [],
+        schema,
         onWarning: (warning) => this.addWarning(warning),
       }),
     )
+    const views = arrange(all, {by: SORTS[flags.sort ?? 'urgency'], limit: flags.limit})
+    const summary = summarizeStates(all)
     await this.show(async (context) => {
       const {renderStatus} = await import('../../render/freshness.ts')
-      return renderStatus(views, context)
+      const table = renderStatus(views, context)
+      return context.terminal.isTerminal ? [table, summary].filter(Boolean).join('\n') : table
     }, flags)
-    this.printBeside(() => summarizeStates(views))
-    if (flags['exit-code'] && views.some(isBehind)) process.exitCode = NOT_AS_WANTED
+    if (process.stdout.isTTY !== true) this.printBeside(() => summary)
+    if (flags['exit-code'] && all.some(isBehind)) process.exitCode = NOT_AS_WANTED
     return views
   }
 }

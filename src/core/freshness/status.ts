@@ -21,6 +21,8 @@ interface StatusOptions {
   maxAgeMs: number | null
   /** All states, if empty. */
   states: readonly FreshnessState[]
+  /** All schemas, if null. */
+  schema: string | null
   onWarning: (warning: Warning) => void
 }
 
@@ -29,7 +31,7 @@ interface StatusOptions {
  * @throws AybError NOT_REGISTERED
  */
 export async function viewStatus(db: Database, options: StatusOptions): Promise<ViewStatus[]> {
-  const {references, maxAgeMs, states, onWarning} = options
+  const {references, maxAgeMs, states, schema, onWarning} = options
   const meant = new Map<string, {id: string; schemaName: string; viewName: string}>()
   for (const reference of references) {
     const registration = await requireRegistration(db, reference)
@@ -46,6 +48,7 @@ export async function viewStatus(db: Database, options: StatusOptions): Promise<
     for (const view of views) {
       const {facts, state} = view
       if (!isMeant(facts.id) || (states.length > 0 && !states.includes(state))) continue
+      if (schema !== null && facts.schemaName !== schema) continue
       shown.set(facts.id, statusOf(view, nowMs, running))
     }
   }

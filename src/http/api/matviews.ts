@@ -131,7 +131,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async ({params: {id}, query}, reply) =>
-      itemsOf(await work(reply, (db) => history(db, parseViewReference(id), query.limit))),
+      itemsOf(await work(reply, (db) => history(db, parseViewReference(id), query))),
   )
 
   app.post<One>(

@@ -28,8 +28,9 @@ describe('renderRegistrations', () => {
   it('shows what people look for first', () => {
     expect(renderRegistrations([registration()], onTerminal(100))).toBe(
       [
-        'VIEW                MODE      STATUS   LAST REFRESH   DURATION  NEXT RUN    STATE  FRESH AS OF',
-        'public.leaderboard  standard  success  3 minutes ago  1 m 01 s  in 2 hours  fresh  4 minutes ago',
+        'VIEW                MODE      STATUS   LAST REFRESH   DURATION  NEXT RUN    STATE  LAST SUCCESS',
+        'public.leaderboard  standard  success  3 minutes ago  1 m 01 s  in 2 hours  fresh  3 minutes ago',
+        '1 view: 1 fresh',
       ].join('\n'),
     )
   })
@@ -60,8 +61,8 @@ describe('renderRegistrations', () => {
   it('is exact in a pipe', () => {
     const list = [registration(), registration({viewName: 'weekly stats', exists: false, nextRunAt: null})]
     expect(renderRegistrations(list, PIPED).split('\n')).toEqual([
-      'public.leaderboard\tstandard\tsuccess\t2026-03-01T11:57:00.000Z\t61342\t2026-03-01T14:00:00.000Z\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t',
-      'public."weekly stats"\tstandard\tview is gone\t2026-03-01T11:57:00.000Z\t61342\t\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t',
+      'public.leaderboard\tstandard\tsuccess\t2026-03-01T11:57:00.000Z\t61342\t2026-03-01T14:00:00.000Z\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse',
+      'public."weekly stats"\tstandard\tview is gone\t2026-03-01T11:57:00.000Z\t61342\t\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse',
     ])
   })
 
