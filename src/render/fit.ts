@@ -34,9 +34,10 @@ export function fitColumns(columns: readonly Fitting[], available: number, gap: 
   }
   for (let tooMany = excess('width'); tooMany > 0; tooMany--) {
     const roomy = kept.filter((column) => column.width > column.minWidth)
-    const widest = (roomy.length > 0 ? roomy : kept).reduce((a, b) => (b.width > a.width ? b : a))
-    if (widest.width <= 1) break
-    widest.width--
+    const shrinkable = roomy.length > 0 ? roomy : kept.filter(({width}) => width > 1)
+    const [first] = shrinkable
+    if (!first) break
+    shrinkable.reduce((a, b) => (b.width > a.width ? b : a), first).width--
   }
   const widths: (number | null)[] = columns.map(() => null)
   for (const column of kept) widths[column.index] = column.width

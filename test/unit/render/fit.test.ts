@@ -50,3 +50,11 @@ describe('fitColumns', () => {
     )
   })
 })
+
+describe('a key', () => {
+  it('is not dropped, however low its priority is, and shortened below its minimum at last', () => {
+    const key = {...column(20, 12, 1), isKey: true}
+    expect(fitColumns([key, column(10, 10, 2)], 20, GAP)).toEqual([20, null])
+    expect(fitColumns([key, {...column(20, 12, 2), isKey: true}], 20, GAP)).toEqual([9, 9])
+  })
+})
