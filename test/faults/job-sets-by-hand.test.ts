@@ -46,6 +46,10 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     await gates.b?.open()
     await untilMembers(db, run, {aa: 'completed', b: 'completed', c: 'completed'})
     await gates.a?.close()
+    const {stdout} = await ayb(['schedules', 'run', 'nightly'], {url: db.url})
+    expect(stdout).toMatch(
+      /^Queued job \S+ of public\.aa\nWaiting: job \S+ of public\.b\nWaiting: job \S+ of public\.c\n$/,
+    )
     const second = await runSet(db)
     await untilRefreshing(db, 'aa')
     await documentOf(['schedules', 'disable', 'nightly'], db)
@@ -141,6 +145,24 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     await db.query(`update _ayb_jobs set state = 'failed' where id = $1`, [run.job.id])
     await failureOf(['jobs', 'retry', run.job.id], 'JOB_STATE_CONFLICT', db)
     expect((await memberStates(db, run)).a).toBe('failed')
+  })
+
+  test('registers no view again that somebody unregistered in the middle', async () => {
+    const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b']})
+    await gates.a?.close()
+    const worker = await startWorker(db, SOON)
+    const run = await runSet(db)
+    await untilRefreshing(db, 'a')
+    await documentOf(['matviews', 'unregister', 'b'], db)
+    await gates.a?.open()
+    await untilMembers(db, run, {a: 'completed', b: 'failed', c: 'canceled'})
+    await stopWorkers([worker])
+    const {job} = await documentOf<JobDocument>(['jobs', 'show', idsByView(run).b ?? ''], db)
+    expect(job).toMatchObject({attempts: 1, lastError: 'materialized view public.b is not registered'})
+    expect(await db.query('select view_name from _ayb_matview_refreshes order by 1')).toEqual([
+      {view_name: 'a'},
+      {view_name: 'c'},
+    ])
   })
 
   test('loses no job to a deadlock where a view of the set is relinked and its job canceled', async () => {

@@ -12,7 +12,8 @@ export default class JobsRetry extends BaseCommand {
   async run(): Promise<JobDocument> {
     const {args, flags} = await this.parse(JobsRetry)
     const changed = await this.withDatabase(flags, (db) => retryJob(db, args.job))
-    this.print(`Queued again: job ${changed.job.id}`)
+    const {id, state} = changed.job
+    this.print(`${state === 'waiting' ? 'Waits' : 'Queued'} again: job ${id}`)
     return changed
   }
 }

@@ -3,6 +3,9 @@ import {BaseCommand} from '../../cli/base-command.ts'
 import {durationFlag, scheduleArg} from '../../cli/flags.ts'
 import {waitForJobs} from '../../core/jobs.ts'
 import {runSchedule} from '../../core/schedules.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
+import {viewOfPayload} from '../../lib/payload.ts'
+import {printable} from '../../lib/printable.ts'
 import type {Job, ScheduleRun} from '../../lib/records.ts'
 import {startSpinner} from '../../render/spinner.ts'
 import {describeTerminal} from '../../render/terminal.ts'
@@ -28,8 +31,8 @@ With --wait the command ends when the job, or each job of the set, has ended, re
     const timeoutMs = flags['wait-timeout'] ?? null
     return this.withOwnCancellation(flags, async (db) => {
       const queued = await this.endingAtSignal(db, (watched) => runSchedule(watched, args.schedule))
-      for (const {id, state} of queued.jobs)
-        this.print(`${state === 'waiting' ? 'Waiting:' : 'Queued'} job ${id}`)
+      for (const job of queued.jobs)
+        this.print(`${job.state === 'waiting' ? 'Waiting:' : 'Queued'} job ${nameOf(job, queued.jobs)}`)
       if (!flags.wait && timeoutMs === null) return queued
       const untold = this.tellAtOnce(queued.warnings)
       const progress = this.#watch(queued.job)
@@ -41,7 +44,7 @@ With --wait the command ends when the job, or each job of the set, has ended, re
           onLook: progress.update,
         })
         progress.stop()
-        for (const {id} of jobs) this.print(`Completed job ${id}`)
+        for (const job of jobs) this.print(`Completed job ${nameOf(job, jobs)}`)
         return {job: jobs[0] ?? queued.job, warnings: [...untold, ...db.takeWarnings()], jobs}
       } finally {
         progress.stop()
@@ -58,4 +61,10 @@ With --wait the command ends when the job, or each job of the set, has ended, re
       : startSpinner({stream: process.stderr, terminal, label: label(queued), lastDurationMs: null})
     return {update: (job: Job) => spinner?.update(label(job)), stop: () => spinner?.stop()}
   }
+}
+
+/** The id of a job; in a set with the view. */
+function nameOf({id, payload}: Job, {length}: readonly Job[]): string {
+  const view = length > 1 ? viewOfPayload(payload) : null
+  return view === null ? id : `${id} of ${printable(qualifiedName(view))}`
 }

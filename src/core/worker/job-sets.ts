@@ -23,7 +23,7 @@ export async function makeSet(
   const scope = scopeOfPayload(job.payload)
   if (scope === null) return null
   const facts = factsOf(job, view)
-  const membership = db.mayWrite('edges') ? await membershipOf(db, job.id).catch(withoutTable(db)) : 'none'
+  const membership = await findMembership(db, job)
   // Another program has queued a job again that had ended.
   if (membership === 'ended') await rejoinSet(db, job.id)
   if (membership !== 'none') return null
@@ -53,6 +53,13 @@ export async function makeSet(
   await advanceBehind(db, job, emit)
   return isWaiting ? 'waiting' : null
 }
+
+/** Whether the job belongs to a set. */
+export const isMember = async (db: Database, job: ClaimedJob): Promise<boolean> =>
+  scopeOfPayload(job.payload) !== null && (await findMembership(db, job)) !== 'none'
+
+const findMembership = async (db: Database, {id}: ClaimedJob) =>
+  db.mayWrite('edges') ? membershipOf(db, id).catch(withoutTable(db)) : 'none'
 
 const withoutTable =
   (db: Database) =>

@@ -6,6 +6,7 @@ import {failOrRequeueJob} from '../../db/queue/settle.ts'
 import {findRegistration, insertRegistration} from '../../db/registrations.ts'
 import {rememberView} from '../../db/states/remember.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
+import {notRegistered} from '../../lib/failures/registrations.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget, ViewName} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
@@ -17,7 +18,7 @@ import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import {refreshRequest, type WantedSettings} from '../refresh/request.ts'
 import type {RefreshResult} from '../refresh/result.ts'
 import {type FailedJob, factsOf, type JobOutcome, listenFor, reportFailure} from './job-reports.ts'
-import {makeSet} from './job-sets.ts'
+import {isMember, makeSet} from './job-sets.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
 import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
@@ -70,7 +71,7 @@ export async function runJob(db: Database, job: ClaimedJob, context: JobContext)
         'it needs a "view_name", and a "schema" unless that is public',
       )
     }
-    const registration = job.registration ?? (await autoRegister(db, view))
+    const registration = job.registration ?? (await registerNow(db, job, view))
     const madeInto = await makeSet(db, job, registration, context.emit)
     if (madeInto !== null) return doneAs(madeInto)
     for (let outdatedTries = 0; ; outdatedTries++) {
@@ -135,7 +136,15 @@ export async function onAnySession<T>(
   }
 }
 
-/** A scheduled view that nobody registered is registered, in standard mode. */
+/**
+ * A scheduled view that nobody registered is registered, in standard mode; except a member of a set: its view was
+ * registered when the set was made.
+ */
+async function registerNow(db: Database, job: ClaimedJob, view: ViewName): Promise<RefreshTarget> {
+  if (await isMember(db, job)) throw notRegistered(view, null)
+  return autoRegister(db, view)
+}
+
 async function autoRegister(db: Database, view: ViewName): Promise<RefreshTarget> {
   await requireView(db, view)
   // A registration that is lost with the server is made again.

@@ -49,6 +49,7 @@ const MESSAGES: readonly (readonly [ErrorCode, RegExp])[] = [
   ['TIMEOUT', /^(statement|lock) timeout: /],
   ['CONNECTION_LOST', /^lost the connection to /],
   ['INVALID_ARGUMENT', /^the payload names no view: /],
+  ['NOT_REGISTERED', /^materialized view .+? is not registered/],
   ['PERMISSION_DENIED', /^this role may |^the refresh of .+? needs the rights of /],
   [
     'VIEW_NOT_FOUND',

@@ -8,6 +8,7 @@ import {
   refreshFailed,
   statementTimeout,
 } from '../../../src/lib/failures/refreshes.ts'
+import {notRegistered} from '../../../src/lib/failures/registrations.ts'
 import {
   blockedError,
   notPopulated,
@@ -34,6 +35,7 @@ const ERRORS: AybError[] = [
   lockTimeout(view, {timeoutMs: 1000, tries: 1, elapsedMs: 1000, wait: null}),
   ...(['schema', 'view', 'tables'] as const).map((what) => mayNotRefresh(view, 'ann', what, 'GRANT …')),
   ownerMayNot(view, [privilege], serverError('permission denied')),
+  notRegistered(view, null),
   viewNotFound(view, null, null),
   viewNotFound(view, 'table', null),
   viewNotFound(view, 'partitioned index', null),
