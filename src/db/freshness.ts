@@ -36,12 +36,12 @@ const milliseconds = (instant: string): string =>
   `extract(epoch from ${withinDocuments(instant)})::float8 * 1000`
 
 /**
- * What the tables tell of the registered views, all or those of these names, by name; and the time of the server.
- * One statement.
+ * What the tables tell of the registered views, by name, and the time of the server: of all views, or of one view, found
+ * by its id, and others, found by their names. A name with bytes that are not UTF-8 cannot be found. One statement.
  */
 export async function readFreshness(
   db: Database,
-  names: readonly ViewName[] | null,
+  which: {id: string; names: readonly ViewName[]} | null,
 ): Promise<{nowMs: number; views: FreshnessFacts[]}> {
   if (!db.has('registrations')) return {nowMs: 0, views: []}
   const {tables} = db
@@ -52,7 +52,7 @@ export async function readFreshness(
     `with ${scheduled(db)},
      meant as (
        select * from ${tables.registrations} r
-        ${names ? 'where (r.schema_name, r.view_name) in (select * from unnest($1::text[], $2::text[]))' : ''}),
+        ${which ? 'where r.id = $1 or (r.schema_name, r.view_name) in (select * from unnest($2::text[], $3::text[]))' : ''}),
      success as (
        select r.id, h.started_at, h.duration_ms, h.started_at + h.duration_ms * interval '1 ms' as ended_at
          from meant r
@@ -96,7 +96,9 @@ export async function readFreshness(
                          and e.started_at > coalesce(r.started_at, '-infinity')
                        limit ${MOST_FAILURES}) e) f on true
       order by r.schema_name, r.view_name`,
-    names ? [names.map(({schemaName}) => schemaName), names.map(({viewName}) => viewName)] : [],
+    which
+      ? [which.id, which.names.map(({schemaName}) => schemaName), which.names.map(({viewName}) => viewName)]
+      : [],
   )
   return {nowMs: rows[0]?.now_ms ?? 0, views: rows.map(toFacts)}
 }

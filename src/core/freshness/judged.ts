@@ -45,11 +45,11 @@ export async function judgeAll(
 /** How fresh one view and those that it reads are. */
 export async function judgeOne(
   db: Database,
-  view: ViewName,
+  view: ViewName & {id: string},
   maxAgeMs: number | null = null,
 ): Promise<JudgedViews> {
   const {nodes, edges} = await readDependencies(db, view)
-  return judgeViews(db, await readFreshness(db, [view, ...nodes]), edges, maxAgeMs)
+  return judgeViews(db, await readFreshness(db, {id: view.id, names: nodes}), edges, maxAgeMs)
 }
 
 async function judgeViews(
