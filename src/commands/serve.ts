@@ -57,6 +57,7 @@ With --worker, the same process runs the schedules. The environment variables of
     const observer = await observeWorker({
       ...logOptions(process.stdout, settings.logFormat, process.env),
       hasMetrics: true,
+      version: this.config.version,
     })
     const server = this.server(flags, {keepsStatements: true})
     const {version} = this.config

@@ -72,6 +72,7 @@ Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JO
     const observer = await observeWorker({
       ...logOptions(stream, settings.logFormat, process.env),
       hasMetrics: settings.listen !== null,
+      version: this.config.version,
     })
     const server = this.server(flags, {keepsStatements: true})
     const worker = new Worker(

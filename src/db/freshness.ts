@@ -18,6 +18,8 @@ export interface FreshnessFacts extends ViewName {
   lastSuccessEndedAtMs: number | null
   lastSuccessAt: Instant | null
   lastSuccessDurationMs: number | null
+  /** After the last success; null where the history does not tell. */
+  sizeBytes: number | null
   /** How old the data may be. */
   maxAgeMs: number | null
   hasSchedule: boolean
@@ -54,16 +56,16 @@ export async function readFreshness(
        select * from ${tables.registrations} r
         ${which ? 'where r.id = $1 or (r.schema_name, r.view_name) in (select * from unnest($2::text[], $3::text[]))' : ''}),
      success as (
-       select r.id, h.started_at, h.duration_ms, h.started_at + h.duration_ms * interval '1 ms' as ended_at
+       select r.id, h.started_at, h.duration_ms, h.size_bytes, h.started_at + h.duration_ms * interval '1 ms' as ended_at
          from meant r
         cross join lateral (
-                select h.started_at, h.duration_ms from ${runsOf(db)} h
+                select h.started_at, h.duration_ms, h.size_bytes from ${runsOf(db)} h
                  where h.schema_name = r.schema_name and h.view_name = r.view_name
                    and h.status = 'success' and h.duration_ms is not null
                  order by h.started_at desc
                  limit 1) h),
      known as (
-       select r.id, r.schema_name, r.view_name, r.last_refresh_status, r.last_refresh_error, l.started_at, l.ended_at, l.duration_ms
+       select r.id, r.schema_name, r.view_name, r.last_refresh_status, r.last_refresh_error, l.started_at, l.ended_at, l.duration_ms, h.size_bytes
          from meant r
          left join success h on h.id = r.id
         cross join lateral (
@@ -79,7 +81,7 @@ export async function readFreshness(
             coalesce(r.last_refresh_status = 'error', false) as has_failed, r.last_refresh_error as last_error,
             case when r.last_refresh_status = 'error' then greatest(f.failures, 1) else 0 end as failures,
             ${milliseconds('r.started_at')} as started_ms, ${milliseconds('r.ended_at')} as ended_ms,
-            ${isoInstant('r.ended_at')} as last_success_at, r.duration_ms, ${maxAge}::float8 as max_age_ms,
+            ${isoInstant('r.ended_at')} as last_success_at, r.duration_ms, r.size_bytes::float8 as size_bytes, ${maxAge}::float8 as max_age_ms,
             s.schema_name is not null as has_schedule, ${isoInstant('s.next_run_at')} as next_run_at,
             ${milliseconds('least(s.next_run_at, q.run_at)')} as due_ms,
             extract(epoch from clock_timestamp())::float8 * 1000 as now_ms
@@ -116,6 +118,7 @@ interface FreshnessRow {
   ended_ms: number | null
   last_success_at: string | null
   duration_ms: number | null
+  size_bytes: number | null
   max_age_ms: number | null
   has_schedule: boolean
   next_run_at: string | null
@@ -136,6 +139,7 @@ const toFacts = (row: FreshnessRow): FreshnessFacts => ({
   lastSuccessEndedAtMs: row.ended_ms,
   lastSuccessAt: row.last_success_at,
   lastSuccessDurationMs: row.duration_ms,
+  sizeBytes: row.size_bytes,
   maxAgeMs: row.max_age_ms,
   hasSchedule: row.has_schedule,
   nextRunAt: row.next_run_at,
@@ -147,7 +151,7 @@ const runsOf = (db: Database): string =>
   db.has('runs')
     ? db.tables.runs
     : `(select null::text as schema_name, null::text as view_name, null::text as status,
-               null::timestamptz as started_at, null::int as duration_ms
+               null::timestamptz as started_at, null::int as duration_ms, null::bigint as size_bytes
          where false)`
 
 /** SQL: parts of a WITH: the enabled schedules and the queued jobs, each grouped by view once. */

@@ -1,9 +1,9 @@
 import type {IncomingMessage, ServerResponse} from 'node:http'
-import {JobCount} from '../core/job-count.ts'
+import {Measure} from '../core/measure.ts'
 import type {DatabasePool} from '../db/pool.ts'
 import {messageOf} from '../lib/errors.ts'
 import type {ListenAddress} from '../lib/listen-address.ts'
-import type {JobState} from '../lib/records.ts'
+import type {Measurements} from '../lib/measurements.ts'
 import type {Observer} from '../observe/worker-observer.ts'
 import {Connections, mostConnections} from './connections.ts'
 import {listen} from './listen.ts'
@@ -17,13 +17,11 @@ export interface HealthSource {
   metrics(): Promise<{contentType: string; text: string}>
 }
 
-type JobCounts = Record<JobState, number>
-
 /** What a worker tells of itself. */
 export interface WorkerHealth {
   readonly isTurning: boolean
   readonly isDatabaseUp: boolean
-  countJobs(): Promise<JobCounts | null>
+  measure(): Promise<Measurements | null>
 }
 
 /** A process that runs a worker, serves requests with the sessions of a pool, or does both. */
@@ -35,19 +33,19 @@ type HealthParts = {observer: Pick<Observer, 'metrics'>} & (
 /** The health of a process. */
 export function healthOf(parts: HealthParts): HealthSource {
   const {worker, pool, observer} = parts
-  const countJobs = jobCounter(parts)
+  const measure = measurer(parts)
   return {
     isAlive: () => worker?.isTurning ?? true,
     isReady: async () => (worker?.isDatabaseUp ?? true) && ((await pool?.isReachable()) ?? true),
-    metrics: async () => observer.metrics(await countJobs()),
+    metrics: async () => observer.metrics(await measure()),
   }
 }
 
-/** Counts jobs; null while the database cannot be reached. */
-function jobCounter({worker, pool}: HealthParts): () => Promise<JobCounts | null> {
-  if (pool === null) return () => worker.countJobs()
-  const jobCount = new JobCount((count) => pool.use(count))
-  return async () => ((await pool.isReachable()) ? jobCount.read() : null)
+/** Reads what the database tells; null while the database cannot be reached. */
+function measurer({worker, pool}: HealthParts): () => Promise<Measurements | null> {
+  if (pool === null) return () => worker.measure()
+  const measure = new Measure((read) => pool.use(read))
+  return async () => ((await pool.isReachable()) ? measure.read() : null)
 }
 
 /** Few, since there are few probes and scrapers, and the worker needs open files for its sessions. */

@@ -1,7 +1,8 @@
-import {Counter, Gauge, Histogram, Registry} from 'prom-client'
+import {Counter, collectDefaultMetrics, Gauge, Histogram, Registry} from 'prom-client'
+import type {Measurements} from '../lib/measurements.ts'
 import {bounded} from '../lib/outside-text.ts'
-import type {JobState} from '../lib/records.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
+import {databaseMetrics} from './database-metrics.ts'
 
 /** In seconds: from nearly empty views to refreshes of several hours. */
 const DURATION_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400]
@@ -53,6 +54,17 @@ export class WorkerMetrics {
 
   readonly contentType = this.#registry.contentType
 
+  /** `version` is that of ayb. */
+  constructor(version: string) {
+    collectDefaultMetrics({register: this.#registry})
+    new Gauge({
+      name: 'ayb_build_info',
+      help: 'Always 1; the version of ayb and of Node.js.',
+      labelNames: ['version', 'node'],
+      registers: [this.#registry],
+    }).set({version, node: process.versions.node}, 1)
+  }
+
   /** Counts one event of the worker. */
   count(event: WorkerEvent): void {
     switch (event.type) {
@@ -95,11 +107,12 @@ export class WorkerMetrics {
     this.#lastRefresh.set({view}, Date.now() / 1000)
   }
 
-  /** All metrics as text. The caller counts `jobs`; null while the database is unreachable. */
-  async text(jobs: Record<JobState, number> | null): Promise<string> {
+  /** All metrics as text. `measured` is what the database tells; null while it is unreachable. */
+  async text(measured: Measurements | null): Promise<string> {
     this.#jobs.reset()
-    for (const [state, count] of Object.entries(jobs ?? {})) this.#jobs.set({state}, count)
-    return this.#registry.metrics()
+    for (const [state, count] of Object.entries(measured?.jobs ?? {})) this.#jobs.set({state}, count)
+    const own = await this.#registry.metrics()
+    return measured === null ? own : `${own}${databaseMetrics(measured)}`
   }
 
   /**

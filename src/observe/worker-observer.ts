@@ -1,4 +1,4 @@
-import type {JobState} from '../lib/records.ts'
+import type {Measurements} from '../lib/measurements.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 import {jsonLine, type LogEntry, type Paint, prettyLine} from './log.ts'
 import {describeEvent, type HintOf} from './worker-log.ts'
@@ -10,6 +10,8 @@ export interface ObserverOptions {
   /** Whether to log entries of level debug, such as the start of each refresh. */
   isVerbose: boolean
   hasMetrics: boolean
+  /** Of ayb. */
+  version: string
   paint: Paint
   hintOf: HintOf
 }
@@ -21,7 +23,9 @@ export type Observer = Awaited<ReturnType<typeof observeWorker>>
 export async function observeWorker(options: ObserverOptions) {
   const {stream, format, isVerbose, paint, hintOf} = options
   // prom-client takes 20 ms to load, so it is loaded only for --listen.
-  const counted = options.hasMetrics ? new (await import('./metrics.ts')).WorkerMetrics() : null
+  const counted = options.hasMetrics
+    ? new (await import('./metrics.ts')).WorkerMetrics(options.version)
+    : null
   const log = (entry: LogEntry): void => {
     const now = new Date()
     stream.write(`${format === 'json' ? jsonLine(entry, now) : prettyLine(entry, now, paint)}\n`)
@@ -41,9 +45,9 @@ export async function observeWorker(options: ObserverOptions) {
     }) {
       counted?.countRefresh(refresh.view, refresh.status, refresh.durationMs)
     },
-    /** `jobs` by state; null while the database is unreachable. */
-    async metrics(jobs: Record<JobState, number> | null) {
-      return {contentType: counted?.contentType ?? 'text/plain', text: (await counted?.text(jobs)) ?? ''}
+    /** `measured` is null while the database is unreachable. */
+    async metrics(measured: Measurements | null) {
+      return {contentType: counted?.contentType ?? 'text/plain', text: (await counted?.text(measured)) ?? ''}
     },
   }
 }

@@ -44,6 +44,8 @@ const LINES: Record<string, string[]> = {
   'matviews:status': ['matviews', 'status'],
   'matviews:unregister': ['matviews', 'unregister', 'unwanted'],
   'matviews:update': ['matviews', 'update', 'changed', '--mode', 'standard'],
+  'metrics:dashboard': ['metrics', 'dashboard'],
+  'metrics:rules': ['metrics', 'rules'],
   migrate: ['migrate'],
   'schedules:create': ['schedules', 'create', '--name', 'new', '--cron', '@daily', '--view', 'leaderboard'],
   'schedules:delete': ['schedules', 'delete', 'unwanted'],
@@ -59,7 +61,7 @@ const LINES: Record<string, string[]> = {
 }
 
 /** Without a database to go to. */
-const OFFLINE = new Set(['completion', 'schedules:next'])
+const OFFLINE = new Set(['completion', 'metrics:dashboard', 'metrics:rules', 'schedules:next'])
 
 let db: TestDatabase
 const ids = new Map<string, string>()

@@ -49,9 +49,10 @@
 import {setMaxListeners} from 'node:events'
 import type {Session} from '../../db/session.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
-import type {JobState, RemainingJob, WorkerResult} from '../../lib/records.ts'
+import type {Measurements} from '../../lib/measurements.ts'
+import type {RemainingJob, WorkerResult} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
-import {JobCount} from '../job-count.ts'
+import {Measure} from '../measure.ts'
 import {wantedSettings} from '../refresh/request.ts'
 import {Alarm} from './alarm.ts'
 import {ControlSession, isTransient, LONGEST_PAUSE_MS as LONGEST_RECONNECT_PAUSE_MS} from './control.ts'
@@ -108,7 +109,7 @@ export class Worker {
   readonly #retention: Retention
   /** Null for a worker that ends soon. */
   readonly #presence: Presence | null
-  readonly #jobCount: JobCount
+  readonly #measure: Measure
   readonly #tally = new Tally()
   readonly #throttle = new WarningThrottle()
   /** Null for a worker that runs until it is stopped. */
@@ -143,7 +144,7 @@ export class Worker {
       waitsForPromotion: !isOnce,
       onNotify: () => this.#wake(),
     })
-    this.#jobCount = new JobCount((count) => this.#sessions.use(count))
+    this.#measure = new Measure((read) => this.#sessions.use(read))
     this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) => this.#warnOf(error))
     const {concurrency: slots, version} = options
     const id = () => this.#sessions.workerId
@@ -180,9 +181,9 @@ export class Worker {
     return age < Math.max(this.#options.pollIntervalMs, LONGEST_RECONNECT_PAUSE_MS) + HANGS_AFTER_MS
   }
 
-  /** How many jobs are in each state, counted at most every 15 s; null while the database is away. */
-  async countJobs(): Promise<Record<JobState, number> | null> {
-    return this.#control.isUp ? this.#jobCount.read() : null
+  /** What the database tells, read at most every 15 s; null while the database is away. */
+  async measure(): Promise<Measurements | null> {
+    return this.#control.isUp ? this.#measure.read() : null
   }
 
   /**

@@ -2,7 +2,12 @@ import {expect, test} from 'vitest'
 import type {DatabasePool} from '../../../src/db/pool.ts'
 import {healthOf, type WorkerHealth} from '../../../src/http/health.ts'
 
-const COUNTS = {queued: 1, running: 2, completed: 3, failed: 4, canceled: 5, waiting: 6}
+const MEASURED = {
+  jobs: {queued: 1, running: 2, completed: 3, failed: 4, canceled: 5, waiting: 6},
+  views: [],
+  schedules: [],
+  workers: 1,
+}
 const OBSERVER = {
   metrics: async (jobs: unknown) => ({contentType: 'text/plain', text: JSON.stringify(jobs)}),
 }
@@ -10,13 +15,13 @@ const OBSERVER = {
 const worker = (isUp: boolean): WorkerHealth => ({
   isTurning: isUp,
   isDatabaseUp: isUp,
-  countJobs: async () => (isUp ? COUNTS : null),
+  measure: async () => (isUp ? MEASURED : null),
 })
 
 const poolThat = (isReachable: boolean) =>
   ({
     isReachable: async () => isReachable,
-    use: async () => ({...COUNTS, oldestQueuedAgeSec: null}),
+    use: async () => MEASURED,
   }) as unknown as DatabasePool
 
 const stateOf = async (parts: Pick<Parameters<typeof healthOf>[0], 'worker' | 'pool'>) => {

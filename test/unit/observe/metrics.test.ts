@@ -4,7 +4,7 @@ import {WorkerMetrics} from '../../../src/observe/metrics.ts'
 const facts = (view: string) => ({jobId: 'j', scheduleId: null, attempt: 1, view})
 
 test('have a series for each registered view, and one for all that jobs name besides', async () => {
-  const metrics = new WorkerMetrics()
+  const metrics = new WorkerMetrics('0.0.0')
   for (let n = 0; n < 1000; n++) {
     const error = {
       error: 'there is no such view',
@@ -32,7 +32,7 @@ test('have a series for each registered view, and one for all that jobs name bes
 })
 
 test('count each try that waits in vain for a lock as skipped, and how late the first try was', async () => {
-  const metrics = new WorkerMetrics()
+  const metrics = new WorkerMetrics('0.0.0')
   const job = facts('public.busy')
   for (const pastTries of [0, 1, 2]) {
     metrics.count({type: 'job-started', ...job, latenessMs: 1000, pastTries})

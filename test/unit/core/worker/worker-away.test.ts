@@ -47,7 +47,7 @@ test('a worker turns however long the database is away, and says so once, and wh
   await vi.advanceTimersByTimeAsync(30 * MINUTE)
   expect(worker.isTurning).toBe(true)
   expect(worker.isDatabaseUp).toBe(false)
-  expect(await worker.countJobs()).toBeNull()
+  expect(await worker.measure()).toBeNull()
   expect(attempts).toBeGreaterThan(30 * 5)
   expect(attempts).toBeLessThan(30 * 30)
   stop.abort()

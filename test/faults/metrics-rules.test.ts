@@ -1,0 +1,199 @@
+import {execFile} from 'node:child_process'
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {promisify} from 'node:util'
+import {afterAll, describe, expect, test} from 'vitest'
+import {ayb} from '../support/ayb.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {documentOf} from '../support/documents.ts'
+import {createGatedView, untilRefreshing} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {startServer, stopServers} from '../support/serve.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'ayb-rules-'))
+afterAll(() => rmSync(folder, {recursive: true}))
+
+/** Samples of `/metrics` by series, and the second in which they were read. */
+interface Scrape {
+  at: number
+  samples: Map<string, number>
+}
+
+const parse = (text: string): Scrape => ({
+  at: Date.now() / 1000,
+  samples: new Map(
+    text.split('\n').flatMap((line) => {
+      const [, series, value] = /^(ayb_(?:view|schedule|workers)[^ ]*(?:\{.*\})?) ([^ ]+)$/.exec(line) ?? []
+      return series === undefined ? [] : [[series, Number(value)] as const]
+    }),
+  ),
+})
+
+/** What a new worker tells: the database is read at its first answer. */
+async function scrapeWorker(
+  db: {url: string},
+  isIt: (scrape: Scrape) => boolean = () => true,
+): Promise<Scrape> {
+  return until(
+    async () => {
+      const worker = await startWorker(db, ['--listen', '127.0.0.1:0', '--concurrency', '1'])
+      const [, base] = await worker.waitForOutput(/listening on (http:\/\/127\.0\.0\.1:\d+)/, PATIENCE_MS)
+      const scrape = parse(await (await fetch(`${base}/metrics`)).text())
+      await stopWorkers([worker])
+      return isIt(scrape) && scrape
+    },
+    {what: 'the metrics', timeoutMs: PATIENCE_MS},
+  )
+}
+
+/** How long each of the scrapes is what Prometheus sees, in minutes. */
+type Phases = readonly (readonly [Scrape, number])[]
+
+/** The alerts that fire at the end of the phases, as promtool finds them. */
+async function firing(phases: Phases, expected: string[]): Promise<void> {
+  const rules = join(folder, 'rules.yml')
+  writeFileSync(rules, (await ayb(['metrics', 'rules'], {})).stdout)
+  const minutes = phases.reduce((sum, [, length]) => sum + length, 0)
+  const names = new Set(phases.flatMap(([{samples}]) => [...samples.keys()]))
+  let begin = 0
+  const values = new Map([...names].map((name) => [name, [] as string[]]))
+  for (const [{at, samples}, length] of phases) {
+    // In a test of promtool, time begins with 0: a timestamp is as long ago at the end of its phase as it was.
+    const end = (begin + length) * 60
+    for (const name of names) {
+      const value = samples.get(name)
+      const isTime = name.includes('_timestamp_seconds')
+      const shown = value === undefined ? '_' : String(isTime && value > 0 ? value - at + end : value)
+      values.get(name)?.push(length === 1 ? shown : `${shown}x${length - 1}`)
+    }
+    begin += length
+  }
+  const file = join(folder, 'test.yml')
+  const test = {
+    rule_files: [rules],
+    evaluation_interval: '1m',
+    tests: [
+      {
+        interval: '1m',
+        input_series: [...values].map(([series, parts]) => ({series, values: parts.join(' ')})),
+        promql_expr_test: [
+          {
+            expr: 'count by (alertname, view) (ALERTS{alertstate="firing"})',
+            eval_time: `${minutes - 1}m`,
+            exp_samples: expected.map((labels) => ({labels, value: 1})),
+          },
+        ],
+      },
+    ],
+  }
+  writeFileSync(file, JSON.stringify(test, null, 2))
+  const {stdout} = await promisify(execFile)('promtool', ['test', 'rules', file])
+  expect(stdout).toContain('SUCCESS')
+}
+
+const alert = (name: string, view: string | null = null) =>
+  view === null ? `{alertname="${name}"}` : `{alertname="${name}", view="public.${view}"}`
+
+describe('the alert rules', {timeout: 120_000}, () => {
+  test('are rules for Prometheus', async () => {
+    const {stdout} = await ayb(['metrics', 'rules'], {})
+    const file = join(folder, 'checked.yml')
+    writeFileSync(file, stdout)
+    const checked = await promisify(execFile)('promtool', ['check', 'rules', file])
+    expect(checked.stdout).toContain('SUCCESS: 5 rules found')
+    const document = await documentOf<{rules: string}>(['metrics', 'rules'], {})
+    expect(document).toEqual({rules: stdout, warnings: []})
+  })
+
+  test('fire for views that go stale, fail, are overdue and slow, and for no worker, and for nothing else', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await db.query(`create table numbers as select 1 as n;
+      create materialized view broken as select 1 / n as quotient from numbers;
+      create materialized view stale as select 1 as one; create materialized view slow as select 1 as one;
+      create materialized view late as select 1 as one`)
+    for (const view of ['leaderboard', 'broken', 'stale', 'slow', 'late']) {
+      await documentOf(['matviews', 'register', view, '--max-age', view === 'stale' ? '1h' : '30d'], db)
+      await documentOf(['matviews', 'refresh', view], db)
+    }
+    const well = await scrapeWorker(db)
+    expect(well.samples.get('ayb_workers')).toBe(1)
+    expect(well.samples.get('ayb_view_consecutive_failures{view="public.broken"}')).toBe(0)
+    expect(well.samples.get('ayb_view_size_bytes{view="public.slow"}')).toBeGreaterThan(0)
+    expect(well.samples.get('ayb_view_max_age_seconds{view="public.stale"}')).toBe(3600)
+    await firing([[well, 600]], [])
+
+    await db.query('update numbers set n = 0')
+    await ayb(['matviews', 'refresh', 'broken'], db)
+    await db.query(`
+      update _ayb_matview_refresh_runs set started_at = started_at - interval '2 days' where view_name = 'stale';
+      update _ayb_matview_refreshes set last_refresh_at = last_refresh_at - interval '2 days' where view_name = 'stale';
+      update _ayb_matview_refresh_runs set duration_ms = 120000, started_at = now() - interval '2 minutes' where view_name = 'slow'`)
+    // A worker whose one slot is taken does not come to what is due.
+    const gate = await createGatedView(db, 'busy')
+    await gate.close()
+    const scheduled = {nextRunAt: `now() - interval '10 minutes'`}
+    await insertSchedule(db, 'busy', {view: 'busy', nextRunAt: `now() - interval '20 minutes'`})
+    const worker = await startWorker(db, ['--listen', '127.0.0.1:0', '--concurrency', '1'])
+    await untilRefreshing(db, 'busy')
+    const id = await insertSchedule(db, 'late', {view: 'late', ...scheduled})
+    await until(
+      async () => (await db.query('select from _ayb_jobs where schedule_id = $1', [id])).length > 0,
+      {
+        what: 'the job',
+        timeoutMs: PATIENCE_MS,
+      },
+    )
+    const [, base] = await worker.waitForOutput(/listening on (http:\/\/127\.0\.0\.1:\d+)/, PATIENCE_MS)
+    const ill = parse(await (await fetch(`${base}/metrics`)).text())
+    expect(ill.samples.get('ayb_view_running_seconds{view="public.busy"}')).toBeGreaterThan(0)
+    await gate.open()
+    await stopWorkers([worker])
+    await firing(
+      [
+        [well, 600],
+        [ill, 15],
+      ],
+      [
+        alert('AybViewFailing', 'broken'),
+        alert('AybViewOverdue', 'late'),
+        alert('AybViewSlow', 'slow'),
+        alert('AybViewStale', 'stale'),
+      ],
+    )
+
+    const server = await startServer(db)
+    const alone = parse((await server.get('/metrics', {token: null})).text)
+    expect(alone.samples.get('ayb_workers')).toBe(0)
+    await stopServers([server])
+    await firing([[{...well, samples: new Map([['ayb_workers', 0]])}, 10]], [alert('AybNoWorker')])
+    await firing([[{...well, samples: new Map([['ayb_jobs', 0]])}, 10]], [alert('AybNoWorker')])
+  })
+})
+
+test('the dashboard asks for metrics that there are', async () => {
+  const db = await createTestDatabase({hasTables: true})
+  await documentOf(['matviews', 'register', 'leaderboard', '--max-age', '1d'], db)
+  await documentOf(['matviews', 'refresh', 'leaderboard'], db)
+  const server = await startServer(db, ['--worker'])
+  const {text} = await server.get('/metrics', {token: null})
+  await stopServers([server])
+  const known = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name))
+  const dashboard = await documentOf<{panels: {title: string; targets: {expr: string}[]}[]}>(
+    ['metrics', 'dashboard'],
+    {},
+  )
+  expect(JSON.parse((await ayb(['metrics', 'dashboard'], {})).stdout)).toEqual(dashboard)
+  expect(dashboard.panels.length).toBeGreaterThan(5)
+  const rules = (await ayb(['metrics', 'rules'], {})).stdout
+  const asked = JSON.stringify(dashboard).match(/\bayb_\w+/g) ?? []
+  for (const name of [...asked, ...(rules.match(/\bayb_\w+/g) ?? [])]) expect(known, name).toContain(name)
+  for (const name of [
+    'ayb_build_info',
+    'process_start_time_seconds',
+    'ayb_schedule_next_run_timestamp_seconds',
+  ])
+    expect(known).toContain(name)
+})
