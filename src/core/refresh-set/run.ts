@@ -96,7 +96,7 @@ class SetRun {
     }
   }
 
-  /** The turn of a member, which ends with a free session. */
+  /** The turn of a member. */
   async #run(member: Member): Promise<void> {
     const {listener} = this.#options
     try {
@@ -104,7 +104,8 @@ class SetRun {
       const turn = new Turn(member, db)
       listener.onStart(member)
       const ended = await turn.refresh(this.#options)
-      await this.#sessions.release(db)
+      // The views that waited for this one need not wait for its session.
+      this.#sessions.release(db)
       // Behind a pooler, a statement without an answer may wait for a connection that another view has.
       if (turn.lost !== null && db.session.isPooled && this.#progress.running > 1) {
         this.#isNarrow = true

@@ -32,6 +32,8 @@ export class SetSessions {
   readonly #waiting: Waiting[] = []
   /** Each ends the opening of a session. */
   readonly #openings = new Map<AbortController, Promise<void>>()
+  /** Sessions that are made ready for the next refresh. */
+  readonly #releases = new Set<Promise<void>>()
   /** How many sessions there should be, whether somebody waits for them or not. */
   #wanted = 0
   /** Since no session could be opened, as performance.now() tells it; null while sessions can be opened. */
@@ -80,7 +82,7 @@ export class SetSessions {
   #next(): Promise<Database> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({resolve, reject})
-      if (this.#openings.size < this.#waiting.length) this.#open()
+      this.#openForThoseWhoWait()
     })
   }
 
@@ -93,6 +95,10 @@ export class SetSessions {
     // A pooler may have its connections for other things.
     if (this.#main.session.isPooled) return
     while (this.#count < count) this.#open()
+  }
+
+  #openForThoseWhoWait(): void {
+    if (this.#openings.size + this.#releases.size < this.#waiting.length) this.#open()
   }
 
   /** How many sessions there are, or will be. */
@@ -121,7 +127,7 @@ export class SetSessions {
   /** Gives a session to whoever waits for one, or keeps it. */
   #offer(db: Database): void {
     if (!db.session.isUsable) {
-      if (this.#openings.size < this.#waiting.length) this.#open()
+      this.#openForThoseWhoWait()
       return
     }
     const next = this.#waiting.shift()
@@ -149,18 +155,25 @@ export class SetSessions {
 
   /**
    * Keeps a session for the next refresh, as if it had just been opened: the query of a view can leave locks
-   * and settings.
+   * and settings. Returns at once; the session is idle once it is ready.
    */
-  async release(db: Database): Promise<void> {
-    const {session} = db
+  release(db: Database): void {
+    const release = this.#makeReady(db).then(() => {
+      this.#releases.delete(release)
+      this.#inUse--
+      this.#offer(db)
+    })
+    this.#releases.add(release)
+  }
+
+  async #makeReady({session}: Database): Promise<void> {
     // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.
     if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS).reset()
-    this.#inUse--
-    this.#offer(db)
   }
 
   /** Closes the sessions that the set has opened. All of them must have been released. */
   async close(): Promise<void> {
+    await Promise.all(this.#releases)
     const openings = [...this.#openings]
     for (const [opening] of openings) opening.abort()
     await Promise.all(openings.map(([, opened]) => opened))

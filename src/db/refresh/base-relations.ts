@@ -71,7 +71,7 @@ const arePlain = (oids: string): string =>
  * guard fails then, with SQLSTATE 22012, so that the transaction is rolled back.
  */
 export interface SnapshotGuard {
-  kind: 'tables' | 'all relations' | 'hash'
+  kind: 'tables' | 'all relations' | 'files' | 'hash'
   /** The statements in front of REFRESH. */
   before: string[]
   /** The values of the condition as literals, and their types. */
@@ -126,6 +126,18 @@ export async function snapshotGuard(db: Database, view: ViewName): Promise<Snaps
 
 /** For a session that keeps no statements: in front of REFRESH, the text would hide it in pg_stat_activity. */
 async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGuard> {
+  const shape = await readShape(session, view)
+  if (shape) {
+    return {
+      kind: 'files',
+      before: [],
+      values: [shape.viewOid, `'${shape.oids}'`, `'${shape.files}'`],
+      types: ['oid', 'oid[]', 'text'],
+      viewOid: shape.viewOid,
+      holds: (oid, [viewOid, oids = '', files]) =>
+        `${oid} = ${viewOid} and ${files} = ${filesOf(oids)} and ${arePlain(oids)}`,
+    }
+  }
   const [schema, name] = namesOf(session, view)
   const rows = await session.query<{hash: string}>(`select ${filesHash(schema, name)} as hash`)
   return {
@@ -165,14 +177,19 @@ async function shapeOf(db: Database, view: ViewName): Promise<PlainShape | null>
   const name = lockName(view)
   const seen = known.get(name)
   if (seen !== undefined) return seen
-  const shape = await readShape(db, view)
+  const shape = await readShape(db.session, view)
   known.set(name, shape)
   return shape
 }
 
-async function readShape({session}: Database, {schemaName, viewName}: ViewName): Promise<PlainShape | null> {
-  const [row] = await session.query<{view_oid: string; oids: string; is_plain: boolean}>(
-    `select t.oid::text as view_oid,
+/** The shape of a view, with the files of its tables as they are now; null where it reads more than tables. */
+async function readShape(
+  session: Session,
+  {schemaName, viewName}: ViewName,
+): Promise<(PlainShape & {files: string}) | null> {
+  const [row] = await session.query<{view_oid: string; oids: string; files: string; is_plain: boolean}>(
+    `select s.*, ${filesOf('s.oids::oid[]')} as files from (
+     select t.oid::text as view_oid,
             coalesce(array_agg(distinct c.oid) filter (where c.oid is not null), '{}')::text as oids,
             bool_or(d.refclassid = 'pg_proc'::regclass or c.relkind in ('v', 'p') or c.relhassubclass) is not true as is_plain
        from pg_namespace n
@@ -182,10 +199,10 @@ async function readShape({session}: Database, {schemaName, viewName}: ViewName):
         and d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
        left join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.oid <> t.oid
       where n.nspname = $1
-      group by t.oid`,
+      group by t.oid) s`,
     [schemaName, viewName],
   )
-  return row?.is_plain ? {viewOid: row.view_oid, oids: row.oids} : null
+  return row?.is_plain ? {viewOid: row.view_oid, oids: row.oids, files: row.files} : null
 }
 
 /** Has the next guard of the view look at its shape again. */
