@@ -41,7 +41,7 @@ export function scheduleWarnings(schedule: Schedule): Warning[] {
 }
 
 /** Why workers pass a schedule over; null where they do not. */
-function timingProblem({cronExpr, timezone}: Schedule): string | null {
+export function timingProblem({cronExpr, timezone}: Schedule): string | null {
   try {
     parseCron(cronExpr)
     checkTimezone(timezone)

@@ -48,7 +48,7 @@ const SIZE_PATIENCE_MS = 200
  * CONCURRENTLY needs an index that is unique, immediate and valid, without predicate, and with plain columns
  * as keys. Source: is_usable_unique_index in src/backend/commands/matview.c.
  */
-const USABLE_INDEX =
+export const USABLE_INDEX =
   'i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and 0 < all (i.indkey::int2[])'
 
 /** Up to 16 only the owner may refresh; 17 has the privilege MAINTAIN, whose name older servers refuse. */

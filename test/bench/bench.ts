@@ -10,6 +10,7 @@ import type {Bench, Measurement} from './row.ts'
 import {busyView} from './rows/busy-view.ts'
 import {claims} from './rows/claims.ts'
 import {declared} from './rows/declared.ts'
+import {doctor} from './rows/doctor.ts'
 import {idle} from './rows/idle.ts'
 import {lateness} from './rows/lateness.ts'
 import {manyViews} from './rows/many-views.ts'
@@ -38,6 +39,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   busyView,
   manyViews,
   declared,
+  doctor,
   sets,
   politeness,
   idle,

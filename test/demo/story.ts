@@ -1,4 +1,5 @@
 import type {ListedRegistration, RegistrationDetails, Run, View} from '../../src/lib/records.ts'
+import {ADVICE_STEPS} from './advice.ts'
 import {CHAIN_STEPS} from './chain.ts'
 import {check, checkEqual} from './check.ts'
 import {
@@ -34,6 +35,7 @@ export const STORY: readonly Step[] = [
   {title: 'What has happened so far', play: showHistory},
   ...CHAIN_STEPS,
   ...SCHEDULE_STEPS,
+  ...ADVICE_STEPS,
   {title: 'A slip of the finger', play: misspell},
   {title: 'Take it off the list', play: unregister},
 ]

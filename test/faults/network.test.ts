@@ -25,6 +25,7 @@ const LINES: Record<string, string[]> = {
   apply: ['apply', '-f', '-'],
   completion: ['completion', 'bash'],
   diff: ['diff', '-f', '-'],
+  doctor: ['doctor'],
   export: ['export'],
   'jobs:cancel': ['jobs', 'cancel', QUEUED],
   'jobs:list': ['jobs', 'list', '--state', 'queued'],

@@ -1,0 +1,23 @@
+import {isUntimed, timingProblem} from '../../schedule-warnings.ts'
+import {scheduleCheck} from '../check.ts'
+
+/** An expression or a zone that nobody understands, or no next run. */
+export const scheduleNeverRuns = scheduleCheck('schedule-never-runs', (schedule) => {
+  const {name} = schedule
+  const problem = timingProblem(schedule)
+  if (problem !== null) {
+    return {
+      severity: 'error',
+      schedule: name,
+      message: `the schedule ${name} never runs: ${problem}`,
+      repair: {kind: 'retime-schedule', schedule: name},
+    }
+  }
+  if (!isUntimed(schedule)) return null
+  return {
+    severity: 'warning',
+    schedule: name,
+    message: `the schedule ${name} has no next run`,
+    repair: {kind: 'enable-schedule', schedule: name},
+  }
+})

@@ -1,0 +1,17 @@
+import {qualifiedName} from '../../../lib/identifier.ts'
+import {serverCheck} from '../check.ts'
+
+/** The lock of a view has 32 bits, made from its name: two names can share one. */
+export const lockCollision = serverCheck('lock-collision', ({collisions}) =>
+  collisions.flatMap((views) => {
+    const [first] = views
+    if (!first) return []
+    return [
+      {
+        severity: 'info' as const,
+        view: first,
+        message: `${views.map(qualifiedName).join(' and ')} have the same lock, by chance: one waits while the other is refreshed; another name for one of them ends that`,
+      },
+    ]
+  }),
+)

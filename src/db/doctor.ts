@@ -1,0 +1,192 @@
+// What the catalogs, the statistics and the history tell about registered views. Nothing here takes a lock on a
+// view, or reads one: sizes are those that the last VACUUM, ANALYZE or index build wrote down.
+
+import type {ViewName} from '../lib/records.ts'
+import {USABLE_INDEX} from './catalog.ts'
+import type {Database} from './database.ts'
+
+/** An index of a view. */
+export interface ViewIndex {
+  name: string
+  /** Null for an expression. */
+  columns: (string | null)[]
+  isUnique: boolean
+  isValid: boolean
+  /** Whether a concurrent refresh can use it. */
+  isUsable: boolean
+  isPartial: boolean
+}
+
+/** What the catalogs say of a view. */
+export interface ViewShape extends ViewName {
+  oid: number
+  populated: boolean
+  owner: string
+  /** Of 8 kB each. */
+  pages: number
+  allVisiblePages: number
+  /** Negative where nothing has counted them. */
+  rows: number
+  indexes: ViewIndex[]
+}
+
+/** SQL: the registered views that are there, as parts `v` (the registration), `n` and `c`. */
+const registeredViews = (db: Database): string =>
+  `${db.tables.registrations} v
+       join pg_namespace n on n.nspname = v.schema_name
+       join pg_class c on c.relnamespace = n.oid and c.relname = v.view_name and c.relkind = 'm'`
+
+export async function readShapes(db: Database): Promise<ViewShape[]> {
+  return db.session.query<ViewShape>(
+    `select v.schema_name as "schemaName", v.view_name as "viewName", c.oid, c.relispopulated as populated,
+            pg_get_userbyid(c.relowner) as owner, c.relpages as pages, c.relallvisible as "allVisiblePages",
+            c.reltuples::float8 as rows,
+            coalesce((select json_agg(json_build_object(
+                        'name', x.relname, 'isUnique', i.indisunique, 'isValid', i.indisvalid,
+                        'isUsable', ${USABLE_INDEX}, 'isPartial', i.indpred is not null,
+                        'columns', (select json_agg(a.attname order by k.place)
+                                      from unnest(i.indkey::int2[]) with ordinality k(attnum, place)
+                                      left join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+                                     where k.place <= i.indnkeyatts)) order by x.relname)
+                 from pg_index i join pg_class x on x.oid = i.indexrelid
+                where i.indrelid = c.oid), '[]') as indexes
+       from ${registeredViews(db)}`,
+  )
+}
+
+/** What the statistics say of the columns of a view. */
+export interface ViewStatistics extends ViewName {
+  /** Of all columns of a row together, in bytes. */
+  width: number
+  /** By column: how many values there are; negative as a share of the rows. */
+  distinct: Record<string, number>
+}
+
+export async function readStatistics(db: Database): Promise<ViewStatistics[]> {
+  return db.session.query<ViewStatistics>(
+    `select v.schema_name as "schemaName", v.view_name as "viewName", sum(s.avg_width * (1 - s.null_frac))::float8 as width,
+            json_object_agg(s.attname, s.n_distinct) as distinct
+       from ${db.tables.registrations} v
+       join pg_stats s on s.schemaname = v.schema_name and s.tablename = v.view_name
+      group by 1, 2`,
+  )
+}
+
+/** A relation that a view reads, and that its owner may not read. */
+export interface UnreadableRelation extends ViewName {
+  owner: string
+  relation: string
+  /** The statement that gives the right. */
+  grant: string
+}
+
+export async function findUnreadable(db: Database): Promise<UnreadableRelation[]> {
+  return db.session.query<UnreadableRelation>(
+    `select distinct v.schema_name as "schemaName", v.view_name as "viewName", pg_get_userbyid(c.relowner) as owner,
+            format('%I.%I', bn.nspname, b.relname) as relation,
+            format('GRANT SELECT ON %I.%I TO %I;', bn.nspname, b.relname, pg_get_userbyid(c.relowner)) as grant
+       from ${registeredViews(db)}
+       join pg_rewrite w on w.ev_class = c.oid
+       join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+                       and d.refclassid = 'pg_class'::regclass and d.refobjid <> c.oid
+       join pg_class b on b.oid = d.refobjid and b.relkind in ('r', 'p', 'v', 'm', 'f')
+       join pg_namespace bn on bn.oid = b.relnamespace
+      where not has_any_column_privilege(c.relowner, b.oid, 'SELECT')
+      order by 1, 2, 4`,
+  )
+}
+
+/** A function with a text as its body that a view calls, and that sets no search_path. */
+export interface CalledFunction extends ViewName {
+  /** With its argument types. */
+  signature: string
+  source: string
+}
+
+/** More than functions of queries have. */
+const MOST_SOURCE = 20_000
+
+export async function findCalledFunctions(db: Database): Promise<CalledFunction[]> {
+  return db.session.query<CalledFunction>(
+    `select distinct v.schema_name as "schemaName", v.view_name as "viewName",
+            format('%I.%I(%s)', pn.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as signature,
+            left(p.prosrc, ${MOST_SOURCE}) as source
+       from ${registeredViews(db)}
+       join pg_rewrite w on w.ev_class = c.oid
+       join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_proc'::regclass
+       join pg_proc p on p.oid = d.refobjid
+       join pg_namespace pn on pn.oid = p.pronamespace
+       join pg_language l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
+      where p.prosqlbody is null and pn.nspname not in ('pg_catalog', 'information_schema')
+        and not exists (select from unnest(p.proconfig) s where s like 'search_path=%')
+      order by 1, 2, 3`,
+  )
+}
+
+/** The schemas of the relations with these names, but for the one that each search_path has. */
+export async function findRelationSchemas(
+  db: Database,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  const rows = await db.session.query<{name: string; schema_name: string}>(
+    `select distinct on (c.relname) c.relname as name, quote_ident(n.nspname) as schema_name
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where c.relname = any ($1::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+        and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_t%'
+      order by c.relname, n.nspname <> 'public', n.nspname`,
+    [names],
+  )
+  return new Map(rows.map(({name, schema_name}) => [name, schema_name]))
+}
+
+/** A refresh of the history, for its view. */
+export interface PastRun {
+  mode: string
+  status: string
+  durationMs: number | null
+  lockWaitMs: number | null
+  /** Seconds since 1970. */
+  endedAt: number | null
+}
+
+/** As many as tell what is usual. */
+const RUNS_LOOKED_AT = 20
+
+/** The last runs of each registered view, newest first. */
+export async function readPastRuns(db: Database): Promise<(ViewName & {runs: PastRun[]})[]> {
+  if (!db.has('runs')) return []
+  return db.session.query<ViewName & {runs: PastRun[]}>(
+    `select v.schema_name as "schemaName", v.view_name as "viewName", h.runs
+       from ${db.tables.registrations} v
+      cross join lateral (
+              select json_agg(json_build_object('mode', h.refresh_mode, 'status', h.status, 'durationMs', h.duration_ms,
+                                                'lockWaitMs', h.lock_wait_ms,
+                                                'endedAt', extract(epoch from h.started_at) + h.duration_ms / 1000.0)
+                              order by h.started_at desc) as runs
+                from (select * from ${db.tables.runs} h
+                       where h.schema_name = v.schema_name and h.view_name = v.view_name
+                       order by h.started_at desc
+                       limit ${RUNS_LOOKED_AT}) h) h
+      where h.runs is not null`,
+  )
+}
+
+/** Groups of registered views whose locks have the same key. */
+export async function findLockCollisions(db: Database): Promise<ViewName[][]> {
+  const rows = await db.session.query<{views: ViewName[]}>(
+    `select json_agg(json_build_object('schemaName', v.schema_name, 'viewName', v.view_name)
+                     order by v.schema_name, v.view_name) as views
+       from ${db.tables.registrations} v
+      group by hashtext(v.schema_name || '.' || v.view_name)
+     having count(*) > 1`,
+  )
+  return rows.map(({views}) => views)
+}
+
+/** Whether the server counts what happens to tables. */
+export async function countsActivity(db: Database): Promise<boolean> {
+  const [row] = await db.session.query<{is_on: boolean}>(
+    `select current_setting('track_counts')::boolean as is_on`,
+  )
+  return row?.is_on ?? true
+}

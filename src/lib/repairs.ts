@@ -1,0 +1,14 @@
+import type {RenamedView, RequestedMode, ViewName} from './records.ts'
+
+/** A command that mends something, as data: the command line words it. */
+export type Repair =
+  | {kind: 'refresh'; view: ViewName; mode: RequestedMode | null}
+  | {kind: 'set-mode'; view: ViewName; mode: RequestedMode}
+  | {kind: 'unregister'; view: ViewName}
+  | {kind: 'relink'; renamed: RenamedView}
+  | {kind: 'cascade-schedule'; schedule: string}
+  | {kind: 'retime-schedule'; schedule: string}
+  | {kind: 'enable-schedule'; schedule: string}
+  | {kind: 'disable-schedule'; schedule: string}
+  | {kind: 'show-history'; view: ViewName}
+  | {kind: 'start-worker'}

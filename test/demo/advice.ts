@@ -1,0 +1,65 @@
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import type {Declarations, DeclaredChanges, Diagnosis} from '../../src/lib/records.ts'
+import {checkEqual} from './check.ts'
+import {VIEW} from './data.ts'
+import {say} from './print.ts'
+import type {Stage, Step} from './stage.ts'
+
+const CREATE_MONTHLY = `create materialized view monthly as
+  select date_trunc('month', started_at) as month, sum(duration_minutes) as minutes from workouts group by 1
+  with no data;`
+const MONTHLY = 'public.monthly'
+
+/** The part of the story with what ayb advises, and with a file that describes all. It leaves nothing behind. */
+export const ADVICE_STEPS: readonly Step[] = [
+  {title: 'What is wrong?', play: consult},
+  {title: 'All of it in a file', play: applyFile},
+]
+
+async function consult({shell, owner}: Stage): Promise<void> {
+  say(
+    'Somebody adds a view without data, and registers the view in a mode that it is not ready for. The workers ' +
+      'of the story have ended, while the schedules are still enabled. A look at all of it:',
+  )
+  await owner.show(CREATE_MONTHLY)
+  await shell.run(['matviews', 'register', MONTHLY, '--mode', 'concurrent'])
+  await shell.run(['doctor', '--exit-code'], {exitCode: 9})
+  const {findings} = await shell.json<Diagnosis>(['doctor'])
+  checkEqual(
+    findings.map(({check, viewName}) => `${check} ${viewName ?? ''}`.trim()),
+    ['no-worker', 'unpopulated monthly', 'missing-index monthly'],
+    'what the doctor found',
+  )
+  say('Each finding says what mends it:')
+  const [, , missingIndex] = findings
+  await owner.show(missingIndex?.fix.sql ?? '')
+  await shell.run(['matviews', 'refresh', MONTHLY, '--mode', 'standard'])
+  await shell.run(['doctor', MONTHLY], {prints: '1 view: 1 error'})
+}
+
+async function applyFile({shell, owner}: Stage): Promise<void> {
+  say('What is registered and scheduled can be kept in a file, beside the code of the app. To begin with:')
+  await shell.run(['export'])
+  const declarations = await shell.json<Declarations>(['export'])
+  const folder = mkdtempSync(join(tmpdir(), 'ayb-demo-file-'))
+  try {
+    const path = join(folder, 'ayb.yaml')
+    const {[MONTHLY]: _, ...views} = declarations.views
+    const changed = {...declarations, views: {...views, [VIEW]: {...views[VIEW], maxAge: '2h'}}}
+    writeFileSync(path, JSON.stringify(changed))
+    say(
+      'In the file the leaderboard gets a maximum age, and the new view is taken out. What would that change?',
+    )
+    await shell.run(['diff', '-f', path], {exitCode: 9})
+    await shell.run(['apply', '-f', path, '--prune', '--yes'])
+    say('A second time, nothing is left to do:')
+    await shell.run(['apply', '-f', path, '--prune', '--yes'])
+    const again = await shell.json<DeclaredChanges>(['diff', '-f', path])
+    checkEqual(again.changes, [], 'differences that are left')
+  } finally {
+    rmSync(folder, {recursive: true})
+  }
+  await owner.show('drop materialized view monthly;')
+}

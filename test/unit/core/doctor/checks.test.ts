@@ -1,0 +1,42 @@
+import {describe, expect, test} from 'vitest'
+import type {Facts} from '../../../../src/core/doctor/check.ts'
+import {medianOf} from '../../../../src/core/doctor/median.ts'
+import {oldRelease} from '../../../../src/core/doctor/server/old-release.ts'
+import {namesWithoutSchema} from '../../../../src/core/doctor/views/bare-names.ts'
+
+test.each([
+  [140_010, true],
+  [140_011, false],
+  [150_005, true],
+  [150_006, false],
+  [160_001, true],
+  [160_002, false],
+  [170_000, false],
+  [180_004, false],
+])('the release %i lacks the mend of CVE-2024-0985: %s', (serverVersion, isFound) => {
+  expect(oldRelease.find({serverVersion} as Facts)).toHaveLength(isFound ? 1 : 0)
+})
+
+describe('the names without a schema', () => {
+  test.each([
+    ['select count(*) from orders o join app.users u on true', ['orders']],
+    ['select * from ONLY Orders left join lines using (id)', ['orders', 'lines']],
+    ['with recent as (select * from app.orders) select * from recent', []],
+    ['with a (x) as materialized (select 1), b as (select 1) select from a join b on true', []],
+    ['select * from generate_series(1, 3) n', []],
+    ['select extract(epoch from now())', []],
+    ['select 1 -- from orders\n /* join lines */', []],
+    ['select * from "Orders"', []],
+  ])('of %j', (source, names) => {
+    expect(namesWithoutSchema(source)).toEqual(names)
+  })
+})
+
+test.each([
+  [[], null],
+  [[3], 3],
+  [[9, 1, 5], 5],
+  [[4, 1, 2, 9], 3],
+])('the median of %j is %s', (values, median) => {
+  expect(medianOf(values)).toBe(median)
+})
