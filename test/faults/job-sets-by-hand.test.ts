@@ -4,6 +4,7 @@ import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {
+  anomalies,
   createGatedSet,
   idsByView,
   memberStates,
@@ -11,9 +12,10 @@ import {
   runSet,
   untilMembers,
 } from '../support/job-sets.ts'
+import {startPgBouncer} from '../support/pgbouncer.ts'
 import {untilRefreshing} from '../support/refresh.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
-import {startWorker, stopWorkers} from '../support/worker.ts'
+import {startWorker, startWorkers, stopWorkers} from '../support/worker.ts'
 
 const SOON = ['--poll-interval', '200ms']
 
@@ -163,6 +165,47 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
       {view_name: 'a'},
       {view_name: 'c'},
     ])
+  })
+
+  test('goes on with the job of a refresh that was canceled, once somebody has the job retried', async () => {
+    const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b']})
+    await gates.b?.close()
+    const worker = await startWorker(db, SOON)
+    const run = await runSet(db)
+    const id = idsByView(run).b ?? ''
+    await untilRefreshing(db, 'b')
+    await documentOf(['jobs', 'cancel', id], db)
+    await untilMembers(db, run, {b: 'canceled', c: 'canceled'})
+    await gates.b?.open()
+    await documentOf(['jobs', 'retry', id], db)
+    await untilMembers(db, run, {a: 'completed', b: 'completed', c: 'completed'})
+    await stopWorkers([worker])
+    expect(await refreshCounts(db)).toEqual({a: 1, b: 1, c: 1})
+  })
+
+  test('is refreshed in order, canceled and revived through a transaction pooler of two connections', async () => {
+    const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b'], d: ['a']})
+    const pooler = await startPgBouncer(db, {poolMode: 'transaction', poolSize: 2})
+    const through = {...db, url: pooler.url}
+    await gates.a?.close()
+    const workers = await startWorkers(through, 2, ['--poll-interval', '500ms', '--concurrency', '1'])
+    const run = await runSet(through)
+    await untilRefreshing(db, 'a')
+    await documentOf(['jobs', 'cancel', idsByView(run).b ?? ''], through)
+    expect(await memberStates(db, run)).toMatchObject({b: 'canceled', c: 'canceled', d: 'waiting'})
+    await documentOf(['jobs', 'retry', idsByView(run).b ?? ''], through)
+    expect(await memberStates(db, run)).toMatchObject({b: 'waiting', c: 'waiting', d: 'waiting'})
+    await gates.a?.open()
+    await untilMembers(db, run, {a: 'completed', b: 'completed', c: 'completed', d: 'completed'})
+    await gates.a?.close()
+    const next = await runSet(through)
+    await untilRefreshing(db, 'a')
+    await documentOf(['schedules', 'disable', 'nightly'], through)
+    await gates.a?.open()
+    await untilMembers(db, next, {a: 'completed', b: 'canceled', c: 'canceled', d: 'canceled'})
+    await stopWorkers(workers)
+    expect(await refreshCounts(db)).toEqual({a: 2, b: 1, c: 1, d: 1})
+    expect(await anomalies(db)).toEqual([])
   })
 
   test('loses no job to a deadlock where a view of the set is relinked and its job canceled', async () => {
