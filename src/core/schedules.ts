@@ -178,11 +178,17 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
   const before = await requireSchedule(db, reference)
   await db.prepareTables()
   const set = await planRun(db, before)
+  const warnings: Warning[] = []
   const queued = await db.session.transaction(async () => {
     const schedule = await schedules.lockSchedule(db, before.id)
     if (!schedule) throw scheduleNotFound(reference, null)
+    // The worker of its last job may have died before it noted the end.
+    await advanceSets(db, {scheduleId: schedule.id})
     const live = await findLiveSet(db, schedule.id)
-    if (live.length > 0) return live
+    if (live.length > 0) {
+      warnings.push('the jobs of an earlier run have not all ended, so no new run begins')
+      return live
+    }
     const isQueued = set === null || (await countQueuedJobs(db, schedule.id)) > 0
     if (isQueued) return [(await enqueueJob(db, schedule.id)).id]
     // First: a set of a disabled schedule goes on only if it is younger than each change of the schedule.
@@ -194,7 +200,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
   const jobs = await findJobs(db, queued)
   const [job] = jobs
   if (!job) throw jobDeleted(queued[0] ?? '')
-  return {job, warnings: [...db.takeWarnings(), ...(await absentWorkers(db))], jobs}
+  return {job, warnings: [...db.takeWarnings(), ...warnings, ...(await absentWorkers(db))], jobs}
 }
 
 /** The set that a schedule means now; null for one job, which a worker makes a set of where that is needed. */

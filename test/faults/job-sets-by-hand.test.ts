@@ -208,6 +208,19 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     expect(await anomalies(db)).toEqual([])
   })
 
+  test('is run by hand again where the worker of its last job died before it noted the end', async () => {
+    const {db} = await createGatedSet({a: [], b: ['a']})
+    const run = await runSet(db)
+    expect((await ayb(['worker', '--once'], {url: db.url, timeoutMs: 60_000})).code).toBe(0)
+    await db.query(`update _ayb_job_edges set outcome = null, ended_at = null where view_name = 'b'`)
+    const next = await runSet(db)
+    expect(next.job.setId).not.toBe(run.job.setId)
+    expect(await memberStates(db, next)).toEqual({a: 'queued', b: 'waiting'})
+    const {stdout, stderr} = await ayb(['schedules', 'run', 'nightly'], {url: db.url})
+    expect(stdout).toMatch(/^Queued job \S+ of public\.a\nWaiting: job \S+ of public\.b\n$/)
+    expect(stderr).toContain('the jobs of an earlier run have not all ended, so no new run begins')
+  })
+
   test('loses no job to a deadlock where a view of the set is relinked and its job canceled', async () => {
     const {db} = await createGatedSet({a: [], b: ['a']})
     const run = await runSet(db)

@@ -6,9 +6,19 @@ import {runSchedule} from '../../core/schedules.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import {printable} from '../../lib/printable.ts'
-import type {Job, ScheduleRun} from '../../lib/records.ts'
+import type {Job, JobState, ScheduleRun} from '../../lib/records.ts'
 import {startSpinner} from '../../render/spinner.ts'
 import {describeTerminal} from '../../render/terminal.ts'
+
+/** The jobs of an earlier run of several views may be in any state. */
+const PRINTED: Record<JobState, string> = {
+  queued: 'Queued',
+  waiting: 'Waiting:',
+  running: 'Running:',
+  completed: 'Completed',
+  failed: 'Failed:',
+  canceled: 'Canceled:',
+}
 
 export default class SchedulesRun extends BaseCommand {
   static override summary = 'Queue a job of a schedule now, even if the schedule is disabled.'
@@ -31,8 +41,7 @@ With --wait the command ends when the job, or each job of the set, has ended, re
     const timeoutMs = flags['wait-timeout'] ?? null
     return this.withOwnCancellation(flags, async (db) => {
       const queued = await this.endingAtSignal(db, (watched) => runSchedule(watched, args.schedule))
-      for (const job of queued.jobs)
-        this.print(`${job.state === 'waiting' ? 'Waiting:' : 'Queued'} job ${nameOf(job, queued.jobs)}`)
+      for (const job of queued.jobs) this.print(`${PRINTED[job.state]} job ${nameOf(job, queued.jobs)}`)
       if (!flags.wait && timeoutMs === null) return queued
       const untold = this.tellAtOnce(queued.warnings)
       const progress = this.#watch(queued.job)
