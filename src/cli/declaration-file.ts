@@ -5,7 +5,7 @@ import {FileProblems} from '../lib/file-problems.ts'
 import {printable} from '../lib/printable.ts'
 import {commandLineHint} from './remedies.ts'
 
-/** More than 20,000 views need. */
+/** A file with 20,000 views is smaller. */
 const MOST_BYTES = 2_000_000
 
 export const fileFlag = Flags.string({
@@ -51,8 +51,8 @@ async function readTextFile(path: string): Promise<string> {
 const nameOfFile = (path: string): string => (path === '-' ? 'stdin' : path)
 
 /**
- * Runs work on a file of declarations. What is wrong with the file becomes one error, with the code of the
- * first problem; `print` is told of each, a line each.
+ * Runs work on a file of declarations. All problems of the file become one error, with the code of the first
+ * problem. `print` gets one line for each problem.
  */
 export async function withFile<T>(
   path: string,

@@ -2,7 +2,10 @@ import {describeTerminal} from '../render/terminal.ts'
 import {isDebugging} from './output.ts'
 import {commandLineHint} from './remedies.ts'
 
-/** How a long-lived process logs to the stream: in that format, or as suits the stream. */
+/**
+ * How a long-lived process logs to the stream: in the given format; without a format, pretty on a terminal,
+ * else JSON.
+ */
 export function logOptions(
   stream: NodeJS.WriteStream,
   format: 'pretty' | 'json' | null,

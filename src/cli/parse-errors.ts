@@ -5,7 +5,7 @@ import {type AybError, invalidArgument, isAybError} from '../lib/errors.ts'
 import {nearest} from '../lib/nearest.ts'
 import {internalError} from './output.ts'
 
-/** What oclif's parser tells of a line that it does not take, besides its message. */
+/** What an error of oclif's parser has beside its message. */
 interface ParseError extends Error {
   flags?: string[]
   args?: ({name?: string} | string)[]

@@ -34,7 +34,7 @@ interface PolicyFlags {
   'lock-retry-for'?: number | 'none' | undefined
 }
 
-/** What somebody wants to be changed in the policy of a view; empty where nobody said anything. */
+/** The requested changes of the policy of a view; empty where there are none. */
 export function policyChanges(flags: PolicyFlags): PolicyChanges {
   const {set = [], unset = []} = flags
   const limits = {

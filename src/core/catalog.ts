@@ -19,7 +19,7 @@ export async function findConcurrentBlockers(
   ])
 }
 
-/** The documents of views from what the catalogs say. */
+/** Turns rows of the catalogs into documents of views. */
 export async function toViews(db: Database, views: readonly CatalogView[]): Promise<UnwordedView[]> {
   const blockers = await findConcurrentBlockers(db, views)
   return views.map((view, position) => {

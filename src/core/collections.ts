@@ -41,7 +41,7 @@ import {cancelOnAbort} from './refresh/cancel.ts'
 
 const LIMITS: ReadLimits = {timeoutMs: 30_000, lockTimeoutMs: 10_000}
 
-/** What looking a view up ends with where it is missing, something else, or out of reach. */
+/** The SQLSTATEs for a name that is missing, is no view, or may not be used. */
 const NOT_THERE = [
   SQLSTATE.UNDEFINED_TABLE,
   SQLSTATE.INVALID_SCHEMA_NAME,

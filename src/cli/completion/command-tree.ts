@@ -25,7 +25,10 @@ export interface ArgumentSyntax {
 
 /** The program itself, a topic, or a command. */
 export interface CommandNode {
-  /** As typed, without the program: `['matviews', 'refresh']`, and none for the program itself. */
+  /**
+   * The words of the command without the program, such as `['matviews', 'refresh']`; empty for the program
+   * itself.
+   */
   path: readonly string[]
   /** One line, without a full stop. */
   summary: string

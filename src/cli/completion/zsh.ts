@@ -30,7 +30,7 @@ function functionOf(program: string, node: CommandNode): string {
   return `${name}() {\n${body}\n}`
 }
 
-/** Hands on to the function of the subcommand, which sees the line as if it began there. */
+/** Calls the function of the subcommand. That function sees only the rest of the command line. */
 function topicBody(program: string, {path, children, flags}: CommandNode): string {
   const arms = children.map(
     (child) => `      (${quoted(wordOf(child))}) ${functionName(program, child.path)} ;;`,

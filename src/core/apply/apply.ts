@@ -32,9 +32,9 @@ import {type DeclaredView, policyOfValues} from './views.ts'
 
 /** How a file is to be applied. */
 export interface ApplyOptions {
-  /** Whether what is not in the file goes. */
+  /** Whether to remove what is not in the file. */
   isPruning?: boolean
-  /** Asks whether all that may be done, where something is to go; null where nobody is asked. */
+  /** Asks a person before something is removed; null where nobody is asked. */
   confirm?: ((changes: readonly DeclaredChange[]) => Promise<boolean>) | null
 }
 
@@ -62,8 +62,8 @@ class Moved extends Error {}
 const MOST_ATTEMPTS = 5
 
 /**
- * Makes the database as the file describes it: all of it, in one transaction, or nothing. What the file does
- * not name stays, unless `isPruning`.
+ * Changes the database so that it matches the file. One transaction makes all changes, or none. What the file
+ * does not name stays, unless `isPruning`.
  * @throws FileProblems; AybError PERMISSION_DENIED where something has no table, SCHEDULE_EXISTS where a
  * schedule of another program has the name, TRY_AGAIN where others change the same all the time
  */

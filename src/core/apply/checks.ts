@@ -16,7 +16,7 @@ import type {Plan} from './plan.ts'
 import {type DeclaredView, placeOfKey} from './views.ts'
 import type {Entry} from './yaml-file.ts'
 
-/** To look for what a name belongs to instead takes a few statements. */
+/** A search for similar names takes a few statements, so only so many names get one. */
 const MOST_EXPLAINED = 20
 
 /** What a plan needs of the database, and what there is to say about it. */
@@ -77,7 +77,10 @@ async function findMissing(
 const addProblem = (problems: Problems, {place, path}: Entry, error: AybError): void =>
   problems.add(place, path, error)
 
-/** Concurrent mode is refused to a registered view that is not ready for it; a new one has time to be. */
+/**
+ * Refuses concurrent mode for a registered view that is not ready for it. A view that is registered now may
+ * become ready before its first refresh.
+ */
 async function checkModes(
   db: Database,
   {newViews, changedViews}: Plan,

@@ -15,7 +15,7 @@ const ROUNDING_MS = 2
 /** How fresh a registered view is. */
 export interface JudgedView extends Judgement {
   facts: FreshnessFacts
-  /** As of when the data is, in milliseconds since 1970; null where that is unknown. */
+  /** The time that the data shows, in milliseconds since 1970; null where that is unknown. */
   freshAsOfMs: number | null
   maxAgeMs: number | null
 }

@@ -14,7 +14,7 @@ export interface Evidence {
   /** As of when the data is; null where that is unknown. */
   freshAsOfMs: number | null
   maxAgeMs: number | null
-  /** A parent that was refreshed since, as a person writes it; null for none. */
+  /** The name of a parent that was refreshed after this view; null for none. */
   newerParent: string | null
   hasSchedule: boolean
   dueAtMs: number | null

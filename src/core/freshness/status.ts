@@ -11,7 +11,7 @@ import {requireRegistration} from '../lookup.ts'
 import type {Edge} from '../refresh-set/graph.ts'
 import {asInstant, type JudgedView, judgeAll, judgeOne, runningNow} from './judged.ts'
 
-/** So many views are looked at one by one; more of them, together with all others. */
+/** Up to this many named views are read one by one. For more, reading all views is faster. */
 const FEW_VIEWS = 3
 
 interface StatusOptions {
