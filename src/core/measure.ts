@@ -4,7 +4,6 @@ import {findRunningRefreshes} from '../db/locks/running.ts'
 import {readNextRuns} from '../db/next-runs.ts'
 import {countWorkers} from '../db/workers.ts'
 import {isAybError} from '../lib/errors.ts'
-import {qualifiedName} from '../lib/identifier.ts'
 import type {Measurements} from '../lib/measurements.ts'
 import {judgeAll} from './freshness/judged.ts'
 
@@ -54,8 +53,8 @@ async function measure(db: Database): Promise<Measurements> {
   }
   return {
     jobs,
-    views: views.map(({facts, freshAsOfMs, maxAgeMs, overdue}) => ({
-      view: qualifiedName(facts),
+    views: views.map(({name, facts, freshAsOfMs, maxAgeMs, overdue}) => ({
+      view: name,
       // Where nobody knows as of when the data is, it is at least as old as the refresh.
       freshAt: seconds(freshAsOfMs ?? facts.lastSuccessStartedAtMs) ?? 0,
       lastSuccessAt: seconds(facts.lastSuccessEndedAtMs) ?? 0,
@@ -63,7 +62,7 @@ async function measure(db: Database): Promise<Measurements> {
       maxAge: seconds(maxAgeMs),
       consecutiveFailures: facts.consecutiveFailures,
       isOverdue: overdue,
-      running: runningSeconds(qualifiedName(facts)),
+      running: runningSeconds(name),
       sizeBytes: facts.sizeBytes,
     })),
     schedules: await readNextRuns(db),

@@ -1,7 +1,7 @@
 import {presentable} from '../lib/outside-text.ts'
 import {type Instant, JOB_TYPE, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
-import {isoInstant, withinDocuments} from './instant.ts'
+import {withinDocuments} from './instant.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
 
 /** What the tables tell of how fresh a registered view is. Times in milliseconds since 1970. */
@@ -81,8 +81,8 @@ export async function readFreshness(
             coalesce(r.last_refresh_status = 'error', false) as has_failed, r.last_refresh_error as last_error,
             case when r.last_refresh_status = 'error' then greatest(f.failures, 1) else 0 end as failures,
             ${milliseconds('r.started_at')} as started_ms, ${milliseconds('r.ended_at')} as ended_ms,
-            ${isoInstant('r.ended_at')} as last_success_at, r.duration_ms, r.size_bytes::float8 as size_bytes, ${maxAge}::float8 as max_age_ms,
-            s.schema_name is not null as has_schedule, ${isoInstant('s.next_run_at')} as next_run_at,
+            r.duration_ms, r.size_bytes::float8 as size_bytes, ${maxAge}::float8 as max_age_ms,
+            s.schema_name is not null as has_schedule, ${milliseconds('s.next_run_at')} as next_run_ms,
             ${milliseconds('least(s.next_run_at, q.run_at)')} as due_ms,
             extract(epoch from clock_timestamp())::float8 * 1000 as now_ms
        from known r
@@ -105,6 +105,13 @@ export async function readFreshness(
   return {nowMs: rows[0]?.now_ms ?? 0, views: rows.map(toFacts)}
 }
 
+/**
+ * The instant as documents have it. The server's own text takes three times as long. What a float8 is short of a
+ * microsecond is made up for.
+ */
+const asInstant = (ms: number | null): Instant | null =>
+  ms === null ? null : new Date(Math.floor(ms + 0.0005)).toISOString()
+
 interface FreshnessRow {
   id: string
   schema_name: string
@@ -116,12 +123,11 @@ interface FreshnessRow {
   failures: number
   started_ms: number | null
   ended_ms: number | null
-  last_success_at: string | null
   duration_ms: number | null
   size_bytes: number | null
   max_age_ms: number | null
   has_schedule: boolean
-  next_run_at: string | null
+  next_run_ms: number | null
   due_ms: number | null
   now_ms: number
 }
@@ -137,12 +143,12 @@ const toFacts = (row: FreshnessRow): FreshnessFacts => ({
   consecutiveFailures: row.failures,
   lastSuccessStartedAtMs: row.started_ms,
   lastSuccessEndedAtMs: row.ended_ms,
-  lastSuccessAt: row.last_success_at,
+  lastSuccessAt: asInstant(row.ended_ms),
   lastSuccessDurationMs: row.duration_ms,
   sizeBytes: row.size_bytes,
   maxAgeMs: row.max_age_ms,
   hasSchedule: row.has_schedule,
-  nextRunAt: row.next_run_at,
+  nextRunAt: asInstant(row.next_run_ms),
   dueAtMs: row.due_ms,
 })
 

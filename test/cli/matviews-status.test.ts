@@ -10,6 +10,7 @@ import type {
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf} from '../support/documents.ts'
+import {pretendWorker} from '../support/schedules.ts'
 
 let db: TestDatabase
 
@@ -114,6 +115,14 @@ describe('ayb matviews status', () => {
     expect(await hours('grandchild')).toBe(3)
     // Nobody knows when a view was refreshed that is not registered.
     expect(await hours('orphan')).toBeNull()
+  })
+
+  test('gives a worker that polls seldom its time before a view is overdue', async () => {
+    await pretendWorker(db)
+    await db.query('update _ayb_workers set poll_interval_ms = 6 * 3600 * 1000')
+    expect(await status('late')).toMatchObject([{state: 'fresh', overdue: false}])
+    await db.query('delete from _ayb_workers')
+    expect(await status('late')).toMatchObject([{state: 'overdue', overdue: true}])
   })
 
   test('ends with 9 where a view is not as wanted', async () => {

@@ -1,9 +1,6 @@
 import {formatDuration} from '../../lib/duration.ts'
 import type {FreshnessState} from '../../lib/records.ts'
 
-/** How late a view may be before it counts as overdue: 60 s, and the usual poll interval of a worker. */
-const GRACE_MS = 65_000
-
 /** What decides how fresh a view is. Times in milliseconds since 1970. */
 export interface Evidence {
   exists: boolean
@@ -18,6 +15,8 @@ export interface Evidence {
   newerParent: string | null
   hasSchedule: boolean
   dueAtMs: number | null
+  /** How late a view may be before it counts as overdue. */
+  graceMs: number
 }
 
 /** The state of a view, and why. */
@@ -29,10 +28,11 @@ export interface Judgement {
 
 /** The first state that holds, worst first. */
 export function judge(evidence: Evidence, nowMs: number): Judgement {
-  const {dueAtMs} = evidence
+  const {dueAtMs, graceMs} = evidence
   const lateMs = dueAtMs === null ? 0 : nowMs - dueAtMs
-  const overdue = lateMs > GRACE_MS
-  return {...stateOf(evidence, nowMs, overdue ? lateMs : null), overdue}
+  const overdue = lateMs > graceMs
+  const {state, reason} = stateOf(evidence, nowMs, overdue ? lateMs : null)
+  return {state, reason, overdue}
 }
 
 function stateOf(evidence: Evidence, nowMs: number, lateMs: number | null): Omit<Judgement, 'overdue'> {

@@ -61,14 +61,14 @@ export async function viewStates(
   edges: readonly Edge[],
 ): Promise<ReadonlyMap<string, FreshnessState>> {
   const {views} = await judgeAll(db, {edges})
-  return new Map(views.map(({facts, state}) => [qualifiedName(facts), state]))
+  return new Map(views.map(({name, state}) => [name, state]))
 }
 
 /** Whether a view is not as fresh as somebody wants it. */
 export const isBehind = ({state}: ViewStatus): boolean => state !== 'fresh' && state !== 'unwatched'
 
 function statusOf(
-  {facts, state, reason, overdue, freshAsOfMs, maxAgeMs}: JudgedView,
+  {name, facts, state, reason, overdue, freshAsOfMs, maxAgeMs}: JudgedView,
   nowMs: number,
   running: ReadonlyMap<string, RunningRefresh>,
 ): ViewStatus {
@@ -85,7 +85,7 @@ function statusOf(
     lastError: facts.lastError,
     consecutiveFailures: facts.consecutiveFailures,
     nextRunAt: facts.nextRunAt,
-    running: running.get(qualifiedName(facts)) ?? null,
+    running: running.get(name) ?? null,
     overdue,
   }
 }

@@ -1,6 +1,6 @@
 import {aybProgram, timeProgram} from '../programs.ts'
 import type {Measurement, Row} from '../row.ts'
-import {createBenchDatabase, startBenchServer} from '../server.ts'
+import {createBenchDatabase, startBenchServer, startBenchWorker} from '../server.ts'
 import {describeValues, median} from '../statistics.ts'
 
 const VIEWS = 20_000
@@ -10,10 +10,25 @@ const ROUNDS = 5
 /** The longest that each may take, in milliseconds. */
 const COMMANDS = [
   {what: 'matviews list --json', args: ['matviews', 'list', '--json'], targetMs: 5000},
+  {what: 'matviews status --json', args: ['matviews', 'status', '--json'], targetMs: 1000},
   {what: 'matviews show --json', args: ['matviews', 'show', 'v77', '--json'], targetMs: 1000},
   {what: 'matviews discover --json', args: ['matviews', 'discover', '--json'], targetMs: 15_000},
   {what: 'schedules list --json', args: ['schedules', 'list', '--json'], targetMs: 5000},
 ] as const
+
+/** How long the first answer of a new worker takes, which reads the database. */
+async function timeMetrics(url: string): Promise<number[]> {
+  const times: number[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    const worker = await startBenchWorker({url}, {args: ['--listen', '127.0.0.1:0']})
+    const [, base] = /listening on (http:[^"\s]+)/.exec(worker.output()) ?? []
+    const startedAt = performance.now()
+    await (await fetch(`${base}/metrics`)).text()
+    times.push(performance.now() - startedAt)
+    await worker.stop()
+  }
+  return times
+}
 
 /** How long commands take where there are many views, each registered and with a schedule. */
 export const manyViews: Measurement = {
@@ -56,6 +71,17 @@ export const manyViews: Measurement = {
           note: `median of ${ROUNDS}, the start of Node.js included`,
         })
       }
+      const [many, few] = [await timeMetrics(urls[0] as string), await timeMetrics(urls[1] as string)]
+      rows.push({
+        what: `/metrics of a new worker, ${VIEWS} views`,
+        beside: `${FEW_VIEWS} views`,
+        ours: describeValues(many, 'ms'),
+        theirs: describeValues(few, 'ms'),
+        ratio: median(many) / median(few),
+        target: 'at most 1000 ms',
+        isMet: median(many) <= 1000,
+        note: `median of ${ROUNDS}`,
+      })
       return rows
     } finally {
       await server.stop()

@@ -16,6 +16,7 @@ const FRESH: Evidence = {
   newerParent: null,
   hasSchedule: true,
   dueAtMs: NOW + MINUTE,
+  graceMs: 65_000,
 }
 const NEVER = {lastSuccessStartedAtMs: null, freshAsOfMs: null}
 const FAILED = {hasFailed: true, consecutiveFailures: 1}
