@@ -48,10 +48,6 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     await gates.b?.open()
     await untilMembers(db, run, {aa: 'completed', b: 'completed', c: 'completed'})
     await gates.a?.close()
-    const {stdout} = await ayb(['schedules', 'run', 'nightly'], {url: db.url})
-    expect(stdout).toMatch(
-      /^Queued job \S+ of public\.aa\nWaiting: job \S+ of public\.b\nWaiting: job \S+ of public\.c\n$/,
-    )
     const second = await runSet(db)
     await untilRefreshing(db, 'aa')
     await documentOf(['schedules', 'disable', 'nightly'], db)
