@@ -29,9 +29,9 @@ import {remediable, type Unworded} from '../lib/unworded.ts'
 import {cancelRunningJob} from './cancel-refresh.ts'
 import {requireRegistration, requireSchedule} from './lookup.ts'
 
-/** So many at a time, that no delete holds its locks for long. */
+/** Rows that one statement deletes. Small batches keep locks short. */
 const PRUNE_BATCH = 1000
-/** An error names so many. */
+/** An error names at most this many jobs. */
 const MOST_NAMED_IDS = 3
 /** Members are small rows without runs. What is left over goes the next time. */
 const MOST_OLD_MEMBERS = 100_000

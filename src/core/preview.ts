@@ -2,8 +2,8 @@ import {checkTimezone, nextRuns, parseCron} from '../lib/cron.ts'
 import type {NextRuns} from '../lib/records.ts'
 
 /**
- * When an expression comes next, from `now` on. In a file of its own: it needs no database, and loads no
- * driver.
+ * The next runs of a cron expression, from `now` on. This file is separate because the preview needs no
+ * database and must not load the driver.
  * @throws AybError INVALID_ARGUMENT
  */
 export function previewRuns(cron: string, timezone: string, count: number, now: Date): NextRuns {

@@ -40,7 +40,7 @@ export async function relink(
   return {registration, previous: {schemaName, viewName}, schedules, warnings}
 }
 
-/** What speaks against the two names being those of one view. */
+/** A warning if the two names do not seem to belong to one view. */
 async function doubtsAbout(db: Database, before: Registration, view: CatalogView): Promise<string[]> {
   const [from, to] = [before, view].map(qualifiedName)
   if (await describeView(db, before)) return [`${from} is still there, and is no longer registered`]

@@ -29,7 +29,7 @@ export interface ScheduleInput {
 export type ScheduleChanges = {[Key in keyof ScheduleInput]?: ScheduleInput[Key] | undefined}
 
 /**
- * Only what ayb knows can be scheduled.
+ * Refuses unknown types of jobs.
  * @throws AybError INVALID_ARGUMENT
  */
 export function checkJobType(type: string): void {
@@ -38,7 +38,7 @@ export function checkJobType(type: string): void {
 }
 
 /**
- * What two flags say together; undefined where neither is given.
+ * The target of a schedule from the two flags; undefined where neither is given.
  * @throws AybError INVALID_ARGUMENT where both are
  */
 export function scheduleTarget(

@@ -20,8 +20,8 @@ import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
 import {absentWorkers} from './workers.ts'
 
 /**
- * Creates a schedule of what checkInput let through. A view that is not there yet, or not fit for its mode,
- * is a warning.
+ * Creates a schedule from input that checkInput has accepted. A view that does not exist yet, or is not ready
+ * for its mode, causes a warning.
  * @throws AybError NOT_REGISTERED, SCHEDULE_EXISTS
  */
 export async function createSchedule(
@@ -47,8 +47,8 @@ export async function createSchedule(
 }
 
 /**
- * Changes what is given of a schedule, as checkInput let it through. Its next run is computed anew when cron,
- * time zone or enabled change; disabling cancels what it has queued.
+ * Changes the given parts of a schedule; checkInput has accepted them. Its next run is computed anew when
+ * cron, time zone or enabled change; disabling cancels what it has queued.
  * @throws AybError SCHEDULE_NOT_FOUND, SCHEDULE_EXISTS, NOT_REGISTERED, INVALID_ARGUMENT where the stored
  * half of its timing cannot be understood
  */

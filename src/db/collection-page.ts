@@ -12,10 +12,10 @@ export interface ReadLimits {
 }
 
 /**
- * Makes the transaction that is open one that only reads, and that writes and takes values alike for every
- * role: instants in UTC, ISO 8601, numbers exact. Until it ends, nobody can drop the view, change its
- * columns, or give its name to another: PREPARE looks the view up, which takes a lock of it, and plans
- * nothing, which would run code of its owner.
+ * Makes the open transaction read-only, and gives it the same formats for every role: instants in UTC and ISO
+ * 8601, exact numbers. Until it ends, nobody can drop the view, change its columns, or give its name to
+ * another: PREPARE looks the view up, which takes a lock of it, and plans nothing, which would run code of
+ * its owner.
  */
 export async function holdView(
   session: Session,
@@ -41,7 +41,7 @@ export async function tryValue(session: Session, column: CollectionColumn, value
   await session.query(`select $1::${column.sqlType} is null`, [value])
 }
 
-/** One condition on a column that can bear it. */
+/** One condition on a column that supports the condition. */
 export type ColumnFilter = {column: CollectionColumn} & (
   | {operator: Comparison; value: string}
   | {operator: 'null'; isNull: boolean}

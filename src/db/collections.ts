@@ -40,7 +40,7 @@ export interface Collection extends ViewName {
    */
   isHeld: boolean
   mayUseSchema: boolean
-  /** All of it, with the columns that Postgres itself adds. */
+  /** Whether the role may read the whole view, including the system columns. */
   mayReadAll: boolean
   /** The statements that would give the current role the missing rights. */
   grants: {useSchema: string; read: string}
@@ -80,8 +80,8 @@ const hasOrder = (type: string): string =>
                                  and x.castmethod = 'b' and x.castcontext = 'i')))`
 
 /**
- * SQL: whether a role could act as the current one anyway, by SET ROLE or by granting itself that. From 16 on
- * a membership can be without either.
+ * SQL: whether a role could act as the current role anyway, with SET ROLE or by granting itself the right.
+ * From 16 on, a membership may allow neither.
  */
 function couldActAs(owner: string, serverVersion: number): string {
   const ways = serverVersion >= 160_000 ? ['SET', 'MEMBER WITH ADMIN OPTION'] : ['MEMBER']

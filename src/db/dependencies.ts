@@ -84,9 +84,9 @@ export async function readDependencies(db: Database, view: ViewName | null = nul
 }
 
 /**
- * SQL: whether the function under alias `p` may read views unseen. What an immutable function returns depends
- * on its arguments alone, and extensions do not read the views of their users. An aggregate leads to its
- * functions.
+ * SQL: whether the function under alias `p` may read views unseen. The result of an immutable function
+ * depends only on its arguments, and functions of extensions do not read views of users. For an aggregate,
+ * its functions are checked.
  */
 const OPAQUE_FUNCTION = `p.prosqlbody is null and p.provolatile <> 'i' and p.prokind <> 'a'
             and p.prolang <> (select l.oid from pg_language l where l.lanname = 'internal')

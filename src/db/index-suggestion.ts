@@ -3,11 +3,11 @@ import type {Session} from './session.ts'
 /**
  * A CREATE UNIQUE INDEX statement for each view, on existing columns that look unique: first the columns that
  * are a key of a base table, unless statistics disagree, then the columns that are unique and never null by
- * the statistics. This is an estimate, made without reading the view; null if no column can be indexed. The
- * origin of a column comes from the rule of the view, as the parser noted it (resorigtbl, resorigcol). The
- * pattern has no backslash, since standard_conforming_strings of a role may be off. The rule is split into
- * pieces, since a pattern with groups takes 0.2 ms a column. Statistics are read column by column (offset 0),
- * since reading all of pg_stats takes seconds with thousands of views.
+ * the statistics. The statement is an estimate, made without reading the view; null if no column can be
+ * indexed. The origin of a column comes from the rule of the view, as the parser noted it (resorigtbl,
+ * resorigcol). The pattern has no backslash, since standard_conforming_strings of a role may be off. The rule
+ * is split into pieces, since a pattern with groups takes 0.2 ms a column. Statistics are read column by
+ * column (offset 0), since reading all of pg_stats takes seconds with thousands of views.
  */
 export async function suggestUniqueIndexes(
   session: Session,

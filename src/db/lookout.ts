@@ -16,10 +16,10 @@ const PATIENCE_MS = 60_000
 type Sign = 'working' | 'silent' | 'unknown'
 
 /**
- * Watches a statement of a session that may take as long as it takes, such as one that waits for a lock: from
- * time to time, a second session looks whether the backend is still at work. Calls `onLost` with the
- * milliseconds waited where the backend is not, or where nobody could look for a minute: the network in
- * between is dead. Returns what stops the watch.
+ * Watches a statement that has no time limit, such as one that waits for a lock: from time to time, a second
+ * session looks whether the backend is still at work. Calls `onLost` with the milliseconds waited where the
+ * backend is not, or where nobody could look for a minute: the network in between is dead. Returns what stops
+ * the watch.
  */
 export function watchStatement(
   watched: Session,

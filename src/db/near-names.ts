@@ -13,7 +13,9 @@ export const typedPairs = (n: number): string =>
        select array_agg(distinct lower(substr($${n}::text, at, 2))) as pairs, length($${n}::text) as letters
          from generate_series(1, least(length($${n}::text), 100) - 1) as at)`
 
-/** SQL: sorts the names of an expression, a text, by how near they are to what `typedPairs` was told of. */
+/**
+ * SQL: sorts names (`name` is an expression of type text) by their similarity to the input of `typedPairs`.
+ */
 export const byNearness = (name: string): string =>
   `(select count(*) from typed, unnest(typed.pairs) as pair where strpos(lower(${name}), pair) > 0) desc,
               abs(length(${name}) - (select letters from typed))`

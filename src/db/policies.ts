@@ -24,8 +24,8 @@ const asJson = (alias: string): string =>
   `json_build_object(${KEYS.map((key) => `'${key}', ${alias}.${COLUMNS[key].name}`).join(', ')})`
 
 /**
- * SQL: the policy of a view as JSON; null where the view has none, and where there is no table yet or the role
- * may not read the table.
+ * SQL: the policy of a view as JSON; null if the view has none, or the table is missing or closed to the
+ * role.
  */
 export const policyOf = (db: Database, schema: string, view: string): string =>
   db.mayRead('policies')
@@ -45,7 +45,7 @@ export const deletePoliciesSql = ({policies}: TableNames, rows: string): string 
   `delete from ${policies} p using ${rows} where p.schema_name = ${rows}.schema_name and p.view_name = ${rows}.view_name`
 
 /**
- * Changes the given parts of the policies of views, in a transaction; a policy that asks for nothing goes.
+ * Changes the given parts of the policies of views, in a transaction; a policy without any wish is deleted.
  * Returns the policies as they are now, by qualified names.
  */
 export async function savePolicies(

@@ -15,7 +15,7 @@ type Between = DependencyObject & {kind: 'between'}
 
 /**
  * The edges between materialized views from all that the catalogs hold: whatever lies between two of them
- * goes into `through`. Objects are in the order in which the answer shall be.
+ * goes into `through`. The answer keeps the order of the objects.
  */
 export function reduceDependencies(objects: readonly DependencyObject[]): Dependencies {
   const graph = relevantObjects(objects)
@@ -42,8 +42,8 @@ export function reduceDependencies(objects: readonly DependencyObject[]): Depend
 const nameOf = ({schemaName, viewName}: ViewName): ViewName => ({schemaName, viewName})
 
 /**
- * The objects by key, without those that lead to no materialized view and to no opaque function: of a tower
- * of views over tables nothing is left, which every view above would walk through otherwise.
+ * The objects by key, without objects that lead to no materialized view and no opaque function. Otherwise
+ * each materialized view above a tower of plain views would walk through the whole tower.
  */
 function relevantObjects(objects: readonly DependencyObject[]): Map<string, DependencyObject> {
   const readers = new Map<string, DependencyObject[]>()

@@ -61,7 +61,10 @@ export class Session {
   readonly deadlockTimeoutMs: number
   /** Whether each transaction may be on another server connection: nothing that a session holds lasts. */
   readonly isPooled: boolean
-  /** This session, or the one that this is a view of: what is remembered of a session is remembered of that. */
+  /**
+   * The session that was opened: the same object for all its views, as a key for what is remembered of a
+   * session.
+   */
   readonly origin: Session
   readonly #parts: Parts
   readonly #patience: Patience
@@ -118,8 +121,8 @@ export class Session {
 
   /**
    * From now on a commit waits for the disk of this server alone, not for a synchronous standby, which may be
-   * gone for hours. For what may be lost with the server, such as a claim. A setting that waits for less
-   * stays.
+   * gone for hours. For what may be lost with the server, such as a claim. A setting that waits even less is
+   * kept.
    */
   async commitLocally(): Promise<void> {
     if (this.isPooled) this.#parts.transactions.alsoBeginWith(commitLocally('transaction'))

@@ -13,13 +13,16 @@ import {type SystemSettings, tableNames} from './system.ts'
 const LOOK_PATIENCE_MS = 10_000
 
 /**
- * SQL: a condition that is always true. Rows that it is asked of come with that lock timeout, in the
- * milliseconds of the parameter `$n`, to the end of the transaction.
+ * SQL: a condition that is always true, and that sets the lock timeout to the milliseconds of the parameter
+ * `$n`, until the transaction ends.
  */
 export const withLockTimeout = (n: number): string =>
   `(select set_config('lock_timeout', $${n}, true)) is not null`
 
-/** Looks at ayb's tables; a lock that lasts is an error that names the table and who holds the lock. */
+/**
+ * Runs a look at ayb's tables. A lock that lasts too long becomes an error that names the table and the
+ * holder.
+ */
 export async function namingLocks<T>(
   session: Session,
   settings: SystemSettings,

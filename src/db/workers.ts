@@ -124,7 +124,7 @@ export async function listWorkers(db: Database): Promise<LiveWorker[]> {
   })
 }
 
-/** What the programs that run schedules come to. */
+/** A summary of the programs that run schedules. */
 export interface WorkerCount {
   workers: number
   /** The longest of their poll intervals; 0 where none is known. */
@@ -132,8 +132,8 @@ export interface WorkerCount {
 }
 
 /**
- * How many workers are alive. Those of older programs are not listed, and hold a key all the same. Sees none on a
- * standby.
+ * How many workers are alive. Workers of older programs are not listed, but count, since they hold a key.
+ * Sees none on a standby.
  */
 export async function countWorkers(db: Database): Promise<WorkerCount> {
   const live = db.mayRead('workers')

@@ -48,7 +48,7 @@ function measurer({worker, pool}: HealthParts): () => Promise<Measurements | nul
   return async () => ((await pool.isReachable()) ? measure.read() : null)
 }
 
-/** Few, since there are few probes and scrapers, and the worker needs open files for its sessions. */
+/** A low limit: there are few probes and scrapers, and the worker needs open files for its sessions. */
 const MOST_CONNECTIONS = 64
 const REQUEST_TIMEOUT_MS = 10_000
 

@@ -6,7 +6,7 @@ export type RawQuery = Readonly<Record<string, string | readonly string[] | unde
 
 const COMPARISONS = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte'] as const
 const OPERATORS = [...COMPARISONS, 'null'] as const
-/** The parameters that are no column's; a column of such a name is filtered by as `page[eq]=`. */
+/** The parameters that are not filters. To filter a column with such a name, write `page[eq]=`. */
 export const RESERVED = ['page', 'perPage', 'sort', 'fields'] as const
 
 export type Comparison = (typeof COMPARISONS)[number]

@@ -38,21 +38,21 @@ export function parseDuration(
 const MAX_AGE_MS = 36_525 * 86_400_000
 
 /**
- * As parseDuration, for how long ago something may be.
+ * Like parseDuration, for an age.
  * @throws AybError INVALID_ARGUMENT
  */
 export const parseAge = (text: string, what: string, {isZeroFine = true} = {}): number =>
   parseDuration(text, what, {isZeroFine, longestMs: MAX_AGE_MS})
 
 /**
- * As parseAge, and `0` for keeping everything.
+ * Like parseAge, and also takes `0`, which keeps everything.
  * @throws AybError INVALID_ARGUMENT
  */
 export const parseRetention = (text: string, what: string): number =>
   text === '0' ? 0 : parseAge(text, what)
 
 /**
- * As parseDuration, and `0`.
+ * Like parseDuration, and also takes `0`.
  * @throws AybError INVALID_ARGUMENT
  */
 export const parseLockDuration = (text: string, what: string): number =>

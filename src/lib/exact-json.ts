@@ -16,7 +16,7 @@ let mark: string | null = null
  */
 export class ExactJson {
   readonly text: string
-  /** As near as JavaScript comes. */
+  /** The nearest value that JavaScript can hold. */
   readonly value: unknown
 
   constructor(text: string, value: unknown) {

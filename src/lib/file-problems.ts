@@ -29,7 +29,7 @@ export class Problems {
     this.add(place, path, invalidArgument(message, hint))
   }
 
-  /** Whether there are so many that the rest is not looked for. */
+  /** Whether there are so many problems that the search for more stops. */
   get isFull(): boolean {
     return this.#found.length >= MOST_PROBLEMS
   }

@@ -1,4 +1,4 @@
-/** A longer list is cut. */
+/** The most names in a text. A longer list is cut. */
 const MOST_LISTED = 5
 
 /** `public.a, public.b and public.c`; of a long list `public.a, public.b, … and 12 more`. */

@@ -6,7 +6,7 @@ const SECOND = 1000
 const DAY = 86_400_000
 /** The last instant that a Date can hold; the first is its negative. */
 const LAST_INSTANT = 8.64e15
-/** Above every offset there ever was: Manila kept UTC-15:56 until 1844. */
+/** More than every offset in history: Manila had UTC-15:56 until 1844. */
 const MAX_OFFSET = 16 * 3_600_000
 const MAX_CACHED_DAYS = 10_000
 

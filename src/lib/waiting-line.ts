@@ -14,7 +14,9 @@ interface Waiter {
   leave(reason: unknown): void
 }
 
-/** The callers that wait for a place, in the order of their arrival. Whoever owns the places counts them. */
+/**
+ * The callers that wait for a place, in the order of their arrival. The owner of the line counts the places.
+ */
 export class WaitingLine {
   readonly #waiters = new Set<Waiter>()
 

@@ -47,7 +47,7 @@ export type WorkerEvent =
   | {type: 'schedule-retimed'; scheduleId: string; name: string; was: string; nextRunAt: string | null}
   | ({type: 'job-rescued'} & RescuedJob)
   | {type: 'jobs-exhausted'; jobs: number}
-  /** A job was made a set of jobs, that are done parents first. `jobIds` are all of them. */
+  /** A job became a set of jobs, which run parents first. `jobIds` has all jobs of the set. */
   | ({type: 'set-made'; jobIds: string[]; isWaiting: boolean} & AttemptFacts)
   /** A job that waited was canceled, since a parent has failed, or its schedule was called off. */
   | {type: 'member-canceled'; jobId: string; view: string; reason: string}
@@ -68,7 +68,7 @@ export type WorkerEvent =
     } & AttemptFacts)
   | ({
       type: 'job-waiting'
-      /** For whom, and for how long, as a person reads it. */
+      /** Which session it waits for, and for how long, as text for people. */
       waiting: string
       /** Since the first try. */
       waitedMs: number

@@ -7,7 +7,7 @@ export interface Field {
   label: string
   /** The exact value, for pipes; a field with null is left out on a terminal, unless it has a `display`. */
   value: Value
-  /** The value for people, where that is another text. */
+  /** The value for people, if it differs from the exact value. */
   display?: string | null
   style?: Style | null
 }

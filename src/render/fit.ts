@@ -3,7 +3,7 @@ interface Fitting {
   width: number
   /** How far it may be shortened. */
   minWidth: number
-  /** The lowest is dropped first; of equals, the rightmost. */
+  /** Columns with the lowest priority are dropped first; among equals, the rightmost column. */
   priority: number
   /** Never dropped. */
   isKey?: boolean

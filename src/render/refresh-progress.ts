@@ -32,7 +32,7 @@ export function watchRefresh(
         return
       }
       const terminal = describeTerminal(stream, env)
-      // A failure says nothing of how long a refresh takes.
+      // The duration of a failed refresh says nothing about the usual duration.
       const isKnown = registration.lastRefreshStatus === 'success'
       const lastDurationMs = isKnown ? registration.lastRefreshDurationMs : null
       spinner = startSpinner({stream, terminal, label, lastDurationMs})

@@ -118,14 +118,14 @@ export function renderPlan(plan: RefreshPlan, {terminal}: RenderContext): string
   return `${table}\n\n${viewCount(rows.length)}, ${expectation(plan, rows)}\nLongest path: ${path}${takes}`
 }
 
-/** How long the set takes, and how much of that is a guess. */
+/** How long the set takes, and which part of that is estimated. */
 function expectation({expectedMs}: RefreshPlan, rows: readonly PlannedRow[]): string {
   if (expectedMs === null) return 'of unknown duration'
   const estimated = rows.filter((row) => row.expectedMs === null).length
   return `about ${formatDuration(expectedMs)}${estimated === 0 ? '' : ` (${estimated} of them estimated)`}`
 }
 
-/** A long path without its middle. */
+/** A path; a long path is shown without its middle. */
 const shortPath = (views: readonly string[]): readonly string[] =>
   views.length <= 8 ? views : [...views.slice(0, 4), `${views.length - 7} more`, ...views.slice(-3)]
 

@@ -17,9 +17,9 @@ export type Neighbours = ReadonlyMap<string, ReadonlySet<string>>
 
 /** A graph, and the cycles in it. */
 export interface Untangled {
-  /** With all edges: it tells what is connected. */
+  /** With all edges: for questions about which views are connected. */
   whole: Graph
-  /** Without the edges inside a cycle: it gives an order. */
+  /** Without the edges inside a cycle: for an order. */
   graph: Graph
   /** The views of each cycle. */
   cycles: string[][]

@@ -13,7 +13,7 @@ export interface Member {
   children: readonly Member[]
   /** 0 for members without parents in the set, else one more than the highest wave of the parents. */
   wave: number
-  /** How long the longest path takes that begins with this member, members of unknown duration estimated. */
+  /** The duration of the longest path that begins with this member. Unknown durations are estimated. */
   remainingMs: number
 }
 
@@ -116,7 +116,7 @@ function estimateUnknown(names: readonly string[], durations: ReadonlyMap<string
   return known[Math.floor(known.length / 2)] ?? 1
 }
 
-/** The nearest members below a view: through views outside the set, however many. */
+/** The nearest members below a view. Any number of views outside the set may lie in between. */
 function nextMembers(view: string, inSet: ReadonlySet<string>, children: Neighbours): Set<string> {
   const found = new Set<string>()
   const seen = new Set<string>()

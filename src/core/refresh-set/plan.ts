@@ -29,9 +29,9 @@ import {type Selection, selectMembers} from './selection.ts'
 export interface SetRequest extends Omit<Selection, 'named'> {
   /** No names: all registered views. */
   names: readonly ViewReference[]
-  /** For all of them, for this once; null for what was asked for with each registration. */
+  /** The mode for this one refresh of each view; null for the mode of each registration. */
   mode: RequestedMode | null
-  /** Of Postgres, for all of them, for this once. */
+  /** Settings of Postgres for this one refresh of each view. */
   postgres: SettingChanges
 }
 

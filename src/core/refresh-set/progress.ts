@@ -65,8 +65,8 @@ export class SetProgress {
   }
 
   /**
-   * How many members may run when one more has ended, if that is one of those that usually take no longer than
-   * this.
+   * How many members may run when the next member has ended, counting only members that usually take no
+   * longer than the given time.
    */
   runningSoon(withinMs: number): number {
     let most = 0

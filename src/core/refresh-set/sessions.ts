@@ -34,7 +34,7 @@ export class SetSessions {
   readonly #openings = new Map<AbortController, Promise<void>>()
   /** Sessions that are made ready for the next refresh. */
   readonly #releases = new Set<Promise<void>>()
-  /** How many sessions there should be, whether somebody waits for them or not. */
+  /** The wanted number of sessions, including sessions that nobody waits for yet. */
   #wanted = 0
   /** Since no session could be opened, as performance.now() tells it; null while sessions can be opened. */
   #awaySince: number | null = null
@@ -78,7 +78,9 @@ export class SetSessions {
     return null
   }
 
-  /** Opens a session, or takes one that is released before: a pooler may keep the former waiting. */
+  /**
+   * Opens a session. Takes a released session instead if that comes first: a pooler may delay new sessions.
+   */
   #next(): Promise<Database> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({resolve, reject})

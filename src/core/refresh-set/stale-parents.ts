@@ -7,7 +7,7 @@ import type {ViewName} from '../../lib/records.ts'
 import {remediable, type Warning} from '../../lib/unworded.ts'
 import {type Edge, untangle} from './graph.ts'
 
-/** The look comes behind a refresh that is done: nobody waits long for its warning. */
+/** The refresh is done by then. Nobody should wait long for a warning. */
 const LOOK_DEADLINE_MS = 5000
 
 /**

@@ -39,7 +39,7 @@ export class Turn {
   readonly #member: Member
   readonly #db: Database
   readonly #warnings: Warning[] = []
-  /** Of the run, once the refresh has ended. */
+  /** The times of the run; null until the refresh has ended. */
   #times: RunTimes | null = null
   /** The error with which the connection was lost before there was a run. */
   lost: Error | null = null

@@ -19,7 +19,7 @@ import type {RefreshResult} from './result.ts'
 import {SecondSession} from './second-session.ts'
 import {lockPolicy, NO_TRIES, type PastTries} from './tries.ts'
 
-/** What a refresh has behind it. */
+/** The earlier tries and attempts of a refresh. */
 export interface Behind {
   /** Tries that waited in vain for the lock of the view. */
   past: PastTries
@@ -29,7 +29,7 @@ export interface Behind {
 
 export const NOTHING_BEHIND: Behind = {past: NO_TRIES, outdatedTries: 0}
 
-/** In which an attempt is made. */
+/** The circumstances of an attempt. */
 interface Circumstances {
   /** Of the view, held by the session of the attempt. */
   lock: RefreshLock

@@ -29,7 +29,7 @@ import type {PastTries} from './tries.ts'
 
 /** How a person, or a client of the API, wants a view to be refreshed. */
 export interface RefreshOptions {
-  /** For this once; null means what was asked for when the view was registered or updated. */
+  /** The mode for this refresh; null means the mode that the registration of the view asks for. */
   mode?: RequestedMode | null
   settings: WantedSettings
   /** Whether to wait while another session refreshes the view, and for how long; null means for ever. */

@@ -6,7 +6,7 @@ import type {ViewName} from '../../lib/records.ts'
 import {TIMER_EARLY_MS} from '../../lib/timer.ts'
 import type {Look} from './second-session.ts'
 
-/** A refresh that takes less long is not looked after. */
+/** Shorter refreshes are not checked. */
 const FIRST_LOOK_MS = 5000
 const INTERVAL_MS = 10_000
 /** An answer may just be on its way. An answer that takes longer will not come. */

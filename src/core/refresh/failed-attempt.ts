@@ -24,7 +24,7 @@ import {type LockTry, pauseAfterTry, withTry} from './tries.ts'
  */
 const MOST_OUTDATED_TRIES = 10
 
-/** An attempt, and what goes on around its statement. */
+/** An attempt with everything that explaining its failure needs. */
 export interface Trial {
   db: Database
   attempt: Attempt

@@ -9,7 +9,7 @@ export function listen(onEvent: OnRefreshEvent) {
       const dealtWith = onEvent(event)
       if (!(dealtWith instanceof Promise)) return
       pending.add(dealtWith)
-      // settled() tells of a failure, and Node does not end the process in the middle of the refresh.
+      // settled() reports a failure later. Without this catch, Node would end the process during the refresh.
       dealtWith.catch(() => {})
     },
     /** What listeners failed with. A refresh that is committed stays a success. */

@@ -13,7 +13,10 @@ export interface ChosenMode {
   modeBehind: RefreshMode | null
 }
 
-/** The mode that somebody asked for: for this once, or by the policy of the view, or by its registration. */
+/**
+ * The requested mode: the mode for this refresh, else the mode in the policy of the view, else the mode of
+ * its registration.
+ */
 export const requestedMode = (
   {refreshMode, policy}: Pick<RefreshTarget, 'refreshMode' | 'policy'>,
   forThisOnce: RequestedMode | null,

@@ -10,7 +10,7 @@ import {isAybError} from '../../lib/errors.ts'
 import {statusNotWritten} from '../../lib/failures/refreshes.ts'
 import type {Warning} from '../../lib/unworded.ts'
 
-/** For how long a write is tried again, and what follows from a failed one. */
+/** For how long to retry a write, and what to do after a failed try. */
 export interface Persistence {
   /** 0 for one try only. */
   patienceMs: number
@@ -21,7 +21,8 @@ export interface Persistence {
   /** Whether another try can work; always, unless given. */
   canGoOn?(): boolean
   /**
-   * Whether to try once more, at once and without patience, after so many milliseconds; never, unless given.
+   * Whether one more try follows at once when the patience is over. Gets the elapsed milliseconds. Never,
+   * unless given.
    */
   hasSpareTry?(elapsedMs: number): boolean
 }
@@ -41,11 +42,14 @@ const CLOCK: Clock = {
 /** Between two tries. */
 const PAUSE_MS = 1000
 /**
- * How long the end of a job is tried to be written. While it is not, the job stays this worker's: another
- * worker that finds the job later takes it for lost.
+ * How long a worker retries writing the end of a job. Until the end is written, the job belongs to this
+ * worker. After that, another worker rescues the job.
  */
 export const JOB_PATIENCE_MS = 60_000
-/** Somebody may hold a lock on ayb's own tables: after that long, a failure is told, recorded or not. */
+/**
+ * Somebody may hold a lock on ayb's own tables. After this time the failure is reported, even if it is not
+ * recorded.
+ */
 const RECORD_DEADLINE_MS = 15_000
 
 /**

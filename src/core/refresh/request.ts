@@ -11,8 +11,8 @@ interface Limits extends LockSettings {
 }
 
 /**
- * What one party says of how a refresh is to be done: a command, the registration of the view, a worker. The
- * settings travel as one object from whoever asks to the statement.
+ * What one party (a command, the registration of the view, a worker) wants for a refresh. The settings travel
+ * as one object from whoever asks to the statement.
  */
 export interface WantedSettings extends Limits {
   postgres: SettingChanges
@@ -36,7 +36,7 @@ export interface RefreshRequest<Target extends RefreshTarget = RefreshTarget> {
   job: RefreshJob | null
 }
 
-/** What one party says, with null for whatever it leaves to others. */
+/** What one party wants; null where the party leaves the choice to others. */
 export const wantedSettings = (
   given: {[Name in keyof WantedSettings]?: WantedSettings[Name] | undefined} = {},
 ): WantedSettings => ({
@@ -47,8 +47,9 @@ export const wantedSettings = (
 })
 
 /**
- * What several parties say together, the strongest first. Who gives a lock timeout says all about the wait
- * for locks: a lock timeout without a time to retry gives up after one try, whatever weaker parties say.
+ * What several parties say together, the strongest first. A party that gives a lock timeout decides alone
+ * about the wait for locks: a lock timeout without a retry time gives up after one try, even if a weaker
+ * party gives a retry time.
  */
 export function mergeSettings(parties: readonly WantedSettings[]): RefreshSettings {
   const withTimeout = parties.findIndex(({lockTimeoutMs}) => lockTimeoutMs !== null)

@@ -26,7 +26,7 @@ export interface Look extends Pace {
   take(session: Session, signal: AbortSignal): Promise<number | null>
 }
 
-/** Removes a look. A look that is being taken has that many milliseconds to end, and is dropped then. */
+/** Removes a look. A look in progress gets the given milliseconds to end, then it is dropped. */
 export type RemoveLook = (patienceMs?: number) => Promise<void>
 
 /**

@@ -1,6 +1,6 @@
 import type {RefreshMode} from '../../lib/records.ts'
 
-/** How a refresh should wait for locks, as somebody asked; in milliseconds. Null: nobody said. */
+/** The requested limits for waiting for locks, in milliseconds; null where nobody asked. */
 export interface LockSettings {
   /** How long to wait for a lock; 0 waits as Postgres does, for ever. */
   lockTimeoutMs: number | null
@@ -51,8 +51,8 @@ export const NO_TRIES: PastTries = {tries: 0, elapsedMs: 0, waitMs: 0}
 const TRIES_MS = [2000, 2000, 4000, 8000, 16_000, 30_000]
 const DEFAULT_RETRY_FOR_MS = 600_000
 /**
- * Postgres cancels an autovacuum only for who has waited for deadlock_timeout. A shorter try would never get
- * past one.
+ * Postgres cancels an autovacuum only for a session that has waited for deadlock_timeout. A shorter try would
+ * never get the lock while an autovacuum holds it.
  */
 const BEHIND_DEADLOCK_TIMEOUT_MS = 1000
 
@@ -79,8 +79,7 @@ export function tryLimitMs(policy: LockPolicy, past: PastTries, seen: Circumstan
 }
 
 /**
- * The pause behind a try that waited in vain, which is as long as the try; null where the patience is at its
- * end.
+ * The pause after a try that did not get the lock, as long as the try; null where the time to retry is over.
  */
 export function pauseAfterTry({policy, past, limitMs}: LockTry, waitedMs: number): number | null {
   if (policy === null || limitMs === null) return null

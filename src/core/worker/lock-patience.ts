@@ -1,9 +1,9 @@
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {NO_TRIES, type PastTries} from '../refresh/tries.ts'
 
-/** A job that waits for a lock for long is told of again. */
+/** A job that keeps waiting for a lock is reported again after this time. */
 const SAY_AGAIN_MS = 60_000
-/** More jobs than a worker puts back while the tries of a job still count. */
+/** More jobs than a worker can put back before the tries of a job are forgotten anyway. */
 const MOST_REMEMBERED = 10_000
 
 /**

@@ -11,9 +11,9 @@ import type {OnceFacts} from './rhythm.ts'
  * How often to look for a job whose pause is over by the clock of this process, but not yet by the server's.
  */
 const PAUSE_LOOK_MS = 200
-/** A job that is still not to be had this long after its pause was taken by another worker. */
+/** If a job cannot be claimed for this long after its pause, another worker has taken it. */
 const PAUSE_MARGIN_MS = 2000
-/** Why a member of a set is left undone that never had its turn. */
+/** The reason for a member of a set that was never started. */
 const WAITS = 'it waits for the views that its view reads'
 
 /**
@@ -27,7 +27,7 @@ export class Once {
   readonly #unfinished = new Map<string, Omit<RemainingJob, 'jobId'>>()
   readonly #unreadable: RemainingJob[] = []
   readonly #withoutSession = new Set<string>()
-  /** When jobs are due again that let readers of their view pass, by performance.now(). */
+  /** When jobs that pause for readers of their view are due again, by performance.now(). */
   readonly #pausing = new Map<string, number>()
   /** How many jobs have ended; each leaves a session free. */
   #ended = 0

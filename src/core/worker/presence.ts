@@ -3,7 +3,9 @@ import type {Database} from '../../db/database.ts'
 import {forgetWorker, noteWorker} from '../../db/workers.ts'
 import {isAybError} from '../../lib/errors.ts'
 
-/** Other programs take a worker for dead that has said nothing for a minute and two poll intervals. */
+/**
+ * Other programs consider a worker dead when it has reported nothing for a minute and two poll intervals.
+ */
 const INTERVAL_MS = 15_000
 
 /** What a worker writes down of itself, where others can see that the worker is alive. */

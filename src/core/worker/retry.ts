@@ -22,8 +22,7 @@ export function retryDelayMs(attempt: number, random: number): number {
 }
 
 /**
- * What becomes of a job for which no session could be had, or whose session had died unnoticed: that is no
- * attempt.
+ * The transition of a job that got no session, or whose session was already dead. This counts as no attempt.
  */
 export const WITHOUT_SESSION: JobTransition = {state: 'queued', delayMs: 1000, isAttemptReturned: true}
 

@@ -39,7 +39,7 @@ export class Tally {
       case 'member-canceled':
         this.counts.canceled++
         break
-      // The job is claimed again when it is its turn.
+      // The job is claimed again later, and counts then.
       case 'set-made':
         if (event.isWaiting) this.counts.claimed--
         break

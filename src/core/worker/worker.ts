@@ -87,9 +87,9 @@ export interface WorkerOptions {
   shutdownTimeoutMs: number
   /** How long finished jobs are kept; 0 keeps all. */
   retentionMs: number
-  /** Run what is due, then end. */
+  /** Whether to run what is due, then end. */
   isOnce: boolean
-  /** Of ayb, for others to see. */
+  /** The version of ayb, which other programs can read. */
   version: string
 }
 

@@ -12,7 +12,7 @@ export const findLockHolder = (session: Session, view: ViewName): Promise<Blocke
 export const findKeyHolder = (session: Session, key: string): Promise<Blocker | null> =>
   findHolder(session, '$1::bigint', key)
 
-/** Who has or wants the advisory lock of a 64-bit key for itself alone. */
+/** Who holds or waits for the advisory lock of a 64-bit key exclusively. */
 export const findKeyWaiter = (session: Session, key: string): Promise<Blocker | null> =>
   findHolder(session, '$1::bigint', key, "l.mode = 'ExclusiveLock'")
 
@@ -45,13 +45,13 @@ export interface BlockerRow {
   transaction_age_ms: string | null
 }
 
-/** SQL: what there is to tell of a session in the way, from pg_stat_activity under alias `a`. */
+/** SQL: the facts about a blocking session, from pg_stat_activity under alias `a`. */
 export const BLOCKER_COLUMNS = `a.pid, a.usename, nullif(a.application_name, '') as application_name, a.state,
        round(extract(epoch from clock_timestamp() - a.xact_start) * 1000)::bigint as transaction_age_ms`
 
 /**
  * SQL: who holds a lock, from pg_locks under alias `l`, with HOLDER_JOINS. A prepared transaction has no
- * backend: its locks are told with pid 0 and the name of the transaction.
+ * backend: its locks are reported with pid 0 and the name of the transaction.
  */
 export const HOLDER_COLUMNS = `coalesce(l.pid, 0) as pid, coalesce(a.usename, p.owner) as usename,
        case when p.gid is null then nullif(a.application_name, '') else format('prepared transaction %I', p.gid) end as application_name,

@@ -17,9 +17,9 @@ export function newLivenessKey(): string {
 }
 
 /**
- * Holds the key with this session, shared: whoever sees it held knows that the worker has a session left.
- * Null then; else who is in the way. Anybody can read the key, and a session that waits for it alone keeps
- * all further ones from it.
+ * Takes a shared lock on the key: while the lock is held, others know that the worker has a session left.
+ * Returns null, or who is in the way. Anybody can read the key, and a session that waits for an exclusive
+ * lock on it keeps further sessions from the shared lock.
  */
 export async function holdLivenessKey(
   session: Session,
@@ -36,8 +36,8 @@ export async function holdLivenessKey(
 }
 
 /**
- * Whether the key is the one advisory lock that the session holds: the query of a view can take others, and
- * let go of this one. Behind a pooler, where it holds nothing, it is not asked.
+ * Whether the key is the only advisory lock of the session: the query of a view can take other locks, and
+ * release this one. Not for pooled sessions, which hold no locks.
  */
 export async function holdsKeyAlone(session: Session, keyHex: string): Promise<boolean> {
   if (session.isPooled) return true
@@ -51,26 +51,26 @@ export async function holdsKeyAlone(session: Session, keyHex: string): Promise<b
   return rows.length === 1 && rows[0]?.is_key === true
 }
 
-/** The shortest time between two statements of a worker that has jobs in hand, and a while. */
+/** Longer than a worker with jobs in hand ever pauses between two statements. */
 const AWAKE_MS = 7000
 /** SQL: the same as an interval. */
 export const AWAKE = `interval '${AWAKE_MS} ms'`
 
-/** What became of one worker whose sessions were to end. */
+/** The result for one worker whose sessions were to end. */
 export interface EndedWorker {
   keyHex: string
   /** How many sessions were told to end. */
   ended: number
-  /** Who holds the key where nobody whom this program may end does, as a person writes it; else null. */
+  /** Describes who holds the key, if this program may end none of its holders; else null. */
   stranger: string | null
 }
 
 /**
- * Ends what is left of workers: one that was stopped in the middle must not wake up and write. Whoever may
- * write into the table of jobs can put any key there, so sessions end only where they are ayb's and of this
- * role, and only where none of the same key has begun or ended a statement of late, as that of a worker which
- * works does every five seconds. A session that refreshes goes on: an hour's work is not thrown away, and
- * what it holds is its own view.
+ * Ends the remaining sessions of workers: a worker that was stopped (SIGSTOP) must not wake up later and
+ * write. Whoever may write into the table of jobs can put any key there, so only sessions of ayb with the
+ * same role are ended, and only if no session of the same key has begun or ended a statement lately; a
+ * working worker does that every five seconds. A session that runs a refresh is spared: it holds only the
+ * lock of its own view, and may have worked for an hour.
  */
 export async function endWorkers(
   session: Session,

@@ -37,7 +37,7 @@ export interface TransactionLock extends TakenLock {
    * With the pid, what tells its transaction from another one of the same backend: exact to the microsecond.
    */
   transactionStartedAt: string
-  /** Whether this side knows that it is free again. */
+  /** Whether this program knows that the lock is free again. */
   readonly isReleased: boolean
 }
 
@@ -61,7 +61,7 @@ export async function withRefreshLock<T>(
   }
 }
 
-/** The lock, or null where another session holds it. Whoever takes it this way must see to its release. */
+/** The lock, or null where another session holds it. The caller must release the lock. */
 export async function takeRefreshLock(session: Session, view: ViewName): Promise<RefreshLock | null> {
   if (session.isPooled) {
     return takeForTransaction(session, () => tryLock(session, view, 'pg_try_advisory_xact_lock'))
@@ -88,8 +88,8 @@ export async function queueForRefreshLock(
 }
 
 /**
- * The lock of a session would stay behind on the server connection, and exclude nobody who gets that one
- * next. `take` is called in the transaction that keeps what it takes.
+ * Behind a pooler, a session lock would stay on the server connection, where it does not exclude the next
+ * client of this connection. So `take` runs in a transaction that keeps the lock.
  */
 async function takeForTransaction(
   session: Session,

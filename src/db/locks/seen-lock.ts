@@ -34,8 +34,8 @@ export async function isEndedUnheard(
 
 /**
  * Whether the transaction that took that lock of the view still holds it. Its backend may work for somebody
- * else by now, and for this view again: a transaction that began at another time is not the one. Not a later
- * time: clocks are set back.
+ * else by now, and for this view again: a transaction that began at another time is not the one. The
+ * comparison is for equality, since clocks may be set back.
  */
 async function isLockHeld(session: Session, view: ViewName, lock: SeenLock): Promise<boolean> {
   const rows = await session.query(

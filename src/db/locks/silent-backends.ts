@@ -25,9 +25,9 @@ export async function endSilentBackends(
 }
 
 /**
- * Ends those of the backends that still live, and waits up to five seconds for each end. A commit that waits
- * for a synchronous standby looks for no lost client: without this the backend, and what it locks, stay until
- * the standby is back.
+ * Ends the backends that are still alive, and waits up to five seconds for each. A backend whose commit waits
+ * for a synchronous standby does not notice a lost client: otherwise it would keep its locks until the
+ * standby is back.
  */
 export async function endBackends(session: Session, backends: readonly WatchedBackend[]): Promise<void> {
   await session.query(

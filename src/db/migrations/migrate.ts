@@ -10,7 +10,7 @@ import {inheritedGrants} from './grants.ts'
 import type {Migration} from './migration.ts'
 import {newTables, pendingMigrations, readSystem, type SystemState} from './state.ts'
 
-/** Not in the 32 bits of the locks of views. */
+/** Outside the 32-bit range of the locks of views. */
 const MIGRATION_LOCK = '8097879711495936001'
 /**
  * Any role can take this lock. A migration takes milliseconds, unless it creates an index on a large table.

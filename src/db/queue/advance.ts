@@ -16,13 +16,13 @@ const valuesOf = (advances: readonly Advance[]) => [
 ]
 
 /**
- * Moves due schedules on and queues a job for each, unless one of its own is queued already, or its last
- * set is under way. Compare-and-set
- * on what was read: whoever else looks at the same schedules, each due time is taken once. Rows that somebody
- * holds are left for the next look. A job that is queued for more than a day ahead is none that ayb queued,
- * and may never come: it holds nothing up. Jobs are queued in the order of the schedules: jobs that are due
- * at the same instant are claimed in that order. The jobs of a schedule are looked up one schedule at a time:
- * as a join, planned while there were few, the queue would be read once for each.
+ * Moves due schedules on and queues a job for each, unless one of its own is queued already, or its last set
+ * is under way. Compare-and-set on what was read: whoever else looks at the same schedules, each due time is
+ * taken once. Rows that somebody holds are left for the next look. A job that is queued for more than a day
+ * ahead comes from another program and may never run, so it is ignored. Jobs are queued in the order of the
+ * schedules: jobs that are due at the same instant are claimed in that order. The jobs are looked up schedule
+ * by schedule: a join that was planned while the queue was short would read the whole queue for each
+ * schedule.
  */
 export async function advanceSchedules(
   db: Database,

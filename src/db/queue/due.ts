@@ -3,8 +3,7 @@ import type {Database} from '../database.ts'
 import {exactInstant, isAhead, millisecondsUntil, wholeMilliseconds} from '../instant.ts'
 
 /**
- * SQL: the next run of the schedule under alias `s` is a time that can be told and compared, not infinity or
- * BC.
+ * SQL: the next run of the schedule under alias `s` is a time that JavaScript can hold, not infinity or BC.
  */
 export const HAS_TIME = "isfinite(s.next_run_at) and s.next_run_at >= '0001-01-02'"
 
@@ -15,9 +14,9 @@ export interface DueSchedule {
   cronExpr: string
   timezone: string
   /**
-   * Of the row: every change of it, and `schedules run` that queues a job, makes another one. Its columns do
-   * not serve: an instant as text is null for infinity, and the same for 44 BC and 44 AD, so that such a row
-   * never matched.
+   * The version of the row: every change makes a new one, and so does `schedules run` when it queues a job.
+   * Columns cannot replace the version: as text, an instant is null for infinity, and 44 BC looks like 44 AD,
+   * so such a row would never match.
    */
   version: string
 }
@@ -33,8 +32,9 @@ export interface ScheduleTiming {
 }
 
 /**
- * SQL: the schedule under alias `s` is none of the timings, and the parameters that it takes, from `$n` on.
- * Nothing where there are none: the condition would keep Postgres from reading the first row off its index.
+ * SQL: a condition that the schedule under alias `s` is none of the timings, and its parameters, from `$n`
+ * on. Empty without timings, since the condition would keep Postgres from reading only the first row of the
+ * index.
  */
 export function exceptTimings(
   n: number,
@@ -79,9 +79,8 @@ export const readDueSchedules = (
 }
 
 /**
- * Enabled schedules that never come up, because they have no next run, or one that no clock ever shows. Not
- * within a minute of their last change: an AYB server inserts a schedule first, and its next run right
- * behind.
+ * Enabled schedules that never run, because they have no next run, or an impossible one. Not within a minute
+ * of their last change: an AYB server inserts a schedule first, and its next run right behind.
  */
 export const readUntimedSchedules = (db: Database, limit: number, unreadable: readonly ScheduleTiming[]) =>
   readSchedules(

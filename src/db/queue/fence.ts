@@ -2,14 +2,16 @@ import {exactInstant} from '../instant.ts'
 import type {TableNames} from '../system.ts'
 
 /**
- * What tells the claim of a job from every other one: a statement that ends the job must find all of it
- * unchanged.
+ * The values that identify the claim of a job. A statement that ends the job must find all of them unchanged.
  */
 export interface JobFence {
   id: string
   workerId: string
   attempt: number
-  /** last_run_at to the microsecond, as text: a Date would lose what tells two attempts apart. */
+  /**
+   * last_run_at as text, to the microsecond: a Date has only milliseconds, which can be equal for two
+   * attempts.
+   */
   token: string
   /** Not compared: a deleted schedule leaves its jobs without one. */
   scheduleId: string | null
@@ -29,7 +31,10 @@ export type JobTransition =
   | {state: 'failed'}
   | {state: 'queued'; delayMs: number | null; isAttemptReturned: boolean}
 
-/** How a job was left: as was asked, or ended where it was to be queued and its schedule was called off. */
+/**
+ * The state in which a job was left: the requested state, or an ended state if the schedule was disabled or
+ * deleted.
+ */
 export type SettledState = JobTransition['state'] | 'canceled'
 
 /** SQL: the job of a claim under alias `j`, as long as nobody took it away. */
@@ -38,10 +43,10 @@ export const isStillOurs = (id: string, workerId: string, attempt: string, token
      and ${exactInstant('j.last_run_at')} = ${token}`
 
 /**
- * SQL: whether the schedule of the job under alias `j` was disabled or deleted while the attempt ran. Nothing
- * of such a schedule is queued again. A job that somebody queues by hand while the schedule is disabled
- * starts behind that, and is. `scheduleId` is what the claim read, null where that is not known: a job whose
- * schedule is deleted has none.
+ * SQL: whether the schedule of the job under alias `j` was disabled or deleted while the attempt ran. Jobs of
+ * such a schedule are not queued again. A job that somebody queues by hand while the schedule is disabled was
+ * started after the change, so that job is queued again. `scheduleId` is the id that the claim has read; null
+ * where it is unknown, since a deleted schedule leaves its jobs without an id.
  */
 export const isCalledOff = ({schedules}: TableNames, scheduleId: string): string =>
   `(j.schedule_id is null and ${scheduleId}::uuid is not null

@@ -1,9 +1,9 @@
 import type {Session} from '../session.ts'
 
 /**
- * For a session that runs only the small statements of a worker: plans are kept, since planning a claim takes
- * twice as long as the claim, and read in the order of an index. A plan that was made while a table was small
- * would later read the whole table, or with a bitmap all that is due.
+ * For a session that runs only the small statements of a worker. Plans are kept, since planning a claim takes
+ * twice as long as the claim, and must use an index in its order: a plan that was made while a table was
+ * small would later read the whole table, or, with a bitmap, all due rows.
  */
 export async function planByIndex(session: Session): Promise<void> {
   await session.query(
@@ -11,7 +11,7 @@ export async function planByIndex(session: Session): Promise<void> {
   )
 }
 
-/** Has the server make the plans of the statements that it keeps anew: the tables may have grown since. */
+/** Has the server plan all kept statements again, since the tables may have grown. */
 export async function planAnew(session: Session): Promise<void> {
   await session.query('discard plans')
 }

@@ -1,6 +1,9 @@
 import type {Session} from '../session.ts'
 
-/** Where commands tell workers that schedules or jobs changed. Any role can send there: it only wakes. */
+/**
+ * Where commands tell workers that schedules or jobs changed. Any role can notify this channel, but a
+ * notification only wakes workers.
+ */
 export const WAKE_CHANNEL = 'ayb_cli_wake'
 
 /** Wakes every worker when the transaction commits. */

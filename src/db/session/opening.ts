@@ -6,7 +6,7 @@ import {findOwnBeginning, useOwnDefaults} from './settings.ts'
 
 const OLDEST_SERVER = 140_000
 
-/** What a server that lets somebody in answers at once; one that does not has stalled. */
+/** A server answers these statements at once after the log-in. A server that takes longer has stalled. */
 const PREPARE_DEADLINE_MS = 10_000
 
 /** Why a server takes no writes: it follows another one, or the role or database says so by default. */

@@ -8,7 +8,8 @@ interface CollectingQuery {
 }
 
 /**
- * Several statements in one message. Counts the statements that succeeded: an error belongs to the next one.
+ * Several statements in one message. Counts the statements that succeeded: an error belongs to the statement
+ * after these.
  */
 export class Script {
   readonly #rows: object[][] = []

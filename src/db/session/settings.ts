@@ -1,7 +1,10 @@
 import type pg from 'pg'
 import {isFatal} from '../sqlstate.ts'
 
-/** Resolves only names of Postgres itself: a function or operator in `public` never shadows one we call. */
+/**
+ * Finds only names of Postgres itself, so that no function or operator in `public` can replace one that ayb
+ * calls.
+ */
 export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'
 
 /**

@@ -32,7 +32,10 @@ export class Transactions {
     }
   }
 
-  /** Ends a transaction that is still open. Never rejects: where it cannot be ended, the session is. */
+  /**
+   * Rolls back a transaction that is still open. Never rejects: if the rollback fails, the session is
+   * dropped.
+   */
   async rollback(patience: Patience): Promise<void> {
     if (!this.#isOpen) return
     this.#isOpen = false
@@ -59,7 +62,7 @@ export class Transactions {
     if (!this.#isPooled || this.#isOpen) return this.#connection.guard(send, patience)
     return this.#connection.guard(async () => {
       const {client} = this.#connection
-      // A statement that fails makes a rollback of the commit.
+      // If the statement fails, Postgres turns the commit into a rollback.
       const [begun, done, ended] = await Promise.allSettled(
         this.#connection.together(
           () => [client.query(this.#beginning), send(), client.query('commit')] as const,

@@ -88,7 +88,7 @@ export async function haveRightsChanged(db: Database): Promise<boolean> {
 /** Whether views are recognised by their OIDs, so that a view that was renamed is known as such. */
 export const recognisesViews = async (db: Database): Promise<boolean> => (await databaseIdentity(db)) !== null
 
-/** The identity where what is seen of views can be written down; else null. */
+/** The identity of the database if ayb can store what it sees of views; else null. */
 export async function writableIdentity(db: Database): Promise<DatabaseIdentity | null> {
   return (await stateRights(db)).mayWrite ? databaseIdentity(db) : null
 }

@@ -4,7 +4,7 @@ import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import type {TableNames} from '../system.ts'
 import {type DatabaseIdentity, writableIdentity} from './identity.ts'
 
-/** What a statement remembers of a view; each an expression of SQL. */
+/** The parts of a statement that remembers a view; each is an SQL expression. */
 interface SeenView {
   schema: string
   view: string

@@ -52,11 +52,11 @@ export interface TableLook {
  * Looks at all that can run code of somebody else when a system table is read or written.
  *
  * A role is trusted when it is or can become one of the friends: superusers, the current user, the owner of
- * the database, and AYB_TRUSTED_OWNER. Whoever is not must own none of this, hold neither TRIGGER nor
- * REFERENCES, and have no code in it. `reached` are the tables that a foreign key leads to, directly or
- * through others: their triggers run as the session that deletes from or updates a system table (up to 17;
- * from 18 on as their owner). They are looked up by the triggers that a foreign key leaves on the referenced
- * table, since pg_constraint has no index for that.
+ * the database, and AYB_TRUSTED_OWNER. A role that is not trusted must own none of these objects, hold
+ * neither TRIGGER nor REFERENCES, and have no code in them. `reached` are the tables that a foreign key leads
+ * to, directly or through others: their triggers run as the session that deletes from or updates a system
+ * table (up to 17; from 18 on as their owner). They are looked up by the triggers that a foreign key leaves
+ * on the referenced table, since pg_constraint has no index for that.
  */
 export async function lookClosely(
   session: Session,

@@ -5,7 +5,7 @@ import type {ApiContext} from './context.ts'
 import {apiWarning} from './remedies.ts'
 import {untilGone} from './until-gone.ts'
 
-/** A list, as all of them are answered. */
+/** The form of all answers with a list. */
 export const itemsOf = <T>(items: readonly T[]) => ({items, count: items.length})
 
 /**

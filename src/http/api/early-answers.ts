@@ -1,15 +1,16 @@
 import type {IncomingMessage} from 'node:http'
 import type {FastifyInstance} from 'fastify'
 
-/** How much of a body is read that nobody wants: more than that comes from no client that means well. */
+/** How much of an unwanted body ayb reads. No reasonable client sends more. */
 const MOST_BYTES = 16 * 1024 * 1024
-/** For how long it is read in all, and how long the client may pause. */
+/** How long ayb reads such a body in all, and how long the client may pause. */
 const PATIENCE_MS = 10_000
 const PAUSE_MS = 1000
 
 /**
- * Reads what is left of a request before it is answered. A refusal needs no body; but where the connection is
- * closed behind the answer while the client still sends, the client gets a reset, and loses the answer.
+ * Reads what is left of a request before it is answered. A refusal does not need the body. But if the
+ * connection is closed after the answer while the client still sends, the client gets a reset and loses the
+ * answer.
  */
 export function readBeforeAnswering(app: FastifyInstance): void {
   app.addHook('onSend', async ({raw}) => {

@@ -47,8 +47,8 @@ export class UnreadAnswers {
 }
 
 /**
- * The body of an answer, in pieces that the client has to take: whoever takes none for a while loses its
- * connection.
+ * The body of an answer, in pieces that the client has to take: a client that reads nothing for a while loses
+ * its connection.
  */
 export function inPieces(body: Buffer, reply: FastifyReply): Readable {
   const {socket} = reply.request.raw

@@ -4,8 +4,8 @@ const listeners = new Set<() => void>()
 let timer: number | undefined
 
 /**
- * The text that `describe` makes of the time, made again each second; the page changes only where the text
- * does.
+ * The text that `describe` makes of the current time, each second. The page changes only when the text
+ * changes.
  */
 export function useTicking(describe: (nowMs: number) => string): string {
   const text = describe(Date.now())

@@ -6,7 +6,8 @@ export const NO_VIEWS =
   'The database has no materialized views. Views that you create with CREATE MATERIALIZED VIEW appear here.'
 
 /**
- * All materialized views of the database, registered or not. Polls: what is made meanwhile counts at once.
+ * All materialized views of the database, registered or not. Polls, so that new views and indexes appear at
+ * once.
  */
 export const useDiscoveredViews = (api: Api) =>
   usePoll((signal) => api.get<Items<View>>('matviews/discover', signal))

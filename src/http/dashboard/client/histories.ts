@@ -11,7 +11,7 @@ const AT_A_TIME = 2
  */
 const UNSETTLED_MS = 15_000
 
-/** What of a registration decides whether its runs are read again. */
+/** The part of a registration whose change means that its runs are read again. */
 type Followed = Pick<ListedRegistration, 'id' | 'lastRefreshAt' | 'updatedAt'>
 
 export interface Histories {
@@ -26,7 +26,7 @@ export interface Histories {
 /** The histories that were read, kept while other pages are shown. */
 export function useHistories(api: Api): Histories {
   const [runs, setRuns] = useState<Histories['runs']>(new Map())
-  /** Of which state of a registration the runs are, or are being, read. */
+  /** For each registration, the state for which its runs were read, or are being read. */
   const read = useRef(new Map<string, string>())
   /** Until when a registration may get another run without a change of its own, as Date.now() tells it. */
   const unsettled = useRef(new Map<string, number>())

@@ -1,8 +1,8 @@
 import {useEffect} from 'preact/hooks'
 
 /**
- * Moves the focus on when what had it goes away, such as the row of what was deleted: to the same row while
- * there is one, else to the heading. Left alone it starts over at the top of the page.
+ * Moves the focus when the focused element is removed, such as the row of a deleted schedule: to the row in
+ * the same place, else to the heading. Without this, the focus would start over at the top of the page.
  */
 export function useKeptFocus(): void {
   useEffect(() => {

@@ -22,8 +22,8 @@ export interface Refreshes {
 }
 
 /**
- * The refreshes of this page: they go on while other tabs of it are shown. `onCanceled` gets the id of the
- * registration.
+ * The refreshes that were started on this page. They go on while other tabs of the dashboard are shown.
+ * `onCanceled` gets the id of the registration.
  */
 export function useRefreshes(api: Api, notify: Notify, onCanceled: (id: string) => void): Refreshes {
   const [underWay, setUnderWay] = useState<ReadonlyMap<string, RefreshUnderWay>>(new Map())

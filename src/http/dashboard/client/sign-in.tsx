@@ -74,7 +74,7 @@ export function SignIn({isExpired, onSignIn}: Props) {
   )
 }
 
-/** Null where the server takes the token; with its database away it still does. */
+/** Null if the server accepts the token, which it also does while its database is away. */
 async function check(token: string): Promise<ApiError | null> {
   if (!isToken(token)) return WRONG
   try {

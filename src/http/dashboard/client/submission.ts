@@ -3,8 +3,8 @@ import {type ApiError, toApiError} from './api.ts'
 import {NotifyContext} from './toasts.tsx'
 
 /**
- * One thing at a time that is sent to the server, and what the server had against it. Once nobody looks at
- * its form any more, it is told among the outcomes, where `title` says what it was about.
+ * Sends one request at a time, and keeps the error of the server. If the form is closed by then, the error is
+ * shown among the outcomes, under `title`.
  */
 export function useSubmission(title: string) {
   const notify = useContext(NotifyContext)

@@ -3,7 +3,7 @@ import {useCallback, useEffect, useRef, useState} from 'preact/hooks'
 import {LongText} from './parts/long-text.tsx'
 
 const SHOWN_MS = 8000
-/** Past it successes make room, the oldest first. */
+/** The most outcomes to show. Beyond this number, the oldest successes are removed. */
 const SHOWN = 5
 
 export interface Toast {
@@ -15,7 +15,7 @@ export interface Toast {
 
 export type Notify = (kind: Toast['kind'], message: string, hint?: string | null) => void
 
-/** For what is deep inside the pages. */
+/** For components deep inside the pages. */
 export const NotifyContext = createContext<Notify>(() => {})
 
 /** The outcomes to show: good ones leave by themselves, errors stay until they are dismissed. */

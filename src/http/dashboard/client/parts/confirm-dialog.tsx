@@ -8,7 +8,7 @@ interface Props {
   title: string
   /** What the button does, in a word. */
   action: string
-  /** What the other one says. */
+  /** The label of the other button. */
   keep: string
   children: ComponentChildren
   onConfirm: () => Promise<void>

@@ -10,7 +10,7 @@ interface Props {
   /** Whether there is anything to send yet. */
   isReady?: boolean
   children: ComponentChildren
-  /** What it throws is shown, and the dialog stays open. */
+  /** An error that it throws is shown, and the dialog stays open. */
   onSubmit: () => Promise<void>
   onClose: () => void
 }

@@ -3,7 +3,7 @@ import type {NextRuns} from '../../../../lib/records.ts'
 import {type Api, type ApiError, toApiError} from '../api.ts'
 
 const SHOWN = 5
-/** Whoever types is not done yet. */
+/** A pause in typing of this length counts as its end. */
 const PAUSE_MS = 300
 
 export interface NextRunsPreview {

@@ -1,4 +1,4 @@
-/** Those that the browser knows; the server has the last word. */
+/** The time zones that the browser knows. The server decides which zones are valid. */
 export const ZONES: readonly string[] = [
   'UTC',
   ...Intl.supportedValuesOf('timeZone').filter((zone) => zone !== 'UTC'),
