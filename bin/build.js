@@ -1,6 +1,6 @@
 // Builds dist/: type check, then one bundle a command with shared chunks. Not shipped.
 import {spawnSync} from 'node:child_process'
-import {copyFileSync, existsSync, readdirSync, renameSync, rmSync} from 'node:fs'
+import {copyFileSync, cpSync, existsSync, readdirSync, renameSync, rmSync} from 'node:fs'
 import {createRequire} from 'node:module'
 import {dirname, join, relative} from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -87,6 +87,7 @@ async function bundle() {
       logLevel: 'warning',
     })
     await bundleDashboard(build, join(fresh, 'dashboard'))
+    cpSync(join(src, 'help'), join(fresh, 'help'), {recursive: true})
     rmSync(dist, {recursive: true, force: true})
     renameSync(fresh, dist)
   } finally {

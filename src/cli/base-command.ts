@@ -28,7 +28,7 @@ export abstract class BaseCommand extends Command {
       helpGroup: 'GLOBAL',
     }),
     service: Flags.string({
-      summary: 'A service of pg_service.conf to connect to, instead of --database-url.',
+      summary: 'A service of pg_service.conf to connect to, instead of --database-url. Overrides PGSERVICE.',
       helpValue: '<name>',
       helpGroup: 'GLOBAL',
     }),

@@ -3,18 +3,25 @@ import type {Config} from '@oclif/core/config'
 import {invalidArgument} from '../lib/errors.ts'
 import {nearest} from '../lib/nearest.ts'
 
-const HELP_FLAGS = new Set(['--help', '-h'])
+export const HELP_FLAGS = new Set(['--help', '-h'])
+
+const VERSION_WORDS = new Set(['--version', '-v', 'version'])
+/** Commands of matviews that need no `matviews`. */
+export const SHORT_WAYS: ReadonlySet<string> = new Set(['list', 'refresh', 'show', 'status'])
 
 /**
- * Returns the command line in the form that oclif expects: `help x` becomes `x --help`. Refuses an unknown
+ * Returns the command line in the form that oclif expects: `help x` becomes `x --help`, `list` becomes
+ * `matviews list`. Refuses an unknown
  * command, a flag before its command, and a topic without a command: oclif would print a help text and exit
  * with 0.
  * @throws AybError INVALID_ARGUMENT
  */
 export function checkCommandLine(config: Config, line: readonly string[]): string[] {
-  const argv = line[0] === 'help' ? [...line.slice(1), '--help'] : [...line]
+  const asked = line[0] === 'help' ? [...line.slice(1), '--help'] : [...line]
+  const argv = SHORT_WAYS.has(asked[0] ?? '') ? ['matviews', ...asked] : asked
   const [first, second] = argv
-  if (first === undefined || first === '--version') return argv
+  if (first !== undefined && VERSION_WORDS.has(first)) return ['--version']
+  if (first === undefined) return argv
   if (HELP_FLAGS.has(first)) return argv.slice(0, 1)
   if (first.startsWith('-')) {
     throw invalidArgument(
@@ -70,6 +77,7 @@ function unknownCommand(config: Config, typed: string) {
   const known = [
     ...config.commandIDs.map((id) => id.replaceAll(':', ' ')),
     ...config.topics.map(({name}) => name),
+    ...SHORT_WAYS,
   ]
   const guess = nearest(typed, known)
   const topic = typed.split(' ')[0] as string

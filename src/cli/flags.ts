@@ -21,7 +21,7 @@ function checked<T>(parse: () => T): T {
   }
 }
 
-const DURATION_HELP = '500ms|30s|5m|2h|7d'
+const DURATION_HELP = '<duration>'
 
 /** A duration such as 500ms, 30s, 5m, 2h or 7d, in milliseconds. */
 export const durationFlag = Flags.custom<number>({

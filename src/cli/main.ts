@@ -1,4 +1,4 @@
-import {dirname} from 'node:path'
+import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 // Before main: it puts a listener on stdout, which surviveClosedOutput replaces.
 import '@oclif/core/command'
@@ -7,12 +7,13 @@ import type {PJSON} from '@oclif/core/interfaces'
 import {run} from '@oclif/core/run'
 import {settings} from '@oclif/core/settings'
 import pjson from '../../package.json' with {type: 'json'}
-import {checkCommandLine} from './command-line.ts'
+import {checkCommandLine, HELP_FLAGS} from './command-line.ts'
 import {isJsonRequested, printFailure} from './output.ts'
 import {toAybError} from './parse-errors.ts'
 
 /** dist/cli/main.js → the package. */
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+const HELP = join(ROOT, 'dist', 'help')
 
 /** Runs one command line, and sets the exit code of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -22,7 +23,17 @@ export async function main(argv: readonly string[]): Promise<void> {
   settings.enableAutoTranspile = false
   const config = await Config.load({root: ROOT, pjson: pjson as PJSON, devPlugins: false, userPlugins: false})
   try {
-    await run(checkCommandLine(config, argv), config)
+    const [first, second] = argv
+    if (first === 'help' && second !== undefined) {
+      const {isHelpTopic, printHelp} = await import('./help-topics.ts')
+      if (isHelpTopic(second)) return printHelp(HELP, second)
+    }
+    const line = checkCommandLine(config, argv)
+    await run(line, config)
+    if (line.length === 0 || HELP_FLAGS.has(line[0] as string)) {
+      const {printHelp} = await import('./help-topics.ts')
+      printHelp(HELP, 'root')
+    }
   } catch (error) {
     printFailure(toAybError(error, config, undefined), {isJson: isJsonRequested(argv)})
   }

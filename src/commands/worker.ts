@@ -14,45 +14,54 @@ export default class WorkerCommand extends BaseCommand {
   static override description =
     `Any number of workers may run, on any machines: they share nothing but the database. If a worker is killed, another worker takes over its jobs. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back into the queue; a second signal ends the worker at once.
 
-Settings can also come from the environment: AYB_JOBS_WORKER_CONCURRENCY, AYB_JOBS_POLL_INTERVAL_MS (milliseconds), AYB_JOBS_LEASE_DURATION_S (seconds), and, with the same values as the flags, AYB_JOBS_REFRESH_TIMEOUT, AYB_JOBS_LOCK_TIMEOUT, AYB_JOBS_LOCK_RETRY_FOR, AYB_JOBS_SHUTDOWN_TIMEOUT, AYB_JOBS_RETENTION, AYB_JOBS_LISTEN, AYB_JOBS_LOG_FORMAT. With AYB_JOBS_ENABLED=false the worker does not start.`
+The variables beside the flags take the same values; AYB_JOBS_POLL_INTERVAL_MS takes milliseconds, AYB_JOBS_LEASE_DURATION_S seconds. With AYB_JOBS_ENABLED=false the worker does not start.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --concurrency 8 --listen 127.0.0.1:9187 --log-format json',
     '<%= config.bin %> <%= command.id %> --once --json',
   ]
   static override flags = {
-    concurrency: Flags.integer({summary: 'How many views to refresh at once. Default: 4.', helpValue: '<n>'}),
+    concurrency: Flags.integer({
+      summary: 'How many views to refresh at once. Default: 4. [env: AYB_JOBS_WORKER_CONCURRENCY]',
+      helpValue: '<n>',
+    }),
     'poll-interval': durationFlag({
-      summary: 'How often to look for due jobs when no notification arrives. Default: 5s.',
+      summary:
+        'How often to look for due jobs when no notification arrives. Default: 5s. [env: AYB_JOBS_POLL_INTERVAL_MS]',
     }),
     'lease-duration': durationFlag({
-      summary: 'How long a job belongs to a worker that gives no sign of life. Default: 300s.',
+      summary:
+        'How long a job belongs to a worker that gives no sign of life. Default: 300s. [env: AYB_JOBS_LEASE_DURATION_S]',
     }),
     'refresh-timeout': timeoutFlag({
-      summary: 'Cancel a refresh that takes longer than this, unless the view has a limit of its own.',
+      summary:
+        'Cancel a refresh that takes longer than this, unless the view has a limit of its own. [env: AYB_JOBS_REFRESH_TIMEOUT]',
     }),
     'lock-timeout': lockFlag({
-      summary: 'Give up if a lock is not free within this time; 0 waits without limit.',
+      summary:
+        'Give up if a lock is not free within this time; 0 waits without limit. [env: AYB_JOBS_LOCK_TIMEOUT]',
     }),
     'lock-retry-for': lockFlag({
       summary:
-        'How long to keep trying to lock a view; 0 tries once. Default: 10m, or 0 with --lock-timeout.',
+        'How long to keep trying to lock a view; 0 tries once. Default: 10m, or 0 with --lock-timeout. [env: AYB_JOBS_LOCK_RETRY_FOR]',
     }),
     'shutdown-timeout': durationFlag({
-      summary: 'How long refreshes may take to finish when the worker is stopped. Default: 25s.',
+      summary:
+        'How long refreshes may take to finish when the worker is stopped. Default: 25s. [env: AYB_JOBS_SHUTDOWN_TIMEOUT]',
     }),
     retention: retentionFlag({
-      summary: 'How long to keep finished jobs and runs; 0 keeps all. Default: 30d.',
+      summary:
+        'How long to keep finished jobs and runs; 0 keeps all. Default: 30d. [env: AYB_JOBS_RETENTION]',
     }),
     once: Flags.boolean({
       summary: 'Run the jobs that are due now, then exit with 0 if all of them succeeded, else with 1.',
     }),
     listen: Flags.string({
-      summary: 'Serve /healthz, /readyz and /metrics at this address.',
+      summary: 'Serve /healthz, /readyz and /metrics at this address. [env: AYB_JOBS_LISTEN]',
       helpValue: '<host:port>',
     }),
     'log-format': Flags.string({
-      summary: 'The format of the log. Default: pretty on a terminal, else json.',
+      summary: 'The format of the log. Default: pretty on a terminal, else json. [env: AYB_JOBS_LOG_FORMAT]',
       options: ['pretty', 'json'],
       helpValue: 'pretty|json',
     }),

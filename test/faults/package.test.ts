@@ -70,7 +70,8 @@ describe('the package', () => {
     const dashboard = ['app.css', 'app.js', 'favicon.svg', 'index.html'].map(
       (name) => `dist/dashboard/${name}`,
     )
-    expect(inDist.sort()).toEqual([...needed, ...notices, ...dashboard].sort())
+    const help = readdirSync(join(inject('root'), 'src', 'help')).map((name) => `dist/help/${name}`)
+    expect(inDist.sort()).toEqual([...needed, ...notices, ...dashboard, ...help].sort())
   }, 60_000)
 
   it('has a program that can be executed', () => {

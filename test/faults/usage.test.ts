@@ -1,9 +1,13 @@
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
+import {readFileSync} from 'node:fs'
+import type {Interfaces} from '@oclif/core'
 import {describe, expect, test} from 'vitest'
+import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {emptyHome, minimalEnvironment, programPath} from '../support/children.ts'
 import {keysOf, parseFailure} from '../support/documents.ts'
+import {MANIFEST_FILE} from '../support/manifest.ts'
 
 /** Nothing listens there: whoever gets as far as connecting fails with another code. */
 const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
@@ -145,6 +149,17 @@ describe('help', () => {
     expect(stdout).toContain(`$ ayb ${command}`)
     expect(stdout).toContain('EXAMPLES')
     for (const flag of ['--database-url', '--json']) expect(stdout).toContain(flag)
+  })
+
+  test('of each command fits 80 columns', async () => {
+    const {commands}: Interfaces.Manifest = JSON.parse(readFileSync(MANIFEST_FILE, 'utf8'))
+    const ids = Object.keys(commands)
+    expect(ids.length).toBeGreaterThan(30)
+    for (const id of ids) {
+      const {stdout} = await ayb([...id.split(':'), '--help'], NOWHERE)
+      for (const line of stdout.split('\n'))
+        expect(displayWidth(line), `${id}: ${line}`).toBeLessThanOrEqual(80)
+    }
   })
 
   test('is the same text by each way to ask, with --json too', async () => {

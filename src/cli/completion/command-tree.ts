@@ -1,6 +1,7 @@
 import type {Command} from '@oclif/core/command'
 import type {Config} from '@oclif/core/config'
 import {oneLine} from '../../lib/outside-text.ts'
+import {SHORT_WAYS} from '../command-line.ts'
 
 /** A flag as it is typed. */
 export interface FlagSyntax {
@@ -38,12 +39,16 @@ export interface CommandNode {
 }
 
 const HELP = flagWithoutValue(['--help', '-h'], 'Show help')
-const VERSION = flagWithoutValue(['--version'], 'Show the version')
+const VERSION = flagWithoutValue(['--version', '-v'], 'Show the version')
 
 /** What can be typed after the program's name, without what is hidden. */
 export function commandTree(config: Config): CommandNode {
   const commands = config.commands.filter(({hidden}) => !hidden)
-  return nodeAt([], commands, config)
+  const root = nodeAt([], commands, config)
+  const short = [...SHORT_WAYS]
+    .filter((name) => commands.some(({id}) => id === `matviews:${name}`))
+    .map((name) => ({...nodeAt(['matviews', name], commands, config), path: [name]}))
+  return {...root, children: [...root.children, ...short].sort((a, b) => (a.path < b.path ? -1 : 1))}
 }
 
 /** The node and all below it. */

@@ -4,8 +4,7 @@ import {retryJob} from '../../core/jobs.ts'
 import type {JobDocument} from '../../lib/records.ts'
 
 export default class JobsRetry extends BaseCommand {
-  static override summary =
-    'Queue a failed job again, or a canceled job of a set, with its full number of attempts.'
+  static override summary = 'Queue a failed job, or a canceled job of a set, again with all its attempts.'
   static override examples = ['<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000']
   static override args = {job: jobArg({required: true})}
 

@@ -21,7 +21,7 @@ export default class MatviewsRegister extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --view leaderboard --schema public --mode standard',
     `<%= config.bin %> <%= command.id %> 'public."weekly stats"' --if-not-exists`,
     '<%= config.bin %> <%= command.id %> --all --schema reports --mode auto',
-    '<%= config.bin %> <%= command.id %> public.leaderboard --set work_mem=256MB --refresh-timeout 10m',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --set work_mem=256MB',
   ]
   static override args = {
     view: Args.string({description: 'schema.view, or a view in schema public.', ignoreStdin: true}),

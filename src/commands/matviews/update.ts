@@ -16,7 +16,7 @@ export default class MatviewsUpdate extends BaseCommand {
     '<%= config.bin %> <%= command.id %> public.leaderboard --mode concurrent',
     '<%= config.bin %> <%= command.id %> public.leaderboard --mode auto',
     '<%= config.bin %> <%= command.id %> public.leaderboard --set work_mem=256MB --unset jit',
-    '<%= config.bin %> <%= command.id %> public.leaderboard --refresh-timeout 10m --lock-timeout none',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --refresh-timeout 10m',
   ]
   static override args = {view: viewArg({required: true})}
   static override flags = {

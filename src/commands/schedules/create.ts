@@ -13,9 +13,9 @@ export default class SchedulesCreate extends BaseCommand {
 
 With --cascade or --with-dependencies a run refreshes several views in order: a set of jobs, in which the job of a view is queued when the jobs of the views that it reads are completed. If a job fails, the jobs that wait for it are canceled. No new run begins before the set has ended.`
   static override examples = [
-    '<%= config.bin %> <%= command.id %> --name nightly --cron "0 3 * * *" --timezone Europe/Berlin --view public.leaderboard',
-    '<%= config.bin %> <%= command.id %> --name nightly_all --cron "0 3 * * *" --view public.leaderboard --cascade',
-    `<%= config.bin %> <%= command.id %> --name leaderboard_hourly --job-type materialized_view_refresh --cron "0 * * * *" --payload '{"schema": "public", "view_name": "leaderboard"}'`,
+    '<%= config.bin %> <%= command.id %> --name nightly --cron @daily --view public.top',
+    '<%= config.bin %> <%= command.id %> --name all --cron "0 3 * * *" --view top --cascade',
+    `<%= config.bin %> <%= command.id %> --name x --cron @daily --payload '{"view_name": "top"}'`,
   ]
   static override flags = {
     name: Flags.string({summary: 'The name of the schedule.', required: true, helpValue: '<name>'}),

@@ -42,6 +42,13 @@ const flagWith = (summary: string, values: string[] = []) => ({
 })
 
 describe('what can be completed', () => {
+  it('has the short ways to the commands of matviews', async () => {
+    const config = await programWith({'matviews:list': {flags: {schema: {name: 'schema', type: 'option'}}}})
+    const list = commandTree(config).children.find(({path}) => path[0] === 'list')
+    expect(list?.path).toEqual(['list'])
+    expect(list?.flags.flatMap(({names}) => names)).toContain('--schema')
+  })
+
   it('has topics, commands and flags, sorted, without what is hidden', async () => {
     const config = await programWith({
       'jobs:show': {
@@ -69,7 +76,7 @@ describe('what can be completed', () => {
       'jobs',
       'jobs show',
     ])
-    expect(root.flags).toEqual([help, {names: ['--version'], summary: 'Show the version', ...none}])
+    expect(root.flags).toEqual([help, {names: ['--version', '-v'], summary: 'Show the version', ...none}])
     const [, jobs] = root.children
     expect(jobs).toMatchObject({summary: 'Look after jobs', flags: [help], args: []})
     expect(jobs?.children).toEqual([

@@ -1,0 +1,73 @@
+import {describe, expect, test} from 'vitest'
+import {ERRORS} from '../../src/lib/errors.ts'
+import {displayWidth} from '../../src/render/width.ts'
+import {ayb} from '../support/ayb.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {failureOf} from '../support/documents.ts'
+import {openTerminal} from '../support/terminal.ts'
+
+/** Nothing listens there. */
+const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
+const TOPICS = ['exit-codes', 'connecting', 'pooler', 'http', 'concurrency', 'tuning', 'gitops']
+
+describe('ayb help', () => {
+  test('begins with commands, and ends with a quickstart, exit codes and topics', async () => {
+    const {code, stdout} = await ayb(['help'], NOWHERE)
+    expect(code).toBe(0)
+    for (const text of ['COMMANDS', 'QUICKSTART', 'ayb worker', 'EXIT CODES', 'ayb help TOPIC']) {
+      expect(stdout).toContain(text)
+    }
+    for (const topic of TOPICS) expect(stdout).toContain(`  ${topic} `)
+    for (const line of stdout.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(80)
+  })
+
+  test.each(TOPICS)('explains %s', async (topic) => {
+    const {code, stdout, stderr} = await ayb(['help', topic], NOWHERE)
+    expect({code, stderr}).toEqual({code: 0, stderr: ''})
+    expect(stdout).toMatch(/^[A-Z]/)
+    expect(stdout).not.toMatch(/^#/m)
+    for (const line of stdout.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(80)
+  })
+
+  test('names each code of an error beside its exit code', async () => {
+    const {stdout} = await ayb(['help', 'exit-codes'], NOWHERE)
+    for (const [code, {exitCode}] of Object.entries(ERRORS)) {
+      // The lines below an exit code, up to the next.
+      const [, part] = RegExp(`^  ${exitCode} +(.*?)(?=^  \\d|\\n\\n)`, 'ms').exec(stdout) ?? []
+      expect(part, code).toMatch(RegExp(`\\b${code}\\b`))
+    }
+  })
+
+  test('has its titles in bold on a terminal', async () => {
+    const {output} = await openTerminal(['help', 'tuning'], NOWHERE).done
+    expect(output).toContain('\x1b[1mMODE\x1b[22m')
+  })
+})
+
+describe('a short way', () => {
+  test.each([
+    ['list', 'List the registered views'],
+    ['status', 'Show how fresh'],
+    ['show', 'Show '],
+    ['refresh', 'Refresh registered views'],
+  ])('ayb %s is that of matviews', async (name, says) => {
+    const {code, stdout} = await ayb([name, '-h'], NOWHERE)
+    expect(code).toBe(0)
+    expect(stdout).toContain(says)
+    expect(stdout).toContain(`ayb matviews ${name}`)
+  })
+
+  test('works, and a near miss is told', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    expect(await ayb(['list', '--json'], db)).toMatchObject({code: 0, stdout: '[]\n'})
+    await failureOf(['show', 'leaderboard'], 'NOT_REGISTERED', db)
+    const near = await failureOf(['refesh', 'x'], 'INVALID_ARGUMENT', NOWHERE)
+    expect(near.hint).toBe('did you mean: ayb refresh?')
+  })
+
+  test.each([['-v'], ['version'], ['--version']])('to the version is %s', async (word) => {
+    const {code, stdout} = await ayb([word], NOWHERE)
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^ayb\/\d+\.\d+\.\d+ /)
+  })
+})
