@@ -1,4 +1,12 @@
-import type {Job, JobDocument, ListedSchedule, NextRuns, Run} from '../../src/lib/records.ts'
+import type {
+  Job,
+  JobDocument,
+  ListedSchedule,
+  LiveWorker,
+  NextRuns,
+  Run,
+  ViewStatus,
+} from '../../src/lib/records.ts'
 import {check, checkEqual} from './check.ts'
 import {logWorkouts, nameAt, type Standing, topOfTables, topOfView, VIEW} from './data.ts'
 import {findHeldRefresh} from './held-refresh.ts'
@@ -19,6 +27,7 @@ export const SCHEDULE_STEPS: readonly Step[] = [
   {title: 'A worker keeps it fresh', play: keepFresh},
   {title: 'Not at the full hour, but now', play: runNow},
   {title: 'What is planned, and what was done', play: listWork},
+  {title: 'How fresh is it, and who is at work?', play: tellFreshness},
   {title: 'A worker is killed in mid-refresh', play: killInMidRefresh},
   {title: 'Stop the worker in good order', play: stop},
 ]
@@ -128,6 +137,26 @@ async function listWork({shell}: Stage): Promise<void> {
     )
     check(!ofIt.some(({state}) => state === 'failed'), `no job of ${name} failed`)
   }
+}
+
+async function tellFreshness({shell}: Stage): Promise<void> {
+  say('Say how old the data may be, and ayb tells which views are not as fresh as that:')
+  await shell.run(['matviews', 'update', VIEW, '--max-age', '2h'])
+  await shell.run(['matviews', 'status', '--exit-code'])
+  const [status] = await shell.json<ViewStatus[]>(['matviews', 'status', VIEW])
+  checkEqual(
+    {state: status?.state, maxAgeMs: status?.maxAgeMs},
+    {state: 'fresh', maxAgeMs: 7_200_000},
+    'the view',
+  )
+  say('Schedules need a worker. These are alive:')
+  await shell.run(['worker', 'list'])
+  const workers = await shell.json<LiveWorker[]>(['worker', 'list'])
+  checkEqual(
+    workers.map(({slots, busy}) => ({slots, busy})),
+    [{slots: 4, busy: 0}],
+    'the workers',
+  )
 }
 
 async function killInMidRefresh({shell, owner, workers, openSession}: Stage): Promise<void> {
