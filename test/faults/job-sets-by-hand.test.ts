@@ -99,13 +99,14 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     expect(await memberStates(db, run)).toEqual({
       ...{a: 'completed', b: 'failed', c: 'canceled', d: 'canceled', e: 'canceled'},
     })
-    await db.query('truncate broken')
+    await db.query('truncate broken; alter materialized view e rename to ee')
+    await documentOf(['matviews', 'relink', 'e', 'ee'], db)
     await documentOf(['jobs', 'retry', ids.b ?? ''], db)
     expect(await memberStates(db, run)).toMatchObject({
       b: 'queued',
       c: 'waiting',
       d: 'canceled',
-      e: 'waiting',
+      ee: 'waiting',
     })
     expect((await once()).code).toBe(0)
     expect(await refreshCounts(db)).toEqual({a: 1, b: 1, c: 1, e: 1})
