@@ -1,3 +1,4 @@
+import * as Flags from '@oclif/core/flags'
 import type {PolicyChanges} from '../lib/policies.ts'
 import {type Setting, settingChanges} from '../lib/postgres-settings.ts'
 import {ageLimitFlag, limitFlag, lockLimitFlag, settingFlag} from './flags.ts'
@@ -11,6 +12,14 @@ export const policyFlags = {
   'max-age': ageLimitFlag({
     summary:
       'How old the data of the view may become before `matviews status` calls it stale; none: no limit.',
+  }),
+  'skip-unchanged': Flags.boolean({
+    allowNo: true,
+    summary:
+      'Whether sets and the worker skip the view while nothing that it reads has changed. Needs PostgreSQL 15.',
+  }),
+  'refresh-at-least-every': ageLimitFlag({
+    summary: 'Refresh the view after this long in any case; none: after 24 hours.',
   }),
   'refresh-timeout': limitFlag({
     summary: 'Cancel a refresh of the view that takes longer than this; none: as the worker does.',
@@ -29,6 +38,8 @@ interface PolicyFlags {
   set?: Setting[] | undefined
   unset?: string[] | undefined
   'max-age'?: number | 'none' | undefined
+  'skip-unchanged'?: boolean | undefined
+  'refresh-at-least-every'?: number | 'none' | undefined
   'refresh-timeout'?: number | 'none' | undefined
   'lock-timeout'?: number | 'none' | undefined
   'lock-retry-for'?: number | 'none' | undefined
@@ -39,6 +50,7 @@ export function policyChanges(flags: PolicyFlags): PolicyChanges {
   const {set = [], unset = []} = flags
   const limits = {
     maxAgeMs: flags['max-age'],
+    refreshAtLeastEveryMs: flags['refresh-at-least-every'],
     refreshTimeoutMs: flags['refresh-timeout'],
     lockTimeoutMs: flags['lock-timeout'],
     lockRetryForMs: flags['lock-retry-for'],
@@ -46,6 +58,7 @@ export function policyChanges(flags: PolicyFlags): PolicyChanges {
   const given = Object.entries(limits).filter(([, limit]) => limit !== undefined)
   return {
     ...Object.fromEntries(given.map(([key, limit]) => [key, limit === 'none' ? null : limit])),
+    ...(flags['skip-unchanged'] === undefined ? {} : {skipUnchanged: flags['skip-unchanged']}),
     ...(set.length + unset.length > 0 ? {settings: settingChanges(set, unset)} : {}),
   }
 }

@@ -1,7 +1,9 @@
 import type {CatalogView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
+import {findSkipBlockers} from '../db/fingerprint/blockers.ts'
 import {suggestUniqueIndexes} from '../db/index-suggestion.ts'
 import {notPopulated, uniqueIndexRequired} from '../lib/failures/views.ts'
+import {skipBlocker} from '../lib/skip-blockers.ts'
 import type {UnwordedBlocker, UnwordedView} from '../lib/unworded.ts'
 
 /** Why each view cannot be refreshed concurrently; an empty list where it can. */
@@ -22,8 +24,10 @@ export async function findConcurrentBlockers(
 /** Turns rows of the catalogs into documents of views. */
 export async function toViews(db: Database, views: readonly CatalogView[]): Promise<UnwordedView[]> {
   const blockers = await findConcurrentBlockers(db, views)
+  const always = await findSkipBlockers(db, views)
   return views.map((view, position) => {
     const concurrentBlockers = blockers[position] ?? []
+    const skipBlockers = (always.get(view.oid) ?? []).map(skipBlocker)
     return {
       schemaName: view.schemaName,
       viewName: view.viewName,
@@ -33,6 +37,8 @@ export async function toViews(db: Database, views: readonly CatalogView[]): Prom
       registered: view.registered,
       concurrentReady: concurrentBlockers.length === 0,
       concurrentBlockers,
+      skippable: skipBlockers.length === 0,
+      skipBlockers,
     }
   })
 }

@@ -19,6 +19,7 @@ import {
 import {shortList} from '../lib/short-list.ts'
 import {remediable, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
+import {requireChanges} from './refresh/decide.ts'
 import {requestedMode, workingMode} from './refresh/mode.ts'
 import {requireSettings} from './refresh/required-settings.ts'
 import {modeWarnings, requirePolicies, wantedPolicy} from './registrations.ts'
@@ -53,6 +54,7 @@ export async function registerAll(
   {schemaName, mode, policy, isModeWanted}: RegisterAllOptions,
 ): Promise<RegisteredAll> {
   await requireSettings(db, policy.settings)
+  if (policy.skipUnchanged) requireChanges(db, '--skip-unchanged')
   const views = (await listViews(db)).filter((view) => schemaName === null || view.schemaName === schemaName)
   if (views.length === 0) return {registered: [], existing: [], refused: [], warnings: db.takeWarnings()}
   await db.prepareTables()

@@ -22,6 +22,7 @@ import {notReady, remediable, type Unworded, type UnwordedBlocker, type Warning}
 import {findConcurrentBlockers} from './catalog.ts'
 import {requireRegistration, requireView} from './lookup.ts'
 import {renamedAmong} from './matviews.ts'
+import {requireChanges} from './refresh/decide.ts'
 import {requestedMode, workingMode} from './refresh/mode.ts'
 import {requireSettings} from './refresh/required-settings.ts'
 
@@ -46,6 +47,7 @@ export async function register(
 ): Promise<Unworded<Registered>> {
   const view = await requireView(db, name)
   await requireSettings(db, policy.settings)
+  if (policy.skipUnchanged) requireChanges(db, '--skip-unchanged')
   await db.prepareTables()
   const created = await insert(db, view, {mode, policy})
   const registration = created ?? (await registrations.findRegistration(db, name))
@@ -129,6 +131,7 @@ export async function update(
 ): Promise<Unworded<RegistrationDocument>> {
   const before = await requireRegistration(db, reference)
   await requireSettings(db, policy.settings)
+  if (policy.skipUnchanged) requireChanges(db, '--skip-unchanged')
   const warnings: Warning[] = []
   let working: RefreshMode | null = mode === 'auto' ? 'standard' : mode
   if (mode === 'auto' || mode === 'concurrent') {

@@ -190,6 +190,11 @@ export class Database {
     return this.#known.state.relations.get(table)?.mayWrite === true
   }
 
+  /** Whether the migration of that version is recorded as applied. */
+  hasApplied(version: number): boolean {
+    return this.#known.state.applied.has(version)
+  }
+
   /**
    * Refuses what needs an optional table that is missing. Call it behind prepareTables, which makes the table
    * where the role may.

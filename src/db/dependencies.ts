@@ -100,7 +100,15 @@ function toObject(row: ObjectRow): DependencyObject {
   const common = {key: row.key, reads}
   switch (row.kind) {
     case 'matview': {
-      const node: GraphNode = {...name, registered: row.registered, populated: row.populated, state: null}
+      const {registered, populated} = row
+      const node: GraphNode = {
+        ...name,
+        registered,
+        populated,
+        state: null,
+        skippable: false,
+        skipBlockers: [],
+      }
       return {...common, kind: 'matview', node}
     }
     case 'view':

@@ -122,6 +122,13 @@ export interface ConcurrentBlocker {
   hint: string
 }
 
+/** One reason why a view is always refreshed. */
+export interface SkipBlocker {
+  /** In capitals, such as CLOCK or VOLATILE. */
+  code: string
+  message: string
+}
+
 /** A materialized view as the catalogs describe it. */
 export interface View extends ViewName {
   owner: string
@@ -131,6 +138,9 @@ export interface View extends ViewName {
   registered: boolean
   concurrentReady: boolean
   concurrentBlockers: ConcurrentBlocker[]
+  /** Whether ayb can tell that nothing has changed since the last refresh. */
+  skippable: boolean
+  skipBlockers: SkipBlocker[]
 }
 
 export type RunStatus = 'success' | 'error' | 'canceled' | 'skipped'
@@ -283,6 +293,8 @@ export interface WorkerResult {
   /** Jobs that were due when the worker started and have not ended. */
   remaining: RemainingJob[]
   warnings: string[]
+  /** Jobs that ended without a refresh, since nothing had changed. */
+  unchanged: number
 }
 
 /** What `ayb worker --once` leaves undone. */
@@ -326,11 +338,17 @@ export interface Relinked {
 /** What `ayb matviews refresh` answers: the registration as it is after the refresh. */
 export interface Refreshed {
   registration: Registration
-  /** Of the last try. */
-  durationMs: number
+  /** Of the last try; null where the view was not refreshed. */
+  durationMs: number | null
   warnings: string[]
   /** How long the tries before it waited for the lock of the view. */
   lockWaitMs: number
+  /** Unchanged: nothing that the view reads has changed since its last refresh, and it was not refreshed. */
+  status: 'success' | 'unchanged'
+  /** Since when nothing has changed, or why the view is always refreshed; else null. */
+  reason: string | null
+  /** When ayb looked for changes; null where nobody asked for that. */
+  checkedAt: Instant | null
 }
 
 /** How a view of a set ended. */
@@ -350,7 +368,7 @@ export interface SetMember {
   /** As it is after the set; where it was unregistered meanwhile, as it was before. */
   registration: Registration
   status: SetMemberStatus
-  /** Why the view was skipped: `parent failed` or `fail fast`. */
+  /** Why the view was not refreshed: `parent failed`, `fail fast` or `unchanged: …`. */
   reason: string | null
   error: ErrorRecord | null
   /** The times of its run in the history; null where the view has none. */
@@ -501,6 +519,9 @@ export interface GraphNode extends ViewName {
   populated: boolean
   /** How fresh the view is; null for a view that is not registered. */
   state: FreshnessState | null
+  /** Whether ayb can tell that nothing has changed since the last refresh. */
+  skippable: boolean
+  skipBlockers: SkipBlocker[]
 }
 
 /** One materialized view reads another: the child is computed from the parent. */

@@ -24,6 +24,8 @@ export type RefreshEvent =
   | {type: 'unrecorded'; message: string; reason: unknown; durationMs: number}
   /** Mode auto means standard for this refresh. `isNews`: it meant concurrent the last time. */
   | {type: 'fallback'; message: string; isNews: boolean}
+  /** Nothing seems to have changed; the look that counts is due in a while. */
+  | {type: 'unchanged'; lookAgainMs: number}
   | {type: 'warning'; message: Warning}
 
 /** What a person should hear of an event besides the result of the refresh; null for nothing. */

@@ -106,6 +106,14 @@ export type WorkerEvent =
       /** Whether the holder differs from the holder of the last time. */
       isNews: boolean
     } & AttemptFacts)
+  /** Nothing that the view reads has changed: the job is done without a refresh. */
+  | ({
+      type: 'job-unchanged'
+      /** Since when nothing has changed. */
+      since: string
+    } & AttemptFacts)
+  /** Nothing seems to have changed; the job is put back for the look that counts. */
+  | ({type: 'job-looks-unchanged'; delayMs: number} & AttemptFacts)
   /** The job was to be put back, but its schedule was disabled or deleted meanwhile. */
   | ({type: 'job-canceled'} & AttemptFacts)
   | ({

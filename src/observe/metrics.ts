@@ -13,7 +13,7 @@ export class WorkerMetrics {
   readonly #registry = new Registry()
   readonly #refreshes = new Counter({
     name: 'ayb_refreshes_total',
-    help: 'Refreshes of this worker by view and result: success, error, canceled or skipped.',
+    help: 'Refreshes of this worker by view and result: success, error, canceled, skipped or unchanged.',
     labelNames: ['view', 'status'],
     registers: [this.#registry],
   })
@@ -91,6 +91,10 @@ export class WorkerMetrics {
       case 'job-canceled':
         this.#registered.add(event.view)
         this.#refreshes.inc({view: this.#labelOf(event), status: 'skipped'})
+        break
+      case 'job-unchanged':
+        this.#registered.add(event.view)
+        this.#refreshes.inc({view: this.#labelOf(event), status: 'unchanged'})
         break
       case 'slots':
         this.#slots.set({state: 'busy'}, event.busy)

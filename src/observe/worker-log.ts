@@ -175,6 +175,12 @@ function describeJobEvent(event: JobEvent): LogEntry {
       const level = event.isNews ? 'info' : 'debug'
       return {level, msg: `refresh already in progress${by}, ${again}:`, ...facts}
     }
+    case 'job-unchanged':
+      return {level: 'info', msg: 'unchanged, not refreshed', ...facts, unchangedSince: event.since}
+    case 'job-looks-unchanged': {
+      const again = formatDuration(event.delayMs)
+      return {level: 'debug', msg: `looks unchanged, looking again in ${again}:`, ...facts}
+    }
     case 'job-canceled':
       return {level: 'info', msg: `${CANCELED}:`, ...facts}
     case 'job-interrupted':

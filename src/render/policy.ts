@@ -18,6 +18,8 @@ export const policyFields = (policy: ViewPolicy | null): Field[] => [
   limitField('Lock timeout', policy?.lockTimeoutMs, '0 (waits without limit)'),
   limitField('Lock retry for', policy?.lockRetryForMs, '0 (tries once)'),
   limitField('Max age', policy?.maxAgeMs),
+  {label: 'Skipped while', value: policy?.skipUnchanged ? 'unchanged' : null},
+  limitField('Refreshed at least every', policy?.refreshAtLeastEveryMs),
 ]
 
 const limitField = (label: string, ms: number | null | undefined, zero = '0'): Field => ({

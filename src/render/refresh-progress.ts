@@ -10,6 +10,7 @@ function labelOf(event: RefreshEvent, registration: Registration): string | null
   const view = qualifiedName(registration)
   if (event.type === 'queued') return `Waiting for ${view}`
   if (event.type === 'refreshing') return `Refreshing ${view}`
+  if (event.type === 'unchanged') return `Looking again at ${view}, which looks unchanged`
   if (event.type === 'blocked') {
     return `Refreshing ${view}, ${describeWait(event.blockers, event.waitedMs)}`
   }

@@ -63,6 +63,10 @@ function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContex
     {label: 'Updated', value: registration.updatedAt, display: exactAndRelative(registration.updatedAt, now)},
     ...policyFields(registration.policy),
     ...freshnessFields(registration, now),
+    {
+      label: 'Always refreshed',
+      value: view && (view.skippable ? null : view.skipBlockers.map(({message}) => message).join('; ')),
+    },
   ]
 }
 

@@ -110,12 +110,13 @@ export function renderRegistrations(
 
 /** The result of a refresh: `Refreshed public.leaderboard in 342 ms`. */
 export function renderRefreshed(
-  {registration, durationMs, lockWaitMs}: Refreshed,
+  {registration, durationMs, lockWaitMs, reason}: Refreshed,
   {terminal}: RenderContext,
 ): string {
+  if (durationMs === null) return `${printableName(registration)} is ${reason}`
   const duration = (ms: number) => (terminal.isTerminal ? formatDuration(ms) : `${ms} ms`)
   const wait = lockWaitMs > 0 ? `, after waiting ${duration(lockWaitMs)} for its lock` : ''
-  return `Refreshed ${printableName(registration)} in ${duration(durationMs)}${wait}`
+  return `Refreshed ${printableName(registration)} in ${duration(durationMs)}${wait}${reason === null ? '' : ` (${printable(reason)})`}`
 }
 
 /** The result of relink: `Relinked public.leaderboard to public.top, with the schedules hourly, nightly`. */

@@ -37,7 +37,15 @@ describe('ayb matviews graph', () => {
     const graph = await graphOf()
     expect(keysOf(graph)).toEqual(['nodes', 'edges', 'opaque', 'warnings'])
     for (const node of graph.nodes) {
-      expect(keysOf(node)).toEqual(['schemaName', 'viewName', 'registered', 'populated', 'state'])
+      expect(keysOf(node)).toEqual([
+        'schemaName',
+        'viewName',
+        'registered',
+        'populated',
+        'state',
+        'skippable',
+        'skipBlockers',
+      ])
     }
     expect(viewNames(graph.nodes)).toEqual(['top "ten"', 'alone', 'leaderboard', 'weekly', 'yearly'])
     expect(graph.nodes[0]).toEqual({
@@ -46,6 +54,8 @@ describe('ayb matviews graph', () => {
       registered: false,
       populated: true,
       state: null,
+      skippable: expect.any(Boolean),
+      skipBlockers: expect.any(Array),
     })
     expect(graph.nodes.at(-1)).toMatchObject({viewName: 'yearly', registered: false, populated: false})
     expect(edgesOf(graph)).toEqual([

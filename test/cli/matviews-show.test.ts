@@ -50,6 +50,8 @@ describe('ayb matviews show', () => {
       concurrentBlockers: [
         {code: 'UNIQUE_INDEX_REQUIRED', message: expect.any(String), hint: expect.any(String)},
       ],
+      skippable: expect.any(Boolean),
+      skipBlockers: expect.any(Array),
     })
     expect(keysOf(document.view?.concurrentBlockers[0])).toEqual(['code', 'message', 'hint'])
     expect(document.view?.sizeBytes).toBeGreaterThan(0)

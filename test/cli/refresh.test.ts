@@ -77,6 +77,9 @@ describe('a standard refresh', () => {
       durationMs: expect.any(Number),
       warnings: [],
       lockWaitMs: 0,
+      status: 'success',
+      reason: null,
+      checkedAt: null,
     })
     expect(Number.isInteger(document.durationMs)).toBe(true)
     expect(document.durationMs).toBeGreaterThanOrEqual(0)

@@ -145,7 +145,7 @@ describe('the settings and limits of a view', () => {
     const details = await documentOf<RegistrationDetails>(['matviews', 'show', 'own'], db)
     expect(details.registration).toEqual(registered.registration)
     expect((await matviews('show', 'own')).stdout).toMatch(
-      /^Settings\tjit=off, work_mem=33MB\nRefresh timeout\t600000\nLock timeout\t5000\nLock retry for\t0$/m,
+      /^Settings\tjit=off, work_mem=33MB\nRefresh timeout\t600000\nLock timeout\t5000\nLock retry for\t0\n/m,
     )
     const again = await documentOf<Registered>(
       ['matviews', 'register', 'own', '--if-not-exists', '--set', 'jit=on'],

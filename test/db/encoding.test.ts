@@ -129,6 +129,7 @@ describe('in a database in LATIN1', () => {
       mode: 'standard' as const,
       job: null,
       reason: null,
+      seen: null,
       settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
       lockWaitMs: 0,
       startedAt: (await db.session.serverTime()).toISOString(),

@@ -320,6 +320,7 @@ test.each(AHEAD)('a failure is told after a refresh at %s', async (at) => {
       mode: 'standard',
       job: null,
       reason: null,
+      seen: null,
       settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
       lockWaitMs: 0,
       startedAt: '2026-01-01T00:00:00Z',

@@ -64,6 +64,7 @@ async function begin(db: Database, viewName: string, mode: RefreshMode = 'standa
     mode,
     job: null,
     reason: null,
+    seen: null,
     settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
     lockWaitMs: 0,
     startedAt: lock.startedAt,

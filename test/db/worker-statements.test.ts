@@ -177,6 +177,7 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
     const limits = {
       settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
       reason: null,
+      seen: null,
       lockWaitMs: 0,
     }
     const attempt = {

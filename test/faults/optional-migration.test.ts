@@ -52,11 +52,26 @@ describe('a table that ayb can do without', () => {
     expect(await isThere(db)).toBe(false)
     expect(await documentOf<Run[]>(['matviews', 'history', 'leaderboard'], worker)).toHaveLength(1)
 
-    expect((await documentOf<Migrated>(['migrate'], db)).applied).toEqual(['0003-view-states'])
+    expect((await documentOf<Migrated>(['migrate'], db)).applied).toEqual([
+      '0003-view-states',
+      '0006-unchanged-views',
+    ])
     expect(await privileges(db, '_ayb_matview_states')).toEqual(
       await privileges(db, '_ayb_matview_refreshes'),
     )
     expect((await refresh(worker)).warnings).toEqual([])
+  })
+
+  test('is made again by an older ayb, without the columns of a newer one', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await documentOf(['matviews', 'register', 'leaderboard', '--skip-unchanged'], db)
+    await db.query(`alter table _ayb_matview_states drop column fingerprint, drop column unchanged_checks`)
+    const {registration, status} = await documentOf<Refreshed>(
+      ['matviews', 'refresh', 'leaderboard', '--if-changed'],
+      db,
+    )
+    expect([registration.lastRefreshStatus, status]).toEqual(['success', 'success'])
+    expect(await documentOf(['matviews', 'status'], db)).toHaveLength(1)
   })
 
   test('comes with the same grants out of the output of migrate --dry-run', async () => {

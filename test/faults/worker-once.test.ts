@@ -18,6 +18,7 @@ const NONE = {
   canceled: 0,
   remaining: [],
   warnings: [],
+  unchanged: 0,
 }
 const ONCE = ['worker', '--once']
 

@@ -43,6 +43,8 @@ export const VIEW_KEYS = [
   'registered',
   'concurrentReady',
   'concurrentBlockers',
+  'skippable',
+  'skipBlockers',
 ]
 export const RUN_KEYS = [
   'id',

@@ -120,10 +120,18 @@ export async function ask<Row extends pg.QueryResultRow>(
  * Stops a server as a crash would, without a checkpoint, and starts it again just as it was started. Returns the pids
  * of both.
  */
-export async function crashAndRestart({dataDir}: PostgresServer): Promise<{before: number; after: number}> {
+export const crashAndRestart = (server: PostgresServer) => restart(server, 'SIGQUIT')
+
+/** Stops a server in good order, and starts it again just as it was started. */
+export const stopAndRestart = (server: PostgresServer) => restart(server, 'SIGINT')
+
+async function restart(
+  {dataDir}: PostgresServer,
+  signal: 'SIGQUIT' | 'SIGINT',
+): Promise<{before: number; after: number}> {
   const before = readPidFile(dataDir)?.pid
   if (before === undefined) throw new Error(`no server runs in ${dataDir}`)
-  sendSignal(before, 'SIGQUIT')
+  sendSignal(before, signal)
   await until(() => inspectProcess(before) === undefined, {
     what: 'the server to stop',
     timeoutMs: TIMEOUT_MS,

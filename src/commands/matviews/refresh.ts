@@ -32,13 +32,14 @@ export default class MatviewsRefresh extends BaseCommand {
 
 While a standard refresh waits for its lock, everybody who wants to read the view waits behind the refresh. So ayb waits in short tries, with pauses in which others can read, for ten minutes in all. --lock-retry-for changes the ten minutes; --lock-timeout gives up after one try of that length. A concurrent refresh does not block readers, so ayb waits without pauses.
 
-Several views are a set. ayb refreshes a view after the views that it reads, and views that do not read each other side by side. If a refresh fails, ayb skips the views that read the failed view, and goes on with the others. The exit code is 0 if all views were refreshed, else 1. Timeouts apply to each view. Ctrl-C (exit code 130), SIGTERM (143) and SIGHUP (129) cancel the refreshes that run; ayb then prints what was done so far.`
+Several views are a set. ayb refreshes a view after the views that it reads, and views that do not read each other side by side. If a refresh fails, ayb skips the views that read the failed view, and goes on with the others. The exit code is 0 if all views were refreshed or are unchanged, else 1. Timeouts apply to each view. Views that are registered with --skip-unchanged are refreshed only if something has changed. Ctrl-C (exit code 130), SIGTERM (143) and SIGHUP (129) cancel the refreshes that run; ayb then prints what was done so far.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000',
     '<%= config.bin %> <%= command.id %> public.leaderboard --mode concurrent --timeout 10m',
     '<%= config.bin %> <%= command.id %> public.leaderboard --wait-timeout 5m --lock-timeout 2s',
     '<%= config.bin %> <%= command.id %> public.leaderboard --with-dependencies',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --if-changed',
     '<%= config.bin %> <%= command.id %> --all --concurrency 8 --dry-run',
     '<%= config.bin %> <%= command.id %> --unpopulated',
   ]
@@ -65,6 +66,17 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     unset: settingNameFlag({
       multiple: true,
       summary: 'Refresh without this setting of the view. Can be repeated.',
+    }),
+    'if-changed': Flags.boolean({
+      allowNo: true,
+      summary:
+        'Refresh only if something that the view reads has changed since its last refresh; with --no-if-changed, in any case. Default: always for one view; for a set as the views are registered.',
+    }),
+    'second-look': Flags.boolean({
+      allowNo: true,
+      default: true,
+      summary:
+        'Before a view counts as unchanged, look again 11 s after the start: changes can show up to 10 s late.',
     }),
     all: Flags.boolean({summary: 'Refresh all registered views.'}),
     schema: Flags.string({summary: 'Refresh all registered views of this schema.', helpValue: '<name>'}),
@@ -234,6 +246,8 @@ interface RefreshFlags {
   'lock-retry-for'?: number | undefined
   set?: Setting[] | undefined
   unset?: string[] | undefined
+  'if-changed'?: boolean | undefined
+  'second-look': boolean
 }
 
 /** How each view is to be refreshed. */
@@ -241,6 +255,8 @@ function optionsOf(flags: RefreshFlags) {
   const waitTimeoutMs = flags['wait-timeout'] ?? null
   return {
     mode: flags.mode ?? null,
+    ifChanged: flags['if-changed'] ?? null,
+    changesUntil: flags['second-look'] ? performance.now() : null,
     wait: flags.wait || waitTimeoutMs !== null ? {timeoutMs: waitTimeoutMs} : null,
     settings: wantedSettings({
       timeoutMs: flags.timeout,

@@ -148,7 +148,7 @@ class SetRun {
     this.#options.listener.onEnd(member, record)
     if (status === 'skipped' || status === 'canceled') return
     for (const {member: skipped, reason} of this.#progress.end(member, {
-      isSuccess: status === 'success',
+      isSuccess: status === 'success' || status === 'unchanged',
     })) {
       this.#end(skipped, {status: 'skipped', reason})
     }

@@ -1,5 +1,6 @@
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
+import {lastUnchangedLooks} from '../../db/fingerprint/checks.ts'
 import {ROUNDING_MS} from '../../db/freshness.ts'
 import {lastSuccesses, type RefreshTimes} from '../../db/runs.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
@@ -22,7 +23,13 @@ export async function staleParentsWarning(db: Database, view: ViewName): Promise
     const unregistered = new Map(
       nodes.filter(({registered}) => !registered).map((node) => [qualifiedName(node), nameOf(node)]),
     )
-    return describeStale(nameOf(view), {edges, unregistered}, await lastSuccesses(limited, nodes))
+    const times = await lastSuccesses(limited, nodes)
+    for (const [name, atMs] of await lastUnchangedLooks(limited)) {
+      const time = times.get(name)
+      // Nothing that the view reads had changed by then: as if it had been refreshed again.
+      if (time) times.set(name, {...time, startedAtMs: Math.max(time.startedAtMs, atMs)})
+    }
+    return describeStale(nameOf(view), {edges, unregistered}, times)
   }
   return look().catch(() => null)
 }

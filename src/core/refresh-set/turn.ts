@@ -21,7 +21,8 @@ export interface SetListener {
   onEnd(member: Member, ended: SetMember): void
 }
 
-export interface SetOptions extends Pick<RefreshOptions, 'mode' | 'settings' | 'wait'> {
+export interface SetOptions
+  extends Pick<RefreshOptions, 'mode' | 'settings' | 'wait' | 'ifChanged' | 'changesUntil'> {
   concurrency: number
   isFailFast: boolean
   /** Cancels all that runs; what has not started is canceled, too. */
@@ -50,7 +51,7 @@ export class Turn {
   }
 
   async refresh(options: SetOptions): Promise<Ended> {
-    const {mode = null, settings, wait = null, signal} = options
+    const {mode = null, settings, wait = null, ifChanged = null, changesUntil = null, signal} = options
     // By name: the view may have been unregistered and registered again.
     const {schemaName, viewName} = this.#member.registration
     const onEvent = (event: RefreshEvent) => this.#hear(event, options)
@@ -59,10 +60,16 @@ export class Turn {
         undefined,
         () => null,
         signal,
-        (own) => refresh(this.#db, {schemaName, viewName}, {mode, settings, wait, signal: own, onEvent}),
+        (own) =>
+          refresh(
+            this.#db,
+            {schemaName, viewName},
+            {mode, settings, wait, ifChanged, isInSet: true, changesUntil, signal: own, onEvent},
+          ),
       )
       this.#warnings.push(...refreshed.warnings)
-      return {status: 'success', registration: refreshed.registration, ...this.#times}
+      const {status, registration, reason} = refreshed
+      return {status, registration, reason, ...this.#times}
     } catch (error) {
       const explained = await this.#db.explain(error).catch(() => error)
       this.#warnings.push(...this.#db.takeWarnings())

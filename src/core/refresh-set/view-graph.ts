@@ -1,8 +1,11 @@
+import {listViews} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
+import {findSkipBlockers} from '../../db/fingerprint/blockers.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {ViewGraph, ViewName} from '../../lib/records.ts'
+import {skipBlocker} from '../../lib/skip-blockers.ts'
 import type {Unworded} from '../../lib/unworded.ts'
 import {viewStates} from '../freshness/status.ts'
 import {requireRegistration, requireView} from '../lookup.ts'
@@ -38,10 +41,15 @@ export async function viewGraph(
   const isShown = (view: ViewName) => names.length === 0 || shown.has(qualifiedName(view))
   const shownCycles = cycles.filter((views) => names.length === 0 || views.some((view) => shown.has(view)))
   const states = await viewStates(db, all.edges)
+  const views = (await listViews(db)).filter(isShown)
+  const always = await findSkipBlockers(db, views)
+  const blockersOf = new Map(views.map((view) => [qualifiedName(view), always.get(view.oid) ?? []]))
   return {
-    nodes: all.nodes
-      .filter(isShown)
-      .map((node) => ({...node, state: states.get(qualifiedName(node)) ?? null})),
+    nodes: all.nodes.filter(isShown).map((node) => {
+      const skipBlockers = (blockersOf.get(qualifiedName(node)) ?? []).map(skipBlocker)
+      const state = states.get(qualifiedName(node)) ?? null
+      return {...node, state, skippable: skipBlockers.length === 0, skipBlockers}
+    }),
     edges: edges.filter(({parent, child}) => isShown(parent) && isShown(child)),
     opaque: all.opaque.filter(isShown),
     warnings: [...db.takeWarnings(), ...shownCycles.map(cycleWarning)],

@@ -10,6 +10,7 @@ import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
 import {endingCommitWait} from './commit-watch.ts'
 import {deadConnectionLook} from './dead-connection.ts'
+import {decide} from './decide.ts'
 import {explainAndRecord, type Trial} from './failed-attempt.ts'
 import {listen} from './listener.ts'
 import {chooseMode, noteModeBehind, requestedMode} from './mode.ts'
@@ -42,7 +43,7 @@ interface Circumstances {
  * Releases the lock. The steps, in this order:
  *
  * 1. plan: in which mode to refresh, and how long this try may wait for the lock of the view
- * 2. (whether to refresh at all is decided here, under the lock and before the statement)
+ * 2. look: where changes count, whether anything has changed since the last refresh; if not, nothing follows
  * 3. statement: REFRESH and its record, one message in one transaction, with the unlock right behind
  * 4. result: where the statement failed, why, and the record of that
  */
@@ -79,12 +80,15 @@ async function attemptWatched(
     listener.emit({type: 'fallback', message: fallback.message, isNews: registration.refreshMode !== mode})
   }
   const {usable, refused} = usableSettings(db.session, settings.postgres)
+  const decision = await decide(db, registration, request.changes, usable)
+  if (decision.isUnchanged) return {status: 'unchanged', look: decision.look, since: decision.since}
   const lockTry = await nextTry(db, registration, lockPolicy(settings, mode), past)
   const attempt: Attempt = {
     runId,
     registration,
     mode,
     reason: fallback?.reason ?? null,
+    seen: decision.seen,
     job,
     settings: {...settings, lockTimeoutMs: lockTry.limitMs, postgres: usable},
     lockWaitMs: past.waitMs,
@@ -116,6 +120,7 @@ async function attemptWatched(
     watch,
     caller,
     emit,
+    checked: decision.checked,
   }
   try {
     const result = await refreshNow(trial).catch((error) =>
@@ -137,7 +142,7 @@ async function attemptWatched(
 }
 
 async function refreshNow(trial: Trial): Promise<RefreshResult> {
-  const {db, attempt, modeBehind, lock, second, caller, emit} = trial
+  const {db, attempt, modeBehind, lock, second, caller, emit, checked} = trial
   const {session} = db
   const claim = session.keepsStatements ? (caller.claimNext?.() ?? null) : null
   const limited = {session, pid: lock.pid, timeoutMs: attempt.settings.timeoutMs}
@@ -152,10 +157,10 @@ async function refreshNow(trial: Trial): Promise<RefreshResult> {
       ...done.registration,
       refreshMode: noted ?? done.registration.refreshMode,
     }
-    return {status: 'success', ...done, registration, lockWaitMs}
+    return {status: 'success', ...done, registration, lockWaitMs, checked}
   }
   const warning = await writePendingStatus(db, attempt)
   if (warning !== null) emit({type: 'warning', message: warning})
   const registration = attempt.job ? null : await findRegistration(db, {id: attempt.registration.id})
-  return {status: 'success', ...done, lockWaitMs, registration}
+  return {status: 'success', ...done, lockWaitMs, registration, checked}
 }

@@ -1,5 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
+import type {Look} from '../../db/fingerprint/look.ts'
+import {countCheck} from '../../db/fingerprint/note.ts'
 import {findLockHolder} from '../../db/locks/blockers.ts'
 import {
   type LockAnswer,
@@ -21,10 +23,11 @@ import {requireRegistration} from '../lookup.ts'
 import {attemptRefresh, type Behind, NOTHING_BEHIND} from './attempt.ts'
 import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
+import {changeHandling, requireChanges, SECOND_LOOK_MS} from './decide.ts'
 import {listen} from './listener.ts'
 import {type RefreshRequest, refreshRequest, type WantedSettings} from './request.ts'
 import {requireSettings} from './required-settings.ts'
-import type {BlockedRefresh, RefreshResult} from './result.ts'
+import type {BlockedRefresh, RefreshResult, UnchangedView} from './result.ts'
 import type {PastTries} from './tries.ts'
 
 /** How a person, or a client of the API, wants a view to be refreshed. */
@@ -34,6 +37,15 @@ export interface RefreshOptions {
   settings: WantedSettings
   /** Whether to wait while another session refreshes the view, and for how long; null means for ever. */
   wait?: {timeoutMs: number | null} | null
+  /** True: only where something has changed; false: in any case; null: as the caller is used to. */
+  ifChanged?: boolean | null
+  /** Whether null means what the policy of the view says; a set has refreshed the views above. */
+  isInSet?: boolean
+  /**
+   * The moment, by performance.now(), whose changes are to be seen: a view that looks unchanged is looked at
+   * again 11 s behind that moment. Null for one look.
+   */
+  changesUntil?: number | null
   /** Aborted with the AybError to end with: the server cancels the statement. */
   signal: AbortSignal
   /** Listens to the refresh, which waits at its end for the promises that the listener has returned. */
@@ -80,8 +92,17 @@ async function refreshRegistered(
   options: RefreshOptions,
 ): Promise<Unworded<Refreshed>> {
   const {signal, wait = null} = options
+  const changesOf = ({policy}: Registration) =>
+    changeHandling(policy, {
+      wish: options.ifChanged ?? null,
+      isPolicyFollowed: options.isInSet ?? false,
+    })
   const requestFor = (current: Registration) =>
-    refreshRequest(current, {asked: options.settings}, {mode: options.mode ?? null})
+    refreshRequest(
+      current,
+      {asked: options.settings},
+      {mode: options.mode ?? null, changes: changesOf(current)},
+    )
   const {runId} = requestFor(registration)
   const warnings: Warning[] = []
   const caller = callerOf(db, registration, warnings, options)
@@ -103,7 +124,12 @@ async function refreshRegistered(
       }
       const result = await withRefreshLock(db.session, registration, work, answer)
       if (result && 'status' in result) {
-        if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
+        if (result.status === 'unchanged') {
+          const lookAgainMs = untilLastLook(result.look, options)
+          if (lookAgainMs <= 0) return await answerUnchanged(db, registration, result, warnings)
+          await options.onEvent?.({type: 'unchanged', lookAgainMs}, registration)
+          await pause(lookAgainMs, signal)
+        } else if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
         else {
           blocked = result
           behind = {...behind, past: await pauseAfter(result, signal)}
@@ -113,7 +139,7 @@ async function refreshRegistered(
         answer = 'untried'
         continue
       }
-      if (result) return result
+      if (result) return result.refreshed
       signal.throwIfAborted()
       // Between two tries another session may refresh the view: each wait for such a refresh has the whole
       // time.
@@ -191,8 +217,36 @@ async function attempt(
     // A refresh of several tries says the same with each of them.
     warnings: [...db.takeWarnings(), ...distinct(warnings)],
     lockWaitMs: Math.round(behind.past.waitMs),
+    status: 'success',
+    reason: result.checked?.reason ?? null,
+    checkedAt: result.checked?.at ?? null,
   }
-  return refreshed
+  return {refreshed}
+}
+
+/** How long until the look that counts, in milliseconds. */
+function untilLastLook({readsTables}: Look, {changesUntil = null, isInSet = false}: RefreshOptions): number {
+  // Of the views above in its set, ayb has seen the changes at once.
+  const isLast = changesUntil === null || (isInSet && !readsTables)
+  return isLast ? 0 : changesUntil + SECOND_LOOK_MS - performance.now()
+}
+
+async function answerUnchanged(
+  db: Database,
+  registration: Registration,
+  {look, since}: UnchangedView,
+  warnings: readonly Warning[],
+): Promise<Unworded<Refreshed>> {
+  await countCheck(db, registration, look)
+  return {
+    registration,
+    durationMs: null,
+    warnings: [...db.takeWarnings(), ...distinct([...warnings])],
+    lockWaitMs: 0,
+    status: 'unchanged',
+    reason: `unchanged: nothing has changed since ${since}`,
+    checkedAt: look.lookedAtIso,
+  }
 }
 
 /** Waits for what the listener promises. A refresh that is committed stays a success if that fails. */
@@ -217,12 +271,13 @@ function reconnect(db: Database): Promise<Database> {
 async function prepare(
   db: Database,
   reference: ViewReference,
-  {settings, signal}: Pick<RefreshOptions, 'settings' | 'signal'>,
+  {settings, signal, ifChanged}: Pick<RefreshOptions, 'settings' | 'signal' | 'ifChanged'>,
 ): Promise<Registration> {
   const watched = db.watched()
   return endingWith(signal, () =>
     cancelOnAbort(db.session, signal, async () => {
       const registration = await requireRegistration(watched, reference)
+      if (ifChanged) requireChanges(db, '--if-changed')
       await requireSettings(watched, settings.postgres)
       await watched.prepareTables()
       return registration

@@ -13,6 +13,7 @@ import type {RefreshMode} from '../../lib/records.ts'
 import type {RefreshEvent} from '../../lib/refresh-events.ts'
 import {findWait, type LockWatch} from './blockers.ts'
 import type {RefreshCaller} from './caller.ts'
+import type {Checked} from './decide.ts'
 import {explainFailure} from './failure.ts'
 import {recordEnd} from './record.ts'
 import type {BlockedRefresh, RefreshResult} from './result.ts'
@@ -38,6 +39,8 @@ export interface Trial {
   second: SecondSession
   watch: LockWatch
   caller: RefreshCaller
+  /** What a look for changes said; null where nobody asked for that. */
+  checked: Checked | null
   emit(event: RefreshEvent): void
 }
 
@@ -108,7 +111,7 @@ async function explainBlockedRecord(db: Database, {registration}: Attempt, {wait
  * lost.
  */
 async function recordFailed(
-  {db, attempt, lock, caller, emit}: Trial,
+  {db, attempt, lock, caller, emit, checked}: Trial,
   {reason, durationMs}: {reason: unknown; durationMs: number},
 ): Promise<RefreshResult> {
   const transition = caller.transitionAfter(reason)
@@ -131,7 +134,7 @@ async function recordFailed(
   )
   for (const message of end.warnings) emit({type: 'warning', message})
   const lockWaitMs = Math.round(attempt.lockWaitMs)
-  if (end.as === 'committed') return {status: 'success', ...end.refresh, lockWaitMs, next: null}
+  if (end.as === 'committed') return {status: 'success', ...end.refresh, lockWaitMs, next: null, checked}
   const isRecorded = end.as === 'failure'
   const {isSettled, isCalledOff} = isRecorded ? end : {isSettled: false, isCalledOff: false}
   const times = {

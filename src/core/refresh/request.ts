@@ -2,6 +2,7 @@ import type {RefreshJob} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh/refresh.ts'
 import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
 import type {RefreshTarget, RequestedMode} from '../../lib/records.ts'
+import type {ChangeHandling} from './decide.ts'
 import type {LockSettings} from './tries.ts'
 
 /** Limits of a refresh in milliseconds; null where nobody said anything. */
@@ -32,6 +33,7 @@ export interface RefreshRequest<Target extends RefreshTarget = RefreshTarget> {
   /** For this once; null for the mode that the policy or the registration of the view says. */
   mode: RequestedMode | null
   settings: RefreshSettings
+  changes: ChangeHandling
   /** Null for a refresh by hand. */
   job: RefreshJob | null
 }
@@ -93,11 +95,16 @@ function ownSettings({policy}: Pick<RefreshTarget, 'policy'>): WantedSettings {
 export const refreshRequest = <Target extends RefreshTarget>(
   registration: Target,
   {asked = wantedSettings(), usual = wantedSettings()}: Parties,
-  {mode = null, job = null}: Partial<Pick<RefreshRequest, 'mode' | 'job'>> = {},
+  {
+    mode = null,
+    job = null,
+    changes = 'ignore',
+  }: Partial<Pick<RefreshRequest, 'mode' | 'job' | 'changes'>> = {},
 ): RefreshRequest<Target> => ({
   runId: newRunId(),
   registration,
   mode,
   settings: mergeSettings([asked, ownSettings(registration), usual]),
+  changes,
   job,
 })

@@ -1,12 +1,20 @@
+import type {Look} from '../../db/fingerprint/look.ts'
 import type {LockWait} from '../../db/locks/lock-waits.ts'
 import type {LockedJob} from '../../db/queue/claims.ts'
 import type {JobTransition} from '../../db/queue/fence.ts'
 import type {StoredRegistration} from '../../db/registrations.ts'
+import type {Instant} from '../../lib/records.ts'
 import type {RunTimes} from '../../lib/refresh-events.ts'
+import type {Checked} from './decide.ts'
 import type {PastTries} from './tries.ts'
 
 /** How an attempt at a refresh ended. */
-export type RefreshResult = SuccessfulRefresh | FailedRefresh | OutdatedRefresh | BlockedRefresh
+export type RefreshResult =
+  | SuccessfulRefresh
+  | FailedRefresh
+  | OutdatedRefresh
+  | BlockedRefresh
+  | UnchangedView
 
 interface SuccessfulRefresh extends RunTimes {
   status: 'success'
@@ -16,6 +24,8 @@ interface SuccessfulRefresh extends RunTimes {
   isSettled: boolean
   /** The job that was claimed in the same transaction. */
   next: LockedJob | null
+  /** What a look for changes said; null where nobody asked for that. */
+  checked: Checked | null
 }
 
 interface FailedRefresh extends RunTimes {
@@ -37,6 +47,14 @@ interface FailedRefresh extends RunTimes {
  */
 interface OutdatedRefresh {
   status: 'outdated'
+}
+
+/** Nothing that the view reads has changed since its last refresh: nothing was done or recorded. */
+export interface UnchangedView {
+  status: 'unchanged'
+  look: Look
+  /** Since when nothing has changed. */
+  since: Instant
 }
 
 /**

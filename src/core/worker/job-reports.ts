@@ -13,6 +13,7 @@ export type JobOutcome =
   | 'succeeded'
   | 'failed'
   | 'retried'
+  | 'unchanged'
   | 'skipped'
   | 'interrupted'
   | 'lost'

@@ -86,6 +86,7 @@ export class Once {
         this.#pausing.delete(event.jobId)
         break
       case 'job-succeeded':
+      case 'job-unchanged':
       case 'job-failed':
       case 'job-canceled':
         this.#ended++
@@ -103,6 +104,11 @@ export class Once {
         this.#ended++
         this.#pausing.set(event.jobId, performance.now() + event.delayMs)
         this.#leave(event, event.waiting)
+        break
+      case 'job-looks-unchanged':
+        this.#ended++
+        this.#pausing.set(event.jobId, performance.now() + event.delayMs)
+        this.#leave(event, 'waits for a second look')
         break
       case 'job-without-session':
         this.#withoutSession.add(event.jobId)

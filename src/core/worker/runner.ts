@@ -14,6 +14,7 @@ import {requireView} from '../lookup.ts'
 import {attemptRefresh} from '../refresh/attempt.ts'
 import type {WatchLocks} from '../refresh/blockers.ts'
 import type {RefreshCaller} from '../refresh/caller.ts'
+import {changeHandling} from '../refresh/decide.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import {refreshRequest, type WantedSettings} from '../refresh/request.ts'
 import type {RefreshResult} from '../refresh/result.ts'
@@ -22,7 +23,7 @@ import {isMember, makeSet} from './job-sets.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
 import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
-import {snoozeBlocked, snoozeSkipped} from './snooze.ts'
+import {endUnchanged, snoozeBlocked, snoozeSkipped} from './snooze.ts'
 
 /** What the runner needs from the worker around it. */
 export interface RunnerContext {
@@ -165,7 +166,11 @@ async function refreshView(
   const {emit, patience} = context
   const facts = factsOf(job, registration)
   const past = patience.of(job)
-  const request = refreshRequest(registration, {usual: context.settings}, {job})
+  const request = refreshRequest(
+    registration,
+    {usual: context.settings},
+    {job, changes: changeHandling(registration.policy, {wish: null, isPolicyFollowed: true})},
+  )
   const listener = listenFor(job, facts, context)
   const caller: RefreshCaller = {
     signal: context.signal,
@@ -182,6 +187,8 @@ async function refreshView(
   if (result.status === 'blocked')
     return doneAs(await snoozeBlocked(db, {job, registration}, result, context))
   patience.forget(job)
+  if (result.status === 'unchanged')
+    return doneAs(await endUnchanged(db, {job, registration}, result, context))
   if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {
     if (result.isRecorded) return doneAs(reportFailure(facts, result, context))

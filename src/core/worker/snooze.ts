@@ -2,12 +2,14 @@ import type {Database} from '../../db/database.ts'
 import {findLockHolder} from '../../db/locks/blockers.ts'
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
-import {snoozeJob} from '../../db/queue/settle.ts'
+import {settleUnchanged, snoozeJob} from '../../db/queue/settle.ts'
 import {describeBlocker, describeWait} from '../../lib/blockers.ts'
+import {scopeOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget} from '../../lib/records.ts'
 import type {Emit} from '../../lib/worker-events.ts'
+import {SECOND_LOOK_MS} from '../refresh/decide.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
-import type {BlockedRefresh} from '../refresh/result.ts'
+import type {BlockedRefresh, UnchangedView} from '../refresh/result.ts'
 import {factsOf, type JobOutcome} from './job-reports.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
@@ -72,6 +74,40 @@ export async function snoozeBlocked(
   const waiting = describeWait(wait.blockers, past.elapsedMs)
   emit({type: 'job-blocked', ...facts, delayMs: pauseMs, tries: past.tries, waiting})
   return 'skipped'
+}
+
+/**
+ * Ends a job whose view is unchanged, or puts the job back for the look that counts: its slot is free for
+ * other jobs meanwhile.
+ */
+export async function endUnchanged(
+  db: Database,
+  {job, registration}: {job: ClaimedJob; registration: RefreshTarget},
+  {look, since}: UnchangedView,
+  {emit, signal}: Pick<Snoozing, 'emit' | 'signal'>,
+): Promise<JobOutcome> {
+  // Of the views above in its set, ayb has seen the changes at once.
+  const isMember = scopeOfPayload(job.payload) !== null
+  const secondLookMs = look.readsTables || !isMember ? SECOND_LOOK_MS : null
+  const state = await persistently(
+    () => settleUnchanged(db, job, registration, look, secondLookMs),
+    whileUsable(db, signal),
+  )
+  const facts = factsOf(job, registration)
+  if (state === null) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  if (state === 'canceled') {
+    emit({type: 'job-canceled', ...facts})
+    return 'skipped'
+  }
+  if (state === 'queued') {
+    emit({type: 'job-looks-unchanged', ...facts, delayMs: SECOND_LOOK_MS})
+    return 'skipped'
+  }
+  emit({type: 'job-unchanged', ...facts, since})
+  return 'unchanged'
 }
 
 /**

@@ -12,6 +12,7 @@ export class Tally {
     failed: 0,
     retried: 0,
     skipped: 0,
+    unchanged: 0,
     canceled: 0,
   }
 
@@ -42,6 +43,12 @@ export class Tally {
       // The job is claimed again later, and counts then.
       case 'set-made':
         if (event.isWaiting) this.counts.claimed--
+        break
+      case 'job-looks-unchanged':
+        this.counts.claimed--
+        break
+      case 'job-unchanged':
+        this.counts.unchanged++
         break
       // Jobs that failed without a refresh in this process.
       case 'job-rescued':

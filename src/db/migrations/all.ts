@@ -3,6 +3,7 @@ import {schedulesAndJobs} from './0002-schedules-and-jobs.ts'
 import {viewStates} from './0003-view-states.ts'
 import {viewPolicies} from './0004-view-policies.ts'
 import {jobEdges} from './0005-job-edges.ts'
+import {unchangedViews} from './0006-unchanged-views.ts'
 import {workers} from './0007-workers.ts'
 import type {Migration} from './migration.ts'
 
@@ -13,5 +14,6 @@ export const MIGRATIONS: readonly Migration[] = [
   viewStates,
   viewPolicies,
   jobEdges,
+  unchangedViews,
   workers,
 ]

@@ -58,8 +58,11 @@ async function mayApply(
 }
 
 function pendingWarning(pending: readonly Migration[], {schemaName}: SystemSettings, why: string): Warning {
-  const tables = pending.flatMap((migration) => migration.creates.map((table) => SYSTEM_TABLES[table]))
+  const tables = pending.flatMap(({creates, statements}) => {
+    const changed = statements(tableNames(schemaName)).flatMap(({alters}) => alters ?? [])
+    return (creates.length > 0 ? creates : changed).map((table) => SYSTEM_TABLES[table])
+  })
   const without = pending.map((migration) => migration.without).join('; ')
-  const message = `${why} ${tables.join(', ')} in schema ${quoteIfNeeded(schemaName)}, so ${without}`
+  const message = `${why} ${[...new Set(tables)].join(', ')} in schema ${quoteIfNeeded(schemaName)}, so ${without}`
   return remediable(message, null, {kind: 'complete-tables'})
 }

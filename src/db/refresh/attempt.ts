@@ -1,6 +1,7 @@
 import type {PostgresSettings} from '../../lib/postgres-settings.ts'
 import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
+import type {SeenBefore} from '../fingerprint/note.ts'
 import type {RefreshJob} from '../queue/fence.ts'
 
 /** What is set for the REFRESH statement alone. Durations in milliseconds; null means no limit. */
@@ -19,6 +20,8 @@ export interface Attempt {
   mode: RefreshMode
   /** Why the refresh is not as asked for; null where it is. */
   reason: string | null
+  /** What was seen of the view and of what it reads; null where nobody asks for changes. */
+  seen: SeenBefore | null
   /** Null for a refresh by hand. */
   job: RefreshJob | null
   settings: StatementSettings

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
+import {noteSeenSql} from '../fingerprint/note.ts'
 import {isoInstant} from '../instant.ts'
 import {holdsAnyRefreshLock, type RefreshLock} from '../locks/refresh-lock.ts'
 import {untilReleased} from '../locks/seen-lock.ts'
@@ -61,7 +62,10 @@ export class RecordBlocked extends Error {
 }
 
 /** What a statement of a refresh is for. */
-type Step = 'setting' | 'option' | 'guard' | 'refresh' | 'record' | 'claim'
+type Step = 'setting' | 'option' | 'guard' | 'refresh' | 'record' | 'seen' | 'claim'
+
+/** These write to ayb's own tables. */
+const RECORDING: ReadonlySet<Step> = new Set<Step>(['record', 'seen', 'claim'])
 
 interface StepStatement {
   step: Step
@@ -92,7 +96,7 @@ export async function runRefresh(
   if (outcome.status === 'rejected') {
     if (claim) await dropIfLocked(session)
     const step = failedStep(outcome.reason, message)
-    if ((step === 'record' || step === 'claim') && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
+    if (step && RECORDING.has(step) && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
       if ((await haveRightsChanged(db)) || (await hasLostTable(db, outcome.reason))) throw new RightsChanged()
     }
     if (step === 'option' && isSettingRefused(outcome.reason)) {
@@ -168,7 +172,7 @@ const failedStep = (error: unknown, message: readonly StepStatement[]): Step | n
 function explainStep(error: unknown, message: readonly StepStatement[], attempt: Attempt): unknown {
   const step = failedStep(error, message)
   if (step === 'record' && hasSqlstate(error, SQLSTATE.DIVISION_BY_ZERO)) return new OutdatedSnapshot()
-  const isBlocked = (step === 'record' || step === 'claim') && hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)
+  const isBlocked = step && RECORDING.has(step) && hasSqlstate(error, SQLSTATE.LOCK_NOT_AVAILABLE)
   return isBlocked ? new RecordBlocked(recordLockTimeoutMs(attempt)) : error
 }
 
@@ -209,6 +213,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
       `set local lock_timeout = ${recordLockTimeoutMs(attempt)}`,
     ),
     ...as('record', await successRecord(db, attempt, guard)),
+    ...(attempt.seen ? as('seen', await noteSeenSql(db, attempt.registration, attempt.seen)) : []),
   ]
 }
 

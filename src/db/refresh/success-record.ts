@@ -115,7 +115,7 @@ const purposeOf = ({hasJob, remembers, hasLockWait, hasReasons, guard}: RecordOp
   `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind}`
 
 function recordSql(
-  {tables}: Database,
+  {session, tables}: Database,
   {hasJob, remembers, hasLockWait, hasReasons, guard}: RecordOptions,
   v: RecordValues,
   ofGuard: readonly string[] = [],
@@ -137,11 +137,13 @@ returning j.id),`
     : 'j as (select null::uuid as id),'
   const seen = {...v, oid: '(select done.oid from done)', when: 'exists (select from j)'}
   const remember = remembers ? `,\n${rememberSql(tables, seen)}` : ''
+  // Whoever looks at a view that reads this one sees at once that a concurrent refresh has changed rows.
+  const flush = session.serverVersion >= 150_000 ? ', pg_stat_force_next_flush()' : ''
   // Nobody asks a worker for the registration.
   const registration = hasJob ? 'null::uuid as id' : REGISTRATION.select('r')
   // EXECUTE copies the columns at the end with all that stands in them: so the columns are plain names.
   return `with done as materialized (
-  select ${ELAPSED_MS} as ms, clock_timestamp() as at, to_regclass(${v.relation})::oid as oid),
+  select ${ELAPSED_MS} as ms, clock_timestamp() as at, to_regclass(${v.relation})::oid as oid${flush}),
 ${end}
 run as (
   insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column}${reasons.columns})

@@ -47,11 +47,12 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     return refreshes.use(async (db) => {
       try {
         const done = await refresh(db, {id: registration.id}, options)
+        const durationMs = done.durationMs ?? 0
         for (const warning of done.warnings) log({level: 'warn', msg: apiWarning(warning), view})
         const waited = done.lockWaitMs > 0 ? {lockWaitMs: done.lockWaitMs} : {}
-        log({level: 'info', msg: 'refreshed', view, durationMs: done.durationMs, ...waited})
-        onRefresh({view, status: 'success', durationMs: done.durationMs})
-        return {registration: done.registration, durationMs: done.durationMs}
+        log({level: 'info', msg: 'refreshed', view, durationMs, ...waited})
+        onRefresh({view, status: 'success', durationMs})
+        return {registration: done.registration, durationMs}
       } catch (error) {
         for (const warning of [...db.takeWarnings(), ...warnings])
           log({level: 'warn', msg: apiWarning(warning), view})

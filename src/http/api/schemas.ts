@@ -172,6 +172,11 @@ export const DOCUMENTS = [
         properties: {code: text, message: text, hint: text},
       },
     },
+    skippable: {...flag, description: 'Whether ayb can tell that nothing has changed since the last refresh'},
+    skipBlockers: {
+      type: 'array',
+      items: {type: 'object', required: ['code', 'message'], properties: {code: text, message: text}},
+    },
   }),
   documentOf('Run', {
     id: uuid,

@@ -83,6 +83,7 @@ async function successOf(db: Database, job: ClaimedJob): Promise<string> {
     mode: registration.refreshMode,
     job,
     reason: null,
+    seen: null,
     settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
     lockWaitMs: 0,
     startedAt: '',

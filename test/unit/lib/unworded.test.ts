@@ -65,8 +65,10 @@ test('a view has the hints of its blockers in words, and its keys in their order
       {code: 'NOT_POPULATED', message: 'no rows', hint: null, remedy},
       {code: 'UNIQUE_INDEX_REQUIRED', message: 'no index', hint: 'create one', remedy: null},
     ],
+    skippable: true,
+    skipBlockers: [],
   } as const
-  const worded = wordView({...view, concurrentBlockers: [...view.concurrentBlockers]}, word)
+  const worded = wordView({...view, concurrentBlockers: [...view.concurrentBlockers], skipBlockers: []}, word)
   expect(Object.keys(worded)).toEqual(Object.keys(view))
   expect(JSON.stringify(worded.concurrentBlockers)).toBe(
     '[{"code":"NOT_POPULATED","message":"no rows","hint":"do list-jobs"},{"code":"UNIQUE_INDEX_REQUIRED","message":"no index","hint":"create one"}]',

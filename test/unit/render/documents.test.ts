@@ -74,9 +74,17 @@ describe('renderRegistrations', () => {
   })
 })
 
+const REFRESHED = {status: 'success', reason: null, checkedAt: null} as const
+
 describe('renderRefreshed', () => {
   it('names the view and the duration', () => {
-    const document = {registration: registration(), durationMs: 61_342, warnings: [], lockWaitMs: 0}
+    const document = {
+      registration: registration(),
+      durationMs: 61_342,
+      warnings: [],
+      lockWaitMs: 0,
+      ...REFRESHED,
+    }
     expect(renderRefreshed(document, onTerminal(80))).toBe('Refreshed public.leaderboard in 1 m 01 s')
     expect(renderRefreshed(document, PIPED)).toBe('Refreshed public.leaderboard in 61342 ms')
     const waited = {...document, durationMs: 4, lockWaitMs: 33_704}
@@ -91,6 +99,7 @@ describe('renderRefreshed', () => {
       durationMs: 1,
       warnings: [],
       lockWaitMs: 0,
+      ...REFRESHED,
     }
     expect(renderRefreshed(document, onTerminal(80))).toBe('Refreshed public."a\\x1b[2J" in 1 ms')
   })
@@ -286,11 +295,14 @@ Lock retry for:   0 (tries once)`,
       'Lock timeout\t0',
       'Lock retry for\t',
       'Max age\t',
+      'Skipped while\t',
+      'Refreshed at least every\t',
       'State\tfresh',
       'Reason\t',
       'Fresh as of\t2026-03-01T11:55:58.658Z',
       'Last success\t2026-03-01T11:57:00.000Z',
       'Running\t',
+      'Always refreshed\t',
       'schedule\tleaderboard_hourly\t0 * * * *\tEurope/Vienna\ttrue\t2026-03-01T13:00:00.000Z',
       'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0\t\t',
       'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0\t\t',

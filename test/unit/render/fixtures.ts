@@ -62,6 +62,8 @@ export const view = (changes: Partial<View> = {}): View => ({
   registered: true,
   concurrentReady: true,
   concurrentBlockers: [],
+  skippable: true,
+  skipBlockers: [],
   ...changes,
 })
 

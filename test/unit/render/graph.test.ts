@@ -12,6 +12,8 @@ const node = (viewName: string, changes: Partial<GraphNode> = {}): GraphNode => 
   registered: true,
   populated: true,
   state: null,
+  skippable: true,
+  skipBlockers: [],
   ...changes,
 })
 

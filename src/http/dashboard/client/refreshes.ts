@@ -62,7 +62,7 @@ export function useRefreshes(api: Api, notify: Notify, onCanceled: (id: string) 
       if (hasSlot) show(id, {phase: 'running', sinceMs: Date.now()})
       try {
         const {durationMs} = await api.send<Refreshed>('POST', `matviews/${id}/refresh`, undefined, signal)
-        notify('success', `${viewTitle(registration)} refreshed in ${formatDuration(durationMs)}`)
+        notify('success', `${viewTitle(registration)} refreshed in ${formatDuration(durationMs ?? 0)}`)
       } catch (error) {
         notifyFailure(notify, viewTitle(registration), toApiError(error))
         if (signal.aborted) onCanceled(id)

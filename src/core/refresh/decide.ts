@@ -1,0 +1,103 @@
+import type {Database} from '../../db/database.ts'
+import {type Look, lookForChanges, tellsChanges} from '../../db/fingerprint/look.ts'
+import type {SeenBefore} from '../../db/fingerprint/note.ts'
+import {AybError} from '../../lib/errors.ts'
+import type {PostgresSettings} from '../../lib/postgres-settings.ts'
+import type {Instant, RefreshTarget, ViewPolicy} from '../../lib/records.ts'
+import {skipBlocker} from '../../lib/skip-blockers.ts'
+
+/**
+ * What a refresh has to do with changes: nothing; `record` refreshes and writes down what it saw, for later
+ * looks; `skip` refreshes only where something has changed since.
+ */
+export type ChangeHandling = 'ignore' | 'record' | 'skip'
+
+/** What a look said that did not keep a view from being refreshed. */
+export interface Checked {
+  /** Null where ayb could not look. */
+  at: Instant | null
+  /** Why the view is always refreshed; null where it is not. */
+  reason: string | null
+}
+
+/** What is decided before a refresh, under the lock of the view. */
+export type Decision =
+  /** `seen` is what the refresh writes down; null for nothing. */
+  | {isUnchanged: false; seen: SeenBefore | null; checked: Checked | null}
+  | {isUnchanged: true; look: Look; since: string}
+
+/** A view that nothing has changed is refreshed all the same after this long. */
+const LONGEST_UNREFRESHED_MS = 86_400_000
+
+/**
+ * Counters of changes become visible up to 10 s behind the commit: a look this long after a moment sees all
+ * that was committed before the moment, by sessions that are idle or gone.
+ */
+export const SECOND_LOOK_MS = 11_000
+
+const UNSEEN = 'always refreshed: ayb may not look for changes here, or not remember what it has seen'
+
+/** The handling for a view of that policy: `wish` is for this once, null for what the policy says. */
+export function changeHandling(
+  policy: ViewPolicy | null,
+  {wish, isPolicyFollowed}: {wish: boolean | null; isPolicyFollowed: boolean},
+): ChangeHandling {
+  if (wish === true) return 'skip'
+  if (!policy?.skipUnchanged) return 'ignore'
+  return wish === null && isPolicyFollowed ? 'skip' : 'record'
+}
+
+/** Looks for changes and decides whether to refresh. */
+export async function decide(
+  db: Database,
+  view: RefreshTarget,
+  handling: ChangeHandling,
+  settings: PostgresSettings,
+): Promise<Decision> {
+  const look = handling === 'ignore' ? null : await lookForChanges(db, view, settings)
+  if (!look) {
+    return {isUnchanged: false, seen: null, checked: handling === 'skip' ? {at: null, reason: UNSEEN} : null}
+  }
+  const {policy} = view
+  const isSkippable = look.blockers.every(
+    ({kind}) => kind === 'not-populated' || (kind === 'clock' && policy?.refreshAtLeastEveryMs != null),
+  )
+  const seen = {fingerprint: isSkippable ? look.fingerprint : null, lookedAt: look.lookedAt}
+  const {stored} = look
+  const isUnchanged =
+    handling === 'skip' &&
+    isSkippable &&
+    look.blockers.every(({kind}) => kind !== 'not-populated') &&
+    stored !== null &&
+    stored.fingerprint === look.fingerprint &&
+    stored.own === look.own &&
+    // A clock that was set back does not put the backstop off.
+    stored.ageMs >= 0 &&
+    stored.ageMs < (policy?.refreshAtLeastEveryMs ?? LONGEST_UNREFRESHED_MS)
+  return isUnchanged
+    ? {isUnchanged, look, since: stored.since}
+    : {
+        isUnchanged: false,
+        seen,
+        checked: {at: look.lookedAtIso, reason: isSkippable ? null : alwaysRefreshed(look)},
+      }
+}
+
+/** `always refreshed: the definition calls now()`. A reason that a refresh would keep comes first. */
+function alwaysRefreshed({blockers}: Look): string | null {
+  const [first] = blockers.filter(({kind}) => kind !== 'not-populated')
+  return first ? `always refreshed: ${skipBlocker(first).message}` : null
+}
+
+/**
+ * Refuses servers whose counters can be lost for good.
+ * @throws AybError UNSUPPORTED_SERVER
+ */
+export function requireChanges(db: Database, flag: string): void {
+  if (tellsChanges(db)) return
+  throw new AybError(
+    'UNSUPPORTED_SERVER',
+    `${flag} needs PostgreSQL 15 or newer: before, the server can lose counts of changes for good, and a session that is idle does not report its changes`,
+    {hint: 'without it, ayb refreshes the view each time'},
+  )
+}

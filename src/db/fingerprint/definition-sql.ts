@@ -1,0 +1,185 @@
+import {CLOCK_FUNCTIONS, REPEATABLE_FUNCTIONS} from './functions.ts'
+import {definitionKey, FIRST_USER_OID} from './parts.ts'
+
+/** Fields of a stored query that hold the OID of a function, of an operator, and of a type. */
+const FUNCTION_FIELDS = 'funcid|aggfnoid|winfnoid|tsmhandler|startInRangeFunc|endInRangeFunc'
+const OPERATOR_FIELDS = 'opno|eqop|sortop|cycle_mark_neop'
+/** `typmod` is no OID. */
+const TYPE_FIELD = '[a-zA-Z_]*typ(?:e|eid|id|eId)?'
+
+/** What values of these types look like as text depends on names in the catalogs: regproc, regclass, aclitem … */
+const NAME_TYPES =
+  '24, 2202, 2203, 2204, 2205, 2206, 4089, 4096, 4191, 1008, 2207, 2208, 2209, 2210, 2211, 4090, 4097, 4192, 1033, 1034'
+/** regconfig and regdictionary: constants of text search, which a fingerprint holds. */
+const SEARCH_TYPES = '3734, 3735, 3769, 3770'
+
+const list = (texts: readonly string[]): string =>
+  `array[${texts.map((text) => `'${text}'`).join(', ')}]::text[]`
+
+/** SQL: what the queries of the views reach, and the OIDs in the stored queries on the way. */
+const reached = (oids: string): string => `
+below(root, class_id, id, kind) as (
+  select v.oid, 'pg_class'::regclass::oid, v.oid, 'v'::"char" from unnest(${oids}) v(oid)
+   union
+  select b.root, s.class_id, s.id, c.relkind
+    from below b
+   cross join lateral (
+     select d.refclassid as class_id, d.refobjid as id
+       from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+      where b.kind = 'v' and b.class_id = 'pg_class'::regclass and r.ev_class = b.id and r.ev_type = '1'
+        and d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
+      union all
+     select d.refclassid, d.refobjid
+       from pg_depend d
+      where b.class_id = 'pg_proc'::regclass and d.classid = 'pg_proc'::regclass and d.objid = b.id
+        and d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)) s
+    left join pg_class c on s.class_id = 'pg_class'::regclass and c.oid = s.id
+   where s.class_id <> 'pg_class'::regclass or s.id <> b.root),
+rules as materialized (
+  select b.root, r.ev_class, r.ev_action::text as action
+    from below b join pg_rewrite r on r.ev_class = b.id and r.ev_type = '1'
+   where b.class_id = 'pg_class'::regclass and b.kind = 'v'),
+fields as materialized (
+  select distinct r.root, r.ev_class, m[1] as field, m[2]::oid as id
+    from rules r,
+         regexp_matches(r.action, ':(relid|${FUNCTION_FIELDS}|${OPERATOR_FIELDS}|${TYPE_FIELD}) ([0-9]+)', 'g') m
+   where m[2] <> '0'),
+lists as materialized (
+  select distinct r.root, o::oid as id
+    from rules r, regexp_matches(r.action, '[(]o ([0-9 ]+)[)]', 'g') m, regexp_split_to_table(m[1], ' ') o
+   where o not in ('', '0')),
+types as materialized (
+  select t.root, t.id, bool_or(t.is_constant) as is_constant
+    from (select root, id, field = 'consttype' as is_constant from fields where field ~ '^${TYPE_FIELD}$'
+           union all select root, id, false from lists) t
+   group by t.root, t.id),
+inner_types(root, id) as (
+  select root, id from types where id >= ${FIRST_USER_OID}
+   union
+  select u.root, s.id
+    from inner_types u
+    join pg_type t on t.oid = u.id
+   cross join lateral (
+     select t.typelem as id
+      union all
+     select t.typbasetype
+      union all
+     select g.rngsubtype from pg_range g where g.rngtypid = t.oid or g.rngmultitypid = t.oid
+      union all
+     select a.atttypid from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) s
+   where s.id <> 0),
+called as materialized (
+  select root, id from fields where field ~ '^(${FUNCTION_FIELDS})$'
+   union
+  select u.root, o.oprcode::oid
+    from (select root, id from fields where field ~ '^(${OPERATOR_FIELDS})$' union all select root, id from lists) u
+    join pg_operator o on o.oid = u.id
+   union
+  select r.root, t.typinput::oid
+    from rules r,
+         regexp_matches(r.action, ':resulttype ([0-9]+) :resultcollid [0-9]+ :coerceformat', 'g') m
+    join pg_type t on t.oid = m[1]::oid
+   where r.action like '%{COERCEVIAIO %'
+   union
+  select b.root, b.id from below b where b.class_id = 'pg_proc'::regclass),
+functions as materialized (
+  select u.root, p.oid, p.proname, p.provolatile,
+         case when p.provolatile = 's' or p.proname in ('clock_timestamp', 'timeofday')
+              then p.proname || '(' || oidvectortypes(p.proargtypes) || ')' end as signature
+    from (select root, id from called
+           union
+          select d.root, f.id
+            from called d
+            join pg_aggregate a on a.aggfnoid::oid = d.id
+           cross join lateral unnest(array[a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
+                                           a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn]::oid[]) f(id)
+           where f.id <> 0) u
+    join pg_proc p on p.oid = u.id),
+facts as materialized (
+  select m.root, bool_or(m.is_user) as has_user_code, bool_or(m.is_search) as has_search
+    from (select root, oid >= ${FIRST_USER_OID} as is_user,
+                 proname ~ '^(ts_|tsquery|tsvector)|_ts(vector|query)$' as is_search
+            from functions
+           union all
+          select root, id >= ${FIRST_USER_OID}, id in (${SEARCH_TYPES}, 3614, 3615) from types
+           union all
+          select root, id >= ${FIRST_USER_OID}, false from fields where field <> 'relid'
+           union all
+          select root, id >= ${FIRST_USER_OID}, false from lists
+           union all
+          select root, false, false from rules) m
+   group by m.root)`
+
+/** SQL: what forbids skipping, a row each. */
+const BLOCKERS = `
+blockers(root, kind, name) as materialized (
+  select f.root,
+         case when f.signature = any (${list(CLOCK_FUNCTIONS)}) and f.oid < ${FIRST_USER_OID} then 'clock'
+              when f.provolatile = 'v' then 'volatile' else 'stable' end,
+         f.proname::text || '()'
+    from functions f
+   where f.provolatile = 'v'
+      or f.provolatile = 's'
+         and (f.oid >= ${FIRST_USER_OID} or f.signature <> all (${list(REPEATABLE_FUNCTIONS)}))
+   union
+  select r.root, case when m[1]::int <= 8 then 'clock' else 'stable' end,
+         case when m[1]::int = 0 then 'current_date' when m[1]::int in (1, 2) then 'current_time'
+              when m[1]::int in (3, 4) then 'current_timestamp' when m[1]::int in (5, 6) then 'localtime'
+              when m[1]::int in (7, 8) then 'localtimestamp' when m[1]::int < 13 then 'current_user'
+              else 'current_schema' end
+    from rules r, regexp_matches(r.action, '[{]SQLVALUEFUNCTION :op ([0-9]+)', 'g') m
+   union
+  select root, 'sample', '' from rules where action like '%{TABLESAMPLECLAUSE %'
+   union
+  select root, 'volatile', 'nextval()' from rules where action like '%{NEXTVALUEEXPR %'
+   union
+  select root, 'conversion', '' from rules where action ~ '[{](JSONEXPR|TABLEFUNC) '
+   union
+  select root, 'system-column', '' from rules where action ~ ':varattno -[1-5] '
+   union
+  select t.root, 'name-type', format_type(t.id, null) from types t
+   where t.id in (${NAME_TYPES}) or t.id in (${SEARCH_TYPES}) and not t.is_constant
+   union
+  select i.root, 'name-type', format_type(i.id, null) from inner_types i where i.id in (${NAME_TYPES}, ${SEARCH_TYPES})
+   union
+  select facts.root, 'name-type', '' from facts
+   where facts.has_user_code
+     and (exists (select from pg_type t where t.typtype = 'd' and t.typbasetype in (${NAME_TYPES}))
+          or exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid and c.relkind = 'c'
+                      where a.atttypid in (${NAME_TYPES}) and c.oid >= ${FIRST_USER_OID}))
+   union
+  select facts.root, 'type', t.typname::text
+    from facts, pg_type t join pg_proc p on p.oid in (t.typoutput, t.typinput)
+   where facts.has_user_code and t.typtype = 'b' and p.oid >= ${FIRST_USER_OID} and p.provolatile <> 'i'
+   union
+  select f.root, 'catalog', c.relname::text from fields f join pg_class c on c.oid = f.id
+   where f.field = 'relid' and f.id < ${FIRST_USER_OID}
+   union
+  select f.root, 'itself', '' from fields f where f.field = 'relid' and f.id = f.root and f.ev_class <> f.root)`
+
+/** SQL: what is to be known of the definitions of the views with these OIDs, a row for each view. */
+export function definitionsSql(oids: string, serverVersion: number): string {
+  const virtual =
+    serverVersion >= 180_000
+      ? `exists (select from pg_attribute a where a.attrelid = any (l.base) and a.attgenerated = 'v')`
+      : 'false'
+  const key = definitionKey(
+    {views: 'l.views', base: 'l.base', rows: 'l.rows'},
+    {hasUserCode: 'facts.has_user_code', hasSearch: 'facts.has_search'},
+  )
+  return `with recursive${reached(oids)},${BLOCKERS}
+select facts.root as oid, facts.has_user_code, facts.has_search, ${virtual} as has_virtual_columns,
+       l.views, l.base, l.rows, ${key} as key,
+       coalesce((select json_agg(json_build_object('kind', b.kind, 'name', b.name) order by b.kind, b.name)
+                   from blockers b where b.root = facts.root), '[]') as blockers
+  from facts
+ cross join lateral (
+   select array(select distinct b.id from below b
+                 where b.root = facts.root and b.class_id = 'pg_class'::regclass and b.kind = 'v') as views,
+          array(select distinct b.id from below b
+                 where b.root = facts.root and b.class_id = 'pg_class'::regclass
+                   and b.kind not in ('v', 'c', 'i', 'I', 't')) as base,
+          array(select distinct t.typrelid from inner_types i join pg_type t on t.oid = i.id
+                 where i.root = facts.root and t.typrelid <> 0) as rows
+   offset 0) l`
+}
