@@ -61,6 +61,12 @@ beforeAll(async () => {
 test('ayb doctor finds nothing where nothing is wrong, and waits for nobody', async () => {
   const empty = await createTestDatabase()
   expect(await ayb(['doctor'], empty)).toMatchObject({code: 0, stderr: '0 views: nothing found\n'})
+  const older = await createTestDatabase({hasTables: true})
+  await older.query('drop table _ayb_matview_states, _ayb_matview_policies, _ayb_job_edges, _ayb_workers')
+  await older.query('alter table _ayb_matview_refresh_runs drop column lock_wait_ms')
+  await older.query(`insert into _ayb_matview_refreshes (view_name) values ('leaderboard')`)
+  const old = await ayb(['doctor'], older)
+  expect([old.code, old.stdout, old.stderr.split('\n').at(-2)]).toEqual([0, '', '1 view: nothing found'])
   await plant('fine', 'select id from users', 'concurrent')
   await db.query('create unique index on fine (id)')
   const busy = await db.connect()
