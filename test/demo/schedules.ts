@@ -141,12 +141,12 @@ async function listWork({shell}: Stage): Promise<void> {
 
 async function tellFreshness({shell}: Stage): Promise<void> {
   say('Say how old the data may be, and ayb tells which views are not as fresh as that:')
-  await shell.run(['matviews', 'update', VIEW, '--max-age', '2h'])
+  await shell.run(['matviews', 'update', VIEW, '--max-age', '3h'])
   await shell.run(['matviews', 'status', '--exit-code'])
   const [status] = await shell.json<ViewStatus[]>(['matviews', 'status', VIEW])
   checkEqual(
     {state: status?.state, maxAgeMs: status?.maxAgeMs},
-    {state: 'fresh', maxAgeMs: 7_200_000},
+    {state: 'fresh', maxAgeMs: 10_800_000},
     'the view',
   )
   say('Schedules need a worker. These are alive:')
