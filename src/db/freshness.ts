@@ -1,7 +1,7 @@
 import {presentable} from '../lib/outside-text.ts'
 import {type Instant, JOB_TYPE, type ViewName} from '../lib/records.ts'
 import type {Database} from './database.ts'
-import {withinDocuments} from './instant.ts'
+import {exactMilliseconds, numberOf, withinDocuments} from './instant.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
 
 /** What the tables tell of how fresh a registered view is. Times in milliseconds since 1970. */
@@ -33,9 +33,8 @@ const MOST_FAILURES = 1000
 /** The history rounds durations to milliseconds, so that the ends of runs are not exact. */
 export const ROUNDING_MS = 2
 
-/** SQL: the milliseconds since 1970 of a timestamptz, as a float8. */
-const milliseconds = (instant: string): string =>
-  `extract(epoch from ${withinDocuments(instant)})::float8 * 1000`
+/** SQL: as `exactMilliseconds`, of an instant that a document can hold. */
+const milliseconds = (instant: string): string => exactMilliseconds(withinDocuments(instant))
 
 /**
  * What the tables tell of the registered views, by name, and the time of the server: of all views, or of one view, found
@@ -81,10 +80,10 @@ export async function readFreshness(
             coalesce(r.last_refresh_status = 'error', false) as has_failed, r.last_refresh_error as last_error,
             case when r.last_refresh_status = 'error' then greatest(f.failures, 1) else 0 end as failures,
             ${milliseconds('r.started_at')} as started_ms, ${milliseconds('r.ended_at')} as ended_ms,
-            r.duration_ms, r.size_bytes::float8 as size_bytes, ${maxAge}::float8 as max_age_ms,
+            r.duration_ms, r.size_bytes::text as size_bytes, ${maxAge}::text as max_age_ms,
             s.schema_name is not null as has_schedule, ${milliseconds('s.next_run_at')} as next_run_ms,
             ${milliseconds('least(s.next_run_at, q.run_at)')} as due_ms,
-            extract(epoch from clock_timestamp())::float8 * 1000 as now_ms
+            ${exactMilliseconds('clock_timestamp()')} as now_ms
        from known r
        left join pg_namespace n on n.nspname = r.schema_name
        left join pg_class c on c.relnamespace = n.oid and c.relname = r.view_name and c.relkind = 'm'
@@ -102,15 +101,12 @@ export async function readFreshness(
       ? [which.id, which.names.map(({schemaName}) => schemaName), which.names.map(({viewName}) => viewName)]
       : [],
   )
-  return {nowMs: rows[0]?.now_ms ?? 0, views: rows.map(toFacts)}
+  return {nowMs: Number(rows[0]?.now_ms ?? 0), views: rows.map(toFacts)}
 }
 
-/**
- * The instant as documents have it. The server's own text takes three times as long. What a float8 is short of a
- * microsecond is made up for.
- */
-const asInstant = (ms: number | null): Instant | null =>
-  ms === null ? null : new Date(Math.floor(ms + 0.0005)).toISOString()
+/** The instant as documents have it. The server's own text takes three times as long. */
+const asInstant = (ms: string | null): Instant | null =>
+  ms === null ? null : new Date(Math.floor(Number(ms))).toISOString()
 
 interface FreshnessRow {
   id: string
@@ -121,15 +117,15 @@ interface FreshnessRow {
   has_failed: boolean
   last_error: string | null
   failures: number
-  started_ms: number | null
-  ended_ms: number | null
+  started_ms: string | null
+  ended_ms: string | null
   duration_ms: number | null
-  size_bytes: number | null
-  max_age_ms: number | null
+  size_bytes: string | null
+  max_age_ms: string | null
   has_schedule: boolean
-  next_run_ms: number | null
-  due_ms: number | null
-  now_ms: number
+  next_run_ms: string | null
+  due_ms: string | null
+  now_ms: string
 }
 
 const toFacts = (row: FreshnessRow): FreshnessFacts => ({
@@ -141,15 +137,15 @@ const toFacts = (row: FreshnessRow): FreshnessFacts => ({
   hasFailed: row.has_failed,
   lastError: row.has_failed ? presentable(row.last_error) : null,
   consecutiveFailures: row.failures,
-  lastSuccessStartedAtMs: row.started_ms,
-  lastSuccessEndedAtMs: row.ended_ms,
+  lastSuccessStartedAtMs: numberOf(row.started_ms),
+  lastSuccessEndedAtMs: numberOf(row.ended_ms),
   lastSuccessAt: asInstant(row.ended_ms),
   lastSuccessDurationMs: row.duration_ms,
-  sizeBytes: row.size_bytes,
-  maxAgeMs: row.max_age_ms,
+  sizeBytes: numberOf(row.size_bytes),
+  maxAgeMs: numberOf(row.max_age_ms),
   hasSchedule: row.has_schedule,
   nextRunAt: asInstant(row.next_run_ms),
-  dueAtMs: row.due_ms,
+  dueAtMs: numberOf(row.due_ms),
 })
 
 /** SQL: the history; an empty one where an AYB server has made the registrations, and ayb no table yet. */
@@ -200,7 +196,7 @@ export async function oldestInputs(
 ): Promise<Map<number, number | null>> {
   const edges = views.flatMap(({parents}, child) => parents.map((parent) => ({child, parent})))
   if (edges.length === 0) return new Map()
-  const rows = await db.session.query<{root: number; as_of_ms: number | null}>(
+  const rows = await db.session.query<{root: number; as_of_ms: string | null}>(
     `with recursive edge as materialized (
        select * from unnest($1::int[], $2::int[]) e(child, parent)),
      view as materialized (
@@ -226,7 +222,7 @@ export async function oldestInputs(
         where w.started_at is not null)
      select w.root,
             case when bool_and(w.started_at is not null)
-                 then extract(epoch from min(w.started_at))::float8 * 1000 end as as_of_ms
+                 then ${exactMilliseconds('min(w.started_at)')} end as as_of_ms
        from walk w
       group by w.root`,
     [
@@ -238,5 +234,5 @@ export async function oldestInputs(
       views.map(({lastSuccessStartedAtMs: ms}) => (ms === null ? null : String(ms))),
     ],
   )
-  return new Map(rows.map(({root, as_of_ms}) => [root, as_of_ms]))
+  return new Map(rows.map(({root, as_of_ms}) => [root, numberOf(as_of_ms)]))
 }

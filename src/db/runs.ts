@@ -4,6 +4,7 @@ import type {Run, RunStatus, ViewName} from '../lib/records.ts'
 import {bigint, columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
+import {exactMilliseconds} from './instant.ts'
 
 const RUN = columns<Run>({
   id: plain('id'),
@@ -101,10 +102,10 @@ export async function lastSuccesses(
   const rows = await db.session.query<{
     schema_name: string
     view_name: string
-    started_ms: number
+    started_ms: string
     ms: number
   }>(
-    `select v.schema_name, v.view_name, extract(epoch from h.started_at)::float8 * 1000 as started_ms,
+    `select v.schema_name, v.view_name, ${exactMilliseconds('h.started_at')} as started_ms,
             h.duration_ms as ms
        from unnest($1::text[], $2::text[]) as v(schema_name, view_name)
       cross join lateral (
@@ -119,7 +120,7 @@ export async function lastSuccesses(
   return new Map(
     rows.map((row) => [
       qualifiedName({schemaName: row.schema_name, viewName: row.view_name}),
-      {startedAtMs: row.started_ms, endedAtMs: row.started_ms + row.ms},
+      {startedAtMs: Number(row.started_ms), endedAtMs: Number(row.started_ms) + row.ms},
     ]),
   )
 }

@@ -49,7 +49,7 @@ describe('on a terminal', () => {
     )
     expect(linesOf(narrow ?? '')[0]).toMatch(/^VIEW +.*STATUS/)
     expect(linesOf(narrow ?? '')[0]).not.toContain('ID')
-    expect(linesOf(wide ?? '')[0]).toMatch(/^VIEW +MODE +STATUS +LAST REFRESH .* ERROR +ID$/)
+    expect(linesOf(wide ?? '')[0]).toMatch(/^VIEW +MODE +STATUS +LAST REFRESH .* ERROR +ID +STATE/)
   })
 
   test('times are for people, and colours are used', async () => {
