@@ -9,6 +9,7 @@ import {
   createRefresher,
   errorOf,
   leftBehind,
+  openReader,
   register,
   runsOf,
   untilBlocked,
@@ -19,13 +20,6 @@ import {type RunningWorker, startWorker, stopWorkers} from '../support/worker.ts
 
 /** Above what the machine may take to notice something. */
 const MARGIN_MS = 2000
-
-/** A session that has read the view in a transaction that is still open. */
-async function openReader(db: TestDatabase, view: string) {
-  const client = await db.connect()
-  await client.query(`set application_name = 'nightly report'; begin; select from ${view}`)
-  return client
-}
 
 /** Waits until no session waits for a lock on the view. */
 const untilOutOfTheWay = (db: TestDatabase, view: string) =>
@@ -44,7 +38,7 @@ describe('a refresh beside a reader that stays', () => {
   })
 
   test('keeps others from the view for no longer than a try, and gets through later', async () => {
-    const reader = await openReader(db, 'leaderboard')
+    const {client: reader} = await openReader(db, 'leaderboard')
     const running = startAyb(['matviews', 'refresh', 'leaderboard', '--json'], {
       url: db.url,
       timeoutMs: 60_000,
@@ -69,7 +63,7 @@ describe('a refresh beside a reader that stays', () => {
   })
 
   test('waits as Postgres does with --lock-timeout 0', async () => {
-    const reader = await openReader(db, 'leaderboard')
+    const {client: reader} = await openReader(db, 'leaderboard')
     const running = startAyb(['matviews', 'refresh', 'leaderboard', '--lock-timeout', '0', '--json'], {
       url: db.url,
     })
@@ -80,7 +74,7 @@ describe('a refresh beside a reader that stays', () => {
   })
 
   test('gives the lock under which views are refreshed up between two tries, and is one run where another session takes it', async () => {
-    const reader = await openReader(db, 'leaderboard')
+    const {client: reader} = await openReader(db, 'leaderboard')
     const other = await db.connect()
     const before = (await runsOf(db, 'leaderboard')).length
     const args = ['--lock-timeout', '1500ms', '--lock-retry-for', '60s', '--json']
@@ -103,7 +97,7 @@ describe('a refresh beside a reader that stays', () => {
       create materialized view lonely as select 1 as id;
       alter materialized view lonely owner to ${role.name}`)
     await register(db, 'lonely')
-    const reader = await openReader(db, 'lonely')
+    const {client: reader} = await openReader(db, 'lonely')
     const args = ['--lock-timeout', '300ms', '--lock-retry-for', '2s', '--json']
     const result = await ayb(['matviews', 'refresh', 'lonely', ...args], {url: role.url})
     await reader.query('commit')
@@ -116,7 +110,7 @@ describe('a refresh beside a reader that stays', () => {
   })
 
   test('that is canceled in a pause is one canceled run', async () => {
-    const reader = await openReader(db, 'leaderboard')
+    const {client: reader} = await openReader(db, 'leaderboard')
     const before = (await runsOf(db, 'leaderboard')).length
     const args = ['--lock-timeout', '4s', '--lock-retry-for', '60s', '--json']
     const running = startAyb(['matviews', 'refresh', 'leaderboard', ...args], {url: db.url})
@@ -156,7 +150,7 @@ describe('a job beside a reader that stays', () => {
   test('lets others have its slot, uses no attempt, and says whom it waits for', async () => {
     await db.query('create materialized view busy as select 1 as id')
     await register(db, 'busy')
-    const reader = await openReader(db, 'busy')
+    const {client: reader} = await openReader(db, 'busy')
     const id = await insertJob(db, {view_name: 'busy'})
     const worker = await start('--lock-retry-for', '5m')
     const line = await worker.waitForLog(
@@ -180,7 +174,7 @@ describe('a job beside a reader that stays', () => {
   test('has one patience, whichever worker tries', async () => {
     await db.query('create materialized view shared as select 1 as id')
     await register(db, 'shared')
-    const reader = await openReader(db, 'shared')
+    const {client: reader} = await openReader(db, 'shared')
     const id = await insertJob(db, {view_name: 'shared'}, {max_attempts: 1})
     const first = await start('--lock-retry-for', '5m')
     await untilTries(1)
@@ -219,7 +213,7 @@ describe('a job beside a reader that stays', () => {
       create materialized view lone as select 1 as id;
       alter materialized view lone owner to ${role.name}`)
     await register(bare, 'lone')
-    const reader = await openReader(bare, 'lone')
+    const {client: reader} = await openReader(bare, 'lone')
     const id = await insertJob(bare, {view_name: 'lone'}, {max_attempts: 1})
     workers.push(await startWorker(role, [...TRIES, '--lock-retry-for', '4s']))
     const failed = await untilState(bare, id, 'failed')
@@ -234,7 +228,7 @@ describe('a job beside a reader that stays', () => {
       create materialized view poor as select 1 as id;
       alter materialized view poor owner to ${role.name}`)
     await register(bare, 'poor')
-    const reader = await openReader(bare, 'poor')
+    const {client: reader} = await openReader(bare, 'poor')
     const id = await insertJob(bare, {view_name: 'poor'}, {max_attempts: 1})
     workers.push(await startWorker(role, [...TRIES, '--lock-retry-for', '4s']))
     const failed = await untilState(bare, id, 'failed')
@@ -245,7 +239,7 @@ describe('a job beside a reader that stays', () => {
   test('is done by a worker that runs once, which waits out the pauses', async () => {
     const own = await createTestDatabase({hasTables: true})
     await register(own, 'leaderboard')
-    const reader = await openReader(own, 'leaderboard')
+    const {client: reader} = await openReader(own, 'leaderboard')
     const id = await insertJob(own, {view_name: 'leaderboard'})
     const args = ['--once', '--json', '--lock-timeout', '500ms', '--lock-retry-for', '1m']
     const running = startAyb(['worker', ...args], {url: own.url, timeoutMs: 60_000})
@@ -266,7 +260,7 @@ describe('a job beside a reader that stays', () => {
   test('is left by a worker that runs once at the end of its patience, which says so', async () => {
     const own = await createTestDatabase({hasTables: true})
     await register(own, 'leaderboard')
-    const reader = await openReader(own, 'leaderboard')
+    const {client: reader} = await openReader(own, 'leaderboard')
     const id = await insertJob(own, {view_name: 'leaderboard'})
     const args = ['--once', '--json', '--lock-timeout', '500ms', '--lock-retry-for', '2s']
     const result = await ayb(['worker', ...args], {url: own.url, timeoutMs: 60_000})

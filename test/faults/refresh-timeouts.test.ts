@@ -1,4 +1,3 @@
-import type pg from 'pg'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
@@ -7,6 +6,7 @@ import {
   createRefreshDatabase,
   errorOf,
   type Gate,
+  openReader,
   registrationOf,
   runsOf,
   untilBlocked,
@@ -85,18 +85,8 @@ describe('--timeout', () => {
 })
 
 describe('--lock-timeout', () => {
-  /** A session that has read the view in a transaction that is still open. */
-  async function openReader(view: string): Promise<{client: pg.Client; pid: number}> {
-    const client = await db.connect()
-    await client.query(`set application_name = 'nightly report'`)
-    await client.query('begin')
-    await client.query(`select count(*) from ${view}`)
-    const {rows} = await client.query('select pg_backend_pid() as pid')
-    return {client, pid: rows[0].pid}
-  }
-
   test('names the session in the way', async () => {
-    const {client, pid} = await openReader('leaderboard')
+    const {client, pid} = await openReader(db, 'leaderboard')
     const result = await refresh('leaderboard', '--lock-timeout', '2s', '--json')
     const inText = await refresh('leaderboard', '--lock-timeout', '2s')
     const rows = await readAtOnce('leaderboard')
@@ -130,21 +120,21 @@ describe('--lock-timeout', () => {
   })
 
   test('is recorded as an error', async () => {
-    const {client} = await openReader('leaderboard')
+    const {client} = await openReader(db, 'leaderboard')
     const result = await refresh('leaderboard', '--lock-timeout', '50ms', '--json')
     await client.query('commit')
     await expectRecorded('leaderboard', errorOf(result).message)
   })
 
   test('does not matter to a concurrent refresh beside a reader', async () => {
-    const {client} = await openReader('gated')
+    const {client} = await openReader(db, 'gated')
     const result = await refresh('gated', '--mode', 'concurrent', '--lock-timeout', '50ms')
     await client.query('commit')
     expect(result).toMatchObject({code: 0, stderr: ''})
   })
 
   test('is told apart from --timeout, whichever ends first', async () => {
-    const {client} = await openReader('leaderboard')
+    const {client} = await openReader(db, 'leaderboard')
     const [lock, statement] = [
       await refresh('leaderboard', '--lock-timeout', '100ms', '--timeout', '10s', '--json'),
       await refresh('leaderboard', '--lock-timeout', '10s', '--timeout', '100ms', '--json'),

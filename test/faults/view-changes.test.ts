@@ -6,6 +6,7 @@ import {insertJob, jobOf, runsOfJob, untilJob, untilState} from '../support/jobs
 import {
   createRefreshDatabase,
   errorOf,
+  openReader,
   register,
   registrationOf,
   runsOf,
@@ -261,15 +262,6 @@ describe('a reader that holds a view', () => {
   /** For the canceled refresh to let go, and the read behind it, on a busy machine. */
   const MARGIN_MS = 3000
 
-  /** A session that has read the view in a transaction that is still open. */
-  async function openReader(view: string): Promise<{client: pg.Client; pid: number}> {
-    const client = await db.connect()
-    await client.query(`set application_name = 'nightly report'; begin`)
-    await client.query(`select count(*) from ${view}`)
-    const {rows} = await client.query('select pg_backend_pid() as pid')
-    return {client, pid: rows[0].pid}
-  }
-
   /** A session that queues behind the refresh, and how its SELECT ends. */
   async function queueBehind(
     refreshPid: number,
@@ -298,7 +290,7 @@ describe('a reader that holds a view', () => {
   test('keeps the others behind a refresh no longer than its --lock-timeout, and is named', async () => {
     await db.query(create('busy'))
     await register(db, 'busy')
-    const {client, pid} = await openReader('busy')
+    const {client, pid} = await openReader(db, 'busy')
     const running = startAyb(['matviews', 'refresh', 'busy', '--lock-timeout', LOCK_TIMEOUT, '--json'], {
       url: db.url,
     })
@@ -328,7 +320,7 @@ describe('a reader that holds a view', () => {
   test('does the same to a job, which is tried again when it is gone', async () => {
     await db.query(create('crowded'))
     await register(db, 'crowded')
-    const {client, pid} = await openReader('crowded')
+    const {client, pid} = await openReader(db, 'crowded')
     const worker = await startWorker(db, ['--lock-timeout', LOCK_TIMEOUT])
     const id = await insertJob(db, {view_name: 'crowded'})
     await db.query('notify ayb_cli_wake')

@@ -1,11 +1,11 @@
 import {spawn} from 'node:child_process'
 import {chownSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {createServer} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import pg from 'pg'
 import {killAtEnd} from './children.ts'
 import type {TestDatabase} from './database.ts'
+import {freePort} from './free-port.ts'
 import {unprivilegedAccount} from './postgres-binaries.ts'
 import {until} from './until.ts'
 
@@ -112,17 +112,4 @@ server_reset_query = DISCARD ALL
       kill = await start()
     },
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const listener = createServer()
-    listener.once('error', reject)
-    listener.listen(0, '127.0.0.1', () => {
-      const address = listener.address()
-      listener.close(() =>
-        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
-      )
-    })
-  })
 }

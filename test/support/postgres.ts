@@ -5,6 +5,7 @@ import {appendFileSync, chownSync, closeSync, openSync, readFileSync, rmSync, wr
 import {createServer} from 'node:net'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
+import {freePort} from './free-port.ts'
 import {type Account, packagedBinDir, runnableBinDir, unprivilegedAccount} from './postgres-binaries.ts'
 import {
   createServerFolder,
@@ -184,15 +185,6 @@ function run(launch: Launch, program: string, args: string[]): ChildProcess {
 function startFailure(launch: Launch, what: string): Error {
   const lines = readFileSync(launch.logFile, 'utf8').trimEnd().split('\n')
   return new Error([`${what}:`, ...lines.slice(-LOG_LINES_SHOWN)].join('\n'))
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, HOST)
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }
 
 async function isFree(port: number): Promise<boolean> {

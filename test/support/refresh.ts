@@ -231,3 +231,12 @@ export async function createRefresher(
   await db.query(`grant select, insert, update, delete on all tables in schema public to ${role.name}`)
   return role
 }
+
+/** A session that holds a lock on a view by reading it in a transaction, until the transaction ends. */
+export async function openReader(db: TestDatabase, view: string): Promise<{client: pg.Client; pid: number}> {
+  const client = await db.connect()
+  await client.query(`set application_name = 'nightly report'; begin`)
+  await client.query(`select from ${view}`)
+  const {rows} = await client.query<{pid: number}>('select pg_backend_pid() as pid')
+  return {client, pid: (rows[0] as {pid: number}).pid}
+}

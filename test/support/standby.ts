@@ -1,10 +1,9 @@
 import {execFile, spawn} from 'node:child_process'
-import {once} from 'node:events'
 import {chownSync, closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
-import {type AddressInfo, createServer} from 'node:net'
 import {dirname, join} from 'node:path'
 import {promisify} from 'node:util'
 import pg from 'pg'
+import {freePort} from './free-port.ts'
 import type {PostgresServer} from './postgres.ts'
 import {unprivilegedAccount} from './postgres-binaries.ts'
 import {
@@ -202,13 +201,4 @@ async function launch(dataDir: string, {program, args}: CommandLine): Promise<nu
     },
     {what: 'PostgreSQL to start', timeoutMs: TIMEOUT_MS},
   )
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const {port} = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
