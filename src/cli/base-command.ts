@@ -59,7 +59,13 @@ export abstract class BaseCommand extends Command {
     const terminal = describeTerminal(process.stdout, process.env)
     const isWide = output === 'wide'
     const shown = isWide ? {...terminal, columns: Number.POSITIVE_INFINITY} : terminal
-    this.print(await render({terminal: shown, now: new Date(), isWide}))
+    const text = await render({terminal: shown, now: new Date(), isWide})
+    if (terminal.isTerminal && text.includes('\n')) {
+      const {pagerFor, showInPager} = await import('./pager.ts')
+      const pager = pagerFor(text, {terminal, rows: process.stdout.rows}, process.env)
+      if (pager !== null && (await showInPager(pager, `${text}\n`, process.env))) return
+    }
+    this.print(text)
   }
 
   /** Prints text on stdout, unless the text is empty or --json is set. */

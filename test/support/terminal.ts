@@ -8,7 +8,7 @@ export interface TerminalOptions {
   columns?: number
   /** 24 without it. */
   rows?: number
-  /** Beside PATH, HOME, TERM and DATABASE_URL, which it can replace or, with undefined, take away. */
+  /** Beside PATH, HOME, TERM, PAGER (cat) and DATABASE_URL, which it can replace or, with undefined, take away. */
   env?: Record<string, string | undefined>
   /** Becomes DATABASE_URL. */
   url?: string
@@ -39,7 +39,7 @@ export function openTerminal(args: string[], options: TerminalOptions = {}): Ter
     cols: columns,
     rows,
     cwd: home,
-    env: minimalEnvironment(home, url, {TERM: 'xterm-256color', ...env}),
+    env: minimalEnvironment(home, url, {TERM: 'xterm-256color', PAGER: 'cat', ...env}),
   })
   const release = killAtEnd(() => pty.kill('SIGKILL'))
 
