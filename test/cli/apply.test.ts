@@ -201,14 +201,25 @@ describe('ayb apply', () => {
     ).toEqual([{enabled: false, payload: {schema: 'public', view_name: 'leaderboard'}}])
   })
 
-  test('keeps parts of a policy that files do not describe', async () => {
-    await apply(FILE)
-    await db.query('update _ayb_matview_policies set skip_unchanged = true')
-    await apply('version: 1\nviews: {leaderboard: }')
-    const rows = await db.query(
-      `select skip_unchanged, settings, max_age_ms from _ayb_matview_policies where view_name = 'leaderboard'`,
+  test('describes a view whole: what the file leaves out goes', async () => {
+    await apply(
+      'version: 1\nviews: {leaderboard: {skipUnchanged: true, refreshAtLeastEvery: 12h, set: {jit: off}}}',
     )
-    expect(rows).toEqual([{skip_unchanged: true, settings: {}, max_age_ms: null}])
+    const policies = `select skip_unchanged, refresh_at_least_every_ms, settings from _ayb_matview_policies`
+    expect(await db.query(policies)).toEqual([
+      {skip_unchanged: true, refresh_at_least_every_ms: '43200000', settings: {jit: 'off'}},
+    ])
+    const {views} = await documentOf<Declarations>(['export'], db)
+    expect(views).toEqual({
+      'public.leaderboard': {skipUnchanged: true, refreshAtLeastEvery: '12h', set: {jit: 'off'}},
+    })
+    const {changes} = await apply('version: 1\nviews: {leaderboard: }')
+    expect(changes[0]?.fields).toEqual([
+      {field: 'skipUnchanged', from: true, to: false},
+      {field: 'refreshAtLeastEvery', from: '12h', to: null},
+      {field: 'set', from: {jit: 'off'}, to: null},
+    ])
+    expect(await db.query(policies)).toEqual([])
   })
 
   test('takes anchors and merge keys, and JSON', async () => {

@@ -158,7 +158,7 @@ function requireTables(db: Database, {newViews, changedViews, newSchedules, chan
 }
 
 const asksForSomething = ({settings, ...others}: ReturnType<typeof policyOfValues>): boolean =>
-  Object.keys(settings).length > 0 || Object.values(others).some((value) => value !== null)
+  Object.keys(settings).length > 0 || Object.values(others).some((value) => value !== null && value !== false)
 
 async function removeOthers(db: Database, {otherViews, otherSchedules}: Plan): Promise<void> {
   for (const {id} of otherSchedules) await removeSchedule(db, id)

@@ -9,6 +9,7 @@ import {
   ageLimit,
   attempt,
   choice,
+  flag,
   type Key,
   lockLimit,
   readEntry,
@@ -22,6 +23,8 @@ import type {Entry, YamlFile} from './yaml-file.ts'
 export interface ViewValues {
   mode: RequestedMode
   maxAge: number | null
+  skipUnchanged: boolean
+  refreshAtLeastEvery: number | null
   set: PostgresSettings
   refreshTimeout: number | null
   lockTimeout: number | null
@@ -32,6 +35,8 @@ export interface ViewValues {
 const DEFAULTS: ViewValues = {
   mode: 'standard',
   maxAge: null,
+  skipUnchanged: false,
+  refreshAtLeastEvery: null,
   set: {},
   refreshTimeout: null,
   lockTimeout: null,
@@ -46,6 +51,8 @@ const PLAIN_KEYS: {[Name in PlainKey]: Key<ViewValues[Name]>} = {
     'Whether refreshes block readers (standard) or not (concurrent); auto: concurrent where that works.',
   ),
   maxAge: ageLimit('How old the data may become before ayb matviews status calls it stale.'),
+  skipUnchanged: flag('Whether sets and the worker skip the view while nothing that it reads has changed.'),
+  refreshAtLeastEvery: ageLimit('Refresh the view after this long in any case; none: after 24 hours.'),
   refreshTimeout: timeLimit('Cancel a refresh that takes longer than this.'),
   lockTimeout: lockLimit('Give up if a lock is not free within this time; 0 waits without limit.'),
   lockRetryFor: lockLimit('How long to keep trying to lock the view; 0 tries once.'),
@@ -133,6 +140,8 @@ export function registeredValues(registration: Registration): ViewValues {
   return {
     mode: requestedMode(registration, null),
     maxAge: policy?.maxAgeMs ?? null,
+    skipUnchanged: policy?.skipUnchanged ?? false,
+    refreshAtLeastEvery: policy?.refreshAtLeastEveryMs ?? null,
     set: sorted(
       Object.entries(policy?.settings ?? {}).filter(([name, value]) => isAllowedSetting({name, value})),
     ),
@@ -146,6 +155,8 @@ export function registeredValues(registration: Registration): ViewValues {
 export const policyOfValues = ({mode, maxAge, set, ...limits}: ViewValues): Required<WrittenPolicy> => ({
   mode: mode === 'auto' ? mode : null,
   maxAgeMs: maxAge,
+  skipUnchanged: limits.skipUnchanged,
+  refreshAtLeastEveryMs: limits.refreshAtLeastEvery,
   settings: set,
   refreshTimeoutMs: limits.refreshTimeout,
   lockTimeoutMs: limits.lockTimeout,
@@ -154,20 +165,24 @@ export const policyOfValues = ({mode, maxAge, set, ...limits}: ViewValues): Requ
 
 type WrittenPolicy = Pick<
   PolicyChanges,
-  'mode' | 'maxAgeMs' | 'refreshTimeoutMs' | 'lockTimeoutMs' | 'lockRetryForMs'
+  | 'mode'
+  | 'maxAgeMs'
+  | 'skipUnchanged'
+  | 'refreshAtLeastEveryMs'
+  | 'refreshTimeoutMs'
+  | 'lockTimeoutMs'
+  | 'lockRetryForMs'
 > & {settings: PostgresSettings}
 
 /** The values of a view as a file has them, without those that say nothing. */
 export function writtenView(values: ViewValues): Record<string, unknown> {
   const written = VIEW_KEYS.map((key) => [key, writtenValue(key, values)] as const)
-  return Object.fromEntries(
-    written.filter(([key, value]) => value !== null && (key !== 'mode' || value !== DEFAULTS.mode)),
-  )
+  return Object.fromEntries(written.filter(([key, value]) => value !== null && value !== DEFAULTS[key]))
 }
 
 /** The value of a key as a file has it; null where it says nothing. */
 export function writtenValue(key: keyof ViewValues, values: ViewValues): unknown {
-  if (key === 'mode') return values.mode
+  if (key === 'mode' || key === 'skipUnchanged') return values[key]
   if (key === 'set') return Object.keys(values.set).length === 0 ? null : values.set
   const ms = values[key]
   return ms === null ? null : writtenDuration(ms)
