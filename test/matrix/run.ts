@@ -15,7 +15,8 @@ Usage:
   npm run test:matrix -- --all          Each with each
   npm run test:matrix -- --pg 14,16 --node 24    Each of these with each of those
   npm run test:matrix -- --http         The server's tests too, but for those in a browser
-  npm run test:matrix -- --faults       The slow faults too, which need openssl, psql, pgbouncer, zsh and fish`
+  npm run test:matrix -- --faults       The slow faults too, which need openssl, psql, pgbouncer, zsh and fish
+  npm run test:matrix -- FILE…          Only files whose paths have one of these in them`
 
 /** Of each combination: how many failures are shown. */
 const FAILURES_SHOWN = 20
@@ -26,6 +27,8 @@ interface Options {
   nodes: readonly number[] | null
   hasHttp: boolean
   hasFaults: boolean
+  /** Parts of paths; all files, if empty. */
+  files: readonly string[]
 }
 
 process.exitCode = await main(process.argv.slice(2))
@@ -57,7 +60,7 @@ async function main(args: string[]): Promise<number> {
   ]
   const outcomes: Outcome[] = []
   for (const combination of combinations) {
-    const outcome = await runSuite(combination, projects)
+    const outcome = await runSuite(combination, projects, options.files)
     outcomes.push(outcome)
     tell(combination, outcome)
   }
@@ -67,8 +70,9 @@ async function main(args: string[]): Promise<number> {
 /** The options, or what to say instead. */
 function readOptions(args: string[]): Options | string {
   try {
-    const {values} = parseArgs({
+    const {values, positionals: files} = parseArgs({
       args,
+      allowPositionals: true,
       options: {
         quick: {type: 'boolean', default: false},
         all: {type: 'boolean', default: false},
@@ -83,7 +87,7 @@ function readOptions(args: string[]): Options | string {
     const choice = values.quick ? 'quick' : values.all ? 'all' : 'each'
     const majors = (text: string | undefined) => text?.split(',').map(Number) ?? null
     const {http: hasHttp, faults: hasFaults} = values
-    return {choice, servers: majors(values.pg), nodes: majors(values.node), hasHttp, hasFaults}
+    return {choice, servers: majors(values.pg), nodes: majors(values.node), hasHttp, hasFaults, files}
   } catch (error) {
     if (error instanceof TypeError) return `${error.message}\n\n${HELP}`
     throw error

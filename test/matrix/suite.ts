@@ -41,8 +41,12 @@ interface Report {
 /** What the set-up of the server says, on standard output, of where the tests run. */
 const SEEN = /^tests run on PostgreSQL (\S+) and Node\.js v(\S+)$/gm
 
-/** Runs the projects of the tests with that Node.js, on that server. */
-export async function runSuite({server, node}: Combination, projects: readonly string[]): Promise<Outcome> {
+/** Runs the projects of the tests with that Node.js, on that server; all files, or those whose paths have a part. */
+export async function runSuite(
+  {server, node}: Combination,
+  projects: readonly string[],
+  files: readonly string[],
+): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'ayb-matrix-'))
   const reportFile = join(folder, 'report.json')
   const startedAt = performance.now()
@@ -53,6 +57,7 @@ export async function runSuite({server, node}: Combination, projects: readonly s
       [
         join(rootFolder, 'node_modules', 'vitest', 'vitest.mjs'),
         'run',
+        ...files,
         '--config=test/vitest.config.ts',
         ...projects.map((project) => `--project=${project}`),
         '--reporter=default',
