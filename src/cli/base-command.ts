@@ -166,8 +166,8 @@ export abstract class BaseCommand extends Command {
   }
 
   /**
-   * Prints warnings before a long wait. Returns those that are left for the document: all with --json, where they are
-   * also printed beside an error.
+   * Prints warnings before a long wait. Returns those that are left for the document: all with --json, where
+   * they are also printed beside an error.
    */
   protected tellAtOnce(warnings: readonly Warning[]): readonly Warning[] {
     if (!this.jsonEnabled()) {

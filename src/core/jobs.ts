@@ -95,8 +95,8 @@ export async function retryJob(db: Database, reference: string): Promise<Unworde
 
 /**
  * Cancels a job that is queued, waits or runs.
- * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT; of a job that runs PERMISSION_DENIED, and INVALID_ARGUMENT
- * through a pooler
+ * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT; of a job that runs PERMISSION_DENIED, and
+ * INVALID_ARGUMENT through a pooler
  */
 export async function cancelJob(db: Database, reference: string): Promise<Unworded<JobDocument>> {
   const {id} = await requireJob(db, reference)

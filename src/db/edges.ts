@@ -19,8 +19,9 @@ interface ReadRow {
 const key = (classId: string, id: string): string => `((${classId}::bigint << 32) | ${id}::bigint)`
 
 /**
- * Which materialized view reads which, of all in the database. Reads the catalogs as a whole, which takes a tenth of
- * the time of a look at each view where there are thousands, and leaves out what reads no materialized view.
+ * Which materialized view reads which, of all in the database. Reads the catalogs as a whole, which takes a
+ * tenth of the time of a look at each view where there are thousands, and leaves out what reads no
+ * materialized view.
  */
 export async function readAllEdges(db: Database): Promise<ViewEdge[]> {
   const rows = await db.session.query<ReadRow>(

@@ -37,8 +37,9 @@ export const ROUNDING_MS = 2
 const milliseconds = (instant: string): string => exactMilliseconds(withinDocuments(instant))
 
 /**
- * What the tables tell of the registered views, by name, and the time of the server: of all views, or of one view, found
- * by its id, and others, found by their names. A name with bytes that are not UTF-8 cannot be found. One statement.
+ * What the tables tell of the registered views, by name, and the time of the server: of all views, or of one
+ * view, found by its id, and others, found by their names. A name with bytes that are not UTF-8 cannot be
+ * found. One statement.
  */
 export async function readFreshness(
   db: Database,

@@ -1,6 +1,6 @@
 /**
- * Rules for Prometheus. Every process tells the same of the views, so that the greatest value is taken where several
- * are scraped.
+ * Rules for Prometheus. Every process tells the same of the views, so that the greatest value is taken where
+ * several are scraped.
  */
 export const ALERT_RULES = `# Rules of ayb for Prometheus: ayb metrics rules > ayb-rules.yml, and name the file in rule_files.
 groups:

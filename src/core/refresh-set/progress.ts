@@ -77,7 +77,10 @@ export class SetProgress {
     return Math.min(this.#concurrency, this.#running.size - 1 + most)
   }
 
-  /** A member that was taken did not start: it is ready again. Returns the member where nothing starts any more. */
+  /**
+   * A member that was taken did not start: it is ready again. Returns the member where nothing starts any
+   * more.
+   */
   putBack(member: Member): Skipped[] {
     this.#running.delete(member)
     if (this.#hasFailedFast) return [{member, reason: 'fail fast'}]

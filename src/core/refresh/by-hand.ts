@@ -74,8 +74,8 @@ const LONGEST_WAIT_MS = 1000
 /**
  * Refreshes one registered view: looks it up, waits for its lock where that is wanted, and throws where the
  * refresh fails.
- * @throws AybError NOT_REGISTERED, INVALID_ARGUMENT, REFRESH_IN_PROGRESS, TIMEOUT, CANCELED, REFRESH_FAILED and what
- * explainFailure finds
+ * @throws AybError NOT_REGISTERED, INVALID_ARGUMENT, REFRESH_IN_PROGRESS, TIMEOUT, CANCELED, REFRESH_FAILED
+ * and what explainFailure finds
  */
 export async function refresh(
   db: Database,

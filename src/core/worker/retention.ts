@@ -26,8 +26,9 @@ const BATCHES_ONCE = 20
 const STOP_PATIENCE_MS = 1000
 
 /**
- * Deletes finished jobs, old runs, dead workers, and the states and policies of views that are no longer registered.
- * A pass begins every ten minutes, and deletes small batches beside the worker's loop until nothing old is left.
+ * Deletes finished jobs, old runs, dead workers, and the states and policies of views that are no longer
+ * registered. A pass begins every ten minutes, and deletes small batches beside the worker's loop until
+ * nothing old is left.
  */
 export class Retention {
   readonly #retentionMs: number

@@ -132,8 +132,8 @@ export class Turns {
   }
 
   /**
-   * Moves the sets on that are under way; returns whether that queued jobs. What goes wrong with sets is told, and
-   * keeps no other job from its turn.
+   * Moves the sets on that are under way; returns whether that queued jobs. What goes wrong with sets is
+   * told, and keeps no other job from its turn.
    */
   async #advanceSets(control: Database): Promise<boolean> {
     const {throttle, emit} = this.#parts

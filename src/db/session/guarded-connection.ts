@@ -10,7 +10,10 @@ export type Watch = (onLost: (waitedMs: number) => void) => () => void
 
 /** How a statement ends that is not answered. */
 export interface Patience {
-  /** How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for ever. */
+  /**
+   * How long a statement may go unanswered before the connection counts as lost, in milliseconds; null: for
+   * ever.
+   */
   deadlineMs: number | null
   /** For a statement without a deadline. */
   watch: Watch | null

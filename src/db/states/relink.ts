@@ -20,7 +20,8 @@ interface Moved {
 
 /**
  * Moves a registration to another name, in one transaction, with the state and the policy of the view, its
- * schedules, its history, and its queued and failed jobs. Null if the registration is gone, or was moved meanwhile.
+ * schedules, its history, and its queued and failed jobs. Null if the registration is gone, or was moved
+ * meanwhile.
  * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the
  * name
  */
@@ -138,8 +139,8 @@ async function moveJobs({session, tables}: Database, from: ViewName, to: ViewNam
 }
 
 /**
- * Of all sets, the members that wait, and those that may have to wait again. A set that already has a member of the
- * new name keeps both names. The sets of the moved schedules go on, also those of disabled schedules.
+ * Of all sets, the members that wait, and those that may have to wait again. A set that already has a member
+ * of the new name keeps both names. The sets of the moved schedules go on, also those of disabled schedules.
  */
 async function moveMembers(
   db: Database,

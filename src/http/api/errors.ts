@@ -57,7 +57,9 @@ export function answerErrors(
 /** Refuses a request that no route takes. */
 export type RefuseUnknown = (request: FastifyRequest, reply: FastifyReply) => never
 
-/** Makes the answer to a request that no route takes: the path takes other methods, or there is no such path. */
+/**
+ * Makes the answer to a request that no route takes: the path takes other methods, or there is no such path.
+ */
 export const refusingUnknown =
   (methodsOf: MethodsOf): RefuseUnknown =>
   ({method, url}, reply) => {

@@ -3,7 +3,9 @@ import {scopeParts, viewOfPayload} from '../../../lib/payload.ts'
 import type {Schedule} from '../../../lib/records.ts'
 import type {Check} from '../check.ts'
 
-/** A view and a view that it reads have schedules of their own, and nothing makes the one wait for the other. */
+/**
+ * A view and a view that it reads have schedules of their own, and nothing makes the one wait for the other.
+ */
 export const guessedOrder: Check = {
   name: 'guessed-order',
   find({schedules, edges}) {

@@ -1,6 +1,9 @@
 import {serverCheck} from '../check.ts'
 
-/** The first release of each version in which a concurrent refresh runs nothing as somebody else: CVE-2024-0985. */
+/**
+ * The first release of each version in which a concurrent refresh runs nothing as somebody else:
+ * CVE-2024-0985.
+ */
 const FIXED_IN = new Map([
   [14, 11],
   [15, 6],

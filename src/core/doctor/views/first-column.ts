@@ -3,7 +3,10 @@ import {viewCheck} from '../check.ts'
 
 /** Below, the order of the columns costs nothing that anybody notices. */
 const LEAST_ROWS = 10_000
-/** Rows for each value of the first column from which a concurrent refresh was measured to take 3 to 4 times as long. */
+/**
+ * Rows for each value of the first column from which a concurrent refresh was measured to take 3 to 4 times
+ * as long.
+ */
 const ROWS_FOR_EACH = 100
 
 /** The first column of the unique index has few values: a concurrent refresh compares many rows for each. */

@@ -4,7 +4,10 @@ import {viewCheck} from '../check.ts'
 /** 8 MB. */
 const LEAST_PAGES = 1000
 
-/** A standard refresh makes a new table, of which no page is known to be visible to all: queries that read an index alone read the table, too. */
+/**
+ * A standard refresh makes a new table, of which no page is known to be visible to all: queries that read an
+ * index alone read the table, too.
+ */
 export const visibility = viewCheck('visibility', ({name, shape, runs, schemaName, viewName}) => {
   const last = runs.find(({status}) => status === 'success')
   if (last?.mode !== 'standard' || shape.indexes.length === 0 || shape.pages < LEAST_PAGES) return null
