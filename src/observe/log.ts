@@ -34,16 +34,25 @@ export function jsonLine(entry: LogEntry, now: Date): string {
   return printableJson({time: now.toISOString(), ...withPresentableTexts({level, msg, ...known})})
 }
 
-/** A line for people: local time, level, message, view, duration and error. */
+/** A line for people: local time with its zone, level, message, view, duration and error. */
 export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
   const {level, msg, view, durationMs, error} = entry
-  const time = now.toTimeString().slice(0, 8)
+  const time = localTime(now)
   const parts = [forLine(msg)]
   if (view) parts.push(forLine(view))
   if (durationMs !== undefined) parts.push(`in ${formatDuration(durationMs)}`)
   const text = parts.join(' ')
   const line = error ? `${text}: ${forLine(error)}` : text
   return `${paint('dim', time)} ${paint(MARKS[level], level.padEnd(5))} ${line}`
+}
+
+/** `2026-03-01 13:00:00 +0100` */
+function localTime(now: Date): string {
+  const date = [now.getFullYear(), now.getMonth() + 1, now.getDate()]
+  const [year, month, day] = date.map((part) => String(part).padStart(2, '0'))
+  // `13:00:00 GMT+0100 (…)`
+  const [clock, zone = ''] = now.toTimeString().split(' ')
+  return `${year}-${month}-${day} ${clock} ${zone.replace('GMT', '')}`
 }
 
 /** Text from a database must not break the line, move the cursor or reorder the output. */

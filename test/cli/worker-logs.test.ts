@@ -59,7 +59,10 @@ describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
     await json.done
 
     const pretty = startAyb(['worker'], {url: db.url, env: {AYB_JOBS_LOG_FORMAT: 'pretty'}})
-    await pretty.waitForOutput(/^\d\d:\d\d:\d\d info {2}worker started/, PATIENCE_MS)
+    await pretty.waitForOutput(
+      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} info {2}worker started/,
+      PATIENCE_MS,
+    )
     pretty.kill()
     expect((await pretty.done).code).toBe(0)
   })

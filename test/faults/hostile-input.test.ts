@@ -225,7 +225,7 @@ describe('hostile rows of another program', () => {
     // Each entry of the log is a line, and cannot move a cursor.
     expect(worker.stderr.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
     for (const line of worker.stderr.trimEnd().split('\n'))
-      expect(line).toMatch(/^\d\d:\d\d:\d\d (info|warn|error)/)
+      expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} (info|warn|error)/)
     expect(worker.stderr.match(/cannot be read and is skipped/g)).toHaveLength(20)
     const failed = await db.query<{state: string; last_error: string}>(
       'select state, last_error, attempts from _ayb_jobs',

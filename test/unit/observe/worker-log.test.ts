@@ -32,7 +32,7 @@ describe('a line of the log', () => {
 
   test('for people is one line, whatever the database says', () => {
     expect(prettyLine(entry, NOW, plain)).toMatch(
-      /^\d\d:34:56 error failed public\.leaderboard in 1\.5 s: division by zero DETAIL: "x"$/,
+      /^\d{4}-\d\d-\d\d \d\d:34:56 [+-]\d{4} error failed public\.leaderboard in 1\.5 s: division by zero DETAIL: "x"$/,
     )
     const hostile = prettyLine({...entry, error: 'a\u001b[2Jb\u0007c\u009bd\u202ee'}, NOW, plain)
     expect(hostile).toMatch(/: a\\x1b\[2Jb\\x07c\\x9bd\\u202ee$/)
