@@ -119,7 +119,7 @@ describe('ayb matviews register', () => {
     expect(again).toEqual({
       registration,
       created: false,
-      warnings: [expect.stringContaining('standard mode')],
+      warnings: [expect.stringContaining('its mode stays standard')],
     })
     expect(again.warnings[0]).toContain(`ayb matviews update ${registration.id} --mode concurrent`)
     const text = await ayb(['matviews', 'register', ...line], db)

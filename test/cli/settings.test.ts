@@ -66,7 +66,7 @@ describe('refresh --set', () => {
     await gate.open()
     expect(await refreshing.done).toMatchObject({code: 0})
     expect(activity?.query).toMatch(
-      /'work_mem', '99MB'[\s\S]*refresh materialized view [\s\S]*"enable_nestloop" = default;\s*set local "work_mem" = default;[\s\S]*select 1/,
+      /'work_mem', '99MB'[\s\S]*refresh materialized view [\s\S]*"enable_nestloop" = default;\s*set local "work_mem" = default;[\s\S]*with done/,
     )
   })
 
@@ -143,7 +143,7 @@ describe('the settings and limits of a view', () => {
       warnings: [],
     })
     const details = await documentOf<RegistrationDetails>(['matviews', 'show', 'own'], db)
-    expect(details.registration).toEqual(registered.registration)
+    expect(details.registration).toMatchObject(registered.registration)
     expect((await matviews('show', 'own')).stdout).toMatch(
       /^Settings\tjit=off, work_mem=33MB\nRefresh timeout\t600000\nLock timeout\t5000\nLock retry for\t0\n/m,
     )

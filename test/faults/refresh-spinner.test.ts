@@ -15,7 +15,9 @@ let gate: Gate
 beforeAll(async () => {
   db = await createRefreshDatabase()
   gate = await createGatedView(db, 'gated')
-  await db.query(`update _ayb_matview_refreshes set last_refresh_duration_ms = 83456`)
+  await db.query(
+    `update _ayb_matview_refreshes set last_refresh_status = 'success', last_refresh_duration_ms = 83456`,
+  )
 })
 
 const ARGS = ['matviews', 'refresh', 'gated']
