@@ -76,7 +76,7 @@ function completeInZsh(name: string, load: string): Complete {
 autoload -Uz compinit
 compinit -D -u
 ${load}
-COLUMNS=1000
+COLUMNS=1000 LINES=1000 LISTMAX=1000
 compadd() {
   if [[ " \${(j: :)\${(@)argv[1,(i)(-|--)]}} " == *\\ -(O|A|D)\\ * ]]; then
     builtin compadd "$@"
