@@ -46,7 +46,7 @@ describe('no message and no hint names a command or a flag', () => {
     await db.query('alter materialized view before rename to behind')
     expect((await server.post(`${ADMIN}/schedules`, schedule({}))).status).toBe(201)
     await db.query(`insert into _ayb_jobs (id, type, state, payload)
-                    values ('${ID}', 'materialized_view_refresh', 'running', '{"view_name": "leaderboard"}')`)
+                    values ('${ID}', 'materialized_view_refresh', 'completed', '{"view_name": "leaderboard"}')`)
     return () => stopServers([server])
   })
 
