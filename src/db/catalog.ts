@@ -57,10 +57,11 @@ const mayRefresh = (session: Session): string =>
     ? "has_table_privilege(c.oid, 'MAINTAIN')"
     : "pg_has_role(c.relowner, 'USAGE')"
 
+// A superuser may read pg_authid. Not pg_roles, which some databases close to their users.
 const grantRefresh = (session: Session): string =>
   session.serverVersion >= 170_000
     ? "format('GRANT MAINTAIN ON %I.%I TO %I;', n.nspname, c.relname, current_user)"
-    : `case when (select o.rolsuper from pg_roles o where o.oid = c.relowner)
+    : `case when has_table_privilege(c.relowner, 'pg_catalog.pg_authid', 'SELECT')
             then format('ALTER MATERIALIZED VIEW %I.%I OWNER TO %I;', n.nspname, c.relname, current_user)
             else format('GRANT %I TO %I;', pg_get_userbyid(c.relowner), current_user) end`
 
