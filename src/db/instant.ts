@@ -31,15 +31,14 @@ export const wholeMilliseconds = (expression: string): string =>
   `floor(extract(epoch from ${expression}) * 1000)::bigint`
 
 /**
- * SQL: the milliseconds since 1970 of a timestamptz, as text: a role whose extra_float_digits are few has
- * numbers of type float8 rounded, by hours for times of today.
+ * SQL: the milliseconds since 1970 of a timestamptz, as text. For a role with negative extra_float_digits, the
+ * server rounds a float8: a time of today by hours.
  */
 export const exactMilliseconds = (expression: string): string =>
   `(extract(epoch from ${expression}) * 1000)::text`
 
 /** A number that came as text; null stays null. */
-export const numberOf = <Text extends string | null>(text: Text): Text extends null ? null : number =>
-  (text === null ? null : Number(text)) as Text extends null ? null : number
+export const numberOf = (text: string | null): number | null => (text === null ? null : Number(text))
 
 /** SQL: the milliseconds until a timestamptz, as a float8; 0 where that is over. */
 export const millisecondsUntil = (instant: string): string =>

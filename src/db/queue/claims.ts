@@ -154,7 +154,7 @@ interface ClaimParts {
   isBounded: boolean
   /** Null where the role may not read the states of views. */
   states: ReadableStates | null
-  /** How many jobs; null for one, and the lock of its view with it. */
+  /** An expression for how many jobs to claim; null to claim one job and to take the lock of its view. */
   limit: string | null
 }
 

@@ -77,11 +77,11 @@ export interface SnapshotGuard {
   /** The values of the condition as literals, and their types. */
   values: readonly string[]
   types: readonly string[]
-  /** The OID of the view, where the condition compares it. */
+  /** The OID of the view; null where the condition does not compare the OID. */
   viewOid: string | null
   /**
-   * SQL: the condition for a statement behind REFRESH, where `oid` is what has the name of the view; `values`
-   * are expressions.
+   * SQL: the condition for a statement behind REFRESH. `oid` is an expression for the OID of the relation that
+   * has the name of the view; `values` are expressions for the values of the guard.
    */
   holds(oid: string, values: readonly string[]): string
 }
@@ -119,10 +119,13 @@ export async function snapshotGuard(db: Database, view: ViewName): Promise<Snaps
     values: [shape.viewOid, `'${shape.oids}'`],
     types: ['oid', 'oid[]'],
     viewOid: shape.viewOid,
-    holds: (oid, [viewOid, oids = '']) =>
-      `${oid} = ${viewOid} and ${SEEN} = ${filesOf(oids)} and ${arePlain(oids)}`,
+    holds: (oid, values) => areSame(oid, values, SEEN),
   }
 }
+
+/** SQL: whether the view and its tables are the same, and the tables still have the files that were seen. */
+const areSame = (oid: string, [viewOid, oids = '']: readonly string[], seen: string | undefined): string =>
+  `${oid} = ${viewOid} and ${seen} = ${filesOf(oids)} and ${arePlain(oids)}`
 
 /** For a session that keeps no statements: in front of REFRESH, the text would hide it in pg_stat_activity. */
 async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGuard> {
@@ -134,8 +137,7 @@ async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGua
       values: [shape.viewOid, `'${shape.oids}'`, `'${shape.files}'`],
       types: ['oid', 'oid[]', 'text'],
       viewOid: shape.viewOid,
-      holds: (oid, [viewOid, oids = '', files]) =>
-        `${oid} = ${viewOid} and ${files} = ${filesOf(oids)} and ${arePlain(oids)}`,
+      holds: (oid, values) => areSame(oid, values, values[2]),
     }
   }
   const [schema, name] = namesOf(session, view)

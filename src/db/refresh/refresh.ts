@@ -24,7 +24,10 @@ export interface RecordedRefresh {
   durationMs: number
   /** False where the job was no longer ours: the data is fresh, and nothing of it was recorded. */
   isSettled: boolean
-  /** Whether the registration still shows the refresh before: another session held its row, or it is gone. */
+  /**
+   * Whether the registration still shows the refresh before: another session held its row, or somebody
+   * unregistered the view.
+   */
   isStatusPending: boolean
 }
 
