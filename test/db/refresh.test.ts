@@ -492,6 +492,18 @@ describe('a claim behind a refresh', () => {
     return (rows[0] as {id: string}).id
   }
 
+  /** An attempt of a job in hand. */
+  const beginJob = async (db: Database, viewName: string): Promise<Attempt> => {
+    const attempt = await begin(db, viewName)
+    const [job] = await server.query<JobFence>(
+      `update _ayb_jobs set state = 'running', worker_id = $2, attempts = 1, last_run_at = now() where id = $1
+       returning id, worker_id as "workerId", attempts as attempt, schedule_id as "scheduleId",
+                 to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
+      [await queue(viewName, "'2000-01-03'"), claim.workerId],
+    )
+    return {...attempt, job: {...(job as JobFence), rememberedOid: null}}
+  }
+
   const stateOf = async (id: string) =>
     (
       await server.query(
@@ -506,7 +518,7 @@ describe('a claim behind a refresh', () => {
     await createView('before')
     const busy = await queue('busy', "'2000-01-01'")
     const due = await queue('leaderboard', "clock_timestamp() + interval '200 ms'")
-    const attempt = await begin(db, 'before')
+    const attempt = await beginJob(db, 'before')
     await server.query('drop materialized view before')
     await server.query('create materialized view before as select pg_sleep(0.3)::text as nap with no data')
     const {next} = await runRefresh(db, attempt, lockOf(attempt), claim)
@@ -532,13 +544,7 @@ describe('a claim behind a refresh', () => {
     const db = await openAsWorker()
     await createView('unheard')
     const [lost, other] = [await queue('leaderboard', "'2000-01-01'"), await queue('other', "'2000-01-02'")]
-    const [job] = await server.query<JobFence>(
-      `update _ayb_jobs set state = 'running', worker_id = $2, attempts = 1, last_run_at = now() where id = $1
-       returning id, worker_id as "workerId", attempts as attempt, schedule_id as "scheduleId",
-                 to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
-      [await queue('unheard', "'2000-01-03'"), claim.workerId],
-    )
-    const attempt = {...(await begin(db, 'unheard')), job: {...(job as JobFence), rememberedOid: null}}
+    const attempt = await beginJob(db, 'unheard')
     const {next} = await runRefresh(db, attempt, lockOf(attempt), claim)
     expect(next?.job.id).toBe(lost)
     await takenWith(next).release()
@@ -556,11 +562,11 @@ describe('a claim behind a refresh', () => {
     await register(server, 'dividing')
     await createView('fine')
     const queued = await queue('leaderboard', "'2000-01-01'")
-    const failing = await begin(db, 'dividing')
+    const failing = await beginJob(db, 'dividing')
     await expect(runRefresh(db, failing, lockOf(failing), claim)).rejects.toBeInstanceOf(StatementError)
     expect(await stateOf(queued)).toMatchObject({state: 'queued', attempts: 0})
     await server.query('delete from _ayb_jobs')
-    const fine = await begin(db, 'fine')
+    const fine = await beginJob(db, 'fine')
     const {next, isSettled} = await runRefresh(db, fine, lockOf(fine), claim)
     expect({next, isSettled}).toEqual({next: null, isSettled: true})
   })
@@ -569,7 +575,7 @@ describe('a claim behind a refresh', () => {
     const [db, other] = [await openAsWorker(), await openDatabase()]
     await createView('first')
     await queue('leaderboard', "'2000-01-01'")
-    const first = await begin(db, 'first')
+    const first = await beginJob(db, 'first')
     const {next} = await runRefresh(db, first, lockOf(first), claim)
     expect(takenWith(next).startedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
     expect((await findLockHolder(other.session, LEADERBOARD))?.pid).toBe(db.session.pid)
@@ -578,7 +584,7 @@ describe('a claim behind a refresh', () => {
 
     await withRefreshLock(other.session, LEADERBOARD, async () => {
       await queue('leaderboard', "'2000-01-01'")
-      const again = await begin(db, 'first')
+      const again = await beginJob(db, 'first')
       const second = await runRefresh(db, again, lockOf(again), claim)
       expect(second.next).toMatchObject({job: {payload: {view_name: 'leaderboard'}}, lock: 'refused'})
     })
@@ -589,7 +595,7 @@ describe('a claim behind a refresh', () => {
     const db = await openAsWorker()
     await createView('locked_too')
     const other = await begin(db, 'locked_too')
-    const failing = await begin(db, 'dividing')
+    const failing = await beginJob(db, 'dividing')
     await expect(runRefresh(db, failing, lockOf(failing), claim)).rejects.toBeInstanceOf(StatementError)
     expect(db.session.isUsable).toBe(false)
     const fresh = await openDatabase()

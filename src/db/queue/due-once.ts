@@ -2,7 +2,8 @@ import {JOB_TYPE} from '../../lib/records.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
 import {lockNameOf} from '../payload.ts'
-import {isWithinBound, type OnceBound} from './claims.ts'
+import {isWithinBound} from './claim-sql.ts'
+import type {OnceBound} from './claims.ts'
 import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
 import {isLive} from './sets.ts'
 
@@ -25,7 +26,7 @@ export async function findDueWithin(
                where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at <= $1::timestamptz and ${HAS_TIME} ${except.sql}) as has_due_schedule,
             exists (
               select from ${tables.jobs} j
-               where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and ${isWithinBound('j', 1)}
+               where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= now() and ${isWithinBound('j', '$1', '$2')}
                  and j.attempts < j.max_attempts and coalesce(${lockNameOf('j')} <> all ($3::text[]), true)) as has_claimable`,
     [until, jobIds, busyViews, ...except.values],
   )

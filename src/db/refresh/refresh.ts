@@ -6,7 +6,8 @@ import {isoInstant} from '../instant.ts'
 import {holdsAnyRefreshLock, type RefreshLock} from '../locks/refresh-lock.ts'
 import {untilReleased} from '../locks/seen-lock.ts'
 import {endBackends} from '../locks/silent-backends.ts'
-import {type ClaimRequest, claimBehind, type LockedJob, type LockedRow, toLockedJob} from '../queue/claims.ts'
+import type {LockedRow} from '../queue/claim-sql.ts'
+import {type ClaimRequest, type LockedJob, toLockedJob} from '../queue/claims.ts'
 import {REGISTRATION, type RegistrationRow, type StoredRegistration} from '../registrations.ts'
 import {SAFE_SEARCH_PATH} from '../session/settings.ts'
 import type {Session} from '../session.ts'
@@ -65,10 +66,10 @@ export class RecordBlocked extends Error {
 }
 
 /** What a statement of a refresh is for. */
-type Step = 'setting' | 'option' | 'guard' | 'refresh' | 'record' | 'seen' | 'claim'
+type Step = 'setting' | 'option' | 'guard' | 'refresh' | 'record' | 'seen'
 
 /** These write to ayb's own tables. */
-const RECORDING: ReadonlySet<Step> = new Set<Step>(['record', 'seen', 'claim'])
+const RECORDING: ReadonlySet<Step> = new Set<Step>(['record', 'seen'])
 
 interface StepStatement {
   step: Step
@@ -78,8 +79,8 @@ interface StepStatement {
 /**
  * REFRESH, its record and, right behind them, the unlock. Refresh and record are one message, so that no
  * crash comes between them, and the unlock is sent without waiting for the answer: a client that is stopped
- * meanwhile would keep the lock. With a claim, the record is followed by that, in the same transaction: of
- * near-empty views a claim of its own, committed for itself, would take longer than the refresh.
+ * meanwhile would keep the lock. With a claim, the record also claims the next job: of near-empty views a
+ * claim of its own, committed for itself, would take longer than the refresh.
  * @throws OutdatedSnapshot, RightsChanged, SettingsRefused, RecordBlocked, StatementError, or AybError CONNECTION_LOST
  */
 export async function runRefresh(
@@ -89,8 +90,7 @@ export async function runRefresh(
   claim: ClaimRequest | null = null,
 ): Promise<RefreshAndClaim> {
   const {session} = db
-  const message = await refreshMessage(db, attempt)
-  if (claim) message.push({step: 'claim', sql: await claimBehind(db, claim)})
+  const message = await refreshMessage(db, attempt, claim)
   const {timeoutMs, postgres} = attempt.settings
   // Without a timeout, a refresh takes as long as it takes. The unlock waits behind it.
   const deadlineMs = timeoutMs === null ? null : timeoutMs + ANSWER_PATIENCE_MS
@@ -110,12 +110,11 @@ export async function runRefresh(
     if (error instanceof OutdatedSnapshot) forgetShape(db, attempt.registration)
     throw error
   }
-  const rowOf = (step: Step) => outcome.value[message.findIndex((statement) => statement.step === step)]?.[0]
-  const claimed = rowOf('claim') as LockedRow | undefined
-  const row = rowOf('record') as SuccessRow
+  const position = message.findIndex(({step}) => step === 'record')
+  const row = outcome.value[position]?.[0] as SuccessRow & (LockedRow | {job_id: null})
   return {
     ...toRecorded(row),
-    next: claimed && claim ? toLockedJob(session, claimed, claim.workerId) : null,
+    next: claim && row.job_id ? toLockedJob(session, row, claim.workerId) : null,
   }
 }
 
@@ -186,7 +185,11 @@ function explainStep(error: unknown, message: readonly StepStatement[], attempt:
  */
 const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concurrent' ? 30_000 : 5000)
 
-async function refreshMessage(db: Database, attempt: Attempt): Promise<StepStatement[]> {
+async function refreshMessage(
+  db: Database,
+  attempt: Attempt,
+  claim: ClaimRequest | null,
+): Promise<StepStatement[]> {
   const {session} = db
   const {timeoutMs, lockTimeoutMs, postgres} = attempt.settings
   const limits = [
@@ -215,7 +218,7 @@ async function refreshMessage(db: Database, attempt: Attempt): Promise<StepState
       'set local jit = off',
       `set local lock_timeout = ${recordLockTimeoutMs(attempt)}`,
     ),
-    ...as('record', await successRecord(db, attempt, guard)),
+    ...as('record', await successRecord(db, attempt, {guard, claim})),
     ...(attempt.seen ? as('seen', await noteSeenSql(db, attempt.registration, attempt.seen)) : []),
   ]
 }

@@ -1,10 +1,22 @@
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
+import {
+  claimedColumns,
+  claimedJob,
+  LOCK_OF_CLAIMED,
+  oldestDueJobs,
+  type ReadableStates,
+  readableStates,
+  returnedOfClaim,
+} from '../queue/claim-sql.ts'
+import type {ClaimRequest} from '../queue/claims.ts'
 import {isStillOurs} from '../queue/fence.ts'
 import {REGISTRATION} from '../registrations.ts'
+import type {Session} from '../session.ts'
 import {writableIdentity} from '../states/identity.ts'
 import {rememberSql} from '../states/remember.ts'
+import type {TableNames} from '../system.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
 import {oneIf, type SnapshotGuard} from './base-relations.ts'
 
@@ -40,14 +52,18 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
  * this transaction ends. It travels with REFRESH in one message, which takes no parameters, so its values are
  * literals; a session that keeps statements has it planned beforehand. The statement fails with SQLSTATE 22012
  * unless the guard holds.
+ *
+ * With `claim`, which takes a job and a session that keeps statements, the statement also claims the next job and takes
+ * the lock of its view at once: one UPDATE of both jobs costs the server a third less than one UPDATE each.
  */
 export async function successRecord(
   db: Database,
   attempt: Attempt,
-  guard: SnapshotGuard | null = null,
+  {guard = null, claim: wanted = null}: {guard?: SnapshotGuard | null; claim?: ClaimRequest | null} = {},
 ): Promise<string> {
   const {session} = db
   const {registration, mode, runId, job} = attempt
+  const claim = job ? wanted : null
   const identity = await writableIdentity(db)
   const literal = (value: string | null) => (value === null ? 'null' : session.literal(value))
   const values: RecordValues = {
@@ -75,23 +91,54 @@ export async function successRecord(
     hasLockWait: db.has('states'),
     hasReasons: db.has('policies'),
     guard,
+    claim: claim && {isBounded: !!claim.bound, states: await readableStates(db)},
   }
   if (!session.keepsStatements) {
     const expressions = NAMES.map((name) => [name, `${values[name]}::${RECORD_TYPES[name]}`])
     const ofGuard = guard?.values.map((value, position) => `${value}::${guard.types[position]}`)
     return recordSql(db, options, Object.fromEntries(expressions) as RecordValues, ofGuard)
   }
-  const statement = await session.prepare(
-    purposeOf(options),
-    [...Object.values(RECORD_TYPES), ...(guard?.types ?? [])],
-    () => {
-      const ofGuard = guard?.values.map((_value, position) => `$${NAMES.length + position + 1}`)
-      return recordSql(db, options, PARAMETERS, ofGuard)
-    },
-  )
-  const all = NAMES.map((name) => values[name])
-  if (guard) all.push(...guard.values)
+  const ofClaim = claim ? claimValues(session, claim) : []
+  const guardTypes = guard?.types ?? []
+  const types = [...Object.values(RECORD_TYPES), ...guardTypes, ...ofClaim.map(({type}) => type)]
+  const statement = await session.prepare(purposeOf(db, options), types, () => {
+    const parameter = (position: number) => `$${NAMES.length + position + 1}`
+    const ofGuard = guardTypes.map((_type, position) => parameter(position))
+    return recordSql(
+      db,
+      options,
+      PARAMETERS,
+      ofGuard,
+      ofClaim.map((_value, position) => parameter(ofGuard.length + position)),
+    )
+  })
+  const all = [
+    ...NAMES.map((name) => values[name]),
+    ...(guard?.values ?? []),
+    ...ofClaim.map(({value}) => value),
+  ]
   return `execute ${statement} (${all.join(', ')})`
+}
+
+/** What a claim asks for, as literals in the order of the parameters of the statement. */
+function claimValues(
+  session: Session,
+  {workerId, leaseMs, busyViews, notBefore, bound}: ClaimRequest,
+): {value: string; type: string}[] {
+  const literal = (text: string) => session.literal(text)
+  const array = (texts: readonly string[], type: string) => `array[${texts.map(literal).join(', ')}]::${type}`
+  return [
+    {value: literal(workerId), type: 'text'},
+    {value: String(leaseMs), type: 'float8'},
+    {value: array(busyViews, 'text[]'), type: 'text[]'},
+    {value: literal(notBefore ?? '-infinity'), type: 'timestamptz'},
+    ...(bound
+      ? [
+          {value: literal(bound.until), type: 'timestamptz'},
+          {value: array(bound.jobIds, 'uuid[]'), type: 'uuid[]'},
+        ]
+      : []),
+  ]
 }
 
 const NAMES = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
@@ -108,18 +155,25 @@ interface RecordOptions {
   /** Whether it has columns for the settings of the refresh, and for why it was not as asked for. */
   hasReasons: boolean
   guard: SnapshotGuard | null
+  /** Null where the statement claims nothing. */
+  claim: {isBounded: boolean; states: ReadableStates | null} | null
 }
 
 /** What tells the statements of a session apart. */
-const purposeOf = ({hasJob, remembers, hasLockWait, hasReasons, guard}: RecordOptions): string =>
-  `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind}`
+const purposeOf = (
+  db: Database,
+  {hasJob, remembers, hasLockWait, hasReasons, guard, claim}: RecordOptions,
+): string =>
+  `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind} ${claim && `${claim.isBounded} ${!!claim.states} ${db.mayRead('policies')}`}`
 
 function recordSql(
-  {session, tables}: Database,
-  {hasJob, remembers, hasLockWait, hasReasons, guard}: RecordOptions,
+  db: Database,
+  {hasJob, remembers, hasLockWait, hasReasons, guard, claim}: RecordOptions,
   v: RecordValues,
   ofGuard: readonly string[] = [],
+  ofClaim: readonly string[] = [],
 ): string {
+  const {session, tables} = db
   const lockWait = hasLockWait
     ? {column: ', lock_wait_ms', value: `,\n         ${v.lockWaitMs}`}
     : {column: '', value: ''}
@@ -127,14 +181,11 @@ function recordSql(
     ? {columns: ', settings, reason', values: `, ${v.settings}, ${v.reason}`}
     : {columns: '', values: ''}
   const end = hasJob
-    ? `j as (
-  update ${tables.jobs} as j
-     set state = 'completed', completed_at = done.at, last_error = null, lease_until = null, worker_id = null,
-         updated_at = done.at
-    from done
-   where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
-returning j.id),`
-    : 'j as (select null::uuid as id),'
+    ? claim
+      ? endAndClaimSql(tables, v, ofClaim)
+      : endSql(tables, v)
+    : 'j as (select null::uuid as id)'
+  const next = claim && claimedJob(db, claim.states)
   const seen = {...v, oid: '(select done.oid from done)', when: 'exists (select from j)'}
   const remember = remembers ? `,\n${rememberSql(tables, seen)}` : ''
   // Whoever looks at a view that reads this one sees at once that a concurrent refresh has changed rows.
@@ -144,7 +195,7 @@ returning j.id),`
   // EXECUTE copies the columns at the end with all that stands in them: so the columns are plain names.
   return `with done as materialized (
   select ${ELAPSED_MS} as ms, clock_timestamp() as at, to_regclass(${v.relation})::oid as oid${flush}),
-${end}
+${end},
 run as (
   insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column}${reasons.columns})
   select ${v.runId}, ${v.schema}, ${v.view}, ${v.mode}, ${v.trigger},
@@ -160,10 +211,55 @@ r as (
          last_refresh_error = null, updated_at = done.at
     from done, j, free
    where r.id = free.id
-returning r.*)${remember}
+returning r.*)${remember}${claim ? `,\n${LOCK_OF_CLAIMED.cte}` : ''}
 select x.* from (
   select ${registration}, ${isoInstant('statement_timestamp()')} as run_started_at,
          done.ms${guard ? ` * ${oneIf(guard.holds('done.oid', ofGuard))}` : ''} as run_duration_ms, exists (select from j) as is_settled,
-         exists (select from j) and not exists (select from free) as is_status_pending
-    from done${hasJob ? '' : ' left join r on true'} offset 0) x`
+         exists (select from j) and not exists (select from free) as is_status_pending${next ? `,\n         ${next.columns}, ${LOCK_OF_CLAIMED.columns}` : ''}
+    from done${hasJob ? '' : ' left join r on true'}${next ? ` left join claimed u on true${next.joins}${LOCK_OF_CLAIMED.join}` : ''} offset 0) x`
+}
+
+/** SQL: what the end of a job writes into each column. */
+const ENDED_COLUMNS: Record<string, string> = {
+  state: "'completed'",
+  completed_at: 'done.at',
+  last_error: 'null',
+  lease_until: 'null',
+  worker_id: 'null',
+  updated_at: 'done.at',
+}
+
+const endSql = (tables: TableNames, v: RecordValues): string =>
+  `j as (
+  update ${tables.jobs} as j
+     set ${Object.entries(ENDED_COLUMNS)
+       .map(([column, value]) => `${column} = ${value}`)
+       .join(', ')}
+    from done
+   where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
+returning j.id)`
+
+/** The same, and the claim of the next job in one UPDATE. */
+function endAndClaimSql(
+  tables: TableNames,
+  v: RecordValues,
+  [workerId = '', leaseMs = '', busyViews = '', notBefore = '', until, jobIds]: readonly string[],
+): string {
+  const bound = until !== undefined && jobIds !== undefined ? {until, jobIds} : null
+  const claimed = claimedColumns({at: 'done.at', workerId, leaseMs})
+  const columns = [...new Set([...Object.keys(ENDED_COLUMNS), ...Object.keys(claimed)])]
+  const set = columns.map(
+    (column) =>
+      `${column} = case when t.is_ended then ${ENDED_COLUMNS[column] ?? `j.${column}`} else ${claimed[column] ?? `j.${column}`} end`,
+  )
+  return `c as materialized (
+       ${oldestDueJobs(tables, {busyViews, notBefore, bound}, {at: '(select at from done)', limit: '1'})}),
+both_jobs as (
+  update ${tables.jobs} as j
+     set ${set.join(', ')}
+    from done, (select ${v.jobId} as id, true as is_ended union all select c.id, false from c) t
+   where j.id = t.id and (not t.is_ended or ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)})
+returning t.is_ended, ${returnedOfClaim('done.at')}),
+j as (select id from both_jobs where is_ended),
+claimed as (select * from both_jobs where not is_ended)`
 }

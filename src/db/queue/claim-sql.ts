@@ -1,0 +1,145 @@
+import {JOB_TYPE, type RefreshMode, type ViewPolicy} from '../../lib/records.ts'
+import type {Database} from '../database.ts'
+import {exactInstant} from '../instant.ts'
+import {viewKey} from '../locks/advisory-keys.ts'
+import {lockNameOf, payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
+import {policyOf} from '../policies.ts'
+import {type DatabaseIdentity, databaseIdentity, stateRights} from '../states/identity.ts'
+import type {TableNames} from '../system.ts'
+import {LOCK_TRIES, type LockTries} from './lock-tries.ts'
+
+/** What `claimedJob` selects of a job. */
+export interface ClaimRow {
+  job_id: string
+  payload: unknown
+  attempts: number
+  max_attempts: number
+  schedule_id: string | null
+  token: string
+  lateness_ms: number
+  registration_id: string | null
+  schema_name: string
+  view_name: string
+  refresh_mode: RefreshMode
+  policy: ViewPolicy | null
+  past_tries: LockTries | null
+  remembered_oid: string | null
+}
+
+/** A claim that took the lock too. */
+export interface LockedRow extends ClaimRow {
+  lock_name: string | null
+  locked_at: string | null
+}
+
+/** What a claim looks for; each is an SQL expression. */
+export interface WantedJobs {
+  /** The views that the worker refreshes right now, as text[]. */
+  busyViews: string
+  /** Lower bound for run_at. */
+  notBefore: string
+  /** Null where nothing else is left alone. */
+  bound: {until: string; jobIds: string} | null
+}
+
+/** SQL: the job under that alias was due at an instant, or is one of those jobs. */
+export const isWithinBound = (alias: string, until: string, jobIds: string): string =>
+  `(${alias}.run_at <= ${until}::timestamptz or ${alias}.id = any (${jobIds}::uuid[]))`
+
+/**
+ * SQL: the ids of the oldest jobs that are due at that instant, under a lock. Literals for state and type: with
+ * parameters the partial index would not be used.
+ */
+export const oldestDueJobs = (
+  {jobs}: TableNames,
+  {busyViews, notBefore, bound}: WantedJobs,
+  {at, limit}: {at: string; limit: string},
+): string =>
+  `select j.id from ${jobs} j
+        where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= ${at} and j.run_at >= ${notBefore}
+          and j.attempts < j.max_attempts
+          and coalesce(${lockNameOf('j')} <> all (${busyViews}::text[]), true)${bound ? ` and ${isWithinBound('j', bound.until, bound.jobIds)}` : ''}
+        order by j.run_at
+        limit ${limit}
+          for no key update skip locked`
+
+/** SQL: what a claim writes into each column of the job under alias `j`; the values are expressions. */
+export const claimedColumns = ({
+  at,
+  workerId,
+  leaseMs,
+}: Record<'at' | 'workerId' | 'leaseMs', string>): Record<string, string> => ({
+  state: "'running'",
+  worker_id: workerId,
+  lease_until: `${at} + ${leaseMs} * interval '1 ms'`,
+  attempts: 'greatest(j.attempts, 0) + 1',
+  last_run_at: at,
+  updated_at: at,
+})
+
+/** SQL: what a claim returns of the job under alias `j`, for `claimedJob`. */
+export const returnedOfClaim = (at: string): string =>
+  `j.id, j.payload, j.attempts, j.max_attempts, j.schedule_id, j.last_run_at, j.run_at,
+                 case when isfinite(j.run_at) then ${at} - j.run_at else interval '0' end as lateness`
+
+/** What the states of views tell on a session whose role may read them. */
+export interface ReadableStates {
+  /** Null where views are not recognised by their OIDs. */
+  identity: DatabaseIdentity | null
+}
+
+/** Null where the role may not read the states of views. */
+export const readableStates = async (db: Database): Promise<ReadableStates | null> =>
+  (await stateRights(db)).mayRead ? {identity: await databaseIdentity(db)} : null
+
+/** SQL: the view of a claimed job. */
+const VIEW_OF_CLAIMED = viewInPayload(readablePayload('u.payload'))
+
+/** SQL: the columns of a ClaimRow, of the job that a claim returned under alias `u`, and what they are joined from. */
+export function claimedJob(db: Database, states: ReadableStates | null): {columns: string; joins: string} {
+  const state = stateOfView(db, states)
+  return {
+    columns: `u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
+            ${exactInstant('u.last_run_at')} as token,
+            greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
+            r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,
+            ${state.columns}`,
+    joins: `
+       left join lateral (
+         select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r
+          where r.schema_name = ${VIEW_OF_CLAIMED.schema} and r.view_name = ${VIEW_OF_CLAIMED.view}
+         offset 0) r on true${state.join}`,
+  }
+}
+
+/** SQL: what the state of the view of a claimed job tells; the registration is under alias `r`. */
+function stateOfView(db: Database, states: ReadableStates | null): {columns: string; join: string} {
+  if (!states) return {columns: 'null::json as past_tries, null::text as remembered_oid', join: ''}
+  const {identity} = states
+  const isOfDatabase = identity
+    ? `s.database_oid = ${identity.databaseOid} and s.system_identifier = ${identity.systemIdentifier}`
+    : 'false'
+  return {
+    columns: 's.past_tries, s.remembered_oid',
+    join: `
+       left join lateral (
+         select ${LOCK_TRIES} as past_tries, case when ${isOfDatabase} then s.view_oid::text end as remembered_oid
+           from ${db.tables.states} s
+          where s.schema_name = r.schema_name and s.view_name = r.view_name
+         offset 0) s on true`,
+  }
+}
+
+/**
+ * SQL: takes the lock of the view of the job in the rows of the common table expression `claimed`, and when; as
+ * a part of a WITH and what it gives. Materialized, so that the function is called once a row, and only for a
+ * job that was claimed.
+ */
+export const LOCK_OF_CLAIMED = {
+  cte: `l as materialized (
+       select n.name, pg_try_advisory_lock(${viewKey('n.name')}) as is_locked
+         from (select ${lockNameOf('u')} as name from claimed u offset 0) n)`,
+  columns: `l.name as lock_name, case when l.is_locked then ${exactInstant('clock_timestamp()')} end as locked_at`,
+  join: `
+       left join l on true`,
+}
