@@ -103,9 +103,16 @@ const widthOnUse = {
 
 /** Small files that nearly every start needs. */
 const BASICS = [
-  ...['errors', 'identifier', 'records', 'outside-text', 'duration', 'printable', 'timer'].map(
-    (name) => `lib/${name}`,
-  ),
+  ...[
+    'errors',
+    'identifier',
+    'records/jobs',
+    'records/values',
+    'outside-text',
+    'duration',
+    'printable',
+    'timer',
+  ].map((name) => `lib/${name}`),
   ...['width', 'time', 'status', 'text'].map((name) => `render/${name}`),
 ]
 

@@ -5,7 +5,7 @@ import {isAybError} from '../lib/errors.ts'
 import {parseJobReference, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
-import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records.ts'
+import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records/values.ts'
 
 /**
  * Carries an AybError through the parser of oclif, which rewrites the message of errors from parse functions.

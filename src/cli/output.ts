@@ -1,7 +1,7 @@
 import {AybError, isAybError, messageOf} from '../lib/errors.ts'
 import {presentable} from '../lib/outside-text.ts'
 import {printable, printableJson} from '../lib/printable.ts'
-import type {ErrorRecord} from '../lib/records.ts'
+import type {ErrorRecord} from '../lib/records/values.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import {describeTerminal} from '../render/terminal.ts'
 import {commandLineHint} from './remedies.ts'

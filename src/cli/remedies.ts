@@ -1,5 +1,7 @@
 import {qualifiedName, shellWord} from '../lib/identifier.ts'
-import type {RenamedView, View, ViewName} from '../lib/records.ts'
+import type {RenamedView} from '../lib/records/registrations.ts'
+import type {ViewName} from '../lib/records/values.ts'
+import type {View} from '../lib/records/views.ts'
 import {type Advice, type Remedy, wordAdvice} from '../lib/remedies.ts'
 import {
   type UnwordedView,

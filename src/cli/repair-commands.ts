@@ -1,6 +1,6 @@
 import {qualifiedName, shellWord} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {Repair} from '../lib/repairs.ts'
 
 const view = (name: ViewName): string => shellWord(qualifiedName(name))

@@ -1,7 +1,7 @@
 import {isAybError} from '../lib/errors.ts'
 import {parseViewName, qualifiedName, shellWord} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {Registration, ViewPolicy} from '../lib/records.ts'
+import type {Registration, ViewPolicy} from '../lib/records/registrations.ts'
 import type {ScheduleRequest} from '../lib/schedule-request.ts'
 
 /**

@@ -5,7 +5,7 @@ import {fileFlag, withFile} from '../cli/declaration-file.ts'
 import {apply, compare} from '../core/apply/apply.ts'
 import {readDeclarations} from '../core/apply/declarations.ts'
 import {invalidArgument} from '../lib/errors.ts'
-import type {DeclaredChange, DeclaredChanges} from '../lib/records.ts'
+import type {DeclaredChange, DeclaredChanges} from '../lib/records/declarations.ts'
 import {countChanges, renderChanges} from '../render/declared-changes.ts'
 
 export default class Apply extends BaseCommand {

@@ -2,7 +2,7 @@ import {BaseCommand} from '../cli/base-command.ts'
 import {fileFlag, withFile} from '../cli/declaration-file.ts'
 import {compare} from '../core/apply/apply.ts'
 import {readDeclarations} from '../core/apply/declarations.ts'
-import type {DeclaredChanges} from '../lib/records.ts'
+import type {DeclaredChanges} from '../lib/records/declarations.ts'
 import {countChanges, renderChanges} from '../render/declared-changes.ts'
 
 /** Looked, and the database is not as the file wants it. */

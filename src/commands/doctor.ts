@@ -3,7 +3,7 @@ import {BaseCommand} from '../cli/base-command.ts'
 import {viewArg} from '../cli/flags.ts'
 import {repairCommand} from '../cli/repair-commands.ts'
 import {diagnose} from '../core/doctor/diagnose.ts'
-import type {Diagnosis} from '../lib/records.ts'
+import type {Diagnosis} from '../lib/records/diagnosis.ts'
 import {renderDiagnosis, summarizeDiagnosis} from '../render/diagnosis.ts'
 
 /** Looked, and not all is as wanted. */

@@ -5,7 +5,7 @@ import {FILE_SCHEMA} from '../core/apply/json-schema.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {parseIdentifier} from '../lib/identifier.ts'
 import {printableJson} from '../lib/printable.ts'
-import type {Declarations} from '../lib/records.ts'
+import type {Declarations} from '../lib/records/declarations.ts'
 
 export default class Export extends BaseCommand {
   static override summary = 'Print the registrations and schedules as a file for `ayb apply`.'

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
 import {migrate, planMigration} from '../core/migrate.ts'
-import type {Migrated, MigrationPlan} from '../lib/records.ts'
+import type {Migrated, MigrationPlan} from '../lib/records/migrations.ts'
 
 export default class Migrate extends BaseCommand {
   static override summary = "Create or upgrade ayb's own tables."

@@ -6,7 +6,7 @@ import {workerSettings} from '../cli/worker-settings.ts'
 import {Worker} from '../core/worker/worker.ts'
 import {healthOf, serveHealth} from '../http/health.ts'
 import {invalidArgument} from '../lib/errors.ts'
-import type {WorkerResult} from '../lib/records.ts'
+import type {WorkerResult} from '../lib/records/workers.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
 
 export default class WorkerCommand extends BaseCommand {

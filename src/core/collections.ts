@@ -36,7 +36,7 @@ import {
   unknownColumn,
 } from '../lib/failures/collections.ts'
 import {viewNotFound} from '../lib/failures/views.ts'
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {cancelOnAbort} from './refresh/cancel.ts'
 
 const LIMITS: ReadLimits = {timeoutMs: 30_000, lockTimeoutMs: 10_000}

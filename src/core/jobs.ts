@@ -17,14 +17,8 @@ import {
   queuedAlready,
 } from '../lib/failures/jobs.ts'
 import {isUuid, type ViewReference} from '../lib/identifier.ts'
-import {
-  type Job,
-  type JobDocument,
-  type JobState,
-  type JobStats,
-  LAST_INSTANT,
-  type Pruned,
-} from '../lib/records.ts'
+import type {Job, JobDocument, JobState, JobStats, Pruned} from '../lib/records/jobs.ts'
+import {LAST_INSTANT} from '../lib/records/values.ts'
 import {remediable, type Unworded} from '../lib/unworded.ts'
 import {cancelRunningJob} from './cancel-refresh.ts'
 import {requireRegistration, requireSchedule} from './lookup.ts'

@@ -12,7 +12,9 @@ import {scheduleNotFound} from '../lib/failures/schedules.ts'
 import {viewNotFound, viewRenamed} from '../lib/failures/views.ts'
 import {isUuid, qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {nearest} from '../lib/nearest.ts'
-import type {Registration, Schedule, ViewName} from '../lib/records.ts'
+import type {Registration} from '../lib/records/registrations.ts'
+import type {Schedule} from '../lib/records/schedules.ts'
+import type {ViewName} from '../lib/records/values.ts'
 
 /**
  * The registration of that id or name.

@@ -12,8 +12,8 @@ import type {
   RegistrationDetails,
   RegistrationItem,
   RenamedView,
-  Run,
-} from '../lib/records.ts'
+} from '../lib/records/registrations.ts'
+import type {Run} from '../lib/records/runs.ts'
 import type {Unworded, UnwordedView, Warning} from '../lib/unworded.ts'
 import {toViews} from './catalog.ts'
 import {freshnessOf, judgeAll, judgeOne, runningNow} from './freshness/judged.ts'

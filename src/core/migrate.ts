@@ -1,5 +1,5 @@
 import type {Database} from '../db/database.ts'
-import type {Migrated, MigrationPlan} from '../lib/records.ts'
+import type {Migrated, MigrationPlan} from '../lib/records/migrations.ts'
 import type {Unworded} from '../lib/unworded.ts'
 
 /**

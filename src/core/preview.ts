@@ -1,5 +1,5 @@
 import {checkTimezone, nextRuns, parseCron} from '../lib/cron.ts'
-import type {NextRuns} from '../lib/records.ts'
+import type {NextRuns} from '../lib/records/schedules.ts'
 
 /**
  * The next runs of a cron expression, from `now` on. This file is separate because the preview needs no

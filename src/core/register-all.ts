@@ -9,13 +9,8 @@ import {registeredBefore} from '../lib/failures/registrations.ts'
 import {viewNotFound} from '../lib/failures/views.ts'
 import {isStorableIdentifier, qualifiedName} from '../lib/identifier.ts'
 import {isChange, type PolicyChanges} from '../lib/policies.ts'
-import {
-  REFRESH_MODES,
-  type RegisteredViews,
-  type Registration,
-  type RequestedMode,
-  type ViewName,
-} from '../lib/records.ts'
+import type {RegisteredViews, Registration} from '../lib/records/registrations.ts'
+import {REFRESH_MODES, type RequestedMode, type ViewName} from '../lib/records/values.ts'
 import {shortList} from '../lib/short-list.ts'
 import {remediable, type Unworded, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'

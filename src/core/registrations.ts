@@ -10,14 +10,12 @@ import {blockedError} from '../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {isChange, isSatisfied, type PolicyChanges} from '../lib/policies.ts'
 import type {
-  RefreshMode,
   Registered,
   Registration,
   RegistrationDocument,
   RegistrationsDocument,
-  RequestedMode,
-  ViewName,
-} from '../lib/records.ts'
+} from '../lib/records/registrations.ts'
+import type {RefreshMode, RequestedMode, ViewName} from '../lib/records/values.ts'
 import {notReady, remediable, type Unworded, type UnwordedBlocker, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
 import {requireRegistration, requireView} from './lookup.ts'

@@ -2,7 +2,7 @@ import {checkTimezone, parseCron} from '../lib/cron.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {isUuid, type ViewReference} from '../lib/identifier.ts'
 import type {RefreshPayload} from '../lib/payload.ts'
-import {JOB_TYPE} from '../lib/records.ts'
+import {JOB_TYPE} from '../lib/records/jobs.ts'
 
 const LONGEST_NAME = 100
 const LONGEST_TIMEZONE = 50

@@ -1,7 +1,8 @@
 import {checkTimezone, parseCron} from '../lib/cron.ts'
 import {isAybError} from '../lib/errors.ts'
 import {viewOfPayload} from '../lib/payload.ts'
-import {FIRST_INSTANT, LAST_INSTANT, type Schedule} from '../lib/records.ts'
+import type {Schedule} from '../lib/records/schedules.ts'
+import {FIRST_INSTANT, LAST_INSTANT} from '../lib/records/values.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
 
 /**

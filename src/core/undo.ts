@@ -3,7 +3,7 @@ import {ExactJson} from '../lib/exact-json.ts'
 import {quoteIfNeeded} from '../lib/identifier.ts'
 import {parsePayload, viewOfPayload} from '../lib/payload.ts'
 import {printableJson} from '../lib/printable.ts'
-import type {Schedule} from '../lib/records.ts'
+import type {Schedule} from '../lib/records/schedules.ts'
 import type {ScheduleRequest} from '../lib/schedule-request.ts'
 import {checkInput, MOST_ATTEMPTS} from './schedule-input.ts'
 

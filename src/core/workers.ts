@@ -1,6 +1,6 @@
 import type {Database} from '../db/database.ts'
 import * as workers from '../db/workers.ts'
-import type {LiveWorker} from '../lib/records.ts'
+import type {LiveWorker} from '../lib/records/workers.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
 
 /** The workers that are alive, the oldest first. */

@@ -1,4 +1,4 @@
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'

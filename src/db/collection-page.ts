@@ -1,6 +1,6 @@
 import {type Comparison, MOST_PAGE_BYTES} from '../lib/collection-query.ts'
 import {quoteIdentifier, quoteViewName} from '../lib/identifier.ts'
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {CollectionColumn} from './collections.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
 import type {Session} from './session.ts'

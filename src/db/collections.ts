@@ -1,5 +1,5 @@
 import type {Comparison} from '../lib/collection-query.ts'
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
 import type {Session} from './session.ts'
 

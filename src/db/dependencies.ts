@@ -1,5 +1,6 @@
 import {qualifiedName, quoteIfNeeded} from '../lib/identifier.ts'
-import type {GraphNode, ViewName} from '../lib/records.ts'
+import type {GraphNode} from '../lib/records/graph.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {type Dependencies, type DependencyObject, reduceDependencies} from './reduce-dependencies.ts'
 

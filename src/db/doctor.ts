@@ -1,7 +1,7 @@
 // What the catalogs, the statistics and the history tell about registered views. Nothing here takes a lock on a
 // view, or reads one: sizes are those that the last VACUUM, ANALYZE or index build wrote down.
 
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {USABLE_INDEX} from './catalog.ts'
 import type {Database} from './database.ts'
 

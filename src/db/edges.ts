@@ -1,4 +1,4 @@
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 
 /** One materialized view reads another, directly or through plain views, functions and operators. */

@@ -1,5 +1,5 @@
 import {unencodableView} from '../lib/failures/views.ts'
-import type {ViewName} from '../lib/records.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from './sqlstate.ts'
 
 /** Characters that some databases cannot store; no database stores NUL. */

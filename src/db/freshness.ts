@@ -1,5 +1,6 @@
 import {presentable} from '../lib/outside-text.ts'
-import {type Instant, JOB_TYPE, type ViewName} from '../lib/records.ts'
+import {JOB_TYPE} from '../lib/records/jobs.ts'
+import type {Instant, ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {exactMilliseconds, numberOf, withinDocuments} from './instant.ts'
 import {readablePayload, viewInPayload} from './payload.ts'

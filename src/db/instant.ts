@@ -1,4 +1,4 @@
-import {FIRST_INSTANT, LAST_INSTANT} from '../lib/records.ts'
+import {FIRST_INSTANT, LAST_INSTANT} from '../lib/records/values.ts'
 
 /** SQL: the timestamptz, or the first or last instant of documents where it is before or after them. */
 export const withinDocuments = (expression: string): string =>

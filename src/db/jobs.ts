@@ -1,6 +1,7 @@
 import {parseExactly} from '../lib/exact-json.ts'
 import {qualifiedName, uuidsWithPrefix} from '../lib/identifier.ts'
-import {JOB_TYPE, type Job, type JobState, type JobStats, type ViewName} from '../lib/records.ts'
+import {JOB_TYPE, type Job, type JobState, type JobStats} from '../lib/records/jobs.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {noneIfUnencodable} from './encoding.ts'

@@ -1,5 +1,5 @@
 import {presentable} from '../lib/outside-text.ts'
-import {JOB_TYPE} from '../lib/records.ts'
+import {JOB_TYPE} from '../lib/records/jobs.ts'
 import type {Database} from './database.ts'
 
 /** When each enabled schedule is due next, in seconds since 1970, by name. */

@@ -1,7 +1,8 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import type {PolicyChanges} from '../lib/policies.ts'
 import {storedSettings} from '../lib/postgres-settings.ts'
-import type {ViewName, ViewPolicy} from '../lib/records.ts'
+import type {ViewPolicy} from '../lib/records/registrations.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import type {TableNames} from './system.ts'
 

@@ -1,4 +1,5 @@
-import type {GraphEdge, GraphNode, OpaqueView, ViewGraph, ViewName} from '../lib/records.ts'
+import type {GraphEdge, GraphNode, OpaqueView, ViewGraph} from '../lib/records/graph.ts'
+import type {ViewName} from '../lib/records/values.ts'
 
 /** What the catalogs say of the materialized views. Edges can form cycles. */
 export type Dependencies = Omit<ViewGraph, 'warnings'>

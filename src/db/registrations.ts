@@ -1,13 +1,8 @@
 import {refusedByServerTable} from '../lib/failures/registrations.ts'
 import type {ViewReference} from '../lib/identifier.ts'
-import {
-  type FoundRegistration,
-  JOB_TYPE,
-  type RefreshMode,
-  type Registration,
-  type ViewName,
-  type ViewPolicy,
-} from '../lib/records.ts'
+import {JOB_TYPE} from '../lib/records/jobs.ts'
+import type {FoundRegistration, Registration, ViewPolicy} from '../lib/records/registrations.ts'
+import type {RefreshMode, ViewName} from '../lib/records/values.ts'
 import {columns, errorText, instant, plain, type Stored, text} from './columns.ts'
 import type {Database} from './database.ts'
 import {noneIfUnencodable, notFoundIfUnencodable} from './encoding.ts'

@@ -1,6 +1,7 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {storedSettings} from '../lib/postgres-settings.ts'
-import type {Run, RunStatus, ViewName} from '../lib/records.ts'
+import type {Run, RunStatus} from '../lib/records/runs.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {bigint, columns, errorText, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {notFoundIfUnencodable} from './encoding.ts'

@@ -1,14 +1,10 @@
 import {parseExactly} from '../lib/exact-json.ts'
 import {unencodableSchedule} from '../lib/failures/schedules.ts'
 import {scopeOfPayload} from '../lib/payload.ts'
-import {
-  JOB_TYPE,
-  type JobScope,
-  type ListedSchedule,
-  type RunStatus,
-  type Schedule,
-  type ViewName,
-} from '../lib/records.ts'
+import {JOB_TYPE, type JobScope} from '../lib/records/jobs.ts'
+import type {RunStatus} from '../lib/records/runs.ts'
+import type {ListedSchedule, Schedule} from '../lib/records/schedules.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {columns, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {isUnencodable, noneIfUnencodable} from './encoding.ts'

@@ -1,5 +1,6 @@
 import {presentable} from '../lib/outside-text.ts'
-import {JOB_TYPE, type LiveWorker} from '../lib/records.ts'
+import {JOB_TYPE} from '../lib/records/jobs.ts'
+import type {LiveWorker} from '../lib/records/workers.ts'
 import type {Database} from './database.ts'
 import {isoInstant} from './instant.ts'
 import {heldKey} from './locks/advisory-keys.ts'

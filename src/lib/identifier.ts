@@ -1,5 +1,5 @@
 import {invalidArgument, invalidIdentifier} from './errors.ts'
-import type {ViewName} from './records.ts'
+import type {ViewName} from './records/values.ts'
 import type {Remedy} from './remedies.ts'
 
 /** A reference to a view on a command line: the id of a registration, or a name. */

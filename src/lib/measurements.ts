@@ -1,4 +1,4 @@
-import type {JobState} from './records.ts'
+import type {JobState} from './records/jobs.ts'
 
 /** What the database tells of a registered view, for metrics. Seconds since 1970, or seconds. */
 export interface ViewMeasurement {

@@ -2,7 +2,8 @@ import {invalidArgument} from './errors.ts'
 import {DEEPEST_LEVEL, ExactJson, inspectJson} from './exact-json.ts'
 import {isStorableIdentifier, parseIdentifier} from './identifier.ts'
 import {shortened} from './outside-text.ts'
-import type {JobScope, ViewName} from './records.ts'
+import type {JobScope} from './records/jobs.ts'
+import type {ViewName} from './records/values.ts'
 import type {Advice} from './remedies.ts'
 
 const EXAMPLE: Partial<Advice> = {remedy: {kind: 'write-payload'}}

@@ -1,5 +1,5 @@
 import type {SettingChanges} from './postgres-settings.ts'
-import type {ViewPolicy} from './records.ts'
+import type {ViewPolicy} from './records/registrations.ts'
 
 /** Changes of the policy of a view; a part that is left out stays. */
 export type PolicyChanges = Partial<Omit<ViewPolicy, 'settings'>> & {settings?: SettingChanges}

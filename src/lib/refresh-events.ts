@@ -1,5 +1,5 @@
 import type {Blocker} from './errors.ts'
-import type {Instant} from './records.ts'
+import type {Instant} from './records/values.ts'
 import type {Warning} from './unworded.ts'
 
 /** The times of a refresh, as its run in the history has them. */

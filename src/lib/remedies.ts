@@ -1,5 +1,6 @@
 import {presentable} from './outside-text.ts'
-import type {RefreshMode, RenamedView, RequestedMode, ViewName} from './records.ts'
+import type {RenamedView} from './records/registrations.ts'
+import type {RefreshMode, RequestedMode, ViewName} from './records/values.ts'
 
 /**
  * What would help, where a command line and the API have different words for it. Each of them words every

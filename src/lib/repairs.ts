@@ -1,4 +1,5 @@
-import type {RenamedView, RequestedMode, ViewName} from './records.ts'
+import type {RenamedView} from './records/registrations.ts'
+import type {RequestedMode, ViewName} from './records/values.ts'
 
 /** A command that mends something, as data: the command line words it. */
 export type Repair =

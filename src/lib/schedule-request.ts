@@ -1,4 +1,4 @@
-import type {ViewName} from './records.ts'
+import type {ViewName} from './records/values.ts'
 
 /** What a person asks for to create a schedule, as data: each surface words it for its own readers. */
 export interface ScheduleRequest {

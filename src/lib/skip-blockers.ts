@@ -1,4 +1,4 @@
-import type {SkipBlocker} from './records.ts'
+import type {SkipBlocker} from './records/views.ts'
 
 const WORDS: Record<string, (name: string) => string> = {
   clock: (name) => `the definition calls ${name}`,

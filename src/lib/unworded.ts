@@ -1,4 +1,4 @@
-import type {ConcurrentBlocker, View} from './records.ts'
+import type {ConcurrentBlocker, View} from './records/views.ts'
 import {type Advice, type Remedy, wordAdvice} from './remedies.ts'
 
 // Parts of documents that speak of commands or routes. `core` returns them as data, and each surface words

@@ -1,5 +1,5 @@
 import {printable} from '../lib/printable.ts'
-import type {DeclaredChange} from '../lib/records.ts'
+import type {DeclaredChange} from '../lib/records/declarations.ts'
 import type {Style, Terminal} from './terminal.ts'
 
 const SIGNS: Record<DeclaredChange['action'], {sign: string; style: Style}> = {

@@ -1,6 +1,6 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {Diagnosis, Finding, Severity} from '../lib/records.ts'
+import type {Diagnosis, Finding, Severity} from '../lib/records/diagnosis.ts'
 import type {RenderContext, Style} from './terminal.ts'
 
 const STYLES: Record<Severity, Style> = {error: 'red', warning: 'yellow', info: 'cyan'}

@@ -1,6 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import type {FreshnessState, ViewStatus} from '../lib/records.ts'
+import type {FreshnessState, ViewStatus} from '../lib/records/freshness.ts'
 import {causeOf} from './cause.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'

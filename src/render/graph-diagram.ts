@@ -1,6 +1,7 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {GraphNode, ViewGraph, ViewName} from '../lib/records.ts'
+import type {GraphNode, ViewGraph} from '../lib/records/graph.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import {marksOf} from './graph-tree.ts'
 import {printableName} from './text.ts'
 

@@ -1,6 +1,7 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {GraphEdge, GraphNode, ViewGraph, ViewName} from '../lib/records.ts'
+import type {GraphEdge, GraphNode, ViewGraph} from '../lib/records/graph.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {RenderContext, Terminal} from './terminal.ts'
 import {printableName} from './text.ts'
 import {displayWidth, shorten} from './width.ts'

@@ -1,4 +1,4 @@
-import type {Registration} from '../lib/records.ts'
+import type {Registration} from '../lib/records/registrations.ts'
 
 type Modes = Pick<Registration, 'refreshMode' | 'policy'>
 

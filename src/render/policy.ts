@@ -1,7 +1,7 @@
 import {formatDuration} from '../lib/duration.ts'
 import type {PostgresSettings} from '../lib/postgres-settings.ts'
 import {printable} from '../lib/printable.ts'
-import type {Registration, ViewPolicy} from '../lib/records.ts'
+import type {Registration, ViewPolicy} from '../lib/records/registrations.ts'
 import type {Field} from './details.ts'
 import {modePhrase} from './mode.ts'
 

@@ -1,6 +1,6 @@
 import {describeWait} from '../lib/blockers.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import type {Registration} from '../lib/records.ts'
+import type {Registration} from '../lib/records/registrations.ts'
 import type {RefreshEvent} from '../lib/refresh-events.ts'
 import {type Spinner, startSpinner} from './spinner.ts'
 import {describeTerminal} from './terminal.ts'

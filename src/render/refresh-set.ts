@@ -2,14 +2,13 @@ import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {
-  ErrorRecord,
   PlannedRefresh,
   RefreshedSet,
   RefreshPlan,
   SetMember,
   SetMemberStatus,
-  ViewName,
-} from '../lib/records.ts'
+} from '../lib/records/refreshes.ts'
+import type {ErrorRecord, ViewName} from '../lib/records/values.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style, Terminal} from './terminal.ts'
 import {printableName} from './text.ts'

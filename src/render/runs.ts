@@ -1,5 +1,5 @@
 import {formatDuration} from '../lib/duration.ts'
-import type {Run} from '../lib/records.ts'
+import type {Run} from '../lib/records/runs.ts'
 import {causeOf} from './cause.ts'
 import {describeSettings} from './policy.ts'
 import {formatBytes} from './size.ts'

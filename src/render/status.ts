@@ -1,4 +1,5 @@
-import type {Registration, RunStatus} from '../lib/records.ts'
+import type {Registration} from '../lib/records/registrations.ts'
+import type {RunStatus} from '../lib/records/runs.ts'
 import type {Style} from './terminal.ts'
 
 const VIEW_IS_GONE = 'view is gone'

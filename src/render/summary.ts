@@ -1,4 +1,4 @@
-import {FRESHNESS_STATES, type ViewStatus} from '../lib/records.ts'
+import {FRESHNESS_STATES, type ViewStatus} from '../lib/records/freshness.ts'
 import type {Terminal} from './terminal.ts'
 import {shorten} from './width.ts'
 

@@ -1,6 +1,6 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {View} from '../lib/records.ts'
+import type {View} from '../lib/records/views.ts'
 import {formatBytes} from './size.ts'
 import {yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'

@@ -1,5 +1,5 @@
 import {qualifiedName} from '../lib/identifier.ts'
-import type {LiveWorker} from '../lib/records.ts'
+import type {LiveWorker} from '../lib/records/workers.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
 import {formatRelative} from './time.ts'

@@ -1,5 +1,6 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Refreshed, View} from '../../src/lib/records.ts'
+import type {Refreshed} from '../../src/lib/records/refreshes.ts'
+import type {View} from '../../src/lib/records/views.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
 

@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Diagnosis} from '../../src/lib/records.ts'
+import type {Diagnosis} from '../../src/lib/records/diagnosis.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, keysOf} from '../support/documents.ts'

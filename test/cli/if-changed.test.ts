@@ -1,13 +1,9 @@
 import {describe, expect, test} from 'vitest'
-import type {
-  Refreshed,
-  RefreshedSet,
-  RegistrationDetails,
-  RegistrationDocument,
-  View,
-  ViewGraph,
-  ViewStatus,
-} from '../../src/lib/records.ts'
+import type {ViewStatus} from '../../src/lib/records/freshness.ts'
+import type {ViewGraph} from '../../src/lib/records/graph.ts'
+import type {Refreshed, RefreshedSet} from '../../src/lib/records/refreshes.ts'
+import type {RegistrationDetails, RegistrationDocument} from '../../src/lib/records/registrations.ts'
+import type {View} from '../../src/lib/records/views.ts'
 import {ayb} from '../support/ayb.ts'
 import {createChain, tellsChanges, write} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'

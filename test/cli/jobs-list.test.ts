@@ -1,6 +1,6 @@
 import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Job, JobDocument, JobStats} from '../../src/lib/records.ts'
+import type {Job, JobDocument, JobStats} from '../../src/lib/records/jobs.ts'
 import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'

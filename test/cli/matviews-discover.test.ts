@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
-import type {View} from '../../src/lib/records.ts'
+import type {View} from '../../src/lib/records/views.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, keysOf, VIEW_KEYS} from '../support/documents.ts'

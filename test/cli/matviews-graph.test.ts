@@ -1,5 +1,6 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {ViewGraph, ViewName} from '../../src/lib/records.ts'
+import type {ViewGraph} from '../../src/lib/records/graph.ts'
+import type {ViewName} from '../../src/lib/records/values.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'

@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Run} from '../../src/lib/records.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, RUN_KEYS, UUID} from '../support/documents.ts'

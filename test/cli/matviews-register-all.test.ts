@@ -1,5 +1,5 @@
 import {beforeAll, expect, test} from 'vitest'
-import type {RegisteredViews} from '../../src/lib/records.ts'
+import type {RegisteredViews} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, keysOf, REGISTRATION_KEYS} from '../support/documents.ts'

@@ -1,5 +1,6 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {ListedRegistration, Refreshed, Registered} from '../../src/lib/records.ts'
+import type {Refreshed} from '../../src/lib/records/refreshes.ts'
+import type {ListedRegistration, Registered} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, REGISTRATION_KEYS, UUID} from '../support/documents.ts'

@@ -1,5 +1,6 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {ListedRegistration, Registered, Relinked, WorkerResult} from '../../src/lib/records.ts'
+import type {ListedRegistration, Registered, Relinked} from '../../src/lib/records/registrations.ts'
+import type {WorkerResult} from '../../src/lib/records/workers.ts'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'

@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
-import type {Registered, RegistrationDetails} from '../../src/lib/records.ts'
+import type {Registered, RegistrationDetails} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {

@@ -1,12 +1,11 @@
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {Freshness, ViewStatus} from '../../src/lib/records/freshness.ts'
+import type {ViewGraph} from '../../src/lib/records/graph.ts'
 import type {
-  Freshness,
   ListedRegistration,
   RegistrationDetails,
   RegistrationDocument,
-  ViewGraph,
-  ViewStatus,
-} from '../../src/lib/records.ts'
+} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf} from '../support/documents.ts'

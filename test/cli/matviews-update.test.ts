@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Registered, RegistrationDocument} from '../../src/lib/records.ts'
+import type {Registered, RegistrationDocument} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf, REGISTRATION_KEYS} from '../support/documents.ts'

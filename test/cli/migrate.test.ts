@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Migrated, MigrationPlan} from '../../src/lib/records.ts'
+import type {Migrated, MigrationPlan} from '../../src/lib/records/migrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'

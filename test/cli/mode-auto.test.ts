@@ -1,13 +1,12 @@
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {Refreshed, RefreshPlan} from '../../src/lib/records/refreshes.ts'
 import type {
   ListedRegistration,
-  Refreshed,
-  RefreshPlan,
   Registered,
   RegisteredViews,
   RegistrationDocument,
-  Run,
-} from '../../src/lib/records.ts'
+} from '../../src/lib/records/registrations.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'

@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Refreshed, RefreshedSet, RefreshPlan} from '../../src/lib/records.ts'
+import type {Refreshed, RefreshedSet, RefreshPlan} from '../../src/lib/records/refreshes.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, INSTANT, keysOf, REGISTRATION_KEYS} from '../support/documents.ts'

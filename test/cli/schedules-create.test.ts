@@ -1,5 +1,6 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Registered, ScheduleDocument} from '../../src/lib/records.ts'
+import type {Registered} from '../../src/lib/records/registrations.ts'
+import type {ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {type AybOptions, ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'

@@ -1,5 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {NextRuns, ScheduleDocument} from '../../src/lib/records.ts'
+import type {NextRuns, ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, shellCommand} from '../support/documents.ts'

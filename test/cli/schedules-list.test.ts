@@ -2,11 +2,10 @@ import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
 import type {
   ListedRegistration,
-  ListedSchedule,
   RegistrationDetails,
   RegistrationDocument,
-  ScheduleDocument,
-} from '../../src/lib/records.ts'
+} from '../../src/lib/records/registrations.ts'
+import type {ListedSchedule, ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'

@@ -1,7 +1,7 @@
 import {stripVTControlCharacters} from 'node:util'
 import {describe, expect, test} from 'vitest'
 import {nextRuns, parseCron} from '../../src/lib/cron.ts'
-import type {NextRuns} from '../../src/lib/records.ts'
+import type {NextRuns} from '../../src/lib/records/schedules.ts'
 import {ayb} from '../support/ayb.ts'
 import {documentOf, failureOf, INSTANT, keysOf} from '../support/documents.ts'
 import {openTerminal} from '../support/terminal.ts'

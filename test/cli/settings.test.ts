@@ -1,12 +1,12 @@
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {Refreshed} from '../../src/lib/records/refreshes.ts'
 import type {
-  Refreshed,
   Registered,
   RegisteredViews,
   RegistrationDetails,
   RegistrationDocument,
-  Run,
-} from '../../src/lib/records.ts'
+} from '../../src/lib/records/registrations.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'

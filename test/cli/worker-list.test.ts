@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import type {LiveWorker, ScheduleDocument, ScheduleRun} from '../../src/lib/records.ts'
+import type {ScheduleDocument, ScheduleRun} from '../../src/lib/records/schedules.ts'
+import type {LiveWorker} from '../../src/lib/records/workers.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, INSTANT, keysOf} from '../support/documents.ts'

@@ -24,7 +24,7 @@ import {
 } from '../../src/db/refresh/refresh.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
-import type {RefreshMode} from '../../src/lib/records.ts'
+import type {RefreshMode} from '../../src/lib/records/values.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createRefreshDatabase, leftBehind, register, registrationOf, runsOf} from '../support/refresh.ts'
 import {until} from '../support/until.ts'

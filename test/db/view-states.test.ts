@@ -7,7 +7,7 @@ import {register, unregister, update} from '../../src/core/registrations.ts'
 import {relink} from '../../src/core/relink.ts'
 import {Retention} from '../../src/core/worker/retention.ts'
 import {type Database, Server} from '../../src/db/database.ts'
-import type {ViewName} from '../../src/lib/records.ts'
+import type {ViewName} from '../../src/lib/records/values.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
 

@@ -1,4 +1,6 @@
-import type {RefreshedSet, RegisteredViews, ViewGraph} from '../../src/lib/records.ts'
+import type {ViewGraph} from '../../src/lib/records/graph.ts'
+import type {RefreshedSet} from '../../src/lib/records/refreshes.ts'
+import type {RegisteredViews} from '../../src/lib/records/registrations.ts'
 import {checkEqual} from './check.ts'
 import {logWorkouts, nameAt, type Standing, topOfTables, topOfView, VIEW} from './data.ts'
 import {say} from './print.ts'

@@ -1,12 +1,8 @@
-import type {
-  Job,
-  JobDocument,
-  ListedSchedule,
-  LiveWorker,
-  NextRuns,
-  Run,
-  ViewStatus,
-} from '../../src/lib/records.ts'
+import type {ViewStatus} from '../../src/lib/records/freshness.ts'
+import type {Job, JobDocument} from '../../src/lib/records/jobs.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
+import type {ListedSchedule, NextRuns} from '../../src/lib/records/schedules.ts'
+import type {LiveWorker} from '../../src/lib/records/workers.ts'
 import {check, checkEqual} from './check.ts'
 import {logWorkouts, nameAt, type Standing, topOfTables, topOfView, VIEW} from './data.ts'
 import {findHeldRefresh} from './held-refresh.ts'

@@ -1,4 +1,6 @@
-import type {ListedRegistration, RegistrationDetails, Run, View} from '../../src/lib/records.ts'
+import type {ListedRegistration, RegistrationDetails} from '../../src/lib/records/registrations.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
+import type {View} from '../../src/lib/records/views.ts'
 import {ADVICE_STEPS} from './advice.ts'
 import {CHAIN_STEPS} from './chain.ts'
 import {check, checkEqual} from './check.ts'

@@ -1,5 +1,7 @@
 import {describe, expect, test} from 'vitest'
-import type {Job, Migrated, Registered, Registration} from '../../src/lib/records.ts'
+import type {Job} from '../../src/lib/records/jobs.ts'
+import type {Migrated} from '../../src/lib/records/migrations.ts'
+import type {Registered, Registration} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'

@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import type {JobDocument, NextRuns, ScheduleDocument} from '../../src/lib/records.ts'
+import type {JobDocument} from '../../src/lib/records/jobs.ts'
+import type {NextRuns, ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
 import {insertAgedJob, insertJob, jobOf, untilState} from '../support/jobs.ts'

@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import type {ListedRegistration, Migrated, Registered} from '../../src/lib/records.ts'
+import type {Migrated} from '../../src/lib/records/migrations.ts'
+import type {ListedRegistration, Registered} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'

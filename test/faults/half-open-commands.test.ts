@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import type {RegistrationDocument} from '../../src/lib/records.ts'
+import type {RegistrationDocument} from '../../src/lib/records/registrations.ts'
 import {startAyb} from '../support/ayb.ts'
 import {documentOf} from '../support/documents.ts'
 import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../support/half-open.ts'

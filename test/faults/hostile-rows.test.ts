@@ -1,13 +1,8 @@
 import {describe, expect, test} from 'vitest'
-import type {
-  JobDocument,
-  JobStats,
-  ListedRegistration,
-  ListedSchedule,
-  RegistrationDetails,
-  Run,
-  ScheduleDocument,
-} from '../../src/lib/records.ts'
+import type {JobDocument, JobStats} from '../../src/lib/records/jobs.ts'
+import type {ListedRegistration, RegistrationDetails} from '../../src/lib/records/registrations.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
+import type {ListedSchedule, ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {type AybResult, ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, INSTANT} from '../support/documents.ts'

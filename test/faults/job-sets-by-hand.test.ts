@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import type {JobDocument} from '../../src/lib/records.ts'
+import type {JobDocument} from '../../src/lib/records/jobs.ts'
 import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'

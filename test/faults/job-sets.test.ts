@@ -1,5 +1,7 @@
 import {describe, expect, test} from 'vitest'
-import type {Job, JobDocument, JobStats, Schedule, ScheduleRun, WorkerResult} from '../../src/lib/records.ts'
+import type {Job, JobDocument, JobStats} from '../../src/lib/records/jobs.ts'
+import type {Schedule, ScheduleRun} from '../../src/lib/records/schedules.ts'
+import type {WorkerResult} from '../../src/lib/records/workers.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'

@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import {beforeEach, describe, expect, test} from 'vitest'
-import type {Pruned} from '../../src/lib/records.ts'
+import type {Pruned} from '../../src/lib/records/jobs.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'

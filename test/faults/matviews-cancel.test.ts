@@ -1,5 +1,7 @@
 import {describe, expect, test} from 'vitest'
-import type {CanceledRefreshes, JobDocument, RegistrationDetails} from '../../src/lib/records.ts'
+import type {JobDocument} from '../../src/lib/records/jobs.ts'
+import type {CanceledRefreshes} from '../../src/lib/records/refreshes.ts'
+import type {RegistrationDetails} from '../../src/lib/records/registrations.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'

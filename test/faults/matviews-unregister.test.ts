@@ -1,5 +1,9 @@
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Registered, RegistrationDocument, RegistrationsDocument} from '../../src/lib/records.ts'
+import type {
+  Registered,
+  RegistrationDocument,
+  RegistrationsDocument,
+} from '../../src/lib/records/registrations.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf, REGISTRATION_KEYS, shellCommand} from '../support/documents.ts'

@@ -1,5 +1,7 @@
 import {describe, expect, test} from 'vitest'
-import type {Migrated, Refreshed, Run} from '../../src/lib/records.ts'
+import type {Migrated} from '../../src/lib/records/migrations.ts'
+import type {Refreshed} from '../../src/lib/records/refreshes.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'

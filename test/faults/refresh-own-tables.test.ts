@@ -1,5 +1,5 @@
 import {beforeEach, describe, expect, onTestFinished, test} from 'vitest'
-import type {Refreshed} from '../../src/lib/records.ts'
+import type {Refreshed} from '../../src/lib/records/refreshes.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {insertJob, jobOf, untilState} from '../support/jobs.ts'

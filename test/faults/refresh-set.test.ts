@@ -1,6 +1,6 @@
 import {stripVTControlCharacters} from 'node:util'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
-import type {RefreshedSet} from '../../src/lib/records.ts'
+import type {RefreshedSet} from '../../src/lib/records/refreshes.ts'
 import {startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'

@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import type {Refreshed} from '../../src/lib/records.ts'
+import type {Refreshed} from '../../src/lib/records/refreshes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {serverVersion} from '../support/refresh.ts'

@@ -1,6 +1,7 @@
 import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {JobDocument, ScheduleDocument} from '../../src/lib/records.ts'
+import type {JobDocument} from '../../src/lib/records/jobs.ts'
+import type {ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'

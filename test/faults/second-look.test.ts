@@ -1,12 +1,9 @@
 import {describe, expect, test} from 'vitest'
-import type {
-  Refreshed,
-  RefreshedSet,
-  RegistrationDocument,
-  ScheduleRun,
-  ViewStatus,
-  WorkerResult,
-} from '../../src/lib/records.ts'
+import type {ViewStatus} from '../../src/lib/records/freshness.ts'
+import type {Refreshed, RefreshedSet} from '../../src/lib/records/refreshes.ts'
+import type {RegistrationDocument} from '../../src/lib/records/registrations.ts'
+import type {ScheduleRun} from '../../src/lib/records/schedules.ts'
+import type {WorkerResult} from '../../src/lib/records/workers.ts'
 import {ayb} from '../support/ayb.ts'
 import {createChain, tellsChanges, write} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {ScheduleDocument} from '../../src/lib/records.ts'
+import type {ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 

@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import type {WorkerResult} from '../../src/lib/records.ts'
+import type {WorkerResult} from '../../src/lib/records/workers.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {createGatedSet, idsByView, memberStates, runSet, untilMembers} from '../support/job-sets.ts'

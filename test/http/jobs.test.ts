@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import type {Job} from '../../src/lib/records.ts'
+import type {Job} from '../../src/lib/records/jobs.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {insertJob} from '../support/jobs.ts'

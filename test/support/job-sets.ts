@@ -1,4 +1,5 @@
-import type {Job, ScheduleRun} from '../../src/lib/records.ts'
+import type {Job} from '../../src/lib/records/jobs.ts'
+import type {ScheduleRun} from '../../src/lib/records/schedules.ts'
 import {createTestDatabase, type TestDatabase} from './database.ts'
 import {documentOf} from './documents.ts'
 import {createGate, type Gate, register} from './refresh.ts'

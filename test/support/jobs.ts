@@ -1,4 +1,4 @@
-import {JOB_STATES, type Job, type JobState} from '../../src/lib/records.ts'
+import {JOB_STATES, type Job, type JobState} from '../../src/lib/records/jobs.ts'
 import type {TestDatabase} from './database.ts'
 import {PATIENCE_MS, until} from './until.ts'
 

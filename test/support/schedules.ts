@@ -1,5 +1,5 @@
 import {expect} from 'vitest'
-import type {Schedule, ScheduleDocument} from '../../src/lib/records.ts'
+import type {Schedule, ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import type {TestDatabase} from './database.ts'
 import {documentOf, keysOf} from './documents.ts'
 

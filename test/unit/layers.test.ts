@@ -9,8 +9,8 @@ const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 const DOORS = ['db/connection/connect.ts', 'db/connection/connection-target.ts']
 
 /**
- * Which rooms (folders of src) and which single files (doors) a room may import, besides its own files. A folder
- * without a line of its own belongs to the room above it.
+ * Which rooms (folders of src) and which doors a room may import, besides its own files. A folder without a line
+ * of its own belongs to the room above it; a door is a single file, or such a folder.
  */
 const ROOMS: Record<string, readonly string[]> = {
   commands: [
@@ -31,7 +31,7 @@ const ROOMS: Record<string, readonly string[]> = {
   cli: ['render', 'db/database.ts', ...DOORS, 'lib', '../package.json'],
   render: ['lib'],
   http: ['observe', 'core', 'core/refresh', 'db/pool.ts', 'lib'],
-  'http/dashboard/client': ['lib/duration.ts', 'lib/records.ts', 'lib/waiting-line.ts'],
+  'http/dashboard/client': ['lib/duration.ts', 'lib/records', 'lib/waiting-line.ts'],
   observe: ['lib'],
   'core/worker': [
     'core',
@@ -149,12 +149,14 @@ function roomOf(file: string): string | undefined {
 
 const isPath = (name: string) => /\.(?:tsx?|json)$/.test(name)
 
+const isDoor = (place: string, name: string) => !(place in ROOMS) && isWithin(name, place)
+
 function mayImport(file: string, name: string): boolean {
   const room = roomOf(file)
   if (room === undefined) return false
   if (isPath(name)) {
     const target = roomOf(name)
-    return target === room || [name, target].some((place) => place && ROOMS[room]?.includes(place))
+    return target === room || ROOMS[room]?.some((place) => place === target || isDoor(place, name)) === true
   }
   if (room === 'http/dashboard/client' && !name.startsWith('preact')) return false
   const places =

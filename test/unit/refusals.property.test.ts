@@ -18,7 +18,7 @@ import {
   quoteIdentifier,
 } from '../../src/lib/identifier.ts'
 import {parsePayload, viewOfPayload} from '../../src/lib/payload.ts'
-import type {Registration} from '../../src/lib/records.ts'
+import type {Registration} from '../../src/lib/records/registrations.ts'
 import {shellCommand} from '../support/documents.ts'
 
 /** What has a meaning to SQL, JSON, a shell, a terminal, cron or JavaScript, beside names that are fine. */

@@ -1,7 +1,7 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {jobArg} from '../../cli/flags.ts'
 import {cancelJob} from '../../core/jobs.ts'
-import type {JobDocument} from '../../lib/records.ts'
+import type {JobDocument} from '../../lib/records/jobs.ts'
 
 export default class JobsCancel extends BaseCommand {
   static override summary = 'Cancel a job that is queued, waits or runs.'

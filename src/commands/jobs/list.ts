@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {outputFlag, viewFlag} from '../../cli/flags.ts'
 import {listJobs} from '../../core/jobs.ts'
-import {JOB_STATES, type Job, type JobState} from '../../lib/records.ts'
+import {JOB_STATES, type Job, type JobState} from '../../lib/records/jobs.ts'
 
 export default class JobsList extends BaseCommand {
   static override summary = 'List the newest jobs: view, state, attempts, error.'

@@ -3,7 +3,7 @@ import {BaseCommand} from '../../cli/base-command.ts'
 import {canAsk, confirm} from '../../cli/confirm.ts'
 import {ageFlag, dryRunFlag} from '../../cli/flags.ts'
 import {pruneJobs} from '../../core/jobs.ts'
-import type {Pruned} from '../../lib/records.ts'
+import type {Pruned} from '../../lib/records/jobs.ts'
 import {renderPruneCount} from '../../render/jobs.ts'
 
 export default class JobsPrune extends BaseCommand {

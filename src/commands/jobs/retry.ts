@@ -1,7 +1,7 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {jobArg} from '../../cli/flags.ts'
 import {retryJob} from '../../core/jobs.ts'
-import type {JobDocument} from '../../lib/records.ts'
+import type {JobDocument} from '../../lib/records/jobs.ts'
 
 export default class JobsRetry extends BaseCommand {
   static override summary = 'Queue a failed job, or a canceled job of a set, again with all its attempts.'

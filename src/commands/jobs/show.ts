@@ -1,7 +1,7 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {jobArg} from '../../cli/flags.ts'
 import {showJob} from '../../core/jobs.ts'
-import type {JobDocument} from '../../lib/records.ts'
+import type {JobDocument} from '../../lib/records/jobs.ts'
 
 export default class JobsShow extends BaseCommand {
   static override summary = 'Show one job: its view, state, attempts and error.'

@@ -1,6 +1,6 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {jobStats} from '../../core/jobs.ts'
-import type {JobStats} from '../../lib/records.ts'
+import type {JobStats} from '../../lib/records/jobs.ts'
 
 export default class JobsStats extends BaseCommand {
   static override summary = 'Count the jobs in each state.'

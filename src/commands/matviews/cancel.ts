@@ -3,7 +3,7 @@ import {viewArg} from '../../cli/flags.ts'
 import {cancelRefresh} from '../../core/cancel-refresh.ts'
 import {formatDuration} from '../../lib/duration.ts'
 import {printable} from '../../lib/printable.ts'
-import type {CanceledRefreshes} from '../../lib/records.ts'
+import type {CanceledRefreshes} from '../../lib/records/refreshes.ts'
 
 export default class MatviewsCancel extends BaseCommand {
   static override summary = 'Cancel the refresh of a view that runs now.'

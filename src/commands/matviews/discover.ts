@@ -3,7 +3,7 @@ import {BaseCommand} from '../../cli/base-command.ts'
 import {outputFlag} from '../../cli/flags.ts'
 import {commandLineView} from '../../cli/remedies.ts'
 import {discover} from '../../core/matviews.ts'
-import type {View} from '../../lib/records.ts'
+import type {View} from '../../lib/records/views.ts'
 
 export default class MatviewsDiscover extends BaseCommand {
   static override summary = 'Find the materialized views of the database, registered or not.'

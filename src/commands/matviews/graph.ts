@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {viewArg} from '../../cli/flags.ts'
 import {viewGraph} from '../../core/refresh-set/view-graph.ts'
-import type {ViewGraph} from '../../lib/records.ts'
+import type {ViewGraph} from '../../lib/records/graph.ts'
 
 export default class MatviewsGraph extends BaseCommand {
   static override summary = 'Show which materialized views read which, registered or not.'

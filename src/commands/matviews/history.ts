@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {outputFlag, sortFlag, viewArg} from '../../cli/flags.ts'
 import {history} from '../../core/matviews.ts'
-import type {Run, RunStatus} from '../../lib/records.ts'
+import type {Run, RunStatus} from '../../lib/records/runs.ts'
 
 const STATES: readonly RunStatus[] = ['success', 'error', 'canceled', 'skipped']
 

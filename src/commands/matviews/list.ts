@@ -4,7 +4,8 @@ import {outputFlag, rowsFlag, sortFlag} from '../../cli/flags.ts'
 import {listMatviews} from '../../core/matviews.ts'
 import {arrange, descending, type SortKey} from '../../lib/arrange.ts'
 import {parseIdentifier} from '../../lib/identifier.ts'
-import {FRESHNESS_STATES, type ListedRegistration} from '../../lib/records.ts'
+import {FRESHNESS_STATES} from '../../lib/records/freshness.ts'
+import type {ListedRegistration} from '../../lib/records/registrations.ts'
 
 const SORTS = {
   name: () => null,

@@ -1,7 +1,7 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {viewArg, viewNameArg} from '../../cli/flags.ts'
 import {relink} from '../../core/relink.ts'
-import type {Relinked} from '../../lib/records.ts'
+import type {Relinked} from '../../lib/records/registrations.ts'
 
 export default class MatviewsRelink extends BaseCommand {
   static override summary = 'Follow a view that was renamed or moved to another schema.'

@@ -2,7 +2,7 @@ import {BaseCommand} from '../../cli/base-command.ts'
 import {viewArg} from '../../cli/flags.ts'
 import {commandLineView} from '../../cli/remedies.ts'
 import {show} from '../../core/matviews.ts'
-import type {RegistrationDetails} from '../../lib/records.ts'
+import type {RegistrationDetails} from '../../lib/records/registrations.ts'
 
 export default class MatviewsShow extends BaseCommand {
   static override summary = 'Show one registered view: state, size, schedules, last runs.'

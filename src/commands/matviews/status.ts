@@ -4,7 +4,7 @@ import {ageFlag, outputFlag, rowsFlag, sortFlag, viewArg} from '../../cli/flags.
 import {isBehind, viewStatus} from '../../core/freshness/status.ts'
 import {arrange, descending, type SortKey} from '../../lib/arrange.ts'
 import {parseIdentifier, qualifiedName} from '../../lib/identifier.ts'
-import {FRESHNESS_STATES, type ViewStatus} from '../../lib/records.ts'
+import {FRESHNESS_STATES, type ViewStatus} from '../../lib/records/freshness.ts'
 import {summarizeStates} from '../../render/summary.ts'
 
 const SORTS = {

@@ -4,7 +4,11 @@ import {dryRunFlag, viewArg} from '../../cli/flags.ts'
 import {registerCommand} from '../../cli/undo-commands.ts'
 import {unregister, unregisterMissing} from '../../core/registrations.ts'
 import {invalidArgument} from '../../lib/errors.ts'
-import type {Registration, RegistrationDocument, RegistrationsDocument} from '../../lib/records.ts'
+import type {
+  Registration,
+  RegistrationDocument,
+  RegistrationsDocument,
+} from '../../lib/records/registrations.ts'
 import {printableName} from '../../render/text.ts'
 
 export default class MatviewsUnregister extends BaseCommand {

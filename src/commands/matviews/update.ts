@@ -4,7 +4,7 @@ import {policyChanges, policyFlags} from '../../cli/policy-flags.ts'
 import {update} from '../../core/registrations.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {isChange} from '../../lib/policies.ts'
-import type {RegistrationDocument} from '../../lib/records.ts'
+import type {RegistrationDocument} from '../../lib/records/registrations.ts'
 import {describeRefresh} from '../../render/policy.ts'
 import {printableName} from '../../render/text.ts'
 

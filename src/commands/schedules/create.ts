@@ -4,7 +4,8 @@ import {payloadFlag, scopeFlags, viewFlag} from '../../cli/flags.ts'
 import {checkInput, checkJobType, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {createSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
-import {JOB_TYPE, type ScheduleDocument} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {ScheduleDocument} from '../../lib/records/schedules.ts'
 
 export default class SchedulesCreate extends BaseCommand {
   static override summary = 'Create a schedule that refreshes a view.'

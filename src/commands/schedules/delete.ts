@@ -4,7 +4,7 @@ import {commandLineDocument} from '../../cli/remedies.ts'
 import {createCommand} from '../../cli/undo-commands.ts'
 import {deleteSchedule, previewDeletion} from '../../core/schedules.ts'
 import {requestOf} from '../../core/undo.ts'
-import type {ScheduleDocument} from '../../lib/records.ts'
+import type {ScheduleDocument} from '../../lib/records/schedules.ts'
 
 export default class SchedulesDelete extends BaseCommand {
   static override summary = 'Delete a schedule and cancel its queued jobs.'

@@ -6,7 +6,7 @@ import {listSchedules} from '../../core/schedules.ts'
 import {arrange, descending, type SortKey} from '../../lib/arrange.ts'
 import {parseIdentifier} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
-import type {ListedSchedule} from '../../lib/records.ts'
+import type {ListedSchedule} from '../../lib/records/schedules.ts'
 
 const SORTS = {
   name: () => null,

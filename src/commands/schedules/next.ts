@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {previewRuns} from '../../core/preview.ts'
-import type {NextRuns} from '../../lib/records.ts'
+import type {NextRuns} from '../../lib/records/schedules.ts'
 
 export default class SchedulesNext extends BaseCommand {
   static override summary = 'Show the next runs of a cron expression; needs no database.'

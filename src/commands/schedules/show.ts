@@ -1,7 +1,7 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {scheduleArg} from '../../cli/flags.ts'
 import {showSchedule} from '../../core/schedules.ts'
-import type {ScheduleDocument} from '../../lib/records.ts'
+import type {ScheduleDocument} from '../../lib/records/schedules.ts'
 
 export default class SchedulesShow extends BaseCommand {
   static override summary = 'Show one schedule.'

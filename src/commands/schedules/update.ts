@@ -4,7 +4,7 @@ import {payloadFlag, scheduleArg, scopeFlags, viewFlag} from '../../cli/flags.ts
 import {checkInput, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {updateSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
-import type {ScheduleDocument} from '../../lib/records.ts'
+import type {ScheduleDocument} from '../../lib/records/schedules.ts'
 
 export default class SchedulesUpdate extends BaseCommand {
   static override summary = 'Change a schedule.'

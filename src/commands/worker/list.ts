@@ -1,6 +1,6 @@
 import {BaseCommand} from '../../cli/base-command.ts'
 import {listWorkers} from '../../core/workers.ts'
-import type {LiveWorker} from '../../lib/records.ts'
+import type {LiveWorker} from '../../lib/records/workers.ts'
 
 export default class WorkerList extends BaseCommand {
   static override summary = 'List the workers that are alive, and what they refresh.'

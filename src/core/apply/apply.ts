@@ -14,12 +14,8 @@ import {AybError} from '../../lib/errors.ts'
 import {scheduleExists} from '../../lib/failures/schedules.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {jobScope, payloadOf} from '../../lib/payload.ts'
-import {
-  type DeclaredChange,
-  type DeclaredChanges,
-  REFRESH_MODES,
-  type RefreshMode,
-} from '../../lib/records.ts'
+import type {DeclaredChange, DeclaredChanges} from '../../lib/records/declarations.ts'
+import {REFRESH_MODES, type RefreshMode} from '../../lib/records/values.ts'
 import type {Unworded, Warning} from '../../lib/unworded.ts'
 import {workingMode} from '../refresh/mode.ts'
 import {requirePolicies} from '../registrations.ts'

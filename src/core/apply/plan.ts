@@ -2,7 +2,9 @@ import type {Database} from '../../db/database.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {findSchedules} from '../../db/schedules.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {DeclaredChange, FoundRegistration, Schedule} from '../../lib/records.ts'
+import type {DeclaredChange} from '../../lib/records/declarations.ts'
+import type {FoundRegistration} from '../../lib/records/registrations.ts'
+import type {Schedule} from '../../lib/records/schedules.ts'
 import type {DeclaredFile} from './declarations.ts'
 import {
   type DeclaredSchedule,

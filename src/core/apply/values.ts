@@ -5,7 +5,7 @@ import {AybError, invalidArgument, isAybError} from '../../lib/errors.ts'
 import {parseViewName} from '../../lib/identifier.ts'
 import {nearest} from '../../lib/nearest.ts'
 import {shortened} from '../../lib/outside-text.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Entry, Value, YamlFile} from './yaml-file.ts'
 
 /** How a key is read, and what a JSON Schema says of its value. */

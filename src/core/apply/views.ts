@@ -3,7 +3,8 @@
 import type {Place} from '../../lib/file-problems.ts'
 import type {PolicyChanges} from '../../lib/policies.ts'
 import {isAllowedSetting, type PostgresSettings, parseSetting} from '../../lib/postgres-settings.ts'
-import {REQUESTED_MODES, type Registration, type RequestedMode, type ViewName} from '../../lib/records.ts'
+import type {Registration} from '../../lib/records/registrations.ts'
+import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../../lib/records/values.ts'
 import {requestedMode} from '../refresh/mode.ts'
 import {
   ageLimit,

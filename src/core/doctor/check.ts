@@ -1,13 +1,9 @@
 import type {CalledFunction, PastRun, UnreadableRelation, ViewShape, ViewStatistics} from '../../db/doctor.ts'
-import type {
-  OpaqueView,
-  Registration,
-  RenamedView,
-  RequestedMode,
-  Schedule,
-  Severity,
-  ViewName,
-} from '../../lib/records.ts'
+import type {Severity} from '../../lib/records/diagnosis.ts'
+import type {OpaqueView} from '../../lib/records/graph.ts'
+import type {Registration, RenamedView} from '../../lib/records/registrations.ts'
+import type {Schedule} from '../../lib/records/schedules.ts'
+import type {RequestedMode, ViewName} from '../../lib/records/values.ts'
 import type {Repair} from '../../lib/repairs.ts'
 import type {Edge} from '../refresh-set/graph.ts'
 

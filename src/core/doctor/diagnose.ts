@@ -1,7 +1,7 @@
 import type {Database} from '../../db/database.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import {presentable} from '../../lib/outside-text.ts'
-import type {Diagnosis, Finding, Severity} from '../../lib/records.ts'
+import type {Diagnosis, Finding, Severity} from '../../lib/records/diagnosis.ts'
 import type {Repair} from '../../lib/repairs.ts'
 import type {Unworded} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'

@@ -1,5 +1,5 @@
 import {formatDuration} from '../../lib/duration.ts'
-import type {FreshnessState} from '../../lib/records.ts'
+import type {FreshnessState} from '../../lib/records/freshness.ts'
 
 /** What decides how fresh a view is. Times in milliseconds since 1970. */
 export interface Evidence {

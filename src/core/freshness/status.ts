@@ -5,7 +5,7 @@ import {
   type FreshnessState,
   type RunningRefresh,
   type ViewStatus,
-} from '../../lib/records.ts'
+} from '../../lib/records/freshness.ts'
 import type {Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
 import type {Edge} from '../refresh-set/graph.ts'

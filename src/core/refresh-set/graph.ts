@@ -1,5 +1,5 @@
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 
 /** One materialized view reads another. */
 export interface Edge {

@@ -2,7 +2,8 @@ import {randomUUID} from 'node:crypto'
 import type {Database} from '../../db/database.ts'
 import type {NewSet} from '../../db/queue/sets.ts'
 import {scopeParts} from '../../lib/payload.ts'
-import type {JobScope, Registration} from '../../lib/records.ts'
+import type {JobScope} from '../../lib/records/jobs.ts'
+import type {Registration} from '../../lib/records/registrations.ts'
 import {planSet, resolveSet} from './plan.ts'
 
 /** Whose job a set is made of. */

@@ -1,5 +1,6 @@
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {RefreshMode, Registration} from '../../lib/records.ts'
+import type {Registration} from '../../lib/records/registrations.ts'
+import type {RefreshMode} from '../../lib/records/values.ts'
 import {type Graph, type Neighbours, reach, type Untangled} from './graph.ts'
 
 /** A view of a set, and its place in the order of the set. */

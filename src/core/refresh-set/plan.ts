@@ -7,14 +7,10 @@ import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, quoteIfNeeded, type ViewReference} from '../../lib/identifier.ts'
 import {nearest} from '../../lib/nearest.ts'
 import type {SettingChanges} from '../../lib/postgres-settings.ts'
-import type {
-  GraphNode,
-  RefreshMode,
-  RefreshPlan,
-  Registration,
-  RequestedMode,
-  ViewName,
-} from '../../lib/records.ts'
+import type {GraphNode} from '../../lib/records/graph.ts'
+import type {RefreshPlan} from '../../lib/records/refreshes.ts'
+import type {Registration} from '../../lib/records/registrations.ts'
+import type {RefreshMode, RequestedMode, ViewName} from '../../lib/records/values.ts'
 import {shortList} from '../../lib/short-list.ts'
 import {remediable, type Unworded, type Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'

@@ -1,5 +1,5 @@
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {Registration} from '../../lib/records.ts'
+import type {Registration} from '../../lib/records/registrations.ts'
 import {type Graph, reach} from './graph.ts'
 
 /** Which views a set is made of. */

@@ -4,7 +4,7 @@ import {lastUnchangedLooks} from '../../db/fingerprint/checks.ts'
 import {ROUNDING_MS} from '../../db/freshness.ts'
 import {lastSuccesses, type RefreshTimes} from '../../db/runs.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import {remediable, type Warning} from '../../lib/unworded.ts'
 import {type Edge, untangle} from './graph.ts'
 

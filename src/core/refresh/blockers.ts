@@ -7,7 +7,7 @@ import {
 } from '../../db/locks/lock-waits.ts'
 import type {Session} from '../../db/session.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Pace, SecondSession} from './second-session.ts'
 import {type LockPolicy, type LockTry, type PastTries, tryLimitMs} from './tries.ts'
 

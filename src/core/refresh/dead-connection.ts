@@ -2,7 +2,7 @@ import type {RefreshLock, TransactionLock} from '../../db/locks/refresh-lock.ts'
 import {isEndedUnheard} from '../../db/locks/seen-lock.ts'
 import {endSilentBackends} from '../../db/locks/silent-backends.ts'
 import type {Session} from '../../db/session.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import {TIMER_EARLY_MS} from '../../lib/timer.ts'
 import type {Look} from './second-session.ts'
 

@@ -3,7 +3,8 @@ import {type Look, lookForChanges, tellsChanges} from '../../db/fingerprint/look
 import type {SeenBefore} from '../../db/fingerprint/note.ts'
 import {AybError} from '../../lib/errors.ts'
 import type {PostgresSettings} from '../../lib/postgres-settings.ts'
-import type {Instant, RefreshTarget, ViewPolicy} from '../../lib/records.ts'
+import type {RefreshTarget, ViewPolicy} from '../../lib/records/registrations.ts'
+import type {Instant} from '../../lib/records/values.ts'
 import {skipBlocker} from '../../lib/skip-blockers.ts'
 
 /**

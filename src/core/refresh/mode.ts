@@ -2,7 +2,8 @@ import {type ConcurrentFitness, findConcurrentFitness} from '../../db/catalog.ts
 import type {Database} from '../../db/database.ts'
 import {noteWorkingMode} from '../../db/registrations.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {RefreshMode, RefreshTarget, RequestedMode, ViewName} from '../../lib/records.ts'
+import type {RefreshTarget} from '../../lib/records/registrations.ts'
+import type {RefreshMode, RequestedMode, ViewName} from '../../lib/records/values.ts'
 
 /** The mode of a refresh, once it is decided. */
 export interface ChosenMode {

@@ -1,7 +1,8 @@
 import type {RefreshJob} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh/refresh.ts'
 import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
-import type {RefreshTarget, RequestedMode} from '../../lib/records.ts'
+import type {RefreshTarget} from '../../lib/records/registrations.ts'
+import type {RequestedMode} from '../../lib/records/values.ts'
 import type {ChangeHandling} from './decide.ts'
 import type {LockSettings} from './tries.ts'
 

@@ -1,4 +1,4 @@
-import type {RefreshMode} from '../../lib/records.ts'
+import type {RefreshMode} from '../../lib/records/values.ts'
 
 /** The requested limits for waiting for locks, in milliseconds; null where nobody asked. */
 export interface LockSettings {

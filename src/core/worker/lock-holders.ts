@@ -1,6 +1,6 @@
 import type {Blocker} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 
 /** A lock that is held for so long is reported again. */
 const AGAIN_MS = 600_000

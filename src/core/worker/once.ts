@@ -3,7 +3,7 @@ import type {OnceBound} from '../../db/queue/claims.ts'
 import type {ScheduleTiming} from '../../db/queue/due.ts'
 import {findDueWithin, findLiveMembers, findUnfinished, readExactTime} from '../../db/queue/due-once.ts'
 import type {Poll} from '../../db/queue/poll.ts'
-import type {RemainingJob} from '../../lib/records.ts'
+import type {RemainingJob} from '../../lib/records/workers.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
 import type {OnceFacts} from './rhythm.ts'
 

@@ -1,4 +1,4 @@
-import type {WorkerResult} from '../../lib/records.ts'
+import type {WorkerResult} from '../../lib/records/workers.ts'
 import type {WorkerEvent} from '../../lib/worker-events.ts'
 
 /**

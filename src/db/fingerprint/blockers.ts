@@ -1,4 +1,4 @@
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {type FoundBlocker, readDefinitions} from './definitions.ts'
 import {tellsChanges} from './look.ts'

@@ -1,5 +1,5 @@
 import {lockName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
 import {definitionsSql} from './definition-sql.ts'
 import type {DefinitionFlags} from './parts.ts'

@@ -1,5 +1,5 @@
 import type {PostgresSettings} from '../../lib/postgres-settings.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
 import {UNCHANGED_VIEWS} from '../migrations/0006-unchanged-views.ts'

@@ -1,5 +1,7 @@
 import {lockName} from '../../lib/identifier.ts'
-import {type CanceledRefresh, JOB_TYPE, type ViewName} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {CanceledRefresh} from '../../lib/records/refreshes.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {lockNameOf} from '../payload.ts'
 import {heldKey, viewKey} from './advisory-keys.ts'

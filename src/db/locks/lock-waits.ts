@@ -1,6 +1,6 @@
 import type {Blocker} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Session} from '../session.ts'
 import {type BlockerRow, HOLDER_COLUMNS, HOLDER_JOINS, toBlocker} from './blockers.ts'
 

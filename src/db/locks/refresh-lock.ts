@@ -1,6 +1,6 @@
 import {AybError} from '../../lib/errors.ts'
 import {lockName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import {exactInstant} from '../instant.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'

@@ -1,5 +1,6 @@
 import {qualifiedName} from '../../lib/identifier.ts'
-import {JOB_TYPE, type RunningRefresh} from '../../lib/records.ts'
+import type {RunningRefresh} from '../../lib/records/freshness.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
 import {readablePayload, viewInPayload} from '../payload.ts'

@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {lockName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Session} from '../session.ts'
 import {heldKey, viewKey} from './advisory-keys.ts'
 import type {TransactionLock} from './refresh-lock.ts'

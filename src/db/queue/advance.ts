@@ -1,4 +1,4 @@
-import {JOB_TYPE} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
 import {type DueSchedule, VERSION} from './due.ts'
 import {hasLiveSet} from './sets.ts'

@@ -1,4 +1,6 @@
-import {JOB_TYPE, type RefreshMode, type ViewPolicy} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {ViewPolicy} from '../../lib/records/registrations.ts'
+import type {RefreshMode} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
 import {viewKey} from '../locks/advisory-keys.ts'

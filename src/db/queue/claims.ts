@@ -1,4 +1,4 @@
-import type {RefreshTarget} from '../../lib/records.ts'
+import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Database} from '../database.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {toPolicy} from '../policies.ts'

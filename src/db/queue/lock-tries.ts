@@ -1,4 +1,4 @@
-import type {RefreshTarget} from '../../lib/records.ts'
+import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Database} from '../database.ts'
 import {stateRights} from '../states/identity.ts'
 import {endState, isStillOurs, type JobFence} from './fence.ts'

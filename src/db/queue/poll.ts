@@ -1,4 +1,4 @@
-import {JOB_TYPE} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {RescuedJob} from '../../lib/worker-events.ts'
 import type {Database} from '../database.ts'
 import {exactInstant, millisecondsUntil} from '../instant.ts'

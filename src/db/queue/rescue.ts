@@ -1,4 +1,4 @@
-import {JOB_TYPE} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import {isAhead, millisecondsUntil} from '../instant.ts'
 import {heldKey, viewKey} from '../locks/advisory-keys.ts'
 import {AWAKE} from '../locks/liveness.ts'

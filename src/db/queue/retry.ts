@@ -1,4 +1,4 @@
-import {JOB_TYPE, type Job} from '../../lib/records.ts'
+import {JOB_TYPE, type Job} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
 import {findJob} from '../jobs.ts'
 import {reviveMembers, waitAgain} from './revive.ts'

@@ -1,4 +1,4 @@
-import {JOB_TYPE} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
 import {commitLocally} from '../session/settings.ts'
 import type {TableNames} from '../system.ts'

@@ -1,4 +1,5 @@
-import {JOB_TYPE, type JobScope, type ViewName} from '../../lib/records.ts'
+import {JOB_TYPE, type JobScope} from '../../lib/records/jobs.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {isCalledOff, isStillOurs, type JobFence} from './fence.ts'
 

@@ -1,4 +1,5 @@
-import type {RefreshTarget, ViewName} from '../../lib/records.ts'
+import type {RefreshTarget} from '../../lib/records/registrations.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {writeText} from '../encoding.ts'
 import type {Look} from '../fingerprint/look.ts'

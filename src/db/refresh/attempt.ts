@@ -1,5 +1,6 @@
 import type {PostgresSettings} from '../../lib/postgres-settings.ts'
-import type {RefreshMode, RefreshTarget} from '../../lib/records.ts'
+import type {RefreshTarget} from '../../lib/records/registrations.ts'
+import type {RefreshMode} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import type {SeenBefore} from '../fingerprint/note.ts'
 import type {RefreshJob} from '../queue/fence.ts'

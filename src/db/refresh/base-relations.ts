@@ -1,6 +1,6 @@
 import {BoundedMap} from '../../lib/bounded-map.ts'
 import {lockName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
 import type {Session} from '../session.ts'
 

@@ -1,5 +1,7 @@
 import {nameTaken, refusedByServerTable} from '../../lib/failures/registrations.ts'
-import {JOB_TYPE, type Registration, type ViewName} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {Registration} from '../../lib/records/registrations.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {readablePayload, viewInPayload} from '../payload.ts'
 import {movePolicy} from '../policies.ts'

@@ -1,4 +1,5 @@
-import type {RenamedView, ViewName} from '../../lib/records.ts'
+import type {RenamedView} from '../../lib/records/registrations.ts'
+import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {databaseIdentity} from './identity.ts'
 

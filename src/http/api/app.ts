@@ -16,7 +16,7 @@ import {jobRoutes} from './jobs.ts'
 import {matviewRoutes} from './matviews.ts'
 import {learnMethods} from './methods.ts'
 import {scheduleRoutes} from './schedules.ts'
-import {DOCUMENTS} from './schemas.ts'
+import {DOCUMENTS} from './schemas/documents.ts'
 import {requireToken} from './token.ts'
 import {workerRoutes} from './workers.ts'
 

@@ -1,10 +1,11 @@
 import type {FastifyInstance} from 'fastify'
 import {cancelJob, jobStats, listJobs, retryJob, showJob} from '../../core/jobs.ts'
 import {parseJobId} from '../../lib/identifier.ts'
-import {JOB_STATES, JOB_TYPE, type JobState} from '../../lib/records.ts'
+import {JOB_STATES, JOB_TYPE, type JobState} from '../../lib/records/jobs.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
-import {answering, exactly, idOf, listing, wholeNumber} from './schemas.ts'
+import {exactly, idOf, wholeNumber} from './schemas/requests.ts'
+import {answering, listing} from './schemas/responses.ts'
 
 type One = {Params: {id: string}}
 

@@ -1,5 +1,6 @@
 import {qualifiedName, quoteIfNeeded, quoteViewName} from '../../lib/identifier.ts'
-import type {View, ViewName} from '../../lib/records.ts'
+import type {ViewName} from '../../lib/records/values.ts'
+import type {View} from '../../lib/records/views.ts'
 import {type Advice, type Remedy, wordAdvice} from '../../lib/remedies.ts'
 import {type UnwordedView, type Warning, wordView, wordWarning} from '../../lib/unworded.ts'
 

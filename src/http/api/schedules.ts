@@ -12,10 +12,11 @@ import {
 } from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {parsePayload} from '../../lib/payload.ts'
-import {JOB_TYPE} from '../../lib/records.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
-import {answering, BODIES, exactly, idOf, listing, NOTHING, wholeNumber} from './schemas.ts'
+import {BODIES, exactly, idOf, wholeNumber} from './schemas/requests.ts'
+import {answering, listing, NOTHING} from './schemas/responses.ts'
 
 type One = {Params: {id: string}}
 

@@ -2,7 +2,7 @@ import type {FastifyInstance} from 'fastify'
 import {workersAlive} from '../../core/workers.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
-import {answering} from './schemas.ts'
+import {answering} from './schemas/responses.ts'
 
 /** Workers. */
 export function workerRoutes(app: FastifyInstance, context: ApiContext): void {

@@ -1,6 +1,7 @@
 import {AybError, invalidArgument} from '../errors.ts'
 import {qualifiedName} from '../identifier.ts'
-import type {CanceledRefresh, ViewName} from '../records.ts'
+import type {CanceledRefresh} from '../records/refreshes.ts'
+import type {ViewName} from '../records/values.ts'
 
 /** Nobody refreshes the view. */
 export const nothingToCancel = (view: ViewName): AybError =>

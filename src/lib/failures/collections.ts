@@ -3,7 +3,7 @@ import {formatDuration} from '../duration.ts'
 import {AybError, invalidArgument} from '../errors.ts'
 import {qualifiedName, quoteIfNeeded} from '../identifier.ts'
 import {nearest} from '../nearest.ts'
-import type {ViewName} from '../records.ts'
+import type {ViewName} from '../records/values.ts'
 
 /** A message lists at most this many columns. */
 const MOST_NAMES = 100

@@ -1,6 +1,6 @@
 import {formatDuration} from '../duration.ts'
 import {AybError, type ErrorCode, invalidArgument, isAybError} from '../errors.ts'
-import type {Job} from '../records.ts'
+import type {Job} from '../records/jobs.ts'
 
 /** The beginning of an id that several jobs have. */
 export function ambiguousJob(prefix: string, ids: readonly string[], mostNamed: number): AybError {

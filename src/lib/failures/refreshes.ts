@@ -2,7 +2,7 @@ import {describeBlocker, heldBy} from '../blockers.ts'
 import {formatDuration} from '../duration.ts'
 import {AybError, type Blocker} from '../errors.ts'
 import {qualifiedName, quoteIfNeeded} from '../identifier.ts'
-import type {ViewName} from '../records.ts'
+import type {ViewName} from '../records/values.ts'
 import type {Advice} from '../remedies.ts'
 
 export function refreshInProgress(view: ViewName, holder: Blocker | null): AybError {

@@ -1,6 +1,7 @@
 import {AybError} from '../errors.ts'
 import {qualifiedName, type ViewReference} from '../identifier.ts'
-import type {Registration, RenamedView, ViewName} from '../records.ts'
+import type {Registration, RenamedView} from '../records/registrations.ts'
+import type {ViewName} from '../records/values.ts'
 import {remediable, type Warning} from '../unworded.ts'
 
 /**

@@ -2,7 +2,7 @@ import {AybError} from '../errors.ts'
 import {qualifiedName} from '../identifier.ts'
 import {presentable} from '../outside-text.ts'
 import type {Setting} from '../postgres-settings.ts'
-import type {ViewName} from '../records.ts'
+import type {ViewName} from '../records/values.ts'
 
 /** What Postgres says against a setting: it names the setting by itself, and often the units or the range. */
 interface ServerWords {

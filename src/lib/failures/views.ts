@@ -1,6 +1,7 @@
 import {AybError} from '../errors.ts'
 import {qualifiedName} from '../identifier.ts'
-import type {RenamedView, ViewName} from '../records.ts'
+import type {RenamedView} from '../records/registrations.ts'
+import type {ViewName} from '../records/values.ts'
 import type {UnwordedBlocker} from '../unworded.ts'
 
 const article = (noun: string): string => (/^[aeiou]/.test(noun) ? 'an' : 'a')

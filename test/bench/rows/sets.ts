@@ -1,4 +1,4 @@
-import type {RefreshedSet} from '../../../src/lib/records.ts'
+import type {RefreshedSet} from '../../../src/lib/records/refreshes.ts'
 import {aybProgram, findProgram, runProgram} from '../programs.ts'
 import {type Contestant, runRounds} from '../rounds.ts'
 import type {Measurement, Row} from '../row.ts'

@@ -2,7 +2,8 @@ import {describe, expect, test} from 'vitest'
 import {createCommand, registerCommand} from '../../../src/cli/undo-commands.ts'
 import {requestOf} from '../../../src/core/undo.ts'
 import {parseExactly} from '../../../src/lib/exact-json.ts'
-import type {Registration, Schedule} from '../../../src/lib/records.ts'
+import type {Registration} from '../../../src/lib/records/registrations.ts'
+import type {Schedule} from '../../../src/lib/records/schedules.ts'
 
 const SCHEDULE: Schedule = {
   id: '7d3a0000-0000-4000-8000-000000000000',

@@ -1,4 +1,7 @@
-import type {ListedRegistration, Run, Schedule, View} from '../../../src/lib/records.ts'
+import type {ListedRegistration} from '../../../src/lib/records/registrations.ts'
+import type {Run} from '../../../src/lib/records/runs.ts'
+import type {Schedule} from '../../../src/lib/records/schedules.ts'
+import type {View} from '../../../src/lib/records/views.ts'
 import {describeTerminal, type RenderContext, type Terminal} from '../../../src/render/terminal.ts'
 
 export const NOW = new Date('2026-03-01T12:00:00.000Z')

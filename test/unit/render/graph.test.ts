@@ -1,6 +1,6 @@
 import stringWidth from 'string-width'
 import {describe, expect, test} from 'vitest'
-import type {GraphNode, ViewGraph} from '../../../src/lib/records.ts'
+import type {GraphNode, ViewGraph} from '../../../src/lib/records/graph.ts'
 import {renderDot, renderMermaid} from '../../../src/render/graph-diagram.ts'
 import {renderTree} from '../../../src/render/graph-tree.ts'
 import {NAMES, onTerminal, PIPED, WIDTHS} from './fixtures.ts'

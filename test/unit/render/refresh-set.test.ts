@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest'
-import type {RefreshedSet, RefreshPlan, SetMember} from '../../../src/lib/records.ts'
+import type {RefreshedSet, RefreshPlan, SetMember} from '../../../src/lib/records/refreshes.ts'
 import {renderHints, renderMember, renderPlan, renderRefreshedSet} from '../../../src/render/refresh-set.ts'
 import {setLines} from '../../../src/render/set-progress.ts'
 import {displayWidth} from '../../../src/render/width.ts'

@@ -1,6 +1,6 @@
 import {qualifiedName} from '../../../lib/identifier.ts'
 import {scopeParts, viewOfPayload} from '../../../lib/payload.ts'
-import type {Schedule} from '../../../lib/records.ts'
+import type {Schedule} from '../../../lib/records/schedules.ts'
 import type {Check} from '../check.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type {View} from '../../../lib/records.ts'
+import type {View} from '../../../lib/records/views.ts'
 import type {Api, Items} from './api.ts'
 import {usePoll} from './poll.ts'
 

@@ -1,5 +1,5 @@
 import {formatDuration} from '../../../lib/duration.ts'
-import type {ViewName} from '../../../lib/records.ts'
+import type {ViewName} from '../../../lib/records/values.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND

@@ -1,5 +1,6 @@
 import {useCallback, useEffect, useMemo, useRef, useState} from 'preact/hooks'
-import type {ListedRegistration, Run} from '../../../lib/records.ts'
+import type {ListedRegistration} from '../../../lib/records/registrations.ts'
+import type {Run} from '../../../lib/records/runs.ts'
 import type {Api, Items} from './api.ts'
 
 const RUNS = 10

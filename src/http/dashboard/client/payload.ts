@@ -1,4 +1,4 @@
-import type {ViewName} from '../../../lib/records.ts'
+import type {ViewName} from '../../../lib/records/values.ts'
 import {viewTitle} from './format.ts'
 
 export const JOB_TYPE = 'materialized_view_refresh'

@@ -1,6 +1,7 @@
 import {useEffect, useMemo, useRef, useState} from 'preact/hooks'
 import {formatDuration} from '../../../lib/duration.ts'
-import type {Refreshed, Registration} from '../../../lib/records.ts'
+import type {Refreshed} from '../../../lib/records/refreshes.ts'
+import type {Registration} from '../../../lib/records/registrations.ts'
 import {WaitingLine} from '../../../lib/waiting-line.ts'
 import {type Api, type ApiError, toApiError} from './api.ts'
 import {viewTitle} from './format.ts'

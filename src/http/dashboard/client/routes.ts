@@ -1,5 +1,5 @@
 import {useEffect, useState} from 'preact/hooks'
-import {JOB_STATES, type JobState} from '../../../lib/records.ts'
+import {JOB_STATES, type JobState} from '../../../lib/records/jobs.ts'
 
 export const PAGES = ['matviews', 'schedules', 'jobs'] as const
 

@@ -1,7 +1,7 @@
 import type {Edge} from '../../../../src/core/refresh-set/graph.ts'
 import {untangle} from '../../../../src/core/refresh-set/graph.ts'
 import {type Member, orderMembers} from '../../../../src/core/refresh-set/order.ts'
-import type {Registration} from '../../../../src/lib/records.ts'
+import type {Registration} from '../../../../src/lib/records/registrations.ts'
 
 /** `a > b > c` and `a > d` as edges: b reads a, c reads b, d reads a. All views are in schema public. */
 export const edgesOf = (...paths: string[]): Edge[] =>

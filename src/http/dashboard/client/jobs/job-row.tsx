@@ -1,4 +1,4 @@
-import type {Job} from '../../../../lib/records.ts'
+import type {Job} from '../../../../lib/records/jobs.ts'
 import {viewTitle} from '../format.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'

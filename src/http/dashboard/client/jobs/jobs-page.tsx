@@ -1,5 +1,6 @@
 import {useState} from 'preact/hooks'
-import type {Job, JobState, JobStats, Schedule} from '../../../../lib/records.ts'
+import type {Job, JobState, JobStats} from '../../../../lib/records/jobs.ts'
+import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {Api, Items} from '../api.ts'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {payloadTitle} from '../payload.ts'

@@ -1,4 +1,4 @@
-import {JOB_STATES, type JobState, type JobStats} from '../../../../lib/records.ts'
+import {JOB_STATES, type JobState, type JobStats} from '../../../../lib/records/jobs.ts'
 import {formatElapsed} from '../format.ts'
 import {jobsLink} from '../routes.ts'
 

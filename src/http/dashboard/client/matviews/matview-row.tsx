@@ -1,5 +1,6 @@
 import {formatDuration} from '../../../../lib/duration.ts'
-import type {RegistrationItem, Run} from '../../../../lib/records.ts'
+import type {RegistrationItem} from '../../../../lib/records/registrations.ts'
+import type {Run} from '../../../../lib/records/runs.ts'
 import {viewTitle} from '../format.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'

@@ -1,5 +1,5 @@
 import {useEffect, useState} from 'preact/hooks'
-import type {RegistrationItem} from '../../../../lib/records.ts'
+import type {RegistrationItem} from '../../../../lib/records/registrations.ts'
 import type {Api, Items} from '../api.ts'
 import type {Histories} from '../histories.ts'
 import {PollProblem} from '../parts/poll-problem.tsx'

@@ -1,5 +1,5 @@
 import {useState} from 'preact/hooks'
-import type {Registration} from '../../../../lib/records.ts'
+import type {Registration} from '../../../../lib/records/registrations.ts'
 import type {Api} from '../api.ts'
 import {useDiscoveredViews} from '../discovered-views.ts'
 import {isSameView, viewTitle} from '../format.ts'

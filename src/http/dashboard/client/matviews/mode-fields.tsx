@@ -1,4 +1,5 @@
-import type {RequestedMode, View} from '../../../../lib/records.ts'
+import type {RequestedMode} from '../../../../lib/records/values.ts'
+import type {View} from '../../../../lib/records/views.ts'
 import {Copyable} from '../parts/copyable.tsx'
 
 interface Props {

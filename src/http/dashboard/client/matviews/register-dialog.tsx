@@ -1,5 +1,5 @@
 import {useState} from 'preact/hooks'
-import type {RequestedMode, ViewName} from '../../../../lib/records.ts'
+import type {RequestedMode, ViewName} from '../../../../lib/records/values.ts'
 import type {Api} from '../api.ts'
 import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
 import {formatSize, isSameView, quoted, viewTitle} from '../format.ts'

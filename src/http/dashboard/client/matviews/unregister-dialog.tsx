@@ -1,4 +1,5 @@
-import type {Registration, Schedule} from '../../../../lib/records.ts'
+import type {Registration} from '../../../../lib/records/registrations.ts'
+import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {Api, Items} from '../api.ts'
 import {isSameView, viewTitle} from '../format.ts'
 import {ConfirmDialog} from '../parts/confirm-dialog.tsx'

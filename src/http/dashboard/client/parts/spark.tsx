@@ -1,5 +1,5 @@
 import {formatDuration} from '../../../../lib/duration.ts'
-import type {Run} from '../../../../lib/records.ts'
+import type {Run} from '../../../../lib/records/runs.ts'
 
 const BAR = 6
 const GAP = 2

@@ -1,5 +1,5 @@
 import {useState} from 'preact/hooks'
-import type {ViewName} from '../../../../lib/records.ts'
+import type {ViewName} from '../../../../lib/records/values.ts'
 import type {Api} from '../api.ts'
 import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
 import {quoted} from '../format.ts'

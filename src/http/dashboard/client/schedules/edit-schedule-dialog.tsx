@@ -1,5 +1,5 @@
 import {useState} from 'preact/hooks'
-import type {Schedule} from '../../../../lib/records.ts'
+import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {Api} from '../api.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
 import {type Timing, TimingFields} from './timing-fields.tsx'

@@ -1,4 +1,4 @@
-import type {ListedSchedule} from '../../../../lib/records.ts'
+import type {ListedSchedule} from '../../../../lib/records/schedules.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'
 import {Time} from '../parts/time.tsx'

@@ -1,5 +1,5 @@
 import {useState} from 'preact/hooks'
-import type {ListedSchedule} from '../../../../lib/records.ts'
+import type {ListedSchedule} from '../../../../lib/records/schedules.ts'
 import type {Api, Items} from '../api.ts'
 import {ConfirmDialog} from '../parts/confirm-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'

@@ -1,5 +1,5 @@
 import {useId} from 'preact/hooks'
-import type {Schedule} from '../../../../lib/records.ts'
+import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {Api} from '../api.ts'
 import {ErrorNote} from '../parts/error-note.tsx'
 import {NextRunsList} from './next-runs-list.tsx'

@@ -1,5 +1,5 @@
 import {useEffect, useState} from 'preact/hooks'
-import type {NextRuns} from '../../../../lib/records.ts'
+import type {NextRuns} from '../../../../lib/records/schedules.ts'
 import {type Api, type ApiError, toApiError} from '../api.ts'
 
 const SHOWN = 5

@@ -1,8 +1,8 @@
-import {ERRORS} from '../../lib/errors.ts'
-import {FRESHNESS_STATES, JOB_STATES, JOB_TYPE, REFRESH_MODES, REQUESTED_MODES} from '../../lib/records.ts'
-import {HTTP_ERRORS} from './errors.ts'
-
-type Properties = Record<string, object>
+import {ERRORS} from '../../../lib/errors.ts'
+import {FRESHNESS_STATES} from '../../../lib/records/freshness.ts'
+import {JOB_STATES} from '../../../lib/records/jobs.ts'
+import {REFRESH_MODES} from '../../../lib/records/values.ts'
+import {HTTP_ERRORS} from '../errors.ts'
 
 const text = {type: 'string'}
 const textOrNull = {type: ['string', 'null']}
@@ -14,15 +14,10 @@ const whole = {type: 'integer'}
 const wholeOrNull = {type: ['integer', 'null']}
 const flag = {type: 'boolean'}
 const mode = {type: 'string', enum: [...REFRESH_MODES]}
-const requestedMode = {
-  type: 'string',
-  enum: [...REQUESTED_MODES],
-  description: 'auto is concurrent where the view has a unique index and holds data, else standard',
-}
 const runStatus = ['success', 'error', 'canceled', 'skipped']
 
 /** A document of which every key is always there. */
-const documentOf = (name: string, properties: Properties) => ({
+const documentOf = (name: string, properties: Record<string, object>) => ({
   $id: name,
   type: 'object',
   required: Object.keys(properties),
@@ -236,100 +231,3 @@ export const DOCUMENTS = [
     hint: textOrNull,
   }),
 ]
-
-type Name = (typeof DOCUMENTS)[number]['$id']
-
-const refTo = (name: Name) => ({$ref: `${name}#`})
-
-const failures = {
-  '4xx': {
-    description: 'The request is wrong, or conflicts with the state of the database',
-    ...refTo('Error'),
-  },
-  '5xx': {description: 'The database refused the request or is unreachable', ...refTo('Error')},
-}
-
-/** Answers with one document. */
-export const answering = (name: Name | readonly Name[], description: string, status = 200) => ({
-  [status]: {description, ...(typeof name === 'string' ? refTo(name) : {anyOf: name.map(refTo)})},
-  ...failures,
-})
-
-/** Answers with a list of documents. */
-export const listing = (name: Name, description: string) => ({
-  200: {
-    description,
-    type: 'object',
-    required: ['items', 'count'],
-    properties: {
-      items: {type: 'array', items: refTo(name)},
-      count: {type: 'integer', description: 'The number of items'},
-    },
-  },
-  ...failures,
-})
-
-/** Answers with nothing but a status. */
-export const NOTHING = {204: {description: 'Done', type: 'null'}, ...failures}
-
-/** The one parameter of a route about one thing. */
-export const idOf = (description: string) => ({
-  type: 'object',
-  required: ['id'],
-  properties: {id: {type: 'string', description}},
-})
-
-/** A whole number in a query, where all values are text. */
-export const wholeNumber = (
-  description: string,
-  limits: {minimum: number; maximum: number; default?: number},
-) => ({
-  type: 'integer',
-  description,
-  ...limits,
-})
-
-/** A body or query of these properties and no others. */
-export const exactly = (properties: Properties, required: readonly string[] = []) => ({
-  type: 'object',
-  additionalProperties: false,
-  required: [...required],
-  properties,
-})
-
-/** What names a view in a body: as on a command line, in double quotes where it needs them. */
-const name = (description: string) => ({
-  type: 'string',
-  description: `${description}; letters, digits, _ and $, anything else in double quotes`,
-})
-
-/** Bodies of requests. */
-export const BODIES = {
-  registration: exactly(
-    {
-      viewName: name('The materialized view'),
-      schema: {...name('Its schema'), default: 'public'},
-      refreshMode: {...requestedMode, default: 'standard'},
-    },
-    ['viewName'],
-  ),
-  mode: exactly({refreshMode: requestedMode}, ['refreshMode']),
-  schedule: exactly(scheduleProperties(), ['name', 'cronExpr', 'payload']),
-  scheduleChanges: {...exactly(scheduleProperties()), minProperties: 1},
-}
-
-function scheduleProperties(): Properties {
-  return {
-    name: text,
-    jobType: {type: 'string', description: `Only ${JOB_TYPE}`},
-    cronExpr: {type: 'string', description: 'Five fields, six with leading seconds, or @hourly and the like'},
-    timezone: {type: 'string', description: 'An IANA time zone. Default: UTC'},
-    payload: {
-      type: 'object',
-      description:
-        'The view to refresh: {"schema": "public", "view_name": "leaderboard"}; with "scope": "cascade", "dependencies" or "both", further views in order',
-    },
-    enabled: flag,
-    maxAttempts: {type: 'integer', minimum: 1, maximum: 1000},
-  }
-}

@@ -1,0 +1,29 @@
+import type {ViewName} from './values.ts'
+
+/** One reason why a view cannot be refreshed concurrently, and what to do about it. */
+export interface ConcurrentBlocker {
+  code: 'NOT_POPULATED' | 'UNIQUE_INDEX_REQUIRED'
+  message: string
+  hint: string
+}
+
+/** One reason why a view is always refreshed. */
+export interface SkipBlocker {
+  /** In capitals, such as CLOCK or VOLATILE. */
+  code: string
+  message: string
+}
+
+/** A materialized view as the catalogs describe it. */
+export interface View extends ViewName {
+  owner: string
+  populated: boolean
+  /** Heap, indexes and TOAST together; null while a refresh holds the view. */
+  sizeBytes: number | null
+  registered: boolean
+  concurrentReady: boolean
+  concurrentBlockers: ConcurrentBlocker[]
+  /** Whether ayb can tell that nothing has changed since the last refresh. */
+  skippable: boolean
+  skipBlockers: SkipBlocker[]
+}
