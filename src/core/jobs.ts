@@ -1,5 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../db/database.ts'
+import * as jobChanges from '../db/job-changes.ts'
 import * as jobs from '../db/jobs.ts'
 import {countOld, deleteFinishedJobs, deleteOldRuns, deleteOldSets, type PruneCount} from '../db/prune.ts'
 import * as retry from '../db/queue/retry.ts'
@@ -95,7 +96,7 @@ export async function retryJob(db: Database, reference: string): Promise<Unworde
 export async function cancelJob(db: Database, reference: string): Promise<Unworded<JobDocument>> {
   const {id} = await requireJob(db, reference)
   await db.prepareTables()
-  const job = (await jobs.cancelJob(db, id)) ?? (await cancelRunningJob(db, await requireJob(db, id)))
+  const job = (await jobChanges.cancelJob(db, id)) ?? (await cancelRunningJob(db, await requireJob(db, id)))
   if (!job) throw jobStateConflict(await requireJob(db, id), 'cancel')
   return {job, warnings: db.takeWarnings()}
 }

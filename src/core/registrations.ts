@@ -1,7 +1,13 @@
 import type {CatalogView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
 import {savePolicy} from '../db/policies.ts'
-import * as registrations from '../db/registrations.ts'
+import {
+  deleteRegistration,
+  deleteRegistrations,
+  insertRegistration,
+  updateRefreshMode,
+} from '../db/registration-changes.ts'
+import {findRegistration, listRegistrations} from '../db/registrations.ts'
 import {listSchedulesOfView, listSchedulesOfViews} from '../db/schedules.ts'
 import {recognisesViews} from '../db/states/identity.ts'
 import {rememberView} from '../db/states/remember.ts'
@@ -48,7 +54,7 @@ export async function register(
   if (policy.skipUnchanged) requireChanges(db, '--skip-unchanged')
   await db.prepareTables()
   const created = await insert(db, view, {mode, policy})
-  const registration = created ?? (await registrations.findRegistration(db, name))
+  const registration = created ?? (await findRegistration(db, name))
   // Unregistered between the two statements: as if this one had come a moment later.
   if (!registration) return register(db, name, {mode, policy}, {isExistingFine})
   if (!created && !isExistingFine) throw alreadyRegistered(registration)
@@ -86,10 +92,10 @@ async function insert(
 ): Promise<Registration | null> {
   const working = mode === 'auto' ? workingMode(view) : mode
   const changes = wantedPolicy({mode, policy})
-  if (!isChange(changes)) return registrations.insertRegistration(db, view, working)
+  if (!isChange(changes)) return insertRegistration(db, view, working)
   requirePolicies(db, changes)
   return db.session.transaction(async () => {
-    const created = await registrations.insertRegistration(db, view, working)
+    const created = await insertRegistration(db, view, working)
     return created && {...created, policy: await savePolicy(db, created, changes)}
   })
 }
@@ -143,7 +149,7 @@ export async function update(
   const changes: PolicyChanges = mode === null ? policy : {...policy, mode: mode === 'auto' ? mode : null}
   if (mode === 'auto' || isChange(policy)) requirePolicies(db, changes)
   const registration = await db.session.transaction(async () => {
-    const updated = await registrations.updateRefreshMode(db, before.id, working)
+    const updated = await updateRefreshMode(db, before.id, working)
     if (!updated || isSatisfied(updated.policy, changes)) return updated
     return {...updated, policy: await savePolicy(db, updated, changes)}
   })
@@ -163,7 +169,7 @@ export async function unregister(
   const registration = await requireRegistration(db, reference)
   if (isDryRun) return unregistered(db, registration)
   await db.prepareTables()
-  const removed = await registrations.deleteRegistration(db, registration.id)
+  const removed = await deleteRegistration(db, registration.id)
   if (!removed) throw notRegistered(reference, null)
   return unregistered(db, removed)
 }
@@ -190,7 +196,7 @@ export async function unregisterMissing(
   db: Database,
   {isDryRun = false} = {},
 ): Promise<Unworded<RegistrationsDocument>> {
-  const gone = (await registrations.listRegistrations(db, null)).filter(({exists}) => !exists)
+  const gone = (await listRegistrations(db, null)).filter(({exists}) => !exists)
   const renamed = await renamedAmong(db, gone)
   const kept = new Set(renamed.map(({from}) => qualifiedName(from)))
   const missing = gone
@@ -200,7 +206,7 @@ export async function unregisterMissing(
   const removed =
     missing.length === 0 || isDryRun
       ? missing
-      : await registrations.deleteRegistrations(
+      : await deleteRegistrations(
           db,
           missing.map(({id}) => id),
           {onlyMissing: true},

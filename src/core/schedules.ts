@@ -1,9 +1,11 @@
 import {describeView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
-import {cancelQueuedJobs, countQueuedJobs, endRetries, enqueueJob, findJobs} from '../db/jobs.ts'
+import {cancelQueuedJobs, endRetries, enqueueJob} from '../db/job-changes.ts'
+import {countQueuedJobs, findJobs} from '../db/jobs.ts'
 import {advanceSets} from '../db/queue/set-progress.ts'
 import {findLiveSet, insertSet, keepSets, type NewSet} from '../db/queue/sets.ts'
 import {findRegistration} from '../db/registrations.ts'
+import * as stored from '../db/schedule-changes.ts'
 import * as schedules from '../db/schedules.ts'
 import {nextRun, parseCron} from '../lib/cron.ts'
 import {jobDeleted} from '../lib/failures/jobs.ts'
@@ -41,7 +43,7 @@ export async function createSchedule(
   if (settings.payload.scope) requireSets(db)
   const warnings = await targetWarnings(db, settings.payload)
   const nextRunAt = await computeNextRun(db, settings)
-  const schedule = await schedules.insertSchedule(db, {...settings, nextRunAt})
+  const schedule = await stored.insertSchedule(db, {...settings, nextRunAt})
   if (!schedule) throw scheduleExists(settings.name)
   if (schedule.enabled) warnings.push(...(await absentWorkers(db)))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
@@ -64,7 +66,7 @@ export async function updateSchedule(
   const warnings = payload ? await targetWarnings(db, payload) : []
   if (changes.isCascade || changes.isWithDependencies || payload?.scope) requireSets(db)
   const schedule = await db.session.transaction(async () => {
-    const before = await schedules.lockSchedule(db, id)
+    const before = await stored.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
     return changeSchedule(db, before, changes, payload)
   })
@@ -96,7 +98,7 @@ export async function changeSchedule(
   const {name, maxAttempts} = changes
   // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
   if (changes.enabled === false) await cancelQueuedJobs(db, id)
-  const updated = await schedules.updateSchedule(db, id, {
+  const updated = await stored.updateSchedule(db, id, {
     ...{...timing, name, payload, maxAttempts, scope: changedScope(before, changes)},
     nextRunAt: isRetimed ? await computeNextRun(db, timing) : undefined,
   })
@@ -140,7 +142,7 @@ export async function deleteSchedule(db: Database, reference: string): Promise<U
   const {id} = await requireSchedule(db, reference)
   await db.prepareTables()
   const schedule = await db.session.transaction(async () => {
-    const before = await schedules.lockSchedule(db, id)
+    const before = await stored.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
     await removeSchedule(db, id)
     return before
@@ -152,7 +154,7 @@ export async function deleteSchedule(db: Database, reference: string): Promise<U
 export async function removeSchedule(db: Database, id: string): Promise<void> {
   await cancelQueuedJobs(db, id)
   await endRetries(db, id)
-  await schedules.deleteSchedule(db, id)
+  await stored.deleteSchedule(db, id)
   await advanceSets(db, {scheduleId: id})
 }
 
@@ -181,7 +183,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
   const set = await planRun(db, before)
   const warnings: Warning[] = []
   const queued = await db.session.transaction(async () => {
-    const schedule = await schedules.lockSchedule(db, before.id)
+    const schedule = await stored.lockSchedule(db, before.id)
     if (!schedule) throw scheduleNotFound(reference, null)
     // The worker of its last job may have died before it noted the end.
     await advanceSets(db, {scheduleId: schedule.id})
@@ -193,7 +195,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
     const isQueued = set === null || (await countQueuedJobs(db, schedule.id)) > 0
     if (isQueued) return [(await enqueueJob(db, schedule.id)).id]
     // First: a set of a disabled schedule goes on only if it is younger than each change of the schedule.
-    await schedules.recordRun(db, schedule.id)
+    await stored.recordRun(db, schedule.id)
     await insertSet(db, set)
     return set.members.map(({jobId}) => jobId)
   })

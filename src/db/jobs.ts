@@ -7,9 +7,7 @@ import type {Database} from './database.ts'
 import {noneIfUnencodable} from './encoding.ts'
 import {withinDocuments} from './instant.ts'
 import {payloadJson, viewInPayload} from './payload.ts'
-import {advanceSets} from './queue/set-progress.ts'
-import {cancelWaiting, isLive, lockSets} from './queue/sets.ts'
-import {wakeWorkers} from './queue/wake.ts'
+import {isLive} from './queue/sets.ts'
 
 type StoredJob = Omit<Job, 'setId' | 'waitingFor'>
 
@@ -35,10 +33,10 @@ const JOB = columns<StoredJob>({
   canceledAt: instant('canceled_at'),
 })
 
-type JobRow = Stored<StoredJob> & {set_id: string | null; waiting_for: ViewName[] | null}
+export type JobRow = Stored<StoredJob> & {set_id: string | null; waiting_for: ViewName[] | null}
 
 /** SQL: the select list of a job, or of a member that waits, under that alias. */
-const selectJob = (db: Database, alias: string): string =>
+export const selectJob = (db: Database, alias: string): string =>
   `${JOB.select(alias)}, ${setIdOf(db, alias)} as set_id, null::json as waiting_for`
 
 const setIdOf = (db: Database, alias: string): string =>
@@ -46,7 +44,7 @@ const setIdOf = (db: Database, alias: string): string =>
     ? `(select x.set_id from ${db.tables.edges} x where x.job_id = ${alias}.id)`
     : 'null::uuid'
 
-const toJob = (row: JobRow): Job => ({
+export const toJob = (row: JobRow): Job => ({
   ...JOB.toRecord(row),
   setId: row.set_id,
   waitingFor: row.waiting_for ?? [],
@@ -183,95 +181,6 @@ async function listWaiting(
   )
   const rows = await (view === null ? found : found.catch(noneIfUnencodable(qualifiedName(view), [])))
   return rows.map(toJob)
-}
-
-/**
- * The queued job of a schedule, or a new job. A queued job that waits for a retry becomes due now. Within a
- * transaction that holds the row of the schedule, so that no other session creates a second job; touches the
- * row, so that a worker that read the row before does not create a second job either.
- */
-export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
-  const rowsQueued = await db.session.query<JobRow>(
-    `select ${selectJob(db, 'j')}
-       from ${db.tables.jobs} j
-      where j.schedule_id = $1 and j.state = 'queued' and j.type = '${JOB_TYPE}'
-      order by j.run_at
-      limit 1`,
-    [scheduleId],
-  )
-  const [queued] = rowsQueued.map(toJob)
-  if (queued) {
-    const advanced = await db.session.query<JobRow>(
-      `update ${db.tables.jobs} as j
-          set run_at = now(), updated_at = now()
-        where j.id = $1 and j.state = 'queued' and j.run_at > now()
-    returning ${selectJob(db, 'j')}`,
-      [queued.id],
-    )
-    await wakeWorkers(db.session)
-    // A worker may have claimed it in between.
-    return advanced[0] ? toJob(advanced[0]) : queued
-  }
-  const rows = await db.session.query<JobRow>(
-    `with s as (
-       update ${db.tables.schedules} set last_run_at = clock_timestamp(), updated_at = clock_timestamp() where id = $1
-       returning id, payload, max_attempts)
-     insert into ${db.tables.jobs} as j (type, payload, max_attempts, schedule_id)
-     select '${JOB_TYPE}', s.payload, s.max_attempts, s.id from s
-  returning ${selectJob(db, 'j')}`,
-    [scheduleId],
-  )
-  await wakeWorkers(db.session)
-  return toJob(rows[0] as JobRow)
-}
-
-/** Cancels a job that is queued, or waits; null where it is neither. */
-export async function cancelJob(db: Database, id: string): Promise<Job | null> {
-  return db.session.transaction(async () => {
-    const {isLocked} = await lockSets(db, {jobId: id})
-    const job = await cancelQueued(db, id)
-    const isCanceled = job !== null || (isLocked && (await cancelWaiting(db, id)))
-    if (isLocked && isCanceled) await advanceSets(db, {jobId: id})
-    return isCanceled ? findJob(db, id) : null
-  })
-}
-
-async function cancelQueued(db: Database, id: string): Promise<Job | null> {
-  const rows = await db.session.query<JobRow>(
-    `update ${db.tables.jobs} as j
-        set state = 'canceled', canceled_at = now(), updated_at = now()
-      where j.id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'
-  returning ${selectJob(db, 'j')}`,
-    [id],
-  )
-  return rows[0] ? toJob(rows[0]) : null
-}
-
-/**
- * Cancels the queued jobs of a schedule that is about to be disabled or deleted. Its sets are canceled behind
- * that, with advanceSets.
- */
-export async function cancelQueuedJobs(db: Database, scheduleId: string): Promise<void> {
-  await lockSets(db, {scheduleId})
-  await db.session.query(
-    `update ${db.tables.jobs} as j
-        set state = 'canceled', canceled_at = now(), updated_at = now()
-      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'`,
-    [scheduleId],
-  )
-}
-
-/**
- * Makes the attempts that run of a schedule their jobs' last, for a schedule that is deleted: behind that,
- * nobody who finds such a job without its worker could tell that it had a schedule.
- */
-export async function endRetries(db: Database, scheduleId: string): Promise<void> {
-  await db.session.query(
-    `update ${db.tables.jobs} as j
-        set max_attempts = greatest(j.attempts, 1)
-      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'running' and j.attempts < j.max_attempts`,
-    [scheduleId],
-  )
 }
 
 /** How many jobs cancelQueuedJobs would cancel. */

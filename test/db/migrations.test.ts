@@ -1,6 +1,6 @@
 import {describe, expect, onTestFinished, test} from 'vitest'
 import {type Database, Server} from '../../src/db/database.ts'
-import {insertRegistration} from '../../src/db/registrations.ts'
+import {insertRegistration} from '../../src/db/registration-changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {until} from '../support/until.ts'
 

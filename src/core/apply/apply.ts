@@ -7,8 +7,9 @@ import {
   insertRegistrations,
   lockRegistrations,
   updateRefreshModes,
-} from '../../db/registrations.ts'
-import {findSchedules, insertSchedules, lockSchedules} from '../../db/schedules.ts'
+} from '../../db/registration-changes.ts'
+import {insertSchedules, lockSchedules} from '../../db/schedule-changes.ts'
+import {findSchedules} from '../../db/schedules.ts'
 import {rememberViews} from '../../db/states/remember.ts'
 import {AybError} from '../../lib/errors.ts'
 import {scheduleExists} from '../../lib/failures/schedules.ts'

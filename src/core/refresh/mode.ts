@@ -1,6 +1,6 @@
 import {type ConcurrentFitness, findConcurrentFitness} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
-import {noteWorkingMode} from '../../db/registrations.ts'
+import {noteWorkingMode} from '../../db/registration-changes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {RefreshMode, RequestedMode, ViewName} from '../../lib/records/values.ts'
