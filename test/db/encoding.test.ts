@@ -5,6 +5,7 @@ import * as matviews from '../../src/core/matviews.ts'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
 import {wantedSettings} from '../../src/core/refresh/request.ts'
 import * as registrations from '../../src/core/registrations.ts'
+import {runSchedule} from '../../src/core/run-schedule.ts'
 import * as schedules from '../../src/core/schedules.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import {Reader} from '../../src/db/reader.ts'
@@ -89,7 +90,7 @@ describe('in a database in LATIN1', () => {
 
   test.each<[string, () => Promise<unknown>]>([
     ['show', () => schedules.showSchedule(db, '夜')],
-    ['run', () => schedules.runSchedule(db, '夜')],
+    ['run', () => runSchedule(db, '夜')],
     ['jobs', () => listJobs(db, {state: null, schedule: '夜', limit: 1})],
   ])('no schedule has such a name: %s', async (_, run) => {
     await expect(run()).rejects.toMatchObject({code: 'SCHEDULE_NOT_FOUND'})

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {deleteSchedule, runSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
+import {runSchedule} from '../../src/core/run-schedule.ts'
+import {deleteSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import {wholeMilliseconds} from '../../src/db/instant.ts'
 import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/liveness.ts'

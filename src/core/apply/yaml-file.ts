@@ -18,6 +18,7 @@ import {
 } from 'yaml'
 import {type Place, Problems} from '../../lib/file-problems.ts'
 import {shortened} from '../../lib/outside-text.ts'
+import {FLAT, hintOf, messageOf, QUOTE_STAR, TOO_DEEP, withoutStacks} from './yaml-errors.ts'
 
 /** Far more than anybody writes, aliases followed. */
 const MOST_KEYS = 250_000
@@ -241,39 +242,6 @@ export class YamlFile {
     )
     throw new EndOfReading()
   }
-}
-
-const TOO_DEEP = 'the file nests too deep'
-const FLAT = 'views, their names and their keys are three levels'
-const QUOTE_STAR = 'put a text that begins with * into quotes: in YAML it is an alias'
-
-/** The library makes an error for each mistake, and a million stacks take seconds. */
-function withoutStacks<T>(work: () => T): T {
-  const {stackTraceLimit} = Error
-  Error.stackTraceLimit = 0
-  try {
-    return work()
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit
-  }
-}
-
-function messageOf(code: string, message: string): string {
-  if (message.includes('call stack')) return TOO_DEEP
-  if (code === 'MULTIPLE_DOCS') return 'the file holds more than one document'
-  return `this is not YAML: ${shortened(message.split('\n')[0] ?? '', 200)}`
-}
-
-/** What the line lacks most likely. */
-function hintOf(line: string): string {
-  const text = line.slice(0, 1000)
-  if (/[:[,{-]\s*\*/.test(text)) return QUOTE_STAR
-  if (/[:[,{-]\s*@/.test(text)) return 'put a text that begins with @ into quotes'
-  if (/^\s*(?:[{,-]\s*)?"[^"]*"\s*\.|"\s*\./.test(text) || /\."[^"]*"\s*:/.test(text)) {
-    return `put a name with double quotes into single quotes as a whole: 'public."weekly stats"'`
-  }
-  if (/^\s*\t/.test(text)) return 'indent with spaces'
-  return 'ayb export prints a file as an example'
 }
 
 /** A path for a sentence. */

@@ -1,12 +1,12 @@
 import type {FastifyInstance} from 'fastify'
 import {requireSchedule} from '../../core/lookup.ts'
 import {previewRuns} from '../../core/preview.ts'
+import {runSchedule} from '../../core/run-schedule.ts'
 import {checkInput, checkJobType, type ScheduleTarget} from '../../core/schedule-input.ts'
 import {
   createSchedule,
   deleteSchedule,
   listSchedules,
-  runSchedule,
   setScheduleEnabled,
   updateSchedule,
 } from '../../core/schedules.ts'

@@ -1,0 +1,59 @@
+import {describeView} from '../db/catalog.ts'
+import type {Database} from '../db/database.ts'
+import {findRegistration} from '../db/registrations.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import {jobScope, payloadOf, type RefreshPayload, scopeParts, viewOfPayload} from '../lib/payload.ts'
+import type {JobScope} from '../lib/records/jobs.ts'
+import type {Schedule} from '../lib/records/schedules.ts'
+import {notReady, type Warning} from '../lib/unworded.ts'
+import {findConcurrentBlockers} from './catalog.ts'
+import {requireRegistration} from './lookup.ts'
+import type {ScheduleChanges, ScheduleTarget} from './schedule-input.ts'
+
+/** Undefined where nobody asked. */
+type AskedScope = Pick<ScheduleChanges, 'isCascade' | 'isWithDependencies'>
+
+/** The payload with the scope that was asked for; where nobody asked, with its own. */
+export function withScope(payload: RefreshPayload, asked: AskedScope): RefreshPayload {
+  const scope = mergedScope(payload.scope ?? null, asked)
+  const {scope: _, ...others} = payload
+  return scope === null ? others : {...others, scope}
+}
+
+/** Undefined where the scope is to stay as the payload has it. */
+export function changedScope(
+  before: Schedule,
+  {target, ...asked}: ScheduleChanges,
+): JobScope | null | undefined {
+  const isAsked = asked.isCascade !== undefined || asked.isWithDependencies !== undefined
+  if (target && 'payload' in target) {
+    return isAsked ? mergedScope(target.payload.scope ?? null, asked) : undefined
+  }
+  return isAsked || target ? mergedScope(before.scope, asked) : undefined
+}
+
+function mergedScope(own: JobScope | null, asked: AskedScope): JobScope | null {
+  const {isCascade, isWithDependencies} = scopeParts(own)
+  return jobScope({
+    isCascade: asked.isCascade ?? isCascade,
+    isWithDependencies: asked.isWithDependencies ?? isWithDependencies,
+  })
+}
+
+export async function resolveTarget(db: Database, target: ScheduleTarget): Promise<RefreshPayload> {
+  if ('payload' in target) return target.payload
+  const {view} = target
+  return payloadOf('id' in view ? await requireRegistration(db, view) : view)
+}
+
+/** What will keep the schedule from working, as far as can be seen now. */
+export async function targetWarnings(db: Database, payload: unknown): Promise<Warning[]> {
+  const name = viewOfPayload(payload)
+  if (!name) return []
+  const view = await describeView(db, name)
+  if (!view) return [`there is no materialized view ${qualifiedName(name)} yet: its runs fail until there is`]
+  const registration = await findRegistration(db, name)
+  if (registration?.refreshMode !== 'concurrent') return []
+  const [blockers] = await findConcurrentBlockers(db, [view])
+  return (blockers ?? []).map((blocker) => notReady(blocker, 'its runs fail until it is mended'))
+}
