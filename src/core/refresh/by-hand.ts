@@ -1,36 +1,24 @@
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
-import type {Look} from '../../db/fingerprint/look.ts'
-import {countCheck} from '../../db/fingerprint/note.ts'
-import {findLockHolder} from '../../db/locks/blockers.ts'
-import {
-  type LockAnswer,
-  queueForRefreshLock,
-  type RefreshLock,
-  withRefreshLock,
-} from '../../db/locks/refresh-lock.ts'
-import {findRegistration} from '../../db/registrations.ts'
+import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
 import {withDeadline} from '../../lib/abort.ts'
 import {AybError, isAybError} from '../../lib/errors.ts'
-import {refreshInProgress, waitTimeout} from '../../lib/failures/refreshes.ts'
-import {notRegistered} from '../../lib/failures/registrations.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {Refreshed} from '../../lib/records/refreshes.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
-import type {RequestedMode, ViewName} from '../../lib/records/values.ts'
+import type {RequestedMode} from '../../lib/records/values.ts'
 import {type RefreshEvent, warningIn} from '../../lib/refresh-events.ts'
-import {timerMs} from '../../lib/timer.ts'
 import {distinct, type Unworded, type Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
 import {attemptRefresh, type Behind, NOTHING_BEHIND} from './attempt.ts'
 import type {RefreshCaller} from './caller.ts'
 import {cancelOnAbort} from './cancel.ts'
-import {changeHandling, requireChanges, SECOND_LOOK_MS} from './decide.ts'
-import {listen} from './listener.ts'
+import {changeHandling, requireChanges} from './decide.ts'
+import {tellEnd} from './listener.ts'
 import {type RefreshRequest, refreshRequest, type WantedSettings} from './request.ts'
 import {requireSettings} from './required-settings.ts'
-import type {BlockedRefresh, RefreshResult, UnchangedView} from './result.ts'
-import type {PastTries} from './tries.ts'
+import type {BlockedRefresh} from './result.ts'
+import {answerUnchanged, untilLastLook} from './unchanged.ts'
+import {endingWith, pause, pauseAfter, queueForLock, readAgain, stillLocked} from './waits.ts'
 
 /** How a person, or a client of the API, wants a view to be refreshed. */
 export interface RefreshOptions {
@@ -67,11 +55,6 @@ const RECONNECT_DEADLINE_MS = 30_000
  * short, and one that is not answered by then has a dead network under it.
  */
 const ANSWER_DEADLINE_MS = 15_000
-/**
- * A session that stands in line for a lock keeps vacuum from removing rows, so it stands for a second at a
- * time.
- */
-const LONGEST_WAIT_MS = 1000
 
 /**
  * Refreshes one registered view: looks it up, waits for its lock where that is wanted, and throws where the
@@ -150,7 +133,7 @@ async function refreshRegistered(
       if (!wait || leftMs <= 0) throw await stillLocked(db, registration, wait?.timeoutMs ?? null)
       hasWaited = true
       options.onEvent?.({type: 'queued'}, registration)
-      answer = (await queueForLock(db, registration, Math.min(LONGEST_WAIT_MS, leftMs), signal)) ?? 'refused'
+      answer = (await queueForLock(db, registration, leftMs, signal)) ?? 'refused'
     }
   } catch (error) {
     throw blocked ? await giveUpTries(blocked, error, caller) : error
@@ -174,13 +157,6 @@ const callerOf = (
   recordPatienceMs: 0,
   transitionAfter: () => ({state: 'failed'}),
 })
-
-/** Lets others pass. */
-async function pauseAfter({pauseMs, past}: BlockedRefresh, signal: AbortSignal): Promise<PastTries> {
-  const startedAt = performance.now()
-  await pause(pauseMs, signal)
-  return {...past, elapsedMs: past.elapsedMs + performance.now() - startedAt}
-}
 
 /** Records tries that no other try follows, for whatever reason. Returns the error to end with. */
 async function giveUpTries(
@@ -226,40 +202,6 @@ async function attempt(
   return {refreshed}
 }
 
-/** How long until the look that counts, in milliseconds. */
-function untilLastLook({readsTables}: Look, {changesUntil = null, isInSet = false}: RefreshOptions): number {
-  // Of the views above in its set, ayb has seen the changes at once.
-  const isLast = changesUntil === null || (isInSet && !readsTables)
-  return isLast ? 0 : changesUntil + SECOND_LOOK_MS - performance.now()
-}
-
-async function answerUnchanged(
-  db: Database,
-  registration: Registration,
-  {look, since}: UnchangedView,
-  warnings: readonly Warning[],
-): Promise<Unworded<Refreshed>> {
-  await countCheck(db, registration, look)
-  return {
-    registration,
-    durationMs: null,
-    warnings: [...db.takeWarnings(), ...distinct([...warnings])],
-    lockWaitMs: 0,
-    status: 'unchanged',
-    reason: `unchanged: nothing has changed since ${since}`,
-    checkedAt: look.lookedAtIso,
-  }
-}
-
-/** Waits for what the listener promises. A refresh that is committed stays a success if that fails. */
-async function tellEnd({onEvent}: RefreshCaller, result: RefreshResult): Promise<void> {
-  if (result.status !== 'success' && result.status !== 'failed') return
-  const {startedAt, durationMs, lockWaitMs} = result
-  const listener = listen(onEvent)
-  listener.emit({type: 'ended', startedAt, durationMs, lockWaitMs})
-  for (const message of await listener.settled()) listener.emit({type: 'warning', message})
-}
-
 /** The network that lost the first session may fail the second one, too, whatever PGCONNECT_TIMEOUT says. */
 function reconnect(db: Database): Promise<Database> {
   const expired = (limitMs: number) =>
@@ -285,39 +227,4 @@ async function prepare(
       return registration
     }),
   )
-}
-
-/** Whatever fails after an abort fails for the reason of that abort. */
-async function endingWith<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run()
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error
-  }
-}
-
-/** During a wait the registration may have changed: to another mode, or it is gone. */
-async function readAgain(db: Database, before: Registration, signal: AbortSignal): Promise<Registration> {
-  const read = () => findRegistration(db, {id: before.id})
-  const now = await endingWith(signal, () => cancelOnAbort(db.session, signal, read))
-  if (!now) throw notRegistered(before, null)
-  return now
-}
-
-async function stillLocked(db: Database, view: ViewName, waitedMs: number | null) {
-  const holder = await findLockHolder(db.session, view)
-  return waitedMs === null ? refreshInProgress(view, holder) : waitTimeout(view, waitedMs, holder)
-}
-
-const queueForLock = (db: Database, view: ViewName, patienceMs: number, signal: AbortSignal) =>
-  endingWith(signal, () =>
-    cancelOnAbort(db.session, signal, () => queueForRefreshLock(db.session, view, patienceMs)),
-  )
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(timerMs(ms), undefined, {signal})
-  } catch {
-    signal.throwIfAborted()
-  }
 }
