@@ -73,6 +73,7 @@ import {type OpenDatabase, WorkerSessions} from './sessions.ts'
 import {Shutdown} from './shutdown.ts'
 import {Slots} from './slots.ts'
 import {Tally} from './tally.ts'
+import {TurnFailures} from './turn-failures.ts'
 import {Turns} from './turns.ts'
 import {WarningThrottle} from './warning-throttle.ts'
 
@@ -111,7 +112,7 @@ export class Worker {
   readonly #presence: Presence | null
   readonly #measure: Measure
   readonly #tally = new Tally()
-  readonly #throttle = new WarningThrottle()
+  readonly #failures: TurnFailures
   /** Null for a worker that runs until it is stopped. */
   readonly #once: Once | null
   /** Cancels the refreshes in hand, once the shutdown timeout is over. */
@@ -145,13 +146,25 @@ export class Worker {
       onNotify: () => this.#wake(),
     })
     this.#measure = new Measure((read) => this.#sessions.use(read))
-    this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) => this.#warnOf(error))
+    this.#retention = new Retention(options.retentionMs, this.#control, emit, (error) =>
+      this.#failures.warnOf(error),
+    )
     const {concurrency: slots, version} = options
     const id = () => this.#sessions.workerId
     this.#presence = isOnce ? null : new Presence({version, slots, pollIntervalMs, id})
     this.#rhythm = new Rhythm({pollIntervalMs})
     // A worker that ends when nothing is left must not miss a row.
     this.#bounds = new LowerBounds({isAlwaysFull: isOnce})
+    const throttle = new WarningThrottle()
+    this.#failures = new TurnFailures({
+      rhythm: this.#rhythm,
+      bounds: this.#bounds,
+      control: this.#control,
+      throttle,
+      isOnce,
+      emit,
+      onDistrust: (error) => this.#distrust(error),
+    })
     this.#turns = new Turns({
       leaseMs,
       rhythm: this.#rhythm,
@@ -162,7 +175,7 @@ export class Worker {
       frozen: new FrozenWorkers(emit),
       retention: this.#retention,
       presence: this.#presence,
-      throttle: this.#throttle,
+      throttle,
       once,
       emit,
       onNews: () => this.#wake(),
@@ -234,42 +247,11 @@ export class Worker {
       } catch (error) {
         // A stopping worker opens no other session, and has perhaps dropped this one itself.
         if (signal.aborted && isTransient(error)) return
-        end = (await this.#hasLostTable(error))
-          ? this.#rhythm.afterFailure({isLost: true})
-          : this.#survive(error)
+        end = await this.#failures.survive(error)
       }
       if (end.as === 'done') return
       await this.#alarm.wait(end.pauseMs, signal)
     }
-  }
-
-  /** Whether the next turn goes on without an optional table that the control session had to itself before. */
-  async #hasLostTable(error: unknown): Promise<boolean> {
-    const lost = await this.#control.current?.hasLostTable(error).catch(() => false)
-    return lost === true
-  }
-
-  /** After an error in a turn: connects again, or warns and tries again later, or ends with the error. */
-  #survive(error: unknown): TurnEnd {
-    const isForOthers = isAybError(error, 'READ_ONLY') && this.#once !== null
-    if (isTransient(error) && !isForOthers) {
-      this.#throttle.reset()
-      this.#bounds.reset()
-      this.#control.lose(error)
-      return this.#rhythm.afterFailure({isLost: true})
-    }
-    if (!isAybError(error)) throw error
-    if (error.code === 'UNTRUSTED_TABLE') this.#distrust(error)
-    // Whoever started the worker with --once can start it again.
-    if (this.#once) throw error
-    if (error.code !== 'UNTRUSTED_TABLE') this.#warnOf(error)
-    return this.#rhythm.afterFailure({isLost: false})
-  }
-
-  /** Warns of an error that only a person can mend, unless the same warning was given a while ago. */
-  #warnOf(error: AybError): void {
-    const {message} = error
-    if (!isTransient(error) && this.#throttle.isNews(error)) this.#emit({type: 'warning', message})
   }
 
   /**
