@@ -1,5 +1,5 @@
 import {dropOnAbort} from '../lib/abort.ts'
-import {AybError} from '../lib/errors.ts'
+import {tableMissing, takesNoWrites, upgradeRequired} from '../lib/failures/tables.ts'
 import type {Warning} from '../lib/unworded.ts'
 import type {ConnectOptions} from './connection/connect.ts'
 import {watchStatement} from './lookout.ts'
@@ -202,11 +202,7 @@ export class Database {
    */
   requireTable(table: SystemTable, purpose: string): void {
     if (this.has(table)) return
-    throw new AybError(
-      'PERMISSION_DENIED',
-      `${purpose} needs the table ${SYSTEM_TABLES[table]}, which is missing and which this role may not create`,
-      {remedy: {kind: 'create-tables'}},
-    )
+    throw tableMissing(SYSTEM_TABLES[table], purpose)
   }
 
   /**
@@ -215,27 +211,8 @@ export class Database {
    */
   requireWritable(): void {
     this.#known.isForChanges = true
-    const reason = this.session.readOnlyReason
-    if (reason === 'recovery') {
-      throw new AybError(
-        'READ_ONLY',
-        'this server is in recovery: it follows another server and takes no writes',
-        {
-          hint: 'connect to the primary, for example with target_session_attrs=read-write',
-          details: {reason},
-        },
-      )
-    }
-    if (reason) {
-      throw new AybError(
-        'READ_ONLY',
-        'the sessions of this role are read-only: default_transaction_read_only is on',
-        {
-          hint: 'connect as another role, or: ALTER ROLE … SET default_transaction_read_only = off',
-          details: {reason},
-        },
-      )
-    }
+    const {readOnlyReason} = this.session
+    if (readOnlyReason !== null) throw takesNoWrites(readOnlyReason)
   }
 
   /**
@@ -251,13 +228,7 @@ export class Database {
       return
     }
     const breaking = pending.find((migration) => migration.isBreaking)
-    if (breaking && this.#known.state.relations.size > 0) {
-      throw new AybError(
-        'UPGRADE_REQUIRED',
-        `the tables need an upgrade that older programs do not understand (${breaking.name})`,
-        {remedy: {kind: 'upgrade-tables'}},
-      )
-    }
+    if (breaking && this.#known.state.relations.size > 0) throw upgradeRequired(breaking.name)
     await this.migrate()
   }
 

@@ -34,6 +34,38 @@ export function tableLocked(table: string | null, timeoutMs: number, holder: Blo
   )
 }
 
+/** Something needs one of ayb's optional tables. */
+export const tableMissing = (table: string, purpose: string): AybError =>
+  new AybError(
+    'PERMISSION_DENIED',
+    `${purpose} needs the table ${table}, which is missing and which this role may not create`,
+    {remedy: {kind: 'create-tables'}},
+  )
+
+/** A migration waits that older programs cannot live with, so nothing applies it without being asked. */
+export const upgradeRequired = (migration: string): AybError =>
+  new AybError(
+    'UPGRADE_REQUIRED',
+    `the tables need an upgrade that older programs do not understand (${migration})`,
+    {remedy: {kind: 'upgrade-tables'}},
+  )
+
+/** The server is a standby, or the sessions of the role are read-only. */
+export const takesNoWrites = (reason: 'recovery' | 'default_transaction_read_only'): AybError =>
+  reason === 'recovery'
+    ? new AybError('READ_ONLY', 'this server is in recovery: it follows another server and takes no writes', {
+        hint: 'connect to the primary, for example with target_session_attrs=read-write',
+        details: {reason},
+      })
+    : new AybError(
+        'READ_ONLY',
+        'the sessions of this role are read-only: default_transaction_read_only is on',
+        {
+          hint: 'connect as another role, or: ALTER ROLE … SET default_transaction_read_only = off',
+          details: {reason},
+        },
+      )
+
 /** The SQL that ends the session or the prepared transaction that holds the lock. */
 function endOf(holder: Blocker | null): string {
   if (!holder) return "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
