@@ -88,7 +88,7 @@ export abstract class BaseCommand extends Command {
     if (this.jsonEnabled()) return
     const line =
       command === null
-        ? `No command of ayb ${isDryRun ? 'would undo' : 'undoes'} that: another program wrote values that ayb does not take`
+        ? `No command of ayb ${isDryRun ? 'would undo' : 'undoes'} that, since another program wrote values that ayb does not accept`
         : `To undo that${isDryRun ? ' afterwards' : ''}${once === undefined ? '' : `, once ${once}`}: ${command}`
     process.stderr.write(`${line}\n`)
   }
@@ -147,7 +147,7 @@ export abstract class BaseCommand extends Command {
     const db = await this.server(flags).open({signal: this.signal})
     if (db.session.isPooled && isDebugging(process.env)) {
       process.stderr.write(
-        'ayb: connected through a pooler, so the lock of a view is held for the transaction of its refresh; AYB_POOLED=off overrules\n',
+        'ayb: connected through a pooler, so ayb holds the lock of a view only within the transaction of its refresh; AYB_POOLED=off changes that\n',
       )
     }
     try {

@@ -146,7 +146,7 @@ export const scheduleArg = Args.custom<string>({
 
 /** The job of a command, by id, or by the beginning of it. */
 export const jobArg = Args.custom<string>({
-  description: 'The id of a job, or as much of its beginning as no other job has.',
+  description: 'The id of a job, or its first characters if no other job has the same.',
   ignoreStdin: true,
   parse: async (text) => checked(() => parseJobReference(text)),
 })
@@ -160,11 +160,11 @@ export const payloadFlag = Flags.custom<RefreshPayload>({
 /** Which views a schedule refreshes beside its own. */
 export const scopeFlags = {
   cascade: Flags.boolean({
-    summary: 'Also refresh the registered views that read the view, behind it.',
+    summary: 'After the view, also refresh the registered views that read the view.',
     allowNo: true,
   }),
   'with-dependencies': Flags.boolean({
-    summary: 'Also refresh the registered views that the view reads, before it.',
+    summary: 'Before the view, also refresh the registered views that the view reads.',
     allowNo: true,
   }),
 }

@@ -58,14 +58,14 @@ function wordRemedy(remedy: Remedy): string {
     case 'refresh-with-dependencies': {
       const register =
         remedy.unregistered === null ? '' : `ayb matviews register ${viewWord(remedy.unregistered)} && `
-      return `to refresh all that it reads in order: ${register}ayb matviews refresh ${viewWord(remedy.view)} --with-dependencies`
+      return `to refresh the view after the views that it reads: ${register}ayb matviews refresh ${viewWord(remedy.view)} --with-dependencies`
     }
     case 'name-views-between':
-      return 'to refresh the views between, too, name them, or pass --cascade or --with-dependencies'
+      return 'to refresh the views in between as well, name them, or pass --cascade or --with-dependencies'
     case 'register-all':
       return 'to register all views: ayb matviews register --all'
     case 'rename-schedule':
-      return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
+      return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; a schedule of another program, which ayb does not show, can also have the name`
     case 'retime-schedule':
       return `ayb schedules update ${shellWord(remedy.name)} --cron … --timezone …`
     case 'enable-schedule':
@@ -75,7 +75,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'cancel-job':
       return `ayb jobs cancel ${remedy.jobId}`
     case 'start-worker':
-      return 'start one with: ayb worker'
+      return 'start a worker with: ayb worker'
     case 'wait-for-refresh':
       return 'try again when that refresh has ended, or pass --wait'
     case 'extend-wait':
@@ -101,7 +101,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'listen-elsewhere':
       return 'choose another address with --listen'
     case 'quote-name':
-      return `names are letters, digits, _ and $; put any other in double quotes, inside single quotes for the shell: '${remedy.example}'`
+      return `a name without quotes has only letters, digits, _ and $; put any other name in double quotes, and in single quotes for the shell: '${remedy.example}'`
     case 'write-payload':
       return `for example: --payload '{"schema": "public", "view_name": "leaderboard"}'`
     case 'name-view-once':

@@ -44,8 +44,7 @@ function hostName(text: string): string {
 function adminToken(env: NodeJS.ProcessEnv): string {
   const token = env[TOKEN] ?? ''
   const example = `for example: export ${TOKEN}=$(openssl rand -hex 24)`
-  if (token === '')
-    throw invalidArgument(`${TOKEN} is not set, and nothing is served without a token`, example)
+  if (token === '') throw invalidArgument(`${TOKEN} is not set; ayb serve needs a token`, example)
   if (token.length < SHORTEST_TOKEN) {
     throw invalidArgument(`${TOKEN} has fewer than ${SHORTEST_TOKEN} characters`, example)
   }

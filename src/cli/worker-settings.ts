@@ -112,5 +112,8 @@ const listenSetting = (text: string | undefined, what: string): ListenAddress | 
 function logFormat(text: string | undefined): 'pretty' | 'json' | null {
   if (text === undefined || text === 'pretty' || text === 'json') return text ?? null
   const name = WORKER_ENV.logFormat
-  throw invalidArgument(`${name}: ${JSON.stringify(text)} is not a log format`, 'there are pretty and json')
+  throw invalidArgument(
+    `${name}: ${JSON.stringify(text)} is not a log format`,
+    'the formats are pretty and json',
+  )
 }

@@ -9,11 +9,11 @@ import type {DeclaredChange, DeclaredChanges} from '../lib/records/declarations.
 import {countChanges, renderChanges} from '../render/declared-changes.ts'
 
 export default class Apply extends BaseCommand {
-  static override summary = 'Make registrations and schedules as a file describes them.'
+  static override summary = 'Change registrations and schedules to what a file describes.'
   static override description =
-    `The file describes each of its views and schedules whole: a key that is left out has its default value; \`enabled\` of a schedule stays as it is. Everything is checked first, and changed in one transaction: all or nothing. A second run changes nothing.
+    `The file is the whole description of its views and schedules: a key that is left out has its default value, except that \`enabled\` of a schedule stays as it is. ayb first checks the whole file, then makes all changes in one transaction, or none. A second run changes nothing.
 
-What is not in the file stays, unless --prune: then registrations and schedules that the file does not name are removed. The views themselves stay always. \`ayb export\` prints such a file.`
+Registrations and schedules that the file does not name stay. With --prune, ayb removes them; the views themselves always stay. \`ayb export\` prints such a file.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> -f ayb.yaml --dry-run',
     '<%= config.bin %> <%= command.id %> -f ayb.yaml --prune --yes',

@@ -11,7 +11,7 @@ const NOT_AS_WANTED = 9
 export default class Diff extends BaseCommand {
   static override summary = 'Show how the database differs from a file of views and schedules.'
   static override description =
-    'Prints what `ayb apply` with the same file would change, and changes nothing. Exits with 9 where something differs. What is not in the file is no difference.'
+    'Prints what `ayb apply` with the same file would change, and changes nothing. Exits with 9 if something differs. Views and schedules that the file does not name do not count.'
   static override examples = ['<%= config.bin %> <%= command.id %> -f ayb.yaml']
   static override flags = {file: fileFlag}
 

@@ -12,7 +12,7 @@ const NOT_AS_WANTED = 9
 export default class Doctor extends BaseCommand {
   static override summary = 'Look for what is wrong with registered views, schedules and the server.'
   static override description =
-    `Each finding has a severity, the facts behind it, and the statement or command that mends it. error: refreshes or readers fail. warning: something is slow, or will fail. info: worth to know.
+    `Each finding has a severity, the facts behind it, and the statement or command that mends it. error: refreshes or readers fail. warning: something is slow, or will fail. info: good to know.
 
 Reads catalogs, statistics and the history; takes no lock on a view, and changes nothing.`
   static override examples = [
@@ -22,7 +22,7 @@ Reads catalogs, statistics and the history; takes no lock on a view, and changes
   static override args = {view: viewArg({multiple: true})}
   static override flags = {
     'exit-code': Flags.boolean({
-      summary: 'Exit with 9 if there is an error or a warning among the findings.',
+      summary: 'Exit with 9 if a finding is an error or a warning.',
     }),
   }
 

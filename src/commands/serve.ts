@@ -16,7 +16,7 @@ export default class Serve extends BaseCommand {
 
 Reads of registered views have the rights of the login in AYB_COLLECTIONS_URL, which should have few rights. Without AYB_COLLECTIONS_URL, reads have the rights of the role that ayb serve connects as; then ayb reads only views whose owners could act as that role anyway.
 
-With --worker, the same process runs the schedules. The environment variables of ayb worker set how.`
+With --worker, the same process also runs the schedules, with the settings in the environment variables of ayb worker.`
   static override examples = [
     'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %>',
     'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %> --listen 127.0.0.1:9000 --worker',

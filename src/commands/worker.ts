@@ -14,7 +14,7 @@ export default class WorkerCommand extends BaseCommand {
   static override description =
     `Any number of workers may run, on any machines: they share nothing but the database. If a worker is killed, another worker takes over its jobs. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back into the queue; a second signal ends the worker at once.
 
-The variables beside the flags take the same values; AYB_JOBS_POLL_INTERVAL_MS takes milliseconds, AYB_JOBS_LEASE_DURATION_S seconds. With AYB_JOBS_ENABLED=false the worker does not start.`
+The environment variables of the flags take the same values, except that AYB_JOBS_POLL_INTERVAL_MS takes milliseconds, and AYB_JOBS_LEASE_DURATION_S seconds. With AYB_JOBS_ENABLED=false the worker does not start.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --concurrency 8 --listen 127.0.0.1:9187 --log-format json',
@@ -71,7 +71,7 @@ The variables beside the flags take the same values; AYB_JOBS_POLL_INTERVAL_MS t
     const {flags} = await this.parse(WorkerCommand)
     if (this.jsonEnabled() && !flags.once) {
       throw invalidArgument(
-        'a worker has no one result for --json',
+        'a worker has no single result for --json',
         'for logs in JSON: --log-format json; or pass --once',
       )
     }

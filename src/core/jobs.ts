@@ -89,7 +89,7 @@ export async function retryJob(db: Database, reference: string): Promise<Unworde
 }
 
 /**
- * Cancels a job that is queued, waits or runs.
+ * Cancels a job that is queued, waiting or running.
  * @throws AybError JOB_NOT_FOUND, JOB_STATE_CONFLICT; of a job that runs PERMISSION_DENIED, and
  * INVALID_ARGUMENT through a pooler
  */

@@ -213,7 +213,9 @@ export async function unregisterMissing(
         )
   const warnings = renamed.map(renamedStays)
   if (removed.length > 0 && !(await recognisesViews(db))) {
-    warnings.push('ayb cannot tell whether a view that is gone was renamed: it took all of them for dropped')
+    warnings.push(
+      'ayb cannot tell whether a missing view was dropped or renamed, and has removed the registrations of all of them',
+    )
   }
   const schedules = removed.length === 0 ? [] : await listSchedulesOfViews(db, removed)
   for (const {name, enabled} of schedules) {

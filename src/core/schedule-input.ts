@@ -76,7 +76,7 @@ function checkName(name: string): string {
   const length = [...name].length
   if (length > LONGEST_NAME) {
     throw invalidArgument(
-      `the name of the schedule has ${length} characters, and at most ${LONGEST_NAME} can be stored`,
+      `the name of the schedule has ${length} characters; at most ${LONGEST_NAME} fit`,
       'choose a shorter name',
     )
   }

@@ -32,7 +32,7 @@ export async function workersAlive(db: Database): Promise<{workers: LiveWorker[]
 /** A warning where nobody is there to run schedules. */
 export async function absentWorkers(db: Database): Promise<Warning[]> {
   if (isStandby(db) || (await workers.countWorkers(db)).workers > 0) return []
-  return [remediable('no worker is alive, and schedules wait until one is', null, {kind: 'start-worker'})]
+  return [remediable('no worker is alive, so schedules wait', null, {kind: 'start-worker'})]
 }
 
 const isStandby = (db: Database): boolean => db.session.readOnlyReason === 'recovery'

@@ -85,7 +85,7 @@ export async function suggestUniqueIndexes(
   const statements = new Map<number, string | null>(views.map((view) => [view.oid, null]))
   for (const row of rows) {
     const remark = row.is_guess
-      ? 'no column is known to be unique: choose those that are'
+      ? 'no column is known to be unique: choose columns that are'
       : 'an estimate: check that it is unique'
     statements.set(row.oid, `${row.statement} -- ${remark}`)
   }

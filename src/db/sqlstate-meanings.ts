@@ -21,11 +21,11 @@ const BEYOND_LIMIT: Meaning = {
 }
 const UNDER_CHANGE: Meaning = {
   code: 'TRY_AGAIN',
-  hint: 'another session, or on a standby a change of its primary, got in the way: try again',
+  hint: 'another session got in the way (on a standby, a change of the primary): try again',
 }
 const INTERRUPTED: Meaning = {
   code: 'TRY_AGAIN',
-  hint: 'somebody, or a limit of the server, canceled the statement: try again',
+  hint: 'somebody canceled the statement, or a limit of the server did: try again',
 }
 const FAULT: Meaning = {
   code: 'SERVER_RESOURCES',
@@ -68,7 +68,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   '23': REFUSED,
   '24': BUG,
   '25': BUG,
-  '25006': {code: 'READ_ONLY', hint: 'connect to a server, and as a role, that may write'},
+  '25006': {code: 'READ_ONLY', hint: 'connect to a server that takes writes, as a role that may write'},
   '26': BUG,
   // Triggers, and roles that a function logs in as elsewhere.
   '27': REFUSED,
@@ -93,10 +93,10 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   '44': REFUSED,
   '53': FAULT,
   '53100': {code: 'SERVER_RESOURCES', hint: 'make room on the disk of the server, then try again'},
-  '53200': {code: 'SERVER_RESOURCES', hint: 'the server is out of memory: try again when it has less to do'},
+  '53200': {code: 'SERVER_RESOURCES', hint: 'the server is out of memory: try again when it is less busy'},
   '53300': {
     code: 'SERVER_RESOURCES',
-    hint: 'end idle sessions, or connect through a pooler; the limit is max_connections, or that of a role or a database: ALTER ROLE … CONNECTION LIMIT',
+    hint: 'end idle sessions, or connect through a pooler; the limit is max_connections, or the CONNECTION LIMIT of a role or a database',
   },
   '53400': {code: 'SERVER_RESOURCES', hint: 'raise the limit of the server that the message names'},
   '54': BEYOND_LIMIT,

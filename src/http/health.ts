@@ -85,8 +85,7 @@ async function answer(
 ): Promise<void> {
   const path = (url ?? '').replace(/\?.*/s, '')
   if (method !== 'GET' && method !== 'HEAD') return send(response, 405, 'method not allowed\n')
-  if (path === '/healthz')
-    return sendState(response, (await source.isAlive()) ? null : 'the worker does not turn')
+  if (path === '/healthz') return sendState(response, (await source.isAlive()) ? null : 'the worker hangs')
   if (path === '/readyz')
     return sendState(
       response,

@@ -38,7 +38,7 @@ export const MOST_PER_PAGE = 500
 /** The most bytes that the rows of a page may have, as JSON. */
 export const MOST_PAGE_BYTES = 8 * 1024 * 1024
 
-const HOW_TO_LIST = 'separate columns by commas; put one with a comma or a quote in its name in double quotes'
+const HOW_TO_LIST = 'separate columns by commas; put a name with a comma or a quote in double quotes'
 
 /**
  * Reads the parameters of a request for rows: page, perPage, sort, fields, and any other as a filter on a
@@ -110,10 +110,7 @@ function splitList(name: string, text: string): string[] {
     rest = rest.slice(entry.length)
     if (rest === '') return entries
     if (!rest.startsWith(',')) {
-      throw invalidArgument(
-        `${name} has a quote without its other half: ${JSON.stringify(text)}`,
-        HOW_TO_LIST,
-      )
+      throw invalidArgument(`${name} has a quote that is not closed: ${JSON.stringify(text)}`, HOW_TO_LIST)
     }
     rest = rest.slice(1)
   }

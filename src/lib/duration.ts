@@ -24,7 +24,7 @@ export function parseDuration(
   }
   const ms = Number(match[1]) * (UNITS_MS[match[2] as string] as number)
   if (ms === 0 && !isZeroFine)
-    throw invalidArgument(`${what}: ${text} is no time at all`, 'leave it out for no limit')
+    throw invalidArgument(`${what}: ${text} is no time`, 'leave it out for no limit')
   if (ms > longestMs) {
     throw invalidArgument(
       `${what}: ${text} is too long`,

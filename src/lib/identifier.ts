@@ -37,7 +37,7 @@ export function parseJobId(text: string): string {
 export function parseJobReference(text: string): string {
   const reference = text.toLowerCase()
   if (isUuid(reference) || isUuidPrefix(reference)) return reference
-  throw invalidArgument(`${JSON.stringify(text)} is not the id of a job, nor the beginning of one`, {
+  throw invalidArgument(`${JSON.stringify(text)} is neither the id of a job nor the beginning of an id`, {
     remedy: {kind: 'list-jobs'},
   })
 }

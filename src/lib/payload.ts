@@ -62,7 +62,7 @@ export function parsePayload(text: string): RefreshPayload {
   refuseInexact(text)
   const {schema = 'public', view_name: viewName} = payload as Record<string, unknown>
   if (typeof viewName !== 'string') {
-    throw invalidArgument('the payload has no "view_name" that is a text', EXAMPLE)
+    throw invalidArgument('"view_name" in the payload is missing, or is not a text', EXAMPLE)
   }
   if (typeof schema !== 'string') throw invalidArgument('"schema" in the payload is not a text', EXAMPLE)
   const {scope} = payload as Record<string, unknown>
@@ -92,15 +92,12 @@ export function refuseInexact(json: string): void {
   if (inexactNumber !== null) {
     const shown = shortened(inexactNumber, 50)
     throw invalidArgument(
-      `the number ${shown} has more digits, or is larger, than a number here can be`,
+      `the number ${shown} is too large, or has too many digits`,
       'write it as a text, in double quotes',
     )
   }
   if (depth > DEEPEST_LEVEL) {
-    throw invalidArgument(
-      `the JSON nests ${depth} levels deep, and at most ${DEEPEST_LEVEL} are taken`,
-      EXAMPLE,
-    )
+    throw invalidArgument(`the JSON nests ${depth} levels deep; ayb takes at most ${DEEPEST_LEVEL}`, EXAMPLE)
   }
 }
 

@@ -69,7 +69,7 @@ export function parseSetting(text: string, what: string): Setting {
   const end = text.indexOf('=')
   if (end < 0) {
     throw invalidArgument(
-      `${what}: ${JSON.stringify(text)} is no setting with a value`,
+      `${what}: ${JSON.stringify(text)} is not a setting with a value`,
       'write the name, an equals sign and the value: work_mem=256MB',
     )
   }

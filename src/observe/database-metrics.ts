@@ -5,12 +5,12 @@ import {bounded} from '../lib/outside-text.ts'
 const VIEW_GAUGES: readonly (readonly [string, string, (view: ViewMeasurement) => number | null])[] = [
   [
     'ayb_view_fresh_timestamp_seconds',
-    'As of when the data of the view is, in seconds since 1970; 0 if no refresh has succeeded.',
+    'The time that the data of the view dates from, in seconds since 1970; 0 if no refresh has succeeded.',
     ({freshAt}) => freshAt,
   ],
   [
     'ayb_view_last_success_timestamp_seconds',
-    'When the view was last refreshed successfully, by whomever, in seconds since 1970; 0 for never.',
+    'When the view was last refreshed successfully, by anybody, in seconds since 1970; 0 for never.',
     ({lastSuccessAt}) => lastSuccessAt,
   ],
   [
@@ -31,7 +31,7 @@ const VIEW_GAUGES: readonly (readonly [string, string, (view: ViewMeasurement) =
   ],
   [
     'ayb_view_running_seconds',
-    'For how long a refresh of the view has been running; 0 if none is.',
+    'How long the refresh of the view has been running; 0 if none is running.',
     ({running}) => running,
   ],
   [

@@ -26,7 +26,7 @@ export class WorkerMetrics {
   })
   readonly #lateness = new Histogram({
     name: 'ayb_refresh_lateness_seconds',
-    help: 'How long after their due time jobs were started.',
+    help: 'How long jobs waited between their due time and their start.',
     buckets: LATENESS_BUCKETS,
     registers: [this.#registry],
   })

@@ -29,7 +29,7 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
       const [poll, lease] = [formatDuration(event.pollIntervalMs), formatDuration(event.leaseMs)]
       return {
         level: 'info',
-        msg: `connected through a pooler: looks every ${poll} without being woken, others take its jobs over only after their lease (${lease}), and the pool has to be larger than its concurrency`,
+        msg: `connected through a pooler: the worker looks for jobs every ${poll}, since notifications do not pass; other workers take over its jobs only after the lease (${lease}); the pool must have more connections than --concurrency`,
       }
     }
     case 'stopping':
@@ -50,7 +50,7 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
       const hint = hintOf(event.advice)
       return {
         level: 'error',
-        msg: 'nothing is done until the tables can be trusted',
+        msg: 'the worker does nothing until the tables can be trusted',
         error: hint === null ? event.error : `${event.error}; ${hint}`,
       }
     }
@@ -68,7 +68,7 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
       const {scheduleId, name, nextRunAt} = event
       return {
         level: 'warn',
-        msg: `schedule ${name} was enabled without a next run; its next run is ${nextRunAt} now`,
+        msg: `schedule ${name} was enabled without a next run; now its next run is ${nextRunAt}`,
         scheduleId,
       }
     }
@@ -76,7 +76,7 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
       const {scheduleId, name, was, nextRunAt} = event
       return {
         level: 'warn',
-        msg: `schedule ${name} had its next run at ${was}, later than its expression says, and has it at ${nextRunAt} now`,
+        msg: `the next run of schedule ${name} was ${was}, later than its expression says; now it is ${nextRunAt}`,
         scheduleId,
       }
     }
@@ -84,13 +84,14 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
       const {jobId, view, attempt, workerId, isOwn, state} = event
       const fate = state === 'queued' ? 'queued again' : 'will not retry'
       const facts = {view, jobId, attempt}
-      if (isOwn) return {level: 'warn', msg: `its claim or its end was lost, ${fate}:`, ...facts}
+      if (isOwn)
+        return {level: 'warn', msg: `the answer to its claim or to its end was lost, ${fate}:`, ...facts}
       return {level: 'warn', msg: `its worker died, ${fate}:`, ...facts, deadWorkerId: workerId}
     }
     case 'jobs-exhausted':
       return {
         level: 'warn',
-        msg: `${event.jobs} queued jobs had no attempts left and failed`,
+        msg: `${event.jobs} queued jobs failed: they had no attempts left`,
         jobs: event.jobs,
       }
     case 'member-canceled': {
@@ -149,11 +150,15 @@ function describeJobEvent(event: JobEvent): LogEntry {
       return {level: 'info', msg: `${event.waiting}:`, ...facts, lockWaitMs: Math.round(event.waitedMs)}
     case 'job-blocked': {
       const again = formatDuration(event.delayMs)
-      return {level: 'debug', msg: `lets others pass after try ${event.tries}, again in ${again}:`, ...facts}
+      return {
+        level: 'debug',
+        msg: `lets readers pass after try ${event.tries}, trying again in ${again}:`,
+        ...facts,
+      }
     }
     case 'job-retried': {
       const {durationMs, error, code, delayMs, isAttemptReturned} = event
-      const what = isAttemptReturned ? 'its session was gone before it began' : `attempt ${attempt} failed`
+      const what = isAttemptReturned ? 'its session was lost before it began' : `attempt ${attempt} failed`
       const msg = `${what}, again in ${formatDuration(delayMs)}:`
       return {level: 'warn', msg, ...facts, durationMs, error, code}
     }
@@ -193,11 +198,11 @@ function describeJobEvent(event: JobEvent): LogEntry {
     case 'job-lost':
       return {
         level: 'warn',
-        msg: 'the job was canceled or taken over by another worker, nothing was recorded:',
+        msg: 'the job was canceled or taken over by another worker, so nothing was recorded:',
         ...facts,
       }
     case 'job-without-session':
-      return {level: 'warn', msg: 'no session could be had, put back:', ...facts, error: event.error}
+      return {level: 'warn', msg: 'no session could be opened, put back:', ...facts, error: event.error}
     case 'job-unrecorded': {
       const {message, durationMs, error, code} = event
       return {level: 'warn', msg: message, ...facts, durationMs, error, code}
@@ -206,7 +211,7 @@ function describeJobEvent(event: JobEvent): LogEntry {
       return {
         level: 'warn',
         // The backend is idle or has ended; behind a pooler, it may work for another client.
-        msg: `backend ${event.pid} is idle or done with this refresh while its answer is awaited, connection dropped:`,
+        msg: `backend ${event.pid} has ended this refresh, but its answer did not arrive; connection dropped:`,
         ...facts,
       }
   }

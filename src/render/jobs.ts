@@ -56,7 +56,7 @@ function noJobs({state, schedule, view}: JobSelection): string {
   }
   if (schedule !== null) return `The schedule ${printable(schedule)} has no ${jobs}.`
   if (state !== null) return `There are no ${jobs}.`
-  return 'There are no jobs. Workers make them of due schedules; make one now with: ayb schedules run NAME'
+  return 'There are no jobs. Workers make jobs when schedules are due; make one now with: ayb schedules run NAME'
 }
 
 /** The list of jobs. */

@@ -62,7 +62,9 @@ describe('a unique index', () => {
     {view: 'failed', why: 'failed_x is not valid'},
   ])('that Postgres would not take is named with the reason: $why', async ({view, why}) => {
     expect(views.get(view)?.concurrentReady).toBe(false)
-    expect(indexBlocker(views.get(view))?.message).toContain(`: ${why}; it must be on plain columns`)
+    expect(indexBlocker(views.get(view))?.message).toContain(
+      `: ${why}; such an index must be on plain columns`,
+    )
     await expect(db.query(`refresh materialized view concurrently ${view}`)).rejects.toMatchObject({
       code: '55000',
     })

@@ -180,7 +180,7 @@ describe('a table', () => {
     for (const id of [one, other]) await insertJob(db, {view_name: 'leaderboard'}, {id, state: 'failed'})
     const {hint, message} = await failureOf(['jobs', 'show', 'ABCD'], 'INVALID_ARGUMENT', db)
     expect(message).toBe('the ids of several jobs begin with abcd')
-    expect(hint).toBe(`write more of one: ${one}, ${other}`)
+    expect(hint).toBe(`write more characters of the id: ${one}, ${other}`)
     expect((await documentOf<JobDocument>(['jobs', 'retry', other], db)).job).toMatchObject({
       id: other,
       state: 'queued',

@@ -126,7 +126,7 @@ test('one view says where what it reads is older than what that reads; --with-de
   expect(alone).toMatchObject({registration: {viewName: 'm1'}, warnings: []})
   const {warnings} = await documentOf<Refreshed>(['matviews', 'refresh', 'm4'], db)
   expect(warnings).toEqual([
-    'public.m4 may hold old data: public.m2, which it reads, was last refreshed before public.m1; to refresh all that it reads in order: ayb matviews refresh public.m4 --with-dependencies',
+    'public.m4 may hold old data: public.m2, which it reads, was last refreshed before public.m1; to refresh the view after the views that it reads: ayb matviews refresh public.m4 --with-dependencies',
   ])
 })
 

@@ -269,9 +269,9 @@ describe('the settings and limits of a view', () => {
     expect(await seen()).toMatchObject({work_mem: '66MB'})
     expect(warnings.sort()).toEqual([
       expect.stringContaining(
-        `ran without enable_x', 'on', true); drop table users; -- = "on", which is no setting`,
+        `ran without enable_x', 'on', true); drop table users; -- = "on", which is not a setting`,
       ),
-      'the refresh of public.probe ran without search_path = "evil, public", which is no setting that ayb makes',
+      'the refresh of public.probe ran without search_path = "evil, public", which is not a setting that ayb makes',
       expect.stringMatching(
         /ran without temp_tablespaces = "gone", which the server refuses: .*"gone" does not exist/,
       ),

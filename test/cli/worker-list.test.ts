@@ -10,7 +10,7 @@ import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, stopWorkers} from '../support/worker.ts'
 
 const workersOf = (db: {url: string}) => documentOf<LiveWorker[]>(['worker', 'list'], db)
-const ABSENT = 'no worker is alive, and schedules wait until one is; start one with: ayb worker'
+const ABSENT = 'no worker is alive, so schedules wait; start a worker with: ayb worker'
 
 /** A row as a worker would have left it behind; times are SQL. */
 const leave = (db: TestDatabase, id: string, {seen = 'now()', isPooled = false} = {}) =>

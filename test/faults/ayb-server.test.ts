@@ -236,7 +236,7 @@ describe.concurrent('on the tables of an AYB server', {timeout: 120_000}, () => 
       ({jobId, level}) => jobId === id && level === 'warn',
       'that it is lost',
     )
-    expect(lost.msg).toBe('the job was canceled or taken over by another worker, nothing was recorded:')
+    expect(lost.msg).toBe('the job was canceled or taken over by another worker, so nothing was recorded:')
     await stopWorkers([worker])
     expect(await jobOf(db, id)).toEqual(taken)
     expect(await runsOfJob(db, id)).toEqual([])

@@ -305,7 +305,7 @@ describe.concurrent('a worker that rows of others name', {timeout: 120_000}, () 
     }
     await stopWorkers([worker])
     expect(complaints([worker]).map(({msg}) => msg)).toEqual(
-      INSTANTS.map(() => 'its claim or its end was lost, queued again:'),
+      INSTANTS.map(() => 'the answer to its claim or to its end was lost, queued again:'),
     )
   })
 

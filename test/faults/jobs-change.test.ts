@@ -49,7 +49,9 @@ describe('a job that is not there', () => {
 
   test.each(['show', 'retry', 'cancel'])('has an id, says %s', async (name) => {
     const failure = await failureOf(['jobs', name, UNKNOWN_ID.slice(1)], 'INVALID_ARGUMENT', NOWHERE)
-    expect(failure.message).toBe(`"${UNKNOWN_ID.slice(1)}" is not the id of a job, nor the beginning of one`)
+    expect(failure.message).toBe(
+      `"${UNKNOWN_ID.slice(1)}" is neither the id of a job nor the beginning of an id`,
+    )
     const missing = await failureOf(['jobs', name], 'INVALID_ARGUMENT', NOWHERE)
     expect(missing.message).toContain('needs JOB')
   })

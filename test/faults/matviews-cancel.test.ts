@@ -90,7 +90,7 @@ describe.concurrent('a refresh', {timeout: 90_000}, () => {
     ]) {
       const failure = await failureOf(args, 'PERMISSION_DENIED', role)
       expect(failure.message).toBe(
-        `this role may not cancel the refresh of public.slow, which is of pid ${pid} (ayb worker) of role postgres`,
+        `this role may not cancel the refresh of public.slow, which belongs to pid ${pid} (ayb worker) of role postgres`,
       )
       const pooled = await failureOf(args, 'INVALID_ARGUMENT', {url: db.url, env: {AYB_POOLED: 'on'}})
       expect(pooled.message).toContain('through a connection pooler')

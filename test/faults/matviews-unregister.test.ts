@@ -138,7 +138,7 @@ describe('ayb matviews unregister --missing', () => {
     const document = (await missing('--json', '--dry-run')).json() as RegistrationsDocument
     expect(document.registrations.map(({viewName}) => viewName)).toEqual(['kept', 'renamed'])
     expect(document.warnings).toContainEqual(
-      'ayb cannot tell whether a view that is gone was renamed: it took all of them for dropped',
+      'ayb cannot tell whether a missing view was dropped or renamed, and has removed the registrations of all of them',
     )
   })
 

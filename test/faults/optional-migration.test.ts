@@ -49,7 +49,7 @@ describe('a table that ayb can do without', () => {
     const {warnings, registration} = await refresh(worker)
     expect(registration.lastRefreshStatus).toBe('success')
     expect(warnings).toEqual([
-      expect.stringMatching(/^this role may not make _ayb_matview_states in schema public, .*ayb migrate/),
+      expect.stringMatching(/^this role may not create _ayb_matview_states in schema public, .*ayb migrate/),
     ])
     expect(await isThere(db)).toBe(false)
     expect(await documentOf<Run[]>(['matviews', 'history', 'leaderboard'], worker)).toHaveLength(1)
@@ -127,7 +127,7 @@ describe('a table that ayb can do without', () => {
     await dump.query('begin; lock table _ayb_matview_refresh_runs in access share mode')
     const {warnings} = await refresh(db)
     expect(warnings).toEqual([
-      expect.stringContaining('another session kept this one from making _ayb_matview_states'),
+      expect.stringContaining('another session kept ayb from creating _ayb_matview_states'),
     ])
     await dump.query('rollback')
     expect((await refresh(db)).warnings).toEqual([])

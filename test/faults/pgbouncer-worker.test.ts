@@ -43,7 +43,7 @@ async function insertLostClaim(db: TestDatabase, worker: RunningWorker): Promise
 async function expectTakenBack(db: TestDatabase, worker: RunningWorker, id: string): Promise<void> {
   expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
   await worker.waitForLog(
-    ({jobId, msg}) => jobId === id && msg.startsWith('its claim or its end was lost'),
+    ({jobId, msg}) => jobId === id && msg.startsWith('the answer to its claim or to its end was lost'),
     'it to be taken back',
   )
   expect(await runsOfJob(db, id)).toMatchObject([

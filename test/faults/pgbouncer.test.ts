@@ -172,7 +172,7 @@ describe.concurrent.each(MODES)('through PgBouncer in %s mode', {timeout: 120_00
     const before = await settingsThrough(pooler)
     const worker = await startWorker({url: pooler.url}, ['--poll-interval', '500ms', '--concurrency', '2'])
     await worker.waitForLog(
-      ({msg}) => msg.startsWith('connected through a pooler: looks every 500 ms'),
+      ({msg}) => msg.startsWith('connected through a pooler: the worker looks for jobs every 500 ms'),
       'the worker to say so',
     )
     await insertSchedule(db, 'due', {view: 'leaderboard', nextRunAt: "now() + interval '1 s'"})

@@ -262,7 +262,7 @@ describe('a session of a set', () => {
     const {counts, warnings} = result.json() as RefreshedSet
     expect(counts.success).toBe(5)
     expect(warnings).toEqual([
-      expect.stringMatching(/^fewer views are refreshed at once, since no more sessions/),
+      expect.stringMatching(/^fewer views are refreshed at once, because no more sessions/),
     ])
   })
 
@@ -355,7 +355,9 @@ test('views that a small pool leaves without a connection for long run when othe
   const document = result.json() as RefreshedSet
   expect(document.counts.success).toBe(5)
   // On a busy machine the refreshes have run for 17 s before the other sessions have waited for 15 s.
-  const others = document.warnings.filter((text) => !/^fewer views are refreshed at once, since /.test(text))
+  const others = document.warnings.filter(
+    (text) => !/^fewer views are refreshed at once, because /.test(text),
+  )
   expect(others).toEqual([])
   for (const view of views) {
     const runs = await runsOf(pooled, view)

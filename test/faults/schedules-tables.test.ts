@@ -125,7 +125,7 @@ describe('tables that a server has made', () => {
   test('are enough for schedules and jobs, with the warnings beside the first answer', async () => {
     const args = ['schedules', 'create', '--name', 'nightly', '--cron', '@daily', '--view', 'leaderboard']
     const created = await documentOf<ScheduleDocument>(args, guest)
-    const absent = 'no worker is alive, and schedules wait until one is; start one with: ayb worker'
+    const absent = 'no worker is alive, so schedules wait; start a worker with: ayb worker'
     expect(created.warnings).toHaveLength(OWN_INDEXES.length + 1)
     const {job, warnings} = await documentOf<JobDocument>(['schedules', 'run', 'nightly'], guest)
     expect(warnings).toEqual([absent])

@@ -215,7 +215,7 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
     expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 2})
     await stopWorkers([worker])
     expect(complaints([worker])).toMatchObject([
-      {jobId: id, msg: 'its claim or its end was lost, queued again:'},
+      {jobId: id, msg: 'the answer to its claim or to its end was lost, queued again:'},
     ])
   })
 })

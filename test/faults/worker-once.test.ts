@@ -134,7 +134,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
     expect(await db.query('select state from _ayb_jobs')).toEqual([{state: 'completed'}])
   })
 
-  test('names the jobs that no session could be had for', async () => {
+  test('names the jobs that no session could be opened for', async () => {
     const db = await createTestDatabase({hasTables: true})
     const role = await db.createRole('lonely')
     await db.query(`create materialized view own as select 1 as one; alter materialized view own owner to ${role.name};
@@ -144,7 +144,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
     const jobId = await insertJob(db, {view_name: 'own'})
     const result = await ayb([...ONCE, '--json'], {url: role.url, timeoutMs: 60_000})
     expect(result.code, result.stderr).toBe(1)
-    const reason = expect.stringMatching(/^no session could be had: .*too many connections/)
+    const reason = expect.stringMatching(/^no session could be opened: .*too many connections/)
     expect(result.json()).toEqual({...NONE, claimed: 1, remaining: [{jobId, scheduleId: null, reason}]})
     // The job was put back for a second.
     await db.query('update _ayb_jobs set run_at = now()')

@@ -291,7 +291,7 @@ describe('connections', () => {
     )
     expect(refused.json()).toEqual({
       code: 'TOO_MANY_CONNECTIONS',
-      message: 'the server is answering as many requests as it can',
+      message: 'the server is answering too many requests already',
       hint: 'try again',
     })
     for (let n = 0; n < 10; n++) {

@@ -4,9 +4,9 @@ import {cancelJob} from '../../core/jobs.ts'
 import type {JobDocument} from '../../lib/records/jobs.ts'
 
 export default class JobsCancel extends BaseCommand {
-  static override summary = 'Cancel a job that is queued, waits or runs.'
+  static override summary = 'Cancel a job that is queued, waiting or running.'
   static override description =
-    'A job that runs is not tried again; its refresh is canceled, and the view keeps the data that it has. That needs the rights of the role that refreshes the view, or those of pg_signal_backend, and no connection pooler.'
+    'If the job is running, ayb cancels its refresh: the view keeps the data that it has, and no worker tries the job again. For that, your role needs the rights of the role that refreshes the view, or those of pg_signal_backend, and a connection without a pooler.'
   static override examples = ['<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000']
   static override args = {job: jobArg({required: true})}
 

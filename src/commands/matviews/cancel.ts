@@ -8,7 +8,7 @@ import type {CanceledRefreshes} from '../../lib/records/refreshes.ts'
 export default class MatviewsCancel extends BaseCommand {
   static override summary = 'Cancel the refresh of a view that runs now.'
   static override description =
-    'A job is canceled first, so that no worker tries the job again. Then the server cancels the refresh, and the view keeps the data that it has. The role needs the rights of the role that refreshes the view, or those of pg_signal_backend. Not through a connection pooler.'
+    'A job is canceled first, so that no worker tries the job again. Then the server cancels the refresh, and the view keeps the data that it has. Your role needs the rights of the role that refreshes the view, or those of pg_signal_backend, and a connection without a pooler.'
   static override examples = ['<%= config.bin %> <%= command.id %> public.leaderboard']
   static override args = {view: viewArg({required: true})}
 

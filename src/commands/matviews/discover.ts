@@ -8,7 +8,7 @@ import type {View} from '../../lib/records/views.ts'
 export default class MatviewsDiscover extends BaseCommand {
   static override summary = 'Find the materialized views of the database, registered or not.'
   static override description =
-    'Shows for each view whether it can be refreshed concurrently and, if not, a word for what is missing; --hints tells what to do about it. Does not wait for a view that is being refreshed: the size of that view is left out.'
+    'Shows for each view whether it can be refreshed concurrently and, if not, what is missing; --hints shows how to add that. Does not wait for a view that is being refreshed: the size of that view is left out.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --hints',
@@ -17,7 +17,8 @@ export default class MatviewsDiscover extends BaseCommand {
   static override flags = {
     output: outputFlag(),
     hints: Flags.boolean({
-      summary: 'On a terminal, show below the table what views lack that cannot be refreshed concurrently.',
+      summary:
+        'On a terminal, show below the table what each view needs before it can be refreshed concurrently.',
     }),
   }
 

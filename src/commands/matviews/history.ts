@@ -17,7 +17,7 @@ export default class MatviewsHistory extends BaseCommand {
   static override flags = {
     output: outputFlag(),
     state: Flags.custom<RunStatus>({options: [...STATES]})({
-      summary: 'Show only refreshes that ended so.',
+      summary: 'Show only refreshes that ended in this way.',
       helpValue: STATES.join('|'),
     }),
     sort: sortFlag(['started', 'duration'], 'The newest first (default), or the longest duration first.'),

@@ -33,7 +33,7 @@ export default class MatviewsList extends BaseCommand {
     })(),
     sort: sortFlag(
       ['name', 'last-refresh', 'duration', 'next-run'],
-      'By name, the newest refresh first, the longest duration first, or the next run.',
+      'By name, by the last refresh (newest first), by its duration (longest first), or by the next run.',
     ),
     limit: rowsFlag('The largest number of views to show.'),
   }

@@ -71,7 +71,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     'if-changed': Flags.boolean({
       allowNo: true,
       summary:
-        'Refresh only if something that the view reads has changed since its last refresh; with --no-if-changed, in any case. Default: always for one view; for a set as the views are registered.',
+        'Refresh only if something that the view reads has changed since its last refresh; with --no-if-changed, in any case. Default: one view is refreshed in any case, a set as --skip-unchanged of each view says.',
     }),
     'second-look': Flags.boolean({
       allowNo: true,
@@ -86,7 +86,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     }),
     cascade: Flags.boolean({summary: 'Also refresh the registered views that read these views.'}),
     'with-dependencies': Flags.boolean({
-      summary: 'First refresh the registered views that these views, and those of --cascade, read.',
+      summary: 'First refresh the registered views that these views (and the views of --cascade) read.',
     }),
     concurrency: Flags.integer({
       summary: `How many views of a set to refresh at once. Default: ${DEFAULT_CONCURRENCY}.`,

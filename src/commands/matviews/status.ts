@@ -44,7 +44,7 @@ The age counts from the start of the refresh that made the data. If the view rea
       ['urgency', 'name', 'age'],
       'The worst first (default), by name, or the oldest data first.',
     ),
-    limit: rowsFlag('The largest number of views to show. The summary and --exit-code are about all.'),
+    limit: rowsFlag('The largest number of views to show. The summary and --exit-code count all views.'),
     'exit-code': Flags.boolean({
       summary: 'Exit with 9 if the state of a shown view is never, failing, stale or overdue.',
     }),

@@ -10,7 +10,7 @@ interface RulesDocument {
 export default class MetricsRules extends BaseCommand {
   static override summary = 'Print alert rules for Prometheus.'
   static override description =
-    'Needs no database. The rules tell of views whose data is older than allowed, whose refreshes fail, are overdue or take five times as long as usual, and of missing workers. They use the metrics that ayb worker --listen and ayb serve offer at /metrics.'
+    'Needs no database. The alerts are about views whose data is older than allowed, about refreshes that fail, are overdue or take five times as long as usual, and about missing workers. They use the metrics that ayb worker --listen and ayb serve offer at /metrics.'
   static override examples = ['<%= config.bin %> <%= command.id %> > ayb-rules.yml']
 
   async run(): Promise<RulesDocument> {

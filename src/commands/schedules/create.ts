@@ -10,9 +10,9 @@ import type {ScheduleDocument} from '../../lib/records/schedules.ts'
 export default class SchedulesCreate extends BaseCommand {
   static override summary = 'Create a schedule that refreshes a view.'
   static override description =
-    `Workers (ayb worker) run the schedule. The cron expression has five fields (minute hour day month weekday), or six with seconds first, or is a name such as @daily. Its times are those of --timezone, changes of daylight-saving time included.
+    `Workers (ayb worker) run the schedule. The cron expression has five fields (minute hour day month weekday), or six with seconds first, or is a name such as @daily. Times are in the zone of --timezone, and follow its daylight-saving time.
 
-With --cascade or --with-dependencies a run refreshes several views in order: a set of jobs, in which the job of a view is queued when the jobs of the views that it reads are completed. If a job fails, the jobs that wait for it are canceled. No new run begins before the set has ended.`
+With --cascade or --with-dependencies, a run refreshes several views in order. The run is a set of jobs: the job of a view is queued when the jobs of the views that it reads are completed. If a job fails, the jobs that wait for it are canceled. No new run begins before the set has ended.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> --name nightly --cron @daily --view public.top',
     '<%= config.bin %> <%= command.id %> --name all --cron "0 3 * * *" --view top --cascade',
@@ -31,7 +31,7 @@ With --cascade or --with-dependencies a run refreshes several views in order: a 
     }),
     ...scopeFlags,
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', default: 'UTC', helpValue: '<zone>'}),
-    enabled: Flags.boolean({summary: 'Whether the schedule is to run.', default: true, allowNo: true}),
+    enabled: Flags.boolean({summary: 'Whether the schedule runs.', default: true, allowNo: true}),
     'max-attempts': Flags.integer({
       summary: 'How many attempts a job has before it fails.',
       default: 3,

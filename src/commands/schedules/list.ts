@@ -30,7 +30,7 @@ export default class SchedulesList extends BaseCommand {
     schema: Flags.string({summary: 'List only schedules of views of this schema.', helpValue: '<name>'}),
     sort: sortFlag(
       ['name', 'next-run', 'last-run'],
-      'By name, by the next run, or the newest last run first.',
+      'By name, by the next run, or by the last run (newest first).',
     ),
     limit: rowsFlag('The largest number of schedules to show.'),
   }

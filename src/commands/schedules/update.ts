@@ -22,7 +22,7 @@ export default class SchedulesUpdate extends BaseCommand {
     }),
     ...scopeFlags,
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', helpValue: '<zone>'}),
-    enabled: Flags.boolean({summary: 'Whether the schedule is to run.', allowNo: true}),
+    enabled: Flags.boolean({summary: 'Whether the schedule runs.', allowNo: true}),
     'max-attempts': Flags.integer({
       summary: 'How many attempts a job has before it fails.',
       min: 1,

@@ -5,7 +5,7 @@ import type {LiveWorker} from '../../lib/records/workers.ts'
 export default class WorkerList extends BaseCommand {
   static override summary = 'List the workers that are alive, and what they refresh.'
   static override description =
-    'A worker says every 15 seconds that it is alive. A worker that has said nothing for a minute and two poll intervals is not listed, nor is one with --once.'
+    'A worker reports every 15 seconds that it is alive. Workers that have not reported for a minute and two poll intervals are not listed, and neither are workers with --once.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --json',

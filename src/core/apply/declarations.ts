@@ -55,7 +55,7 @@ function readVersion(file: YamlFile, entry: Entry | undefined): boolean {
     entry.path,
     isNewer
       ? `the file has version ${value.text.slice(0, 20)}, and this program reads version ${FILE_VERSION}`
-      : `${JSON.stringify(value.text.slice(0, 20))} is no version of such a file`,
+      : `${JSON.stringify(value.text.slice(0, 20))} is not a version of such a file`,
     isNewer ? 'install a newer ayb' : hint,
   )
   return !isNewer

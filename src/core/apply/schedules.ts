@@ -37,10 +37,10 @@ const KEYS: {[Name in keyof ScheduleValues]: Key<Exclude<ScheduleValues[Name], n
     (timezone) => checkInput({timezone}).timezone,
     'The IANA time zone of cron; UTC without it.',
   ),
-  enabled: flag('Whether the schedule is to run; left as it is without this key.'),
+  enabled: flag('Whether the schedule runs; without this key, that stays as it is.'),
   maxAttempts: wholeNumber(1, MOST_ATTEMPTS, 'How many attempts a job has before it fails.'),
-  cascade: flag('Also refresh the registered views that read the view, behind it.'),
-  withDependencies: flag('Also refresh the registered views that the view reads, before it.'),
+  cascade: flag('After the view, also refresh the registered views that read the view.'),
+  withDependencies: flag('Before the view, also refresh the registered views that the view reads.'),
 }
 
 export const SCHEDULE_KEYS = Object.keys(KEYS) as (keyof ScheduleValues)[]

@@ -37,7 +37,7 @@ export function attempt<T>(file: YamlFile, {place, path}: Entry, work: () => T):
   }
 }
 
-const QUOTED = `names are letters, digits, _ and $; put any other into double quotes, and the whole into single quotes: 'public."weekly stats"'`
+const QUOTED = `a name without quotes has only letters, digits, _ and $; put any other name into double quotes, and the whole into single quotes: 'public."weekly stats"'`
 
 /**
  * The name of a view in a file.
@@ -59,7 +59,7 @@ export function refuseKey(file: YamlFile, {key, place, path}: Entry, known: read
   file.problems.say(
     place,
     path,
-    `${JSON.stringify(shortened(key, 100))} is no key here`,
+    `${JSON.stringify(shortened(key, 100))} is not a key here`,
     `${near === null ? '' : `did you mean ${near}? `}the keys are ${known.join(', ')}`,
   )
 }
@@ -73,7 +73,7 @@ export const choice = <T extends string>(options: readonly T[], description: str
     const near = nearest(text, options)
     const guess = near === null ? '' : `did you mean ${near}? `
     throw invalidArgument(
-      `${key}: ${quote(text)} is none of its values`,
+      `${key}: ${quote(text)} is not one of its values`,
       `${guess}write ${options.join(', ')}`,
     )
   },
@@ -96,7 +96,7 @@ export const wholeNumber = (least: number, most: number, description: string): K
     const number = Number(text)
     if (kind === 'number' && Number.isInteger(number) && number >= least && number <= most) return number
     throw invalidArgument(
-      `${key}: ${quote(text)} is no number from ${least} to ${most}`,
+      `${key}: ${quote(text)} is not a number from ${least} to ${most}`,
       `for example: ${key}: ${least}`,
     )
   },

@@ -94,7 +94,7 @@ export class YamlFile {
         at,
         path,
         `${nameOf(path)} is ${kindOf(map)}, not a map of keys`,
-        'write key: value, one a line',
+        'write key: value, one to a line',
       )
       return []
     }
@@ -171,7 +171,7 @@ export class YamlFile {
     const nodes = isSeq(node) ? node.items.map((item) => this.#follow(isNode(item) ? item : null)) : [node]
     return nodes.flatMap((each) => {
       if (isMap(each) && !merging.has(each)) return [this.#entriesOf(each, path, merging)]
-      const why = isMap(each) ? 'would merge a map into itself' : 'is no map'
+      const why = isMap(each) ? 'would merge a map into itself' : 'is not a map'
       this.problems.say(
         place,
         path,
@@ -204,7 +204,7 @@ export class YamlFile {
             this.problems.say(
               this.placeOf(alias),
               '',
-              `nothing before has the anchor &${shortened(alias.source, 50)}`,
+              `nothing before it has the anchor &${shortened(alias.source, 50)}`,
               QUOTE_STAR,
             )
           }

@@ -110,7 +110,7 @@ class SetRun {
       // Behind a pooler, a statement without an answer may wait for a connection that another view has.
       if (turn.lost !== null && db.session.isPooled && this.#progress.running > 1) {
         this.#isNarrow = true
-        this.#putBack(member, `a session had no answer while other views had theirs: ${turn.lost.message}`)
+        this.#putBack(member, `a session got no answer while other sessions did: ${turn.lost.message}`)
         return
       }
       for (const warning of turn.warnings()) this.warnings.push(warning)
@@ -125,7 +125,7 @@ class SetRun {
 
   /** The member waits until another one has ended. */
   #putBack(member: Member, reason: string): void {
-    this.warnings.push(`fewer views are refreshed at once, since ${reason}`)
+    this.warnings.push(`fewer views are refreshed at once, because ${reason}`)
     this.#options.listener.onPutBack(member)
     for (const skipped of this.#progress.putBack(member)) {
       this.#end(skipped.member, {status: 'skipped', reason: skipped.reason})

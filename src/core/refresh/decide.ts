@@ -36,7 +36,7 @@ const LONGEST_UNREFRESHED_MS = 86_400_000
  */
 export const SECOND_LOOK_MS = 11_000
 
-const UNSEEN = 'always refreshed: ayb may not look for changes here, or not remember what it has seen'
+const UNSEEN = 'always refreshed: ayb may not look for changes here, or may not store what it saw'
 
 /** The handling for a view of that policy: `wish` is for this once, null for what the policy says. */
 export function changeHandling(
@@ -98,7 +98,7 @@ export function requireChanges(db: Database, flag: string): void {
   if (tellsChanges(db)) return
   throw new AybError(
     'UNSUPPORTED_SERVER',
-    `${flag} needs PostgreSQL 15 or newer: before, the server can lose counts of changes for good, and a session that is idle does not report its changes`,
+    `${flag} needs PostgreSQL 15 or newer: older servers can lose counts of changes, and their idle sessions do not report changes`,
     {hint: 'without it, ayb refreshes the view each time'},
   )
 }

@@ -112,7 +112,7 @@ export class Once {
         break
       case 'job-without-session':
         this.#withoutSession.add(event.jobId)
-        this.#leave(event, `no session could be had: ${event.error}`)
+        this.#leave(event, `no session could be opened: ${event.error}`)
         break
       case 'job-interrupted':
         this.#leave(event, 'the worker was stopped')

@@ -117,7 +117,9 @@ export class WorkerSessions {
       forget()
       if (!identity.hasWarned) {
         const by = failure.by ? `: ${describeBlocker(failure.by)}` : ''
-        this.#warn(`another session is after the key of this worker, which keeps no sessions meanwhile${by}`)
+        this.#warn(
+          `another session waits for the key of this worker, so the worker keeps no idle sessions until that ends${by}`,
+        )
       }
       identity.hasWarned = true
       return false

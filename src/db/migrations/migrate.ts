@@ -170,7 +170,7 @@ values (${version}, '${name}', ${isBreaking})
 
 function foreignIndexWarning(table: SystemTable, owner: string, sql: string): string {
   return (
-    `${SYSTEM_TABLES[table]} belongs to ${owner}, so an index that makes its use faster was left out; ` +
+    `${SYSTEM_TABLES[table]} belongs to ${owner}, so ayb did not create an index that makes it faster; ` +
     `have ${owner} run: ${sql.replaceAll(/\s+/g, ' ')}`
   )
 }
@@ -183,9 +183,11 @@ function explainMigrationError(error: unknown, {schemaName}: SystemSettings): un
   if (error.code === 'DATABASE_REFUSED' || (error.code === 'INTERNAL' && error.hasContext)) {
     return new AybError(
       'DATABASE_REFUSED',
-      `the database refused to have ayb's tables made in schema ${schema}: ${error.words}`,
+      `the database refused to create ayb's tables in schema ${schema}: ${error.words}`,
       {
-        hint: error.serverHint ?? 'ask its owner about its event triggers, which psql lists with \\dy',
+        hint:
+          error.serverHint ??
+          'ask the owner of the database about event triggers, which psql lists with \\dy',
         details: error.details,
         cause: error,
       },

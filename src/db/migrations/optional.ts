@@ -27,15 +27,15 @@ export async function applyOptionalMigrations(
     warnings: [pendingWarning(pending, settings, why)],
   })
   // Checks the rights first: a failing statement would fill the log of the server with errors.
-  if (!(await mayApply(session, settings, state, pending))) return refused('this role may not make')
+  if (!(await mayApply(session, settings, state, pending))) return refused('this role may not create')
   try {
     return await applyMigrations(session, settings, {
       only: isOptional,
       tableLockTimeoutMs: OPTIONAL_LOCK_TIMEOUT_MS,
     })
   } catch (error) {
-    if (isAybError(error, 'TIMEOUT')) return refused('another session kept this one from making')
-    if (isAybError(error, 'PERMISSION_DENIED')) return refused('this role may not make')
+    if (isAybError(error, 'TIMEOUT')) return refused('another session kept ayb from creating')
+    if (isAybError(error, 'PERMISSION_DENIED')) return refused('this role may not create')
     throw error
   }
 }

@@ -47,7 +47,7 @@ export async function readSystem(
   if (tooNew) {
     throw new AybError(
       'UPGRADE_REQUIRED',
-      `the tables are at version ${tooNew.version} (${tooNew.name}), and this program knows ${newest}`,
+      `the tables are at version ${tooNew.version} (${tooNew.name}), and this ayb knows versions up to ${newest}`,
       {hint: 'upgrade ayb', details: {version: tooNew.version, supported: newest}},
     )
   }

@@ -12,7 +12,7 @@ export function isPooled(env: NodeJS.ProcessEnv, greetedPid: number | null, back
   if (setting) {
     throw invalidArgument(
       `AYB_POOLED is neither on nor off: ${JSON.stringify(setting)}`,
-      'leave it out to have ayb see by itself whether it is connected through a pooler',
+      'leave it out, and ayb finds out by itself whether it is connected through a pooler',
     )
   }
   return greetedPid !== backendPid

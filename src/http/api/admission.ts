@@ -22,11 +22,11 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
   app.addHook('onRequest', async (request, reply) => {
     const {socket, httpVersion} = request.raw
     if (connections.isForProbes(socket) && !PROBES.includes(request.routeOptions.url ?? '')) {
-      refusals.tell('as many connections are open as may be', request)
+      refusals.tell('too many connections are open', request)
       reply.header('connection', 'close')
       throw new HttpError(
         'TOO_MANY_CONNECTIONS',
-        'the server is answering as many requests as it can',
+        'the server is answering too many requests already',
         'try again',
       )
     }

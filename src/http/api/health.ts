@@ -20,7 +20,7 @@ export function healthRoutes(app: FastifyInstance, source: HealthSource): void {
     async (_request, reply) => {
       reply.header('cache-control', 'no-store').type('text/plain; charset=utf-8')
       if (await source.isAlive()) return 'ok\n'
-      return reply.code(503).send('the worker does not turn\n')
+      return reply.code(503).send('the worker hangs\n')
     },
   )
   app.get(

@@ -26,7 +26,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
           type: {type: 'string', description: `Only jobs of type ${JOB_TYPE} are listed`},
           schedule: {type: 'string', description: 'Only jobs of this schedule, by id or name'},
           limit: wholeNumber('The largest number of jobs to return', {minimum: 1, maximum: 500, default: 50}),
-          offset: wholeNumber('How many to pass over', {minimum: 0, maximum: 1_000_000_000, default: 0}),
+          offset: wholeNumber('How many jobs to skip', {minimum: 0, maximum: 1_000_000_000, default: 0}),
         }),
         response: listing('Job', 'The newest jobs first'),
       },
@@ -44,7 +44,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
       schema: {
         tags,
         summary: 'Count the jobs by state',
-        response: answering('JobStats', 'How many there are'),
+        response: answering('JobStats', 'The number of jobs in each state'),
       },
     },
     async (_request, reply) => work(reply, (db) => jobStats(db)),
@@ -80,7 +80,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Cancel a job that is queued, waits or runs',
+        summary: 'Cancel a job that is queued, waiting or running',
         params,
         response: answering('Job', 'The job as it is now'),
       },

@@ -53,13 +53,13 @@ function wordRemedy(remedy: Remedy): string {
     case 'refresh-view':
       return `refresh the view: POST ${viewPath(remedy.view)}/refresh`
     case 'refresh-with-dependencies':
-      return `refresh all that it reads, then the view: POST ${viewPath(remedy.view)}/refresh`
+      return `first refresh the views that it reads, then the view: POST ${viewPath(remedy.view)}/refresh`
     case 'name-views-between':
-      return 'to refresh the views between, too, name them'
+      return 'to refresh the views in between as well, name them'
     case 'register-all':
       return `POST ${MATVIEWS} registers a view`
     case 'rename-schedule':
-      return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; schedules of other programs are not shown, and keep their names`
+      return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; a schedule of another program, which ayb does not show, can also have the name`
     case 'retime-schedule':
       return `PUT ${schedulePath(remedy.name)} with {"cronExpr": …, "timezone": …}`
     case 'enable-schedule':
@@ -74,7 +74,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'extend-wait':
       return 'try again when that refresh has ended'
     case 'extend-statement-timeout':
-      return 'try again when the database has less to do'
+      return 'try again when the database is less busy'
     case 'extend-lock-timeout':
       return remedy.isOnView
         ? `try again when the lock is free; a refresh in concurrent mode does not wait for readers: PUT ${viewPath(remedy.view)} with {"refreshMode": "concurrent"}`
@@ -94,7 +94,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'listen-elsewhere':
       return 'have the server listen at another address'
     case 'quote-name':
-      return `names are letters, digits, _ and $; put any other in double quotes: ${remedy.example}`
+      return `a name without quotes has only letters, digits, _ and $; put any other name in double quotes: ${remedy.example}`
     case 'write-payload':
       return 'for example: {"payload": {"schema": "public", "view_name": "leaderboard"}}'
     case 'name-view-once':

@@ -26,7 +26,7 @@ export function cancelNeedsRights(view: ViewName, holders: readonly CanceledRefr
   const isPrepared = holders.some(({pid}) => pid === 0)
   return new AybError(
     'PERMISSION_DENIED',
-    `this role may not cancel the refresh of ${qualifiedName(view)}, which is of ${whose}`,
+    `this role may not cancel the refresh of ${qualifiedName(view)}, which belongs to ${whose}`,
     {
       hint: isPrepared
         ? 'end the prepared transaction with: ROLLBACK PREPARED'

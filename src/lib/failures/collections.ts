@@ -94,7 +94,7 @@ export const failedInside = (
         {
           hint:
             error.serverHint ??
-            'a function fails that an index, a type or the statistics of the view use: ask the owner of the view',
+            'a function fails that the view needs, in an index, a type or its statistics: ask the owner of the view',
           details: error.details,
           cause: error,
         },
@@ -128,7 +128,7 @@ export function tooMuchToLose(found: {
     'PERMISSION_DENIED',
     `refusing to read views as ${login}, the login in AYB_COLLECTIONS_URL: ${who} ${reason}`,
     {
-      hint: 'to read a view can run code of its owner with the rights of that login: create a role that may read views and nothing else, and set AYB_COLLECTIONS_URL to that role',
+      hint: 'reading a view can run code of its owner with the rights of that login: create a role that may read views and nothing else, and set AYB_COLLECTIONS_URL to that role',
       details: {role, reason},
     },
   )

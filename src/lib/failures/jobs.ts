@@ -7,7 +7,7 @@ export function ambiguousJob(prefix: string, ids: readonly string[], mostNamed: 
   const named = [...ids.slice(0, mostNamed), ...(ids.length > mostNamed ? ['…'] : [])]
   return invalidArgument(
     `the ids of several jobs begin with ${prefix}`,
-    `write more of one: ${named.join(', ')}`,
+    `write more characters of the id: ${named.join(', ')}`,
   )
 }
 

@@ -30,6 +30,6 @@ export function settingRefused(setting: Setting, error: ServerWords): AybError {
 /** A refresh ran without one of the settings of the view; without an error, ayb itself does not set that. */
 export function settingLeftOut(view: ViewName, setting: Setting, error: ServerWords | null): string {
   const reason =
-    error === null ? 'which is no setting that ayb makes' : `which the server refuses: ${wordsOf(error)}`
+    error === null ? 'which is not a setting that ayb makes' : `which the server refuses: ${wordsOf(error)}`
   return presentable(`the refresh of ${qualifiedName(view)} ran without ${assignment(setting)}, ${reason}`)
 }

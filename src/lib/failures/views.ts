@@ -62,7 +62,9 @@ export function uniqueIndexRequired(
     code: 'UNIQUE_INDEX_REQUIRED',
     message:
       `${qualifiedName(view)} has no unique index that a concurrent refresh can use` +
-      (why === '' ? '' : `: ${why}; it must be on plain columns, valid, immediate and without WHERE`),
+      (why === ''
+        ? ''
+        : `: ${why}; such an index must be on plain columns, valid, immediate and without WHERE`),
     hint:
       statement ??
       'add a column to the view that is unique and can be indexed, and create a unique index on it',

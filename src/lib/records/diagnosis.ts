@@ -1,4 +1,4 @@
-/** How bad a finding is: refreshes fail, something is to be done, or worth to know. */
+/** How bad a finding is: refreshes fail; something is slow, or will fail; or good to know. */
 export type Severity = 'error' | 'warning' | 'info'
 
 /** What `ayb doctor` found. */

@@ -69,7 +69,7 @@ describe('the parameters of a request for rows', () => {
     [{sort: '-'}, /^sort has an empty column name/],
     [{sort: 'a,,b'}, /^sort has an empty column name/],
     [{sort: 'a,-a'}, /^sort names the column "a" twice/],
-    [{sort: '"a'}, /^sort has a quote without its other half/],
+    [{sort: '"a'}, /^sort has a quote that is not closed/],
     [{sort: 'a"b"'}, /^sort has a quote inside a name/],
     [{fields: 'a,b,'}, /^fields has an empty column name/],
     [{fields: 'a,b,a'}, /^fields names the column "a" twice/],

@@ -6,7 +6,7 @@ export const noWorker = serverCheck('no-worker', ({workers, schedules}) => {
   if (workers !== 0 || enabled === 0) return null
   return {
     severity: 'error',
-    message: 'no worker is alive: nobody runs the schedules',
+    message: 'no worker is alive, so nothing runs the schedules',
     evidence: `${enabled} enabled ${enabled === 1 ? 'schedule' : 'schedules'}`,
     repair: {kind: 'start-worker'},
   }

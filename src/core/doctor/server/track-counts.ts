@@ -6,8 +6,7 @@ export const trackCounts = serverCheck('track-counts', ({countsActivity}) =>
     ? null
     : {
         severity: 'warning',
-        message:
-          'track_counts is off: autovacuum does not run, so that views grow and their statistics get old',
+        message: 'track_counts is off: autovacuum does not run, so views grow, and their statistics get old',
         sql: 'ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();',
       },
 )

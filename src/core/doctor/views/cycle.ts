@@ -11,7 +11,7 @@ export const cycle = serverCheck('cycle', ({cycles, views}) =>
       {
         severity: 'warning' as const,
         view: {schemaName: first.schemaName, viewName: first.viewName},
-        message: `${shortList([...names].sort())} read each other: no order of refreshes suits them`,
+        message: `${shortList([...names].sort())} read each other: no order of refreshes is right for them`,
       },
     ]
   }),

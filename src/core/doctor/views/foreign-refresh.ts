@@ -18,7 +18,7 @@ export const foreignRefresh = viewCheck(
       severity: 'warning',
       view: {schemaName, viewName},
       message: `another program refreshes ${name}, such as an AYB server: it ignores the settings and limits of the view`,
-      evidence: `refreshed ${lastRefreshAt}, which the history does not have`,
+      evidence: `the refresh at ${lastRefreshAt} is not in the history`,
     }
   },
 )

@@ -10,7 +10,7 @@ export const lockCollision = serverCheck('lock-collision', ({collisions}) =>
       {
         severity: 'info' as const,
         view: first,
-        message: `${views.map(qualifiedName).join(' and ')} have the same lock, by chance: one waits while the other is refreshed; another name for one of them ends that`,
+        message: `${views.map(qualifiedName).join(' and ')} have the same lock, by chance: one waits while the other is refreshed; rename one of them to end that`,
       },
     ]
   }),

@@ -18,7 +18,7 @@ export const missingIndex = viewCheck(
     return {
       severity: 'error',
       view,
-      message: `${name} is to be refreshed concurrently, and has no unique index for that: its refreshes fail`,
+      message: `${name} has concurrent mode, but no unique index for that mode: its refreshes fail`,
       ...fix,
     }
   },

@@ -21,7 +21,7 @@ export const missingView: Check = {
           : {
               severity: 'error',
               view,
-              message: `${name} is registered, and there is no such view any more`,
+              message: `${name} is registered, but the view no longer exists`,
               repair: {kind: 'unregister', view},
             }
       })

@@ -10,6 +10,6 @@ export const opaqueFunction: Check = {
       .map((view) => ({
         severity: 'info',
         view: {schemaName: view.schemaName, viewName: view.viewName},
-        message: `${qualifiedName(view)} calls ${view.function}, whose body Postgres does not track: ayb does not know what it reads, and no order of refreshes follows from it`,
+        message: `${qualifiedName(view)} calls ${view.function}, whose body Postgres does not track: ayb does not know what the function reads, and cannot refresh that first`,
       })),
 }

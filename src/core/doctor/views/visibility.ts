@@ -16,7 +16,7 @@ export const visibility = viewCheck('visibility', ({name, shape, runs, schemaNam
   return {
     severity: 'info',
     view,
-    message: `${name} was not vacuumed since its last standard refresh: index-only scans read the view itself as well`,
+    message: `${name} was not vacuumed since its last standard refresh: index-only scans must also read the view itself`,
     evidence: `${shape.allVisiblePages} of ${shape.pages} pages are marked as visible to all`,
     sql: `VACUUM ${quoteViewName(view)};`,
   }

@@ -47,7 +47,7 @@ view: {}
       '9:1 view',
     ])
     const texts = textsOf(text)
-    expect(texts[0]).toContain('"mod" is no key here; did you mean mode?')
+    expect(texts[0]).toContain('"mod" is not a key here; did you mean mode?')
     expect(texts[1]).toContain('did you mean concurrent?')
     expect(texts[3]).toContain('did you mean work_mem?')
     expect(texts[6]).toBe('this is public.leaderboard, which line 4 describes; leave one of the two out')
@@ -72,7 +72,7 @@ view: {}
   test.each([
     ['', 'the file has no version'],
     ['version: 2\nworkers: {}', 'the file has version 2, and this program reads version 1'],
-    ['version: one', '"one" is no version of such a file'],
+    ['version: one', '"one" is not a version of such a file'],
     ['version:', 'version has no value'],
     ['[1]', 'the file is a list, not a map of keys'],
     ['version: 1\n---\nversion: 1', 'the file holds more than one document'],
@@ -80,8 +80,8 @@ view: {}
     ['version: 1\nviews: {a: {}, a: {}}', 'the key "a" is there twice'],
     ['version: 1\nviews: {[a]: {}}', 'a key is not a text'],
     ['version: 1\ndefaults: &d {<<: *d}', 'would merge a map into itself'],
-    ['version: 1\ndefaults: {<<: 5}', 'what << stands for is no map'],
-    ['version: 1\ndefaults: *d', 'nothing before has the anchor &d'],
+    ['version: 1\ndefaults: {<<: 5}', 'what << stands for is not a map'],
+    ['version: 1\ndefaults: *d', 'nothing before it has the anchor &d'],
     [
       'version: 1\nschedules: {550e8400-e29b-41d4-a716-446655440000: {view: a, cron: "@daily"}}',
       'looks like an id',
@@ -125,7 +125,7 @@ views:
   b: *a
   c: {maxAge: 2h, <<: [{maxAge: 3h, lockTimeout: 1s}, *a]}
   d: {"<<": 1}`
-    expect(textsOf(text)).toEqual([expect.stringContaining('"<<" is no key here')])
+    expect(textsOf(text)).toEqual([expect.stringContaining('"<<" is not a key here')])
     expect(viewsOf(text.replace(/\n {2}d.*/, ''))).toMatchObject({
       a: {mode: 'auto', maxAge: 3_600_000},
       b: {mode: 'auto', maxAge: 3_600_000},

@@ -33,7 +33,7 @@ test('a view whose parents were refreshed in order has no warning', () =>
 
 test('a parent that is older than what it reads is named, with the flag', () =>
   expect(warning('c', ['a > b > c'], {a: 20, b: 10, c: 30})).toBe(
-    'public.c may hold old data: public.b, which it reads, was last refreshed before public.a; to refresh all that it reads in order: ayb matviews refresh public.c --with-dependencies',
+    'public.c may hold old data: public.b, which it reads, was last refreshed before public.a; to refresh the view after the views that it reads: ayb matviews refresh public.c --with-dependencies',
   ))
 
 test('a parent that was refreshed during the refresh is named', () =>
@@ -46,7 +46,7 @@ test('a view that follows its parent at once is not stale, however durations are
 
 test('a parent that ayb has not refreshed, while ayb has refreshed what it reads, is named', () => {
   expect(warning('c', ['a > b > c'], {a: 20, c: 30})).toBe(
-    'public.c may hold old data: public.b, which it reads, has no refresh in the history, but public.a has; to refresh all that it reads in order: ayb matviews refresh public.c --with-dependencies',
+    'public.c may hold old data: public.b, which it reads, has no refresh in the history, but public.a has; to refresh the view after the views that it reads: ayb matviews refresh public.c --with-dependencies',
   )
   expect(warning('d', ['a > b > c > d'], {a: 20, d: 30})).toContain(
     'public.b, which it reads, has no refresh in the history, but public.a has; ',
@@ -55,7 +55,7 @@ test('a parent that ayb has not refreshed, while ayb has refreshed what it reads
 
 test('a parent that is not registered is to be registered first', () =>
   expect(warning('c', ['a > b > c'], {a: 20, c: 30}, ['b'])).toContain(
-    'public.b, which it reads and which is not registered, has no refresh in the history, but public.a has; to refresh all that it reads in order: ayb matviews register public.b && ayb matviews refresh public.c --with-dependencies',
+    'public.b, which it reads and which is not registered, has no refresh in the history, but public.a has; to refresh the view after the views that it reads: ayb matviews register public.b && ayb matviews refresh public.c --with-dependencies',
   ))
 
 test('of a view that reads only what ayb has not refreshed nothing is known', () => {
