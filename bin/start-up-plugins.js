@@ -2,7 +2,10 @@
 import {readdirSync, readFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 
-/** Importing node:process reads every property of it, and opens stdin and stdout on the way: 30 ms of each start. */
+/**
+ * Importing node:process reads every property of it, and opens stdin and stdout on the way: 30 ms of each
+ * start.
+ */
 const globalProcess = {
   name: 'global-process',
   setup({onResolve, onLoad}) {
@@ -16,9 +19,10 @@ const globalProcess = {
 }
 
 /**
- * os.homedir() and os.userInfo() throw where the user id has no entry in the passwd database, as in containers that run
- * under an arbitrary id. oclif calls both while it starts, to find themes and to name the shell, and clean-stack calls
- * os.homedir() as it loads: so packages get "/", which Docker gives such users for a home, and a user without a name.
+ * os.homedir() and os.userInfo() throw where the user id has no entry in the passwd database, as in
+ * containers that run under an arbitrary id. oclif calls both while it starts, to find themes and to name the
+ * shell, and clean-stack calls os.homedir() as it loads: so packages get "/", which Docker gives such users
+ * for a home, and a user without a name.
  */
 const accountIfAny = {
   name: 'account-if-any',
@@ -48,8 +52,8 @@ const accountIfAny = {
 }
 
 /**
- * oclif's modules load all that they name, of which a command that the manifest knows needs the smaller part: here each
- * loads at its first use, 15 ms less.
+ * oclif's modules load all that they name, of which a command that the manifest knows needs the smaller part:
+ * here each loads at its first use, 15 ms less.
  */
 const oclifOnUse = {
   name: 'oclif-on-use',
@@ -64,7 +68,8 @@ const oclifOnUse = {
           .concat(`\nfunction ${name}() { return ${load}; }`)
       }
       if (/config[/\\]plugin\.js$/.test(path)) {
-        // The first localeCompare of a process reads the rules of the locale: 10 to 25 ms, for names in ASCII.
+        // The first localeCompare of a process reads the rules of the locale: 10 to 25 ms, for names in
+        // ASCII.
         contents = replaced(contents, 'a.id.localeCompare(b.id)', '(a.id < b.id ? -1 : 1)')
       }
       if (/util[/\\]os\.js$/.test(path)) {
@@ -80,7 +85,10 @@ const oclifOnUse = {
   },
 }
 
-/** string-width makes a segmenter and the set of all emoji when it loads, 40 ms, which a text in ASCII never needs. */
+/**
+ * string-width makes a segmenter and the set of all emoji when it loads, 40 ms, which a text in ASCII never
+ * needs.
+ */
 const widthOnUse = {
   name: 'width-on-use',
   setup({onLoad}) {
@@ -117,8 +125,8 @@ const BASICS = [
 ]
 
 /**
- * The entries of bundles: the entry points, and the files that code imports when it needs them. Not the entry that
- * turns the compile cache on, because what it imports is compiled without the cache.
+ * The entries of bundles: the entry points, and the files that code imports when it needs them. Not the entry
+ * that turns the compile cache on, because what it imports is compiled without the cache.
  */
 function entriesOf({absWorkingDir, entryPoints}) {
   const src = join(absWorkingDir, 'src')
@@ -136,8 +144,9 @@ function entriesOf({absWorkingDir, entryPoints}) {
 }
 
 /**
- * esbuild makes a chunk of all files that the same entries need, so that each small file that one entry does without
- * becomes a chunk of its own. Each file that is read costs half a millisecond, so here all entries need the basics.
+ * esbuild makes a chunk of all files that the same entries need, so that each small file that one entry does
+ * without becomes a chunk of its own. Each file that is read costs half a millisecond, so here all entries
+ * need the basics.
  */
 const basicsInOneChunk = {
   name: 'basics-in-one-chunk',

@@ -11,8 +11,8 @@ export const isHelpTopic = (word: string | undefined): word is HelpTopic =>
   (HELP_TOPICS as readonly (string | undefined)[]).includes(word)
 
 /**
- * Prints a text of the folder of helps: a topic, or `root`, which stands below the list of commands. Titles are
- * in the style of the help of commands.
+ * Prints a text of the folder of helps: a topic, or `root`, which stands below the list of commands. Titles
+ * are in the style of the help of commands.
  */
 export function printHelp(folder: string, name: HelpTopic | 'root'): void {
   const {style} = describeTerminal(process.stdout, process.env)

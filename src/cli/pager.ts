@@ -4,8 +4,8 @@ import {isContinuousIntegration, type Terminal} from '../render/terminal.ts'
 type Environment = Record<string, string | undefined>
 
 /**
- * The pager for a text that is longer than the terminal, as git chooses it: PAGER, else less; null where none is
- * wanted, and where nobody may be there to close it.
+ * The pager for a text that is longer than the terminal, as git chooses it: PAGER, else less; null where none
+ * is wanted, and where nobody may be there to close it.
  */
 export function pagerFor(
   text: string,
@@ -19,8 +19,8 @@ export function pagerFor(
 }
 
 /**
- * Shows the text in the pager until somebody closes it; false where it could not be started. Ctrl-C is for the
- * pager meanwhile.
+ * Shows the text in the pager until somebody closes it; false where it could not be started. Ctrl-C is for
+ * the pager meanwhile.
  */
 export async function showInPager(pager: string, text: string, env: Environment): Promise<boolean> {
   const ignore = () => {}

@@ -40,8 +40,8 @@ interface Wishes {
 /**
  * Registers a materialized view that exists. With `isExistingFine`, a view that is registered already stays
  * as it is.
- * @throws AybError VIEW_NOT_FOUND, ALREADY_REGISTERED; INVALID_ARGUMENT for a setting; PERMISSION_DENIED where
- * the policy has no table
+ * @throws AybError VIEW_NOT_FOUND, ALREADY_REGISTERED; INVALID_ARGUMENT for a setting; PERMISSION_DENIED
+ * where the policy has no table
  */
 export async function register(
   db: Database,

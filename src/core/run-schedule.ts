@@ -48,7 +48,9 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
   return {job, warnings: [...db.takeWarnings(), ...warnings, ...(await absentWorkers(db))], jobs}
 }
 
-/** The set that a schedule means now; null for one job, which a worker makes a set of where that is needed. */
+/**
+ * The set that a schedule means now; null for one job, which a worker makes a set of where that is needed.
+ */
 async function planRun(db: Database, {id, payload, maxAttempts, scope}: Schedule): Promise<NewSet | null> {
   const view = viewOfPayload(payload)
   if (scope === null || view === null || !db.mayWrite('edges')) return null

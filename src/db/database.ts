@@ -145,8 +145,8 @@ export class Database {
   }
 
   /**
-   * Whether a statement failed because the session relied on a table, or a right to it, that is gone. From now
-   * on the session does without.
+   * Whether a statement failed because the session relied on a table, or a right to it, that is gone. From
+   * now on the session does without.
    * @throws AybError UNTRUSTED_TABLE
    */
   async hasLostTable(error: unknown): Promise<boolean> {

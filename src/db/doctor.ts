@@ -1,5 +1,5 @@
-// What the catalogs, the statistics and the history tell about registered views. Nothing here takes a lock on a
-// view, or reads one: sizes are those that the last VACUUM, ANALYZE or index build wrote down.
+// What the catalogs, the statistics and the history tell about registered views. Nothing here takes a lock on
+// a view, or reads one: sizes are those that the last VACUUM, ANALYZE or index build wrote down.
 
 import type {ViewName} from '../lib/records/values.ts'
 import {USABLE_INDEX} from './catalog.ts'

@@ -31,8 +31,8 @@ export const wholeMilliseconds = (expression: string): string =>
   `floor(extract(epoch from ${expression}) * 1000)::bigint`
 
 /**
- * SQL: the milliseconds since 1970 of a timestamptz, as text. For a role with negative extra_float_digits, the
- * server rounds a float8: a time of today by hours.
+ * SQL: the milliseconds since 1970 of a timestamptz, as text. For a role with negative extra_float_digits,
+ * the server rounds a float8: a time of today by hours.
  */
 export const exactMilliseconds = (expression: string): string =>
   `(extract(epoch from ${expression}) * 1000)::text`

@@ -171,7 +171,8 @@ export async function movePolicy(db: Database, from: ViewName, to: ViewName): Pr
 }
 
 /**
- * Deletes up to `limit` policies of views that are not registered: another program may have unregistered them.
+ * Deletes up to `limit` policies of views that are not registered: another program may have unregistered
+ * them.
  */
 export async function deleteStrayPolicies(db: Database, limit: number): Promise<void> {
   if (!db.has('registrations') || !db.mayWrite('policies')) return

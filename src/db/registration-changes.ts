@@ -24,7 +24,8 @@ const LAST_REFRESH_COLUMNS = [
 const LAST_REFRESH = ', last.at, last.duration_ms, last.status, last.error'
 
 /**
- * SQL: one row, `last`: how the last refresh of a view of that name ended. The history outlives registrations.
+ * SQL: one row, `last`: how the last refresh of a view of that name ended. The history outlives
+ * registrations.
  */
 const lastRefreshOf = (db: Database, schemaName: string, viewName: string): string =>
   db.mayRead('runs')

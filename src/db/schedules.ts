@@ -90,7 +90,10 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
   })
 }
 
-/** SQL: how the last run of the last set of the schedule under alias `s` ended, of those that failed if any did. */
+/**
+ * SQL: how the last run of the last set of the schedule under alias `s` ended, of those that failed if any
+ * did.
+ */
 const lastRunOfSet = (db: Database): string =>
   db.mayRead('edges')
     ? `(select h.status from ${db.tables.edges} e join ${db.tables.runs} h on h.job_id = e.job_id

@@ -54,8 +54,8 @@ function refuseUntrusted(looks: readonly TableLook[], settings: SystemSettings):
 }
 
 /**
- * Says whose the tables are, and what would let the current role use them, where the role lacks a privilege on
- * one of them; any other error passes as it is.
+ * Says whose the tables are, and what would let the current role use them, where the role lacks a privilege
+ * on one of them; any other error passes as it is.
  */
 export async function explainDenial(
   session: Session,

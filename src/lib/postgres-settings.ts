@@ -14,7 +14,9 @@ export interface Setting {
 /** Changes of such settings; null takes one away. */
 export type SettingChanges = Readonly<Record<string, string | null>>
 
-/** What a refresh may set, beside the `enable_…` settings of the planner: memory, parallelism, plans, disks. */
+/**
+ * What a refresh may set, beside the `enable_…` settings of the planner: memory, parallelism, plans, disks.
+ */
 const ALLOWED = [
   'work_mem',
   'hash_mem_multiplier',

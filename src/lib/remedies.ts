@@ -25,7 +25,10 @@ export type Remedy =
   /** The view needs a refresh in standard mode, which fills it. */
   | {kind: 'populate-view'; view: ViewName}
   | {kind: 'refresh-view'; view: ViewName}
-  /** The views that the view reads are to be refreshed before it; `unregistered` is one that lacks a registration. */
+  /**
+   * The views that the view reads are to be refreshed before it; `unregistered` is one that lacks a
+   * registration.
+   */
   | {kind: 'refresh-with-dependencies'; view: ViewName; unregistered: ViewName | null}
   /** Views between the views of a set are left out of the set. */
   | {kind: 'name-views-between'}

@@ -7,6 +7,8 @@ export interface ScheduleRequest {
   timezone: string
   enabled: boolean
   maxAttempts: number
-  /** A view where that says all; else the payload as JSON, in which names that need it are in double quotes. */
+  /**
+   * A view where that says all; else the payload as JSON, in which names that need it are in double quotes.
+   */
   target: {view: ViewName} | {payload: string}
 }

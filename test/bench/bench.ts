@@ -132,7 +132,10 @@ function parseOptions(args: string[]) {
   }
 }
 
-/** Servers and programs go with this process: they listen to its exit, which a signal alone would not bring about. */
+/**
+ * Servers and programs go with this process: they listen to its exit, which a signal alone would not bring
+ * about.
+ */
 function endCleanly(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => process.exit(128 + constants.signals[signal]))

@@ -37,8 +37,8 @@ export async function describeEnvironment(): Promise<Environment> {
 const NOT_INSTALLED = 'not installed'
 
 /**
- * A client program of PostgreSQL, `psql` or `pgbench`; null where it is not installed. What Debian has on the PATH is a
- * script in Perl that starts the one beside a server, and takes as long as the program itself.
+ * A client program of PostgreSQL, `psql` or `pgbench`; null where it is not installed. What Debian has on the
+ * PATH is a script in Perl that starts the one beside a server, and takes as long as the program itself.
  */
 export function findPostgresProgram(name: string): string | null {
   const besideServers = debianServers().map((binDir) => join(binDir, name))

@@ -20,8 +20,9 @@ export interface Peer {
 }
 
 /**
- * Has a peer do what ayb does in drainWithAyb, from the same instant to the end of the last refresh; where that is
- * past the deadline, as far as it came. Its start and the insertion of its jobs are over by then, as they are for ayb.
+ * Has a peer do what ayb does in drainWithAyb, from the same instant to the end of the last refresh; where
+ * that is past the deadline, as far as it came. Its start and the insertion of its jobs are over by then, as
+ * they are for ayb.
  */
 export async function drainWithPeer(
   server: PostgresServer,

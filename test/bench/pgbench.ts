@@ -18,8 +18,8 @@ const LOOK_EVERY_MS = 200
 const DEADLINE_MS = 300_000
 
 /**
- * Each client goes round views of its own: two of them never wait for the same one. At the end it sleeps, where it has
- * no snapshot that would be in the way of the others, until it is killed.
+ * Each client goes round views of its own: two of them never wait for the same one. At the end it sleeps,
+ * where it has no snapshot that would be in the way of the others, until it is killed.
  */
 const scriptOf = (mode: Mode): string => `\\if :turn = 0
 select pg_advisory_lock_shared(${GATE});
@@ -34,8 +34,9 @@ ${DONE}
 `
 
 /**
- * How many refreshes a second the server does when pgbench asks for nothing else, on so many connections and a fresh
- * database: the ceiling. As with the others, the clock is the database's, and begins when all is set up.
+ * How many refreshes a second the server does when pgbench asks for nothing else, on so many connections and
+ * a fresh database: the ceiling. As with the others, the clock is the database's, and begins when all is set
+ * up.
  * @throws Error where one of them fails
  */
 export async function refreshWithPgbench(
@@ -96,7 +97,10 @@ async function untilAtGate(db: BenchDatabase, program: RunningProgram, clients: 
   await until(areAtGate, {what: `${clients} clients of pgbench`, timeoutMs: CONNECTED_WITHIN_MS})
 }
 
-/** A client gets there by refreshing without an error alone. Returns when the last one did, in milliseconds since 1970. */
+/**
+ * A client gets there by refreshing without an error alone. Returns when the last one did, in milliseconds
+ * since 1970.
+ */
 async function untilDone(db: BenchDatabase, program: RunningProgram, clients: number): Promise<number> {
   const lastEnd = async () => {
     await sleep(LOOK_EVERY_MS)

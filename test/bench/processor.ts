@@ -29,8 +29,9 @@ function processorTime(
 }
 
 /**
- * Reads now what server and client have used so far. The answer tells what they have used since, each of so many
- * times. Begin when all is set up and queued: what comes before is no part of a refresh, whoever does it.
+ * Reads now what server and client have used so far. The answer tells what they have used since, each of so
+ * many times. Begin when all is set up and queued: what comes before is no part of a refresh, whoever does
+ * it.
  */
 export function startMeter(
   server: Pick<PostgresServer, 'dataDir'>,
@@ -79,7 +80,10 @@ function statReader() {
   }
 }
 
-/** What a virtual machine wanted of its processors and its host gave to others since the first call, from 0 to 1. */
+/**
+ * What a virtual machine wanted of its processors and its host gave to others since the first call, from 0 to
+ * 1.
+ */
 export function watchStolen(): () => number {
   const before = accounts()
   return () => {

@@ -89,8 +89,8 @@ function connectionVariables(url: string): Record<string, string> {
 }
 
 /**
- * Starts a program. What it prints goes into a file: a line of log read as it comes would cost this process about as
- * much as a small refresh costs the worker.
+ * Starts a program. What it prints goes into a file: a line of log read as it comes would cost this process
+ * about as much as a small refresh costs the worker.
  */
 export function startProgram(
   command: string,

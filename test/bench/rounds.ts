@@ -1,6 +1,9 @@
 import {watchStolen} from './processor.ts'
 
-/** Where the host took away more than this share of the processors, a measurement says nothing, and is repeated. */
+/**
+ * Where the host took away more than this share of the processors, a measurement says nothing, and is
+ * repeated.
+ */
 const STOLEN_LIMIT = 0.03
 const ATTEMPTS = 3
 
@@ -12,8 +15,9 @@ export interface Contestant<Result> {
 }
 
 /**
- * Lets each contestant measure once a round, in another order each time, so that a slow minute of the machine or a
- * place in the order falls to nobody alone. Returns for each the results by round, of undisturbed attempts alone.
+ * Lets each contestant measure once a round, in another order each time, so that a slow minute of the machine
+ * or a place in the order falls to nobody alone. Returns for each the results by round, of undisturbed
+ * attempts alone.
  */
 export async function runRounds<Result>(
   contestants: readonly Contestant<Result>[],
@@ -31,7 +35,10 @@ export async function runRounds<Result>(
   return (name) => results.get(name) ?? []
 }
 
-/** Measures, and again where the host of a virtual machine disturbed it: of three times that it did, the last one counts. */
+/**
+ * Measures, and again where the host of a virtual machine disturbed it: of three times that it did, the last
+ * one counts.
+ */
 export async function undisturbed<T>(measure: () => Promise<T>, watch = watchStolen): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     const stolenShare = watch()

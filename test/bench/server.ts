@@ -36,9 +36,9 @@ export const startBenchServer = (
   startPostgres({...options, durable: true, settings: {max_connections: '200', ...options.settings}})
 
 /**
- * Creates a database with views of one row, each with a unique index, so that both modes can refresh them, and with
- * ayb's tables, where each view is registered in that mode; `views` is 200 without it, `mode` standard. With
- * `hasAyb: false` it has the views alone.
+ * Creates a database with views of one row, each with a unique index, so that both modes can refresh them,
+ * and with ayb's tables, where each view is registered in that mode; `views` is 200 without it, `mode`
+ * standard. With `hasAyb: false` it has the views alone.
  */
 export async function createBenchDatabase(
   server: PostgresServer,
@@ -94,7 +94,10 @@ async function createViews(db: BenchDatabase): Promise<void> {
   }
 }
 
-/** What was just written is not to be flushed, nor looked at by autovacuum for the first time, while something is measured. */
+/**
+ * What was just written is not to be flushed, nor looked at by autovacuum for the first time, while something
+ * is measured.
+ */
 async function settle(db: BenchDatabase): Promise<void> {
   await db.query('vacuum analyze')
   await db.query('checkpoint')
@@ -111,8 +114,8 @@ async function administer(server: PostgresServer, statement: string): Promise<vo
 }
 
 /**
- * Starts `ayb worker` and waits until it says so. Without `slots` it has 4, without `node` it runs on this Node.js;
- * `args` come behind the others.
+ * Starts `ayb worker` and waits until it says so. Without `slots` it has 4, without `node` it runs on this
+ * Node.js; `args` come behind the others.
  */
 export async function startBenchWorker(
   db: {url: string},

@@ -1,5 +1,6 @@
 /**
- * The value below which that share of the values lies, between two of them by straight line; `share` from 0 to 1.
+ * The value below which that share of the values lies, between two of them by straight line; `share` from 0
+ * to 1.
  * @throws Error without values
  */
 export function quantile(values: readonly number[], share: number): number {
@@ -27,8 +28,8 @@ export function describeValues(values: readonly number[], unit: string): string 
 }
 
 /**
- * The median of the rounds' ratios: what slows a round down slows both sides. Where one side took part in fewer rounds,
- * the ratio of the medians.
+ * The median of the rounds' ratios: what slows a round down slows both sides. Where one side took part in
+ * fewer rounds, the ratio of the medians.
  */
 export function medianRatio(ours: readonly number[], theirs: readonly number[]): number {
   if (ours.length !== theirs.length) return median(ours) / median(theirs)

@@ -15,7 +15,10 @@ const LEAST_WIDTH = 14
 const LEGEND =
   'Medians, in parentheses half the distance between the quartiles. Ratio: ayb to the other; where a round takes seconds, that of each round, and of these the median.'
 
-/** For a terminal, as wide as that has columns: one table, and below what has to be said about some of its lines. */
+/**
+ * For a terminal, as wide as that has columns: one table, and below what has to be said about some of its
+ * lines.
+ */
 export function toText(environment: Environment, sections: readonly Section[], columns = Infinity): string {
   const notes: string[] = []
   const groups = sections.map(({name, rows}) => ({name, lines: rows.map((row) => cellsOf(row, notes))}))

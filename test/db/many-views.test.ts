@@ -17,7 +17,9 @@ const MANY = 5000
 const MANY_VIEWS = 1200
 /** Plain views, one above the other, between these views and one that all of them read. */
 const FLOORS = 20
-/** More than a hundred times what the statements take; what grows with the square takes longer with so many. */
+/**
+ * More than a hundred times what the statements take; what grows with the square takes longer with so many.
+ */
 const GENEROUS_MS = 5000
 
 let server: TestDatabase

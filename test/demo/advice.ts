@@ -13,7 +13,9 @@ const CREATE_MONTHLY = `create materialized view monthly as
   with no data;`
 const MONTHLY = 'public.monthly'
 
-/** The part of the story with what ayb advises, and with a file that describes all. It leaves nothing behind. */
+/**
+ * The part of the story with what ayb advises, and with a file that describes all. It leaves nothing behind.
+ */
 export const ADVICE_STEPS: readonly Step[] = [
   {title: 'What is wrong?', play: consult},
   {title: 'All of it in a file', play: applyFile},

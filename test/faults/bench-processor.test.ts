@@ -10,7 +10,9 @@ import {startMeter} from '../bench/processor.ts'
 const SINCE_MS = 100
 /** Far more: on a busy machine the kernel's part and other threads come on top of what is counted here. */
 const BEFORE_MS = 2000
-/** Works for so long before it says that it is ready, and for so long once it is told to go on; then it waits. */
+/**
+ * Works for so long before it says that it is ready, and for so long once it is told to go on; then it waits.
+ */
 const PROGRAM = `
 const work = (ms) => { while (process.cpuUsage().user / 1000 < ms); }
 work(${BEFORE_MS})

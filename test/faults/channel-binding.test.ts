@@ -75,7 +75,10 @@ test('who stands between is noticed, with another certificate, and where the bin
   }
 })
 
-/** Takes TLS off on one side and puts it on again on the other; can leave the mechanism that binds out of the offer. */
+/**
+ * Takes TLS off on one side and puts it on again on the other; can leave the mechanism that binds out of the
+ * offer.
+ */
 async function startRelay({crt, key}: Certificate, isHiding: boolean) {
   const sockets = new Set<Socket>()
   const hold = <T extends Socket>(socket: T): T => {

@@ -13,7 +13,10 @@ const MINUTE_MS = 60_000
 const AHEAD_MS = 10 * MINUTE_MS
 const BEHIND_MS = -10 * MINUTE_MS
 
-/** What has a program of Node's take it to be so many milliseconds later than it is; its stopwatch runs on as it does. */
+/**
+ * What has a program of Node's take it to be so many milliseconds later than it is; its stopwatch runs on as
+ * it does.
+ */
 function clockOffBy(offsetMs: number): {NODE_OPTIONS: string} {
   const source = `
     const System = Date
@@ -92,7 +95,8 @@ describe.concurrent.each([
     await register(db, 'leaderboard')
     const worker = await startWorker(db, [], {env})
     expectClockOff(worker, offsetMs)
-    // Every ten minutes, and the one after the first is five minutes off: nothing near a boundary, wrong is wrong by ten.
+    // Every ten minutes, and the one after the first is five minutes off: nothing near a boundary, wrong is
+    // wrong by ten.
     const [every] = await db.query<{minute: number}>(
       `select (extract(minute from now() at time zone 'UTC')::int + 5) % 10 as minute`,
     )

@@ -66,8 +66,8 @@ function completeInFish(script: string): Complete {
 }
 
 /**
- * zsh completes in its line editor alone, which wants a terminal: a second zsh on a pseudoterminal gets the line and
- * a Tab, and its compadd, which every completion ends in, notes what it is given.
+ * zsh completes in its line editor alone, which wants a terminal: a second zsh on a pseudoterminal gets the
+ * line and a Tab, and its compadd, which every completion ends in, notes what it is given.
  */
 function completeInZsh(name: string, load: string): Complete {
   const inner = save(

@@ -15,7 +15,10 @@ import {until} from '../support/until.ts'
 /** No account has that id. */
 const UID = 10_001
 
-/** A root file system that nobody can write to, a user id without an account, and no variable but those that follow. */
+/**
+ * A root file system that nobody can write to, a user id without an account, and no variable but those that
+ * follow.
+ */
 const CONTAINER = [
   '--mount',
   'sh',

@@ -28,8 +28,8 @@ let server: PostgresServer
 let db: TestDatabase
 
 /**
- * A disk of its own, of two megabytes, that the server may write to; gone at the end of the file. Where it cannot be
- * mounted, `refusal` says why.
+ * A disk of its own, of two megabytes, that the server may write to; gone at the end of the file. Where it
+ * cannot be mounted, `refusal` says why.
  */
 function mountDisk(): {disk: string; refusal: string | null} {
   const account = unprivilegedAccount()
@@ -56,8 +56,9 @@ async function fillDisk(): Promise<() => void> {
   }
   expect(fill).toThrow(/ENOSPC/)
   closeSync(file)
-  // A session of its own: one that has written before would not look at the last page. Few and wide rows first, so
-  // that the table is full before an index is; each in a block of its own, since what is rolled back makes room again.
+  // A session of its own: one that has written before would not look at the last page. Few and wide rows
+  // first, so that the table is full before an index is; each in a block of its own, since what is rolled
+  // back makes room again.
   const client = new pg.Client({connectionString: server.url()})
   await client.connect()
   await client.query(`

@@ -34,8 +34,8 @@ async function looking<T>(work: (changes: Changes) => Promise<T>, url = server.u
 const check = (view: string, url = server.url()) => looking((changes) => changes.check(view), url)
 
 /**
- * A view that reads a table of five rows and is known to be unchanged. The counters of the view itself are 0, as they
- * are after the loss: a concurrent refresh finds no difference.
+ * A view that reads a table of five rows and is known to be unchanged. The counters of the view itself are 0,
+ * as they are after the loss: a concurrent refresh finds no difference.
  */
 async function viewOfFive(table: string): Promise<string> {
   const view = await looking((changes) =>
@@ -187,8 +187,8 @@ test('rows that come by logical replication count', async () => {
   await source.query('insert into replicated values (6)')
   const isThere = 'select from replicated where id = 6'
   await until(async () => (await ask(server, isThere)).length === 1, {what: 'the row to arrive'})
-  // The worker sends its counters when nothing has come for a second. Looks of ayb write, and the server tells the
-  // worker of that.
+  // The worker sends its counters when nothing has come for a second. Looks of ayb write, and the server
+  // tells the worker of that.
   const count = `select from pg_stat_user_tables where relname = 'replicated' and n_tup_ins = 6`
   await until(async () => (await ask(server, count)).length === 1, {
     what: 'the row to count',

@@ -6,7 +6,10 @@ import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../supp
 import {createRefreshDatabase, errorOf} from '../support/refresh.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 
-/** How often a statement that is not answered is looked after, how long one look may take, and for how long none may be had. */
+/**
+ * How often a statement that is not answered is looked after, how long one look may take, and for how long
+ * none may be had.
+ */
 const LOOK_MS = 20_000
 const LOOKING_MS = 10_000
 const SILENCE_MS = 60_000

@@ -8,9 +8,9 @@ import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, stopWorkers} from '../support/worker.ts'
 
 /**
- * For each function, aggregate and operator of Postgres one of the same arguments, which whoever looks into public first
- * finds; and where it takes text, one that takes varchar or name, which fits our columns better wherever it is found.
- * Relations and types of the same names too.
+ * For each function, aggregate and operator of Postgres one of the same arguments, which whoever looks into
+ * public first finds; and where it takes text, one that takes varchar or name, which fits our columns better
+ * wherever it is found. Relations and types of the same names too.
  */
 const SHADOWS = `
   do $do$

@@ -373,7 +373,8 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
 
   test('and lie behind what their expression says, as after a clock that was ahead, get their next run again', async () => {
     const db = await createTestDatabase({hasTables: true})
-    // By a clock 400 days ahead, for a moment: by the expression, that is every second, every night, every year.
+    // By a clock 400 days ahead, for a moment: by the expression, that is every second, every night, every
+    // year.
     for (const [name, cron] of Object.entries({
       often: '* * * * * *',
       nightly: '0 3 * * *',

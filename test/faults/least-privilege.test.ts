@@ -37,7 +37,10 @@ async function createLogin(role: string): Promise<{url: string}> {
   return {url: urlOf(role, 'secret')}
 }
 
-/** The SQL of the README's section on the role, as it stands there, but for what it says is for other versions. */
+/**
+ * The SQL of the README's section on the role, as it stands there, but for what it says is for other
+ * versions.
+ */
 function readmeSql(): string[] {
   const readme = readFileSync(join(inject('root'), 'README.md'), 'utf8')
   const section = /^## A role with least privilege\n(.*?)^## /ms.exec(readme)?.[1] ?? ''

@@ -44,7 +44,10 @@ import {renderTable} from '../../src/render/table.ts'
 import {describeTerminal} from '../../src/render/terminal.ts'
 import {displayWidth, shorten} from '../../src/render/width.ts'
 
-/** Work that grows with the square of that takes a minute and more, and such that grows with it a few milliseconds. */
+/**
+ * Work that grows with the square of that takes a minute and more, and such that grows with it a few
+ * milliseconds.
+ */
 const LENGTH = 200_000
 /** Far more than a busy machine takes for the latter. */
 const DEADLINE_MS = 10_000

@@ -61,7 +61,8 @@ async function firing(phases: Phases, expected: string[]): Promise<void> {
   let begin = 0
   const values = new Map([...names].map((name) => [name, [] as string[]]))
   for (const [{at, samples}, length] of phases) {
-    // In a test of promtool, time begins with 0: a timestamp is as long ago at the end of its phase as it was.
+    // In a test of promtool, time begins with 0: a timestamp is as long ago at the end of its phase as it
+    // was.
     const end = (begin + length) * 60
     for (const name of names) {
       const value = samples.get(name)

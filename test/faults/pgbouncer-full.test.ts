@@ -77,7 +77,9 @@ describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_0
     })
   })
 
-  /** A command that stands in line for the lock of another refresh: it gives its connection up once a second. */
+  /**
+   * A command that stands in line for the lock of another refresh: it gives its connection up once a second.
+   */
   async function startWaiting(db: TestDatabase, pooler: PgBouncer) {
     const holder = await db.connect()
     await holder.query(`select pg_advisory_lock(hashtext('public.leaderboard'))`)

@@ -95,7 +95,8 @@ describe("somebody locks one of ayb's tables", () => {
       const result = await ayb(['matviews', 'refresh', 'stamped', '--lock-timeout', '1s', '--json'], {
         url: db.url,
       })
-      // The five seconds of the record, the record of the failure, and the start of the program; it was 47 s once.
+      // The five seconds of the record, the record of the failure, and the start of the program; it was 47 s
+      // once.
       expect(performance.now() - startedAt).toBeLessThan(20_000)
       expect(result.code).toBe(8)
       const error = errorOf(result)

@@ -10,7 +10,9 @@ import {startWorker, stopWorkers} from '../support/worker.ts'
 const WAIT = '40s'
 const COMMAND_MS = 90_000
 
-/** A database with a view that a worker refreshes without a pause: it is due every second, and takes a second. */
+/**
+ * A database with a view that a worker refreshes without a pause: it is due every second, and takes a second.
+ */
 async function createBusyView(): Promise<TestDatabase> {
   const db = await createTestDatabase({hasTables: true})
   await db.query('create materialized view busy as select 1 as id from pg_sleep(1) with no data')

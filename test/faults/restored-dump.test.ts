@@ -20,8 +20,8 @@ const binDir = `/usr/lib/postgresql/${dumpVersion}/bin`
 const run = promisify(execFile)
 
 /**
- * Creates forty views, parents first, and returns their names. Each view of a row reads two views of the row before, one of
- * them through a plain view; the last row comes first by name.
+ * Creates forty views, parents first, and returns their names. Each view of a row reads two views of the row
+ * before, one of them through a plain view; the last row comes first by name.
  */
 async function createViews(query: Query, {isPopulated}: {isPopulated: boolean}): Promise<string[]> {
   await query('create table numbers as select 1 as number')

@@ -99,7 +99,10 @@ async function scheduleOnce(db: TestDatabase): Promise<{id: string; dueAt: Date}
 const untilPast = (instant: Date) =>
   until(() => Date.now() > instant.getTime(), {what: instant.toISOString(), timeoutMs: PATIENCE_MS})
 
-/** Waits for the one job of a schedule that came due while the server was away, and no earlier nor later; returns its id. */
+/**
+ * Waits for the one job of a schedule that came due while the server was away, and no earlier nor later;
+ * returns its id.
+ */
 async function untilQueued(db: TestDatabase, scheduleId: string): Promise<string> {
   const jobs = await until(
     async () => {

@@ -23,7 +23,9 @@ const SAMPLE_EVERY_MS = 1000
 const PRINT_EVERY = 10
 /** What was put off by the last fault is tried again after seconds, or after the pauses of three attempts. */
 const DRAIN_MS = 120_000
-/** Of a worker: its slots, its control session, and one that is being opened while another one is given up. */
+/**
+ * Of a worker: its slots, its control session, and one that is being opened while another one is given up.
+ */
 const SESSIONS_A_WORKER = 4 + 1 + 1
 
 /** Something that must hold at the end. */
@@ -42,7 +44,8 @@ async function main(args: string[]): Promise<number> {
     process.stderr.write(`${minutes}\n`)
     return minutes === HELP ? 0 : 2
   }
-  // Servers and programs go with this process: they listen to its exit, which a signal alone would not bring about.
+  // Servers and programs go with this process: they listen to its exit, which a signal alone would not bring
+  // about.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => process.exit(128 + constants.signals[signal]))
   }

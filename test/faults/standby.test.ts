@@ -209,7 +209,8 @@ describe('on a standby', () => {
     await ask(standby, 'alter system set max_standby_streaming_delay = 0')
     await ask(standby, 'select pg_reload_conf()')
     const [locker, other] = await Promise.all([connect(primary), connect(primary)])
-    // Whatever the list waits for the schedules with, it holds a lock on the defaults of columns or on the registrations.
+    // Whatever the list waits for the schedules with, it holds a lock on the defaults of columns or on the
+    // registrations.
     await locker.query('begin; lock table _ayb_job_schedules in access exclusive mode')
     await untilCaughtUp(standby, primary)
     const reading = ayb(['matviews', 'list', '--json'], options)

@@ -32,7 +32,9 @@ afterAll(async () => {
   rmSync(folder, {recursive: true})
 })
 
-/** What both make of the same way; `user` can be followed by a password, and `HOME` holds nothing without one. */
+/**
+ * What both make of the same way; `user` can be followed by a password, and `HOME` holds nothing without one.
+ */
 async function outcomesOf(
   user: string,
   env: Record<string, string>,

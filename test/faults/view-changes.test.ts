@@ -149,7 +149,9 @@ async function beginChange(change: Change): Promise<{view: string; other: pg.Cli
   return {view, other, target: change.error ? null : rows[0].oid}
 }
 
-/** When each view of that name, or of one made of it, was last refreshed; by oid, as the session sees them. */
+/**
+ * When each view of that name, or of one made of it, was last refreshed; by oid, as the session sees them.
+ */
 async function stampsOf(session: pg.Client, view: string): Promise<Map<string, string>> {
   const found = await session.query<{oid: string; name: string}>(
     `select c.oid::text, format('%I.%I', n.nspname, c.relname) as name

@@ -19,7 +19,9 @@ import {PATIENCE_MS, until} from '../support/until.ts'
 import {complaints, say, startWorker, stopWorkers} from '../support/worker.ts'
 import {lastStatements, terminateSessions, untilAtRest} from '../support/worker-sessions.ts'
 
-/** What a killed worker may leave on the server for so long, and when its job runs elsewhere at the latest. */
+/**
+ * What a killed worker may leave on the server for so long, and when its job runs elsewhere at the latest.
+ */
 const GONE_WITHIN_MS = 5000
 const TAKEN_WITHIN_MS = 10_000
 
@@ -166,7 +168,8 @@ describe.concurrent('a worker whose', {timeout: 90_000}, () => {
     const back = await worker.waitForLog(({msg}) => msg === 'database is back', 'the database')
     expect(back.workerId).not.toBe(worker.logs()[0]?.workerId)
     await gate.open()
-    // By whoever is first: itself, which lost the connection, or its new identity, which finds the old one dead.
+    // By whoever is first: itself, which lost the connection, or its new identity, which finds the old one
+    // dead.
     await untilJob(db, id, ({state, attempts}) => state !== 'running' || attempts === 2, 'settled')
     await db.query(`update _ayb_jobs set run_at = now() where state = 'queued'`)
     await db.query('notify ayb_cli_wake')

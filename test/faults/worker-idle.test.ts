@@ -16,8 +16,9 @@ interface Count {
 }
 
 /**
- * Waits until what began with the worker is counted: Postgres counts a session's transactions when its next one ends, or
- * when it has been idle for ten seconds. `observer` is another database, so that asking costs none.
+ * Waits until what began with the worker is counted: Postgres counts a session's transactions when its next
+ * one ends, or when it has been idle for ten seconds. `observer` is another database, so that asking costs
+ * none.
  */
 const untilAllIsCounted = (observer: TestDatabase, db: TestDatabase) =>
   until(

@@ -86,7 +86,8 @@ describe.concurrent('a worker that is killed', {timeout: 120_000}, () => {
     await register(db, 'counted')
     const before = await stampOf(db, 'counted')
     const victim = await startWorker(db, SOON)
-    // Without the session that it keeps ready for its first refresh, it has to open another, which waits here.
+    // Without the session that it keeps ready for its first refresh, it has to open another, which waits
+    // here.
     await terminateSessions(db, 'spare')
     const barrier = await db.connect()
     await barrier.query('begin; lock table _ayb_cli_migrations in access exclusive mode')

@@ -17,7 +17,9 @@ import {lastStatements, terminateSessions} from '../support/worker-sessions.ts'
 
 const SHORT = ['--lease-duration', '1s', '--poll-interval', '200ms']
 
-/** Waits until a worker has refreshed for its first attempt at the job, and what it would record was refused. */
+/**
+ * Waits until a worker has refreshed for its first attempt at the job, and what it would record was refused.
+ */
 async function untilRefused(worker: RunningWorker, id: string): Promise<void> {
   const lost = await worker.waitForLog(
     ({msg, jobId}) => jobId === id && msg.includes('taken over'),
@@ -114,7 +116,8 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
   test('between claim and refresh, and whose sessions nobody can end, refreshes late, and records nothing', async () => {
     const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
-    // As behind a pooler: no session of it shows whose it is, so the lease alone counts, and no session is ended.
+    // As behind a pooler: no session of it shows whose it is, so the lease alone counts, and no session is
+    // ended.
     const frozen = await startWorker(db, SHORT, {env: {AYB_POOLED: 'on'}})
     await terminateSessions(db, 'spare')
     const barrier = await db.connect()
@@ -195,7 +198,8 @@ describe.concurrent('a worker that is stopped past its lease', {timeout: 90_000}
     for (const view of ['slow', 'first', 'second', 'third']) backends.push(await untilRefreshing(db, view))
     await freeze(frozen)
     await Promise.all(gates.map((gate) => gate.open()))
-    // Each backend ends its refresh, claims a job, and locks the view of that job for a client that is stopped.
+    // Each backend ends its refresh, claims a job, and locks the view of that job for a client that is
+    // stopped.
     const stuck = await until(
       async () => {
         const rows = await db.query<{id: string; view: string}>(

@@ -9,12 +9,15 @@ const VIEWS = 200
 const SCHEDULES = 1000
 const WORKERS = 8
 const KILLS = 20
-/** So long that the work outlasts the kills, however fast the machine is: 1,000 jobs in 32 slots take 31 s at least. */
+/**
+ * So long that the work outlasts the kills, however fast the machine is: 1,000 jobs in 32 slots take 31 s at
+ * least.
+ */
 const REFRESH_S = 1
 
 /**
- * Views whose refreshes leave a row when they are committed, so that two at once are seen; and five schedules of
- * each. One in four has a single attempt, so that a kill is the end of its job, and one in four has two.
+ * Views whose refreshes leave a row when they are committed, so that two at once are seen; and five schedules
+ * of each. One in four has a single attempt, so that a kill is the end of its job, and one in four has two.
  */
 async function createCrowd(): Promise<TestDatabase> {
   const db = await createTestDatabase({hasTables: true})

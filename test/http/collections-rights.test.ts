@@ -8,8 +8,8 @@ import {safeSession} from '../support/springs.ts'
 const KEY = 4711
 
 /**
- * Functions of another role that planning a query calls. A read may write nothing, so they tell by a session lock, which
- * a rollback does not free, and by an error, if `raises` is on.
+ * Functions of another role that planning a query calls. A read may write nothing, so they tell by a session
+ * lock, which a rollback does not free, and by an error, if `raises` is on.
  */
 const hostileCode = (raises: boolean): string => `
   create or replace function evil_code.act() returns void language plpgsql set search_path = pg_catalog as
@@ -58,7 +58,10 @@ describe('the code of a role that could not act as ours', {timeout: 60_000}, () 
     return () => reader.close()
   })
 
-  /** A view that anybody may read, with the index of a range type whose function tells of ranges how far they are apart. */
+  /**
+   * A view that anybody may read, with the index of a range type whose function tells of ranges how far they
+   * are apart.
+   */
   const rangeView = `
     drop type if exists evil_code.r cascade;
     create type evil_code.r as range (subtype = float8, subtype_diff = evil_code.diff);
@@ -97,7 +100,10 @@ describe('the code of a role that could not act as ours', {timeout: 60_000}, () 
     grant select on SCHEMA.bait to public;`
   const trap = `create index on SCHEMA.bait (id) where evil_code.quiet(); ${hostileCode(true)}`
 
-  /** Before each statement of a read in turn, another transaction does something: as often as there are statements. */
+  /**
+   * Before each statement of a read in turn, another transaction does something: as often as there are
+   * statements.
+   */
   async function attackedBetween(set: () => Promise<unknown>, attack: () => Promise<unknown>) {
     const errors: (Error | null)[] = []
     for (let at = 1; ; at += 1) {

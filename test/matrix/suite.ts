@@ -41,7 +41,10 @@ interface Report {
 /** What the set-up of the server says, on standard output, of where the tests run. */
 const SEEN = /^tests run on PostgreSQL (\S+) and Node\.js v(\S+)$/gm
 
-/** Runs the projects of the tests with that Node.js, on that server; all files, or those whose paths have a part. */
+/**
+ * Runs the projects of the tests with that Node.js, on that server; all files, or those whose paths have a
+ * part.
+ */
 export async function runSuite(
   {server, node}: Combination,
   projects: readonly string[],

@@ -29,7 +29,9 @@ function isFresh(root: string): boolean {
   return built !== undefined && INPUTS.every((input) => newest(join(root, input)) < built.mtimeMs)
 }
 
-/** When the file, or anything in the folder, was last changed; a folder counts for what was deleted from it. */
+/**
+ * When the file, or anything in the folder, was last changed; a folder counts for what was deleted from it.
+ */
 function newest(path: string): number {
   const stats = statSync(path, {throwIfNoEntry: false})
   if (!stats) return 0

@@ -31,8 +31,8 @@ const openssl = (...args: string[]) => execFileSync('openssl', args, {cwd: folde
 const newKey = (file: string) => ['-newkey', 'rsa:2048', '-nodes', '-keyout', `${file}.key`]
 
 /**
- * Signed with its own key, for an authority or a server that has none. Each file name is used once in a test file.
- * `signing` is what openssl has to do otherwise, for example `['-sha384']`.
+ * Signed with its own key, for an authority or a server that has none. Each file name is used once in a test
+ * file. `signing` is what openssl has to do otherwise, for example `['-sha384']`.
  */
 export function selfSign(
   file: string,

@@ -96,7 +96,10 @@ export async function connectOutcome({url, env}: Way): Promise<Outcome> {
   }
 }
 
-/** What `ayb` itself makes of it; the log of the server, which holds nobody else of that name, tells of the encryption. */
+/**
+ * What `ayb` itself makes of it; the log of the server, which holds nobody else of that name, tells of the
+ * encryption.
+ */
 export async function programOutcome({url, env}: Way, user: string, log: () => string): Promise<Outcome> {
   const result = await ayb(['matviews', 'list', '--json'], {
     ...(url === undefined ? {} : {url}),

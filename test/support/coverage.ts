@@ -1,5 +1,5 @@
-// Runs tests and tells which statements of src they ran, in the test files themselves or in the programs that they
-// started: npm run test:coverage -- [argument of vitest…]
+// Runs tests and tells which statements of src they ran, in the test files themselves or in the programs that
+// they started: npm run test:coverage -- [argument of vitest…]
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {readFileSync, writeFileSync} from 'node:fs'

@@ -27,7 +27,9 @@ export async function start(db: {url: string}, args: string[] = [], token = TOKE
   return server
 }
 
-/** Opens the dashboard, and has it watched: the test fails where the page violates its policy or complains. */
+/**
+ * Opens the dashboard, and has it watched: the test fails where the page violates its policy or complains.
+ */
 export async function visit(
   server: RunningServer,
   options: BrowserContextOptions = {},
@@ -54,8 +56,8 @@ export const register = (server: RunningServer, viewName = 'leaderboard') =>
   server.post('/api/admin/matviews', {viewName})
 
 /**
- * Lets a session hold refreshes for as long as a test likes, by a lock on `workouts`: whatever the lock timeout of a
- * refresh is, `count_workouts()` waits for its table. The leaderboard is made anew to call it.
+ * Lets a session hold refreshes for as long as a test likes, by a lock on `workouts`: whatever the lock
+ * timeout of a refresh is, `count_workouts()` waits for its table. The leaderboard is made anew to call it.
  */
 export async function countPatiently(db: TestDatabase): Promise<void> {
   await db.query(`

@@ -18,7 +18,9 @@ export interface TestDatabase {
   connect(): Promise<pg.Client>
   /** A role that may log in, dropped with the database. */
   createRole(suffix: string, options?: RoleOptions): Promise<{name: string; url: string; password: string}>
-  /** Ends all sessions and drops the database and its roles; done at the end of the test file at the latest. */
+  /**
+   * Ends all sessions and drops the database and its roles; done at the end of the test file at the latest.
+   */
   drop(): Promise<void>
 }
 

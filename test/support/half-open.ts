@@ -3,7 +3,10 @@ import type {TestDatabase} from './database.ts'
 import {type Link, type StallingProxy, startStallingProxy} from './stalling-proxy.ts'
 import {PATIENCE_MS, until} from './until.ts'
 
-/** How long a program may take to give up what is never answered: its own deadlines are half a minute and more. */
+/**
+ * How long a program may take to give up what is never answered: its own deadlines are half a minute and
+ * more.
+ */
 export const GIVING_UP_MS = 120_000
 
 const proxies: StallingProxy[] = []

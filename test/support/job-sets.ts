@@ -6,7 +6,10 @@ import {createGate, type Gate, register} from './refresh.ts'
 import {createSchedule} from './schedules.ts'
 import {PATIENCE_MS, until} from './until.ts'
 
-/** Views over one another, and the schedule `nightly` that refreshes them all from view `a` on, not due by itself. */
+/**
+ * Views over one another, and the schedule `nightly` that refreshes them all from view `a` on, not due by
+ * itself.
+ */
 export interface GatedSet {
   db: TestDatabase
   /** By view; closed ones keep the refresh of their view from ending. */
@@ -14,8 +17,8 @@ export interface GatedSet {
 }
 
 /**
- * Makes and registers views, each of which has a gate and notes its refreshes in a table of its own, and the schedule. `parents` has the
- * views that each view reads, parents first.
+ * Makes and registers views, each of which has a gate and notes its refreshes in a table of its own, and the
+ * schedule. `parents` has the views that each view reads, parents first.
  */
 export async function createGatedSet(
   parents: Record<string, readonly string[]>,
@@ -92,7 +95,10 @@ export async function refreshCounts(db: TestDatabase): Promise<Record<string, nu
   return Object.fromEntries(rows.map(({view_name, count}) => [view_name, count]))
 }
 
-/** Refreshes of one view that ran at the same time, and instants of ayb's tables that lie ahead: none of either. */
+/**
+ * Refreshes of one view that ran at the same time, and instants of ayb's tables that lie ahead: none of
+ * either.
+ */
 export async function anomalies(db: TestDatabase): Promise<object[]> {
   return db.query(`
     select 'two at once' as what, x.view_name, null as instant

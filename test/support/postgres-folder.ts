@@ -28,7 +28,9 @@ interface Owner {
   namespace: string
 }
 
-/** The folder for temporary folders: the system's, unless the account cannot enter it or sockets do not fit. */
+/**
+ * The folder for temporary folders: the system's, unless the account cannot enter it or sockets do not fit.
+ */
 export function temporaryBase(account: Account | undefined): string {
   const base = tmpdir()
   return base.length <= MAX_BASE_LENGTH && (!account || isOpenToAll(base)) ? base : '/tmp'

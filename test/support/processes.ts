@@ -25,7 +25,9 @@ function fromProc(pid: number): ProcessInfo | undefined {
   }
 }
 
-/** The fields of its line behind the name, which is in parentheses and may itself hold spaces and parentheses. */
+/**
+ * The fields of its line behind the name, which is in parentheses and may itself hold spaces and parentheses.
+ */
 function statOf(pid: number): string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -47,7 +49,10 @@ const isEnded = (state: string | undefined): boolean => /^[ZX]/.test(state ?? ''
 /** One letter, as Linux has it: T for one that is stopped. */
 const stateOf = (pid: number): string | undefined => statOf(pid)[0]
 
-/** Stops a program where it is, and waits until it has stopped: a signal arrives when it likes. SIGCONT wakes it. */
+/**
+ * Stops a program where it is, and waits until it has stopped: a signal arrives when it likes. SIGCONT wakes
+ * it.
+ */
 export async function freeze(program: {pid: number; kill(signal: 'SIGSTOP'): void}): Promise<void> {
   program.kill('SIGSTOP')
   await until(() => stateOf(program.pid) === 'T', {

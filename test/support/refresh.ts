@@ -111,7 +111,10 @@ export async function createGate(db: TestDatabase, view: string): Promise<Gate> 
   }
 }
 
-/** The file that holds the view's rows, another one after each standard refresh: it can be read while one runs. */
+/**
+ * The file that holds the view's rows, another one after each standard refresh: it can be read while one
+ * runs.
+ */
 export const fileOf = (db: TestDatabase, view: string) =>
   db.query('select relfilenode from pg_class where oid = $1::regclass', [view])
 
@@ -157,7 +160,10 @@ export async function serverClockMs(db: TestDatabase): Promise<number> {
   return (row as {ms: number}).ms
 }
 
-/** Waits until a backend and all of its locks are gone, and returns when that was seen, as `serverClockMs` tells it. */
+/**
+ * Waits until a backend and all of its locks are gone, and returns when that was seen, as `serverClockMs`
+ * tells it.
+ */
 export async function untilGone(db: TestDatabase, pid: number): Promise<number> {
   return until(
     async () => {

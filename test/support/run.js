@@ -1,4 +1,5 @@
-// Runs a TypeScript program on any Node that the project supports: node test/support/run.js <entry> [argument…]
+// Runs a TypeScript program on any Node that the project supports: node test/support/run.js <entry>
+// [argument…]
 import {mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
 import {basename, dirname, join, resolve} from 'node:path'
 import {fileURLToPath, pathToFileURL} from 'node:url'

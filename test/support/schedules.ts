@@ -20,7 +20,10 @@ export const SCHEDULE_KEYS = [
   'scope',
 ]
 
-/** Creates a schedule of the example's view by command, at three in the morning UTC where nothing else is said. */
+/**
+ * Creates a schedule of the example's view by command, at three in the morning UTC where nothing else is
+ * said.
+ */
 export async function createSchedule(
   db: TestDatabase,
   name: string,

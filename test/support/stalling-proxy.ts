@@ -11,8 +11,8 @@ export interface Link {
 }
 
 /**
- * A network in front of a server that dies half: bytes vanish, and neither side hears that the other one is gone. Its
- * kernel goes on acknowledging them, so that no keepalive notices it.
+ * A network in front of a server that dies half: bytes vanish, and neither side hears that the other one is
+ * gone. Its kernel goes on acknowledging them, so that no keepalive notices it.
  */
 export interface StallingProxy {
   /** Where it listens, on 127.0.0.1. */
@@ -21,7 +21,10 @@ export interface StallingProxy {
   through(url: string): string
   /** From now on nothing passes on this connection. */
   stall(clientPort: number): Link
-  /** From now on nothing passes at all; new connections are taken, and never answered. Returns those that were open. */
+  /**
+   * From now on nothing passes at all; new connections are taken, and never answered. Returns those that were
+   * open.
+   */
   stallAll(): Link[]
   /** How many connections were taken and never answered. */
   unanswered(): number

@@ -25,8 +25,8 @@ interface CommandLine {
 }
 
 /**
- * Starts a hot standby that follows the server, on a port of its own, from a copy of the server's files. Its settings
- * are the server's, but for those given.
+ * Starts a hot standby that follows the server, on a port of its own, from a copy of the server's files. Its
+ * settings are the server's, but for those given.
  * @throws Error with the last lines of the log where it does not start
  */
 export async function startStandby(
@@ -81,7 +81,8 @@ export async function startStandby(
 
 /** Waits until a standby has all that its primary has written so far. */
 export async function untilCaughtUp(standby: PostgresServer, primary: PostgresServer): Promise<void> {
-  // A mark behind it all: at the beginning of a page, the place to write next is past what there is to replay.
+  // A mark behind it all: at the beginning of a page, the place to write next is past what there is to
+  // replay.
   const [row] = await ask<{lsn: string}>(
     primary,
     `select pg_logical_emit_message(false, 'mark', '')::text as lsn`,
@@ -116,8 +117,8 @@ export async function ask<Row extends pg.QueryResultRow>(
 }
 
 /**
- * Stops a server as a crash would, without a checkpoint, and starts it again just as it was started. Returns the pids
- * of both.
+ * Stops a server as a crash would, without a checkpoint, and starts it again just as it was started. Returns
+ * the pids of both.
  */
 export const crashAndRestart = (server: PostgresServer) => restart(server, 'SIGQUIT')
 

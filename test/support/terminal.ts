@@ -8,7 +8,10 @@ export interface TerminalOptions {
   columns?: number
   /** 24 without it. */
   rows?: number
-  /** Beside PATH, HOME, TERM, PAGER (cat) and DATABASE_URL, which it can replace or, with undefined, take away. */
+  /**
+   * Beside PATH, HOME, TERM, PAGER (cat) and DATABASE_URL, which it can replace or, with undefined, take
+   * away.
+   */
   env?: Record<string, string | undefined>
   /** Becomes DATABASE_URL. */
   url?: string

@@ -21,8 +21,9 @@ interface SetOptions {
 }
 
 /**
- * Makes and registers views after `a > b > c`: b reads a, c reads b. Views at the start of a path read a table of one number. Each
- * holds the least number of what it reads, so that a view that was refreshed too early shows.
+ * Makes and registers views after `a > b > c`: b reads a, c reads b. Views at the start of a path read a
+ * table of one number. Each holds the least number of what it reads, so that a view that was refreshed too
+ * early shows.
  */
 export async function createViewSet(
   db: TestDatabase,

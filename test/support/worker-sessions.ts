@@ -12,7 +12,10 @@ const KINDS = {
   spare: `number > 1 and state = 'idle'`,
 }
 
-/** Ends those sessions of a worker that has lost none so far, sees that they are gone, and returns their pids: at least one. */
+/**
+ * Ends those sessions of a worker that has lost none so far, sees that they are gone, and returns their pids:
+ * at least one.
+ */
 export async function terminateSessions(db: TestDatabase, kind: keyof typeof KINDS): Promise<number[]> {
   const ended = await until(
     async () => {
@@ -31,7 +34,9 @@ export async function terminateSessions(db: TestDatabase, kind: keyof typeof KIN
   return ended.map(({pid}) => pid)
 }
 
-/** The sessions of the workers of a database, with when the last statement of each began, to the microsecond. */
+/**
+ * The sessions of the workers of a database, with when the last statement of each began, to the microsecond.
+ */
 export const lastStatements = (db: TestDatabase) =>
   db.query<{pid: number; query_start: string; is_at_rest: boolean}>(
     `select pid, query_start::text,

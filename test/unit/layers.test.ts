@@ -9,8 +9,8 @@ const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 const DOORS = ['db/connection/connect.ts', 'db/connection/connection-target.ts']
 
 /**
- * Which rooms (folders of src) and which doors a room may import, besides its own files. A folder without a line
- * of its own belongs to the room above it; a door is a single file, or such a folder.
+ * Which rooms (folders of src) and which doors a room may import, besides its own files. A folder without a
+ * line of its own belongs to the room above it; a door is a single file, or such a folder.
  */
 const ROOMS: Record<string, readonly string[]> = {
   commands: [

@@ -47,7 +47,10 @@ const name = fc
 
 const view = fc.record({schemaName: name, viewName: name})
 
-/** What came of it; a refusal must be of these codes, and one that a person can act on. Anything else is thrown. */
+/**
+ * What came of it; a refusal must be of these codes, and one that a person can act on. Anything else is
+ * thrown.
+ */
 function read<T>(parse: () => T, ...codes: ErrorCode[]): {value: T} | {refusal: AybError} {
   try {
     return {value: parse()}

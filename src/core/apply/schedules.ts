@@ -91,7 +91,9 @@ export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | n
   return {name: entry.key, values: {...DEFAULTS, ...values} as ScheduleValues, entry, entries}
 }
 
-/** A schedule as a file would describe it, as far as its values, which any program may have written, allow. */
+/**
+ * A schedule as a file would describe it, as far as its values, which any program may have written, allow.
+ */
 export function storedValues({
   payload,
   cronExpr,

@@ -17,8 +17,8 @@ export type UnwordedDiagnosis = Unworded<Omit<Diagnosis, 'findings'>> & {finding
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
 
 /**
- * What is wrong with the registered views and schedules, the worst first; with `references`, with these views,
- * and with the server.
+ * What is wrong with the registered views and schedules, the worst first; with `references`, with these
+ * views, and with the server.
  * @throws AybError NOT_REGISTERED
  */
 export async function diagnose(

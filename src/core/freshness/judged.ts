@@ -112,7 +112,9 @@ function newerParentOf(
   return newer ?? null
 }
 
-/** How late a view may be before it counts as overdue: a minute, and the longest poll interval of a worker. */
+/**
+ * How late a view may be before it counts as overdue: a minute, and the longest poll interval of a worker.
+ */
 async function overdueAfter(db: Database): Promise<number> {
   const {pollIntervalMs} = await countWorkers(db)
   return 60_000 + (pollIntervalMs || USUAL_POLL_MS)

@@ -23,7 +23,10 @@ export function listen(onEvent: OnRefreshEvent) {
   }
 }
 
-/** Tells the listener that the refresh has ended, and waits for what the listener promises. A refresh that is committed stays a success if that fails. */
+/**
+ * Tells the listener that the refresh has ended, and waits for what the listener promises. A refresh that is
+ * committed stays a success if that fails.
+ */
 export async function tellEnd({onEvent}: RefreshCaller, result: RefreshResult): Promise<void> {
   if (result.status !== 'success' && result.status !== 'failed') return
   const {startedAt, durationMs, lockWaitMs} = result

@@ -56,8 +56,8 @@ function fallbackOf(view: ViewName, {populated, hasUniqueIndex}: ConcurrentFitne
 }
 
 /**
- * Writes down the mode that works for a view whose policy says auto, where that has changed. Returns the mode;
- * null where nothing was written.
+ * Writes down the mode that works for a view whose policy says auto, where that has changed. Returns the
+ * mode; null where nothing was written.
  */
 export async function noteModeBehind(
   db: Database,

@@ -18,7 +18,9 @@ import type {PastTries} from './tries.ts'
  */
 const LONGEST_WAIT_MS = 1000
 
-/** Waits before the next try, so that readers of the view get their turn. Adds the time to what tries took. */
+/**
+ * Waits before the next try, so that readers of the view get their turn. Adds the time to what tries took.
+ */
 export async function pauseAfter({pauseMs, past}: BlockedRefresh, signal: AbortSignal): Promise<PastTries> {
   const startedAt = performance.now()
   await pause(pauseMs, signal)

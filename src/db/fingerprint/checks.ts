@@ -4,8 +4,8 @@ import {UNCHANGED_VIEWS} from '../migrations/0006-unchanged-views.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 
 /**
- * When a look last found that nothing had changed since the last refresh of a view, in milliseconds since 1970, by
- * qualified names.
+ * When a look last found that nothing had changed since the last refresh of a view, in milliseconds since
+ * 1970, by qualified names.
  */
 export async function lastUnchangedLooks(db: Database): Promise<Map<string, number>> {
   if (!db.hasApplied(UNCHANGED_VIEWS) || !db.mayRead('states')) return new Map()

@@ -7,7 +7,9 @@ const OPERATOR_FIELDS = 'opno|eqop|sortop|cycle_mark_neop'
 /** `typmod` is no OID. */
 const TYPE_FIELD = '[a-zA-Z_]*typ(?:e|eid|id|eId)?'
 
-/** What values of these types look like as text depends on names in the catalogs: regproc, regclass, aclitem … */
+/**
+ * What values of these types look like as text depends on names in the catalogs: regproc, regclass, aclitem …
+ */
 const NAME_TYPES =
   '24, 2202, 2203, 2204, 2205, 2206, 4089, 4096, 4191, 1008, 2207, 2208, 2209, 2210, 2211, 4090, 4097, 4192, 1033, 1034'
 /** regconfig and regdictionary: constants of text search, which a fingerprint holds. */

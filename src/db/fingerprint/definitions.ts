@@ -11,7 +11,9 @@ export interface FoundBlocker {
   name: string
 }
 
-/** What a look has to know of the definition of a view, and of all plain views and functions that it reaches. */
+/**
+ * What a look has to know of the definition of a view, and of all plain views and functions that it reaches.
+ */
 export interface Definition extends DefinitionFlags {
   oid: number
   views: number[]
@@ -44,7 +46,10 @@ const knownOf = ({server}: Database): Map<string, Definition> => {
   return known
 }
 
-/** The definition as it was read last, which may be outdated: compare its key. Null where there is no such view. */
+/**
+ * The definition as it was read last, which may be outdated: compare its key. Null where there is no such
+ * view.
+ */
 export async function definitionOf(db: Database, view: ViewName): Promise<Definition | null> {
   const {schemaName, viewName} = view
   const known = knownOf(db).get(lockName(view))

@@ -46,7 +46,9 @@ update ${tables.states} as s
   return `execute ${statement} (${values.join(', ')})`
 }
 
-/** SQL: parts of a WITH that count a look that found nothing; a row that another session holds stays as it is. */
+/**
+ * SQL: parts of a WITH that count a look that found nothing; a row that another session holds stays as it is.
+ */
 export const countCheckSql = (
   states: string,
   view: Record<'schema' | 'view' | 'fingerprint' | 'at' | 'when', string>,

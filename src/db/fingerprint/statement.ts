@@ -26,8 +26,8 @@ const SETTINGS = [
   .join(', ')
 
 /**
- * SQL: parts of a WITH RECURSIVE. `rels` are the relations that are read for a root, but for plain views, with the
- * partitions and the children, however deep; `base` is a query of such roots and OIDs.
+ * SQL: parts of a WITH RECURSIVE. `rels` are the relations that are read for a root, but for plain views,
+ * with the partitions and the children, however deep; `base` is a query of such roots and OIDs.
  */
 const relations = (base: string): string => `
 below(root, oid, is_detaching) as (
@@ -66,9 +66,9 @@ epoch as materialized (
    where d.datname = current_database())`
 
 /**
- * SQL: the fingerprint of all that a view reads, what forbids skipping beside the definition, and the state of the
- * view itself, in one row; none where there is no such materialized view. The values are expressions; `extra` is
- * text that the fingerprint covers, too.
+ * SQL: the fingerprint of all that a view reads, what forbids skipping beside the definition, and the state
+ * of the view itself, in one row; none where there is no such materialized view. The values are expressions;
+ * `extra` is text that the fingerprint covers, too.
  */
 export function fingerprintSql(
   values: Record<'schema' | 'view' | 'extra' | 'views' | 'base' | 'rows', string>,

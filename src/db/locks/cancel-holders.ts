@@ -21,8 +21,8 @@ export interface CancelAnswer {
 }
 
 /**
- * SQL: whether this role may cancel a statement of the role `t`, whose session is `a`. Where it may not, Postgres
- * answers with an error.
+ * SQL: whether this role may cancel a statement of the role `t`, whose session is `a`. Where it may not,
+ * Postgres answers with an error.
  */
 const MAY_CANCEL = `(select m.rolsuper from pg_roles m where m.rolname = current_user)
                 or not t.rolsuper and (pg_has_role(t.oid, 'USAGE') or pg_has_role('pg_signal_backend', 'USAGE'))`
@@ -32,9 +32,9 @@ const WORKER_KEY = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then ('x' || su
 
 /**
  * Cancels what refreshes a view, or with `jobId` what one job does, even where its refresh has not begun. One
- * statement marks the job as canceled, so that it is not tried again, and then cancels the statement of the session
- * that holds the lock of the view: that session waits for the row of the job before it can record how it ended.
- * Nothing happens where this role may not cancel one of the sessions.
+ * statement marks the job as canceled, so that it is not tried again, and then cancels the statement of the
+ * session that holds the lock of the view: that session waits for the row of the job before it can record how
+ * it ended. Nothing happens where this role may not cancel one of the sessions.
  */
 export async function cancelHolders(
   db: Database,

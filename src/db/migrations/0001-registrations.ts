@@ -32,7 +32,8 @@ export const registrations: Migration = {
 )`,
     },
     {
-      // Without CHECKs: the server parses each CHECK anew for each row, which takes as long as an index entry.
+      // Without CHECKs: the server parses each CHECK anew for each row, which takes as long as an index
+      // entry.
       sql: `create table if not exists ${tables.runs} (
   id uuid primary key default gen_random_uuid(),
   schema_name varchar(63) not null,

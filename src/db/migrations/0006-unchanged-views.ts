@@ -3,7 +3,9 @@ import type {Migration} from './migration.ts'
 /** The version that gave the states the columns of fingerprints. */
 export const UNCHANGED_VIEWS = 6
 
-/** For each view: what its last refresh saw of what the view reads, and the checks since that found no change. */
+/**
+ * For each view: what its last refresh saw of what the view reads, and the checks since that found no change.
+ */
 export const unchangedViews: Migration = {
   version: UNCHANGED_VIEWS,
   name: '0006-unchanged-views',

@@ -55,8 +55,8 @@ export async function readSystem(
 }
 
 /**
- * The migrations that are still to be applied: not recorded, or with a table that has gone missing since, which
- * they create or change.
+ * The migrations that are still to be applied: not recorded, or with a table that has gone missing since,
+ * which they create or change.
  */
 export function pendingMigrations({relations, applied}: SystemState): Migration[] {
   return MIGRATIONS.filter(

@@ -16,7 +16,10 @@ export interface DeclaredChanges {
   warnings: string[]
 }
 
-/** What `ayb export` answers: the document that `ayb apply` reads. Keys with their default values are left out. */
+/**
+ * What `ayb export` answers: the document that `ayb apply` reads. Keys with their default values are left
+ * out.
+ */
 export interface Declarations {
   version: number
   views: Record<string, Record<string, unknown>>

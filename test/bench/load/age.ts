@@ -1,8 +1,9 @@
 import type {BenchDatabase} from '../server.ts'
 
 /**
- * Writes what a worker leaves in so many minutes in which each of the schedules is due once a minute, the last one over a
- * minute ago: each schedule is moved on, and its job queued, claimed and completed. Each minute is a transaction.
+ * Writes what a worker leaves in so many minutes in which each of the schedules is due once a minute, the
+ * last one over a minute ago: each schedule is moved on, and its job queued, claimed and completed. Each
+ * minute is a transaction.
  */
 export async function age(
   db: BenchDatabase,

@@ -62,8 +62,8 @@ export async function complete(db: Database, jobs: readonly ClaimedJob[]): Promi
 }
 
 /**
- * Takes all due jobs through the states that a worker takes them through, so that they leave the same row versions
- * and index entries behind. Returns how many there were.
+ * Takes all due jobs through the states that a worker takes them through, so that they leave the same row
+ * versions and index entries behind. Returns how many there were.
  */
 export async function passThrough(db: Database): Promise<number> {
   for (let passed = 0; ; ) {

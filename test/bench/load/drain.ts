@@ -12,7 +12,9 @@ import {
 } from '../server.ts'
 import {createSchedules} from './schedules.ts'
 
-/** From the creation of schedules or jobs to when they are due: whoever is to run them is up and idle by then. */
+/**
+ * From the creation of schedules or jobs to when they are due: whoever is to run them is up and idle by then.
+ */
 export const LEAD_MS = 5000
 const LOOK_EVERY_MS = 200
 const DEADLINE_MS = 300_000
@@ -39,8 +41,9 @@ export async function drainWithAyb(server: PostgresServer, drain: Drain & {mode:
 }
 
 /**
- * How many refreshes a second ayb does when so many schedules are due at one instant, several a view: from then to
- * the end of the last job, by the database's clock. What else is in the database may be a lot: it is not looked at.
+ * How many refreshes a second ayb does when so many schedules are due at one instant, several a view: from
+ * then to the end of the last job, by the database's clock. What else is in the database may be a lot: it is
+ * not looked at.
  * @throws Error where any of them did not succeed, once
  */
 export async function drainIn(

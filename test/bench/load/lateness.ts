@@ -15,7 +15,9 @@ export interface Instants {
 /** How late each started by the database's clock, in milliseconds, in the order in which they were due. */
 export interface Lateness {
   values: readonly number[]
-  /** How many had not started when the measurement ended: they count with the lateness that they had by then. */
+  /**
+   * How many had not started when the measurement ended: they count with the lateness that they had by then.
+   */
   unstarted: number
 }
 
@@ -27,8 +29,8 @@ const PATIENCE_MS = 30_000
 const LOOK_EVERY_MS = 250
 
 /**
- * How late a worker of ayb starts its refreshes: from the due time of a schedule to the statement with the REFRESH,
- * which comes after the job was made, claimed, and the view's lock taken.
+ * How late a worker of ayb starts its refreshes: from the due time of a schedule to the statement with the
+ * REFRESH, which comes after the job was made, claimed, and the view's lock taken.
  */
 export async function latenessOfAyb(
   server: PostgresServer,
@@ -56,8 +58,8 @@ export async function latenessOfAyb(
 }
 
 /**
- * How late a job queue starts the same refreshes: from the time that a job was to wait for to the statement with the
- * REFRESH, which is the first thing that its task does.
+ * How late a job queue starts the same refreshes: from the time that a job was to wait for to the statement
+ * with the REFRESH, which is the first thing that its task does.
  */
 export async function latenessOfPeer(
   server: PostgresServer,
@@ -82,7 +84,9 @@ export async function latenessOfPeer(
   }
 }
 
-/** Starts a job queue with jobs in it. Returns it, and when the first job is due, in milliseconds since 1970. */
+/**
+ * Starts a job queue with jobs in it. Returns it, and when the first job is due, in milliseconds since 1970.
+ */
 export async function startPeer(
   db: BenchDatabase,
   peer: Peer,

@@ -81,8 +81,8 @@ async function connect(url: string): Promise<pg.Client> {
 }
 
 /**
- * Reads the view, which has one row, and returns how long that waited. Without parameters, so that the statement begins
- * before Postgres locks the view.
+ * Reads the view, which has one row, and returns how long that waited. Without parameters, so that the
+ * statement begins before Postgres locks the view.
  */
 async function readView(client: pg.Client, view: string, takesMs: number): Promise<number> {
   const {rows} = await client.query<{waited_ms: number}>(

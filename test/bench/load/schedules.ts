@@ -11,9 +11,9 @@ interface Due {
 }
 
 /**
- * Creates schedules that run once a year, each on a minute of its own, the views in turn; sets when they are due, to the
- * microsecond, and wakes the workers. `bench_due` keeps those instants: retries move a job's own. Returns when the last
- * one is due by the database's clock, in milliseconds since 1970.
+ * Creates schedules that run once a year, each on a minute of its own, the views in turn; sets when they are
+ * due, to the microsecond, and wakes the workers. `bench_due` keeps those instants: retries move a job's own.
+ * Returns when the last one is due by the database's clock, in milliseconds since 1970.
  */
 export async function createSchedules(db: BenchDatabase, {count, inMs, intervalMs}: Due): Promise<number> {
   const firstDueAt = (await databaseNow(db)) + inMs

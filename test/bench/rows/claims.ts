@@ -17,7 +17,10 @@ interface Timings {
   surveys: number[]
 }
 
-/** How long a claim takes when vacuum cannot clean up behind the jobs before it, since somebody holds an old snapshot. */
+/**
+ * How long a claim takes when vacuum cannot clean up behind the jobs before it, since somebody holds an old
+ * snapshot.
+ */
 export const claims: Measurement = {
   name: 'claims',
   isQuick: false,

@@ -11,7 +11,9 @@ const VIEWS = 5000
 const ROUNDS = 3
 const TARGET_MS = 5000
 
-/** How long files of many views take: to be written, applied to a database that has none, and applied again. */
+/**
+ * How long files of many views take: to be written, applied to a database that has none, and applied again.
+ */
 export const declared: Measurement = {
   name: 'declared',
   isQuick: false,

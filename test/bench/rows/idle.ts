@@ -91,7 +91,9 @@ async function costsOf(server: PostgresServer, idlers: readonly Idler[]): Promis
   )
 }
 
-/** How many transactions each database has seen. Asked in a database of its own, so that no question counts. */
+/**
+ * How many transactions each database has seen. Asked in a database of its own, so that no question counts.
+ */
 async function transactionsByDatabase(server: PostgresServer): Promise<Map<string, number>> {
   const client = new pg.Client({connectionString: server.url()})
   await client.connect()

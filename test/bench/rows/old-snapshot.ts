@@ -15,9 +15,9 @@ const SLOTS = 4
 const TARGET_MS = 20
 
 /**
- * How long the statements of a worker take after two hours beside a REFRESH of two hours, or anybody's old snapshot: nothing of
- * what those hours left can be removed, no table was ever analysed, and the plans are from before. The state is written
- * by SQL, since it would take two hours otherwise.
+ * How long the statements of a worker take after two hours beside a REFRESH of two hours, or anybody's old
+ * snapshot: nothing of what those hours left can be removed, no table was ever analysed, and the plans are
+ * from before. The state is written by SQL, since it would take two hours otherwise.
  */
 export const oldSnapshot: Measurement = {
   name: 'oldSnapshot',

@@ -28,7 +28,10 @@ interface Refresh {
 type Side = 'ours' | 'theirs'
 type Refreshes = Record<Side, Refresh[]>
 
-/** How long a refresh takes to get through beside readers who never leave the view alone, and how long they wait for that. */
+/**
+ * How long a refresh takes to get through beside readers who never leave the view alone, and how long they
+ * wait for that.
+ */
 export const politeness: Measurement = {
   name: 'politeness',
   isQuick: true,

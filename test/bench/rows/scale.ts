@@ -66,13 +66,19 @@ function warmRow(ours: readonly number[], theirs: readonly number[]): Row {
   }
 }
 
-/** What is written for the first time since a checkpoint goes into the log as whole pages: more of them, the larger. */
+/**
+ * What is written for the first time since a checkpoint goes into the log as whole pages: more of them, the
+ * larger.
+ */
 const firstRow = (ours: readonly number[], theirs: readonly number[]): Row => ({
   ...row(ours, theirs),
   note: 'the first time there, right after a checkpoint, with nothing in the server’s cache',
 })
 
-/** Schedules that are due within a month, and what a month of them left behind, younger than retention deletes. */
+/**
+ * Schedules that are due within a month, and what a month of them left behind, younger than retention
+ * deletes.
+ */
 async function fill(db: BenchDatabase): Promise<void> {
   await db.query(
     `insert into _ayb_job_schedules (name, job_type, payload, cron_expr, next_run_at, last_run_at)

@@ -63,7 +63,10 @@ const PEERS: readonly (Peer & {note: string; isSlow?: boolean})[] = [
   },
 ]
 
-/** How fast a worker gets through schedules that are all due at one instant, beside the server alone and job queues. */
+/**
+ * How fast a worker gets through schedules that are all due at one instant, beside the server alone and job
+ * queues.
+ */
 export const throughput: Measurement = {
   name: 'throughput',
   isQuick: true,

@@ -24,8 +24,9 @@ export interface Stage {
 type Fault = (stage: Stage) => Promise<string>
 
 /**
- * V8 collects all garbage every few minutes by itself, and gives its young objects 30 MB more or less as it is busy or
- * idle: that is what one would see. Here it collects them often, and has little room for the young ones.
+ * V8 collects all garbage every few minutes by itself, and gives its young objects 30 MB more or less as it
+ * is busy or idle: that is what one would see. Here it collects them often, and has little room for the young
+ * ones.
  */
 const COLLECT_EVERY_MS = 10_000
 const YOUNG_MB = 1

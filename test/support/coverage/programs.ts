@@ -31,8 +31,9 @@ interface Script {
 const POLL_MS = 1000
 
 /**
- * What the programs of a test run reached in src. Each program writes its coverage into `folder` when it ends, about
- * 2 MB, so the files are read and deleted while the tests go on. A program that is killed writes nothing.
+ * What the programs of a test run reached in src. Each program writes its coverage into `folder` when it
+ * ends, about 2 MB, so the files are read and deleted while the tests go on. A program that is killed writes
+ * nothing.
  */
 export class Programs {
   /** How many programs wrote their coverage. */
@@ -55,7 +56,10 @@ export class Programs {
     this.#timer = setInterval(() => this.#readAll(), POLL_MS)
   }
 
-  /** Reads the rest; returns the places of src that the built programs have, and the files that could not be read. */
+  /**
+   * Reads the rest; returns the places of src that the built programs have, and the files that could not be
+   * read.
+   */
   finish(): {places: Place[]; unreadable: string[]} {
     clearInterval(this.#timer)
     this.#readAll()

@@ -36,8 +36,8 @@ export interface FileCoverage {
 }
 
 /**
- * Joins what the test files ran themselves with what their programs ran. A statement that the bundler dropped, and that no
- * test ran either, does not count.
+ * Joins what the test files ran themselves with what their programs ran. A statement that the bundler
+ * dropped, and that no test ran either, does not count.
  */
 export function joinCoverage(reports: FileReport[], places: Place[]): FileCoverage[] {
   const placesOf = groupBy(places, ({file}) => file)

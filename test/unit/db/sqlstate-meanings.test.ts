@@ -15,7 +15,10 @@ const known = [
   '72000',
 ]
 
-/** By code, the SQLSTATEs that mean it outside a refresh, a class in two characters; what is longer comes first. */
+/**
+ * By code, the SQLSTATEs that mean it outside a refresh, a class in two characters; what is longer comes
+ * first.
+ */
 const EXPECTED = {
   READ_ONLY: ['25006'],
   PERMISSION_DENIED: ['42501'],

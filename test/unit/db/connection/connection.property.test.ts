@@ -17,7 +17,10 @@ const passfile = join(home, 'passwords')
 writeFileSync(passfile, 'db:*:*:*:sekret\n*:*:*:*:sekret:sekret\nsekret\n\\:sekret\n', {mode: 0o600})
 afterAll(() => rmSync(home, {recursive: true}))
 
-/** Around what has a meaning in a connection string: whatever is cut off, a piece of the password would be seen. */
+/**
+ * Around what has a meaning in a connection string: whatever is cut off, a piece of the password would be
+ * seen.
+ */
 const password = fc
   .array(fc.constantFrom(...'@:/?#&=% \'"\\,[]+~;\n\té', '%4', '%zz', '%00', '://', "\\'", '@@', '&&'), {
     maxLength: 5,
