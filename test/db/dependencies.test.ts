@@ -1,14 +1,13 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {type Database, Server} from '../../src/db/database.ts'
+import {beforeAll, describe, expect, test} from 'vitest'
+import type {Database} from '../../src/db/database.ts'
 import {readDependencies} from '../../src/db/dependencies.ts'
 import {readAllEdges, type ViewEdge} from '../../src/db/edges.ts'
 import {qualifiedName} from '../../src/lib/identifier.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {openDatabase} from '../support/open-database.ts'
 
 let server: TestDatabase
 let db: Database
-
-const openAs = (url: string) => new Server({databaseUrl: url, env: {}, applicationName: 'ayb test'}).open()
 
 /** Each edge as text: `parent > through > child`. Both ways to read them have the same. */
 async function edges(of = db): Promise<string[]> {
@@ -30,10 +29,8 @@ beforeAll(async () => {
   await server.query(
     `create table base (id int, day date); create materialized view m as select id, day from base`,
   )
-  db = await openAs(server.url)
+  db = await openDatabase(server)
 })
-
-afterAll(() => db.close())
 
 /** Runs statements for one test, without those before it. */
 async function given(sql: string): Promise<void> {
@@ -160,12 +157,7 @@ describe('the graph of materialized views', () => {
     await given(`create view v as select id from m; create materialized view a as select id from v with no data;
       revoke all on schema s from public`)
     const role = await server.createRole('stranger')
-    const stranger = await openAs(role.url)
-    try {
-      expect(await readDependencies(stranger)).toEqual(await readDependencies(db))
-    } finally {
-      await stranger.close()
-    }
+    expect(await readDependencies(await openDatabase(role))).toEqual(await readDependencies(db))
   })
 })
 
@@ -183,15 +175,10 @@ describe('a view of the graph', () => {
     const other = await createTestDatabase({hasTables: true})
     await other.query(`create materialized view loose as select 1 as one;
       insert into _ayb_matview_refreshes (view_name) values ('leaderboard')`)
-    const opened = await openAs(other.url)
-    try {
-      const {nodes} = await readDependencies(opened)
-      expect(nodes.map(({viewName, registered}) => [viewName, registered])).toEqual([
-        ['leaderboard', true],
-        ['loose', false],
-      ])
-    } finally {
-      await opened.close()
-    }
+    const {nodes} = await readDependencies(await openDatabase(other))
+    expect(nodes.map(({viewName, registered}) => [viewName, registered])).toEqual([
+      ['leaderboard', true],
+      ['loose', false],
+    ])
   })
 })

@@ -7,7 +7,7 @@ import {wantedSettings} from '../../src/core/refresh/request.ts'
 import * as registrations from '../../src/core/registrations.ts'
 import {runSchedule} from '../../src/core/run-schedule.ts'
 import * as schedules from '../../src/core/schedules.ts'
-import {type Database, Server} from '../../src/db/database.ts'
+import type {Database} from '../../src/db/database.ts'
 import {Reader} from '../../src/db/reader.ts'
 import {recordFailure} from '../../src/db/refresh/failure-record.ts'
 import {newRunId} from '../../src/db/refresh/refresh.ts'
@@ -15,22 +15,17 @@ import {parseViewName} from '../../src/lib/identifier.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
+import {openDatabase} from '../support/open-database.ts'
 
-const opened: {close(): Promise<void>}[] = []
+const readers: Reader[] = []
 
 afterAll(async () => {
-  for (const db of opened) await db.close()
+  for (const reader of readers) await reader.close()
 })
-
-async function open({url}: TestDatabase, env = {}): Promise<Database> {
-  const db = await new Server({databaseUrl: url, env, applicationName: 'test'}).open()
-  opened.push(db)
-  return db
-}
 
 async function openReader({url}: TestDatabase): Promise<Reader> {
   const reader = await Reader.open({databaseUrl: url, env: {}, applicationName: 'test'}, null)
-  opened.push(reader)
+  readers.push(reader)
   return reader
 }
 
@@ -50,7 +45,7 @@ describe('in a database in LATIN1', () => {
   beforeAll(async () => {
     server = await createTestDatabase({encoding: 'LATIN1'})
     await server.query(`create materialized view "café" as select 'Zoë'::text as name`)
-    db = await open(server)
+    db = await openDatabase(server)
     reader = await openReader(server)
     await registrations.register(db, parseViewName('café'), {mode: 'standard'})
     await schedules.createSchedule(db, {...SCHEDULE, name: 'nuit', target: {view: parseViewName('café')}})
@@ -159,7 +154,7 @@ describe('in a database in SQL_ASCII with a name of a byte that is not UTF-8', (
         select 'materialized_view_refresh', jsonb_build_object('view_name', name)
           from unnest(array['caf' || chr(233), 'naïve']) name;
       end $$`)
-    db = await open(server)
+    db = await openDatabase(server)
   })
 
   test('all views are listed, with U+FFFD for that byte', async () => {
@@ -177,7 +172,7 @@ describe('in a database in SQL_ASCII with a name of a byte that is not UTF-8', (
   })
 
   test('all views are listed as behind a pooler, too', async () => {
-    const pooled = await open(server, {AYB_POOLED: 'on'})
+    const pooled = await openDatabase(server, {env: {AYB_POOLED: 'on'}})
     expect(pooled.session.isPooled).toBe(true)
     expect(await matviews.discover(pooled)).toEqual(await matviews.discover(db))
   })

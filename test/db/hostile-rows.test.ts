@@ -1,5 +1,5 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {type Database, Server} from '../../src/db/database.ts'
+import {beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import type {Database} from '../../src/db/database.ts'
 import {countJobs, findJob} from '../../src/db/jobs.ts'
 import {endWorkers} from '../../src/db/locks/liveness.ts'
 import {advanceSchedules, timeSchedules} from '../../src/db/queue/advance.ts'
@@ -17,6 +17,7 @@ import type {RefreshTarget} from '../../src/lib/records/registrations.ts'
 import {FIRST_INSTANT, LAST_INSTANT} from '../../src/lib/records/values.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob, jobOf} from '../support/jobs.ts'
+import {openDatabase} from '../support/open-database.ts'
 import {register} from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
 
@@ -58,8 +59,7 @@ async function claimOne() {
 beforeAll(async () => {
   server = await createTestDatabase({hasTables: true})
   await register(server, 'leaderboard')
-  const options = {databaseUrl: server.url, env: {}, applicationName: 'ayb worker', keepsStatements: true}
-  db = await new Server(options).open()
+  db = await openDatabase(server, {applicationName: 'ayb worker', keepsStatements: true})
   await planByIndex(db.session)
 })
 
@@ -67,10 +67,6 @@ beforeEach(async () => {
   await server.query(
     'with j as (delete from _ayb_jobs), r as (delete from _ayb_matview_refresh_runs) delete from _ayb_job_schedules',
   )
-})
-
-afterAll(async () => {
-  await db.close()
 })
 
 describe('an instant that ISO 8601 has no usual text for', () => {

@@ -1,15 +1,16 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {viewStatus} from '../../src/core/freshness/status.ts'
 import {explainMissingView, requireRegistration, requireSchedule} from '../../src/core/lookup.ts'
 import {listMatviews} from '../../src/core/matviews.ts'
 import {listNearViewNames} from '../../src/db/catalog.ts'
-import {type Database, Server} from '../../src/db/database.ts'
+import type {Database} from '../../src/db/database.ts'
 import {readDependencies} from '../../src/db/dependencies.ts'
 import {suggestUniqueIndexes} from '../../src/db/index-suggestion.ts'
 import {listNearRegistrations} from '../../src/db/registrations.ts'
 import {listNearScheduleNames} from '../../src/db/schedules.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
+import {openDatabase} from '../support/open-database.ts'
 import {insertSchedule} from '../support/schedules.ts'
 
 /** More than the names that are compared for did-you-mean, and than one page of anything. */
@@ -52,12 +53,8 @@ beforeAll(async () => {
        end loop;
      end $$`,
   )
-  db = await new Server({databaseUrl: server.url, env: {}, applicationName: 'ayb test'}).open()
+  db = await openDatabase(server)
   await db.session.query(`set statement_timeout = ${GENEROUS_MS}`)
-})
-
-afterAll(async () => {
-  await db.close()
 })
 
 describe('a database of thousands of views', () => {

@@ -1,31 +1,25 @@
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {beforeAll, expect, test} from 'vitest'
 import {DeadConnections} from '../../src/core/refresh/dead-connection.ts'
 import {LockSampler} from '../../src/core/worker/lock-sampler.ts'
-import {type Database, Server} from '../../src/db/database.ts'
+import type {Database} from '../../src/db/database.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {openDatabase} from '../support/open-database.ts'
 import {until} from '../support/until.ts'
 
 const VIEW = {schemaName: 'public', viewName: 'leaderboard'}
 
 let server: TestDatabase
-const opened: Database[] = []
 
 beforeAll(async () => {
   server = await createTestDatabase()
 })
 
-afterAll(async () => {
-  await Promise.all(opened.map((db) => db.close()))
-})
-
 /** A session on the server, which goes by that name. */
-async function open(host = server.host): Promise<Database> {
+function open(host = server.host): Promise<Database> {
   const url = new URL(server.url)
   url.searchParams.set('hostaddr', server.host)
   url.hostname = host
-  const db = await new Server({databaseUrl: url.href, env: {}, applicationName: 'ayb test'}).open()
-  opened.push(db)
-  return db
+  return openDatabase({url: url.href})
 }
 
 test('only a session on the same host can tell that a connection is dead', async () => {

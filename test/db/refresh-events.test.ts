@@ -1,9 +1,10 @@
 import {setTimeout as sleep} from 'node:timers/promises'
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {beforeAll, expect, test} from 'vitest'
 import {refresh} from '../../src/core/refresh/by-hand.ts'
 import {wantedSettings} from '../../src/core/refresh/request.ts'
-import {type Database, Server} from '../../src/db/database.ts'
+import type {Database} from '../../src/db/database.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {openDatabase} from '../support/open-database.ts'
 import {createRefreshDatabase, register, runsOf} from '../support/refresh.ts'
 
 const OPTIONS = {settings: wantedSettings(), signal: new AbortController().signal}
@@ -14,11 +15,7 @@ let db: Database
 
 beforeAll(async () => {
   server = await createRefreshDatabase()
-  db = await new Server({databaseUrl: server.url, env: {}, applicationName: 'ayb test'}).open()
-})
-
-afterAll(async () => {
-  await db.close()
+  db = await openDatabase(server)
 })
 
 test('a warning of one refresh is not told with the next one on the same session', async () => {

@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {type Database, Server} from '../../src/db/database.ts'
+import {beforeAll, describe, expect, test} from 'vitest'
+import type {Database} from '../../src/db/database.ts'
 import {findLockHolder} from '../../src/db/locks/blockers.ts'
 import {
   heldLock,
@@ -26,27 +26,17 @@ import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records/values.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {openDatabase} from '../support/open-database.ts'
 import {createRefreshDatabase, leftBehind, register, registrationOf, runsOf} from '../support/refresh.ts'
 import {until} from '../support/until.ts'
 
 const LEADERBOARD = {schemaName: 'public', viewName: 'leaderboard'}
 
 let server: TestDatabase
-const open: Database[] = []
 
 beforeAll(async () => {
   server = await createRefreshDatabase()
 })
-
-afterAll(async () => {
-  for (const db of open) await db.close()
-})
-
-async function openDatabase(env: NodeJS.ProcessEnv = {}): Promise<Database> {
-  const db = await new Server({databaseUrl: server.url, env, applicationName: 'ayb test'}).open()
-  open.push(db)
-  return db
-}
 
 const locks = new Map<string, RefreshLock>()
 
@@ -100,7 +90,7 @@ test('only the view’s own query is compiled as the role has it', async () => {
   await server.query('create materialized view compiled as select current_setting($$jit$$) as jit')
   await register(server, 'compiled')
   await server.query(`alter database ${server.name} set jit = on`)
-  const db = await openDatabase()
+  const db = await openDatabase(server)
   await run(db, await begin(db, 'compiled'))
   expect(await server.query('select jit from compiled')).toEqual([{jit: 'on'}])
   expect(await db.session.query('show jit')).toEqual([{jit: 'off'}])
@@ -109,7 +99,7 @@ test('only the view’s own query is compiled as the role has it', async () => {
 
 describe('the lock', () => {
   test('is held by a session without a transaction or a snapshot', async () => {
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     await withRefreshLock(db.session, LEADERBOARD, async ({startedAt}) => {
       expect(startedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
       const [session] = await server.query(
@@ -125,7 +115,7 @@ describe('the lock', () => {
   })
 
   test('is not had twice, its holder is found, and it is free again behind the work', async () => {
-    const [first, second] = [await openDatabase(), await openDatabase()]
+    const [first, second] = [await openDatabase(server), await openDatabase(server)]
     await withRefreshLock(first.session, LEADERBOARD, async () => {
       expect(await takeRefreshLock(second.session, LEADERBOARD)).toBeNull()
       expect(await findLockHolder(second.session, LEADERBOARD)).toEqual({
@@ -141,7 +131,7 @@ describe('the lock', () => {
   })
 
   test('is given back when the work fails', async () => {
-    const [first, second] = [await openDatabase(), await openDatabase()]
+    const [first, second] = [await openDatabase(server), await openDatabase(server)]
     const failing = withRefreshLock(first.session, LEADERBOARD, async () => {
       throw new Error('no luck')
     })
@@ -153,7 +143,7 @@ describe('the lock', () => {
 describe('a refresh', () => {
   test('gives the lock back behind a success and behind a failure, and keeps the session', async () => {
     await createView('both_ways')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     await run(db, await begin(db, 'both_ways'))
     expect(await leftBehind(server)).not.toContainEqual(expect.objectContaining({what: 'lock'}))
 
@@ -165,7 +155,7 @@ describe('a refresh', () => {
 
   test('leaves the settings of its session as they were', async () => {
     await createView('settled')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     const settings = `select current_setting('search_path') as path, current_setting('statement_timeout') as statement,
                              current_setting('lock_timeout') as lock`
     const attempt = {
@@ -188,7 +178,7 @@ describe('a refresh', () => {
 
   test('whose lock was lost ends its session', async () => {
     await createView('unlocked')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     const attempt = await begin(db, 'unlocked')
     await db.session.query('select pg_advisory_unlock_all()')
     await run(db, attempt)
@@ -199,7 +189,7 @@ describe('a refresh', () => {
 describe('the record of a failure', () => {
   test('is a run and the status of the registration', async () => {
     await createView('failing')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     const attempt = await begin(db, 'failing')
     await release(attempt)
     await recordFailure(db, attempt, failure('error', 'no luck'))
@@ -216,7 +206,7 @@ describe('the record of a failure', () => {
 
   test('that comes after a later success leaves that one’s status alone', async () => {
     await createView('overtaken')
-    const [slow, fast] = [await openDatabase(), await openDatabase()]
+    const [slow, fast] = [await openDatabase(server), await openDatabase(server)]
     const older = await begin(slow, 'overtaken')
     await release(older)
     await run(fast, await begin(fast, 'overtaken'))
@@ -232,7 +222,7 @@ describe('the record of a failure', () => {
   /** Two attempts: the second one begins when the first one has failed, which is not recorded yet. */
   async function failTwice(viewName: string) {
     await createView(viewName)
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     const earlier = await begin(db, viewName)
     await release(earlier)
     const later = await begin(db, viewName)
@@ -277,7 +267,7 @@ describe('the record of a failure', () => {
     await holder.query('begin')
     await holder.query(`select from _ayb_matview_refreshes where view_name = 'overlapping_wait' for update`)
     await recordFailure(db, earlier, failure('error', 'older'))
-    const other = await openDatabase()
+    const other = await openDatabase(server)
     const written = writeStatus(other, earlier.runId)
     await until(
       async () =>
@@ -305,7 +295,7 @@ describe('the record of a failure', () => {
 
   test('that comes after an earlier success replaces its status', async () => {
     await createView('broken_later')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     await run(db, await begin(db, 'broken_later'))
     const attempt = await begin(db, 'broken_later')
     await release(attempt)
@@ -319,7 +309,7 @@ describe('the record of a failure', () => {
 
   test('of a cancellation is a run, and leaves the status of the view as it was', async () => {
     await createView('canceled')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     await run(db, await begin(db, 'canceled'))
     const before = await registrationOf(server, 'canceled')
     const attempt = await begin(db, 'canceled')
@@ -334,7 +324,7 @@ describe('the record of a failure', () => {
 
   test('made twice changes nothing the second time', async () => {
     await createView('told_twice')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     const attempt = await begin(db, 'told_twice')
     await release(attempt)
     await recordFailure(db, attempt, failure('error', 'first'))
@@ -349,7 +339,7 @@ describe('the record of a failure', () => {
 
   test('of a run that was committed changes nothing', async () => {
     await createView('done_already')
-    const db = await openDatabase()
+    const db = await openDatabase(server)
     const attempt = await begin(db, 'done_already')
     await run(db, attempt)
     const registration = await registrationOf(server, 'done_already')
@@ -370,7 +360,10 @@ describe('the lock of a transaction', () => {
   const takenAt = (lock: TransactionLock, startedAt: string) => ({...lock, startedAt})
 
   test('tells when that has ended unheard, even where its backend has the same lock once more', async () => {
-    const [pooled, watcher] = [await openDatabase({AYB_POOLED: 'on'}), await openDatabase()]
+    const [pooled, watcher] = [
+      await openDatabase(server, {env: {AYB_POOLED: 'on'}}),
+      await openDatabase(server),
+    ]
     const isEnded = (lock: TransactionLock) => isEndedUnheard(watcher.session, LEADERBOARD, lock)
     const first = await take(pooled)
     expect(await isEnded(first)).toBe(false)
@@ -384,7 +377,10 @@ describe('the lock of a transaction', () => {
   })
 
   test('is held, and ends, whatever was done to the clock between its transaction and itself', async () => {
-    const [pooled, watcher] = [await openDatabase({AYB_POOLED: 'on'}), await openDatabase()]
+    const [pooled, watcher] = [
+      await openDatabase(server, {env: {AYB_POOLED: 'on'}}),
+      await openDatabase(server),
+    ]
     const isEnded = (lock: TransactionLock) => isEndedUnheard(watcher.session, LEADERBOARD, lock)
     const first = await take(pooled)
     const [setBack, setForward] = [
@@ -403,7 +399,7 @@ describe('the lock of a transaction', () => {
 describe('the outcome of a lost refresh', () => {
   test('is what was committed', async () => {
     await createView('committed')
-    const [lost, fresh] = [await openDatabase(), await openDatabase()]
+    const [lost, fresh] = [await openDatabase(server), await openDatabase(server)]
     const attempt = await begin(lost, 'committed')
     const {durationMs} = await run(lost, attempt)
     expect(await findCommitted(fresh, lost.session, attempt, lockOf(attempt))).toMatchObject({
@@ -414,14 +410,14 @@ describe('the outcome of a lost refresh', () => {
 
   test('is nothing where nothing was, and the backend is ended with its lock', async () => {
     await createView('uncommitted')
-    const [lost, fresh] = [await openDatabase(), await openDatabase()]
+    const [lost, fresh] = [await openDatabase(server), await openDatabase(server)]
     const attempt = await begin(lost, 'uncommitted')
     expect(await findCommitted(fresh, lost.session, attempt, lockOf(attempt))).toBeNull()
     expect(await withRefreshLock(fresh.session, attempt.registration, async () => 'had')).toBe('had')
   })
 
   test('never ends a later backend of the same pid', async () => {
-    const [other, fresh] = [await openDatabase(), await openDatabase()]
+    const [other, fresh] = [await openDatabase(server), await openDatabase(server)]
     const stale = {pid: other.session.pid, backendStart: '1.0'}
     const registration = await findRegistration(fresh, LEADERBOARD)
     if (!registration) throw new Error('leaderboard is not registered')
@@ -432,16 +428,7 @@ describe('the outcome of a lost refresh', () => {
 })
 
 /** A session as a worker has it. */
-async function openAsWorker(): Promise<Database> {
-  const db = await new Server({
-    databaseUrl: server.url,
-    env: {},
-    applicationName: 'ayb test',
-    keepsStatements: true,
-  }).open()
-  open.push(db)
-  return db
-}
+const openAsWorker = () => openDatabase(server, {keepsStatements: true})
 
 test.each([
   {
@@ -572,7 +559,7 @@ describe('a claim behind a refresh', () => {
   })
 
   test('has the lock of its view with it, where nobody else has', async () => {
-    const [db, other] = [await openAsWorker(), await openDatabase()]
+    const [db, other] = [await openAsWorker(), await openDatabase(server)]
     await createView('first')
     await queue('leaderboard', "'2000-01-01'")
     const first = await beginJob(db, 'first')
@@ -598,7 +585,7 @@ describe('a claim behind a refresh', () => {
     const failing = await beginJob(db, 'dividing')
     await expect(runRefresh(db, failing, lockOf(failing), claim)).rejects.toBeInstanceOf(StatementError)
     expect(db.session.isUsable).toBe(false)
-    const fresh = await openDatabase()
+    const fresh = await openDatabase(server)
     await until(async () => (await findLockHolder(fresh.session, other.registration)) === null, {
       what: 'the lock to go with its session',
       timeoutMs: 10_000,

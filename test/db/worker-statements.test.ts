@@ -1,8 +1,8 @@
 import {randomUUID} from 'node:crypto'
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {runSchedule} from '../../src/core/run-schedule.ts'
 import {deleteSchedule, setScheduleEnabled} from '../../src/core/schedules.ts'
-import {type Database, Server} from '../../src/db/database.ts'
+import type {Database} from '../../src/db/database.ts'
 import {wholeMilliseconds} from '../../src/db/instant.ts'
 import {endWorkers, holdLivenessKey, newLivenessKey} from '../../src/db/locks/liveness.ts'
 import {endSilentBackends} from '../../src/db/locks/silent-backends.ts'
@@ -19,6 +19,7 @@ import {type Failure, recordFailure} from '../../src/db/refresh/failure-record.t
 import {nextRun, parseCron} from '../../src/lib/cron.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob, jobOf, runsOfJob} from '../support/jobs.ts'
+import {openDatabase} from '../support/open-database.ts'
 import {insertSchedule} from '../support/schedules.ts'
 import {until} from '../support/until.ts'
 
@@ -30,12 +31,7 @@ const WORKER_ID = `ayb:${KEY}:host:1`
 
 /** A session as the one that a worker claims and looks around on. */
 async function open(): Promise<Database> {
-  const opened = await new Server({
-    databaseUrl: server.url,
-    env: {},
-    applicationName: 'ayb worker',
-    keepsStatements: true,
-  }).open()
+  const opened = await openDatabase(server, {applicationName: 'ayb worker', keepsStatements: true})
   await planByIndex(opened.session)
   return opened
 }
@@ -53,10 +49,6 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   await server.query('truncate _ayb_jobs, _ayb_job_schedules, _ayb_matview_refresh_runs')
-})
-
-afterAll(async () => {
-  await db.close()
 })
 
 test('the clock of the database is rounded down: what is due at the full hour is not due before', async () => {
@@ -227,7 +219,6 @@ describe('a job whose schedule is disabled or deleted while it runs', () => {
     other.session ??= await open()
     return other.session
   }
-  afterAll(() => other.session?.close())
 
   async function claimOne(scheduleId: string): Promise<ClaimedJob> {
     await insertJob(server, VIEW, {schedule_id: scheduleId})
@@ -453,7 +444,6 @@ test('two jobs of one schedule that are retried at once, and a run by hand, queu
   expect(retried.every(({id}) => id === job.id)).toBe(true)
   const rows = await server.query(`select id from _ayb_jobs where state = 'queued'`)
   expect(rows).toEqual([{id: job.id}])
-  for (const {session} of sessions) await session.close()
 })
 
 describe('liveness', () => {

@@ -8,6 +8,7 @@ import type {DeclaredChanges} from '../../src/lib/records/declarations.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {programPath} from '../support/children.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {until} from '../support/until.ts'
 
@@ -35,18 +36,6 @@ function fileOf(name: string, text: string): string {
 const start = (path: string, ...flags: string[]) =>
   startAyb(['apply', '-f', path, '--json', ...flags], {url: db.url, timeoutMs: 60_000})
 
-/** Waits until so many other sessions wait for a lock. */
-const untilWaiting = (count: number) =>
-  until(
-    async () => {
-      const rows = await db.query(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and application_name like 'ayb%'`,
-      )
-      return rows.length >= count || null
-    },
-    {what: `${count} sessions to wait for a lock`, timeoutMs: 20_000},
-  )
-
 const policies = () =>
   db.query('select view_name, max_age_ms, refresh_timeout_ms from _ayb_matview_policies order by 1')
 
@@ -59,7 +48,7 @@ describe('ayb apply', {timeout: 120_000}, () => {
     await holder.query('begin; lock table _ayb_matview_policies in exclusive mode')
     const running = [1, 2].map((hours) => start(fileOf(`hours${hours}`, maxAgeOf(hours))))
     // One waits for the table, the other for the first.
-    await untilWaiting(2)
+    await untilWaiting(db, {count: 2})
     await holder.query('commit')
     const ended = await Promise.all(running.map(({done}) => done))
     expect(ended.map(({code, stderr}) => [code, stderr])).toEqual([
@@ -81,7 +70,7 @@ describe('ayb apply', {timeout: 120_000}, () => {
     const holder = await db.connect()
     await holder.query(`begin; update _ayb_matview_refreshes set refresh_mode = 'concurrent'`)
     const running = start(fileOf('two', 'version: 1\nviews: {a: {maxAge: 2h}}'))
-    await untilWaiting(1)
+    await untilWaiting(db)
     await holder.query('commit')
     const result = await running.done
     expect(result.code, result.stdout).toBe(0)
@@ -107,7 +96,7 @@ describe('ayb apply', {timeout: 120_000}, () => {
     const holder = await db.connect()
     await holder.query(`begin; delete from _ayb_matview_refreshes; delete from _ayb_matview_policies`)
     const running = start(fileOf('two', 'version: 1\nviews: {a: {maxAge: 2h}}'))
-    await untilWaiting(1)
+    await untilWaiting(db)
     await holder.query('commit')
     const result = await running.done
     expect(result.code, result.stdout).toBe(0)
@@ -120,7 +109,7 @@ describe('ayb apply', {timeout: 120_000}, () => {
     const holder = await db.connect()
     await holder.query('begin; lock table _ayb_job_schedules in exclusive mode')
     const running = start(fileOf('hours1', maxAgeOf(1)))
-    await untilWaiting(1)
+    await untilWaiting(db)
     running.kill('SIGKILL')
     await running.done
     await holder.query('commit')

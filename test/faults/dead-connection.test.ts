@@ -1,32 +1,24 @@
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {beforeAll, expect, test} from 'vitest'
 import {DeadConnections} from '../../src/core/refresh/dead-connection.ts'
-import {type Database, Server} from '../../src/db/database.ts'
 import {takeRefreshLock} from '../../src/db/locks/refresh-lock.ts'
 import type {TestDatabase} from '../support/database.ts'
+import {openDatabase} from '../support/open-database.ts'
 import {createRefreshDatabase} from '../support/refresh.ts'
 import {until} from '../support/until.ts'
 
 const LEADERBOARD = {schemaName: 'public', viewName: 'leaderboard'}
 
-const open: Database[] = []
 let server: TestDatabase
 
 beforeAll(async () => {
   server = await createRefreshDatabase()
 })
 
-afterAll(async () => {
-  for (const db of open) await db.close()
-})
-
-async function openDatabase(env: NodeJS.ProcessEnv = {}): Promise<Database> {
-  const db = await new Server({databaseUrl: server.url, env, applicationName: 'ayb test'}).open()
-  open.push(db)
-  return db
-}
-
 test('a transaction that has ended is awaited in vain after two seconds, however fast looks follow each other', async () => {
-  const [pooled, watcher] = [await openDatabase({AYB_POOLED: 'on'}), await openDatabase()]
+  const [pooled, watcher] = [
+    await openDatabase(server, {env: {AYB_POOLED: 'on'}}),
+    await openDatabase(server),
+  ]
   const lock = await takeRefreshLock(pooled.session, LEADERBOARD)
   if (!lock?.isOfTransaction) throw new Error('there is no such lock')
   const connections = new DeadConnections()

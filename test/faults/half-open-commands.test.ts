@@ -1,10 +1,11 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import {describe, expect, test} from 'vitest'
 import type {RegistrationDocument} from '../../src/lib/records/registrations.ts'
 import {startAyb} from '../support/ayb.ts'
 import {documentOf} from '../support/documents.ts'
 import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../support/half-open.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {createRefreshDatabase, errorOf} from '../support/refresh.ts'
-import {PATIENCE_MS, until} from '../support/until.ts'
 
 /**
  * How often a statement that is not answered is looked after, how long one look may take, and for how long
@@ -28,16 +29,7 @@ describe.concurrent('a command without a timeout', {timeout: 180_000}, () => {
       url: proxy.through(db.url),
       timeoutMs: GIVING_UP_MS,
     })
-    const pid = await until(
-      async () => {
-        const [row] = await db.query<{pid: number}>(
-          `select pid from pg_stat_activity
-            where datname = current_database() and application_name = 'ayb matviews update' and wait_event_type = 'Lock'`,
-        )
-        return row?.pid
-      },
-      {what: 'the command to wait', timeoutMs: PATIENCE_MS},
-    )
+    const [pid = 0] = await untilWaiting(db, {program: 'ayb matviews update'})
     return {db, proxy, holder, running, pid, stalledAt: performance.now()}
   }
 
@@ -72,7 +64,7 @@ describe.concurrent('a command without a timeout', {timeout: 180_000}, () => {
 
   test('goes on waiting for longer than that where its backend is at work', async () => {
     const {holder, running} = await startUpdate()
-    await new Promise((resolve) => setTimeout(resolve, SILENCE_MS + LOOK_MS + LOOKING_MS))
+    await sleep(SILENCE_MS + LOOK_MS + LOOKING_MS)
     await holder.query('rollback')
     const result = await running.done
     expect({code: result.code, stderr: result.stderr}).toEqual({code: 0, stderr: ''})

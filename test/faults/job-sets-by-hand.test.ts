@@ -1,7 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import type {JobDocument} from '../../src/lib/records/jobs.ts'
 import {ayb} from '../support/ayb.ts'
-import type {TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {
   anomalies,
@@ -12,26 +11,13 @@ import {
   runSet,
   untilMembers,
 } from '../support/job-sets.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
 import {untilRefreshing} from '../support/refresh.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, startWorkers, stopWorkers} from '../support/worker.ts'
 
 const SOON = ['--poll-interval', '200ms']
-
-/** Waits until a session of that program waits for a lock. */
-const untilLocked = (db: TestDatabase, program: string) =>
-  until(
-    async () => {
-      const waiting = await db.query(
-        `select from pg_stat_activity
-          where datname = current_database() and application_name = $1 and wait_event_type = 'Lock'`,
-        [program],
-      )
-      return waiting.length > 0
-    },
-    {what: `${program} to wait for a lock`, timeoutMs: PATIENCE_MS},
-  )
 
 describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
   test('of a disabled schedule that is run by hand goes on, whatever else is changed of the schedule', async () => {
@@ -64,7 +50,7 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
       `insert into _ayb_jobs (type, payload, schedule_id) select job_type, payload, id from _ayb_job_schedules`,
     )
     const worker = await startWorker(db, SOON)
-    await untilLocked(db, 'ayb worker')
+    await untilWaiting(db, {program: 'ayb worker'})
     await holder.query(
       'update _ayb_job_schedules set enabled = false, updated_at = clock_timestamp(); commit',
     )
@@ -226,9 +212,9 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     const holder = await db.connect()
     await holder.query('begin; lock table _ayb_job_edges in share mode')
     const relink = ayb(['matviews', 'relink', 'a', 'aa', '--json'], {url: db.url})
-    await untilLocked(db, 'ayb matviews relink')
+    await untilWaiting(db, {program: 'ayb matviews relink'})
     const cancel = ayb(['jobs', 'cancel', idsByView(run).a ?? '', '--json'], {url: db.url})
-    await untilLocked(db, 'ayb jobs cancel')
+    await untilWaiting(db, {program: 'ayb jobs cancel'})
     await holder.query('rollback')
     expect([(await relink).code, (await cancel).code]).toEqual([0, 0])
     expect(Object.values(await memberStates(db, run))).toEqual(['canceled', 'canceled'])

@@ -12,6 +12,7 @@ import {
   untilMembers,
 } from '../support/job-sets.ts'
 import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {register, untilGone, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
@@ -31,20 +32,9 @@ async function holdMembers(db: TestDatabase): Promise<() => Promise<void>> {
   }
 }
 
-/** The backends of that program that wait for those rows: so many at least. */
+/** The backends of that program that wait for rows of members: so many at least. */
 const untilHeldUp = (db: TestDatabase, count: number, program = 'ayb worker') =>
-  until(
-    async () => {
-      const rows = await db.query<{pid: number}>(
-        `select pid from pg_stat_activity
-          where datname = current_database() and application_name = $1 and state = 'active'
-            and wait_event_type = 'Lock' and query ~ '_ayb_job_edges'`,
-        [program],
-      )
-      return rows.length >= count && rows.map(({pid}) => pid)
-    },
-    {what: `${count} sessions that wait for members`, timeoutMs: PATIENCE_MS},
-  )
+  untilWaiting(db, {count, program, statement: '_ayb_job_edges'})
 
 describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
   test('has one job for a child whose last two parents two workers end at the same time', async () => {

@@ -1,24 +1,14 @@
-import {afterAll, describe, expect, test} from 'vitest'
+import {describe, expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {startProxy} from '../support/half-open.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
 import {createGatedView, errorOf, registrationOf, runsOf, untilRefreshing} from '../support/refresh.ts'
-import {type StallingProxy, startStallingProxy} from '../support/stalling-proxy.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 
 const MODES = ['transaction', 'session'] as const
 /** A refresh by hand is looked after every ten seconds. */
 const GIVING_UP_MS = 60_000
-
-const proxies: StallingProxy[] = []
-
-afterAll(() => Promise.all(proxies.map((proxy) => proxy.close())))
-
-async function startProxy(server: {host: string; port: number}): Promise<StallingProxy> {
-  const proxy = await startStallingProxy(server)
-  proxies.push(proxy)
-  return proxy
-}
 
 async function startGated(poolMode: (typeof MODES)[number], server?: {host: string; port: number}) {
   const db = await createTestDatabase({hasTables: true})

@@ -3,6 +3,7 @@ import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob, untilJob, untilState} from '../support/jobs.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {type PgBouncer, startPgBouncer} from '../support/pgbouncer.ts'
 import {errorOf, register} from '../support/refresh.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
@@ -87,17 +88,7 @@ describe.concurrent('a PgBouncer without a connection to spare', {timeout: 120_0
       url: pooler.url,
       timeoutMs: 60_000,
     })
-    await until(
-      async () => {
-        const [row] = await db.query(
-          `select from pg_stat_activity
-            where application_name = 'ayb matviews refresh' and datname = current_database()
-              and wait_event_type = 'Lock' and wait_event = 'advisory'`,
-        )
-        return row
-      },
-      {what: 'it to stand in line for the lock', timeoutMs: PATIENCE_MS},
-    )
+    await untilWaiting(db, {program: 'ayb matviews refresh'})
     return {holder, waiting}
   }
 

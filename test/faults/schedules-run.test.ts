@@ -6,6 +6,7 @@ import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf, UUID} from '../support/documents.ts'
 import {insertAgedJob, JOB_KEYS, jobRows} from '../support/jobs.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {createSchedule, insertSchedule, pretendWorker} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {until} from '../support/until.ts'
@@ -123,18 +124,7 @@ describe('ayb schedules run', () => {
     const runs = Array.from({length: 8}, () =>
       ayb(['schedules', 'run', 'crowded', '--json'], {url: db.url, timeoutMs: 45_000}),
     )
-    await expect
-      .poll(
-        async () =>
-          (
-            await db.query(
-              `select from pg_stat_activity
-                where datname = current_database() and application_name = 'ayb schedules run' and wait_event_type = 'Lock'`,
-            )
-          ).length,
-        {timeout: 40_000, interval: 100},
-      )
-      .toBe(8)
+    await untilWaiting(db, {count: 8, program: 'ayb schedules run'})
     await holder.query('commit')
     const jobs = (await Promise.all(runs)).map((result) => (result.json() as JobDocument).job.id)
     expect(new Set(jobs).size).toBe(1)

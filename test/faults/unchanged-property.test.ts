@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import pg from 'pg'
 import {expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
@@ -127,7 +128,7 @@ test(`writers of all kinds beside a worker that skips, for ${SECONDS} s: at rest
             kills++
           }
         }
-        await new Promise((resolve) => setTimeout(resolve, next(150)))
+        await sleep(next(150))
       }
       // It stays open, and idle.
       if (client) sessions.push(client)

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {type Database, Server} from '../../src/db/database.ts'
+import {beforeAll, describe, expect, test} from 'vitest'
+import type {Database} from '../../src/db/database.ts'
 import {advanceSchedules} from '../../src/db/queue/advance.ts'
 import {claimJobs} from '../../src/db/queue/claims.ts'
 import {readDueSchedules} from '../../src/db/queue/due.ts'
@@ -9,6 +9,7 @@ import {type Poll, poll} from '../../src/db/queue/poll.ts'
 import {age} from '../bench/load/age.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
+import {openDatabase} from '../support/open-database.ts'
 
 const MINUTES = 60
 const SCHEDULES = 300
@@ -26,12 +27,7 @@ beforeAll(async () => {
   for (const table of ['_ayb_jobs', '_ayb_job_schedules', '_ayb_matview_refresh_runs']) {
     await server.query(`alter table ${table} set (autovacuum_enabled = off)`)
   }
-  db = await new Server({
-    databaseUrl: server.url,
-    env: {},
-    applicationName: 'ayb worker',
-    keepsStatements: true,
-  }).open()
+  db = await openDatabase(server, {applicationName: 'ayb worker', keepsStatements: true})
   await planByIndex(db.session)
   await look()
   await claim(null)
@@ -44,10 +40,6 @@ beforeAll(async () => {
   await reader.query('select 1')
   await age({...server, views: 10}, {minutes: MINUTES, schedules: SCHEDULES})
 }, 240_000)
-
-afterAll(async () => {
-  await db.close()
-})
 
 const look = (options: Partial<Parameters<typeof poll>[1]> = {}): Promise<Poll> =>
   poll(db, {poller: {keys: ['fedcba9876543210'], jobIds: []}, busyViews: [], unreadable: [], ...options})

@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest'
 import {createTestDatabase} from '../support/database.ts'
 import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {createGatedView, leftBehind, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, takeAway} from '../support/worker.ts'
@@ -121,16 +122,7 @@ describe.concurrent('a worker that is told to stop', {timeout: 90_000}, () => {
     const other = await db.connect()
     await other.query('begin; lock table _ayb_jobs')
     await db.query('notify ayb_cli_wake')
-    await until(
-      async () => {
-        const waiting = await db.query(
-          `select from pg_stat_activity where application_name = 'ayb worker' and wait_event_type = 'Lock'
-              and datname = current_database()`,
-        )
-        return waiting.length > 0
-      },
-      {what: 'the worker to wait for the lock', timeoutMs: PATIENCE_MS},
-    )
+    await untilWaiting(db, {program: 'ayb worker'})
     worker.kill()
     expect(await worker.done).toMatchObject({code: 0, signal: null, stderr: ''})
     expect(worker.logs().filter(({level}) => level === 'warn' || level === 'error')).toEqual([])

@@ -1,6 +1,6 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
+import {type RunningServer, startServer, TOKEN} from '../support/serve.ts'
 import {until} from '../support/until.ts'
 import {takeAway} from '../support/worker.ts'
 
@@ -16,10 +16,6 @@ describe('whoever has no token, where none is needed,', () => {
     db = await createTestDatabase()
     role = await db.createRole('stranger')
     server = await startServer({url: role.url}, ['--public-collections', '--all-views'])
-  })
-
-  afterAll(async () => {
-    await stopServers([server])
   })
 
   test('is told of a view that the role may not read what is told of none at all', async () => {

@@ -1,6 +1,6 @@
 import {once} from 'node:events'
 import {setTimeout} from 'node:timers/promises'
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {openSocket, type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
@@ -29,10 +29,6 @@ beforeAll(async () => {
   ]) {
     expect((await server.post('/api/admin/matviews', {viewName, schema})).status).toBe(201)
   }
-})
-
-afterAll(async () => {
-  await stopServers([server, open])
 })
 
 describe('the rows of a view', () => {

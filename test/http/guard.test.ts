@@ -1,6 +1,6 @@
 import type {Socket} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {exchange, openSocket, type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
@@ -13,10 +13,6 @@ let server: RunningServer
 beforeAll(async () => {
   db = await createTestDatabase()
   server = await startServer(db)
-})
-
-afterAll(async () => {
-  await stopServers([server])
 })
 
 /** The status and the document of a raw answer. */

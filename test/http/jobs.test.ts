@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import type {Job} from '../../src/lib/records/jobs.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
@@ -26,10 +26,6 @@ beforeAll(async () => {
     ids[state] = await insertJob(db, {view_name: 'leaderboard'}, {state})
   }
   await db.query(`insert into _ayb_jobs (type, payload) values ('send_mail', '{}')`)
-})
-
-afterAll(async () => {
-  await stopServers([server])
 })
 
 const list = async (query = ''): Promise<List> => {

@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {createGatedView, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {type RunningServer, startServer, stopServers, untilLogged} from '../support/serve.ts'
@@ -19,10 +19,6 @@ let server: RunningServer
 beforeAll(async () => {
   db = await createTestDatabase()
   server = await startServer(db)
-})
-
-afterAll(async () => {
-  await stopServers([server])
 })
 
 async function registerView(viewName: string): Promise<RegistrationDocument> {

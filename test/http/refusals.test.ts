@@ -1,5 +1,5 @@
 import {connect} from 'node:net'
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {type RunningServer, startServer, stopServers, TOKEN} from '../support/serve.ts'
@@ -43,10 +43,6 @@ let server: RunningServer
 beforeAll(async () => {
   db = await createTestDatabase()
   server = await startServer(db)
-})
-
-afterAll(async () => {
-  await stopServers([server])
 })
 
 describe('a request without the token', () => {

@@ -1,5 +1,5 @@
 import {networkInterfaces} from 'node:os'
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {createSchedule} from '../support/schedules.ts'
@@ -14,10 +14,6 @@ let server: RunningServer
 beforeAll(async () => {
   db = await createTestDatabase()
   server = await startServer(db)
-})
-
-afterAll(async () => {
-  await stopServers([server])
 })
 
 describe('a method that a path does not take', () => {

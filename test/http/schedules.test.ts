@@ -1,6 +1,6 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
+import {type RunningServer, startServer} from '../support/serve.ts'
 
 interface ScheduleDocument {
   id: string
@@ -25,10 +25,6 @@ let server: RunningServer
 beforeAll(async () => {
   db = await createTestDatabase()
   server = await startServer(db)
-})
-
-afterAll(async () => {
-  await stopServers([server])
 })
 
 async function createSchedule(name: string, more: object = {}): Promise<ScheduleDocument> {

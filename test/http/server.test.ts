@@ -1,5 +1,5 @@
 import {Validator} from '@seriousme/openapi-schema-validator'
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {startProxy} from '../support/half-open.ts'
 import {
@@ -48,8 +48,6 @@ describe('health', () => {
     db = await createTestDatabase()
     server = await startServer(db)
   })
-
-  afterAll(() => stopServers([server]))
 
   test('and readiness are told without the token', async () => {
     for (const path of ['/healthz', '/readyz']) {

@@ -13,9 +13,9 @@ const proxies: StallingProxy[] = []
 
 afterAll(() => Promise.all(proxies.map((proxy) => proxy.close())))
 
-/** A network in front of the database, until the end of the file. */
-export async function startProxy(db: TestDatabase): Promise<StallingProxy> {
-  const proxy = await startStallingProxy(db)
+/** A network in front of a server, until the end of the file. */
+export async function startProxy(server: {host: string; port: number}): Promise<StallingProxy> {
+  const proxy = await startStallingProxy(server)
   proxies.push(proxy)
   return proxy
 }

@@ -1,6 +1,7 @@
 import {once} from 'node:events'
 import {Agent, type IncomingHttpHeaders, request} from 'node:http'
 import {connect, type Socket} from 'node:net'
+import {afterAll} from 'vitest'
 import {type AybOptions, type RunningAyb, startAyb} from './ayb.ts'
 import {until} from './until.ts'
 import type {LogLine} from './worker.ts'
@@ -39,7 +40,14 @@ export interface RunningServer extends RunningAyb {
   delete(path: string, options?: Ask): Promise<Answer>
 }
 
-/** Starts `ayb serve` on a free port, or where `--listen` says, and waits until it listens. */
+const started: RunningServer[] = []
+
+afterAll(() => stopServers(started))
+
+/**
+ * Starts `ayb serve` on a free port, or where `--listen` says, and waits until it listens. Stopped at the end of
+ * the file at the latest.
+ */
 export async function startServer(
   db: {url: string},
   args: string[] = [],
@@ -54,7 +62,7 @@ export async function startServer(
   })
   const [, origin = ''] = await running.waitForOutput(/listening on (http:\/\/[^\s"]+)/, START_MS)
   const ask = (method: string, path: string, asked: Ask = {}) => askOnce(origin, method, path, asked)
-  return {
+  const server: RunningServer = {
     ...running,
     origin,
     logs: () =>
@@ -69,6 +77,8 @@ export async function startServer(
     put: (path, body, asked) => ask('PUT', path, {body, ...asked}),
     delete: (path, asked) => ask('DELETE', path, asked),
   }
+  started.push(server)
+  return server
 }
 
 /** Stops servers in good order. */

@@ -1,6 +1,7 @@
 import {once} from 'node:events'
 import {get, type RequestListener, type ServerResponse} from 'node:http'
 import {connect, type Socket} from 'node:net'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {afterEach, describe, expect, test} from 'vitest'
 import {Connections, mostConnections} from '../../../src/http/connections.ts'
 import {listen} from '../../../src/http/listen.ts'
@@ -157,7 +158,7 @@ describe('an answer', () => {
       text += chunk
     })
     // Longer than a client has for a piece.
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await sleep(200)
     finish()
     await until(() => /slow[\s\S]*fast/.test(text), {what: 'both answers'})
   })

@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import {WriteStream} from 'node:tty'
 import {stripVTControlCharacters} from 'node:util'
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest'
@@ -84,13 +85,13 @@ describe('startSpinner', () => {
     expect(written).toBe('<clear>\u001b[?25h')
     written = ''
     stop()
-    await new Promise((resolve) => setTimeout(resolve, 250))
+    await sleep(250)
     expect(written).toBe('')
   })
 
   it('draws nothing when the work is done at once', async () => {
     start().stop()
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await sleep(400)
     expect(written).toBe('')
   })
 
@@ -101,7 +102,7 @@ describe('startSpinner', () => {
   ])('draws nothing %s', async (_, terminal) => {
     const {update, stop} = start(60, terminal)
     update('x')
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await sleep(400)
     stop()
     expect(written).toBe('')
   })
