@@ -6,6 +6,8 @@ import {documentOf} from '../support/documents.ts'
 import {GIVING_UP_MS, stallBackend, startProxy, untilAnswerIsLost} from '../support/half-open.ts'
 import {untilWaiting} from '../support/lock-waits.ts'
 import {createRefreshDatabase, errorOf} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {PATIENCE_MS} from '../support/until.ts'
 
 /**
  * How often a statement that is not answered is looked after, how long one look may take, and for how long
@@ -69,5 +71,25 @@ describe.concurrent('a command without a timeout', {timeout: 180_000}, () => {
     const result = await running.done
     expect({code: result.code, stderr: result.stderr}).toEqual({code: 0, stderr: ''})
     expect((result.json() as RegistrationDocument).registration.refreshMode).toBe('standard')
+  })
+
+  test('that waits for a job ends a minute behind a network that swallows everything, and the job goes on', async () => {
+    const db = await createRefreshDatabase()
+    const proxy = await startProxy(db)
+    await insertSchedule(db, 'nightly', {view: 'leaderboard', nextRunAt: 'null'})
+    const running = startAyb(['schedules', 'run', 'nightly', '--wait'], {
+      url: proxy.through(db.url),
+      timeoutMs: GIVING_UP_MS,
+    })
+    await running.waitForOutput(/Queued job/, PATIENCE_MS)
+    proxy.stallAll()
+    const stalledAt = performance.now()
+    const result = await running.done
+    expect(performance.now() - stalledAt).toBeLessThan(SILENCE_MS + LOOK_MS + LOOKING_MS + NOISE_MS)
+    expect(result.code).toBe(6)
+    expect(result.stderr).toMatch(
+      /Error: lost the connection to .*: no answer after [6-9]\d s; job \S+ goes on\n/,
+    )
+    expect(await db.query(`select from _ayb_jobs where state = 'queued'`)).toHaveLength(1)
   })
 })
