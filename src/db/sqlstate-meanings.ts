@@ -96,7 +96,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   '53200': {code: 'SERVER_RESOURCES', hint: 'the server is out of memory: try again when it is less busy'},
   '53300': {
     code: 'SERVER_RESOURCES',
-    hint: 'end idle sessions, or connect through a pooler; the limit is max_connections, or the CONNECTION LIMIT of a role or a database',
+    hint: 'end idle sessions, or connect through a pooler; the limit is max_connections, or that of a role or a database: ALTER ROLE … CONNECTION LIMIT',
   },
   '53400': {code: 'SERVER_RESOURCES', hint: 'raise the limit of the server that the message names'},
   '54': BEYOND_LIMIT,

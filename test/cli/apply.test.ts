@@ -7,6 +7,8 @@ import type {Declarations, DeclaredChanges} from '../../src/lib/records/declarat
 import {type AybOptions, ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, keysOf} from '../support/documents.ts'
+import {register} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ayb-apply-'))
 afterAll(() => rmSync(folder, {recursive: true}))
@@ -248,9 +250,7 @@ x: &base {mode: auto, maxAge: 2h}
 
   test('removes with --prune what is not in the file, of its own type alone, and asks', async () => {
     await apply(FILE)
-    await db.query(
-      `insert into _ayb_job_schedules (name, job_type, payload, cron_expr) values ('foreign', 'other_type', '{}', '@daily')`,
-    )
+    await insertSchedule(db, 'foreign', {type: 'other_type'})
     const small = 'version: 1\nviews: {public.leaderboard: }'
     const without = await ayb(['apply', '-f', '-', '--prune'], given(small))
     expect(without).toMatchObject({code: 2, stdout: ''})
@@ -271,9 +271,7 @@ x: &base {mode: auto, maxAge: 2h}
   })
 
   test('refuses a name that a schedule of another program has, and then changes nothing', async () => {
-    await db.query(
-      `insert into _ayb_job_schedules (name, job_type, payload, cron_expr) values ('nightly', 'other_type', '{}', '@daily')`,
-    )
+    await insertSchedule(db, 'nightly', {type: 'other_type'})
     const result = await ayb(['apply', '-f', '-', '--json'], given(FILE))
     expect(result.json()).toMatchObject({error: {code: 'SCHEDULE_EXISTS'}})
     expect((await stored()).map((rows) => rows.length)).toEqual([0, 0, 1])
@@ -354,9 +352,7 @@ describe('ayb export', () => {
 
   test('takes one schema, and leaves out what no file can hold', async () => {
     await apply(FILE)
-    await db.query(
-      `insert into _ayb_job_schedules (name, job_type, payload, cron_expr) values ('odd', 'materialized_view_refresh', '{}', '@daily')`,
-    )
+    await insertSchedule(db, 'odd', {})
     const whole = await ayb(['export'], db)
     expect(whole.stderr).toBe('Warning: the schedule odd is left out: its payload names no view\n')
     const none = await documentOf<Declarations>(['export', '--schema', 'nowhere'], db)
@@ -366,10 +362,7 @@ describe('ayb export', () => {
   test('keeps names that a terminal would not show', async () => {
     const name = 'a\u202eb: "c" #'
     await db.query(`create materialized view "${name.replaceAll('"', '""')}" as select 1 as one`)
-    await db.query('insert into _ayb_matview_refreshes (schema_name, view_name) values ($1, $2)', [
-      'public',
-      name,
-    ])
+    await register(db, name)
     const {stdout} = await ayb(['export'], db)
     expect(stdout).not.toContain('\u202e')
     expect(await apply(stdout)).toMatchObject({changes: []})

@@ -3,6 +3,7 @@ import type {Diagnosis} from '../../src/lib/records/diagnosis.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, keysOf} from '../support/documents.ts'
+import {register} from '../support/refresh.ts'
 import {pretendWorker} from '../support/schedules.ts'
 
 let db: TestDatabase
@@ -24,7 +25,7 @@ async function plant(
   mode: 'standard' | 'concurrent' = 'standard',
 ): Promise<void> {
   await db.query(`create materialized view ${name} as ${query}`)
-  await db.query('insert into _ayb_matview_refreshes (view_name, refresh_mode) values ($1, $2)', [name, mode])
+  await register(db, name, mode)
 }
 
 const one = 'select 1 as id'
@@ -64,7 +65,7 @@ test('ayb doctor finds nothing where nothing is wrong, and waits for nobody', as
   const older = await createTestDatabase({hasTables: true})
   await older.query('drop table _ayb_matview_states, _ayb_matview_policies, _ayb_job_edges, _ayb_workers')
   await older.query('alter table _ayb_matview_refresh_runs drop column lock_wait_ms')
-  await older.query(`insert into _ayb_matview_refreshes (view_name) values ('leaderboard')`)
+  await register(older, 'leaderboard')
   const old = await ayb(['doctor'], older)
   expect([old.code, old.stdout, old.stderr.split('\n').at(-2)]).toEqual([0, '', '1 view: nothing found'])
   await plant('fine', 'select id from users', 'concurrent')

@@ -198,9 +198,7 @@ describe('the view', () => {
   test('can be in a schema whose name needs quotes', async () => {
     await db.query('create schema "Old Reports"')
     await db.query('create materialized view "Old Reports".leaderboard as select clock_timestamp() as stamp')
-    await db.query(
-      `insert into _ayb_matview_refreshes (schema_name, view_name) values ('Old Reports', 'leaderboard')`,
-    )
+    await register(db, 'leaderboard', 'standard', 'Old Reports')
     const result = await refresh('"Old Reports".leaderboard', '--json')
     expect((result.json() as Document).registration).toMatchObject({schemaName: 'Old Reports'})
     await db.query(`delete from _ayb_matview_refreshes where schema_name = 'Old Reports'`)
@@ -241,7 +239,7 @@ describe('what the server sees', () => {
     await db.query(`alter materialized view app.bare_names owner to ${owner.name}`)
     await db.query(`grant select, insert, update on _ayb_matview_refreshes, _ayb_matview_refresh_runs,
                     _ayb_cli_migrations to ${owner.name}`)
-    await db.query(`insert into _ayb_matview_refreshes (schema_name, view_name) values ('app', 'bare_names')`)
+    await register(db, 'bare_names', 'standard', 'app')
     const result = await ayb(['matviews', 'refresh', 'app.bare_names', '--json'], {url: owner.url})
     if ((await serverVersion(db)) < 170_000) {
       expect(result.code).toBe(0)

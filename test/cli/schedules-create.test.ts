@@ -215,7 +215,7 @@ describe('a line that does not make a schedule', () => {
   test.each([
     {args: cron(''), says: 'invalid cron expression "": it is empty', hint: '0 * * * *'},
     {args: [...PLAIN, '--timezone', 'Berlin'], says: 'unknown time zone', hint: 'Europe/Berlin'},
-    {args: name('n'.repeat(101)), says: 'has 101 characters, and at most 100', hint: 'shorter'},
+    {args: name('n'.repeat(101)), says: 'has 101 characters; at most 100 fit', hint: 'shorter'},
     {args: name('a\u001b[31mb'), says: 'has a control character'},
     {args: PLAIN.slice(0, 4), says: 'nothing to refresh', hint: '--view or --payload'},
     {args: [...PLAIN, '--payload', '{"view_name": "v"}'], says: 'named twice', hint: 'not both'},

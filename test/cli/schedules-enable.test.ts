@@ -4,7 +4,14 @@ import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, shellCommand} from '../support/documents.ts'
 import {insertAgedJob, jobRows} from '../support/jobs.ts'
-import {changeSchedule, createMarked, createSchedule, isMarked, serverMidnight} from '../support/schedules.ts'
+import {
+  changeSchedule,
+  createMarked,
+  createSchedule,
+  insertSchedule,
+  isMarked,
+  serverMidnight,
+} from '../support/schedules.ts'
 
 let db: TestDatabase
 
@@ -136,13 +143,10 @@ describe('ayb schedules delete', () => {
   })
 
   test('says where no command undoes it', async () => {
-    await db.query(
-      `insert into _ayb_job_schedules (name, job_type, cron_expr, payload)
-       values ('foreign', 'materialized_view_refresh', 'every day', '{"view_name": "leaderboard"}')`,
-    )
+    await insertSchedule(db, 'foreign', {view: 'leaderboard', cron: 'every day'})
     expect(await ayb(['schedules', 'delete', 'foreign'], db)).toMatchObject({
       code: 0,
-      stderr: 'No command of ayb undoes that: another program wrote values that ayb does not take\n',
+      stderr: 'No command of ayb undoes that, since another program wrote values that ayb does not accept\n',
     })
   })
 

@@ -82,7 +82,7 @@ describe('a view that is not there', () => {
   })
 
   test('because its schema was dropped is not found', async () => {
-    await db.query(`insert into _ayb_matview_refreshes (schema_name, view_name) values ('nowhere', 'orphan')`)
+    await register(db, 'orphan', 'standard', 'nowhere')
     const result = await refresh('nowhere.orphan')
     expect(result.code).toBe(3)
     expect(errorOf(result).message).toBe('there is no materialized view nowhere.orphan')
@@ -177,9 +177,7 @@ describe('a role', () => {
     const clerk = await createRefresher(db, 'clerk')
     await db.query('create schema closed; create materialized view closed.inner_view as select id from users')
     await db.query(`alter materialized view closed.inner_view owner to ${clerk.name}`)
-    await db.query(
-      `insert into _ayb_matview_refreshes (schema_name, view_name) values ('closed', 'inner_view')`,
-    )
+    await register(db, 'inner_view', 'standard', 'closed')
     const result = await refresh('closed.inner_view', {url: clerk.url})
     expect(result.code).toBe(7)
     const error = errorOf(result)

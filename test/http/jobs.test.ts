@@ -25,7 +25,7 @@ beforeAll(async () => {
   for (const state of ['queued', 'running', 'completed', 'failed', 'canceled']) {
     ids[state] = await insertJob(db, {view_name: 'leaderboard'}, {state})
   }
-  await db.query(`insert into _ayb_jobs (type, payload) values ('send_mail', '{}')`)
+  await insertJob(db, {}, {type: 'send_mail'})
 })
 
 const list = async (query = ''): Promise<List> => {

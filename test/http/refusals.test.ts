@@ -203,7 +203,7 @@ describe('what the database refuses by a rule of its own', () => {
     expect(answer.json()).toEqual({
       code: 'DATABASE_REFUSED',
       message:
-        "the database refused to have ayb's tables made in schema public: tables need a ticket (SQLSTATE P0001)",
+        "the database refused to create ayb's tables in schema public: tables need a ticket (SQLSTATE P0001)",
       hint: 'open a ticket',
     })
     const description = (await own.get('/api/openapi.json')).text

@@ -371,7 +371,7 @@ export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
           `raise 'tables need a ticket' using detail = 'none is open', hint = 'open one at https://tickets.example.com'`,
         ),
       message:
-        /^the database refused to have ayb's tables made in schema public: tables need a ticket \(none is open\) \(SQLSTATE P0001\)$/,
+        /^the database refused to create ayb's tables in schema public: tables need a ticket \(none is open\) \(SQLSTATE P0001\)$/,
       hint: /^open one at https:\/\/tickets\.example\.com$/,
     },
   ],

@@ -53,11 +53,16 @@ export async function createRefreshDatabase(): Promise<TestDatabase> {
   return db
 }
 
-/** Registers a view of schema `public` and returns the id. */
-export async function register(db: TestDatabase, view: string, mode = 'standard'): Promise<string> {
+/** Registers a view and returns the id. */
+export async function register(
+  db: TestDatabase,
+  view: string,
+  mode = 'standard',
+  schema = 'public',
+): Promise<string> {
   const [row] = await db.query<{id: string}>(
-    'insert into _ayb_matview_refreshes (view_name, refresh_mode) values ($1, $2) returning id',
-    [view, mode],
+    'insert into _ayb_matview_refreshes (schema_name, view_name, refresh_mode) values ($1, $2, $3) returning id',
+    [schema, view, mode],
   )
   return (row as {id: string}).id
 }

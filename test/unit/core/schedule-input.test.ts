@@ -19,8 +19,8 @@ describe('what a person says about a schedule', () => {
   test.each([
     [{name: ''}, 'name of the schedule is empty'],
     [{name: ' \u3000'}, 'name of the schedule is empty'],
-    [{name: 'n'.repeat(101)}, 'has 101 characters, and at most 100'],
-    [{name: '😀'.repeat(101)}, 'has 101 characters, and at most 100'],
+    [{name: 'n'.repeat(101)}, 'has 101 characters; at most 100 fit'],
+    [{name: '😀'.repeat(101)}, 'has 101 characters; at most 100 fit'],
     [{name: 'a\nb'}, 'has a control character'],
     [{name: 'a\u0000b'}, 'has a control character'],
     [{name: 'a\u001b[31mb'}, 'has a control character'],

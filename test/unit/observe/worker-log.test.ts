@@ -108,7 +108,7 @@ describe('an event', () => {
     [
       {type: 'connection-dead', ...facts, pid: 4711} as const,
       'warn',
-      {...facts, msg: expect.stringMatching(/^backend 4711 is idle or done with this refresh /)},
+      {...facts, msg: expect.stringMatching(/^backend 4711 has ended this refresh, /)},
     ],
     [
       {
