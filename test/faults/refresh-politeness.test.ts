@@ -203,6 +203,17 @@ describe('a job beside a reader that stays', () => {
     }
   }, 90_000)
 
+  /** A worker of that role counts its tries at a view that a reader holds. */
+  async function expectCounted(bare: TestDatabase, role: {url: string}, view: string): Promise<void> {
+    await register(bare, view)
+    const {client: reader} = await openReader(bare, view)
+    const id = await insertJob(bare, {view_name: view}, {max_attempts: 1})
+    workers.push(await startWorker(role, [...TRIES, '--lock-retry-for', '4s']))
+    const failed = await untilState(bare, id, 'failed')
+    await reader.query('commit')
+    expect(failed.last_error).toMatch(/tried [2-9] times in .* to get a lock on public\.\w+, held by pid/)
+  }
+
   test('is counted by each worker where the table of view states is not there', async () => {
     const bare = await createTestDatabase({hasTables: true})
     const role = await createRefresher(bare, 'lone')
@@ -212,13 +223,7 @@ describe('a job beside a reader that stays', () => {
       revoke create on schema public from public;
       create materialized view lone as select 1 as id;
       alter materialized view lone owner to ${role.name}`)
-    await register(bare, 'lone')
-    const {client: reader} = await openReader(bare, 'lone')
-    const id = await insertJob(bare, {view_name: 'lone'}, {max_attempts: 1})
-    workers.push(await startWorker(role, [...TRIES, '--lock-retry-for', '4s']))
-    const failed = await untilState(bare, id, 'failed')
-    await reader.query('commit')
-    expect(failed.last_error).toMatch(/tried [2-9] times in .* to get a lock on public\.lone, held by pid/)
+    await expectCounted(bare, role, 'lone')
   }, 90_000)
 
   test('is counted by each worker whose role may not use the table of view states', async () => {
@@ -227,13 +232,7 @@ describe('a job beside a reader that stays', () => {
     await bare.query(`revoke all on _ayb_matview_states from ${role.name};
       create materialized view poor as select 1 as id;
       alter materialized view poor owner to ${role.name}`)
-    await register(bare, 'poor')
-    const {client: reader} = await openReader(bare, 'poor')
-    const id = await insertJob(bare, {view_name: 'poor'}, {max_attempts: 1})
-    workers.push(await startWorker(role, [...TRIES, '--lock-retry-for', '4s']))
-    const failed = await untilState(bare, id, 'failed')
-    await reader.query('commit')
-    expect(failed.last_error).toMatch(/tried [2-9] times in .* to get a lock on public\.poor, held by pid/)
+    await expectCounted(bare, role, 'poor')
   }, 90_000)
 
   test('is done by a worker that runs once, which waits out the pauses', async () => {
