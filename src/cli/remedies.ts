@@ -65,7 +65,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'register-all':
       return 'to register all views: ayb matviews register --all'
     case 'rename-schedule':
-      return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; a schedule of another program, which ayb does not show, can also have the name`
+      return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; a schedule of another program, which is not shown, can also have the name`
     case 'retime-schedule':
       return `ayb schedules update ${shellWord(remedy.name)} --cron … --timezone …`
     case 'enable-schedule':

@@ -59,7 +59,7 @@ function wordRemedy(remedy: Remedy): string {
     case 'register-all':
       return `POST ${MATVIEWS} registers a view`
     case 'rename-schedule':
-      return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; a schedule of another program, which ayb does not show, can also have the name`
+      return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; a schedule of another program, which is not shown, can also have the name`
     case 'retime-schedule':
       return `PUT ${schedulePath(remedy.name)} with {"cronExpr": …, "timezone": …}`
     case 'enable-schedule':
