@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {parseAge, parseDuration, parseLockDuration, parseRetention} from '../lib/duration.ts'
 import {isAybError} from '../lib/errors.ts'
 import {parseJobReference, parseViewName, parseViewReference, type ViewReference} from '../lib/identifier.ts'
+import {LOG_LEVELS, type LogLevel} from '../lib/log-level.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
 import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records/values.ts'
@@ -149,6 +150,12 @@ export const jobArg = Args.custom<string>({
   description: 'The id of a job, or its first characters if no other job has the same.',
   ignoreStdin: true,
   parse: async (text) => checked(() => parseJobReference(text)),
+})
+
+/** The least important level of a log that is written. */
+export const logLevelFlag = Flags.custom<LogLevel>({
+  helpValue: LOG_LEVELS.join('|'),
+  options: [...LOG_LEVELS],
 })
 
 /** The payload of a job, as JSON. */

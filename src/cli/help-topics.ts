@@ -3,7 +3,16 @@ import {join} from 'node:path'
 import {describeTerminal} from '../render/terminal.ts'
 
 /** What `ayb help TOPIC` explains beside commands, from src/help. */
-const HELP_TOPICS = ['exit-codes', 'connecting', 'pooler', 'http', 'concurrency', 'tuning', 'gitops'] as const
+const HELP_TOPICS = [
+  'exit-codes',
+  'connecting',
+  'pooler',
+  'http',
+  'concurrency',
+  'tuning',
+  'gitops',
+  'logs',
+] as const
 
 export type HelpTopic = (typeof HELP_TOPICS)[number]
 

@@ -1,6 +1,7 @@
 import {isIP} from 'node:net'
 import {invalidArgument} from '../lib/errors.ts'
 import {parseListenAddress} from '../lib/listen-address.ts'
+import type {LogLevel} from '../lib/log-level.ts'
 
 const TOKEN = 'AYB_ADMIN_TOKEN'
 const SHORTEST_TOKEN = 16
@@ -13,6 +14,7 @@ interface ServeFlags {
   'all-views': boolean
   'shutdown-timeout'?: number | undefined
   'log-format'?: string | undefined
+  'log-level'?: LogLevel | undefined
 }
 
 /**
@@ -29,6 +31,7 @@ export function serveSettings(flags: ServeFlags, env: NodeJS.ProcessEnv) {
     collectionsUrl: env.AYB_COLLECTIONS_URL || null,
     shutdownTimeoutMs: flags['shutdown-timeout'] ?? 25_000,
     logFormat: (flags['log-format'] ?? null) as 'pretty' | 'json' | null,
+    logLevel: flags['log-level'] ?? null,
   }
 }
 

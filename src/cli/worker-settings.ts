@@ -1,6 +1,7 @@
 import {parseDuration, parseLockDuration, parseRetention} from '../lib/duration.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {type ListenAddress, parseListenAddress} from '../lib/listen-address.ts'
+import {LOG_LEVELS, type LogLevel} from '../lib/log-level.ts'
 
 /** The environment variables of `ayb worker`. An AYB server reads the first three, too. */
 const WORKER_ENV = {
@@ -14,6 +15,7 @@ const WORKER_ENV = {
   retention: 'AYB_JOBS_RETENTION',
   listen: 'AYB_JOBS_LISTEN',
   logFormat: 'AYB_JOBS_LOG_FORMAT',
+  logLevel: 'AYB_JOBS_LOG_LEVEL',
   enabled: 'AYB_JOBS_ENABLED',
 } as const
 
@@ -31,6 +33,7 @@ interface WorkerFlags {
   retention?: number | undefined
   listen?: string | undefined
   'log-format'?: string | undefined
+  'log-level'?: string | undefined
 }
 
 /**
@@ -69,6 +72,7 @@ export function workerSettings(flags: WorkerFlags, env: NodeJS.ProcessEnv) {
       source(flags.listen, '--listen', WORKER_ENV.listen),
     ),
     logFormat: logFormat(flags['log-format'] ?? (env[WORKER_ENV.logFormat] || undefined)),
+    logLevel: logLevel(flags['log-level'] ?? (env[WORKER_ENV.logLevel] || undefined)),
   }
   const concurrency = source(flags.concurrency, '--concurrency', WORKER_ENV.concurrency)
   atLeast(settings.concurrency, 1, concurrency)
@@ -115,5 +119,15 @@ function logFormat(text: string | undefined): 'pretty' | 'json' | null {
   throw invalidArgument(
     `${name}: ${JSON.stringify(text)} is not a log format`,
     'the formats are pretty and json',
+  )
+}
+
+function logLevel(text: string | undefined): LogLevel | null {
+  const level = LOG_LEVELS.find((known) => known === text) ?? null
+  if (text === undefined || level !== null) return level
+  const name = WORKER_ENV.logLevel
+  throw invalidArgument(
+    `${name}: ${JSON.stringify(text)} is not a level of a log`,
+    'there are debug, info, warn and error',
   )
 }

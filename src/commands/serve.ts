@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
-import {durationFlag} from '../cli/flags.ts'
+import {durationFlag, logLevelFlag} from '../cli/flags.ts'
 import {logOptions} from '../cli/log-options.ts'
 import {serveSettings} from '../cli/serve-settings.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
@@ -40,6 +40,7 @@ With --worker, the same process also runs the schedules, with the settings in th
     'shutdown-timeout': durationFlag({
       summary: 'How long refreshes may take to finish when the server is stopped. Default: 25s.',
     }),
+    'log-level': logLevelFlag({summary: 'Leave out what is less important. Default: info.'}),
     'log-format': Flags.string({
       summary: 'The format of the log. Default: pretty on a terminal, else json.',
       options: ['pretty', 'json'],
@@ -55,7 +56,7 @@ With --worker, the same process also runs the schedules, with the settings in th
     const settings = serveSettings(flags, process.env)
     const work = flags.worker ? workerSettings({...flags, listen: undefined}, process.env) : null
     const observer = await observeWorker({
-      ...logOptions(process.stdout, settings.logFormat, process.env),
+      ...logOptions(process.stdout, settings, process.env),
       hasMetrics: true,
       version: this.config.version,
     })

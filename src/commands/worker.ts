@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
-import {durationFlag, lockFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
+import {durationFlag, lockFlag, logLevelFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
 import {logOptions} from '../cli/log-options.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
 import {Worker} from '../core/worker/worker.ts'
@@ -60,6 +60,9 @@ The environment variables of the flags take the same values, except that AYB_JOB
       summary: 'Serve /healthz, /readyz and /metrics at this address. [env: AYB_JOBS_LISTEN]',
       helpValue: '<host:port>',
     }),
+    'log-level': logLevelFlag({
+      summary: 'Leave out what is less important. Default: info. [env: AYB_JOBS_LOG_LEVEL]',
+    }),
     'log-format': Flags.string({
       summary: 'The format of the log. Default: pretty on a terminal, else json. [env: AYB_JOBS_LOG_FORMAT]',
       options: ['pretty', 'json'],
@@ -79,7 +82,7 @@ The environment variables of the flags take the same values, except that AYB_JOB
     // --once prints its result on stdout, so the log goes to stderr.
     const stream = flags.once ? process.stderr : process.stdout
     const observer = await observeWorker({
-      ...logOptions(stream, settings.logFormat, process.env),
+      ...logOptions(stream, settings, process.env),
       hasMetrics: settings.listen !== null,
       version: this.config.version,
     })
@@ -91,7 +94,8 @@ The environment variables of the flags take the same values, except that AYB_JOB
     )
     const source = healthOf({worker, pool: null, observer})
     const health = settings.listen && (await serveHealth(settings.listen, source))
-    if (health) observer.log({level: 'info', msg: `listening on http://${health.address}`})
+    if (health)
+      observer.log({level: 'info', event: 'http.listening', msg: `listening on http://${health.address}`})
     try {
       const result = await worker.run(this.untilClosed(stream))
       return flags.once ? this.#report(result) : undefined

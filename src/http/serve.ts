@@ -47,6 +47,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   if (isPooled && collectionsUrl === null) {
     observer.log({
       level: 'warn',
+      event: 'http.pooled',
       msg: 'connected through a pooler: views are not read over HTTP without AYB_COLLECTIONS_URL',
     })
   }
@@ -92,14 +93,14 @@ async function listenForRequests(options: ServeOptions): Promise<Serving> {
     await closeAll(pools)
     throw error
   })
-  log({level: 'info', msg: `listening on http://${listener.address}`})
+  log({level: 'info', event: 'http.listening', msg: `listening on http://${listener.address}`})
   return {
     async untilAborted(signal) {
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve()
         signal.addEventListener('abort', () => resolve(), {once: true})
       })
-      log({level: 'info', msg: 'stopping'})
+      log({level: 'info', event: 'http.stopping', msg: 'stopping'})
       await end(listener.close(), options.shutdownTimeoutMs, () =>
         cutOff.abort(new AybError('CANCELED', 'canceled: the HTTP server of ayb was stopped')),
       )
@@ -107,7 +108,7 @@ async function listenForRequests(options: ServeOptions): Promise<Serving> {
       connections.dropAll()
       await app.close()
       await closeAll(pools)
-      log({level: 'info', msg: 'stopped'})
+      log({level: 'info', event: 'http.stopped', msg: 'stopped'})
     },
   }
 }

@@ -5,6 +5,8 @@ import type {Warning} from './unworded.ts'
 /** What identifies one attempt at a job. */
 interface AttemptFacts {
   jobId: string
+  /** The name of its schedule; null for a job that no schedule has made. */
+  schedule: string | null
   scheduleId: string | null
   /** `schema.view`; null if the payload names no view. */
   view: string | null

@@ -1,20 +1,30 @@
 import {formatDuration} from '../lib/duration.ts'
+import {localTime} from '../lib/local-time.ts'
+import type {LogLevel} from '../lib/log-level.ts'
 import {presentable, withPresentableTexts} from '../lib/outside-text.ts'
 import {printable, printableJson} from '../lib/printable.ts'
 
-type LogLevel = 'debug' | 'info' | 'warn' | 'error'
-
-/** One line of a log. */
-export interface LogEntry {
-  level: LogLevel
+/** What a line of a log says. */
+export interface LogFields {
   msg: string
   view?: string | null
   jobId?: string
+  /** The name of the schedule. */
+  schedule?: string | null
   scheduleId?: string | null
   attempt?: number
   durationMs?: number | undefined
   error?: string | undefined
+  /** Of the line alone; without it, of the whole log. */
+  workerId?: string
   [field: string]: unknown
+}
+
+/** One line of a log. */
+export interface LogEntry extends LogFields {
+  level: LogLevel
+  /** The name of what happened, for programs: `refresh.succeeded`. */
+  event: string
 }
 
 /** Colours a text if the terminal shows colours. */
@@ -23,37 +33,42 @@ export type Paint = (style: 'dim' | 'red' | 'yellow' | 'cyan', text: string) => 
 const MARKS = {debug: 'dim', info: 'cyan', warn: 'yellow', error: 'red'} as const
 
 /**
- * One JSON object per line: time, level, msg and further fields. Fields that are null or undefined are left
- * out.
+ * One JSON object per line: time, level, msg and further fields, the worker last. Fields that are null or
+ * undefined are left out. Written field by field, since a worker writes a line for each refresh.
  */
-export function jsonLine(entry: LogEntry, now: Date): string {
-  const {level, msg, ...fields} = entry
-  const known = Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
-  )
-  return printableJson({time: now.toISOString(), ...withPresentableTexts({level, msg, ...known})})
+export function jsonLine(entry: LogEntry, now: Date, workerId: string | null = null): string {
+  let line = `{"time":"${now.toISOString()}","level":"${entry.level}","msg":${jsonOf(entry.msg)}`
+  for (const field in entry) {
+    if (field === 'level' || field === 'msg') continue
+    const value = entry[field]
+    if (value !== null && value !== undefined) line += `,"${field}":${jsonOf(value)}`
+  }
+  if (workerId !== null && entry.workerId === undefined) line += `,"workerId":${jsonOf(workerId)}`
+  return `${line}}`
 }
 
-/** A line for people: local time with its zone, level, message, view, duration and error. */
+const jsonOf = (value: unknown): string => printableJson(withPresentableTexts(value))
+
+/**
+ * A line for people: local time with its zone, level, message, view, duration and error, and what they can
+ * search for.
+ */
 export function prettyLine(entry: LogEntry, now: Date, paint: Paint): string {
-  const {level, msg, view, durationMs, error} = entry
+  const {level, msg, event, view, schedule, workerId, durationMs, error} = entry
   const time = localTime(now)
   const parts = [forLine(msg)]
   if (view) parts.push(forLine(view))
   if (durationMs !== undefined) parts.push(`in ${formatDuration(durationMs)}`)
   const text = parts.join(' ')
   const line = error ? `${text}: ${forLine(error)}` : text
-  return `${paint('dim', time)} ${paint(MARKS[level], level.padEnd(5))} ${line}`
+  const marks = [`event=${event}`]
+  if (schedule) marks.push(`schedule=${marked(schedule)}`)
+  if (workerId) marks.push(`worker=${marked(workerId)}`)
+  return `${paint('dim', time)} ${paint(MARKS[level], level.padEnd(5))} ${line} ${paint('dim', marks.join(' '))}`
 }
 
-/** `2026-03-01 13:00:00 +0100` */
-function localTime(now: Date): string {
-  const date = [now.getFullYear(), now.getMonth() + 1, now.getDate()]
-  const [year, month, day] = date.map((part) => String(part).padStart(2, '0'))
-  // `13:00:00 GMT+0100 (…)`
-  const [clock, zone = ''] = now.toTimeString().split(' ')
-  return `${year}-${month}-${day} ${clock} ${zone.replace('GMT', '')}`
-}
+/** In quotes, if the text would not be one word. */
+const marked = (text: string): string => forLine(/[\s"=]/.test(text) ? JSON.stringify(text) : text)
 
 /** Text from a database must not break the line, move the cursor or reorder the output. */
 const forLine = (text: string): string => printable(presentable(text).replace(/[\t\n\r]/g, ' '))

@@ -2,7 +2,8 @@ import {formatDuration} from '../lib/duration.ts'
 import type {Advice} from '../lib/remedies.ts'
 import {wordWarningWith} from '../lib/unworded.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
-import type {LogEntry} from './log.ts'
+import {levelOfEvent, nameOfEvent} from './event-names.ts'
+import type {LogEntry, LogFields} from './log.ts'
 
 const CALLED_OFF = 'its schedule was disabled or deleted meanwhile'
 const CANCELED = `canceled, since ${CALLED_OFF}`
@@ -15,11 +16,17 @@ export type HintOf = (advice: Advice) => string | null
  * the worker.
  */
 export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | null {
+  const level = levelOfEvent(event)
+  const name = nameOfEvent(event)
+  const line = describe(event, hintOf)
+  return level === null || name === null || line === null ? null : {level, event: name, ...line}
+}
+
+function describe(event: WorkerEvent, hintOf: HintOf): LogFields | null {
   switch (event.type) {
     case 'started': {
       const {workerId, concurrency, server} = event
       return {
-        level: 'info',
         msg: `worker started, ${concurrency} at a time, on ${server}`,
         workerId,
         concurrency,
@@ -28,55 +35,52 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
     case 'pooled': {
       const [poll, lease] = [formatDuration(event.pollIntervalMs), formatDuration(event.leaseMs)]
       return {
-        level: 'info',
         msg: `connected through a pooler: the worker looks for jobs every ${poll}, since notifications do not pass; other workers take over its jobs only after the lease (${lease}); the pool must have more connections than --concurrency`,
       }
     }
     case 'stopping':
       return {
-        level: 'info',
         msg: `${event.signal}: stopping, ${event.running} still running`,
         running: event.running,
       }
     case 'stopped':
-      return {level: 'info', msg: 'worker stopped'}
+      return {msg: 'worker stopped'}
     case 'database-lost':
-      return {level: 'error', msg: 'database lost, reconnecting', error: event.error}
+      return {msg: 'database lost, reconnecting', error: event.error}
     case 'database-back':
-      return {level: 'info', msg: 'database is back', workerId: event.workerId}
+      return {msg: 'database is back', workerId: event.workerId}
     case 'waiting-for-promotion':
-      return {level: 'warn', msg: 'the server is in recovery: waiting until it is promoted'}
+      return {msg: 'the server is in recovery: waiting until it is promoted'}
     case 'tables-untrusted': {
       const hint = hintOf(event.advice)
       return {
-        level: 'error',
         msg: 'the worker does nothing until the tables can be trusted',
         error: hint === null ? event.error : `${event.error}; ${hint}`,
       }
     }
     case 'tables-trusted':
-      return {level: 'info', msg: 'the tables can be trusted again', workerId: event.workerId}
+      return {msg: 'the tables can be trusted again', workerId: event.workerId}
     case 'jobs-queued': {
       const {schedules, jobs} = event
-      return {level: 'debug', msg: `${schedules} schedules were due, ${jobs} jobs queued`, schedules, jobs}
+      return {msg: `${schedules} schedules were due, ${jobs} jobs queued`, schedules, jobs}
     }
     case 'schedule-unreadable': {
       const {scheduleId, name, error} = event
-      return {level: 'error', msg: `schedule ${name} cannot be read and is skipped`, scheduleId, error}
+      return {msg: `schedule ${name} cannot be read and is skipped`, schedule: name, scheduleId, error}
     }
     case 'schedule-timed': {
       const {scheduleId, name, nextRunAt} = event
       return {
-        level: 'warn',
         msg: `schedule ${name} was enabled without a next run; now its next run is ${nextRunAt}`,
+        schedule: name,
         scheduleId,
       }
     }
     case 'schedule-retimed': {
       const {scheduleId, name, was, nextRunAt} = event
       return {
-        level: 'warn',
         msg: `the next run of schedule ${name} was ${was}, later than its expression says; now it is ${nextRunAt}`,
+        schedule: name,
         scheduleId,
       }
     }
@@ -84,31 +88,28 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
       const {jobId, view, attempt, workerId, isOwn, state} = event
       const fate = state === 'queued' ? 'queued again' : 'will not retry'
       const facts = {view, jobId, attempt}
-      if (isOwn)
-        return {level: 'warn', msg: `the answer to its claim or to its end was lost, ${fate}:`, ...facts}
-      return {level: 'warn', msg: `its worker died, ${fate}:`, ...facts, deadWorkerId: workerId}
+      if (isOwn) return {msg: `the answer to its claim or to its end was lost, ${fate}:`, ...facts}
+      return {msg: `its worker died, ${fate}:`, ...facts, deadWorkerId: workerId}
     }
     case 'jobs-exhausted':
       return {
-        level: 'warn',
         msg: `${event.jobs} queued jobs failed: they had no attempts left`,
         jobs: event.jobs,
       }
     case 'member-canceled': {
       const {view, jobId, reason} = event
-      return {level: 'warn', msg: `canceled, ${reason}:`, view, jobId}
+      return {msg: `canceled, ${reason}:`, view, jobId}
     }
     case 'worker-ended':
       return {
-        level: 'warn',
         msg: `ended ${event.sessions} sessions of a worker that outlived its lease`,
         key: event.keyHex,
       }
     case 'warning':
-      return {level: 'warn', msg: wordWarningWith(event.message, hintOf)}
+      return {msg: wordWarningWith(event.message, hintOf)}
     case 'pruned': {
       const {jobs, runs} = event
-      return {level: 'info', msg: `deleted ${jobs} finished jobs and ${runs} runs past retention`, jobs, runs}
+      return {msg: `deleted ${jobs} finished jobs and ${runs} runs past retention`, jobs, runs}
     }
     case 'slots':
       return null
@@ -119,15 +120,14 @@ export function describeEvent(event: WorkerEvent, hintOf: HintOf): LogEntry | nu
 
 type JobEvent = Extract<WorkerEvent, {jobId: string; attempt: number; scheduleId: string | null}>
 
-function describeJobEvent(event: JobEvent): LogEntry {
-  const {view, jobId, scheduleId, attempt} = event
-  const facts = {view, jobId, scheduleId, attempt}
+function describeJobEvent(event: JobEvent): LogFields {
+  const {view, jobId, schedule, scheduleId, attempt} = event
+  const facts = {view, jobId, schedule, scheduleId, attempt}
   switch (event.type) {
     case 'job-started':
-      return {level: 'debug', msg: 'refreshing', ...facts, latenessMs: Math.round(event.latenessMs)}
+      return {msg: 'refreshing', ...facts, latenessMs: Math.round(event.latenessMs)}
     case 'job-succeeded':
       return {
-        level: 'info',
         msg: 'refreshed',
         ...facts,
         durationMs: event.durationMs,
@@ -135,23 +135,20 @@ function describeJobEvent(event: JobEvent): LogEntry {
       }
     case 'set-made':
       return {
-        level: 'info',
         msg: `refreshes ${event.jobIds.length} views in order, for:`,
         ...facts,
         jobs: event.jobIds.length,
       }
     case 'set-refused':
       return {
-        level: 'warn',
         msg: 'canceled, since the views of an earlier run are still being refreshed:',
         ...facts,
       }
     case 'job-waiting':
-      return {level: 'info', msg: `${event.waiting}:`, ...facts, lockWaitMs: Math.round(event.waitedMs)}
+      return {msg: `${event.waiting}:`, ...facts, lockWaitMs: Math.round(event.waitedMs)}
     case 'job-blocked': {
       const again = formatDuration(event.delayMs)
       return {
-        level: 'debug',
         msg: `lets readers pass after try ${event.tries}, trying again in ${again}:`,
         ...facts,
       }
@@ -160,13 +157,12 @@ function describeJobEvent(event: JobEvent): LogEntry {
       const {durationMs, error, code, delayMs, isAttemptReturned} = event
       const what = isAttemptReturned ? 'its session was lost before it began' : `attempt ${attempt} failed`
       const msg = `${what}, again in ${formatDuration(delayMs)}:`
-      return {level: 'warn', msg, ...facts, durationMs, error, code}
+      return {msg, ...facts, durationMs, error, code}
     }
     case 'job-failed': {
       const {durationMs, error, code, isCalledOff} = event
       const why = isCalledOff ? `, since ${CALLED_OFF}` : ''
       return {
-        level: 'error',
         msg: `failed at attempt ${attempt}, will not retry${why}:`,
         ...facts,
         durationMs,
@@ -177,39 +173,35 @@ function describeJobEvent(event: JobEvent): LogEntry {
     case 'job-skipped': {
       const again = `again in ${formatDuration(event.delayMs)}`
       const by = event.holder === null ? '' : ` by ${event.holder}`
-      const level = event.isNews ? 'info' : 'debug'
-      return {level, msg: `refresh already in progress${by}, ${again}:`, ...facts}
+      return {msg: `refresh already in progress${by}, ${again}:`, ...facts}
     }
     case 'job-unchanged':
-      return {level: 'info', msg: 'unchanged, not refreshed', ...facts, unchangedSince: event.since}
+      return {msg: 'unchanged, not refreshed', ...facts, unchangedSince: event.since}
     case 'job-looks-unchanged': {
       const again = formatDuration(event.delayMs)
-      return {level: 'debug', msg: `looks unchanged, looking again in ${again}:`, ...facts}
+      return {msg: `looks unchanged, looking again in ${again}:`, ...facts}
     }
     case 'job-canceled':
-      return {level: 'info', msg: `${CANCELED}:`, ...facts}
+      return {msg: `${CANCELED}:`, ...facts}
     case 'job-interrupted':
       return {
-        level: 'warn',
         msg: event.isReturned ? 'canceled and put back:' : `${CANCELED}:`,
         ...facts,
         durationMs: event.durationMs,
       }
     case 'job-lost':
       return {
-        level: 'warn',
         msg: 'the job was canceled or taken over by another worker, so nothing was recorded:',
         ...facts,
       }
     case 'job-without-session':
-      return {level: 'warn', msg: 'no session could be opened, put back:', ...facts, error: event.error}
+      return {msg: 'no session could be opened, put back:', ...facts, error: event.error}
     case 'job-unrecorded': {
       const {message, durationMs, error, code} = event
-      return {level: 'warn', msg: message, ...facts, durationMs, error, code}
+      return {msg: message, ...facts, durationMs, error, code}
     }
     case 'connection-dead':
       return {
-        level: 'warn',
         // The backend is idle or has ended; behind a pooler, it may work for another client.
         msg: `backend ${event.pid} has ended this refresh, but its answer did not arrive; connection dropped:`,
         ...facts,

@@ -1,5 +1,7 @@
+import {isLogged, type LogLevel} from '../lib/log-level.ts'
 import type {Measurements} from '../lib/measurements.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
+import {levelOfEvent} from './event-names.ts'
 import {jsonLine, type LogEntry, type Paint, prettyLine} from './log.ts'
 import {describeEvent, type HintOf} from './worker-log.ts'
 
@@ -7,8 +9,8 @@ import {describeEvent, type HintOf} from './worker-log.ts'
 export interface ObserverOptions {
   stream: NodeJS.WritableStream
   format: 'pretty' | 'json'
-  /** Whether to log entries of level debug, such as the start of each refresh. */
-  isVerbose: boolean
+  /** Less important lines are not written. */
+  leastLevel: LogLevel
   hasMetrics: boolean
   /** Of ayb. */
   version: string
@@ -21,21 +23,28 @@ export type Observer = Awaited<ReturnType<typeof observeWorker>>
 
 /** Turns the events of a worker into log lines and, if requested, metrics. */
 export async function observeWorker(options: ObserverOptions) {
-  const {stream, format, isVerbose, paint, hintOf} = options
+  const {stream, format, leastLevel, paint, hintOf} = options
   // prom-client takes 20 ms to load, so it is loaded only for --listen.
   const counted = options.hasMetrics
     ? new (await import('./metrics.ts')).WorkerMetrics(options.version)
     : null
+  /** A worker has another id once it has lost all its sessions. */
+  let workerId: string | null = null
   const log = (entry: LogEntry): void => {
+    if (!isLogged(entry.level, leastLevel)) return
     const now = new Date()
-    stream.write(`${format === 'json' ? jsonLine(entry, now) : prettyLine(entry, now, paint)}\n`)
+    stream.write(`${format === 'json' ? jsonLine(entry, now, workerId) : prettyLine(entry, now, paint)}\n`)
   }
   return {
     log,
     onEvent(event: WorkerEvent): void {
       counted?.count(event)
+      if ('workerId' in event && event.type !== 'job-rescued') workerId = event.workerId
+      // A line that is not written is not worded either: a worker tells of each start of a refresh.
+      const level = levelOfEvent(event)
+      if (level === null || !isLogged(level, leastLevel)) return
       const entry = describeEvent(event, hintOf)
-      if (entry && (isVerbose || entry.level !== 'debug')) log(entry)
+      if (entry) log(entry)
     },
     /** Counts a refresh that was not a job. */
     countRefresh(refresh: {

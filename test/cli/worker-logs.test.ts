@@ -3,27 +3,33 @@ import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {insertJob, untilState} from '../support/jobs.ts'
 import {errorOf, register} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {PATIENCE_MS} from '../support/until.ts'
-import {startWorker, stopWorkers} from '../support/worker.ts'
+import {type LogLine, startWorker, stopWorkers} from '../support/worker.ts'
 
 describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
   test('is one JSON object a line on a pipe', async () => {
     const db = await createTestDatabase({hasTables: true})
     await register(db, 'leaderboard')
-    const id = await insertJob(db, {view_name: 'leaderboard'})
+    const schedule = await insertSchedule(db, 'nightly one', {
+      view: 'leaderboard',
+      nextRunAt: "now() + interval '1 day'",
+    })
+    const id = await insertJob(db, {view_name: 'leaderboard'}, {schedule_id: schedule})
     const worker = await startWorker(db, [], {env: {DEBUG: undefined}})
     await untilState(db, id, 'completed')
     await worker.waitForLog(({msg}) => msg === 'refreshed', 'the refresh')
     await stopWorkers([worker])
     expect(worker.stderr()).toBe('')
     const [started, refreshed, stopping, stopped] = worker.logs()
-    expect(Object.keys(started ?? {}).slice(0, 3)).toEqual(['time', 'level', 'msg'])
+    expect(Object.keys(started ?? {}).slice(0, 4)).toEqual(['time', 'level', 'msg', 'event'])
     expect(started).toMatchObject({
       level: 'info',
       msg: expect.stringMatching(
         /^worker started, 4 at a time, on PostgreSQL \d+\.\d+ at 127\.0\.0\.1:\d+\//,
       ),
+      event: 'worker.started',
       workerId: expect.stringMatching(/^ayb:/),
       concurrency: 4,
     })
@@ -31,14 +37,18 @@ describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       level: 'info',
       msg: 'refreshed',
+      event: 'refresh.succeeded',
       view: 'public.leaderboard',
       jobId: id,
+      schedule: 'nightly one',
+      scheduleId: schedule,
       attempt: 1,
       durationMs: expect.any(Number),
+      workerId: started?.workerId,
     })
     // The slot may still hand its session back.
     expect(stopping).toMatchObject({msg: expect.stringMatching(/^SIGTERM: stopping, [01] still running$/)})
-    expect(stopped).toMatchObject({msg: 'worker stopped'})
+    expect(stopped).toMatchObject({msg: 'worker stopped', event: 'worker.stopped'})
     expect(worker.logs()).toHaveLength(4)
     expect(worker.stdout()).not.toContain(db.password)
   })
@@ -49,9 +59,12 @@ describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
     const terminal = openTerminal(['worker'], {url: db.url, columns: 200})
     await terminal.waitFor(/worker started, 4 at a time/, PATIENCE_MS)
     await untilState(db, await insertJob(db, {view_name: 'leaderboard'}), 'completed')
-    await terminal.waitFor(/refreshed public\.leaderboard in \d/, PATIENCE_MS)
+    await terminal.waitFor(/refreshed public\.leaderboard in \d+ ms \S*event=refresh\.succeeded/, PATIENCE_MS)
     terminal.write('\x03')
-    expect(await terminal.done).toMatchObject({code: 0, output: expect.stringMatching(/worker stopped\r\n$/)})
+    expect(await terminal.done).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/worker stopped \S*event=worker\.stopped\S*\r\n$/),
+    })
 
     const json = openTerminal(['worker', '--log-format', 'json'], {url: db.url, columns: 500})
     await json.waitFor(/\{"time":"[^"]+","level":"info","msg":"worker started/, PATIENCE_MS)
@@ -65,6 +78,32 @@ describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
     )
     pretty.kill()
     expect((await pretty.done).code).toBe(0)
+  })
+
+  test('has lines of the level that was asked for, and of those above it', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await register(db, 'leaderboard')
+    const names = async (args: string[], env: Record<string, string>) => {
+      await insertJob(db, {view_name: 'leaderboard'})
+      await insertJob(db, {view_name: 'nowhere'})
+      const {stderr} = await ayb(['worker', '--once', ...args], {url: db.url, env})
+      const lines = stderr.split('\n').filter(Boolean)
+      return lines.map((line) => (JSON.parse(line) as LogLine).event).toSorted()
+    }
+    const [atError, atDebug] = [
+      await names(['--log-level', 'error'], {AYB_JOBS_LOG_LEVEL: 'debug'}),
+      await names([], {AYB_JOBS_LOG_LEVEL: 'debug'}),
+    ]
+    expect(atError).toEqual(['refresh.failed'])
+    expect(atDebug).toEqual(
+      [
+        'worker.started',
+        'refresh.started',
+        'refresh.succeeded',
+        'refresh.failed',
+        'worker.stopped',
+      ].toSorted(),
+    )
   })
 })
 
@@ -95,6 +134,7 @@ describe.concurrent('settings of a worker', {timeout: 90_000}, () => {
     [['--poll-interval', '5'], '"5" is not a duration'],
     [['--lease-duration', '10ms'], '--lease-duration'],
     [['--log-format', 'xml'], 'xml'],
+    [['--log-level', 'loud'], 'loud'],
     [['--listen', '9187'], '--listen'],
     [['stray'], 'stray'],
   ])('%j is refused', async (args, message) => {

@@ -209,7 +209,7 @@ const LOOKS: Record<string, (text: string) => unknown> = {
   HttpError: (text) => new HttpError('NOT_FOUND', text),
   'a token': (text) => tokenTest('secret')({headers: {authorization: text}} as never),
   'a line of a log': (text) => {
-    const entry = {level: 'error', msg: text, view: text, error: text} as const
+    const entry = {level: 'error', event: 'refresh.failed', msg: text, view: text, error: text} as const
     return [jsonLine(entry, NOW), prettyLine(entry, NOW, (_, part) => part)]
   },
   'an error on a terminal': (text) => renderError(new AybError('INTERNAL', text, {hint: text}), onTerminal),

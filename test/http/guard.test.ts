@@ -173,6 +173,7 @@ describe('the log', () => {
     expect(lines).toMatchObject([
       {
         level: 'info',
+        event: 'http.action',
         msg: 'POST /api/admin/matviews from 127.0.0.1: 201',
         address: '127.0.0.1',
         route: 'POST /api/admin/matviews',

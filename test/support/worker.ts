@@ -12,6 +12,7 @@ export interface LogLine {
   time: string
   level: 'debug' | 'info' | 'warn' | 'error'
   msg: string
+  event: string
   view?: string
   jobId?: string
   scheduleId?: string

@@ -17,6 +17,7 @@ import {
   qualifiedName,
   quoteIdentifier,
 } from '../../src/lib/identifier.ts'
+import {LOG_LEVELS} from '../../src/lib/log-level.ts'
 import {parsePayload, viewOfPayload} from '../../src/lib/payload.ts'
 import type {Registration} from '../../src/lib/records/registrations.ts'
 import {shellCommand} from '../support/documents.ts'
@@ -142,20 +143,24 @@ describe('any text', () => {
   test('is a setting of the worker from the environment, or refused', () => {
     const names = [
       ...['WORKER_CONCURRENCY', 'POLL_INTERVAL_MS', 'LEASE_DURATION_S', 'REFRESH_TIMEOUT', 'LOCK_TIMEOUT'],
-      ...['SHUTDOWN_TIMEOUT', 'RETENTION', 'LISTEN', 'LOG_FORMAT', 'ENABLED'],
+      ...['SHUTDOWN_TIMEOUT', 'RETENTION', 'LISTEN', 'LOG_FORMAT', 'LOG_LEVEL', 'ENABLED'],
     ]
-    const value = fc.oneof(hostile, fc.constantFrom('', '1', '250', '30s', '0', ':9187', '[::1]:1', 'json'))
+    const value = fc.oneof(
+      hostile,
+      fc.constantFrom('', '1', '250', '30s', '0', ':9187', '[::1]:1', 'json', 'warn'),
+    )
     const env = fc.dictionary(fc.constantFrom(...names.map((variable) => `AYB_JOBS_${variable}`)), value)
     fc.assert(
       fc.property(env, (variables) => {
         const outcome = read(() => workerSettings({}, variables), 'INVALID_ARGUMENT')
         if ('refusal' in outcome) return
-        const {listen, logFormat, ...numbers} = outcome.value
+        const {listen, logFormat, logLevel, ...numbers} = outcome.value
         for (const number of Object.values(numbers)) {
           expect(number === null || (Number.isSafeInteger(number) && number >= 0)).toBe(true)
         }
         expect(listen === null || listen.port <= 65_535).toBe(true)
         expect([null, 'pretty', 'json']).toContain(logFormat)
+        expect([null, ...LOG_LEVELS]).toContain(logLevel)
       }),
       {numRuns: 2000},
     )

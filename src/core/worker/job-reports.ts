@@ -24,6 +24,7 @@ export type JobOutcome =
 /** What every event of a job says of it. */
 export const factsOf = (job: ClaimedJob, view: ViewName | null) => ({
   jobId: job.id,
+  schedule: job.scheduleName,
   scheduleId: job.scheduleId,
   view: view && qualifiedName(view),
   attempt: job.attempt,

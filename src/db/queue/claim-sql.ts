@@ -17,6 +17,7 @@ export interface ClaimRow {
   attempts: number
   max_attempts: number
   schedule_id: string | null
+  schedule_name: string | null
   token: string
   lateness_ms: number
   registration_id: string | null
@@ -102,6 +103,7 @@ export function claimedJob(db: Database, states: ReadableStates | null): {column
   const state = stateOfView(db, states)
   return {
     columns: `u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
+            (select s.name::text from ${db.tables.schedules} s where s.id = u.schedule_id) as schedule_name,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,

@@ -20,6 +20,7 @@ export function logActions(app: FastifyInstance, log: (entry: LogEntry) => void)
       const outcome = reply.raw.writableFinished ? String(reply.statusCode) : 'its client went away'
       log({
         level: 'info',
+        event: 'http.action',
         msg: `${request.method} ${path} from ${address}: ${outcome}`,
         address,
         route,

@@ -15,7 +15,7 @@ export const itemsOf = <T>(items: readonly T[]) => ({items, count: items.length}
 export function workingFor({pool, cutOff, log}: ApiContext) {
   return async <T>(reply: FastifyReply, work: DatabaseWork<T>): Promise<T> => {
     const result = await pool.use(work, untilGone(reply, cutOff))
-    for (const warning of warningsOf(result)) log({level: 'warn', msg: apiWarning(warning)})
+    for (const warning of warningsOf(result)) log({level: 'warn', event: 'warning', msg: apiWarning(warning)})
     return result
   }
 }

@@ -49,7 +49,8 @@ export function answerErrors(
     const {status} = failure
     if (status < 500 || failure instanceof HttpError) return
     const {method, url} = request
-    log({level: 'error', msg: `${method} ${withoutQuery(url)}: ${status}`, error: messageOf(error)})
+    const msg = `${method} ${withoutQuery(url)}: ${status}`
+    log({level: 'error', event: 'http.failed', msg, error: messageOf(error)})
   })
   app.setNotFoundHandler(refuseUnknown)
 }

@@ -41,24 +41,27 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
         nextWordAt = performance.now() + SAY_AGAIN_MS
         const {blockers, waitedMs} = event
         const lockWaitMs = Math.round(waitedMs)
-        log({level: 'info', msg: `${describeWait(blockers, waitedMs)}:`, view, lockWaitMs})
+        const msg = `${describeWait(blockers, waitedMs)}:`
+        log({level: 'info', event: 'refresh.waiting', msg, view, lockWaitMs})
       },
     }
     return refreshes.use(async (db) => {
       try {
         const done = await refresh(db, {id: registration.id}, options)
         const durationMs = done.durationMs ?? 0
-        for (const warning of done.warnings) log({level: 'warn', msg: apiWarning(warning), view})
+        for (const warning of done.warnings)
+          log({level: 'warn', event: 'warning', msg: apiWarning(warning), view})
         const waited = done.lockWaitMs > 0 ? {lockWaitMs: done.lockWaitMs} : {}
-        log({level: 'info', msg: 'refreshed', view, durationMs, ...waited})
+        log({level: 'info', event: 'refresh.succeeded', msg: 'refreshed', view, durationMs, ...waited})
         onRefresh({view, status: 'success', durationMs})
         return {registration: done.registration, durationMs}
       } catch (error) {
         for (const warning of [...db.takeWarnings(), ...warnings])
-          log({level: 'warn', msg: apiWarning(warning), view})
+          log({level: 'warn', event: 'warning', msg: apiWarning(warning), view})
         if (hasBegun) {
           const durationMs = Math.round(performance.now() - startedAt)
-          log({level: 'warn', msg: 'refresh failed:', view, durationMs, error: messageOf(error)})
+          const msg = 'refresh failed:'
+          log({level: 'warn', event: 'refresh.failed', msg, view, durationMs, error: messageOf(error)})
           onRefresh({view, status: isAybError(error, 'CANCELED') ? 'canceled' : 'error', durationMs: null})
         }
         throw error

@@ -34,6 +34,7 @@ export class RefusalLog {
       this.#lines++
       this.#log({
         level: 'warn',
+        event: 'http.refused',
         msg: `refused ${what.route} from ${what.address}: ${outcome}`,
         ...what,
         outcome,
@@ -52,7 +53,7 @@ export class RefusalLog {
       const {address, route} = this.#last
       const refusals = this.#untold
       const msg = `refused ${refusals} more requests since then, the last ${route} from ${address}`
-      this.#log({level: 'warn', msg, ...this.#last, refusals})
+      this.#log({level: 'warn', event: 'http.refused', msg, ...this.#last, refusals})
     }
     this.#lines = 0
     this.#untold = 0

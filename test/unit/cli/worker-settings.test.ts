@@ -14,6 +14,7 @@ describe('the settings of a worker', () => {
       retentionMs: 30 * 86_400_000,
       listen: null,
       logFormat: null,
+      logLevel: null,
     })
   })
 
@@ -28,6 +29,7 @@ describe('the settings of a worker', () => {
     AYB_JOBS_RETENTION: '0',
     AYB_JOBS_LISTEN: ':9187',
     AYB_JOBS_LOG_FORMAT: 'pretty',
+    AYB_JOBS_LOG_LEVEL: 'debug',
     AYB_JOBS_ENABLED: 'true',
   }
 
@@ -43,6 +45,7 @@ describe('the settings of a worker', () => {
       retentionMs: 0,
       listen: {host: '::', port: 9187},
       logFormat: 'pretty',
+      logLevel: 'debug',
     })
   })
 
@@ -58,6 +61,7 @@ describe('the settings of a worker', () => {
       retention: 1000,
       listen: '[::1]:0',
       'log-format': 'json',
+      'log-level': 'error',
     }
     expect(workerSettings(flags, env)).toEqual({
       concurrency: 1,
@@ -70,6 +74,7 @@ describe('the settings of a worker', () => {
       retentionMs: 1000,
       listen: {host: '::1', port: 0},
       logFormat: 'json',
+      logLevel: 'error',
     })
   })
 
@@ -80,6 +85,7 @@ describe('the settings of a worker', () => {
 
   test.each([
     ['AYB_JOBS_WORKER_CONCURRENCY', '0'],
+    ['AYB_JOBS_LOG_LEVEL', 'loud'],
     ['AYB_JOBS_WORKER_CONCURRENCY', '1001'],
     ['AYB_JOBS_WORKER_CONCURRENCY', '1.5'],
     ['AYB_JOBS_POLL_INTERVAL_MS', '5s'],

@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 import {WorkerMetrics} from '../../../src/observe/metrics.ts'
 
-const facts = (view: string) => ({jobId: 'j', scheduleId: null, attempt: 1, view})
+const facts = (view: string) => ({jobId: 'j', schedule: null, scheduleId: null, attempt: 1, view})
 
 test('have a series for each registered view, and one for all that jobs name besides', async () => {
   const metrics = new WorkerMetrics('0.0.0')

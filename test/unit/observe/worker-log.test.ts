@@ -10,37 +10,49 @@ const plain = (_: string, text: string) => text
 describe('a line of the log', () => {
   const entry = {
     level: 'error',
+    event: 'refresh.failed',
     msg: 'failed',
     view: 'public.leaderboard',
+    schedule: 'nightly "one"',
     scheduleId: null,
     durationMs: 1500,
     error: 'division by zero\nDETAIL: "x"',
   } as const
 
   test('is one JSON object, time and level first, without what is not known', () => {
-    const line = jsonLine({...entry, jobId: undefined as never}, NOW)
+    const line = jsonLine({...entry, jobId: undefined as never}, NOW, 'ayb:1:host:2')
     expect(line).not.toContain('\n')
     expect(Object.entries(JSON.parse(line))).toEqual([
       ['time', '2026-03-01T12:34:56.789Z'],
       ['level', 'error'],
       ['msg', 'failed'],
+      ['event', 'refresh.failed'],
       ['view', 'public.leaderboard'],
+      ['schedule', 'nightly "one"'],
       ['durationMs', 1500],
       ['error', 'division by zero\nDETAIL: "x"'],
+      ['workerId', 'ayb:1:host:2'],
     ])
   })
 
   test('for people is one line, whatever the database says', () => {
     expect(prettyLine(entry, NOW, plain)).toMatch(
-      /^\d{4}-\d\d-\d\d \d\d:34:56 [+-]\d{4} error failed public\.leaderboard in 1\.5 s: division by zero DETAIL: "x"$/,
+      /^\d{4}-\d\d-\d\d \d\d:34:56 [+-]\d{4} error failed public\.leaderboard in 1\.5 s: division by zero DETAIL: "x" event=refresh\.failed schedule="nightly \\"one\\""$/,
     )
     const hostile = prettyLine({...entry, error: 'a\u001b[2Jb\u0007c\u009bd\u202ee'}, NOW, plain)
-    expect(hostile).toMatch(/: a\\x1b\[2Jb\\x07c\\x9bd\\u202ee$/)
+    expect(hostile).toMatch(/: a\\x1b\[2Jb\\x07c\\x9bd\\u202ee event=/)
   })
 
   test('holds no more than 8 kB of a text, and no password of it', () => {
     const error = `${'x'.repeat(4050)} postgres://ann:${'hunter2'.repeat(1000)}@db/app ${'x'.repeat(6000)}`
-    const long = {level: 'error', msg: error, view: error, error, deadWorkerId: error} as const
+    const long = {
+      level: 'error',
+      event: 'refresh.failed',
+      msg: error,
+      view: error,
+      error,
+      deadWorkerId: error,
+    } as const
     for (const line of [jsonLine(long, NOW), prettyLine(long, NOW, plain)]) {
       expect(line).not.toContain('hunter')
       expect(line).toContain('[cut here: the text is longer than 8 kB]')
@@ -50,7 +62,7 @@ describe('a line of the log', () => {
 })
 
 describe('an event', () => {
-  const facts = {jobId: 'j', scheduleId: 's', view: 'public.v', attempt: 2}
+  const facts = {jobId: 'j', schedule: 'nightly', scheduleId: 's', view: 'public.v', attempt: 2}
 
   test.each([
     [
