@@ -12,7 +12,7 @@ import {observeWorker} from '../observe/worker-observer.ts'
 export default class Serve extends BaseCommand {
   static override summary = 'Serve an admin API, a dashboard and the views over HTTP.'
   static override description =
-    `Every request needs the token in AYB_ADMIN_TOKEN (16 characters or more), except for /healthz, /readyz, /metrics, the description of the API and the files of the dashboard. Reading views needs the token, too, unless you pass --public-collections. ayb serve speaks plain HTTP: for TLS, put a reverse proxy in front of it. The dashboard is at /, the description of the API at /api/openapi.json.
+    `Every request needs the token in AYB_ADMIN_TOKEN (16 characters or more), except for /healthz, /readyz, /metrics, the description of the API and the files of the dashboard. Reading views needs the token, too, unless you pass --public-collections. ayb serve speaks plain HTTP: for TLS, put a reverse proxy in front of it. With the token in AYB_READ_TOKEN, if you set one, a request can read everything and change nothing. The dashboard is at /, the description of the API at /api/openapi.json.
 
 Reads of registered views have the rights of the login in AYB_COLLECTIONS_URL, which should have few rights. Without AYB_COLLECTIONS_URL, reads have the rights of the role that ayb serve connects as; then ayb reads only views whose owners could act as that role anyway.
 
@@ -31,6 +31,13 @@ With --worker, the same process also runs the schedules, with the settings in th
       summary:
         'A host name that a proxy passes on, accepted besides the address in --listen. May be repeated.',
       helpValue: '<name>',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    'cors-origin': Flags.string({
+      summary:
+        'A website whose pages may read views, such as https://app.example.com; * for all. May be repeated.',
+      helpValue: '<origin>',
       multiple: true,
       multipleNonGreedy: true,
     }),

@@ -1,7 +1,8 @@
 import {describeViews} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
+import {readDefinition} from '../db/definitions.ts'
 import * as registrations from '../db/registrations.ts'
-import {listRuns, type RunFilter} from '../db/runs.ts'
+import {listRecentRuns, listRuns, type RunFilter} from '../db/runs.ts'
 import {listSchedulesOfView} from '../db/schedules.ts'
 import {findRenamedViews} from '../db/states/renamed.ts'
 import {notRegistered, renamedWarning} from '../lib/failures/registrations.ts'
@@ -10,14 +11,14 @@ import type {
   FoundRegistration,
   ListedRegistration,
   RegistrationDetails,
-  RegistrationItem,
   RenamedView,
 } from '../lib/records/registrations.ts'
 import type {Run} from '../lib/records/runs.ts'
+import type {ViewDefinition} from '../lib/records/views.ts'
 import type {Unworded, UnwordedView, Warning} from '../lib/unworded.ts'
 import {toViews} from './catalog.ts'
 import {freshnessOf, judgeAll, judgeOne, runningNow} from './freshness/judged.ts'
-import {explainUnregistered, requireRegistration} from './lookup.ts'
+import {explainMissingView, explainUnregistered, requireRegistration} from './lookup.ts'
 
 const RECENT_RUNS = 10
 
@@ -46,16 +47,6 @@ async function withFreshness(
     const view = judged.get(registration.id)
     return view ? [{...registration, ...freshnessOf(view, running)}] : []
   })
-}
-
-/** The same as items of the API, each with the name that its view has now. */
-export async function listItems(db: Database, schemaName: string | null): Promise<RegistrationItem[]> {
-  const found = await registrations.listRegistrations(db, schemaName)
-  const renamed = new Map(
-    (await renamedAmong(db, found)).map(({from, to}) => [qualifiedName(from), qualifiedName(to)]),
-  )
-  const listed = await withFreshness(db, found, () => {})
-  return listed.map((item) => ({...item, renamedTo: renamed.get(qualifiedName(item)) ?? null}))
 }
 
 export async function renamedAmong(
@@ -106,4 +97,18 @@ export async function history(db: Database, reference: ViewReference, filter: Ru
   const isKnown = !('id' in reference) && (await listRuns(db, reference, {limit: 1})).length > 0
   if (!isKnown) throw await explainUnregistered(db, reference)
   return listRuns(db, reference, filter)
+}
+
+/** The newest runs of registrations, newest first, by their ids. */
+export const recentRuns = listRecentRuns
+
+/**
+ * The query and the indexes of a registered view.
+ * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND
+ */
+export async function definition(db: Database, reference: ViewReference): Promise<ViewDefinition> {
+  const registration = await requireRegistration(db, reference)
+  const found = await readDefinition(db, registration)
+  if (!found) throw await explainMissingView(db, registration)
+  return found
 }

@@ -37,6 +37,12 @@ export interface RunFilter {
   isLongestFirst?: boolean
 }
 
+/** Columns that came with the tables of states and of policies. */
+const missingIn = (db: Database) => [
+  ...(db.has('states') ? [] : (['lockWaitMs'] as const)),
+  ...(db.has('policies') ? [] : (['settings', 'reason'] as const)),
+]
+
 /** The newest runs of a view, newest first. */
 export async function listRuns(
   db: Database,
@@ -44,13 +50,8 @@ export async function listRuns(
   {limit, status = null, isLongestFirst = false}: RunFilter,
 ): Promise<Run[]> {
   if (!db.has('runs')) return []
-  // The columns came with the tables of states and of policies.
-  const missing = [
-    ...(db.has('states') ? [] : (['lockWaitMs'] as const)),
-    ...(db.has('policies') ? [] : (['settings', 'reason'] as const)),
-  ]
   const found = db.session.query<Stored<Run>>(
-    `select ${RUN.select('h', missing)}
+    `select ${RUN.select('h', missingIn(db))}
        from ${db.tables.runs} h
       where h.schema_name = $1 and h.view_name = $2 and ($4::text is null or h.status = $4)
       order by ${isLongestFirst ? 'h.duration_ms desc nulls last, ' : ''}h.started_at desc, h.id
@@ -59,6 +60,35 @@ export async function listRuns(
   )
   const rows = await found.catch(notFoundIfUnencodable(view))
   return rows.map(RUN.toRecord)
+}
+
+/** The newest runs of each registration, newest first, by its id. */
+export async function listRecentRuns(
+  db: Database,
+  ids: readonly string[],
+  {limit}: {limit: number},
+): Promise<Map<string, Run[]>> {
+  const runs = new Map<string, Run[]>()
+  if (!db.has('runs') || !db.has('registrations') || ids.length === 0) return runs
+  const rows = await db.session.query<Stored<Run> & {registration_id: string}>(
+    `select r.id as registration_id, h.*
+       from ${db.tables.registrations} r
+      cross join lateral (
+              select ${RUN.select('h', missingIn(db))}
+                from ${db.tables.runs} h
+               where h.schema_name = r.schema_name and h.view_name = r.view_name
+               order by h.started_at desc, h.id
+               limit $2) h
+      where r.id = any ($1::uuid[])`,
+    [ids, limit],
+  )
+  for (const {registration_id: id, ...row} of rows) {
+    const run = RUN.toRecord(row as Stored<Run>)
+    const known = runs.get(id)
+    if (known) known.push(run)
+    else runs.set(id, [run])
+  }
+  return runs
 }
 
 /** So many of the newest successes make the usual duration. */

@@ -1,10 +1,11 @@
 import {beforeAll, describe, expect, onTestFinished, test} from 'vitest'
 import {commandLineWarning} from '../../src/cli/remedies.ts'
-import {listItems, listMatviews, show} from '../../src/core/matviews.ts'
+import {listMatviews, show} from '../../src/core/matviews.ts'
 import {refresh as refreshView} from '../../src/core/refresh/by-hand.ts'
 import {wantedSettings} from '../../src/core/refresh/request.ts'
 import {register, unregister, update} from '../../src/core/registrations.ts'
 import {relink} from '../../src/core/relink.ts'
+import {listViewItems} from '../../src/core/view-list.ts'
 import {Retention} from '../../src/core/worker/retention.ts'
 import {type Database, Server} from '../../src/db/database.ts'
 import type {ViewName} from '../../src/lib/records/values.ts'
@@ -144,7 +145,12 @@ describe('a view that was renamed', () => {
       code: 'VIEW_NOT_FOUND',
       message: 'public.leaderboard is a table now: the view was renamed to public.top',
     })
-    const items = await using(server, (db) => listItems(db, 'public'))
+    const {items} = await using(server, (db) =>
+      listViewItems(db, {
+        ...{schemaName: 'public', search: '', states: [], isRunning: false},
+        ...{sort: 'name', limit: null, offset: 0},
+      }),
+    )
     expect(items).toMatchObject([{viewName: 'leaderboard', exists: false, renamedTo: 'public.top'}])
   })
 

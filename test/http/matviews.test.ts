@@ -31,7 +31,7 @@ describe('registrations', () => {
   test('are none in a database without the tables, and listing makes none', async () => {
     const fresh = await createTestDatabase()
     const own = await startServer(fresh)
-    expect((await own.get(MATVIEWS)).json()).toEqual({items: [], count: 0})
+    expect((await own.get(MATVIEWS)).json()).toMatchObject({items: [], count: 0, total: 0})
     expect((await own.get('/api/admin/schedules')).json()).toEqual({items: [], count: 0})
     expect((await own.get('/api/admin/jobs')).json()).toEqual({items: [], count: 0})
     expect(await fresh.query(`select from pg_class where relname like '\\_ayb%'`)).toEqual([])
@@ -89,7 +89,9 @@ describe('registrations', () => {
     expect(answer.json()).toEqual({
       code: 'VIEW_NOT_FOUND',
       message: 'there is no materialized view public.before: the view was renamed to public."it is"',
-      hint: expect.stringContaining(String.raw`POST /api/admin/matviews with {"viewName": "\"it is\""`),
+      hint: expect.stringContaining(
+        String.raw`POST /api/admin/matviews/public.before/relink with {"viewName": "\"it is\""`,
+      ),
     })
   })
 

@@ -30,7 +30,16 @@ const ROOMS: Record<string, readonly string[]> = {
   ],
   cli: ['render', 'db/database.ts', ...DOORS, 'lib', '../package.json'],
   render: ['lib'],
-  http: ['observe', 'core', 'core/refresh', 'db/pool.ts', 'lib'],
+  http: [
+    'observe',
+    'core',
+    'core/doctor',
+    'core/freshness',
+    'core/refresh',
+    'core/refresh-set',
+    'db/pool.ts',
+    'lib',
+  ],
   'http/dashboard/client': ['lib/duration.ts', 'lib/records', 'lib/waiting-line.ts'],
   observe: ['lib'],
   'core/worker': [

@@ -12,9 +12,11 @@ import {readBeforeAnswering} from './early-answers.ts'
 import {takeEmptyBodies} from './empty-bodies.ts'
 import {answerError, answerErrors, refuseBrokenQuery, refusingUnknown} from './errors.ts'
 import {healthRoutes} from './health.ts'
+import {insightRoutes} from './insights.ts'
 import {jobRoutes} from './jobs.ts'
 import {matviewRoutes} from './matviews.ts'
 import {learnMethods} from './methods.ts'
+import {refreshRoutes} from './refreshes.ts'
 import {scheduleRoutes} from './schedules.ts'
 import {DOCUMENTS} from './schemas/documents.ts'
 import {requireToken} from './token.ts'
@@ -65,7 +67,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
   })
   await app.register(
     async (admin) => {
-      admin.addHook('onRequest', requireToken(context.token, context.refusals))
+      admin.addHook('onRequest', requireToken(context, context.refusals))
       logActions(admin, context.log)
       admin.addHook('onSend', async (_request, reply, payload) => {
         reply.header('cache-control', 'no-store')
@@ -77,6 +79,8 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
       // Without the token, a request does not learn which routes exist.
       admin.setNotFoundHandler(refuseUnknown)
       matviewRoutes(admin, context)
+      refreshRoutes(admin, context)
+      insightRoutes(admin, context, version)
       scheduleRoutes(admin, context)
       jobRoutes(admin, context)
       workerRoutes(admin, context)

@@ -4,6 +4,7 @@ import {DEFAULT_PER_PAGE, MOST_PER_PAGE, type RawQuery} from '../../lib/collecti
 import {parseViewName} from '../../lib/identifier.ts'
 import {hideInternals} from './bare-errors.ts'
 import type {ApiContext} from './context.ts'
+import {allowOrigins} from './cors.ts'
 import {HttpError, type RefuseUnknown} from './errors.ts'
 import {answering} from './schemas/responses.ts'
 import {requireToken} from './token.ts'
@@ -34,8 +35,10 @@ export function collectionRoutes(
   refuseUnknown: RefuseUnknown,
 ): void {
   const unread = new UnreadAnswers()
+  // First: a preflight has no token.
+  allowOrigins(app, context.corsOrigins)
   if (context.hasPublicCollections) hideInternals(app, context.token)
-  else app.addHook('onRequest', requireToken(context.token, context.refusals))
+  else app.addHook('onRequest', requireToken(context, context.refusals))
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
   })

@@ -24,6 +24,10 @@ export interface ApiContext {
   refreshes: DatabasePool
   /** The value of AYB_ADMIN_TOKEN. */
   token: string
+  /** The value of AYB_READ_TOKEN; null without it. */
+  readToken: string | null
+  /** Websites whose pages may read views; `*` for all. */
+  corsOrigins: readonly string[]
   /** Whether views may be read without the token. */
   hasPublicCollections: boolean
   /** Whether unregistered views may be read. */

@@ -1,6 +1,7 @@
 import type {FastifyError, FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {AybError, invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {presentable} from '../../lib/outside-text.ts'
+import type {ErrorRecord} from '../../lib/records/values.ts'
 import type {Advice} from '../../lib/remedies.ts'
 import type {LogEntry} from '../../observe/log.ts'
 import type {MethodsOf} from './methods.ts'
@@ -10,6 +11,7 @@ import {apiHint} from './remedies.ts'
 export const HTTP_ERRORS = {
   UNAUTHORIZED: 401,
   HOST_NOT_ALLOWED: 403,
+  READ_ONLY_TOKEN: 403,
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   REQUEST_TIMEOUT: 408,
@@ -91,6 +93,19 @@ export function answerError(error: FastifyError, reply: FastifyReply): AybError 
     .header('cache-control', 'no-store')
     .send({code, message, hint: apiHint(failure)})
   return failure
+}
+
+/** An error as documents hold it. */
+export function errorRecord(error: unknown): ErrorRecord {
+  const failure = toFailure(error as FastifyError)
+  const {code, message, status} = failure
+  return {
+    code,
+    message,
+    hint: apiHint(failure),
+    status,
+    details: isAybError(failure) ? failure.details : null,
+  }
 }
 
 /** A query may hold data, which does not belong into a log. */

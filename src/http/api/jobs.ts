@@ -1,10 +1,11 @@
 import type {FastifyInstance} from 'fastify'
-import {cancelJob, jobStats, listJobs, retryJob, showJob} from '../../core/jobs.ts'
-import {parseJobId} from '../../lib/identifier.ts'
+import {cancelJob, jobStats, listJobs, pruneJobs, retryJob, showJob} from '../../core/jobs.ts'
+import {parseJobId, parseViewReference} from '../../lib/identifier.ts'
 import {JOB_STATES, JOB_TYPE, type JobState} from '../../lib/records/jobs.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
-import {exactly, idOf, wholeNumber} from './schemas/requests.ts'
+import {apiDocument} from './remedies.ts'
+import {BODIES, exactly, idOf, wholeNumber} from './schemas/requests.ts'
 import {answering, listing} from './schemas/responses.ts'
 
 type One = {Params: {id: string}}
@@ -15,7 +16,16 @@ const params = idOf("A job's id")
 /** Jobs. */
 export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
   const work = workingFor(context)
-  app.get<{Querystring: {state?: JobState; type?: string; schedule?: string; limit: number; offset: number}}>(
+  app.get<{
+    Querystring: {
+      state?: JobState
+      type?: string
+      schedule?: string
+      view?: string
+      limit: number
+      offset: number
+    }
+  }>(
     '/jobs',
     {
       schema: {
@@ -25,15 +35,24 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
           state: {type: 'string', enum: [...JOB_STATES]},
           type: {type: 'string', description: `Only jobs of type ${JOB_TYPE} are listed`},
           schedule: {type: 'string', description: 'Only jobs of this schedule, by id or name'},
+          view: {
+            type: 'string',
+            description: 'Only jobs for this view, by name or by the id of its registration',
+          },
           limit: wholeNumber('The largest number of jobs to return', {minimum: 1, maximum: 500, default: 50}),
           offset: wholeNumber('How many jobs to skip', {minimum: 0, maximum: 1_000_000_000, default: 0}),
         }),
         response: listing('Job', 'The newest jobs first'),
       },
     },
-    async ({query: {state, type, schedule, limit, offset}}, reply) => {
+    async ({query: {state, type, schedule, view, limit, offset}}, reply) => {
       if (type !== undefined && type !== JOB_TYPE) return itemsOf([])
-      const filter = {state: state ?? null, schedule: schedule ?? null, limit, offset}
+      const filter = {
+        state: state ?? null,
+        schedule: schedule ?? null,
+        view: view === undefined ? null : parseViewReference(view),
+        ...{limit, offset},
+      }
       return itemsOf(await work(reply, (db) => listJobs(db, filter)))
     },
   )
@@ -89,5 +108,19 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
       const {job} = await work(reply, (db) => cancelJob(db, parseJobId(id)))
       return job
     },
+  )
+
+  app.post<{Body: {olderThanMs: number; dryRun: boolean}}>(
+    '/jobs/prune',
+    {
+      schema: {
+        tags,
+        summary: 'Delete jobs that ended, and runs, that are older',
+        body: BODIES.pruning,
+        response: answering('Pruned', 'How many were deleted'),
+      },
+    },
+    async ({body: {olderThanMs, dryRun}}, reply) =>
+      apiDocument(await work(reply, (db) => pruneJobs(db, {olderThanMs, isDryRun: dryRun, confirm: null}))),
   )
 }

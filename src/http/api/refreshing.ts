@@ -5,6 +5,7 @@ import {isAybError, messageOf} from '../../lib/errors.ts'
 import {refreshInProgress} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
+import type {RequestedMode} from '../../lib/records/values.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
 import type {Warning} from '../../lib/unworded.ts'
 import type {ApiContext} from './context.ts'
@@ -23,7 +24,11 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
   /** The ids of what this process refreshes, or waits for a session to refresh. */
   const underWay = new Set<string>()
 
-  async function run(registration: Registration, signal: AbortSignal): Promise<Done> {
+  async function run(
+    registration: Registration,
+    mode: RequestedMode | null,
+    signal: AbortSignal,
+  ): Promise<Done> {
     const view = qualifiedName(registration)
     const startedAt = performance.now()
     // Before it holds the lock there is no attempt.
@@ -31,6 +36,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     let nextWordAt = startedAt
     const warnings: Warning[] = []
     const options: RefreshOptions = {
+      mode,
       settings: wantedSettings(),
       signal,
       onEvent: (event) => {
@@ -69,10 +75,14 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     }, signal)
   }
 
-  return async (registration: Registration, signal: AbortSignal): Promise<Done> => {
+  return async (
+    registration: Registration,
+    mode: RequestedMode | null,
+    signal: AbortSignal,
+  ): Promise<Done> => {
     const {id} = registration
     if (underWay.has(id)) throw refreshInProgress(registration, null)
     underWay.add(id)
-    return run(registration, signal).finally(() => underWay.delete(id))
+    return run(registration, mode, signal).finally(() => underWay.delete(id))
   }
 }

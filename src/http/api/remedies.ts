@@ -1,8 +1,17 @@
 import {qualifiedName, quoteIfNeeded, quoteViewName} from '../../lib/identifier.ts'
+import type {RenamedView} from '../../lib/records/registrations.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {View} from '../../lib/records/views.ts'
 import {type Advice, type Remedy, wordAdvice} from '../../lib/remedies.ts'
-import {type UnwordedView, type Warning, wordView, wordWarning} from '../../lib/unworded.ts'
+import type {Repair} from '../../lib/repairs.ts'
+import {
+  type UnwordedView,
+  type Warning,
+  type Worded,
+  wordDocument,
+  wordView,
+  wordWarning,
+} from '../../lib/unworded.ts'
 
 /**
  * What an error advises, for readers of the API and of the dashboard, who have routes and SQL, and no command
@@ -14,15 +23,50 @@ export const apiWarning = (warning: Warning): string => wordWarning(warning, wor
 
 export const apiView = (view: UnwordedView): View => wordView(view, wordRemedy)
 
+/** A document of `core`, with its warnings worded for readers of the API. */
+export const apiDocument = <T>(document: T): Worded<T> => wordDocument(document, wordRemedy)
+
 const MATVIEWS = '/api/admin/matviews'
 
 const viewPath = (view: ViewName): string => `${MATVIEWS}/${encodeURIComponent(qualifiedName(view))}`
 
 const schedulePath = (name: string): string => `/api/admin/schedules/${encodeURIComponent(name)}`
 
-function registerRequest({schemaName, viewName}: ViewName): string {
+function nameBody({schemaName, viewName}: ViewName): string {
   const [view, schema] = [viewName, schemaName].map((name) => JSON.stringify(quoteIfNeeded(name)))
-  return `POST ${MATVIEWS} with {"viewName": ${view}, "schema": ${schema}}`
+  return `{"viewName": ${view}, "schema": ${schema}}`
+}
+
+const registerRequest = (view: ViewName): string => `POST ${MATVIEWS} with ${nameBody(view)}`
+
+const relinkRequest = ({from, to}: RenamedView): string =>
+  `POST ${viewPath(from)}/relink with ${nameBody(to)}`
+
+/** What mends a finding, as a request; null where nothing does. */
+export function repairRequest(repair: Repair | null): string | null {
+  if (repair === null) return null
+  switch (repair.kind) {
+    case 'refresh':
+      return `POST ${viewPath(repair.view)}/refresh${repair.mode === null ? '' : `?mode=${repair.mode}`}`
+    case 'set-mode':
+      return `PUT ${viewPath(repair.view)} with {"refreshMode": "${repair.mode}"}`
+    case 'unregister':
+      return `DELETE ${viewPath(repair.view)}`
+    case 'relink':
+      return relinkRequest(repair.renamed)
+    case 'cascade-schedule':
+      return `PUT ${schedulePath(repair.schedule)} with "scope": "cascade" in its payload`
+    case 'retime-schedule':
+      return `PUT ${schedulePath(repair.schedule)} with {"cronExpr": …}`
+    case 'enable-schedule':
+      return `POST ${schedulePath(repair.schedule)}/enable`
+    case 'disable-schedule':
+      return `POST ${schedulePath(repair.schedule)}/disable`
+    case 'show-history':
+      return `GET ${viewPath(repair.view)}/history`
+    case 'start-worker':
+      return null
+  }
 }
 
 function wordRemedy(remedy: Remedy): string {
@@ -45,7 +89,7 @@ function wordRemedy(remedy: Remedy): string {
       return `to make the name free: DELETE ${viewPath(remedy.view)}`
     case 'relink-view':
     case 'follow-rename':
-      return `to move the registration to the new name with its schedules and its history, relink it from a command line; to begin without them: ${registerRequest(remedy.renamed.to)}`
+      return `to move the registration to the new name with its schedules and its history: ${relinkRequest(remedy.renamed)}`
     case 'set-mode':
       return `PUT ${MATVIEWS}/${remedy.id ?? '{id}'} with {"refreshMode": "${remedy.mode}"}`
     case 'populate-view':
@@ -53,11 +97,11 @@ function wordRemedy(remedy: Remedy): string {
     case 'refresh-view':
       return `refresh the view: POST ${viewPath(remedy.view)}/refresh`
     case 'refresh-with-dependencies':
-      return `first refresh the views that it reads, then the view: POST ${viewPath(remedy.view)}/refresh`
+      return `first refresh the views that it reads, then the view: POST ${viewPath(remedy.view)}/refresh?withDependencies=true`
     case 'name-views-between':
       return 'to refresh the views in between as well, name them'
     case 'register-all':
-      return `POST ${MATVIEWS} registers a view`
+      return `POST ${MATVIEWS}/register-all registers all`
     case 'rename-schedule':
       return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; a schedule of another program, which is not shown, can also have the name`
     case 'retime-schedule':

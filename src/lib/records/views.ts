@@ -27,3 +27,18 @@ export interface View extends ViewName {
   skippable: boolean
   skipBlockers: SkipBlocker[]
 }
+
+/** How a view is made. */
+export interface ViewDefinition {
+  /** Its query; null while a refresh holds the view. */
+  definition: string | null
+  indexes: {
+    name: string
+    /** Null while a refresh holds the view. */
+    definition: string | null
+    unique: boolean
+    valid: boolean
+    sizeBytes: number
+    scans: number
+  }[]
+}

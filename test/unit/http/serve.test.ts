@@ -11,6 +11,8 @@ test('pools are closed where the API cannot be built', async () => {
     pool: poolOf('pool'),
     readers: poolOf('readers'),
     refreshes: poolOf('refreshes'),
+    readToken: null,
+    corsOrigins: [],
     token: 'a-token-for-tests-0123456789',
     hasPublicCollections: false,
     hasAllViews: false,

@@ -3,7 +3,7 @@ import {REQUESTED_MODES} from '../../../lib/records/values.ts'
 
 type Properties = Record<string, object>
 
-const requestedMode = {
+export const requestedMode = {
   type: 'string',
   enum: [...REQUESTED_MODES],
   description: 'auto is concurrent where the view has a unique index and holds data, else standard',
@@ -40,6 +40,38 @@ const name = (description: string) => ({
   description: `${description}; letters, digits, _ and $, anything else in double quotes`,
 })
 
+const flag = {type: 'boolean'}
+
+/** Timers are 32-bit milliseconds; ages end at a hundred years. */
+const LONGEST_TIMEOUT_MS = 2_147_483_647
+const LONGEST_AGE_MS = 36_525 * 86_400_000
+/** How many views all sets together may refresh at once, beside the refreshes of single views. */
+export const MOST_AT_ONCE = 16
+
+const limitMs = (description: string, limits: {minimum: number; maximum: number}) => ({
+  type: ['integer', 'null'],
+  description: `${description}, in milliseconds; null for none`,
+  ...limits,
+})
+
+/** What a policy may say; a part that is left out stays. */
+const policy = exactly({
+  maxAgeMs: limitMs('How old the data may become', {minimum: 1, maximum: LONGEST_AGE_MS}),
+  skipUnchanged: {...flag, description: 'Whether jobs and sets skip the view while nothing has changed'},
+  refreshAtLeastEveryMs: limitMs('After how long the view is refreshed in any case', {
+    minimum: 1,
+    maximum: LONGEST_AGE_MS,
+  }),
+  settings: {
+    type: 'object',
+    description: 'Settings of Postgres for each refresh, by name; null takes one away',
+    additionalProperties: {type: ['string', 'null']},
+  },
+  refreshTimeoutMs: limitMs('The limit of one refresh', {minimum: 1, maximum: LONGEST_TIMEOUT_MS}),
+  lockTimeoutMs: limitMs('The limit of one wait for a lock', {minimum: 0, maximum: LONGEST_TIMEOUT_MS}),
+  lockRetryForMs: limitMs('How long to try again for the lock', {minimum: 0, maximum: LONGEST_TIMEOUT_MS}),
+})
+
 /** Bodies of requests. */
 export const BODIES = {
   registration: exactly(
@@ -47,10 +79,51 @@ export const BODIES = {
       viewName: name('The materialized view'),
       schema: {...name('Its schema'), default: 'public'},
       refreshMode: {...requestedMode, default: 'standard'},
+      policy,
     },
     ['viewName'],
   ),
-  mode: exactly({refreshMode: requestedMode}, ['refreshMode']),
+  registrations: exactly({
+    schema: name('Only the views of this schema'),
+    refreshMode: requestedMode,
+    policy,
+  }),
+  registrationChanges: {...exactly({refreshMode: requestedMode, policy}), minProperties: 1},
+  newName: exactly(
+    {
+      viewName: name('The new name of the view'),
+      schema: {...name('Its schema'), default: 'public'},
+    },
+    ['viewName'],
+  ),
+  dryRun: exactly({dryRun: {...flag, default: false, description: 'Change nothing'}}),
+  pruning: exactly(
+    {
+      olderThanMs: {type: 'integer', minimum: 0, maximum: LONGEST_AGE_MS},
+      dryRun: {...flag, default: false, description: 'Only count what would be deleted'},
+    },
+    ['olderThanMs'],
+  ),
+  set: exactly({
+    views: {type: 'array', items: {type: 'string'}, maxItems: 1000, description: 'Ids, or names as in paths'},
+    schema: name('All registered views of this schema'),
+    all: {...flag, default: false, description: 'All registered views'},
+    unpopulated: {...flag, default: false, description: 'Only views that hold no data'},
+    cascade: {...flag, default: false, description: 'Also the registered views that read these views'},
+    withDependencies: {
+      ...flag,
+      default: false,
+      description: 'Also the registered views that these views read',
+    },
+    mode: requestedMode,
+    ifChanged: {
+      ...flag,
+      description: 'Only what has changed, or all; without it, as the views are registered',
+    },
+    concurrency: {type: 'integer', minimum: 1, maximum: MOST_AT_ONCE, default: 4},
+    failFast: {...flag, default: false, description: 'Start no more views behind a failure'},
+    dryRun: {...flag, default: false, description: 'Answer with the order, and refresh nothing'},
+  }),
   schedule: exactly(scheduleProperties(), ['name', 'cronExpr', 'payload']),
   scheduleChanges: {...exactly(scheduleProperties()), minProperties: 1},
 }

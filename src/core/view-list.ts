@@ -1,0 +1,120 @@
+import type {Database} from '../db/database.ts'
+import * as registrations from '../db/registrations.ts'
+import {qualifiedName} from '../lib/identifier.ts'
+import {FRESHNESS_STATES, type FreshnessState} from '../lib/records/freshness.ts'
+import type {RegistrationItem} from '../lib/records/registrations.ts'
+import {freshnessOf, judgeAll, runningNow} from './freshness/judged.ts'
+import {renamedAmong} from './matviews.ts'
+
+export const VIEW_SORTS = ['name', 'urgency', 'duration', 'age', 'nextRun'] as const
+
+export type ViewSort = (typeof VIEW_SORTS)[number]
+
+/** Which registered views to list, and in which order. */
+export interface ViewListFilter {
+  /** Null for all. */
+  schemaName: string | null
+  /** A part of the name, in any case. */
+  search: string
+  /** Views in any state, if empty. */
+  states: readonly FreshnessState[]
+  /** Only views that somebody refreshes right now. */
+  isRunning: boolean
+  sort: ViewSort
+  /** Null for no limit. */
+  limit: number | null
+  offset: number
+}
+
+/** A part of the registered views, and how many there are. */
+export interface ViewList {
+  items: RegistrationItem[]
+  /** That pass the filter, on all pages. */
+  total: number
+  /** How many views that pass the rest of the filter are in each state, and how many are refreshed. */
+  counts: Record<FreshnessState | 'running' | 'all', number>
+}
+
+/** The registered views as the API lists them, each with the name that its view has now. */
+export async function listViewItems(db: Database, filter: ViewListFilter): Promise<ViewList> {
+  const found = await registrations.listRegistrations(db, filter.schemaName)
+  const counts = noCounts()
+  if (found.length === 0) return {items: [], total: 0, counts}
+  const {views} = await judgeAll(db)
+  const running = await runningNow(db, () => {})
+  const judged = new Map(views.map((view) => [view.facts.id, view]))
+  const search = filter.search.toLowerCase()
+  const matching = found.flatMap((registration) => {
+    const {schemaName, viewName, id} = registration
+    if (search !== '' && !`${schemaName}.${viewName}`.toLowerCase().includes(search)) return []
+    const view = judged.get(id)
+    return view ? [{registration, view}] : []
+  })
+  const isRunning = ({view}: Candidate) => running.has(view.name)
+  for (const candidate of matching) {
+    counts.all++
+    counts[candidate.view.state]++
+    if (isRunning(candidate)) counts.running++
+  }
+  const {states} = filter
+  const shown = matching.filter(
+    (candidate) =>
+      (states.length === 0 || states.includes(candidate.view.state)) &&
+      (!filter.isRunning || isRunning(candidate)),
+  )
+  // Registrations come sorted by name, and sorting keeps the order of equals.
+  if (filter.sort !== 'name') shown.sort(ORDERS[filter.sort])
+  const end = filter.limit === null ? shown.length : filter.offset + filter.limit
+  const page = shown.slice(filter.offset, end)
+  const renamed = new Map(
+    (
+      await renamedAmong(
+        db,
+        page.map(({registration}) => registration),
+      )
+    ).map(({from, to}) => [qualifiedName(from), qualifiedName(to)]),
+  )
+  return {
+    items: page.map(({registration, view}) => ({
+      ...registration,
+      ...freshnessOf(view, running),
+      renamedTo: renamed.get(qualifiedName(registration)) ?? null,
+    })),
+    total: shown.length,
+    counts,
+  }
+}
+
+type Found = Awaited<ReturnType<typeof registrations.listRegistrations>>[number]
+type Judged = Awaited<ReturnType<typeof judgeAll>>['views'][number]
+
+interface Candidate {
+  registration: Found
+  view: Judged
+}
+
+const noCounts = (): ViewList['counts'] =>
+  ({
+    ...Object.fromEntries(FRESHNESS_STATES.map((state) => [state, 0])),
+    running: 0,
+    all: 0,
+  }) as ViewList['counts']
+
+/** Nulls last. */
+const ascending = (a: number | null, b: number | null): number =>
+  a === b ? 0 : a === null ? 1 : b === null ? -1 : a - b
+
+const urgencyOf = ({view}: Candidate): number => FRESHNESS_STATES.indexOf(view.state)
+
+const dueOf = ({registration: {nextRunAt}}: Candidate): number | null =>
+  nextRunAt === null ? null : Date.parse(nextRunAt)
+
+const minus = (value: number | null): number | null => (value === null ? null : -value)
+
+const ORDERS: Record<Exclude<ViewSort, 'name'>, (a: Candidate, b: Candidate) => number> = {
+  urgency: (a, b) => urgencyOf(a) - urgencyOf(b) || ascending(a.view.freshAsOfMs, b.view.freshAsOfMs),
+  duration: (a, b) =>
+    ascending(minus(a.view.facts.lastSuccessDurationMs), minus(b.view.facts.lastSuccessDurationMs)),
+  age: (a, b) => ascending(a.view.freshAsOfMs, b.view.freshAsOfMs),
+  nextRun: (a, b) => ascending(dueOf(a), dueOf(b)),
+}

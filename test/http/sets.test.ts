@@ -1,0 +1,175 @@
+import {beforeAll, describe, expect, test} from 'vitest'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {runsOf} from '../support/refresh.ts'
+import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
+
+const MATVIEWS = '/api/admin/matviews'
+
+interface Member {
+  registration: {viewName: string}
+  status: string
+  reason: string | null
+  error: {code: string; hint: string | null} | null
+}
+
+interface RefreshedSet {
+  refreshes: Member[]
+  counts: Record<string, number>
+}
+
+let db: TestDatabase
+let server: RunningServer
+
+beforeAll(async () => {
+  db = await createTestDatabase()
+  server = await startServer(db)
+  await db.query(`
+    create table divisors as select 1 as by;
+    create materialized view top as select 1 / by as id from divisors;
+    create materialized view middle as select id from top;
+    create materialized view bottom as select id from middle;
+    create materialized view beside as select 1 as id`)
+  return () => stopServers([server])
+})
+
+const ended = ({refreshes}: RefreshedSet): [string, string][] =>
+  refreshes.map(({registration, status}) => [registration.viewName, status])
+
+describe('sets of views', () => {
+  test('are registered all at once, and those that are gone are forgotten', async () => {
+    await db.query('create materialized view short_lived as select 1 as id')
+    const answer = await server.post(`${MATVIEWS}/register-all`, {schema: 'public', refreshMode: 'auto'})
+    expect(answer.status).toBe(200)
+    const {registered} = answer.json<{registered: {viewName: string; policy: object}[]}>()
+    expect(registered.map(({viewName}) => viewName)).toEqual([
+      ...['beside', 'bottom', 'leaderboard', 'middle', 'short_lived', 'top'],
+    ])
+    expect(registered[0]?.policy).toMatchObject({mode: 'auto'})
+    expect((await server.post(`${MATVIEWS}/register-all`, {})).json()).toMatchObject({
+      registered: [],
+      refused: [],
+    })
+
+    await db.query('drop materialized view short_lived')
+    const path = `${MATVIEWS}/unregister-missing`
+    const gone = {registrations: [expect.objectContaining({viewName: 'short_lived'})]}
+    expect((await server.post(path, {dryRun: true})).json()).toMatchObject(gone)
+    expect((await server.post(path, {})).json()).toMatchObject(gone)
+    expect((await server.post(path, {})).json()).toMatchObject({registrations: []})
+  })
+
+  test('are refreshed in order, and a dry run only tells the order', async () => {
+    const body = {views: ['top'], cascade: true}
+    const plan = await server.post(`${MATVIEWS}/refresh`, {...body, dryRun: true})
+    expect(plan.status).toBe(200)
+    expect(plan.json<{waves: {registration: {viewName: string}}[][]}>().waves).toMatchObject([
+      [{registration: {viewName: 'top'}, parents: []}],
+      [{registration: {viewName: 'middle'}, parents: [{viewName: 'top'}]}],
+      [{registration: {viewName: 'bottom'}}],
+    ])
+    expect(await runsOf(db, 'top')).toEqual([])
+    const done = await server.post(`${MATVIEWS}/refresh`, body)
+    expect(done.status).toBe(200)
+    expect(ended(done.json<RefreshedSet>())).toEqual([
+      ['top', 'success'],
+      ['middle', 'success'],
+      ['bottom', 'success'],
+    ])
+    expect(done.json<RefreshedSet>().counts).toEqual({
+      success: 3,
+      unchanged: 0,
+      error: 0,
+      skipped: 0,
+      canceled: 0,
+    })
+    const one = await server.post(`${MATVIEWS}/bottom/refresh?withDependencies=true`)
+    expect(ended(one.json<RefreshedSet>())).toHaveLength(3)
+  })
+
+  test('skip what reads a view whose refresh failed, with the error in words for HTTP', async () => {
+    await db.query('update divisors set by = 0')
+    const answer = await server.post(`${MATVIEWS}/refresh`, {all: true})
+    expect(answer.status).toBe(200)
+    const set = answer.json<RefreshedSet>()
+    expect(Object.fromEntries(ended(set))).toEqual({
+      ...{beside: 'success', bottom: 'skipped', leaderboard: 'success', middle: 'skipped', top: 'error'},
+    })
+    const top = set.refreshes.find(({registration}) => registration.viewName === 'top')
+    expect(top?.error).toMatchObject({code: 'REFRESH_FAILED', status: 500})
+    expect(JSON.stringify(set)).not.toMatch(/--[a-z]|ayb matviews/)
+    await db.query('update divisors set by = 1')
+  })
+
+  test.each([
+    ['no views', {}],
+    ['views and all', {views: ['top'], all: true}],
+    ['too many at once', {all: true, concurrency: 17}],
+    ['a view that is no name', {views: ['a.b.c']}],
+  ])('are refused with %s', async (_what, body) => {
+    const answer = await server.post(`${MATVIEWS}/refresh`, body)
+    expect(answer.status).toBe(400)
+    expect(answer.json().code).toMatch(/^INVALID_/)
+  })
+})
+
+describe('one view', () => {
+  test('has a policy that is set and changed in parts', async () => {
+    const changed = await server.put(`${MATVIEWS}/beside`, {
+      policy: {maxAgeMs: 3_600_000, skipUnchanged: true, settings: {WORK_MEM: '64MB', jit: 'off'}},
+    })
+    expect(changed.status).toBe(200)
+    expect(changed.json()).toMatchObject({
+      policy: {
+        mode: 'auto',
+        maxAgeMs: 3_600_000,
+        skipUnchanged: true,
+        settings: {jit: 'off', work_mem: '64MB'},
+      },
+    })
+    const again = await server.put(`${MATVIEWS}/beside`, {
+      policy: {maxAgeMs: null, settings: {jit: null}, refreshTimeoutMs: 60_000},
+    })
+    expect(again.json()).toMatchObject({
+      policy: {maxAgeMs: null, skipUnchanged: true, settings: {work_mem: '64MB'}, refreshTimeoutMs: 60_000},
+    })
+    const {status} = await server.put(`${MATVIEWS}/beside`, {policy: {settings: {search_path: 'x'}}})
+    expect(status).toBe(400)
+    expect((await server.put(`${MATVIEWS}/beside`, {policy: {maxAgeMs: 0}})).status).toBe(400)
+    expect((await server.put(`${MATVIEWS}/beside`, {})).status).toBe(400)
+  })
+
+  test('is followed to its new name', async () => {
+    await db.query('alter materialized view beside rename to moved')
+    const refused = await server.post(`${MATVIEWS}/beside/refresh`)
+    expect(refused.json().hint).toContain(
+      'POST /api/admin/matviews/public.beside/relink with {"viewName": "moved"',
+    )
+    const answer = await server.post(`${MATVIEWS}/beside/relink`, {viewName: 'moved'})
+    expect(answer.status).toBe(200)
+    expect(answer.json()).toMatchObject({
+      registration: {viewName: 'moved'},
+      previous: {schemaName: 'public', viewName: 'beside'},
+      schedules: [],
+    })
+  })
+
+  test('is refreshed in another mode for once', async () => {
+    await db.query('create unique index on moved (id)')
+    expect((await server.post(`${MATVIEWS}/moved/refresh?mode=standard`)).status).toBe(200)
+    expect((await runsOf(db, 'moved'))[0]).toMatchObject({refresh_mode: 'standard'})
+    expect((await server.post(`${MATVIEWS}/moved/refresh?mode=sometimes`)).status).toBe(400)
+  })
+})
+
+test('old jobs are counted and pruned', async () => {
+  await db.query(`insert into _ayb_jobs (type, payload, state, completed_at, updated_at, created_at)
+    select 'materialized_view_refresh', '{"view_name": "top"}', 'completed', at, at, at
+      from (values (now() - interval '3 days'), (now())) v(at)`)
+  const body = {olderThanMs: 86_400_000}
+  expect((await server.post('/api/admin/jobs/prune', {...body, dryRun: true})).json()).toMatchObject({
+    deleted: 1,
+  })
+  expect((await server.post('/api/admin/jobs/prune', body)).json()).toMatchObject({deleted: 1, warnings: []})
+  expect((await server.get('/api/admin/jobs?view=top')).json()).toMatchObject({count: 1})
+  expect((await server.get('/api/admin/jobs?view=middle')).json()).toMatchObject({count: 0})
+})
