@@ -73,6 +73,14 @@ export const ageLimitFlag = Flags.custom<number | 'none'>({
     text === 'none' ? text : checked(() => parseAge(text, `--${name}`, {isZeroFine: false})),
 })
 
+/** After how many failures in a row a notice is sent. */
+export const notifyAfterFlag = Flags.integer({
+  summary: 'Send a notice about a view once so many refreshes in a row have failed.',
+  default: 1,
+  min: 1,
+  helpValue: '<n>',
+})
+
 /** A duration in milliseconds, or 0 for no limit. */
 export const retentionFlag = Flags.custom<number>({
   helpValue: DURATION_HELP,

@@ -12,6 +12,7 @@ const HELP_TOPICS = [
   'tuning',
   'gitops',
   'logs',
+  'alerts',
 ] as const
 
 export type HelpTopic = (typeof HELP_TOPICS)[number]

@@ -1,12 +1,16 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
-import {durationFlag, logLevelFlag} from '../cli/flags.ts'
+import {durationFlag, logLevelFlag, notifyAfterFlag} from '../cli/flags.ts'
 import {logOptions} from '../cli/log-options.ts'
+import {notifyTargets} from '../cli/notify-settings.ts'
 import {serveSettings} from '../cli/serve-settings.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
+import {NoticeWatch} from '../core/notices/watch.ts'
 import {openServePools} from '../core/serve-pools.ts'
 import {Worker} from '../core/worker/worker.ts'
 import {invalidArgument} from '../lib/errors.ts'
+import type {WorkerEvent} from '../lib/worker-events.ts'
+import {senderTo} from '../observe/notices/sender.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
 
 export default class Serve extends BaseCommand {
@@ -16,7 +20,7 @@ export default class Serve extends BaseCommand {
 
 Reads of registered views have the rights of the login in AYB_COLLECTIONS_URL, which should have few rights. Without AYB_COLLECTIONS_URL, reads have the rights of the role that ayb serve connects as; then ayb reads only views whose owners could act as that role anyway.
 
-With --worker, the same process also runs the schedules, with the settings in the environment variables of ayb worker.`
+With --worker, the same process also runs the schedules, with the settings in the environment variables of ayb worker. With AYB_NOTIFY_URL or AYB_NOTIFY_COMMAND, notices about views are sent, with or without --worker: see ayb help alerts.`
   static override examples = [
     'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %>',
     'AYB_ADMIN_TOKEN=… <%= config.bin %> <%= command.id %> --listen 127.0.0.1:9000 --worker',
@@ -48,6 +52,7 @@ With --worker, the same process also runs the schedules, with the settings in th
       summary: 'How long refreshes may take to finish when the server is stopped. Default: 25s.',
     }),
     'log-level': logLevelFlag({summary: 'Leave out what is less important. Default: info.'}),
+    'notify-after': notifyAfterFlag,
     'log-format': Flags.string({
       summary: 'The format of the log. Default: pretty on a terminal, else json.',
       options: ['pretty', 'json'],
@@ -62,6 +67,7 @@ With --worker, the same process also runs the schedules, with the settings in th
     }
     const settings = serveSettings(flags, process.env)
     const work = flags.worker ? workerSettings({...flags, listen: undefined}, process.env) : null
+    const targets = notifyTargets(process.env)
     const observer = await observeWorker({
       ...logOptions(process.stdout, settings, process.env),
       hasMetrics: true,
@@ -69,13 +75,31 @@ With --worker, the same process also runs the schedules, with the settings in th
     })
     const server = this.server(flags, {keepsStatements: true})
     const {version} = this.config
+    const open = server.open.bind(server)
+    const notices =
+      targets &&
+      new NoticeWatch({
+        open,
+        deliver: senderTo(targets),
+        after: flags['notify-after'],
+        emit: observer.onEvent,
+      })
     const worker =
-      work && new Worker({...work, isOnce: false, version}, (how) => server.open(how), observer.onEvent)
+      work &&
+      new Worker({...work, isOnce: false, version}, open, (event: WorkerEvent) => {
+        observer.onEvent(event)
+        notices?.observe(event)
+      })
     const signal = this.untilClosed(process.stdout)
     const {collectionsUrl} = settings
     // Report a failed connection before the server listens.
     const pools = await openServePools(this.connection(flags), {collectionsUrl, signal})
     const {serve} = await import('../http/serve.ts')
-    await serve({...settings, ...pools, worker, observer, version}, signal)
+    notices?.start()
+    try {
+      await serve({...settings, ...pools, worker, observer, version}, signal)
+    } finally {
+      await notices?.end({looks: false})
+    }
   }
 }

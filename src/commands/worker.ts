@@ -1,12 +1,23 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../cli/base-command.ts'
-import {durationFlag, lockFlag, logLevelFlag, retentionFlag, timeoutFlag} from '../cli/flags.ts'
+import {
+  durationFlag,
+  lockFlag,
+  logLevelFlag,
+  notifyAfterFlag,
+  retentionFlag,
+  timeoutFlag,
+} from '../cli/flags.ts'
 import {logOptions} from '../cli/log-options.ts'
+import {notifyTargets} from '../cli/notify-settings.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
+import {NoticeWatch} from '../core/notices/watch.ts'
 import {Worker} from '../core/worker/worker.ts'
 import {healthOf, serveHealth} from '../http/health.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import type {WorkerResult} from '../lib/records/workers.ts'
+import type {WorkerEvent} from '../lib/worker-events.ts'
+import {senderTo} from '../observe/notices/sender.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
 
 export default class WorkerCommand extends BaseCommand {
@@ -14,7 +25,7 @@ export default class WorkerCommand extends BaseCommand {
   static override description =
     `Any number of workers may run, on any machines: they share nothing but the database. If a worker is killed, another worker takes over its jobs. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back into the queue; a second signal ends the worker at once.
 
-The environment variables of the flags take the same values, except that AYB_JOBS_POLL_INTERVAL_MS takes milliseconds, and AYB_JOBS_LEASE_DURATION_S seconds. With AYB_JOBS_ENABLED=false the worker does not start.`
+The environment variables of the flags take the same values, except that AYB_JOBS_POLL_INTERVAL_MS takes milliseconds, and AYB_JOBS_LEASE_DURATION_S seconds. With AYB_JOBS_ENABLED=false the worker does not start. With AYB_NOTIFY_URL or AYB_NOTIFY_COMMAND, it sends notices about views: see ayb help alerts.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --concurrency 8 --listen 127.0.0.1:9187 --log-format json',
@@ -56,6 +67,7 @@ The environment variables of the flags take the same values, except that AYB_JOB
     once: Flags.boolean({
       summary: 'Run the jobs that are due now, then exit with 0 if all of them succeeded, else with 1.',
     }),
+    'notify-after': notifyAfterFlag,
     listen: Flags.string({
       summary: 'Serve /healthz, /readyz and /metrics at this address. [env: AYB_JOBS_LISTEN]',
       helpValue: '<host:port>',
@@ -79,6 +91,7 @@ The environment variables of the flags take the same values, except that AYB_JOB
       )
     }
     const settings = workerSettings(flags, process.env)
+    const targets = notifyTargets(process.env)
     // --once prints its result on stdout, so the log goes to stderr.
     const stream = flags.once ? process.stderr : process.stdout
     const observer = await observeWorker({
@@ -87,19 +100,35 @@ The environment variables of the flags take the same values, except that AYB_JOB
       version: this.config.version,
     })
     const server = this.server(flags, {keepsStatements: true})
+    const open = server.open.bind(server)
+    const notices =
+      targets &&
+      new NoticeWatch({
+        open,
+        deliver: senderTo(targets),
+        after: flags['notify-after'],
+        emit: observer.onEvent,
+      })
     const worker = new Worker(
       {...settings, isOnce: flags.once, version: this.config.version},
-      (how) => server.open(how),
-      observer.onEvent,
+      open,
+      (event: WorkerEvent) => {
+        observer.onEvent(event)
+        notices?.observe(event)
+      },
     )
     const source = healthOf({worker, pool: null, observer})
     const health = settings.listen && (await serveHealth(settings.listen, source))
     if (health)
       observer.log({level: 'info', event: 'http.listening', msg: `listening on http://${health.address}`})
+    let hasWorked = false
+    if (!flags.once) notices?.start()
     try {
       const result = await worker.run(this.untilClosed(stream))
+      hasWorked = true
       return flags.once ? this.#report(result) : undefined
     } finally {
+      await notices?.end({looks: flags.once && hasWorked})
       await health?.close()
     }
   }

@@ -11,6 +11,7 @@ export const SYSTEM_TABLES = {
   policies: '_ayb_matview_policies',
   edges: '_ayb_job_edges',
   workers: '_ayb_workers',
+  notices: '_ayb_notices',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

@@ -1,4 +1,5 @@
 import type {ErrorCode} from './errors.ts'
+import type {FreshnessState} from './records/freshness.ts'
 import type {Advice} from './remedies.ts'
 import type {Warning} from './unworded.ts'
 
@@ -11,6 +12,15 @@ interface AttemptFacts {
   /** `schema.view`; null if the payload names no view. */
   view: string | null
   attempt: number
+}
+
+/** One try to send a notice. */
+interface NoticeFacts {
+  noticeId: string
+  view: string
+  state: FreshnessState
+  attempt: number
+  durationMs: number
 }
 
 /** A job that was taken back from a dead worker. */
@@ -134,6 +144,17 @@ export type WorkerEvent =
       code?: ErrorCode | null
     } & AttemptFacts)
   | ({type: 'connection-dead'; pid: number} & AttemptFacts)
+  | {
+      type: 'notice-made'
+      noticeId: string
+      view: string
+      state: FreshnessState
+      previousState: FreshnessState | null
+    }
+  | ({type: 'notice-sent'} & NoticeFacts)
+  | ({type: 'notice-retried'; error: string; delayMs: number} & NoticeFacts)
+  /** The notice was tried for an hour in vain. */
+  | ({type: 'notice-given-up'; error: string} & NoticeFacts)
   | {type: 'pruned'; jobs: number; runs: number}
   | {type: 'warning'; message: Warning}
   | {type: 'slots'; busy: number; total: number}

@@ -41,6 +41,10 @@ const NAMES: Record<WorkerEvent['type'], EventName | null> = {
   'job-blocked': ['refresh.blocked', 'debug'],
   'job-interrupted': ['refresh.interrupted', 'warn'],
   'job-unrecorded': ['refresh.unrecorded', 'warn'],
+  'notice-made': ['notice.queued', 'info'],
+  'notice-sent': ['notice.sent', 'info'],
+  'notice-retried': ['notice.retried', 'warn'],
+  'notice-given-up': ['notice.given_up', 'error'],
   warning: ['warning', 'warn'],
   slots: null,
 }

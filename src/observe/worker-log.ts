@@ -113,9 +113,35 @@ function describe(event: WorkerEvent, hintOf: HintOf): LogFields | null {
     }
     case 'slots':
       return null
+    case 'notice-made':
+    case 'notice-sent':
+    case 'notice-retried':
+    case 'notice-given-up':
+      return describeNoticeEvent(event)
     default:
       return describeJobEvent(event)
   }
+}
+
+type NoticeEvent = Extract<WorkerEvent, {noticeId: string}>
+
+function describeNoticeEvent(event: NoticeEvent): LogFields {
+  const {type, view, noticeId, state} = event
+  const facts = {view, noticeId, state}
+  if (type === 'notice-made') {
+    const {previousState} = event
+    const was = previousState === null ? '' : `, and was ${previousState}`
+    return {msg: `notice: now ${state}${was}:`, ...facts, previousState}
+  }
+  const {attempt, durationMs} = event
+  const tried = {...facts, attempt, durationMs}
+  if (type === 'notice-sent') return {msg: 'sent the notice about', ...tried}
+  const {error} = event
+  if (type === 'notice-given-up') {
+    return {msg: 'gave up on the notice after an hour of tries:', ...tried, error}
+  }
+  const again = formatDuration(event.delayMs)
+  return {msg: `could not send the notice, again in ${again}:`, ...tried, error}
 }
 
 type JobEvent = Extract<WorkerEvent, {jobId: string; attempt: number; scheduleId: string | null}>

@@ -8,7 +8,17 @@ import {openTerminal} from '../support/terminal.ts'
 
 /** Nothing listens there. */
 const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
-const TOPICS = ['exit-codes', 'connecting', 'pooler', 'http', 'concurrency', 'tuning', 'gitops', 'logs']
+const TOPICS = [
+  'exit-codes',
+  'connecting',
+  'pooler',
+  'http',
+  'concurrency',
+  'tuning',
+  'gitops',
+  'logs',
+  'alerts',
+]
 
 describe('ayb help', () => {
   test('begins with commands, and ends with a quickstart, exit codes and topics', async () => {

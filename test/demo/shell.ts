@@ -70,6 +70,17 @@ export class Shell {
     }
   }
 
+  /** Sets a variable for all commands that follow. */
+  export(name: string, value: string): void {
+    printInput('$', `export ${name}=${value}`)
+    this.#environment[name] = value
+  }
+
+  /** Takes the variable away again. */
+  unset(name: string): void {
+    delete this.#environment[name]
+  }
+
   /**
    * Runs one command and shows it with its output and, where it is not 0, its exit code.
    * @throws CheckFailure at another exit code or output than expected

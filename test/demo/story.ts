@@ -17,6 +17,7 @@ import {
   WORKOUT_COUNT,
 } from './data.ts'
 import {withHeldRefresh} from './held-refresh.ts'
+import {NOTICE_STEPS} from './notices.ts'
 import {say} from './print.ts'
 import {HOURLY, LIVE, SCHEDULE_STEPS} from './schedules.ts'
 import type {Shell} from './shell.ts'
@@ -37,6 +38,7 @@ export const STORY: readonly Step[] = [
   {title: 'What has happened so far', play: showHistory},
   ...CHAIN_STEPS,
   ...SCHEDULE_STEPS,
+  ...NOTICE_STEPS,
   ...ADVICE_STEPS,
   {title: 'A slip of the finger', play: misspell},
   {title: 'Take it off the list', play: unregister},

@@ -17,6 +17,7 @@ const TABLES = [
   '_ayb_matview_refresh_runs',
   '_ayb_matview_refreshes',
   '_ayb_matview_states',
+  '_ayb_notices',
   '_ayb_workers',
 ]
 

@@ -24,6 +24,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'core/freshness',
     'core/apply',
     'core/doctor',
+    'core/notices',
     'core/worker',
     'db/pool.ts',
     'lib',
@@ -54,6 +55,7 @@ const ROOMS: Record<string, readonly string[]> = {
   ],
   'core/apply': ['core', 'core/refresh/mode.ts', 'db', 'db/refresh/postgres-settings.ts', 'db/states', 'lib'],
   'core/doctor': ['core', 'core/refresh/mode.ts', 'core/refresh-set/graph.ts', 'db', 'db/states', 'lib'],
+  'core/notices': ['core/freshness/judged.ts', 'core/worker/alarm.ts', 'db', 'lib'],
   'core/freshness': [
     'core',
     'core/refresh/decide.ts',

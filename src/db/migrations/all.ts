@@ -5,6 +5,7 @@ import {viewPolicies} from './0004-view-policies.ts'
 import {jobEdges} from './0005-job-edges.ts'
 import {unchangedViews} from './0006-unchanged-views.ts'
 import {workers} from './0007-workers.ts'
+import {notices} from './0008-notices.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
@@ -16,4 +17,5 @@ export const MIGRATIONS: readonly Migration[] = [
   jobEdges,
   unchangedViews,
   workers,
+  notices,
 ]

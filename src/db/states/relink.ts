@@ -3,6 +3,7 @@ import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
+import {moveNotices} from '../notices.ts'
 import {readablePayload, viewInPayload} from '../payload.ts'
 import {movePolicy} from '../policies.ts'
 import {wakeWorkers} from '../queue/wake.ts'
@@ -21,8 +22,8 @@ interface Moved {
 }
 
 /**
- * Moves a registration to another name, in one transaction, with the state and the policy of the view, its
- * schedules, its history, and its queued and failed jobs. Null if the registration is gone, or was moved
+ * Moves a registration to another name, in one transaction, with the state, the policy and the notices of
+ * the view, its schedules, its history, and its queued and failed jobs. Null if the registration is gone, or was moved
  * meanwhile.
  * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the
  * name
@@ -37,6 +38,7 @@ export async function moveRegistration(
     if (!renamed) return null
     const registration = {...renamed, policy: await movePolicy(db, from, to)}
     await moveState(db, from, to)
+    await moveNotices(db, from, to)
     const schedules = await moveSchedules(db, from, to)
     // Members of sets before jobs: in this order everybody locks both.
     await moveMembers(db, from, to, schedules)

@@ -1,0 +1,42 @@
+import type {ToldState} from '../../db/notices.ts'
+import type {FreshnessState} from '../../lib/records/freshness.ts'
+import type {JudgedView} from '../freshness/judged.ts'
+
+/** The states that a notice can tell of. */
+type NoticeState = Extract<FreshnessState, 'failing' | 'stale' | 'overdue' | 'fresh' | 'unwatched'>
+
+/** After so many notices about a view within an hour, its recovery is told later. */
+const MOST_RECENT = 5
+
+export const isWell = (state: FreshnessState): boolean => state === 'fresh' || state === 'unwatched'
+
+/**
+ * The state of a view as notices tell it; null where there is nothing to tell: the view is neither well, nor
+ * has it failed so many times in a row. A view counts as stale only where its data is older than allowed: one
+ * whose parent was refreshed a moment ago is about to be refreshed.
+ */
+export function noticeState(
+  {state, overdue, facts, freshAsOfMs, maxAgeMs}: JudgedView,
+  {nowMs, after}: {nowMs: number; after: number},
+): NoticeState | null {
+  const {hasFailed, consecutiveFailures, lastSuccessStartedAtMs} = facts
+  if (state === 'failing' && !facts.exists) return 'failing'
+  if (hasFailed && consecutiveFailures >= after) return 'failing'
+  const asOfMs = freshAsOfMs ?? lastSuccessStartedAtMs
+  if (maxAgeMs !== null && asOfMs !== null && nowMs - asOfMs > maxAgeMs) return 'stale'
+  if (overdue) return 'overdue'
+  if (state === 'failing' || state === 'never') return null
+  return state === 'stale' ? 'fresh' : state
+}
+
+/**
+ * The state to tell, where it differs from what was told before; null for nothing. A view that keeps changing
+ * is told to be unwell at once, but its recovery, and how its trouble changes, not before it is calmer.
+ */
+export function newsOf(state: NoticeState | null, told: ToldState | null): NoticeState | null {
+  if (state === null) return null
+  const wasWell = told === null || isWell(told.state)
+  if (wasWell) return isWell(state) ? null : state
+  if (state === told.state || told.recent >= MOST_RECENT) return null
+  return state
+}

@@ -1,0 +1,61 @@
+import {randomUUID} from 'node:crypto'
+import type {Database} from '../../db/database.ts'
+import {addNotice, readNoticeFacts, readTold, type ToldState} from '../../db/notices.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
+import type {FreshnessState} from '../../lib/records/freshness.ts'
+import {type JudgedView, judgeAll} from '../freshness/judged.ts'
+import {isWell, newsOf, noticeState} from './changes.ts'
+import {noticeOf} from './documents.ts'
+
+/** A change that this process was the first to see. */
+interface NotedChange {
+  noticeId: string
+  /** `schema.view` */
+  view: string
+  state: FreshnessState
+  previousState: FreshnessState | null
+}
+
+interface Look {
+  noted: NotedChange[]
+  /** The views that are not well, by qualified names. */
+  unwell: Set<string>
+}
+
+/**
+ * Looks how fresh the views are, and writes a notice down for each view whose state is not what the last
+ * notice about it said. What was said is read first: a process that looks at the same time and is slower
+ * changes nothing.
+ */
+export async function lookForChanges(db: Database, {after}: {after: number}): Promise<Look> {
+  const told = new Map((await readTold(db)).map((each) => [qualifiedName(each), each]))
+  const {nowMs, views} = await judgeAll(db)
+  const unwell = new Set<string>()
+  const changed: {view: JudgedView; state: FreshnessState; last: ToldState | null}[] = []
+  for (const view of views) {
+    const state = noticeState(view, {nowMs, after})
+    if (state !== null && !isWell(state)) unwell.add(view.name)
+    const last = told.get(view.name) ?? null
+    const news = newsOf(state, last)
+    if (news !== null) changed.push({view, state: news, last})
+  }
+  if (changed.length === 0) return {noted: [], unwell}
+  const facts = await readNoticeFacts(
+    db,
+    changed.map(({view}) => view.facts),
+  )
+  const {database, host} = db.session.target
+  const noted: NotedChange[] = []
+  for (const [at, {view, state, last}] of changed.entries()) {
+    const {failingSince = null, schedule = null} = facts[at] ?? {}
+    const previousState = last?.state ?? null
+    const notice = noticeOf(view, {nowMs, state, previousState, failingSince, schedule, database, host})
+    const noticeId = randomUUID()
+    const {schemaName, viewName} = view.facts
+    const place = (last?.place ?? 0) + 1
+    if (await addNotice(db, {id: noticeId, schemaName, viewName, place, notice})) {
+      noted.push({noticeId, view: view.name, state, previousState})
+    }
+  }
+  return {noted, unwell}
+}
