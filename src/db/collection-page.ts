@@ -75,8 +75,9 @@ const OPERATORS: Record<Comparison, string> = {eq: '=', ne: '<>', gt: '>', gte: 
 const reference = (column: CollectionColumn): string => `v.${quoteIdentifier(column.name)}`
 
 /**
- * A column as it is shown: a domain as what it is based on, which is no cast; the text of an own type by its
- * output function, where to_json and `::text` would look for a cast, and an array of them by way of its text.
+ * The value of a column in a page: a domain as its base type, without a cast; a type of users as the text of
+ * its output function, since to_json and `::text` would look for a cast; an array of such a type from its
+ * text.
  */
 function expressionOf(column: CollectionColumn): string {
   const name = reference(column)

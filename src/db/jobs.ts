@@ -83,7 +83,7 @@ export async function findJob(db: Database, id: string): Promise<Job | null> {
   return (await findJobs(db, [id]))[0] ?? null
 }
 
-/** The jobs of these ids, of our type, in this order, without those that are gone. */
+/** The jobs with these ids, of our type, in this order; deleted jobs are left out. */
 export async function findJobs(db: Database, ids: readonly string[]): Promise<Job[]> {
   if (!db.has('jobs')) return []
   const found = new Map<string, Job>()

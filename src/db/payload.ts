@@ -15,7 +15,7 @@ const isReadable = (payload: string): string => `pg_column_size(${payload}) <= $
 export const readablePayload = (payload: string): string =>
   `(case when ${isReadable(payload)} then ${payload} end)`
 
-/** SQL: the same, or what is wrong with it. */
+/** SQL: the payload under that alias, or a note that it is too large. */
 export const payloadOrNote = (payload: string): string =>
   `(case when ${isReadable(payload)} then ${payload} else jsonb_build_object('not_shown', ${sizeNote(payload)}) end)`
 

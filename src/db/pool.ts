@@ -59,7 +59,7 @@ export class DatabasePool<T extends Pooled = Database> {
   #taken = 0
   #isClosed = false
   #closing: NodeJS.Timeout | null = null
-  /** When a session last did what it was asked, as performance.now() tells it. */
+  /** When a session last completed its work, by performance.now(). */
   #lastSuccessAt = Number.NEGATIVE_INFINITY
   #probe: Promise<boolean> | null = null
 
@@ -71,8 +71,8 @@ export class DatabasePool<T extends Pooled = Database> {
 
   /**
    * Runs work on a session that it has for itself.
-   * @throws AybError where there is no session to be had, or all stay busy; the signal's reason while it
-   * waits; and what the work throws
+   * @throws AybError where no session can be opened, or all stay busy; the signal's reason during the wait;
+   * and what the work throws
    */
   async use<R>(work: (db: T) => Promise<R>, signal?: AbortSignal): Promise<R> {
     await this.#turn(signal)
@@ -98,7 +98,7 @@ export class DatabasePool<T extends Pooled = Database> {
   isReachable(): Promise<boolean> {
     const ageMs = performance.now() - this.#lastSuccessAt
     if (ageMs < FRESH_MS) return Promise.resolve(true)
-    // All sessions are busy: that the database is away is seen by what they do.
+    // All sessions are busy: their own statements show whether the database is away.
     if (this.#taken >= this.#options.size) return Promise.resolve(ageMs < STATEMENT_DEADLINE_MS)
     this.#probe ??= this.#look().finally(() => {
       this.#probe = null
@@ -124,8 +124,8 @@ export class DatabasePool<T extends Pooled = Database> {
   }
 
   /**
-   * Closes the sessions that are kept, and from now on those that come back. Whoever waits for one is
-   * refused.
+   * Closes the idle sessions now, and the busy ones when they come back. Refuses callers that wait for a
+   * session.
    */
   async close(): Promise<void> {
     this.#isClosed = true
@@ -134,7 +134,7 @@ export class DatabasePool<T extends Pooled = Database> {
     await Promise.all(this.#idle.splice(0).map((db) => db.close()))
   }
 
-  /** Waits until there is room for one more, which whoever leaves hands on. */
+  /** Waits for a free place. A caller that leaves hands its place to the next one in the line. */
   async #turn(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
     if (this.#isClosed) throw closed()

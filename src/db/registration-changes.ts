@@ -172,15 +172,16 @@ export async function noteWorkingMode(
 }
 
 /**
- * Removes a registration, and what is remembered of its view. Returns it as it was; null where it is gone.
+ * Removes a registration with the state and the policy of its view. Returns the registration as it was; null
+ * where it is gone.
  */
 export async function deleteRegistration(db: Database, id: string): Promise<Registration | null> {
   return (await deleteRegistrations(db, [id]))[0] ?? null
 }
 
 /**
- * Removes registrations, and what is remembered of their views; with `onlyMissing`, none whose view is there.
- * Returns those that it removed as they were, by name.
+ * Removes registrations with the states and policies of their views; with `onlyMissing`, only registrations
+ * whose view is gone. Returns the removed registrations as they were, by name.
  */
 export async function deleteRegistrations(
   db: Database,

@@ -91,8 +91,8 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
 }
 
 /**
- * SQL: how the last run of the last set of the schedule under alias `s` ended, of those that failed if any
- * did.
+ * SQL: how the last run of the last set of the schedule under alias `s` ended; where a run failed, that
+ * run.
  */
 const lastRunOfSet = (db: Database): string =>
   db.mayRead('edges')

@@ -143,7 +143,9 @@ export class Session {
     })
   }
 
-  /** Whether both are on one server: of several hosts, a later session may have got another one. */
+  /**
+   * Whether both are on one server: with several hosts in the URL, a later session may be on another host.
+   */
   isBeside({target}: Session): boolean {
     return this.target.host === target.host && this.target.port === target.port
   }

@@ -98,7 +98,7 @@ async function answer(
   send(response, 404, 'not found: there are /healthz, /readyz and /metrics\n')
 }
 
-/** `fault` is what is wrong; null for nothing. */
+/** `fault` describes the problem; null where there is none. */
 const sendState = (response: ServerResponse, fault: string | null): void =>
   send(response, fault === null ? 200 : 503, `${fault ?? 'ok'}\n`)
 

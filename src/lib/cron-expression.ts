@@ -151,7 +151,7 @@ function parseField(field: Field, text: string, invalid: Invalid): readonly numb
 /** The values of one item of a list: cron-parser refuses lists that name a value twice, as `1,1` or `*,5`. */
 function readItem(field: Field, item: string): number[] {
   const text = FIELDS.map((other) => (other === field ? item : '*')).join(' ')
-  // No date matters here, and this one is quicker than the present one in the local time zone.
+  // The date does not matter here, and 1970 in UTC is quicker than the present in the local time zone.
   const {fields} = CronExpressionParser.parse(text, {currentDate: 0, tz: 'UTC'})
   const values = fields[field.key].values.map(Number)
   // Sunday is 0, 7, or both.

@@ -8,7 +8,7 @@ export type ViewReference = {id: string} | ViewName
 const MAX_BYTES = 63
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const UNQUOTED = /^[\p{L}_][\p{L}\p{Nd}_$]*$/u
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern looks for control characters
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 const LONE_SURROGATE = /\p{Surrogate}/u
 

@@ -7,7 +7,7 @@ export type PolicyChanges = Partial<Omit<ViewPolicy, 'settings'>> & {settings?: 
 /** Whether anything is to be changed. */
 export const isChange = (changes: PolicyChanges): boolean => Object.keys(changes).length > 0
 
-/** Whether the policy already has what the changes ask for. */
+/** Whether the changes would leave the policy as it is. */
 export function isSatisfied(policy: ViewPolicy | null, {settings = {}, ...others}: PolicyChanges): boolean {
   const hasSettings = Object.entries(settings).every(
     ([name, value]) => (policy?.settings[name] ?? null) === value,

@@ -38,7 +38,7 @@ const HINT = `a refresh may set ${ALLOWED.join(', ')}, and enable_… of the pla
 /** More than anybody writes. */
 const LONGEST_VALUE = 1000
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern looks for control characters
 const CONTROL = /[\u0000-\u001f\u007f]/
 
 const isAllowedName = (name: string): boolean => ALLOWED.includes(name) || PLANNER.test(name)

@@ -17,7 +17,7 @@ import {formatDue, formatRelative} from './time.ts'
 import {blockerLines, concurrentState} from './views.ts'
 
 /**
- * All that is known of a registration; off a terminal, lines that begin with what they hold: a field's label,
+ * All that is known of a registration. Off a terminal, each line begins with its kind: the label of a field,
  * `schedule` or `run`.
  */
 export function renderRegistrationDetails(document: RegistrationDetails, context: RenderContext): string {

@@ -45,8 +45,8 @@ const started: RunningServer[] = []
 afterAll(() => stopServers(started))
 
 /**
- * Starts `ayb serve` on a free port, or where `--listen` says, and waits until it listens. Stopped at the end of
- * the file at the latest.
+ * Starts `ayb serve` on a free port, or where `--listen` says, and waits until it listens. Stopped at the end
+ * of the file at the latest.
  */
 export async function startServer(
   db: {url: string},

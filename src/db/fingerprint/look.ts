@@ -36,7 +36,7 @@ const WITHOUT_TABLE = [
 /** Whether the server tells for certain what has changed: before 15, counters can be lost for good. */
 export const tellsChanges = ({session}: Database): boolean => session.serverVersion >= OLDEST_VERSION
 
-/** Whether what was seen can be written down. */
+/** Whether ayb can store what the look saw. */
 const remembersChanges = async (db: Database): Promise<boolean> =>
   db.hasApplied(UNCHANGED_VIEWS) && (await writableIdentity(db)) !== null
 
@@ -87,7 +87,7 @@ export async function lookForChanges(
   return null
 }
 
-/** Settings in one order, whoever gave them. */
+/** Settings, always in the same order. */
 const textOf = (settings: PostgresSettings): string =>
   JSON.stringify(Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1)))
 

@@ -6,7 +6,7 @@ import type {Database} from '../database.ts'
 import {lockNameOf} from '../payload.ts'
 import {heldKey, viewKey} from './advisory-keys.ts'
 
-/** A session that holds the lock of a view, and whether this role may cancel what it runs. */
+/** A session that holds the lock of a view, and whether this role may cancel its statement. */
 interface Holder extends CanceledRefresh {
   may: boolean
 }

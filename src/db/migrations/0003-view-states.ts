@@ -29,7 +29,7 @@ export const viewStates: Migration = {
       alters: 'runs',
     },
     {
-      // By age, whatever caused the run: for retention, which deletes the oldest first.
+      // By age, for all causes of runs: retention deletes the oldest runs first.
       sql: `create index if not exists ayb_cli_runs_started on ${tables.runs} (started_at)`,
       index: {name: 'ayb_cli_runs_started', on: 'runs'},
     },

@@ -4,7 +4,8 @@ import type {Migration} from './migration.ts'
 export const UNCHANGED_VIEWS = 6
 
 /**
- * For each view: what its last refresh saw of what the view reads, and the checks since that found no change.
+ * For each view: the state of everything that the view reads, as its last refresh saw it, and the checks
+ * since that found no change.
  */
 export const unchangedViews: Migration = {
   version: UNCHANGED_VIEWS,

@@ -76,7 +76,7 @@ export function forgetRights(session: Session): void {
   rightsOf.delete(session.origin)
 }
 
-/** Whether the role has other rights by now than those that the session relied on. */
+/** Whether the rights of the role have changed since the session looked. */
 export async function haveRightsChanged(db: Database): Promise<boolean> {
   const before = rightsOf.get(db.session.origin)
   if (!before || !db.session.isUsable) return false

@@ -36,7 +36,7 @@ remembered as (
          system_identifier = excluded.system_identifier, seen_at = excluded.seen_at)`
 }
 
-/** How long to wait for whoever locks the table of states. */
+/** How long to wait for a session that locks the table of states. */
 const LOCK_TIMEOUT = '1s'
 
 /**

@@ -15,7 +15,7 @@ export interface Flaw {
     | 'column'
     | 'index'
     | 'operator'
-  /** Of what is wrong; for grants and foreign keys of the table, with its schema. */
+  /** The name of the object at fault; for grants and foreign keys the name of the table, with its schema. */
   name: string
   /** The owner, or the role with the privilege; null if that does not matter. */
   role: string | null

@@ -16,7 +16,7 @@ export interface TableGlance {
    * that matters.
    */
   is_ordinary: boolean
-  /** Those of defaults, CHECKs and indexes, null for those that have none. */
+  /** The expressions of defaults, CHECKs and indexes; null for an object without one. */
   expressions: (string | null)[]
 }
 

@@ -18,7 +18,7 @@ const COLUMN = /^[a-z_][a-z0-9_]*$/
 
 /**
  * Whether an expression, as pg_get_expr writes it under the search_path of a Session, can run no code but
- * comparisons, constants, the clock and random ids. A list of what is allowed: a built-in function such as
+ * comparisons, constants, the clock and random ids. A list of allowed parts: a built-in function such as
  * query_to_xml() runs any SQL, and pg_depend does not say so. Names of other schemas have a dot, operators of
  * other schemas the word OPERATOR, and neither is a token.
  */

@@ -22,7 +22,7 @@ export type SetMemberStatus = 'success' | 'unchanged' | 'error' | 'skipped' | 'c
 
 /** One view of a set of refreshes. */
 export interface SetMember {
-  /** As it is after the set; where it was unregistered meanwhile, as it was before. */
+  /** The registration after the set; if it was removed meanwhile, the registration before the set. */
   registration: Registration
   status: SetMemberStatus
   /** Why the view was not refreshed: `parent failed`, `fail fast` or `unchanged: …`. */

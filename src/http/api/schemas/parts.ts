@@ -16,7 +16,7 @@ export const flag = {type: 'boolean'}
 export const mode = {type: 'string', enum: [...REFRESH_MODES]}
 export const runStatus = ['success', 'error', 'canceled', 'skipped']
 
-/** A document of which every key is always there. */
+/** A document that always has all of its keys. */
 export const documentOf = (name: string, properties: Properties) => ({
   $id: name,
   type: 'object',

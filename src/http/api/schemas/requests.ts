@@ -9,7 +9,7 @@ export const requestedMode = {
   description: 'auto is concurrent where the view has a unique index and holds data, else standard',
 }
 
-/** The one parameter of a route about one thing. */
+/** The parameter of a route about one view, schedule or job. */
 export const idOf = (description: string) => ({
   type: 'object',
   required: ['id'],

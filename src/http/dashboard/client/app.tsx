@@ -4,7 +4,7 @@ import {storedToken, storeToken} from './session.ts'
 import {Shell} from './shell.tsx'
 import {SignIn} from './sign-in.tsx'
 
-/** The sign-in page, or what is behind it. */
+/** The sign-in page, or the pages behind it. */
 export function App() {
   const [token, setToken] = useState(storedToken)
   const [isExpired, setExpired] = useState(false)

@@ -18,7 +18,7 @@ type Followed = Pick<ListedRegistration, 'id' | 'lastRefreshAt' | 'updatedAt'>
 export interface Histories {
   /** The last runs of each registration, newest first. */
   runs: ReadonlyMap<string, readonly Run[]>
-  /** Reads the runs of those that have changed since theirs were read, and of no others any more. */
+  /** Reads the runs of each registration that has changed since the last read; forgets all other runs. */
   follow(registrations: readonly Followed[]): void
   /** Reads the runs of a registration at the next polls: a canceled refresh changes the history alone. */
   expectRun(id: string): void
@@ -54,7 +54,7 @@ export function useHistories(api: Api): Histories {
             const {items} = await api.get<Items<Run>>(`matviews/${id}/history?limit=${RUNS}`, signal)
             if (isLatest()) setRuns((last) => new Map(last).set(id, items))
           } catch {
-            // A plot is an extra: the next poll asks again, and tells what is wrong.
+            // A plot is an extra: the next poll asks again, and reports the error.
             if (isLatest()) read.current.delete(id)
           }
         }

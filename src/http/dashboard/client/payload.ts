@@ -3,7 +3,7 @@ import {viewTitle} from './format.ts'
 
 export const JOB_TYPE = 'materialized_view_refresh'
 
-/** Which view a job or schedule is about; null where its payload names none, as those of other programs. */
+/** The view of a job or schedule; null where the payload names no view, such as that of another program. */
 export function payloadView(payload: unknown): ViewName | null {
   if (typeof payload !== 'object' || payload === null) return null
   const {schema, view_name: viewName} = payload as Record<string, unknown>

@@ -30,7 +30,7 @@ export function usePoll<Data>(load: (signal: AbortSignal) => Promise<Data>, key 
 
     async function poll(): Promise<void> {
       clearTimeout(timer)
-      // What is being read may be older than what the caller has just done.
+      // The answer on its way may be older than the change that the caller has just made.
       isStale = isLoading
       if (isLoading || document.hidden) return
       isLoading = true

@@ -10,7 +10,7 @@ import {SignOut} from './sign-out.tsx'
 import {useTitle} from './title.ts'
 import {NotifyContext, Toasts, useToasts} from './toasts.tsx'
 
-/** What is around each page: the way to the others, and the outcomes of what was done. */
+/** The frame of each page: links to the other pages, and messages about how actions ended. */
 export function Shell({api, onSignOut}: {api: Api; onSignOut: () => void}) {
   const {page, jobState} = useRoute()
   const {toasts, notify, dismiss} = useToasts()

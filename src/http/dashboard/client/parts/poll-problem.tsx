@@ -1,7 +1,7 @@
 import type {ApiError} from '../api.ts'
 import {ErrorNote} from './error-note.tsx'
 
-/** Why what the page shows may be old. */
+/** Says why the data on the page may be old. */
 export function PollProblem({error}: {error: ApiError | null}) {
   if (!error) return null
   if (!error.isOutage) return <ErrorNote error={error} />

@@ -8,7 +8,7 @@ const HEIGHT = 22
 const CROSS = 7
 const SHOWN = 10
 
-/** The durations of the last runs as bars, oldest first, with a cross above those that failed. */
+/** The durations of the last runs as bars, oldest first; a failed run has a cross above its bar. */
 export function Spark({runs}: {runs: readonly Run[]}) {
   if (runs.length === 0) return null
   const shown = runs.slice(0, SHOWN).reverse()
