@@ -6,7 +6,9 @@ import {parseJobReference, parseViewName, parseViewReference, type ViewReference
 import {LOG_LEVELS, type LogLevel} from '../lib/log-level.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
+import type {CatchUp} from '../lib/records/schedules.ts'
 import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records/values.ts'
+import {CATCH_UPS} from '../lib/schedule-policy.ts'
 
 /**
  * Carries an AybError through the parser of oclif, which rewrites the message of errors from parse functions.
@@ -171,6 +173,42 @@ export const payloadFlag = Flags.custom<RefreshPayload>({
   helpValue: '<json>',
   parse: async (text) => checked(() => parsePayload(text)),
 })
+
+/** Times in which no run begins. */
+export const notDuringFlag = ({summary}: {summary: string}) =>
+  Flags.string({summary, helpValue: '<time>', multiple: true, multipleNonGreedy: true})
+
+/** When the runs of a schedule begin, beside when they are due. */
+export const schedulePolicyFlags = {
+  jitter: limitFlag({
+    summary:
+      'Begin the runs up to this long behind their due times: each schedule has an offset of its own, at most half of its period; none: no offset.',
+  }),
+  'catch-up': Flags.custom<CatchUp>({options: [...CATCH_UPS]})({
+    summary:
+      'Whether the last run that was missed while no worker was alive is made up for. A run is missed that nobody could begin within a minute.',
+    helpValue: CATCH_UPS.join('|'),
+  }),
+  'not-during': notDuringFlag({
+    summary:
+      'Begin no run while the clock of --timezone shows this time, such as "08:00-18:00 mon-fri"; what was due runs once at its end. Can be repeated; none: at any time.',
+  }),
+}
+
+/** The values of these flags. */
+export const schedulePolicyInput = (flags: {
+  jitter?: number | 'none' | undefined
+  'catch-up'?: CatchUp | undefined
+  'not-during'?: string[] | undefined
+}) => ({
+  jitterMs: flags.jitter === 'none' ? null : flags.jitter,
+  catchUp: flags['catch-up'],
+  notDuring: quietTexts(flags['not-during']),
+})
+
+/** Without the word that takes away what is stored. */
+export const quietTexts = (texts: string[] | undefined): string[] | undefined =>
+  texts?.filter((text) => text !== 'none')
 
 /** Which views a schedule refreshes beside its own. */
 export const scopeFlags = {

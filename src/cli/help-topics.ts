@@ -9,6 +9,7 @@ const HELP_TOPICS = [
   'pooler',
   'http',
   'concurrency',
+  'schedules',
   'tuning',
   'gitops',
   'logs',

@@ -1,5 +1,6 @@
 import {isAybError} from '../lib/errors.ts'
 import {parseViewName, qualifiedName, shellWord} from '../lib/identifier.ts'
+import {scopeParts} from '../lib/payload.ts'
 import {printable} from '../lib/printable.ts'
 import type {Registration, ViewPolicy} from '../lib/records/registrations.ts'
 import type {ScheduleRequest} from '../lib/schedule-request.ts'
@@ -10,11 +11,17 @@ import type {ScheduleRequest} from '../lib/schedule-request.ts'
  */
 export function createCommand(request: ScheduleRequest | null): string | null {
   if (request === null) return null
-  const {name, cron, timezone, enabled, maxAttempts, target} = request
+  const {name, cron, timezone, enabled, maxAttempts, target, jitterMs, catchUp, notDuring} = request
+  const {isCascade, isWithDependencies} = scopeParts(request.scope)
   return pastable([
     ...['ayb', 'schedules', 'create', flag('name', name), flag('cron', cron), flag('timezone', timezone)],
     'view' in target ? flag('view', qualifiedName(target.view)) : flag('payload', target.payload),
+    ...(isCascade ? ['--cascade'] : []),
+    ...(isWithDependencies ? ['--with-dependencies'] : []),
     flag('max-attempts', String(maxAttempts)),
+    ...(jitterMs === null ? [] : [flag('jitter', `${jitterMs}ms`)]),
+    ...(catchUp === 'latest' ? [] : [flag('catch-up', catchUp)]),
+    ...notDuring.map((time) => flag('not-during', time)),
     ...(enabled ? [] : ['--no-enabled']),
   ])
 }
@@ -46,18 +53,22 @@ function isAccepted(viewName: string): boolean {
 function policyFlags({
   settings,
   maxAgeMs,
+  skipUnchanged,
+  refreshAtLeastEveryMs,
   refreshTimeoutMs,
   lockTimeoutMs,
   lockRetryForMs,
 }: ViewPolicy): string[] {
   const limits = {
     'max-age': maxAgeMs,
+    'refresh-at-least-every': refreshAtLeastEveryMs,
     'refresh-timeout': refreshTimeoutMs,
     'lock-timeout': lockTimeoutMs,
     'lock-retry-for': lockRetryForMs,
   }
   return [
     ...Object.entries(settings).map(([name, value]) => flag('set', `${name}=${value}`)),
+    ...(skipUnchanged ? ['--skip-unchanged'] : []),
     ...Object.entries(limits).flatMap(([name, ms]) => (ms === null ? [] : [flag(name, `${ms}ms`)])),
   ]
 }

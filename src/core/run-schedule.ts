@@ -12,6 +12,7 @@ import type {Schedule, ScheduleRun} from '../lib/records/schedules.ts'
 import type {Unworded, Warning} from '../lib/unworded.ts'
 import {requireSchedule} from './lookup.ts'
 import {planJobSet} from './refresh-set/job-set.ts'
+import {quietWarnings} from './schedule-warnings.ts'
 import {absentWorkers} from './workers.ts'
 
 /**
@@ -42,6 +43,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
     return set.members.map(({jobId}) => jobId)
   })
   await advanceSets(db, {scheduleId: before.id})
+  warnings.push(...quietWarnings(before, await db.session.serverTime()))
   const jobs = await findJobs(db, queued)
   const [job] = jobs
   if (!job) throw jobDeleted(queued[0] ?? '')

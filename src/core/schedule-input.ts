@@ -2,7 +2,9 @@ import {checkTimezone, parseCron} from '../lib/cron.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {isUuid, type ViewReference} from '../lib/identifier.ts'
 import type {RefreshPayload} from '../lib/payload.ts'
+import {checkQuietTimes} from '../lib/quiet-times.ts'
 import {JOB_TYPE} from '../lib/records/jobs.ts'
+import type {CatchUp} from '../lib/records/schedules.ts'
 
 const LONGEST_NAME = 100
 const LONGEST_TIMEZONE = 50
@@ -23,6 +25,10 @@ export interface ScheduleInput {
   /** Whether to refresh the views that read the view as well, and the views that it reads. */
   isCascade?: boolean | undefined
   isWithDependencies?: boolean | undefined
+  /** Null for none. */
+  jitterMs?: number | null | undefined
+  catchUp?: CatchUp | undefined
+  notDuring?: readonly string[] | undefined
 }
 
 /** What a person wants changed of a schedule. */
@@ -51,17 +57,18 @@ export function scheduleTarget(
 }
 
 /**
- * The same with name, cron expression and time zone as they are stored. Needs no database: what is wrong with
+ * The same with name, cron expression, time zone and quiet times as they are stored. Needs no database: what is wrong with
  * a command line is said before anything is connected to.
  * @throws AybError INVALID_ARGUMENT
  */
 export function checkInput<Input extends ScheduleChanges>(input: Input): Input {
-  const {name, cron, timezone} = input
+  const {name, cron, timezone, notDuring} = input
   return {
     ...input,
     ...(name === undefined ? {} : {name: checkName(name)}),
     ...(cron === undefined ? {} : {cron: parseCron(cron).text}),
     ...(timezone === undefined ? {} : {timezone: checkZone(timezone)}),
+    ...(notDuring === undefined ? {} : {notDuring: checkQuietTimes(notDuring)}),
   }
 }
 

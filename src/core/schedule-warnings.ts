@@ -1,8 +1,12 @@
 import {checkTimezone, parseCron} from '../lib/cron.ts'
+import {formatDuration} from '../lib/duration.ts'
 import {isAybError} from '../lib/errors.ts'
+import {shortened} from '../lib/outside-text.ts'
 import {viewOfPayload} from '../lib/payload.ts'
+import {endOfQuietTime, unreadableQuietTimes} from '../lib/quiet-times.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
 import {FIRST_INSTANT, LAST_INSTANT} from '../lib/records/values.ts'
+import {longestJitter} from '../lib/schedule-policy.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
 
 /**
@@ -37,8 +41,30 @@ export function scheduleWarnings(schedule: Schedule): Warning[] {
       ),
     )
   }
+  const unreadable = unreadableQuietTimes(schedule.notDuring)
+  if (unreadable.length > 0) {
+    const texts = unreadable.map((text) => JSON.stringify(shortened(text, 50))).join(', ')
+    warnings.push(`the schedule ${name} has quiet times that cannot be read, and are ignored: ${texts}`)
+  }
   if (!viewOfPayload(payload)) warnings.push(`the schedule ${name} fails: its payload names no view`)
   return warnings
+}
+
+/** That the jitter of a schedule is too long for its expression. */
+export function jitterWarnings({jitterMs, cronExpr}: Pick<Schedule, 'jitterMs' | 'cronExpr'>): Warning[] {
+  if (jitterMs === null) return []
+  const longest = longestJitter(jitterMs, parseCron(cronExpr))
+  if (longest === jitterMs) return []
+  return [
+    `the jitter of ${formatDuration(jitterMs)} counts as ${formatDuration(longest)}, half of the shortest time between two runs`,
+  ]
+}
+
+/** That a run of a schedule has to wait now. */
+export function quietWarnings({name, notDuring, timezone}: Schedule, now: Date): Warning[] {
+  const end = endOfQuietTime(notDuring, timezone, now.getTime())
+  if (end <= now.getTime()) return []
+  return [`the schedule ${name} begins no run now: workers wait until ${new Date(end).toISOString()}`]
 }
 
 /** Why workers pass a schedule over; null where they do not. */

@@ -9,11 +9,12 @@ import {nextRun, parseCron} from '../lib/cron.ts'
 import {scheduleExists, scheduleNotFound} from '../lib/failures/schedules.ts'
 import type {RefreshPayload} from '../lib/payload.ts'
 import type {ListedSchedule, Schedule, ScheduleDocument} from '../lib/records/schedules.ts'
+import {hasPolicy, NO_POLICY, type SchedulePolicy} from '../lib/schedule-policy.ts'
 import type {Unworded} from '../lib/unworded.ts'
 import {requireSchedule} from './lookup.ts'
 import type {ScheduleChanges, ScheduleInput} from './schedule-input.ts'
 import {changedScope, resolveTarget, targetWarnings, withScope} from './schedule-target.ts'
-import {isUntimed, scheduleWarnings} from './schedule-warnings.ts'
+import {isUntimed, jitterWarnings, scheduleWarnings} from './schedule-warnings.ts'
 import {absentWorkers} from './workers.ts'
 
 /**
@@ -32,13 +33,16 @@ export async function createSchedule(
     timezone: input.timezone,
     enabled: input.enabled,
     maxAttempts: input.maxAttempts,
+    policy: changedPolicy(NO_POLICY, input) ?? NO_POLICY,
   }
   await db.prepareTables()
   if (settings.payload.scope) requireSets(db)
+  requireSchedulePolicies(db, settings.policy)
   const warnings = await targetWarnings(db, settings.payload)
   const nextRunAt = await computeNextRun(db, settings)
   const schedule = await stored.insertSchedule(db, {...settings, nextRunAt})
   if (!schedule) throw scheduleExists(settings.name)
+  warnings.push(...jitterWarnings(schedule))
   if (schedule.enabled) warnings.push(...(await absentWorkers(db)))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
@@ -64,12 +68,14 @@ export async function updateSchedule(
     if (!before) throw scheduleNotFound(reference, null)
     return changeSchedule(db, before, changes, payload)
   })
+  if (changes.jitterMs || changes.cron !== undefined) warnings.push(...jitterWarnings(schedule))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
 /**
  * Changes a schedule whose row the transaction holds. `payload` is what the target of the changes means.
- * @throws AybError SCHEDULE_EXISTS, INVALID_ARGUMENT as updateSchedule
+ * @throws AybError SCHEDULE_EXISTS, INVALID_ARGUMENT as updateSchedule, PERMISSION_DENIED where a policy has no
+ * table
  */
 export async function changeSchedule(
   db: Database,
@@ -90,10 +96,12 @@ export async function changeSchedule(
     // Another program left it without a next run: enabled, and never due.
     (changes.enabled === true && isUntimed(before))
   const {name, maxAttempts} = changes
+  const policy = changedPolicy(before, changes)
+  if (policy) requireSchedulePolicies(db, policy)
   // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
   if (changes.enabled === false) await cancelQueuedJobs(db, id)
   const updated = await stored.updateSchedule(db, id, {
-    ...{...timing, name, payload, maxAttempts, scope: changedScope(before, changes)},
+    ...{...timing, name, payload, maxAttempts, scope: changedScope(before, changes), policy},
     nextRunAt: isRetimed ? await computeNextRun(db, timing) : undefined,
   })
   if (updated === 'taken') throw scheduleExists(name ?? before.name)
@@ -168,6 +176,25 @@ export async function previewDeletion(
 
 export const requireSets = (db: Database): void =>
   db.requireTable('edges', 'a schedule that refreshes several views in order')
+
+/** @throws AybError PERMISSION_DENIED where a policy that asks for something has no table */
+export function requireSchedulePolicies(db: Database, policy: SchedulePolicy): void {
+  if (hasPolicy(policy)) {
+    db.requireTable('schedulePolicies', 'a schedule with jitter, quiet times or another catch-up')
+  }
+}
+
+/** The policy behind the changes; undefined where nobody asked for any. */
+function changedPolicy(before: SchedulePolicy, changes: ScheduleChanges): SchedulePolicy | undefined {
+  const {jitterMs, catchUp, notDuring} = changes
+  if (jitterMs === undefined && catchUp === undefined && notDuring === undefined) return undefined
+  return {
+    // Zero is no jitter.
+    jitterMs: jitterMs === undefined ? before.jitterMs : jitterMs || null,
+    catchUp: catchUp ?? before.catchUp,
+    notDuring: notDuring === undefined ? before.notDuring : [...notDuring],
+  }
+}
 
 async function computeNextRun(db: Database, timing: Timing): Promise<string | null> {
   return timing.enabled ? nextRunOf(timing, await db.session.serverTime()) : null

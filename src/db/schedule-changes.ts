@@ -1,10 +1,12 @@
 import {unencodableSchedule} from '../lib/failures/schedules.ts'
 import {JOB_TYPE, type JobScope} from '../lib/records/jobs.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
+import {NO_POLICY, type SchedulePolicy} from '../lib/schedule-policy.ts'
 import type {Database} from './database.ts'
 import {isUnencodable} from './encoding.ts'
 import {wakeWorkers} from './queue/wake.ts'
-import {SCHEDULE, type ScheduleRow, toSchedule} from './schedules.ts'
+import {writeSchedulePolicies} from './schedule-policies.ts'
+import {type ScheduleRow, selectSchedule, toSchedule} from './schedules.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** A schedule to create. */
@@ -17,6 +19,7 @@ export interface ScheduleSettings {
   maxAttempts: number
   /** ISO 8601; null while it is disabled. */
   nextRunAt: string | null
+  policy: SchedulePolicy
 }
 
 /** Changes of a schedule; undefined fields stay. */
@@ -28,7 +31,7 @@ export type ScheduleUpdate = {[Key in keyof ScheduleSettings]: ScheduleSettings[
 /** findSchedule with a row lock: no other session can change the schedule until the transaction ends. */
 export async function lockSchedule(db: Database, id: string): Promise<Schedule | null> {
   const rows = await db.session.query<ScheduleRow>(
-    `select ${SCHEDULE.select('s')}
+    `select ${selectSchedule(db)}
        from ${db.tables.schedules} s
       where s.id = $1 and s.job_type = '${JOB_TYPE}'
         for update`,
@@ -72,12 +75,21 @@ export async function insertSchedules(
                                             "maxAttempts" int, "nextRunAt" timestamptz)
       order by v.name
          on conflict (name) do nothing
-  returning ${SCHEDULE.select('s')}`,
+  returning ${selectSchedule(db)}`,
     [JSON.stringify(settings)],
   )
   const rows = await inserted.catch(refuseUnencodable(settings))
+  const policies = new Map(settings.map(({name, policy}) => [name, policy]))
+  const added = rows.map((row) => {
+    const schedule = toSchedule(row)
+    return {...schedule, ...policies.get(schedule.name)}
+  })
+  await writeSchedulePolicies(
+    db,
+    added.map((schedule) => ({id: schedule.id, policy: policyOf(schedule)})),
+  )
   await wakeWorkers(db.session)
-  return rows.map(toSchedule)
+  return added
 }
 
 /**
@@ -99,7 +111,7 @@ export async function updateSchedule(
               max_attempts = coalesce($7, s.max_attempts),
               next_run_at = case when $8 then $9 else s.next_run_at end, updated_at = clock_timestamp()
         where s.id = $1
-    returning ${SCHEDULE.select('s')}`,
+    returning ${selectSchedule(db)}`,
       [
         id,
         update.name ?? null,
@@ -114,8 +126,9 @@ export async function updateSchedule(
         JSON.stringify(update.scope ? {scope: update.scope} : {}),
       ],
     )
+    if (update.policy) await writeSchedulePolicies(db, [{id, policy: update.policy}])
     await wakeWorkers(db.session)
-    return toSchedule(rows[0] as ScheduleRow)
+    return {...toSchedule(rows[0] as ScheduleRow), ...update.policy}
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) return 'taken'
     return refuseUnencodable(update)(error)
@@ -128,7 +141,12 @@ const refuseUnencodable =
     throw isUnencodable(error, JSON.stringify(settings)) ? unencodableSchedule(error) : error
   }
 
+const policyOf = ({jitterMs, catchUp, notDuring}: Schedule): SchedulePolicy => ({
+  ...{jitterMs, catchUp, notDuring},
+})
+
 /** Deletes a schedule, within a transaction. Its jobs stay, without a schedule. */
 export async function deleteSchedule(db: Database, id: string): Promise<void> {
+  await writeSchedulePolicies(db, [{id, policy: NO_POLICY}])
   await db.session.query(`delete from ${db.tables.schedules} where id = $1`, [id])
 }

@@ -4,15 +4,17 @@ import {JOB_TYPE} from '../lib/records/jobs.ts'
 import type {RunStatus} from '../lib/records/runs.ts'
 import type {ListedSchedule, Schedule} from '../lib/records/schedules.ts'
 import type {ViewName} from '../lib/records/values.ts'
+import type {SchedulePolicy} from '../lib/schedule-policy.ts'
 import {columns, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {noneIfUnencodable} from './encoding.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {payloadJson, viewInPayload} from './payload.ts'
+import {type StoredSchedulePolicy, schedulePolicyOf, toSchedulePolicy} from './schedule-policies.ts'
 
-type StoredSchedule = Omit<Schedule, 'scope'>
+type StoredSchedule = Omit<Schedule, 'scope' | keyof SchedulePolicy>
 
-export const SCHEDULE = columns<StoredSchedule>({
+const SCHEDULE = columns<StoredSchedule>({
   id: plain('id'),
   name: plain('name'),
   jobType: plain('job_type'),
@@ -30,11 +32,15 @@ export const SCHEDULE = columns<StoredSchedule>({
   updatedAt: instant('updated_at'),
 })
 
-export type ScheduleRow = Stored<StoredSchedule>
+export type ScheduleRow = Stored<StoredSchedule> & {policy: StoredSchedulePolicy | null}
+
+/** SQL: the select list of the schedule under alias `s`. */
+export const selectSchedule = (db: Database): string =>
+  `${SCHEDULE.select('s')}, ${schedulePolicyOf(db, 's.id')} as policy`
 
 export function toSchedule(row: ScheduleRow): Schedule {
   const stored = SCHEDULE.toRecord(row)
-  return {...stored, scope: scopeOfPayload(stored.payload)}
+  return {...stored, scope: scopeOfPayload(stored.payload), ...toSchedulePolicy(row.policy)}
 }
 
 /** The name of a schedule, as on a command line. */
@@ -45,7 +51,7 @@ export async function findSchedule(db: Database, reference: ScheduleReference): 
   if (!db.has('schedules')) return null
   const [condition, value] = 'id' in reference ? ['s.id = $1', reference.id] : ['s.name = $1', reference.name]
   const found = db.session.query<ScheduleRow>(
-    `select ${SCHEDULE.select('s')}
+    `select ${selectSchedule(db)}
        from ${db.tables.schedules} s
       where ${condition} and s.job_type = '${JOB_TYPE}'`,
     [value],
@@ -58,7 +64,7 @@ export async function findSchedule(db: Database, reference: ScheduleReference): 
 export async function findSchedules(db: Database): Promise<Schedule[]> {
   if (!db.has('schedules')) return []
   const rows = await db.session.query<ScheduleRow>(
-    `select ${SCHEDULE.select('s')}
+    `select ${selectSchedule(db)}
        from ${db.tables.schedules} s
       where s.job_type = '${JOB_TYPE}'
       order by s.name`,
@@ -79,14 +85,14 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
                     order by j.last_run_at desc, h.started_at desc limit 1))`
       : 'null'
   const rows = await db.session.query<ScheduleRow & {last_run_status: RunStatus | null}>(
-    `select ${SCHEDULE.select('s')}, ${lastRun} as last_run_status
+    `select ${selectSchedule(db)}, ${lastRun} as last_run_status
        from ${db.tables.schedules} s
       where s.job_type = '${JOB_TYPE}'
       order by s.name`,
   )
   return rows.map((row) => {
-    const {scope, ...schedule} = toSchedule(row)
-    return {...schedule, lastRunStatus: row.last_run_status, scope}
+    const {scope, jitterMs, catchUp, notDuring, ...schedule} = toSchedule(row)
+    return {...schedule, lastRunStatus: row.last_run_status, scope, jitterMs, catchUp, notDuring}
   })
 }
 
@@ -110,7 +116,7 @@ export async function listSchedulesOfViews(db: Database, views: readonly ViewNam
   if (!db.has('schedules')) return []
   const payload = viewInPayload('s.payload')
   const rows = await db.session.query<ScheduleRow>(
-    `select ${SCHEDULE.select('s')}
+    `select ${selectSchedule(db)}
        from ${db.tables.schedules} s
       where s.job_type = '${JOB_TYPE}'
         and (${payload.schema}, ${payload.view}) in (select * from unnest($1::text[], $2::text[]))

@@ -12,6 +12,7 @@ export const SYSTEM_TABLES = {
   edges: '_ayb_job_edges',
   workers: '_ayb_workers',
   notices: '_ayb_notices',
+  schedulePolicies: '_ayb_schedule_policies',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

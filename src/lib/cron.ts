@@ -54,6 +54,56 @@ export function nextRuns(cron: CronExpression, timezone: string, after: Date, co
   return runs
 }
 
+/**
+ * The last run from `from` on that is not after `until`; null where there is none.
+ * @throws AybError INVALID_ARGUMENT for an unknown time zone
+ */
+export function lastRun(cron: CronExpression, timezone: string, from: Date, until: Date): Date | null {
+  const [first, last] = [from.getTime(), until.getTime()]
+  // From a minute to ever longer spans: the first span with a run has few of them.
+  for (let span = 60 * SECOND; ; span *= 2) {
+    const start = Math.max(first, last - span)
+    let found: Date | null = null
+    let next = nextRun(cron, timezone, new Date(start - 1))
+    while (next && next <= until) {
+      found = next
+      next = nextRun(cron, timezone, next)
+    }
+    if (found || start === first) return found
+  }
+}
+
+/** 28 years: then weekdays fall on the same dates again. */
+const CALENDAR_DAYS = 10_227
+
+/** From a leap year on. */
+const CALENDAR_START = Date.UTC(2000, 0, 1)
+
+/** The shortest time between two runs of an expression, by a clock that never changes. */
+export function shortestPeriod(cron: CronExpression): number {
+  let shortest = Number.POSITIVE_INFINITY
+  let [first, last]: [number | null, number] = [null, 0]
+  for (let time = nextTime(cron, 0); time !== null; time = nextTime(cron, time + SECOND)) {
+    if (first === null) first = time
+    else shortest = Math.min(shortest, time - last)
+    if (shortest === SECOND) return shortest
+    last = time
+  }
+  return Math.min(shortest, shortestOfDays(cron) - last + (first ?? 0))
+}
+
+function shortestOfDays(cron: CronExpression): number {
+  const end = CALENDAR_START + CALENDAR_DAYS * DAY
+  let shortest = CALENDAR_DAYS * DAY
+  let last = nextDay(cron, CALENDAR_START)
+  while (last !== null && last < end && shortest > DAY) {
+    const next = nextDay(cron, last + DAY)
+    if (next !== null) shortest = Math.min(shortest, next - last)
+    last = next
+  }
+  return shortest
+}
+
 function nextFixedTime(cron: CronExpression, zone: TimeZone, from: number): number | null {
   // What the clock reached before it was put back is over, though it comes again.
   const reached = zone

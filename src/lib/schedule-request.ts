@@ -1,3 +1,5 @@
+import type {JobScope} from './records/jobs.ts'
+import type {CatchUp} from './records/schedules.ts'
 import type {ViewName} from './records/values.ts'
 
 /** What a person asks for to create a schedule, as data: each surface words it for its own readers. */
@@ -11,4 +13,9 @@ export interface ScheduleRequest {
    * A view where that says all; else the payload as JSON, in which names that need it are in double quotes.
    */
   target: {view: ViewName} | {payload: string}
+  /** Null where there is none, or the payload says it. */
+  scope: JobScope | null
+  jitterMs: number | null
+  catchUp: CatchUp
+  notDuring: readonly string[]
 }

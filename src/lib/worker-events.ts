@@ -57,6 +57,8 @@ export type WorkerEvent =
   | {type: 'schedule-unreadable'; scheduleId: string; name: string; error: string; isDue: boolean}
   | {type: 'schedule-timed'; scheduleId: string; name: string; nextRunAt: string | null}
   | {type: 'schedule-retimed'; scheduleId: string; name: string; was: string; nextRunAt: string | null}
+  /** A run was missed while no worker was alive, and its schedule makes up for none. */
+  | {type: 'run-missed'; scheduleId: string; name: string; dueAt: string | null}
   | ({type: 'job-rescued'} & RescuedJob)
   | {type: 'jobs-exhausted'; jobs: number}
   /** A job became a set of jobs, which run parents first. `jobIds` has all jobs of the set. */
@@ -126,6 +128,8 @@ export type WorkerEvent =
     } & AttemptFacts)
   /** Nothing seems to have changed; the job is put back for the look that counts. */
   | ({type: 'job-looks-unchanged'; delayMs: number} & AttemptFacts)
+  /** Its schedule begins no run now; the job is put back. */
+  | ({type: 'job-put-off'; until: string} & AttemptFacts)
   /** The job was to be put back, but its schedule was disabled or deleted meanwhile. */
   | ({type: 'job-canceled'} & AttemptFacts)
   | ({

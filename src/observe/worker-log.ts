@@ -84,6 +84,14 @@ function describe(event: WorkerEvent, hintOf: HintOf): LogFields | null {
         scheduleId,
       }
     }
+    case 'run-missed': {
+      const {scheduleId, name, dueAt} = event
+      return {
+        msg: `schedule ${name} missed its run, which was due at ${dueAt}, and catches up with none`,
+        schedule: name,
+        scheduleId,
+      }
+    }
     case 'job-rescued': {
       const {jobId, view, attempt, workerId, isOwn, state} = event
       const fate = state === 'queued' ? 'queued again' : 'will not retry'
@@ -207,6 +215,8 @@ function describeJobEvent(event: JobEvent): LogFields {
       const again = formatDuration(event.delayMs)
       return {msg: `looks unchanged, looking again in ${again}:`, ...facts}
     }
+    case 'job-put-off':
+      return {msg: `its schedule begins no run now, put off until ${event.until}:`, ...facts}
     case 'job-canceled':
       return {msg: `${CANCELED}:`, ...facts}
     case 'job-interrupted':

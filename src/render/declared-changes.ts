@@ -29,6 +29,7 @@ function describeChange({action, kind, name, fields}: DeclaredChange): string {
 function valueText(value: unknown): string {
   if (value === null) return 'none'
   if (typeof value !== 'object') return String(value)
+  if (Array.isArray(value)) return value.join(', ')
   return Object.entries(value)
     .map(([name, each]) => `${name}=${each}`)
     .join(' ')

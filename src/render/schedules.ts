@@ -1,8 +1,10 @@
+import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {payloadText, scopeParts, viewOfPayload} from '../lib/payload.ts'
 import {printable} from '../lib/printable.ts'
 import type {JobScope} from '../lib/records/jobs.ts'
 import type {ListedSchedule, NextRuns, Schedule} from '../lib/records/schedules.ts'
+import {nextStart} from '../lib/schedule-policy.ts'
 import {renderDetails} from './details.ts'
 import {statusStyle, yesOrNo} from './status.ts'
 import {summarize, withSummary} from './summary.ts'
@@ -75,6 +77,26 @@ export function renderSchedules(
     },
     {header: 'ID', value: (schedule) => schedule.id, priority: 1},
     {header: 'SCOPE', value: (schedule) => schedule.scope, priority: 3, omitWhenEmpty: true},
+    {
+      header: 'JITTER',
+      value: (schedule) => schedule.jitterMs,
+      display: ({jitterMs}) => (jitterMs === null ? null : formatDuration(jitterMs)),
+      priority: 1,
+      omitWhenEmpty: true,
+    },
+    {
+      header: 'CATCH-UP',
+      value: (schedule) => schedule.catchUp,
+      display: ({catchUp}) => (catchUp === 'latest' ? null : catchUp),
+      priority: 1,
+      omitWhenEmpty: true,
+    },
+    {
+      header: 'NOT DURING',
+      value: ({notDuring}) => (notDuring.length === 0 ? null : notDuring.join('; ')),
+      priority: 2,
+      omitWhenEmpty: true,
+    },
   ]
   const table = renderTable(list, columns, terminal)
   if (!terminal.isTerminal) return table
@@ -84,6 +106,7 @@ export function renderSchedules(
 
 /** One schedule. */
 export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContext): string {
+  const start = nextStart(schedule)
   return renderDetails(
     [
       {label: 'Schedule', value: schedule.name, style: 'bold'},
@@ -103,6 +126,25 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
       {label: 'Created', value: schedule.createdAt, display: formatRelative(schedule.createdAt, now)},
       {label: 'Updated', value: schedule.updatedAt, display: formatRelative(schedule.updatedAt, now)},
       {label: 'Also refreshes', value: schedule.scope, display: describeScope(schedule.scope)},
+      {
+        label: 'Jitter',
+        value: schedule.jitterMs,
+        display: schedule.jitterMs === null ? null : `up to ${formatDuration(schedule.jitterMs)}`,
+      },
+      {
+        label: 'Catch-up',
+        value: schedule.catchUp,
+        display: schedule.catchUp === 'none' ? 'none' : null,
+      },
+      {
+        label: 'Not during',
+        value: schedule.notDuring.length === 0 ? null : schedule.notDuring.join('; '),
+      },
+      {
+        label: 'Begins',
+        value: start,
+        display: start === schedule.nextRunAt ? null : start && `${formatDue(start, now)} (${start})`,
+      },
     ],
     terminal,
   )

@@ -63,7 +63,9 @@ test('ayb doctor finds nothing where nothing is wrong, and waits for nobody', as
   const empty = await createTestDatabase()
   expect(await ayb(['doctor'], empty)).toMatchObject({code: 0, stderr: '0 views: nothing found\n'})
   const older = await createTestDatabase({hasTables: true})
-  await older.query('drop table _ayb_matview_states, _ayb_matview_policies, _ayb_job_edges, _ayb_workers')
+  await older.query(
+    'drop table _ayb_matview_states, _ayb_matview_policies, _ayb_job_edges, _ayb_workers, _ayb_schedule_policies',
+  )
   await older.query('alter table _ayb_matview_refresh_runs drop column lock_wait_ms')
   await register(older, 'leaderboard')
   const old = await ayb(['doctor'], older)
@@ -114,6 +116,7 @@ describe('ayb doctor', () => {
     await db.query('create unique index on swollen (id)')
     await plant('unvacuumed', `select n as id, repeat('x', 200) as text from generate_series(1, 50000) n`)
     await db.query('create index on unvacuumed (id)')
+    await db.query('alter materialized view unvacuumed set (autovacuum_enabled = off)')
     await documentOf(['matviews', 'refresh', 'unvacuumed'], db)
     await db.query('delete from source where id < 49900')
     await documentOf(['matviews', 'refresh', 'swollen'], db)
@@ -152,6 +155,8 @@ describe('ayb doctor', () => {
     await db.query('create or replace view loop_view as select id from loop')
     await plant('elsewhere', one)
     await documentOf(['matviews', 'update', 'elsewhere', '--refresh-timeout', '5m'], db)
+    const jittered = ['--name', 'jittered', '--cron', '@daily', '--view', 'elsewhere', '--jitter', '5m']
+    await documentOf(['schedules', 'create', ...jittered], db)
     await db.query(
       `update _ayb_matview_refreshes set last_refresh_at = now(), last_refresh_status = 'success' where view_name = 'elsewhere'`,
     )
@@ -168,6 +173,7 @@ describe('ayb doctor', () => {
         'first-column flat',
         'foreign-refresh elsewhere',
         'guessed-order child child',
+        'ignored-policy elsewhere jittered',
         'invalid-index halfway',
         `lock-collision ${names[0]}`,
         'missing-index unindexed',

@@ -14,6 +14,7 @@ const TOPICS = [
   'pooler',
   'http',
   'concurrency',
+  'schedules',
   'tuning',
   'gitops',
   'logs',

@@ -46,6 +46,9 @@ describe('ayb schedules create', () => {
         createdAt: expect.stringMatching(INSTANT),
         updatedAt: document.schedule.createdAt,
         scope: null,
+        jitterMs: null,
+        catchUp: 'latest',
+        notDuring: [],
       },
       warnings: [],
     })

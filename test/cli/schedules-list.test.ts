@@ -68,7 +68,11 @@ describe('ayb schedules list', () => {
   test('shows those of our type by name, with how the last run ended', async () => {
     const documents = await list()
     for (const document of documents)
-      expect(keysOf(document)).toEqual([...SCHEDULE_KEYS.slice(0, -1), ...['lastRunStatus', 'scope']])
+      expect(keysOf(document)).toEqual([
+        ...SCHEDULE_KEYS.slice(0, -4),
+        'lastRunStatus',
+        ...SCHEDULE_KEYS.slice(-4),
+      ])
     expect(documents.map(({name, enabled, lastRunStatus}) => [name, enabled, lastRunStatus])).toEqual([
       ['a daily one', true, null],
       ['nightly', true, 'success'],
@@ -82,13 +86,25 @@ describe('ayb schedules list', () => {
     const {code, stdout, stderr} = await ayb(['schedules', 'list'], db)
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
     const view = 'public.leaderboard'
+    const others = ['', '', 'latest', '']
     expect(stdout.split('\n').map((line) => line.split('\t'))).toEqual([
-      ['a daily one', view, '@daily', 'Europe/Berlin', 'true', daily?.nextRunAt, '', '', daily?.id, ''],
+      [
+        'a daily one',
+        view,
+        '@daily',
+        'Europe/Berlin',
+        'true',
+        daily?.nextRunAt,
+        '',
+        '',
+        daily?.id,
+        ...others,
+      ],
       [
         ...['nightly', view, '0 3 * * *', 'UTC', 'true', nightly?.nextRunAt],
-        ...[nightly?.lastRunAt, 'success', nightly?.id, ''],
+        ...[nightly?.lastRunAt, 'success', nightly?.id, ...others],
       ],
-      ['off', view, '0 3 * * *', 'UTC', 'false', '', '', '', off?.id, ''],
+      ['off', view, '0 3 * * *', 'UTC', 'false', '', '', '', off?.id, ...others],
       [''],
     ])
   })
@@ -141,7 +157,11 @@ describe('ayb schedules show', () => {
       ['Payload', '{"schema":"public","view_name":"leaderboard"}'],
       ['Created', off.createdAt],
       ['Updated', off.updatedAt],
-      ['Also refreshes'],
+      ['Also refreshes', ''],
+      ['Jitter', ''],
+      ['Catch-up', 'latest'],
+      ['Not during', ''],
+      ['Begins'],
     ])
   })
 
@@ -164,7 +184,9 @@ describe('ayb schedules show', () => {
     )
     const {stdout, code} = await ayb(['schedules', 'list'], other)
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^two\\nlines\t\tevery day\tMars\/Base\ttrue\t\t\t\t[0-9a-f-]{36}\t\n$/)
+    expect(stdout).toMatch(
+      /^two\\nlines\t\tevery day\tMars\/Base\ttrue\t\t\t\t[0-9a-f-]{36}\t\t\tlatest\t\n$/,
+    )
     const shown = await ayb(['schedules', 'show', 'two\nlines'], other)
     expect(shown.code).toBe(0)
     const [never, viewless, ...rest] = shown.stderr.trimEnd().split('\n')

@@ -105,6 +105,11 @@ describe('a table that ayb can do without', () => {
       what: 'one of workers, taken from the role of',
       change: (role: string) => `revoke all on _ayb_workers from ${role}`,
     },
+    {
+      what: 'one of schedules, taken from the role of',
+      change: (role: string) => `revoke all on _ayb_schedule_policies from ${role}`,
+    },
+    {what: 'one of schedules, dropped under', change: () => 'drop table _ayb_schedule_policies'},
     {what: 'one of workers, dropped under', change: () => 'drop table _ayb_workers'},
   ])('may be $what a worker that runs, which repeats the refresh at once', async ({change}) => {
     const {db, worker} = await createOlderDatabase()

@@ -18,6 +18,7 @@ const TABLES = [
   '_ayb_matview_refreshes',
   '_ayb_matview_states',
   '_ayb_notices',
+  '_ayb_schedule_policies',
   '_ayb_workers',
 ]
 

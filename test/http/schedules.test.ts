@@ -194,3 +194,38 @@ describe('a preview', () => {
     expect(answer.json()).toMatchObject({code: 'INVALID_ARGUMENT', message: expect.stringMatching(message)})
   })
 })
+
+describe('the policy of a schedule', () => {
+  const POLICY = {jitterMs: 60_000, catchUp: 'none', notDuring: ['8:00-18:00 Mon-Fri']}
+  const STORED = {...POLICY, notDuring: ['08:00-18:00 mon-fri']}
+
+  test('is stored, changed and taken away', async () => {
+    const {id} = await createSchedule('with a policy', POLICY)
+    const shown = async () => (await server.get(`${SCHEDULES}/${id}`)).json()
+    expect(await shown()).toMatchObject(STORED)
+    await server.put(`${SCHEDULES}/${id}`, {catchUp: 'latest'})
+    expect(await shown()).toMatchObject({...STORED, catchUp: 'latest'})
+    await server.put(`${SCHEDULES}/${id}`, {jitterMs: null, notDuring: []})
+    expect(await shown()).toMatchObject({jitterMs: null, catchUp: 'latest', notDuring: []})
+  })
+
+  test.each([
+    [{jitterMs: -1}, 'jitterMs'],
+    [{jitterMs: 1.5}, 'jitterMs'],
+    [{catchUp: 'all'}, 'catchUp'],
+    [{notDuring: ['nights']}, 'not during: \\"nights\\" is no quiet time'],
+    [{notDuring: ['00:00-24:00']}, 'no minute of the week'],
+  ])('is refused as %j', async (policy, message) => {
+    const answer = await server.post(SCHEDULES, {...HOURLY, name: 'refused', ...policy})
+    expect({status: answer.status, text: JSON.stringify(answer.json())}).toEqual({
+      status: 400,
+      text: expect.stringContaining(message),
+    })
+  })
+
+  test('is part of a preview', async () => {
+    const query = 'cronExpr=0%20*%20*%20*%20*&count=3&notDuring=01:30-23:30&notDuring=00:00-01:00'
+    const {runs} = (await server.get(`${SCHEDULES}/next?${query}`)).json<{runs: string[]}>()
+    expect(new Set(runs.map((run) => run.slice(11, 16)))).toEqual(new Set(['01:00', '23:30']))
+  })
+})

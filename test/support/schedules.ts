@@ -18,6 +18,9 @@ export const SCHEDULE_KEYS = [
   'createdAt',
   'updatedAt',
   'scope',
+  'jitterMs',
+  'catchUp',
+  'notDuring',
 ]
 
 /**

@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {payloadFlag, scopeFlags, viewFlag} from '../../cli/flags.ts'
+import {payloadFlag, schedulePolicyFlags, schedulePolicyInput, scopeFlags, viewFlag} from '../../cli/flags.ts'
 import {checkInput, checkJobType, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {createSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
@@ -30,6 +30,7 @@ With --cascade or --with-dependencies, a run refreshes several views in order. T
       summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
     }),
     ...scopeFlags,
+    ...schedulePolicyFlags,
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', default: 'UTC', helpValue: '<zone>'}),
     enabled: Flags.boolean({summary: 'Whether the schedule runs.', default: true, allowNo: true}),
     'max-attempts': Flags.integer({
@@ -60,6 +61,7 @@ With --cascade or --with-dependencies, a run refreshes several views in order. T
       maxAttempts: flags['max-attempts'],
       isCascade: flags.cascade,
       isWithDependencies: flags['with-dependencies'],
+      ...schedulePolicyInput(flags),
     })
     const created = await this.withDatabase(flags, (db) => createSchedule(db, input))
     await this.show(async (context) => {

@@ -1,6 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
+import {notDuringFlag, quietTexts} from '../../cli/flags.ts'
 import {previewRuns} from '../../core/preview.ts'
 import type {NextRuns} from '../../lib/records/schedules.ts'
 
@@ -9,6 +10,7 @@ export default class SchedulesNext extends BaseCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> "0 3 * * *" --timezone Europe/Berlin',
     '<%= config.bin %> <%= command.id %> @hourly --count 3 --json',
+    `<%= config.bin %> <%= command.id %> @hourly --not-during "08:00-18:00 mon-fri"`,
   ]
   static override args = {
     cron: Args.string({description: 'A cron expression.', required: true, ignoreStdin: true}),
@@ -18,6 +20,9 @@ export default class SchedulesNext extends BaseCommand {
       summary: 'The IANA time zone of the expression.',
       default: 'UTC',
       helpValue: '<zone>',
+    }),
+    'not-during': notDuringFlag({
+      summary: 'A time in which no run begins, such as "08:00-18:00 mon-fri". Can be repeated.',
     }),
     count: Flags.integer({
       summary: 'How many runs to show.',
@@ -30,7 +35,8 @@ export default class SchedulesNext extends BaseCommand {
 
   async run(): Promise<NextRuns> {
     const {args, flags} = await this.parse(SchedulesNext)
-    const next = previewRuns(args.cron, flags.timezone, flags.count, new Date())
+    const notDuring = quietTexts(flags['not-during']) ?? []
+    const next = previewRuns({cron: args.cron, timezone: flags.timezone, notDuring}, flags.count, new Date())
     await this.show(async (context) => {
       const {renderNextRuns} = await import('../../render/schedules.ts')
       return renderNextRuns(next, context)

@@ -1,6 +1,13 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {payloadFlag, scheduleArg, scopeFlags, viewFlag} from '../../cli/flags.ts'
+import {
+  payloadFlag,
+  scheduleArg,
+  schedulePolicyFlags,
+  schedulePolicyInput,
+  scopeFlags,
+  viewFlag,
+} from '../../cli/flags.ts'
 import {checkInput, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
 import {updateSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
@@ -21,6 +28,7 @@ export default class SchedulesUpdate extends BaseCommand {
       summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
     }),
     ...scopeFlags,
+    ...schedulePolicyFlags,
     timezone: Flags.string({summary: 'The IANA time zone of --cron.', helpValue: '<zone>'}),
     enabled: Flags.boolean({summary: 'Whether the schedule runs.', allowNo: true}),
     'max-attempts': Flags.integer({
@@ -42,6 +50,7 @@ export default class SchedulesUpdate extends BaseCommand {
       maxAttempts: flags['max-attempts'],
       isCascade: flags.cascade,
       isWithDependencies: flags['with-dependencies'],
+      ...schedulePolicyInput(flags),
     })
     if (Object.values(changes).every((change) => change === undefined)) {
       throw invalidArgument(

@@ -12,6 +12,7 @@ import {distinct, type Warning} from '../../lib/unworded.ts'
 import {findConcurrentBlockers} from '../catalog.ts'
 import {explainMissingView} from '../lookup.ts'
 import {modeWarnings} from '../registrations.ts'
+import {jitterWarnings} from '../schedule-warnings.ts'
 import type {Plan} from './plan.ts'
 import {type DeclaredView, placeOfKey} from './views.ts'
 import type {Entry} from './yaml-file.ts'
@@ -114,9 +115,12 @@ const warnOfSchedules = (
   {newSchedules, changedSchedules}: Plan,
   catalog: CheckedPlan['catalog'],
 ): Warning[] =>
-  [...newSchedules, ...changedSchedules.map(({schedule}) => schedule)]
-    .filter(({values}) => !catalog.has(values.view))
-    .map(({values}) => `there is no materialized view ${values.view} yet: its runs fail until there is`)
+  [...newSchedules, ...changedSchedules.map(({schedule}) => schedule)].flatMap(({values}) => [
+    ...(catalog.has(values.view)
+      ? []
+      : [`there is no materialized view ${values.view} yet: its runs fail until there is`]),
+    ...jitterWarnings({jitterMs: values.jitter, cronExpr: values.cron}),
+  ])
 
 /** Has the server try each new setting, once. */
 async function checkSettings(

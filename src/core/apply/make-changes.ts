@@ -8,11 +8,19 @@ import {scheduleExists} from '../../lib/failures/schedules.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {jobScope, payloadOf} from '../../lib/payload.ts'
 import {REFRESH_MODES, type RefreshMode} from '../../lib/records/values.ts'
+import type {SchedulePolicy} from '../../lib/schedule-policy.ts'
 import {workingMode} from '../refresh/mode.ts'
 import {requirePolicies} from '../registrations.ts'
-import {changeSchedule, nextRunOf, removeSchedule, requireSets} from '../schedules.ts'
+import {
+  changeSchedule,
+  nextRunOf,
+  removeSchedule,
+  requireSchedulePolicies,
+  requireSets,
+} from '../schedules.ts'
 import type {CheckedPlan} from './checks.ts'
 import type {Plan} from './plan.ts'
+import type {ScheduleValues} from './schedules.ts'
 import {readViewName} from './values.ts'
 import {type DeclaredView, policyOfValues} from './views.ts'
 
@@ -40,6 +48,7 @@ function requireTables(db: Database, {newViews, changedViews, newSchedules, chan
   if (demanding) requirePolicies(db, {mode: demanding.mode ?? null})
   const schedules = [...newSchedules, ...changedSchedules.map(({schedule}) => schedule)]
   if (schedules.some(({values}) => values.cascade || values.withDependencies)) requireSets(db)
+  for (const {values} of schedules) requireSchedulePolicies(db, policyOfSchedule(values))
 }
 
 const asksForSomething = ({settings, ...others}: ReturnType<typeof policyOfValues>): boolean =>
@@ -97,6 +106,7 @@ function modeNow({values, ...name}: DeclaredView, catalog: ReadonlyMap<string, C
 async function changeSchedules(db: Database, {changedSchedules}: Plan): Promise<void> {
   for (const {schedule, before, keys} of changedSchedules) {
     const {cron, timezone, enabled, maxAttempts, cascade, withDependencies, view} = schedule.values
+    const {jitter, catchUp, notDuring} = schedule.values
     const has = (key: (typeof keys)[number]) => keys.includes(key)
     await changeSchedule(
       db,
@@ -108,6 +118,9 @@ async function changeSchedules(db: Database, {changedSchedules}: Plan): Promise<
         maxAttempts: has('maxAttempts') ? maxAttempts : undefined,
         isCascade: has('cascade') ? cascade : undefined,
         isWithDependencies: has('withDependencies') ? withDependencies : undefined,
+        jitterMs: has('jitter') ? jitter : undefined,
+        catchUp: has('catchUp') ? catchUp : undefined,
+        notDuring: has('notDuring') ? notDuring : undefined,
       },
       has('view') ? payloadWith(view, before.scope) : undefined,
     )
@@ -129,6 +142,7 @@ async function createSchedules(db: Database, {newSchedules}: Plan): Promise<void
         ...timing,
         maxAttempts,
         nextRunAt: nextRunOf(timing, now),
+        policy: policyOfSchedule(values),
       }
     }),
   )
@@ -138,6 +152,10 @@ async function createSchedules(db: Database, {newSchedules}: Plan): Promise<void
   const isOurs = (await findSchedules(db)).some(({name}) => name === taken?.name)
   throw isOurs || !taken ? new Moved() : scheduleExists(taken.name)
 }
+
+const policyOfSchedule = ({jitter, catchUp, notDuring}: ScheduleValues): SchedulePolicy => ({
+  ...{jitterMs: jitter, catchUp, notDuring},
+})
 
 const payloadWith = (view: string, scope: ReturnType<typeof jobScope>) => ({
   ...payloadOf(readViewName(view)),

@@ -12,6 +12,7 @@ import {
   type ScheduleValues,
   storedValues,
   writtenSchedule,
+  writtenScheduleValue,
 } from './schedules.ts'
 import {
   type DeclaredView,
@@ -81,7 +82,11 @@ function changedViewKeys({values}: DeclaredView, registration: FoundRegistration
 
 function changedScheduleKeys({values}: DeclaredSchedule, before: Schedule): (keyof ScheduleValues)[] {
   const stored = storedValues(before)
-  return SCHEDULE_KEYS.filter((key) => values[key] !== null && values[key] !== stored[key])
+  return SCHEDULE_KEYS.filter(
+    (key) =>
+      (key !== 'enabled' || values.enabled !== null) &&
+      JSON.stringify(values[key]) !== JSON.stringify(stored[key]),
+  )
 }
 
 /** The changes of a plan as documents have them; with `isPruning`, what is not in the file goes. */
@@ -103,7 +108,11 @@ export const changesOf = (plan: Plan, {isPruning}: {isPruning: boolean}): Declar
   ),
   ...plan.changedSchedules.map(({schedule, before, keys}) => {
     const stored = storedValues(before)
-    const fields = keys.map((key) => ({field: key, from: stored[key], to: schedule.values[key]}))
+    const fields = keys.map((key) => ({
+      field: key,
+      from: writtenScheduleValue(key, stored),
+      to: writtenScheduleValue(key, schedule.values),
+    }))
     return change('update', 'schedule', schedule.name, fields)
   }),
   ...(isPruning ? removals(plan) : []),

@@ -4,9 +4,23 @@ import {checkTimezone, parseCron} from '../../lib/cron.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {scopeParts, viewOfPayload} from '../../lib/payload.ts'
-import type {Schedule} from '../../lib/records/schedules.ts'
+import {checkQuietTimes} from '../../lib/quiet-times.ts'
+import type {CatchUp, Schedule} from '../../lib/records/schedules.ts'
+import {CATCH_UPS} from '../../lib/schedule-policy.ts'
 import {checkInput, MOST_ATTEMPTS} from '../schedule-input.ts'
-import {flag, type Key, readEntry, readViewName, refuseKey, text, wholeNumber} from './values.ts'
+import {
+  attempt,
+  choice,
+  flag,
+  type Key,
+  readEntry,
+  readViewName,
+  refuseKey,
+  text,
+  timeLimit,
+  wholeNumber,
+  writtenDuration,
+} from './values.ts'
 import type {Entry, YamlFile} from './yaml-file.ts'
 
 /** What a schedule does, by the keys of a file. */
@@ -20,6 +34,9 @@ export interface ScheduleValues {
   maxAttempts: number
   cascade: boolean
   withDependencies: boolean
+  jitter: number | null
+  catchUp: CatchUp
+  notDuring: string[]
 }
 
 const DEFAULTS = {
@@ -28,9 +45,14 @@ const DEFAULTS = {
   maxAttempts: 3,
   cascade: false,
   withDependencies: false,
+  jitter: null,
+  catchUp: 'latest',
+  notDuring: [] as string[],
 } satisfies Partial<ScheduleValues>
 
-const KEYS: {[Name in keyof ScheduleValues]: Key<Exclude<ScheduleValues[Name], null>>} = {
+type PlainKey = Exclude<keyof ScheduleValues, 'notDuring'>
+
+const PLAIN_KEYS: {[Name in PlainKey]: Key<Name extends 'enabled' ? boolean : ScheduleValues[Name]>} = {
   view: text((name) => qualifiedName(readViewName(name)), 'The view to refresh, as schema.view.'),
   cron: text((cron) => checkInput({cron}).cron, 'When to run, as a cron expression.'),
   timezone: text(
@@ -41,9 +63,21 @@ const KEYS: {[Name in keyof ScheduleValues]: Key<Exclude<ScheduleValues[Name], n
   maxAttempts: wholeNumber(1, MOST_ATTEMPTS, 'How many attempts a job has before it fails.'),
   cascade: flag('After the view, also refresh the registered views that read the view.'),
   withDependencies: flag('Before the view, also refresh the registered views that the view reads.'),
+  jitter: timeLimit('Begin the runs up to this long behind their due times.'),
+  catchUp: choice(
+    CATCH_UPS,
+    'Whether the last run that was missed while no worker was alive is made up for.',
+  ),
 }
 
-export const SCHEDULE_KEYS = Object.keys(KEYS) as (keyof ScheduleValues)[]
+export const SCHEDULE_KEYS = [...Object.keys(PLAIN_KEYS), 'notDuring'] as (keyof ScheduleValues)[]
+
+const QUIET_TIME = {type: 'string', examples: ['22:00-06:00', '08:00-18:00 mon-fri']}
+
+const QUIET_TIMES_SCHEMA = {
+  anyOf: [QUIET_TIME, {type: 'array', items: QUIET_TIME}],
+  description: 'When no run begins, by the clock of timezone; what was due runs once at the end.',
+}
 
 const REQUIRED = ['view', 'cron'] as const
 
@@ -52,7 +86,9 @@ export const SCHEDULE_SCHEMA = {
   type: 'object',
   additionalProperties: false,
   required: REQUIRED,
-  properties: Object.fromEntries(SCHEDULE_KEYS.map((key) => [key, KEYS[key].schema])),
+  properties: Object.fromEntries(
+    SCHEDULE_KEYS.map((key) => [key, key === 'notDuring' ? QUIET_TIMES_SCHEMA : PLAIN_KEYS[key].schema]),
+  ),
 }
 
 /** A schedule of a file. */
@@ -75,7 +111,8 @@ export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | n
       continue
     }
     entries.set(key, each)
-    const read = readEntry<unknown>(file, each, KEYS[key])
+    const read =
+      key === 'notDuring' ? readQuietTimes(file, each) : readEntry<unknown>(file, each, PLAIN_KEYS[key])
     if (read !== undefined) values[key] = read
   }
   const missing = REQUIRED.filter((key) => !entries.has(key))
@@ -91,6 +128,12 @@ export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | n
   return {name: entry.key, values: {...DEFAULTS, ...values} as ScheduleValues, entry, entries}
 }
 
+function readQuietTimes(file: YamlFile, entry: Entry): string[] | undefined {
+  const values = file.values(entry)
+  const texts = values?.map((value) => value.text)
+  return texts && attempt(file, entry, () => checkQuietTimes(texts))
+}
+
 /**
  * A schedule as a file would describe it, as far as its values, which any program may have written, allow.
  */
@@ -101,6 +144,9 @@ export function storedValues({
   enabled,
   maxAttempts,
   scope,
+  jitterMs,
+  catchUp,
+  notDuring,
 }: Schedule): StoredValues {
   const view = viewOfPayload(payload)
   const {isCascade, isWithDependencies} = scopeParts(scope)
@@ -112,6 +158,9 @@ export function storedValues({
     maxAttempts,
     cascade: isCascade,
     withDependencies: isWithDependencies,
+    jitter: jitterMs,
+    catchUp,
+    notDuring,
   }
 }
 
@@ -128,11 +177,12 @@ function normal(text: string, check: (text: string) => string): string {
 }
 
 /** Why no file can describe a schedule, which another program wrote; null where one can. */
-export function whyUnwritable({name, cronExpr, timezone, maxAttempts, payload}: Schedule): string | null {
+export function whyUnwritable(schedule: Schedule): string | null {
+  const {name, cronExpr, timezone, maxAttempts, payload, notDuring} = schedule
   if (viewOfPayload(payload) === null) return 'its payload names no view'
   if (maxAttempts < 1 || maxAttempts > MOST_ATTEMPTS) return `it has ${maxAttempts} attempts`
   try {
-    checkInput({name, cron: cronExpr, timezone})
+    checkInput({name, cron: cronExpr, timezone, notDuring})
     return null
   } catch (error) {
     if (isAybError(error)) return error.message
@@ -144,8 +194,15 @@ export function whyUnwritable({name, cronExpr, timezone, maxAttempts, payload}: 
 export function writtenSchedule(values: StoredValues): Record<string, unknown> {
   const defaults: Record<string, unknown> = {...DEFAULTS, enabled: true}
   return Object.fromEntries(
-    SCHEDULE_KEYS.map((key) => [key, values[key]]).filter(
+    SCHEDULE_KEYS.map((key) => [key, writtenScheduleValue(key, values)]).filter(
       ([key, value]) => value !== null && value !== defaults[key as string],
     ),
   )
+}
+
+/** The value of a key as a file has it; null where it says nothing. */
+export function writtenScheduleValue(key: keyof ScheduleValues, values: StoredValues): unknown {
+  if (key === 'jitter') return values.jitter === null ? null : writtenDuration(values.jitter)
+  if (key === 'notDuring') return values.notDuring.length === 0 ? null : values.notDuring
+  return values[key]
 }

@@ -101,6 +101,23 @@ export class YamlFile {
     return [...this.#entriesOf(map, path, new Set()).values()]
   }
 
+  /** The plain values of a list, or of one without a list; null where one is none, which is a problem. */
+  values(entry: Entry): Value[] | null {
+    const node = this.#follow(entry.value)
+    if (!isSeq(node)) {
+      const value = this.value(entry)
+      return value && [value]
+    }
+    const values: Value[] = []
+    for (const item of node.items) {
+      if (--this.#keysLeft < 0) this.#refuseSize()
+      const value = this.value({...entry, value: isNode(item) ? item : null})
+      if (value === null) return null
+      values.push(value)
+    }
+    return values
+  }
+
   /** The plain value; null where there is none, which is a problem. */
   value(entry: Entry): Value | null {
     const node = this.#follow(entry.value)

@@ -1,5 +1,6 @@
 import type {Check} from './check.ts'
 import {guessedOrder} from './schedules/guessed-order.ts'
+import {ignoredPolicy} from './schedules/ignored-policy.ts'
 import {scheduleNeverRuns} from './schedules/never-runs.ts'
 import {scheduleWithoutView} from './schedules/no-view.ts'
 import {scheduleTooOften} from './schedules/too-often.ts'
@@ -38,6 +39,7 @@ export const CHECKS: readonly Check[] = [
   scheduleNeverRuns,
   scheduleTooOften,
   guessedOrder,
+  ignoredPolicy,
   cycle,
   waitingReaders,
   slowRefresh,

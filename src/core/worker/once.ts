@@ -110,6 +110,10 @@ export class Once {
         this.#pausing.set(event.jobId, performance.now() + event.delayMs)
         this.#leave(event, 'waits for a second look')
         break
+      case 'job-put-off':
+        this.#ended++
+        this.#leave(event, `its schedule begins no run before ${event.until}`)
+        break
       case 'job-without-session':
         this.#withoutSession.add(event.jobId)
         this.#leave(event, `no session could be opened: ${event.error}`)

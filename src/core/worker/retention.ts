@@ -2,6 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {deleteOldNotices} from '../../db/notices.ts'
 import {deleteStrayPolicies} from '../../db/policies.ts'
 import {deleteFinishedJobs, deleteOldRuns, deleteOldSets} from '../../db/prune.ts'
+import {deleteStraySchedulePolicies} from '../../db/schedule-policies.ts'
 import {deleteStrayStates} from '../../db/states/remember.ts'
 import {deleteDeadWorkers} from '../../db/workers.ts'
 import {type AybError, isAybError} from '../../lib/errors.ts'
@@ -27,8 +28,8 @@ const BATCHES_ONCE = 20
 const STOP_PATIENCE_MS = 1000
 
 /**
- * Deletes finished jobs, old runs, dead workers, old notices, and the states and policies of views that are no
- * longer registered. A pass begins every ten minutes, and deletes small batches beside the worker's loop until
+ * Deletes finished jobs, old runs, dead workers, old notices, and the states and policies of views and
+ * schedules that are gone. A pass begins every ten minutes, and deletes small batches beside the worker's loop until
  * nothing old is left.
  */
 export class Retention {
@@ -111,6 +112,7 @@ export class Retention {
     if (this.#isFirstBatch) {
       await deleteStrayStates(control, BATCH)
       await deleteStrayPolicies(control, BATCH)
+      await deleteStraySchedulePolicies(control, BATCH)
       await deleteDeadWorkers(control, BATCH)
       await deleteOldNotices(control, BATCH)
     }

@@ -24,6 +24,7 @@ import {type FailedJob, factsOf, type JobOutcome, listenFor, reportFailure} from
 import {isMember, makeSet} from './job-sets.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
+import {endOfQuiet, putOff} from './quiet.ts'
 import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
 import {endUnchanged, snoozeBlocked, snoozeSkipped} from './snooze.ts'
 
@@ -74,6 +75,8 @@ export async function runJob(db: Database, job: ClaimedJob, context: JobContext)
         'it needs a "view_name", and a "schema" unless that is public',
       )
     }
+    const quietUntil = endOfQuiet(job)
+    if (quietUntil !== null) return doneAs(await putOff(db, job, quietUntil, context))
     const registration = job.registration ?? (await registerNow(db, job, view))
     const madeInto = await makeSet(db, job, registration, context.emit)
     if (madeInto !== null) return doneAs(madeInto)

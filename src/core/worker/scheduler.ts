@@ -10,6 +10,7 @@ import {
 } from '../../db/queue/due.ts'
 import {checkTimezone, nextRun, parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
+import {hasPolicy, startOf} from '../../lib/schedule-policy.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {ClockJumps} from './clock-jumps.ts'
 
@@ -46,7 +47,12 @@ export class Scheduler {
     const {due, now} = await readDueSchedules(db, BATCH, this.unreadable, window)
     if (due.length === 0) return {advanced: 0, isContended: false, isMore: false}
     const advances = await this.#advances(due, now, {isDue: true})
-    const {advanced, enqueued} = await advanceSchedules(db, advances)
+    const {advanced, enqueued, missed} = await advanceSchedules(db, advances)
+    for (const {id: scheduleId, name, due: dueAt} of advances) {
+      if (missed.includes(scheduleId)) {
+        this.#emit({type: 'run-missed', scheduleId, name, dueAt: dueAt?.toISOString() ?? null})
+      }
+    }
     if (advanced > 0) this.#emit({type: 'jobs-queued', schedules: advanced, jobs: enqueued})
     const isContended = advanced < advances.length
     return {advanced, isContended, isMore: advanced > 0 && due.length === BATCH}
@@ -103,7 +109,7 @@ export class Scheduler {
           next = nextRun(parseCron(schedule.cronExpr), checkTimezone(schedule.timezone), now)
           known.set(timing, next)
         }
-        advances.push({...schedule, next})
+        advances.push({...schedule, next, ...(isDue ? startingOf(schedule, now) : {})})
       } catch (error) {
         this.#passOver(schedule, error, {isDue})
       }
@@ -116,4 +122,10 @@ export class Scheduler {
     this.unreadable.push({id, cronExpr, timezone})
     this.#emit({type: 'schedule-unreadable', scheduleId: id, name, error: messageOf(error), isDue})
   }
+}
+
+/** When the run of a schedule that is due begins; nothing where that is at once. */
+function startingOf({policy, due, ...schedule}: DueSchedule, now: Date): Pick<Advance, 'start'> {
+  if (due === null || !hasPolicy(policy)) return {}
+  return {start: startOf({...schedule, ...policy}, parseCron(schedule.cronExpr), due, now)}
 }

@@ -33,6 +33,7 @@ export class Tally {
         break
       case 'job-skipped':
       case 'job-blocked':
+      case 'job-put-off':
       case 'job-canceled':
       case 'set-refused':
         this.counts.skipped++

@@ -6,6 +6,7 @@ import {jobEdges} from './0005-job-edges.ts'
 import {unchangedViews} from './0006-unchanged-views.ts'
 import {workers} from './0007-workers.ts'
 import {notices} from './0008-notices.ts'
+import {schedulePolicies} from './0009-schedule-policies.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly Migration[] = [
   unchangedViews,
   workers,
   notices,
+  schedulePolicies,
 ]

@@ -1,4 +1,5 @@
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {Start} from '../../lib/schedule-policy.ts'
 import type {Database} from '../database.ts'
 import {type DueSchedule, VERSION} from './due.ts'
 import {hasLiveSet} from './sets.ts'
@@ -6,9 +7,11 @@ import {hasLiveSet} from './sets.ts'
 /** A due schedule and when it comes next; null where it never does. */
 export interface Advance extends DueSchedule {
   next: Date | null
+  /** When the run that is due begins; without it, when it was due. */
+  start?: Start
 }
 
-/** The parameters of both statements: ids, versions and next runs. */
+/** The first parameters of both statements: ids, versions and next runs. */
 const valuesOf = (advances: readonly Advance[]) => [
   advances.map(({id}) => id),
   advances.map(({version}) => version),
@@ -16,10 +19,10 @@ const valuesOf = (advances: readonly Advance[]) => [
 ]
 
 /**
- * Moves due schedules on and queues a job for each, unless one of its own is queued already, or its last set
+ * Moves due schedules on, those whose run was missed without a job, and queues a job for each, unless one of its own is queued already, or its last set
  * is under way. Compare-and-set on what was read: whoever else looks at the same schedules, each due time is
  * taken once. Rows that somebody holds are left for the next look. A job that is queued for more than a day
- * ahead comes from another program and may never run, so it is ignored. Jobs are queued in the order of the
+ * behind the one to be queued comes from another program and may never run, so it is ignored. Jobs are queued in the order of the
  * schedules: jobs that are due at the same instant are claimed in that order. The jobs are looked up schedule
  * by schedule: a join that was planned while the queue was short would read the whole queue for each
  * schedule.
@@ -27,32 +30,40 @@ const valuesOf = (advances: readonly Advance[]) => [
 export async function advanceSchedules(
   db: Database,
   advances: readonly Advance[],
-): Promise<{advanced: number; enqueued: number}> {
-  const rows = await db.session.query<{advanced: number; enqueued: number}>(
+): Promise<{advanced: number; enqueued: number; missed: string[]}> {
+  const rows = await db.session.query<{advanced: number; enqueued: number; missed: string[]}>(
     `with v as materialized (
-       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) with ordinality as v(id, version, next, place)),
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[]::boolean[])
+         with ordinality as v(id, version, next, start_at, is_missed, place)),
      due as materialized (
-       select s.id, s.payload, s.max_attempts, s.next_run_at as due_at, v.next, v.place
+       select s.id, s.payload, s.max_attempts, coalesce(v.start_at, s.next_run_at) as run_at, v.next, v.is_missed, v.place
          from ${db.tables.schedules} s join v on v.id = s.id
         where s.id = any ($1::uuid[]) and s.enabled and ${VERSION} = v.version
           for no key update of s skip locked),
      advanced as (
-       update ${db.tables.schedules} s set next_run_at = due.next, last_run_at = now(), updated_at = now()
+       update ${db.tables.schedules} s set next_run_at = due.next, updated_at = now(),
+                                         last_run_at = case when due.is_missed then s.last_run_at else now() end
          from due where s.id = any (array(select id from due)) and s.id = due.id),
      enqueued as (
        insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
-       select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.due_at
+       select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.run_at
          from due
-        where not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
+        where not due.is_missed
+          and not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
                                         where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
-                           where live.state = 'queued' and live.run_at < now() + interval '1 day')
+                           where live.state = 'queued' and live.run_at < greatest(now(), due.run_at) + interval '1 day')
           and not ${hasLiveSet(db, 'due.id')}
         order by due.place
        returning id)
-     select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued`,
-    valuesOf(advances),
+     select (select count(*) from due)::int as advanced, (select count(*) from enqueued)::int as enqueued,
+            array(select id from due where due.is_missed) as missed`,
+    [
+      ...valuesOf(advances),
+      advances.map(({start}) => start?.at.toISOString() ?? null),
+      advances.map(({start}) => String(start?.isMissed ?? false)),
+    ],
   )
-  return rows[0] ?? {advanced: 0, enqueued: 0}
+  return rows[0] ?? {advanced: 0, enqueued: 0, missed: []}
 }
 
 /**

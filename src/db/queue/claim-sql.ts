@@ -6,6 +6,7 @@ import {exactInstant} from '../instant.ts'
 import {viewKey} from '../locks/advisory-keys.ts'
 import {lockNameOf, payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
 import {policyOf} from '../policies.ts'
+import {quietZoneOf, type toQuietZone} from '../schedule-policies.ts'
 import {type DatabaseIdentity, databaseIdentity, stateRights} from '../states/identity.ts'
 import type {TableNames} from '../system.ts'
 import {LOCK_TRIES, type LockTries} from './lock-tries.ts'
@@ -27,6 +28,7 @@ export interface ClaimRow {
   policy: ViewPolicy | null
   past_tries: LockTries | null
   remembered_oid: string | null
+  quiet: Parameters<typeof toQuietZone>[0]
 }
 
 /** A claim that took the lock too. */
@@ -107,7 +109,7 @@ export function claimedJob(db: Database, states: ReadableStates | null): {column
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,
-            ${state.columns}`,
+            ${state.columns}, ${quietZoneOf(db, 'u')} as quiet`,
     joins: `
        left join lateral (
          select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r

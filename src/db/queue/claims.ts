@@ -2,6 +2,7 @@ import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Database} from '../database.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {toPolicy} from '../policies.ts'
+import {type QuietZone, toQuietZone} from '../schedule-policies.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {forgetRights} from '../states/identity.ts'
@@ -33,6 +34,8 @@ export interface ClaimedJob extends RefreshJob {
    * are none.
    */
   pastTries: LockTries | null
+  /** The quiet times of its schedule; null where there are none. */
+  quiet: QuietZone | null
 }
 
 /**
@@ -128,6 +131,7 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
         },
   pastTries: row.past_tries,
   rememberedOid: row.remembered_oid,
+  quiet: toQuietZone(row.quiet),
 })
 
 /** The job of a claim that shared a statement with the end of another job, on that session. */

@@ -1,6 +1,8 @@
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {SchedulePolicy} from '../../lib/schedule-policy.ts'
 import type {Database} from '../database.ts'
 import {exactInstant, isAhead, millisecondsUntil, wholeMilliseconds} from '../instant.ts'
+import {type StoredSchedulePolicy, schedulePolicyOf, toSchedulePolicy} from '../schedule-policies.ts'
 
 /**
  * SQL: the next run of the schedule under alias `s` is a time that JavaScript can hold, not infinity or BC.
@@ -19,6 +21,9 @@ export interface DueSchedule {
    * so such a row would never match.
    */
   version: string
+  /** When it was due; null where JavaScript cannot hold that. */
+  due: Date | null
+  policy: SchedulePolicy
 }
 
 /** SQL: the version of the row under alias `s`. */
@@ -99,12 +104,16 @@ interface DueRow {
   cron_expr: string
   timezone: string
   version: string
+  due_ms: string | null
+  policy: StoredSchedulePolicy | null
   now_ms: string
 }
 
 /** SQL: the columns of DueRow, of the table under alias `s`. */
-const DUE_COLUMNS = `s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
-            ${wholeMilliseconds('clock_timestamp()')} as now_ms`
+const dueColumns = (db: Database): string =>
+  `s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
+            case when ${HAS_TIME} then ${wholeMilliseconds('s.next_run_at')} end as due_ms,
+            ${schedulePolicyOf(db, 's.id')} as policy, ${wholeMilliseconds('clock_timestamp()')} as now_ms`
 
 const toDueSchedule = (row: DueRow): DueSchedule => ({
   id: row.id,
@@ -112,6 +121,8 @@ const toDueSchedule = (row: DueRow): DueSchedule => ({
   cronExpr: row.cron_expr,
   timezone: row.timezone,
   version: row.version,
+  due: row.due_ms === null ? null : new Date(Number(row.due_ms)),
+  policy: toSchedulePolicy(row.policy),
 })
 
 /** A schedule whose next run is ahead, to the microsecond. */
@@ -132,7 +143,7 @@ export async function readSchedulesAhead(
 ): Promise<SchedulesAhead> {
   const except = exceptTimings(4, unreadable)
   const rows = await db.session.query<DueRow & {next_run_at: string}>(
-    `select ${DUE_COLUMNS}, ${exactInstant('s.next_run_at')} as next_run_at
+    `select ${dueColumns(db)}, ${exactInstant('s.next_run_at')} as next_run_at
        from ${db.tables.schedules} s
       where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at < '10000-01-01' and ${isAhead('s.next_run_at')}
         and (s.next_run_at, s.id) > ($2::timestamptz, $3::uuid) ${except.sql}
@@ -157,7 +168,7 @@ async function readSchedules(
   const bounds = from === null ? [] : [from]
   const except = exceptTimings(2 + bounds.length, unreadable)
   const select = (condition: string) =>
-    `(select ${DUE_COLUMNS}
+    `(select ${dueColumns(db)}
         from ${db.tables.schedules} s
        where s.enabled and s.job_type = '${JOB_TYPE}' and ${condition} ${except.sql}
        order by s.next_run_at

@@ -159,12 +159,15 @@ interface RecordOptions {
   claim: {isBounded: boolean; states: ReadableStates | null} | null
 }
 
+/** A claim reads these tables where the role may. */
+const TABLES_OF_CLAIM = ['policies', 'schedulePolicies', 'edges'] as const
+
 /** What tells the statements of a session apart. */
 const purposeOf = (
   db: Database,
   {hasJob, remembers, hasLockWait, hasReasons, guard, claim}: RecordOptions,
 ): string =>
-  `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind} ${claim && `${claim.isBounded} ${!!claim.states} ${db.mayRead('policies')}`}`
+  `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind} ${claim && `${claim.isBounded} ${!!claim.states} ${TABLES_OF_CLAIM.map((table) => db.mayRead(table))}`}`
 
 function recordSql(
   db: Database,

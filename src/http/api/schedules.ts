@@ -13,6 +13,7 @@ import {
 import {invalidArgument} from '../../lib/errors.ts'
 import {parsePayload} from '../../lib/payload.ts'
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {CatchUp} from '../../lib/records/schedules.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
 import {BODIES, exactly, idOf, wholeNumber} from './schemas/requests.ts'
@@ -28,6 +29,9 @@ interface ScheduleBody {
   payload: object
   enabled?: boolean
   maxAttempts?: number
+  jitterMs?: number | null
+  catchUp?: CatchUp
+  notDuring?: string[]
 }
 
 const tags = ['Schedules']
@@ -61,13 +65,14 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
         target: targetOf(body.payload),
         enabled: body.enabled ?? true,
         maxAttempts: body.maxAttempts ?? 3,
+        ...policyOf(body),
       })
       const {schedule} = await work(reply, (db) => createSchedule(db, input))
       return reply.code(201).send(schedule)
     },
   )
 
-  app.get<{Querystring: {cronExpr?: string; timezone?: string; count?: number}}>(
+  app.get<{Querystring: {cronExpr?: string; timezone?: string; count?: number; notDuring?: string[]}}>(
     '/schedules/next',
     {
       schema: {
@@ -78,15 +83,23 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
             cronExpr: {type: 'string'},
             timezone: {type: 'string', description: 'UTC without it'},
             count: wholeNumber('How many runs, 5 without it', {minimum: 1, maximum: 100}),
+            notDuring: {
+              type: 'array',
+              items: {type: 'string'},
+              description: 'When no run begins: 08:00-18:00 mon-fri',
+            },
           },
           [],
         ),
         response: answering(['NextRuns', 'Schedule'], 'The next runs, or the schedule'),
       },
     },
-    async ({query: {cronExpr, timezone, count}}, reply) => {
-      if (cronExpr !== undefined) return previewRuns(cronExpr, timezone ?? 'UTC', count ?? 5, new Date())
-      if (timezone !== undefined || count !== undefined) {
+    async ({query: {cronExpr, timezone, count, notDuring}}, reply) => {
+      if (cronExpr !== undefined) {
+        const schedule = {cron: cronExpr, timezone: timezone ?? 'UTC', notDuring: notDuring ?? []}
+        return previewRuns(schedule, count ?? 5, new Date())
+      }
+      if (timezone !== undefined || count !== undefined || notDuring !== undefined) {
         throw invalidArgument('the query has no "cronExpr"', 'for example: ?cronExpr=@hourly&count=5')
       }
       return work(reply, (db) => requireSchedule(db, 'next'))
@@ -119,6 +132,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
         target: body.payload && targetOf(body.payload),
         enabled: body.enabled,
         maxAttempts: body.maxAttempts,
+        ...policyOf(body),
       })
       const {schedule} = await work(reply, (db) => updateSchedule(db, id, changes))
       return schedule
@@ -171,5 +185,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
     },
   )
 }
+
+const policyOf = ({jitterMs, catchUp, notDuring}: Partial<ScheduleBody>) => ({jitterMs, catchUp, notDuring})
 
 const targetOf = (payload: object): ScheduleTarget => ({payload: parsePayload(JSON.stringify(payload))})

@@ -18,7 +18,16 @@ export interface Schedule {
   updatedAt: Instant
   /** Which views it refreshes beside its own; null for none. */
   scope: JobScope | null
+  /** The longest time that a run may begin behind its due time; null for none. */
+  jitterMs: number | null
+  /** Whether a run that was missed while no worker was alive is made up for. */
+  catchUp: CatchUp
+  /** When no run begins, by the clock of its time zone, such as `08:00-18:00 mon-fri`. */
+  notDuring: string[]
 }
+
+/** What becomes of runs that were missed: the last one is made up for, or none. */
+export type CatchUp = 'latest' | 'none'
 
 /** A schedule as lists show it. */
 export interface ListedSchedule extends Schedule {

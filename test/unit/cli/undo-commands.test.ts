@@ -18,6 +18,9 @@ const SCHEDULE: Schedule = {
   lastRunAt: null,
   createdAt: '2026-03-01T12:00:00.000Z',
   scope: null,
+  jitterMs: null,
+  catchUp: 'latest',
+  notDuring: [],
   updatedAt: '2026-03-01T12:00:00.000Z',
 }
 const REST = `--cron '30 2 * * *' --timezone Europe/Berlin`

@@ -116,5 +116,8 @@ export const schedule = (changes: Partial<Schedule> = {}): Schedule => ({
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
   scope: null,
+  jitterMs: null,
+  catchUp: 'latest',
+  notDuring: [],
   ...changes,
 })

@@ -1,6 +1,7 @@
 import {FRESHNESS_STATES} from '../../../lib/records/freshness.ts'
 import {JOB_STATES} from '../../../lib/records/jobs.ts'
 import {REFRESH_MODES} from '../../../lib/records/values.ts'
+import {CATCH_UPS} from '../../../lib/schedule-policy.ts'
 
 export type Properties = Record<string, object>
 
@@ -84,6 +85,9 @@ export const schedule = {
     enum: ['cascade', 'dependencies', 'both', null],
     description: 'Which views are refreshed, too: those that read the view, those that it reads, or both',
   },
+  jitterMs: wholeOrNull,
+  catchUp: {type: 'string', enum: [...CATCH_UPS]},
+  notDuring: {type: 'array', items: text},
 }
 
 export const job = {

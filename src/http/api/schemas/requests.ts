@@ -1,5 +1,6 @@
 import {JOB_TYPE} from '../../../lib/records/jobs.ts'
 import {REQUESTED_MODES} from '../../../lib/records/values.ts'
+import {CATCH_UPS} from '../../../lib/schedule-policy.ts'
 
 type Properties = Record<string, object>
 
@@ -141,5 +142,22 @@ function scheduleProperties(): Properties {
     },
     enabled: {type: 'boolean'},
     maxAttempts: {type: 'integer', minimum: 1, maximum: 1000},
+    jitterMs: {
+      type: ['integer', 'null'],
+      minimum: 0,
+      maximum: 2_147_483_647,
+      description: 'The longest time that a run begins behind its due time. Default: null',
+    },
+    catchUp: {
+      type: 'string',
+      enum: [...CATCH_UPS],
+      description:
+        'Whether the last run that was missed while no worker was alive is made up for. Default: latest',
+    },
+    notDuring: {
+      type: 'array',
+      items: {type: 'string'},
+      description: 'When no run begins, by the clock of the time zone: ["08:00-18:00 mon-fri"]',
+    },
   }
 }

@@ -1,0 +1,40 @@
+import type {Database} from '../../db/database.ts'
+import type {ClaimedJob} from '../../db/queue/claims.ts'
+import {putOffJob} from '../../db/queue/put-off.ts'
+import {viewOfPayload} from '../../lib/payload.ts'
+import {endOfQuietTime} from '../../lib/quiet-times.ts'
+import type {Emit} from '../../lib/worker-events.ts'
+import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
+import {factsOf, type JobOutcome} from './job-reports.ts'
+
+/**
+ * Until when a job has to wait that was claimed in a quiet time of its schedule; null where it was not. Retries,
+ * members of sets and jobs of other programs are due at any time, so each job is looked at when it is claimed.
+ */
+export function endOfQuiet({quiet, token}: ClaimedJob): Date | null {
+  if (quiet === null) return null
+  const claimedAt = Date.parse(token)
+  const end = endOfQuietTime(quiet.notDuring, quiet.timezone, claimedAt)
+  return end > claimedAt ? new Date(end) : null
+}
+
+/** Puts a job back until the quiet time of its schedule is over. */
+export async function putOff(
+  db: Database,
+  job: ClaimedJob,
+  until: Date,
+  {emit, signal}: {emit: Emit; signal: AbortSignal},
+): Promise<JobOutcome> {
+  const facts = factsOf(job, viewOfPayload(job.payload))
+  const state = await persistently(() => putOffJob(db, job, until), {
+    ...{patienceMs: JOB_PATIENCE_MS, signal},
+    canGoOn: () => db.session.isUsable,
+  })
+  if (state === null) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  if (state === 'canceled') emit({type: 'job-canceled', ...facts})
+  else emit({type: 'job-put-off', ...facts, until: until.toISOString()})
+  return 'skipped'
+}

@@ -1,0 +1,30 @@
+/** Where clocks go forth or back, and how. */
+export const CHANGES = [
+  ['America/New_York', '2024-03-10T07:00Z'],
+  ['America/New_York', '2024-11-03T06:00Z'],
+  ['Europe/London', '2025-03-30T01:00Z'],
+  ['Europe/London', '2025-10-26T01:00Z'],
+  ['Europe/Berlin', '2024-03-31T01:00Z'],
+  ['Europe/Berlin', '2024-10-27T01:00Z'],
+  ['America/Sao_Paulo', '2018-11-04T03:00Z'],
+  ['America/Sao_Paulo', '2018-02-18T02:00Z'],
+  ['Africa/Cairo', '2023-04-27T22:00Z'],
+  ['Africa/Cairo', '2023-10-26T21:00Z'],
+  ['Asia/Beirut', '2024-03-30T22:00Z'],
+  ['Australia/Lord_Howe', '2024-04-06T15:00Z'],
+  ['Australia/Lord_Howe', '2024-10-05T15:30Z'],
+  ['Pacific/Chatham', '2024-04-06T14:00Z'],
+  ['Pacific/Chatham', '2024-09-28T14:00Z'],
+  ['America/St_Johns', '2011-03-13T03:31Z'],
+  ['America/St_Johns', '2010-11-07T02:31Z'],
+  ['Africa/Casablanca', '2024-03-10T02:00Z'],
+  ['Africa/Casablanca', '2024-04-14T02:00Z'],
+  // Two hours; 23:00 to midnight; half an hour back at midnight; at noon, and for good.
+  ['Antarctica/Troll', '2024-03-31T01:00Z'],
+  ['America/Nuuk', '2024-03-31T01:00Z'],
+  ['Asia/Pyongyang', '2015-08-14T15:00Z'],
+  ['Asia/Kathmandu', '1985-12-31T18:30Z'],
+  // A day left out, and nearly a day twice.
+  ['Pacific/Apia', '2011-12-30T10:00Z'],
+  ['Pacific/Kwajalein', '1969-09-30T13:00Z'],
+] as const
