@@ -6,11 +6,23 @@ import {invalidArgument, mayBeDone} from '../lib/errors.ts'
 import {printableJson} from '../lib/printable.ts'
 import type {ErrorRecord} from '../lib/records/values.ts'
 import type {Warning, Worded} from '../lib/unworded.ts'
+import {renderError, renderWarning} from '../render/error.ts'
+import type {Verbosity} from '../render/progress.ts'
 import {describeTerminal, type RenderContext, type Terminal} from '../render/terminal.ts'
-import {errorRecord, isDebugging, isJsonRequested, printFailure, printStack, printWarnings} from './output.ts'
+import {tellOfConnecting} from './connecting.ts'
+import {
+  errorRecord,
+  isDebugging,
+  isJsonRequested,
+  printFailure,
+  printStack,
+  printWarnings,
+  verbosityOf,
+} from './output.ts'
 import {toAybError} from './parse-errors.ts'
 import {commandLineDocument, commandLineWarning} from './remedies.ts'
 import {listenForSignals} from './signals.ts'
+import type {Watch} from './watch.ts'
 
 /** The global flags that select the database. */
 export interface ConnectionFlags {
@@ -32,14 +44,52 @@ export abstract class BaseCommand extends Command {
       helpValue: '<name>',
       helpGroup: 'GLOBAL',
     }),
+    quiet: Flags.boolean({
+      summary: 'No progress and no advice on stderr, only warnings and errors.',
+      helpGroup: 'GLOBAL',
+      exclusive: ['verbose'],
+    }),
+    verbose: Flags.boolean({
+      summary: 'Tell on stderr what is done, step by step.',
+      helpGroup: 'GLOBAL',
+    }),
   }
 
   /** Aborts at the first SIGINT, SIGTERM or SIGHUP, with the error to end with. */
   protected readonly signal = listenForSignals()
   readonly #warnings: string[] = []
+  #watch: Watch | null = null
 
   override jsonEnabled(): boolean {
     return isJsonRequested(this.argv)
+  }
+
+  /**
+   * Looks once; with --watch again and again on a terminal, until Ctrl-C.
+   * @throws AybError INVALID_ARGUMENT where --watch makes no sense
+   */
+  protected async looking<T>(flags: {watch: boolean}, look: () => Promise<T>): Promise<T> {
+    if (!flags.watch) return look()
+    if (this.jsonEnabled()) {
+      throw invalidArgument('--watch has no one result for --json', 'leave out one of them')
+    }
+    const {Watch} = await import('./watch.ts')
+    const title = ['ayb', ...(this.id?.split(':') ?? []), ...this.argv].join(' ')
+    this.#watch = new Watch(process.stdout, process.env, title)
+    return this.#watch.run(look, {signal: this.signal, remarks: (error) => this.#takeRemarks(error)})
+  }
+
+  /** The error, if there is one, and the warnings since the last call, as lines. */
+  #takeRemarks(error: unknown): string[] {
+    const terminal = describeTerminal(process.stdout, process.env)
+    const warnings = this.#warnings.splice(0).map((warning) => renderWarning(warning, terminal))
+    if (error === null) return warnings
+    return [renderError(errorRecord(toAybError(error, this.config, this.id)), terminal), ...warnings]
+  }
+
+  /** How much to tell on stderr besides warnings and errors. */
+  protected get verbosity(): Verbosity {
+    return verbosityOf(this.argv)
   }
 
   /** Prints exactly one document, without colours and without characters that a terminal acts on. */
@@ -60,6 +110,7 @@ export abstract class BaseCommand extends Command {
     const isWide = output === 'wide'
     const shown = isWide ? {...terminal, columns: Number.POSITIVE_INFINITY} : terminal
     const text = await render({terminal: shown, now: new Date(), isWide})
+    if (this.#watch) return this.#watch.add(text)
     if (terminal.isTerminal && text.includes('\n')) {
       const {pagerFor, showInPager} = await import('./pager.ts')
       const pager = pagerFor(text, {terminal, rows: process.stdout.rows}, process.env)
@@ -70,22 +121,24 @@ export abstract class BaseCommand extends Command {
 
   /** Prints text on stdout, unless the text is empty or --json is set. */
   protected print(text: string): void {
-    if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
+    if (this.#watch) this.#watch.add(text)
+    else if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
   }
 
   /** Prints text on stderr, unless the text is empty or --json is set. */
   protected printBeside(render: (terminal: Terminal) => string): void {
     if (this.jsonEnabled()) return
     const text = render(describeTerminal(process.stderr, process.env))
-    if (text !== '') process.stderr.write(`${text}\n`)
+    if (this.#watch) this.#watch.add(text)
+    else if (text !== '') process.stderr.write(`${text}\n`)
   }
 
-  /** Prints on stderr the command that undoes the change, and `once` what. Nothing with --json. */
+  /** Prints on stderr the command that undoes the change, and `once` what. Nothing with --json or --quiet. */
   protected noteUndo(
     command: string | null,
     {isDryRun, once}: {isDryRun: boolean; once?: string | undefined},
   ): void {
-    if (this.jsonEnabled()) return
+    if (this.jsonEnabled() || this.verbosity === 'silent') return
     const line =
       command === null
         ? `No command of ayb ${isDryRun ? 'would undo' : 'undoes'} that, since another program wrote values that ayb does not accept`
@@ -144,7 +197,7 @@ export abstract class BaseCommand extends Command {
     flags: ConnectionFlags,
     work: (db: Database) => Promise<T>,
   ): Promise<Worded<T>> {
-    const db = await this.server(flags).open({signal: this.signal})
+    const db = await (this.#watch?.open(() => this.#open(flags)) ?? this.#open(flags))
     if (db.session.isPooled && isDebugging(process.env)) {
       process.stderr.write(
         'ayb: connected through a pooler, so ayb holds the lock of a view only within the transaction of its refresh; AYB_POOLED=off changes that\n',
@@ -156,7 +209,19 @@ export abstract class BaseCommand extends Command {
       throw await db.explain(error).catch(() => error)
     } finally {
       this.#warnings.unshift(...db.takeWarnings().map(commandLineWarning))
-      await db.close()
+      if (this.#watch === null) await db.close()
+    }
+  }
+
+  /** Opens the database, and tells of it where somebody waits. */
+  async #open(flags: ConnectionFlags): Promise<Database> {
+    const waiting = tellOfConnecting(process.stderr, process.env, this.verbosity)
+    try {
+      const db = await this.server(flags).open({signal: this.signal, onAttempt: waiting.tell})
+      waiting.done(db.session.target)
+      return db
+    } finally {
+      waiting.stop()
     }
   }
 

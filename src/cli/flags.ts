@@ -101,6 +101,11 @@ export const outputFlag = Flags.custom<'wide'>({
 export const sortFlag = <Key extends string>(keys: readonly Key[], summary: string) =>
   Flags.custom<Key>({summary, helpValue: keys.join('|'), options: [...keys]})()
 
+/** For lists. */
+export const watchFlag = Flags.boolean({
+  summary: 'On a terminal: look again every 2 seconds, and redraw the screen, until Ctrl-C.',
+})
+
 /** The largest number of rows of a list. */
 export const rowsFlag = (summary: string) => Flags.integer({summary, min: 1, max: 10_000, helpValue: '<n>'})
 

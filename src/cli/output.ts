@@ -3,13 +3,22 @@ import {presentable} from '../lib/outside-text.ts'
 import {printable, printableJson} from '../lib/printable.ts'
 import type {ErrorRecord} from '../lib/records/values.ts'
 import {renderError, renderWarning} from '../render/error.ts'
+import type {Verbosity} from '../render/progress.ts'
 import {describeTerminal} from '../render/terminal.ts'
 import {commandLineHint} from './remedies.ts'
 
-/** Whether the command line has --json before any `--`. */
-export function isJsonRequested(argv: readonly string[]): boolean {
+/** Whether the command line has a flag without a value before any `--`. */
+function isRequested(argv: readonly string[], flag: string): boolean {
   const end = argv.indexOf('--')
-  return (end === -1 ? argv : argv.slice(0, end)).includes('--json')
+  return (end === -1 ? argv : argv.slice(0, end)).includes(flag)
+}
+
+export const isJsonRequested = (argv: readonly string[]): boolean => isRequested(argv, '--json')
+
+/** How much to tell on stderr besides warnings and errors. --json is for programs, which follow nothing. */
+export function verbosityOf(argv: readonly string[]): Verbosity {
+  if (isRequested(argv, '--verbose')) return 'verbose'
+  return isRequested(argv, '--quiet') || isJsonRequested(argv) ? 'silent' : 'usual'
 }
 
 /** Prints an error, as text on stderr or as a document on stdout, and sets the exit code of the process. */

@@ -6,6 +6,7 @@ import {bigint, columns, errorText, instant, plain, type Stored} from './columns
 import type {Database} from './database.ts'
 import {notFoundIfUnencodable} from './encoding.ts'
 import {exactMilliseconds} from './instant.ts'
+import type {Session} from './session.ts'
 
 const RUN = columns<Run>({
   id: plain('id'),
@@ -98,7 +99,10 @@ const USUAL_RUNS = 5
  * How long refreshes of the views usually take, in milliseconds, by qualified names; none for views that the
  * history does not know.
  */
-export async function usualDurations(db: Database, views: readonly ViewName[]): Promise<Map<string, number>> {
+export async function usualDurations(
+  db: Pick<Database, 'has' | 'tables' | 'session'>,
+  views: readonly ViewName[],
+): Promise<Map<string, number>> {
   if (!db.has('runs') || views.length === 0) return new Map()
   const rows = await db.session.query<{schema_name: string; view_name: string; usual_ms: number}>(
     `select v.schema_name, v.view_name, percentile_disc(0.5) within group (order by h.duration_ms) as usual_ms
@@ -116,6 +120,12 @@ export async function usualDurations(db: Database, views: readonly ViewName[]): 
   return new Map(
     rows.map((row) => [qualifiedName({schemaName: row.schema_name, viewName: row.view_name}), row.usual_ms]),
   )
+}
+
+/** The same of one view, read on a session of the caller; null where the history does not know. */
+export async function usualDuration(db: Database, session: Session, view: ViewName): Promise<number | null> {
+  const durations = await usualDurations({tables: db.tables, has: (table) => db.has(table), session}, [view])
+  return durations.get(qualifiedName(view)) ?? null
 }
 
 /** When a refresh ran, in milliseconds since 1970. */

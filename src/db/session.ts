@@ -20,6 +20,8 @@ type Value = string | number | boolean | null | readonly (string | null)[] | rea
 
 /** How one session is opened. */
 export interface OpenOptions {
+  /** Told of each host before it is tried, with its name and port. */
+  onAttempt?: ((place: string) => void) | undefined
   /** Ends the attempt to connect at once. */
   signal?: AbortSignal | undefined
   /**

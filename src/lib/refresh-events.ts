@@ -10,6 +10,19 @@ export interface RunTimes {
   lockWaitMs: number
 }
 
+/** What Postgres does in a refresh, as far as its locks show. */
+export type RefreshPhase =
+  /** Runs the query of the view. */
+  | {name: 'query'}
+  /** Builds one of the indexes of the view. */
+  | {name: 'index'; number: number; total: number}
+  /** Concurrent mode: analyzes the new content. */
+  | {name: 'analyze'; percent: number}
+  /** Concurrent mode: compares the new content with the view. */
+  | {name: 'compare'}
+  /** Concurrent mode: changes the view where the new content differs. */
+  | {name: 'merge'}
+
 /** What happens during a refresh, for whoever watches it. */
 export type RefreshEvent =
   /** Another session refreshes the view, and this refresh waits for the end of that one. */
@@ -18,6 +31,10 @@ export type RefreshEvent =
   | {type: 'refreshing'}
   /** The refresh waits for a lock that these sessions hold. `waitedMs` counts from the first try. */
   | {type: 'blocked'; blockers: Blocker[]; waitedMs: number}
+  /** How long refreshes of the view usually take. Only for whoever follows the progress. */
+  | {type: 'usual'; durationMs: number}
+  /** What the refresh does at the moment. Only for whoever follows the progress. */
+  | {type: 'phase'; phase: RefreshPhase}
   /** The refresh has ended, well or not, with a run of these times. `durationMs` is that of the last try. */
   | ({type: 'ended'} & RunTimes)
   /** How the refresh ended could not be written down, so far or for good. */

@@ -5,7 +5,7 @@ import type {WorkerEvent} from '../lib/worker-events.ts'
 type EventName = readonly [name: string, level: LogLevel]
 
 /** Null for events that only metrics count. */
-const NAMES: Record<WorkerEvent['type'], EventName | null> = {
+export const NAMES: Record<WorkerEvent['type'], EventName | null> = {
   started: ['worker.started', 'info'],
   pooled: ['worker.pooled', 'info'],
   stopping: ['worker.stopping', 'info'],

@@ -1,27 +1,16 @@
-import {describeWait} from '../lib/blockers.ts'
-import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {bounded} from '../lib/outside-text.ts'
-import {printable} from '../lib/printable.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import type {RefreshEvent} from '../lib/refresh-events.ts'
+import type {Verbosity} from './progress.ts'
+import {writeNowAndThen} from './progress-lines.ts'
+import {type Progress, progressAfter, progressText} from './progress-text.ts'
 import {bar} from './sparkline.ts'
-import {formatElapsed} from './spinner.ts'
 import {describeTerminal, type Terminal} from './terminal.ts'
 import {displayWidth, shorten} from './width.ts'
 
-/** A view whose refresh runs or waits. */
-interface RunningView {
-  label: string
-  /** As performance.now() tells it. */
-  startedAt: number
-  /** Null where the history does not tell. */
-  usualMs: number | null
-}
-
 /** What the lines show. */
 interface SetState {
-  running: readonly RunningView[]
+  running: readonly Progress[]
   ended: number
   total: number
 }
@@ -31,20 +20,21 @@ const DELAY_MS = 150
 const FRAME_MS = 100
 const BAR_WIDTH = 20
 const DEFAULT_ROWS = 24
+/** Of the views that run, in a line of a log. */
+const MOST_IN_LINE = 4
 
 const HIDE_CURSOR = '\u001b[?25l'
 const SHOW_CURSOR = '\u001b[?25h'
 const CLEAR_BELOW = '\u001b[J'
 const linesUp = (count: number): string => (count > 0 ? `\r\u001b[${count}A` : '\r')
 
-/** Shows a line for each view that runs, and a bar, if the stream is a terminal. */
-export function watchSet(
-  stream: NodeJS.WriteStream,
-  env: NodeJS.ProcessEnv,
-  {isSilent}: {isSilent: boolean},
-) {
+/**
+ * Shows a line for each view that runs, and a bar, if the stream is a terminal; else a line every half minute;
+ * verbose: a line for each step.
+ */
+export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, verbosity: Verbosity) {
   const terminal = describeTerminal(stream, env)
-  const running = new Map<string, RunningView>()
+  const running = new Map<string, Progress>()
   let ended = 0
   let total = 0
   let stop = () => {}
@@ -71,23 +61,34 @@ export function watchSet(
     stop = finish
   }
 
+  const show = (name: string, progress: Progress) => {
+    const before = running.get(name)
+    running.set(name, progress)
+    const isNews = progress.label !== before?.label || progress.detail !== before?.detail
+    if (verbosity === 'verbose' && isNews) stream.write(`${progressText(progress, performance.now())}\n`)
+  }
+
   return {
     /** The set has so many views. */
     begin(count: number): void {
       total = count
-      if (isSilent || !terminal.isAnimated || count === 0) return
+      if (verbosity !== 'usual' || count === 0) return
+      if (!terminal.isAnimated) {
+        stop = writeNowAndThen(stream, () => setLine({running: [...running.values()], ended, total}))
+        return
+      }
       const delay = setTimeout(begin, DELAY_MS).unref()
       stop = () => clearTimeout(delay)
     },
     start(view: ViewName, usualMs: number | null): void {
       const name = qualifiedName(view)
-      running.set(name, {label: `Refreshing ${name}`, startedAt: performance.now(), usualMs})
+      const label = `Refreshing ${name}`
+      show(name, {label, detail: '', startedAt: performance.now(), usualMs})
     },
     update(view: ViewName, event: RefreshEvent): void {
       const name = qualifiedName(view)
       const shown = running.get(name)
-      const label = labelOf(event, name)
-      if (shown && label !== null) shown.label = label
+      if (shown) show(name, {...shown, ...progressAfter(event, name)})
     },
     putBack(view: ViewName): void {
       running.delete(qualifiedName(view))
@@ -101,14 +102,6 @@ export function watchSet(
       stop = () => {}
     },
   }
-}
-
-/** Null where the event leaves the label as it is. */
-function labelOf(event: RefreshEvent, name: string): string | null {
-  if (event.type === 'queued') return `Waiting for ${name}`
-  if (event.type === 'refreshing') return `Refreshing ${name}`
-  if (event.type === 'blocked') return `Refreshing ${name}, ${describeWait(event.blockers, event.waitedMs)}`
-  return null
 }
 
 interface Screen {
@@ -125,7 +118,7 @@ interface Screen {
 export function setLines({running, ended, total}: SetState, {now, columns, rows, style}: Screen): string[] {
   // The bar, a line for those that do not fit, and the line of the cursor.
   const room = Math.max(1, rows - 3)
-  const shown = running.slice(0, room).map((view) => viewLine(view, now - view.startedAt, columns))
+  const shown = running.slice(0, room).map((view) => progressText(view, now, columns))
   const hidden = running.length - shown.length
   if (hidden > 0) shown.push(shorten(`… and ${hidden} more`, columns))
   const count = ` ${ended} of ${total}`
@@ -135,11 +128,11 @@ export function setLines({running, ended, total}: SetState, {now, columns, rows,
   return [...shown, `${style.cyan(done)}${' '.repeat(width - displayWidth(done))}${count}`]
 }
 
-function viewLine({label, usualMs}: RunningView, elapsedMs: number, columns: number): string {
-  const elapsed = `  ${formatElapsed(elapsedMs)}`
-  const usually = usualMs === null ? '' : ` (usually ${formatDuration(usualMs)})`
-  const text = printable(bounded(label))
-  if (displayWidth(text) + elapsed.length + usually.length <= columns) return `${text}${elapsed}${usually}`
-  const room = columns - elapsed.length
-  return room < 1 ? shorten(text, columns) : `${shorten(text, room)}${elapsed}`
+/** `12 of 40 views done; Refreshing public.leaderboard  31 s; …`: the same as a line of a log. */
+export function setLine({running, ended, total}: SetState): string {
+  const now = performance.now()
+  const shown = running.slice(0, MOST_IN_LINE).map((view) => progressText(view, now))
+  const hidden = running.length - shown.length
+  const rest = hidden > 0 ? [`and ${hidden} more`] : []
+  return [`${ended} of ${total} views done`, ...shown, ...rest].join('; ')
 }

@@ -39,7 +39,7 @@ import {redact} from '../../src/lib/redact.ts'
 import {jsonLine, prettyLine} from '../../src/observe/log.ts'
 import {renderDetails} from '../../src/render/details.ts'
 import {renderError, renderWarning} from '../../src/render/error.ts'
-import {spinnerText} from '../../src/render/spinner.ts'
+import {progressText} from '../../src/render/progress-text.ts'
 import {renderTable} from '../../src/render/table.ts'
 import {describeTerminal} from '../../src/render/terminal.ts'
 import {displayWidth, shorten} from '../../src/render/width.ts'
@@ -219,7 +219,7 @@ const LOOKS: Record<string, (text: string) => unknown> = {
   'details on a terminal': (text) =>
     renderDetails([{label: 'Error', value: text, display: text}], onTerminal),
   'details on a pipe': (text) => renderDetails([{label: 'Error', value: text}], onPipe),
-  'a spinner': (text) => spinnerText(text, 1000, 1000, 80),
+  'a spinner': (text) => progressText({label: text, detail: text, startedAt: 0, usualMs: 1000}, 1000, 80),
   displayWidth,
   shorten: (text) => [shorten(text, 80), shorten(text, 1_000_000)],
   nearest: (text) => nearest(text, NAMES),

@@ -15,8 +15,11 @@ let gate: Gate
 beforeAll(async () => {
   db = await createRefreshDatabase()
   gate = await createGatedView(db, 'gated')
+  // The median of the successes is usual; a failure says nothing.
   await db.query(
-    `update _ayb_matview_refreshes set last_refresh_status = 'success', last_refresh_duration_ms = 83456`,
+    `insert into _ayb_matview_refresh_runs (schema_name, view_name, refresh_mode, trigger, started_at, duration_ms, status)
+     select 'public', 'gated', 'standard', 'manual', now() - n * interval '1 hour', duration, status
+       from (values (1, 2000, 'error'), (2, 83456, 'success'), (3, 1, 'success'), (4, 90000, 'success')) r(n, duration, status)`,
   )
 })
 
@@ -27,11 +30,11 @@ const afterClearing = (output: string): string =>
   stripVTControlCharacters(output.slice(output.lastIndexOf(`${CSI}1G${CSI}0K`)))
 
 describe('on a terminal', () => {
-  test('the spinner shows the view, the time so far and that of the last refresh, and goes', async () => {
+  test('the spinner shows the view, the time so far, the usual time and what is left, and goes', async () => {
     await gate.close()
-    const terminal = openTerminal(ARGS, {url: db.url})
-    await terminal.waitFor(/Refreshing public\.gated {2}0\.\d s \(last time 1 m 23 s\)/)
-    await terminal.waitFor(/Refreshing public\.gated(, waiting for pid \d+.*)? {2}1\.\d s/)
+    const terminal = openTerminal(ARGS, {url: db.url, columns: 120})
+    await terminal.waitFor(/Refreshing public\.gated {2}0\.\d s/)
+    await terminal.waitFor(/Refreshing public\.gated.* {2}\d\.\d s \(usually 1 m 23 s, 1 m 2\d s left\)/)
     await gate.open()
     const {code, output} = await terminal.done
     expect(code).toBe(0)
@@ -107,10 +110,26 @@ describe('on a terminal', () => {
   })
 })
 
-test('piped, nothing is on stderr', async () => {
-  await gate.close()
-  const running = startAyb(ARGS, {url: db.url})
-  await untilRefreshing(db, 'gated', LONG_ENOUGH_MS)
-  await gate.open()
-  expect(await running.done).toMatchObject({code: 0, stderr: ''})
+describe('piped', () => {
+  test('nothing is on stderr', async () => {
+    await gate.close()
+    const running = startAyb(ARGS, {url: db.url})
+    await untilRefreshing(db, 'gated', LONG_ENOUGH_MS)
+    await gate.open()
+    expect(await running.done).toMatchObject({code: 0, stderr: ''})
+  })
+
+  test('a line tells every half minute how far one view is, or a set', {timeout: 90_000}, async () => {
+    await gate.close()
+    const one = startAyb(ARGS, {url: db.url, timeoutMs: 80_000})
+    await untilRefreshing(db, 'gated')
+    const set = startAyb([...ARGS, '--wait', '--fail-fast'], {url: db.url, timeoutMs: 80_000})
+    const quiet = startAyb([...ARGS, '--wait', '--quiet'], {url: db.url, timeoutMs: 80_000})
+    await one.waitForOutput(/^Refreshing public\.gated.* {2}3\d\.\d s \(usually .*\)\n$/, 45_000)
+    await set.waitForOutput(/^0 of 1 views done; Waiting for public\.gated {2}\d\d\.\d s/, 45_000)
+    await gate.open()
+    expect(await one.done).toMatchObject({code: 0})
+    expect(await set.done).toMatchObject({code: 0})
+    expect(await quiet.done).toMatchObject({code: 0, stderr: ''})
+  })
 })

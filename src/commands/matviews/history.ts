@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {outputFlag, sortFlag, viewArg} from '../../cli/flags.ts'
+import {outputFlag, sortFlag, viewArg, watchFlag} from '../../cli/flags.ts'
 import {history} from '../../core/matviews.ts'
 import type {Run, RunStatus} from '../../lib/records/runs.ts'
 
@@ -16,6 +16,7 @@ export default class MatviewsHistory extends BaseCommand {
   static override args = {view: viewArg({required: true})}
   static override flags = {
     output: outputFlag(),
+    watch: watchFlag,
     state: Flags.custom<RunStatus>({options: [...STATES]})({
       summary: 'Show only refreshes that ended in this way.',
       helpValue: STATES.join('|'),
@@ -32,21 +33,23 @@ export default class MatviewsHistory extends BaseCommand {
 
   async run(): Promise<Run[]> {
     const {args, flags} = await this.parse(MatviewsHistory)
-    const runs = await this.withDatabase(flags, (db) =>
-      history(db, args.view, {
-        limit: flags.limit,
-        status: flags.state ?? null,
-        isLongestFirst: flags.sort === 'duration',
-      }),
-    )
-    await this.show(async (context) => {
-      const {renderRuns} = await import('../../render/runs.ts')
-      return renderRuns(runs, context, {
-        state: flags.state ?? null,
-        isNewestFirst: flags.sort !== 'duration',
-        limit: flags.limit,
-      })
-    }, flags)
-    return runs
+    return this.looking(flags, async () => {
+      const runs = await this.withDatabase(flags, (db) =>
+        history(db, args.view, {
+          limit: flags.limit,
+          status: flags.state ?? null,
+          isLongestFirst: flags.sort === 'duration',
+        }),
+      )
+      await this.show(async (context) => {
+        const {renderRuns} = await import('../../render/runs.ts')
+        return renderRuns(runs, context, {
+          state: flags.state ?? null,
+          isNewestFirst: flags.sort !== 'duration',
+          limit: flags.limit,
+        })
+      }, flags)
+      return runs
+    })
   }
 }

@@ -21,7 +21,8 @@ import {type Setting, settingChanges} from '../../lib/postgres-settings.ts'
 import type {Refreshed, RefreshedSet, RefreshPlan} from '../../lib/records/refreshes.ts'
 import type {RequestedMode} from '../../lib/records/values.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
-import {watchRefresh} from '../../render/refresh-progress.ts'
+import {watchProgress} from '../../render/progress.ts'
+import {progressAfter} from '../../render/progress-text.ts'
 
 const DEFAULT_CONCURRENCY = 4
 const MOST_CONCURRENCY = 1000
@@ -152,6 +153,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
           concurrency,
           isFailFast: flags['fail-fast'],
           signal: this.signal,
+          followsProgress: this.verbosity !== 'silent',
           listener,
           describeError: (error) => this.describeFailure(error),
         })
@@ -168,14 +170,15 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     flags: ConnectionFlags,
     options: ReturnType<typeof optionsOf>,
   ): Promise<Refreshed> {
-    const progress = watchRefresh(process.stderr, process.env, {isSilent: this.jsonEnabled()})
+    const progress = watchProgress(process.stderr, process.env, this.verbosity)
     try {
       const refreshed = await this.withOwnCancellation(flags, async (db) => {
         const done = await refresh(db, view, {
           ...options,
           signal: this.signal,
+          followsProgress: this.verbosity !== 'silent',
           onEvent: (event, registration) => {
-            progress.update(event, registration)
+            progress.update(progressAfter(event, qualifiedName(registration)))
             const warning = warningIn(event)
             if (warning !== null) this.addWarning(warning)
           },
@@ -198,7 +201,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
   async #watch({members}: SetPlan) {
     const {watchSet} = await import('../../render/set-progress.ts')
     const {renderMember} = await import('../../render/refresh-set.ts')
-    const progress = watchSet(process.stderr, process.env, {isSilent: this.jsonEnabled()})
+    const progress = watchSet(process.stderr, process.env, this.verbosity)
     progress.begin(members.length)
     const listener: SetListener = {
       onStart: ({registration, expectedMs}) => progress.start(registration, expectedMs),

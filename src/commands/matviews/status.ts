@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {ageFlag, outputFlag, rowsFlag, sortFlag, viewArg} from '../../cli/flags.ts'
+import {ageFlag, outputFlag, rowsFlag, sortFlag, viewArg, watchFlag} from '../../cli/flags.ts'
 import {isBehind, viewStatus} from '../../core/freshness/status.ts'
 import {arrange, descending, type SortKey} from '../../lib/arrange.ts'
 import {parseIdentifier, qualifiedName} from '../../lib/identifier.ts'
@@ -24,12 +24,14 @@ export default class MatviewsStatus extends BaseCommand {
 The age counts from the start of the refresh that made the data. If the view reads other materialized views, the age counts from the oldest refresh that went into the data.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --watch',
     '<%= config.bin %> <%= command.id %> public.leaderboard --max-age 1h --exit-code',
     '<%= config.bin %> <%= command.id %> --state failing --state stale --json',
   ]
   static override args = {view: viewArg({multiple: true})}
   static override flags = {
     output: outputFlag(),
+    watch: watchFlag,
     'max-age': ageFlag({
       summary: 'How old the data may be, instead of the limits that register and update have set.',
     }),
@@ -52,25 +54,27 @@ The age counts from the start of the refresh that made the data. If the view rea
 
   async run(): Promise<ViewStatus[]> {
     const {args, flags} = await this.parse(MatviewsStatus)
-    const schema = flags.schema === undefined ? null : parseIdentifier(flags.schema, 'schema name')
-    const all = await this.withDatabase(flags, (db) =>
-      viewStatus(db, {
-        references: args.view ?? [],
-        maxAgeMs: flags['max-age'] ?? null,
-        states: flags.state ?? [],
-        schema,
-        onWarning: (warning) => this.addWarning(warning),
-      }),
-    )
-    const views = arrange(all, {by: SORTS[flags.sort ?? 'urgency'], limit: flags.limit})
-    const summary = summarizeStates(all)
-    await this.show(async (context) => {
-      const {renderStatus} = await import('../../render/freshness.ts')
-      const table = renderStatus(views, context)
-      return context.terminal.isTerminal ? [table, summary].filter(Boolean).join('\n') : table
-    }, flags)
-    if (process.stdout.isTTY !== true) this.printBeside(() => summary)
-    if (flags['exit-code'] && all.some(isBehind)) process.exitCode = NOT_AS_WANTED
-    return views
+    return this.looking(flags, async () => {
+      const schema = flags.schema === undefined ? null : parseIdentifier(flags.schema, 'schema name')
+      const all = await this.withDatabase(flags, (db) =>
+        viewStatus(db, {
+          references: args.view ?? [],
+          maxAgeMs: flags['max-age'] ?? null,
+          states: flags.state ?? [],
+          schema,
+          onWarning: (warning) => this.addWarning(warning),
+        }),
+      )
+      const views = arrange(all, {by: SORTS[flags.sort ?? 'urgency'], limit: flags.limit})
+      const summary = summarizeStates(all)
+      await this.show(async (context) => {
+        const {renderStatus} = await import('../../render/freshness.ts')
+        const table = renderStatus(views, context)
+        return context.terminal.isTerminal ? [table, summary].filter(Boolean).join('\n') : table
+      }, flags)
+      if (process.stdout.isTTY !== true) this.printBeside(() => summary)
+      if (flags['exit-code']) process.exitCode = all.some(isBehind) ? NOT_AS_WANTED : 0
+      return views
+    })
   }
 }

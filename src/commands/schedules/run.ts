@@ -8,8 +8,7 @@ import {viewOfPayload} from '../../lib/payload.ts'
 import {printable} from '../../lib/printable.ts'
 import type {Job, JobState} from '../../lib/records/jobs.ts'
 import type {ScheduleRun} from '../../lib/records/schedules.ts'
-import {startSpinner} from '../../render/spinner.ts'
-import {describeTerminal} from '../../render/terminal.ts'
+import {watchProgress} from '../../render/progress.ts'
 
 /** The jobs of an earlier run of several views may be in any state. */
 const PRINTED: Record<JobState, string> = {
@@ -65,11 +64,10 @@ With --wait the command ends when the job, or each job of the set, has ended, re
   /** Shows the wait with a spinner. */
   #watch(queued: Job) {
     const label = ({id, state}: Job) => `Waiting for job ${id}, which is ${state}`
-    const terminal = describeTerminal(process.stderr, process.env)
-    const spinner = this.jsonEnabled()
-      ? null
-      : startSpinner({stream: process.stderr, terminal, label: label(queued), lastDurationMs: null})
-    return {update: (job: Job) => spinner?.update(label(job)), stop: () => spinner?.stop()}
+    const progress = watchProgress(process.stderr, process.env, this.verbosity)
+    const update = (job: Job) => progress.update({label: label(job)})
+    update(queued)
+    return {update, stop: () => progress.stop()}
   }
 }
 

@@ -23,7 +23,10 @@ export interface SetListener {
 }
 
 export interface SetOptions
-  extends Pick<RefreshOptions, 'mode' | 'settings' | 'wait' | 'ifChanged' | 'changesUntil'> {
+  extends Pick<
+    RefreshOptions,
+    'mode' | 'settings' | 'wait' | 'ifChanged' | 'changesUntil' | 'followsProgress'
+  > {
   concurrency: number
   isFailFast: boolean
   /** Cancels all that runs; what has not started is canceled, too. */
@@ -53,6 +56,7 @@ export class Turn {
 
   async refresh(options: SetOptions): Promise<Ended> {
     const {mode = null, settings, wait = null, ifChanged = null, changesUntil = null, signal} = options
+    const {followsProgress = false} = options
     // By name: the view may have been unregistered and registered again.
     const {schemaName, viewName} = this.#member.registration
     const onEvent = (event: RefreshEvent) => this.#hear(event, options)
@@ -65,7 +69,10 @@ export class Turn {
           refresh(
             this.#db,
             {schemaName, viewName},
-            {mode, settings, wait, ifChanged, isInSet: true, changesUntil, signal: own, onEvent},
+            {
+              ...{mode, settings, wait, ifChanged, isInSet: true, changesUntil},
+              ...{signal: own, followsProgress, onEvent},
+            },
           ),
       )
       this.#warnings.push(...refreshed.warnings)

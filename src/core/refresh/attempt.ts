@@ -14,6 +14,7 @@ import {decide} from './decide.ts'
 import {explainAndRecord, type Trial} from './failed-attempt.ts'
 import {listen} from './listener.ts'
 import {chooseMode, noteModeBehind, requestedMode} from './mode.ts'
+import {progressLook} from './progress-look.ts'
 import {writePendingStatus} from './record.ts'
 import type {RefreshRequest} from './request.ts'
 import type {RefreshResult} from './result.ts'
@@ -72,12 +73,13 @@ async function attemptWatched(
 ): Promise<RefreshResult> {
   const {past, outdatedTries} = behind
   const listener = listen(caller.onEvent)
-  listener.emit({type: 'refreshing'})
+  const {emit} = listener
+  emit({type: 'refreshing'})
   const {registration, settings, job, runId} = request
   const requested = requestedMode(registration, request.mode)
   const {mode, fallback, modeBehind} = await chooseMode(db, registration, requested)
   if (fallback !== null) {
-    listener.emit({type: 'fallback', message: fallback.message, isNews: registration.refreshMode !== mode})
+    emit({type: 'fallback', message: fallback.message, isNews: registration.refreshMode !== mode})
   }
   const {usable, refused} = usableSettings(db.session, settings.postgres)
   const decision = await decide(db, registration, request.changes, usable)
@@ -103,10 +105,12 @@ async function attemptWatched(
     limitMs: lockTry.limitMs,
     onWait: (wait) => {
       const waitedMs = past.elapsedMs + performance.now() - sentAt
-      listener.emit(wait ? {type: 'blocked', blockers: wait.blockers, waitedMs} : {type: 'refreshing'})
+      emit(wait ? {type: 'blocked', blockers: wait.blockers, waitedMs} : {type: 'refreshing'})
     },
+    lookFurther: caller.followsProgress
+      ? progressLook(db, {pid: lock.pid, view: registration}, emit)
+      : undefined,
   })
-  const {emit} = listener
   const isAuto = requested === 'auto'
   const trial: Trial = {
     db,
@@ -137,7 +141,7 @@ async function attemptWatched(
     await watch.stop()
     // The session may be idle for long while the listener works: that is no dead connection.
     await second.stop()
-    for (const message of await listener.settled()) listener.emit({type: 'warning', message})
+    for (const message of await listener.settled()) emit({type: 'warning', message})
   }
 }
 

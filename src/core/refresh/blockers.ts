@@ -19,6 +19,8 @@ export interface WatchRequest extends WatchedRefresh {
   limitMs: number | null
   /** Told each time that the refresh is seen to wait, and once, with null, when it has gone on. */
   onWait(wait: LockWait | null): void
+  /** Looks further from the session of a look. Never rejects. */
+  lookFurther?: ((session: Session, isWaiting: boolean) => Promise<void>) | undefined
 }
 
 /** Watches for which lock a refresh waits: once its lock timeout has fired, Postgres no longer knows. */
@@ -102,7 +104,9 @@ export const watchFromSecondSession =
       isPersistent: false,
       async take(session) {
         const waits = await findLockWaits(session, [request])
-        sightings.add(waits.get(pid) ?? null)
+        const wait = waits.get(pid) ?? null
+        sightings.add(wait)
+        await request.lookFurther?.(session, wait !== null)
         return null
       },
     })

@@ -38,6 +38,8 @@ export interface RefreshOptions {
   changesUntil?: number | null
   /** Aborted with the AybError to end with: the server cancels the statement. */
   signal: AbortSignal
+  /** Whether the listener wants to hear of the progress, too. */
+  followsProgress?: boolean
   /** Listens to the refresh, which waits at its end for the promises that the listener has returned. */
   onEvent?(event: RefreshEvent, registration: Registration): unknown
 }
@@ -144,9 +146,10 @@ const callerOf = (
   db: Database,
   registration: Registration,
   warnings: Warning[],
-  {signal, onEvent}: RefreshOptions,
+  {signal, followsProgress = false, onEvent}: RefreshOptions,
 ): RefreshCaller => ({
   signal,
+  followsProgress,
   onEvent(event) {
     const warning = warningIn(event)
     if (warning !== null) warnings.push(warning)

@@ -9,6 +9,8 @@ export interface RefreshCaller {
   /** Aborted with the error to end with: the server cancels the statement. */
   signal: AbortSignal
   onEvent: OnRefreshEvent
+  /** Whether somebody follows the progress: how long a refresh usually takes, and what it does. */
+  followsProgress?: boolean
   /**
    * Of a caller that watches all its refreshes from one session, for locks and for dead connections; null
    * where each refresh is watched from a second session of its own.

@@ -1,6 +1,6 @@
 import {type Attempt, type Connected, connectToHost} from './connect-host.ts'
 import {connectionFailed} from './connection-error.ts'
-import type {ConnectionTarget} from './connection-target.ts'
+import {type ConnectionTarget, where} from './connection-target.ts'
 import {HostFailure} from './host-failure.ts'
 import {resolveSettings, type SessionAttrs} from './settings/settings.ts'
 
@@ -18,6 +18,8 @@ export interface ConnectOptions {
   keepsStatements?: boolean | undefined
   /** Ends the attempt at once. */
   signal?: AbortSignal | undefined
+  /** Told of each host before it is tried, with its name and port. */
+  onAttempt?: ((place: string) => void) | undefined
 }
 
 /**
@@ -36,15 +38,14 @@ export async function connect(options: ConnectOptions): Promise<Connected> {
   for (const wanted of passes(settings.sessionAttrs)) {
     tried = []
     for (const host of hosts) {
+      const target = {host: host.host, port: host.port, database: settings.database, user: settings.user}
+      options.onAttempt?.(where(target))
       try {
         return await connectToHost(attempt, host, wanted, signal)
       } catch (error) {
         signal?.throwIfAborted()
         if (!(error instanceof HostFailure)) throw error
-        tried.push({
-          target: {host: host.host, port: host.port, database: settings.database, user: settings.user},
-          failure: error,
-        })
+        tried.push({target, failure: error})
         if (!error.isWorthNextHost) throw connectionFailed(tried, settings)
       }
     }

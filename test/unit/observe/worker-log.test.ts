@@ -1,6 +1,8 @@
+import {readFileSync} from 'node:fs'
 import {describe, expect, test} from 'vitest'
 import {commandLineHint} from '../../../src/cli/remedies.ts'
 import {remediable} from '../../../src/lib/unworded.ts'
+import {NAMES} from '../../../src/observe/event-names.ts'
 import {jsonLine, prettyLine} from '../../../src/observe/log.ts'
 import {describeEvent} from '../../../src/observe/worker-log.ts'
 
@@ -143,6 +145,12 @@ describe('an event', () => {
     ],
   ])('%j has its level and its fields', (event, level, fields) => {
     expect(describeEvent(event, commandLineHint)).toMatchObject({level, ...fields})
+  })
+
+  test('is one that ayb help logs lists', () => {
+    const help = readFileSync(new URL('../../../src/help/logs.md', import.meta.url), 'utf8')
+    const listed = help.match(/\b[a-z]+\.[a-z_]+\b|\bwarning\b/g)
+    for (const [name] of Object.values(NAMES).filter((each) => each !== null)) expect(listed).toContain(name)
   })
 
   test('that only metrics count is no line', () => {

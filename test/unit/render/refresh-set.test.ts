@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest'
 import type {RefreshedSet, RefreshPlan, SetMember} from '../../../src/lib/records/refreshes.ts'
 import {renderHints, renderMember, renderPlan, renderRefreshedSet} from '../../../src/render/refresh-set.ts'
-import {setLines} from '../../../src/render/set-progress.ts'
+import {setLine, setLines} from '../../../src/render/set-progress.ts'
 import {displayWidth} from '../../../src/render/width.ts'
 import {NAMES, onTerminal, PIPED, registration, terminalOf, WIDTHS} from './fixtures.ts'
 
@@ -124,6 +124,7 @@ describe('the lines of a set that runs', () => {
       {
         running: views.map((view, index) => ({
           label: `Refreshing ${view}`,
+          detail: '',
           startedAt: 1000,
           usualMs: index === 0 ? 1200 : null,
         })),
@@ -139,6 +140,15 @@ describe('the lines of a set that runs', () => {
       'Refreshing public.b  1.4 s',
       `█████${' '.repeat(15)} 3 of 12`,
     ])
+  })
+
+  it('are one line of a log', () => {
+    const running = ['public.a', 'public.b', 'public.c', 'public.d', 'public.e'].map((view) => ({
+      ...{label: `Refreshing ${view}`, detail: '', startedAt: performance.now() - 31_000, usualMs: null},
+    }))
+    expect(setLine({running, ended: 3, total: 12})).toMatch(
+      /^3 of 12 views done; Refreshing public\.a {2}31\.\d s; .*; Refreshing public\.d {2}31\.\d s; and 1 more$/,
+    )
   })
 
   it('are no more than the terminal has', () => {
