@@ -1,3 +1,4 @@
+import {onAbort} from './abort.ts'
 import {timerMs} from './timer.ts'
 
 interface WaitOptions {
@@ -32,7 +33,7 @@ export class WaitingLine {
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void) => {
         clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
+        stopListening()
         this.#waiters.delete(waiter)
         finish()
       }
@@ -44,11 +45,10 @@ export class WaitingLine {
           }),
         leave: (reason) => settle(() => reject(reason)),
       }
-      const onAbort = () => waiter.leave(signal?.reason)
       const timer = deadline && setTimeout(() => waiter.leave(deadline.reason()), timerMs(deadline.afterMs))
+      let stopListening = () => {}
       this.#waiters.add(waiter)
-      signal?.addEventListener('abort', onAbort, {once: true})
-      if (signal?.aborted) onAbort()
+      stopListening = onAbort(signal, () => waiter.leave(signal?.reason))
     })
   }
 

@@ -1,4 +1,5 @@
 import type {Session} from '../../db/session.ts'
+import {onAbort} from '../../lib/abort.ts'
 
 /**
  * A cancel request that arrives before its statement is lost, so it is sent again until the statement ends.
@@ -23,18 +24,16 @@ export async function cancelOnAbort<T>(
     requested.push(session.cancel())
     timer = setTimeout(cancel, CANCEL_AGAIN_MS)
   }
-  const onAbort = () => {
+  const stopListening = onAbort(signal, () => {
     giveUp = setTimeout(() => session.destroy(), CANCEL_PATIENCE_MS)
     cancel()
-  }
-  if (signal.aborted) onAbort()
-  signal.addEventListener('abort', onAbort, {once: true})
+  })
   try {
     return await run()
   } finally {
     clearTimeout(timer)
     clearTimeout(giveUp)
-    signal.removeEventListener('abort', onAbort)
+    stopListening()
     // A cancel request that is still on its way must not hit the next statement.
     await Promise.all(requested)
   }

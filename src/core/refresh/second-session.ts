@@ -35,25 +35,29 @@ export type RemoveLook = (patienceMs?: number) => Promise<void>
  * refresh.
  */
 export class SecondSession {
-  readonly #sessions: LookSessions
-  readonly #looks = new Set<RepeatedLook>()
+  readonly #db: Database
+  /** Null until there is a look: the refreshes of a worker have none. */
+  #sessions: LookSessions | null = null
+  #looks: RepeatedLook[] = []
 
   constructor(db: Database) {
-    this.#sessions = new LookSessions(db)
+    this.#db = db
   }
 
   add(look: Look): RemoveLook {
+    this.#sessions ??= new LookSessions(this.#db)
     const repeated = new RepeatedLook(look, this.#sessions)
-    this.#looks.add(repeated)
+    this.#looks.push(repeated)
     return async (patienceMs = 0) => {
       await repeated.stop(patienceMs)
-      this.#looks.delete(repeated)
+      this.#looks = this.#looks.filter((other) => other !== repeated)
     }
   }
 
   /** Ends at once, with the looks that are being taken, and closes the sessions. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#looks].map((look) => look.stop(0)))
+    if (!this.#sessions) return
+    await Promise.all(this.#looks.map((look) => look.stop(0)))
     await this.#sessions.close()
   }
 }

@@ -1,3 +1,4 @@
+import {onAbort} from '../../lib/abort.ts'
 import {timerMs} from '../../lib/timer.ts'
 
 /** Wakes one waiter. A ring while nobody waits ends the next wait at once; more such rings change nothing. */
@@ -14,15 +15,14 @@ export class Alarm {
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     if (!this.#isRinging && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        // The listener is removed again, because the signal outlives thousands of waits.
         const wake = () => {
           clearTimeout(timer)
-          signal.removeEventListener('abort', wake)
+          stopListening()
           resolve()
         }
         const timer = setTimeout(wake, timerMs(ms))
         this.#wake = wake
-        signal.addEventListener('abort', wake, {once: true})
+        const stopListening = onAbort(signal, wake)
       })
     }
     this.#wake = null
