@@ -1,6 +1,6 @@
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
-import {type FoundBlocker, readDefinitions} from './definitions.ts'
+import {type FoundBlocker, readDefinitionBlockers} from './definitions.ts'
 import {tellsChanges} from './look.ts'
 import {FIRST_UNKNOWN_VERSION, relationBlockersSql, surroundingsSql} from './statement.ts'
 
@@ -12,7 +12,7 @@ export async function findSkipBlockers(
   const found = new Map(views.map(({oid}) => [oid, [] as FoundBlocker[]]))
   if (views.length === 0) return found
   if (!tellsChanges(db)) return new Map(views.map(({oid}) => [oid, [{kind: 'old-version', name: ''}]]))
-  const definitions = await readDefinitions(db, [...found.keys()])
+  const definitions = await readDefinitionBlockers(db, [...found.keys()])
   const relations = await db.session.query<FoundBlocker & {oid: number}>(
     relationBlockersSql('$1::oid[]', '$2::oid[]'),
     [definitions.flatMap(({oid, base}) => base.map(() => oid)), definitions.flatMap(({base}) => base)],

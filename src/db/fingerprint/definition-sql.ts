@@ -2,10 +2,10 @@ import {CLOCK_FUNCTIONS, REPEATABLE_FUNCTIONS} from './functions.ts'
 import {definitionKey, FIRST_USER_OID} from './parts.ts'
 
 /** Fields of a stored query that hold the OID of a function, of an operator, and of a type. */
-const FUNCTION_FIELDS = 'funcid|aggfnoid|winfnoid|tsmhandler|startInRangeFunc|endInRangeFunc'
-const OPERATOR_FIELDS = 'opno|eqop|sortop|cycle_mark_neop'
+const FUNCTION_FIELDS = ['funcid', 'aggfnoid', 'winfnoid', 'tsmhandler', 'startInRangeFunc', 'endInRangeFunc']
+const OPERATOR_FIELDS = ['opno', 'eqop', 'sortop', 'cycle_mark_neop']
 /** `typmod` is no OID. */
-const TYPE_FIELD = '[a-zA-Z_]*typ(?:e|eid|id|eId)?'
+const TYPE_FIELDS = ['%typ', '%type', '%typeid', '%typid', '%typeId']
 
 /**
  * What values of these types look like as text depends on names in the catalogs: regproc, regclass, aclitem …
@@ -14,6 +14,10 @@ const NAME_TYPES =
   '24, 2202, 2203, 2204, 2205, 2206, 4089, 4096, 4191, 1008, 2207, 2208, 2209, 2210, 2211, 4090, 4097, 4192, 1033, 1034'
 /** regconfig and regdictionary: constants of text search, which a fingerprint holds. */
 const SEARCH_TYPES = '3734, 3735, 3769, 3770'
+
+/** What few stored queries have in them; to look for all of it at once saves the others most of the time. */
+const SPECIAL =
+  '[{](SQLVALUEFUNCTION|TABLESAMPLECLAUSE|NEXTVALUEEXPR|JSONEXPR|TABLEFUNC|COERCEVIAIO) |:varattno -[1-5] |[(]o '
 
 const list = (texts: readonly string[]): string =>
   `array[${texts.map((text) => `'${text}'`).join(', ')}]::text[]`
@@ -41,18 +45,26 @@ rules as materialized (
   select b.root, r.ev_class, r.ev_action::text as action
     from below b join pg_rewrite r on r.ev_class = b.id and r.ev_type = '1'
    where b.class_id = 'pg_class'::regclass and b.kind = 'v'),
+special as materialized (select * from rules where action ~ '${SPECIAL}'),
 fields as materialized (
-  select distinct r.root, r.ev_class, m[1] as field, m[2]::oid as id
-    from rules r,
-         regexp_matches(r.action, ':(relid|${FUNCTION_FIELDS}|${OPERATOR_FIELDS}|${TYPE_FIELD}) ([0-9]+)', 'g') m
-   where m[2] <> '0'),
+  select distinct f.root, f.ev_class, f.field, f.is_function, f.is_operator, f.is_type, f.digits::oid as id
+    from (select p.root, p.ev_class, p.field, substring(split_part(p.part, ' ', 2) from '^[0-9]+') as digits,
+                 p.field = any (${list(FUNCTION_FIELDS)}) as is_function,
+                 p.field = any (${list(OPERATOR_FIELDS)}) as is_operator,
+                 p.field like any (${list(TYPE_FIELDS)}) as is_type
+            from (select r.root, r.ev_class, part, split_part(part, ' ', 1) as field
+                    from rules r, unnest(string_to_array(r.action, ' :')) part
+                  offset 0) p
+           where p.field = any (${list(['relid', ...FUNCTION_FIELDS, ...OPERATOR_FIELDS])}) or p.field like '%typ%'
+          offset 0) f
+   where f.digits <> '0' and (f.field = 'relid' or f.is_function or f.is_operator or f.is_type)),
 lists as materialized (
   select distinct r.root, o::oid as id
-    from rules r, regexp_matches(r.action, '[(]o ([0-9 ]+)[)]', 'g') m, regexp_split_to_table(m[1], ' ') o
+    from special r, regexp_matches(r.action, '[(]o ([0-9 ]+)[)]', 'g') m, regexp_split_to_table(m[1], ' ') o
    where o not in ('', '0')),
 types as materialized (
   select t.root, t.id, bool_or(t.is_constant) as is_constant
-    from (select root, id, field = 'consttype' as is_constant from fields where field ~ '^${TYPE_FIELD}$'
+    from (select root, id, field = 'consttype' as is_constant from fields where is_type
            union all select root, id, false from lists) t
    group by t.root, t.id),
 inner_types(root, id) as (
@@ -71,14 +83,14 @@ inner_types(root, id) as (
      select a.atttypid from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) s
    where s.id <> 0),
 called as materialized (
-  select root, id from fields where field ~ '^(${FUNCTION_FIELDS})$'
+  select root, id from fields where is_function
    union
   select u.root, o.oprcode::oid
-    from (select root, id from fields where field ~ '^(${OPERATOR_FIELDS})$' union all select root, id from lists) u
+    from (select root, id from fields where is_operator union all select root, id from lists) u
     join pg_operator o on o.oid = u.id
    union
   select r.root, t.typinput::oid
-    from rules r,
+    from special r,
          regexp_matches(r.action, ':resulttype ([0-9]+) :resultcollid [0-9]+ :coerceformat', 'g') m
     join pg_type t on t.oid = m[1]::oid
    where r.action like '%{COERCEVIAIO %'
@@ -129,15 +141,15 @@ blockers(root, kind, name) as materialized (
               when m[1]::int in (3, 4) then 'current_timestamp' when m[1]::int in (5, 6) then 'localtime'
               when m[1]::int in (7, 8) then 'localtimestamp' when m[1]::int < 13 then 'current_user'
               else 'current_schema' end
-    from rules r, regexp_matches(r.action, '[{]SQLVALUEFUNCTION :op ([0-9]+)', 'g') m
+    from special r, regexp_matches(r.action, '[{]SQLVALUEFUNCTION :op ([0-9]+)', 'g') m
    union
-  select root, 'sample', '' from rules where action like '%{TABLESAMPLECLAUSE %'
+  select root, 'sample', '' from special where action like '%{TABLESAMPLECLAUSE %'
    union
-  select root, 'volatile', 'nextval()' from rules where action like '%{NEXTVALUEEXPR %'
+  select root, 'volatile', 'nextval()' from special where action like '%{NEXTVALUEEXPR %'
    union
-  select root, 'conversion', '' from rules where action ~ '[{](JSONEXPR|TABLEFUNC) '
+  select root, 'conversion', '' from special where action like '%{JSONEXPR %' or action like '%{TABLEFUNC %'
    union
-  select root, 'system-column', '' from rules where action ~ ':varattno -[1-5] '
+  select root, 'system-column', '' from special where action ~ ':varattno -[1-5] '
    union
   select t.root, 'name-type', format_type(t.id, null) from types t
    where t.id in (${NAME_TYPES}) or t.id in (${SEARCH_TYPES}) and not t.is_constant
@@ -159,29 +171,44 @@ blockers(root, kind, name) as materialized (
    union
   select f.root, 'itself', '' from fields f where f.field = 'relid' and f.id = f.root and f.ev_class <> f.root)`
 
+/** SQL: lists of what is known of each root. */
+const GATHERED = `
+relations as materialized (
+  select b.root, array_agg(distinct b.id) filter (where b.kind = 'v') as views,
+         coalesce(array_agg(distinct b.id) filter (where b.kind not in ('v', 'c', 'i', 'I', 't')), '{}') as base
+    from below b
+   where b.class_id = 'pg_class'::regclass
+   group by b.root),
+row_types as materialized (
+  select i.root, array_agg(distinct t.typrelid) as rows
+    from inner_types i join pg_type t on t.oid = i.id
+   where t.typrelid <> 0
+   group by i.root),
+reasons as materialized (
+  select b.root, json_agg(json_build_object('kind', b.kind, 'name', b.name) order by b.kind, b.name) as blockers
+    from blockers b
+   group by b.root)`
+
+/** SQL: what forbids skipping in the definitions of the views with these OIDs, and what they read, a row a view. */
+export const definitionBlockersSql = (
+  oids: string,
+): string => `with recursive${reached(oids)},${BLOCKERS},${GATHERED}
+select facts.root as oid, relations.base, coalesce(reasons.blockers, '[]') as blockers
+  from facts join relations using (root) left join reasons using (root)`
+
 /** SQL: what is to be known of the definitions of the views with these OIDs, a row for each view. */
 export function definitionsSql(oids: string, serverVersion: number): string {
   const virtual =
     serverVersion >= 180_000
-      ? `exists (select from pg_attribute a where a.attrelid = any (l.base) and a.attgenerated = 'v')`
+      ? `exists (select from pg_attribute a where a.attrelid = any (relations.base) and a.attgenerated = 'v')`
       : 'false'
   const key = definitionKey(
-    {views: 'l.views', base: 'l.base', rows: 'l.rows'},
+    {views: 'relations.views', base: 'relations.base', rows: `coalesce(row_types.rows, '{}')`},
     {hasUserCode: 'facts.has_user_code', hasSearch: 'facts.has_search'},
   )
-  return `with recursive${reached(oids)},${BLOCKERS}
+  return `with recursive${reached(oids)},${BLOCKERS},${GATHERED}
 select facts.root as oid, facts.has_user_code, facts.has_search, ${virtual} as has_virtual_columns,
-       l.views, l.base, l.rows, ${key} as key,
-       coalesce((select json_agg(json_build_object('kind', b.kind, 'name', b.name) order by b.kind, b.name)
-                   from blockers b where b.root = facts.root), '[]') as blockers
-  from facts
- cross join lateral (
-   select array(select distinct b.id from below b
-                 where b.root = facts.root and b.class_id = 'pg_class'::regclass and b.kind = 'v') as views,
-          array(select distinct b.id from below b
-                 where b.root = facts.root and b.class_id = 'pg_class'::regclass
-                   and b.kind not in ('v', 'c', 'i', 'I', 't')) as base,
-          array(select distinct t.typrelid from inner_types i join pg_type t on t.oid = i.id
-                 where i.root = facts.root and t.typrelid <> 0) as rows
-   offset 0) l`
+       relations.views, relations.base, coalesce(row_types.rows, '{}') as rows, ${key} as key,
+       coalesce(reasons.blockers, '[]') as blockers
+  from facts join relations using (root) left join row_types using (root) left join reasons using (root)`
 }

@@ -1,7 +1,7 @@
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
-import {definitionsSql} from './definition-sql.ts'
+import {definitionBlockersSql, definitionsSql} from './definition-sql.ts'
 import type {DefinitionFlags} from './parts.ts'
 
 /** Something that forbids skipping. */
@@ -71,8 +71,12 @@ export function forgetDefinition(db: Database, view: ViewName): void {
   knownOf(db).delete(lockName(view))
 }
 
-/** The definitions of the views with these OIDs. */
-export async function readDefinitions(db: Database, oids: readonly number[]): Promise<Definition[]> {
-  const sql = definitionsSql('$1::oid[]', db.session.serverVersion)
-  return (await db.session.query<DefinitionRow>(sql, [oids])).map(toDefinition)
-}
+/**
+ * What forbids skipping in the definitions of the views with these OIDs, and the relations that they read other
+ * than plain views.
+ */
+export const readDefinitionBlockers = (
+  db: Database,
+  oids: readonly number[],
+): Promise<Pick<Definition, 'oid' | 'base' | 'blockers'>[]> =>
+  db.session.query(definitionBlockersSql('$1::oid[]'), [oids])
