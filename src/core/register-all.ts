@@ -50,7 +50,7 @@ export async function registerAll(
   {schemaName, mode, policy, isModeWanted}: RegisterAllOptions,
 ): Promise<RegisteredAll> {
   await requireSettings(db, policy.settings)
-  if (policy.skipUnchanged) requireChanges(db, '--skip-unchanged')
+  if (policy.skipUnchanged) requireChanges(db)
   const views = (await listViews(db)).filter((view) => schemaName === null || view.schemaName === schemaName)
   if (views.length === 0) return {registered: [], existing: [], refused: [], warnings: db.takeWarnings()}
   await db.prepareTables()

@@ -51,7 +51,7 @@ export async function register(
 ): Promise<Unworded<Registered>> {
   const view = await requireView(db, name)
   await requireSettings(db, policy.settings)
-  if (policy.skipUnchanged) requireChanges(db, '--skip-unchanged')
+  if (policy.skipUnchanged) requireChanges(db)
   await db.prepareTables()
   const created = await insert(db, view, {mode, policy})
   const registration = created ?? (await findRegistration(db, name))
@@ -135,7 +135,7 @@ export async function update(
 ): Promise<Unworded<RegistrationDocument>> {
   const before = await requireRegistration(db, reference)
   await requireSettings(db, policy.settings)
-  if (policy.skipUnchanged) requireChanges(db, '--skip-unchanged')
+  if (policy.skipUnchanged) requireChanges(db)
   const warnings: Warning[] = []
   let working: RefreshMode | null = mode === 'auto' ? 'standard' : mode
   if (mode === 'auto' || mode === 'concurrent') {

@@ -104,7 +104,11 @@ export class WorkerMetrics {
   }
 
   /** Counts a refresh that somebody requested over HTTP. */
-  countRefresh(view: string, status: 'success' | 'error' | 'canceled', durationMs: number | null): void {
+  countRefresh(
+    view: string,
+    status: 'success' | 'unchanged' | 'error' | 'canceled',
+    durationMs: number | null,
+  ): void {
     this.#refreshes.inc({view, status})
     if (status !== 'success' || durationMs === null) return
     this.#durations.observe({view}, durationMs / 1000)

@@ -49,7 +49,7 @@ export async function observeWorker(options: ObserverOptions) {
     /** Counts a refresh that was not a job. */
     countRefresh(refresh: {
       view: string
-      status: 'success' | 'error' | 'canceled'
+      status: 'success' | 'unchanged' | 'error' | 'canceled'
       durationMs: number | null
     }) {
       counted?.countRefresh(refresh.view, refresh.status, refresh.durationMs)

@@ -1,4 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
+import {tellsChanges} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {createGatedView, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
 import {type RunningServer, startServer, stopServers, untilLogged} from '../support/serve.ts'
@@ -172,12 +173,41 @@ describe('a refresh', () => {
         lastRefreshAt: expect.any(String),
       }),
       durationMs: expect.any(Number),
+      warnings: [],
+      lockWaitMs: 0,
+      status: 'success',
+      reason: null,
+      checkedAt: null,
     })
     const {items} = (await server.get(`${MATVIEWS}/${id}/history`)).json<{items: object[]}>()
     expect(items).toMatchObject([{viewName: 'fast', trigger: 'manual', status: 'success'}])
     expect((await server.get('/metrics')).text).toContain(
       'ayb_refreshes_total{view="public.fast",status="success"} 1',
     )
+  })
+
+  test('is not done where nothing has changed, if that is asked for', {timeout: 30_000}, async ({skip}) => {
+    skip(!(await tellsChanges(db)))
+    await db.query('create table numbers (n int)')
+    await db.query('create materialized view summed as select sum(n) as n from numbers')
+    const {id} = await registerView('summed')
+    const ask = () => server.post(`${MATVIEWS}/${id}/refresh?ifChanged=true`)
+    const first = (await ask()).json<{checkedAt: string}>()
+    expect(first).toMatchObject({status: 'success', checkedAt: expect.any(String)})
+    expect((await ask()).json()).toEqual({
+      registration: expect.objectContaining({id, lastRefreshStatus: 'success'}),
+      durationMs: null,
+      warnings: [],
+      lockWaitMs: 0,
+      status: 'unchanged',
+      reason: `unchanged: nothing has changed since ${first.checkedAt}`,
+      checkedAt: expect.any(String),
+    })
+    expect((await server.get('/metrics')).text).toContain(
+      'ayb_refreshes_total{view="public.summed",status="unchanged"} 1',
+    )
+    await db.query('insert into numbers values (1); select pg_stat_force_next_flush()')
+    expect((await ask()).json()).toMatchObject({status: 'success'})
   })
 
   test('has the settings and limits of the view', async () => {

@@ -224,7 +224,7 @@ async function prepare(
   return endingWith(signal, () =>
     cancelOnAbort(db.session, signal, async () => {
       const registration = await requireRegistration(watched, reference)
-      if (ifChanged) requireChanges(db, '--if-changed')
+      if (ifChanged) requireChanges(db)
       await requireSettings(watched, settings.postgres)
       await watched.prepareTables()
       return registration

@@ -94,11 +94,11 @@ function alwaysRefreshed({blockers}: Look): string | null {
  * Refuses servers whose counters can be lost for good.
  * @throws AybError UNSUPPORTED_SERVER
  */
-export function requireChanges(db: Database, flag: string): void {
+export function requireChanges(db: Database): void {
   if (tellsChanges(db)) return
   throw new AybError(
     'UNSUPPORTED_SERVER',
-    `${flag} needs PostgreSQL 15 or newer: older servers can lose counts of changes, and their idle sessions do not report changes`,
-    {hint: 'without it, ayb refreshes the view each time'},
+    'PostgreSQL 15 or newer is needed to tell whether something has changed: older servers can lose counts of changes, and their idle sessions do not report changes',
+    {hint: 'leave the check out: then ayb refreshes the view each time'},
   )
 }

@@ -10,7 +10,7 @@ import type {RefusalLog} from './refusal-log.ts'
 interface CountedRefresh {
   /** As a person writes it. */
   view: string
-  status: 'success' | 'error' | 'canceled'
+  status: 'success' | 'unchanged' | 'error' | 'canceled'
   durationMs: number | null
 }
 

@@ -10,14 +10,14 @@ import {workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
 import {refreshing} from './refreshing.ts'
 import {apiDocument} from './remedies.ts'
-import {BODIES, exactly, idOf, requestedMode} from './schemas/requests.ts'
+import {BODIES, exactly, idOf, ifChanged, requestedMode} from './schemas/requests.ts'
 import {answering} from './schemas/responses.ts'
 import {refreshingSets} from './sets.ts'
 import {untilGone} from './until-gone.ts'
 
 interface OneRefresh {
   Params: {id: string}
-  Querystring: {cascade: boolean; withDependencies: boolean; mode?: RequestedMode}
+  Querystring: {cascade: boolean; withDependencies: boolean; mode?: RequestedMode; ifChanged?: boolean}
 }
 
 interface SetBody {
@@ -65,6 +65,7 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
             description: 'First refresh the registered views that these views read',
           },
           mode: {...requestedMode, description: 'The mode of this refresh alone; not for a job'},
+          ifChanged,
         }),
         response: {
           ...answering(['Refreshed', 'RefreshedSet'], 'How the refresh ended'),
@@ -73,12 +74,12 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const {cascade, withDependencies, mode = null} = request.query
+      const {cascade, withDependencies, mode = null, ifChanged = null} = request.query
       const reference = parseViewReference(request.params.id)
       // Reports a missing view before waiting for a free session.
       const registration = await work(reply, (db) => requireRegistration(db, reference))
       const scope = jobScope({isCascade: cascade, isWithDependencies: withDependencies})
-      if (mode === null && isAsyncPreferred(request)) {
+      if (mode === null && ifChanged === null && isAsyncPreferred(request)) {
         const job = await work(reply, (db) => queueRefresh(db, registration, scope))
         if (job !== null) {
           return reply
@@ -89,12 +90,12 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
         }
       }
       const signal = untilGone(reply, context.cutOff)
-      if (scope === null) return refresh(registration, mode, signal)
+      if (scope === null) return refresh(registration, {mode, ifChanged, signal})
       return sets.refresh(
         {
           ...{names: [{id: registration.id}], schemaName: null, isUnpopulated: false},
           ...{isCascade: cascade, isWithDependencies: withDependencies},
-          ...{mode, postgres: {}, ifChanged: null, isFailFast: false, concurrency: VIEWS_AT_ONCE},
+          ...{mode, postgres: {}, ifChanged, isFailFast: false, concurrency: VIEWS_AT_ONCE},
         },
         signal,
       )

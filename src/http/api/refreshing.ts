@@ -4,6 +4,7 @@ import {describeWait} from '../../lib/blockers.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {refreshInProgress} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
+import type {Refreshed} from '../../lib/records/refreshes.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
 import type {RequestedMode} from '../../lib/records/values.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
@@ -11,24 +12,22 @@ import type {Warning} from '../../lib/unworded.ts'
 import type {ApiContext} from './context.ts'
 import {apiWarning} from './remedies.ts'
 
-interface Done {
-  registration: Registration
-  durationMs: number
-}
-
 /** How often to log a refresh that waits. */
 const SAY_AGAIN_MS = 60_000
+
+interface Asked {
+  mode: RequestedMode | null
+  /** Whether to refresh only where something has changed; null for always. */
+  ifChanged: boolean | null
+  signal: AbortSignal
+}
 
 /** Refreshes one view for a client; the signal cancels it. Tells the log, and whoever counts. */
 export function refreshing({refreshes, log, onRefresh}: ApiContext) {
   /** The ids of what this process refreshes, or waits for a session to refresh. */
   const underWay = new Set<string>()
 
-  async function run(
-    registration: Registration,
-    mode: RequestedMode | null,
-    signal: AbortSignal,
-  ): Promise<Done> {
+  async function run(registration: Registration, {mode, ifChanged, signal}: Asked): Promise<Refreshed> {
     const view = qualifiedName(registration)
     const startedAt = performance.now()
     // Before it holds the lock there is no attempt.
@@ -38,6 +37,8 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     const options: RefreshOptions = {
       mode,
       settings: wantedSettings(),
+      ifChanged,
+      changesUntil: startedAt,
       signal,
       onEvent: (event) => {
         hasBegun = true
@@ -54,13 +55,18 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     return refreshes.use(async (db) => {
       try {
         const done = await refresh(db, {id: registration.id}, options)
-        const durationMs = done.durationMs ?? 0
-        for (const warning of done.warnings)
-          log({level: 'warn', event: 'warning', msg: apiWarning(warning), view})
-        const waited = done.lockWaitMs > 0 ? {lockWaitMs: done.lockWaitMs} : {}
-        log({level: 'info', event: 'refresh.succeeded', msg: 'refreshed', view, durationMs, ...waited})
-        onRefresh({view, status: 'success', durationMs})
-        return {registration: done.registration, durationMs}
+        const {registration: after, status, durationMs, lockWaitMs, reason, checkedAt} = done
+        const worded = done.warnings.map(apiWarning)
+        for (const msg of worded) log({level: 'warn', event: 'warning', msg, view})
+        if (status === 'unchanged') {
+          log({level: 'info', event: 'refresh.unchanged', msg: 'unchanged, not refreshed', view})
+        } else {
+          const waited = lockWaitMs > 0 ? {lockWaitMs} : {}
+          const took = {durationMs: durationMs ?? 0, ...waited}
+          log({level: 'info', event: 'refresh.succeeded', msg: 'refreshed', view, ...took})
+        }
+        onRefresh({view, status, durationMs})
+        return {registration: after, durationMs, warnings: worded, lockWaitMs, status, reason, checkedAt}
       } catch (error) {
         for (const warning of [...db.takeWarnings(), ...warnings])
           log({level: 'warn', event: 'warning', msg: apiWarning(warning), view})
@@ -75,14 +81,10 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     }, signal)
   }
 
-  return async (
-    registration: Registration,
-    mode: RequestedMode | null,
-    signal: AbortSignal,
-  ): Promise<Done> => {
+  return async (registration: Registration, asked: Asked): Promise<Refreshed> => {
     const {id} = registration
     if (underWay.has(id)) throw refreshInProgress(registration, null)
     underWay.add(id)
-    return run(registration, mode, signal).finally(() => underWay.delete(id))
+    return run(registration, asked).finally(() => underWay.delete(id))
   }
 }

@@ -32,10 +32,11 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
 
   async function run(wish: SetWish, signal: AbortSignal): Promise<RefreshedSet> {
     const {concurrency, isFailFast, ifChanged, mode, postgres} = wish
+    const changesUntil = performance.now()
     return refreshes.use(async (db) => {
       const planned = await planSet(db, await resolveSet(db, wish))
       const refreshed = await refreshSet(db, planned, {
-        ...{mode, ifChanged, concurrency, isFailFast, signal},
+        ...{mode, ifChanged, changesUntil, concurrency, isFailFast, signal},
         settings: wantedSettings({postgres}),
         listener,
         describeError: errorRecord,
@@ -66,7 +67,7 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
         const why = reason === null ? {} : {reason}
         log({level: 'info', event: `refresh.${status}`, msg: `${status}:`, view, ...why})
       }
-      if (status === 'success' || status === 'error') onRefresh({view, status, durationMs})
+      if (status !== 'skipped') onRefresh({view, status, durationMs})
     },
   }
 

@@ -74,6 +74,13 @@ const policy = exactly({
 })
 
 /** Bodies of requests. */
+/** The flag of a refresh. */
+export const ifChanged = {
+  ...flag,
+  description:
+    'Refresh only what has changed, or all; without it, one view in any case, and several as they are registered. A view that looks unchanged is looked at again after 11 s',
+}
+
 export const BODIES = {
   registration: exactly(
     {
@@ -117,10 +124,7 @@ export const BODIES = {
       description: 'Also the registered views that these views read',
     },
     mode: requestedMode,
-    ifChanged: {
-      ...flag,
-      description: 'Only what has changed, or all; without it, as the views are registered',
-    },
+    ifChanged,
     concurrency: {type: 'integer', minimum: 1, maximum: MOST_AT_ONCE, default: 4},
     failFast: {...flag, default: false, description: 'Start no more views behind a failure'},
     dryRun: {...flag, default: false, description: 'Answer with the order, and refresh nothing'},
