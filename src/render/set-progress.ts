@@ -35,6 +35,7 @@ const linesUp = (count: number): string => (count > 0 ? `\r\u001b[${count}A` : '
 export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, verbosity: Verbosity) {
   const terminal = describeTerminal(stream, env)
   const running = new Map<string, Progress>()
+  const aside = new Aside()
   let ended = 0
   let total = 0
   let stop = () => {}
@@ -44,7 +45,7 @@ export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, ver
     const draw = () => {
       const rows = stream.rows || DEFAULT_ROWS
       const columns = (stream.columns || terminal.columns) - 1
-      const state = {running: [...running.values()], ended, total}
+      const state = {running: [...running.values(), ...aside.lines()], ended, total}
       const lines = setLines(state, {now: performance.now(), columns, rows, style: terminal.style})
       stream.write(`${linesUp(drawn)}${CLEAR_BELOW}${lines.join('\n')}`)
       drawn = lines.length - 1
@@ -74,7 +75,9 @@ export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, ver
       total = count
       if (verbosity !== 'usual' || count === 0) return
       if (!terminal.isAnimated) {
-        stop = writeNowAndThen(stream, () => setLine({running: [...running.values()], ended, total}))
+        stop = writeNowAndThen(stream, () =>
+          setLine({running: [...running.values(), ...aside.lines()], ended, total}),
+        )
         return
       }
       const delay = setTimeout(begin, DELAY_MS).unref()
@@ -82,11 +85,16 @@ export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, ver
     },
     start(view: ViewName, usualMs: number | null): void {
       const name = qualifiedName(view)
+      aside.delete(name)
       const label = `Refreshing ${name}`
       show(name, {label, detail: '', startedAt: performance.now(), usualMs})
     },
     update(view: ViewName, event: RefreshEvent): void {
       const name = qualifiedName(view)
+      if (event.type === 'unchanged') {
+        running.delete(name)
+        aside.add(name, event.lookAgainMs)
+      }
       const shown = running.get(name)
       if (shown) show(name, {...shown, ...progressAfter(event, name)})
     },
@@ -95,12 +103,47 @@ export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, ver
     },
     end(view: ViewName): void {
       running.delete(qualifiedName(view))
+      aside.delete(qualifiedName(view))
       ended++
     },
     stop(): void {
       stop()
       stop = () => {}
     },
+  }
+}
+
+/** The views that look unchanged, and wait to be looked at again. */
+class Aside {
+  readonly #names = new Set<string>()
+  #since = 0
+  #usualMs = 0
+
+  add(name: string, lookAgainMs: number): void {
+    if (this.#names.size === 0) {
+      this.#since = performance.now()
+      this.#usualMs = lookAgainMs
+    }
+    this.#names.add(name)
+  }
+
+  delete(name: string): void {
+    this.#names.delete(name)
+  }
+
+  /** One line for all of them. */
+  lines(): Progress[] {
+    const [name] = this.#names
+    if (name === undefined) return []
+    const what = this.#names.size === 1 ? `${name}, which looks` : `${this.#names.size} views, which look`
+    return [
+      {
+        label: `Looking again at ${what} unchanged`,
+        detail: '',
+        startedAt: this.#since,
+        usualMs: this.#usualMs,
+      },
+    ]
   }
 }
 

@@ -158,7 +158,9 @@ test.runIf(!tells)('PostgreSQL 14 is refused: it loses counts of changes', async
     const result = await ayb(['matviews', ...args, '--json'], {url: db.url})
     expect(errorOf(result)).toMatchObject({
       code: 'UNSUPPORTED_SERVER',
-      message: expect.stringMatching(/^PostgreSQL 15 or newer is needed .*older servers can lose counts of changes/),
+      message: expect.stringMatching(
+        /^PostgreSQL 15 or newer is needed .*older servers can lose counts of changes/,
+      ),
     })
   }
   const [view] = await run<View[]>(db, 'discover')

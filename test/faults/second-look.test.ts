@@ -26,6 +26,19 @@ async function skipping(db: TestDatabase): Promise<void> {
   await run(db, 'update', 'sales', '--mode', 'auto')
 }
 
+/**
+ * Runs a statement on a session that then does nothing. The session has told of its changes right before, so that it
+ * tells of the next ones ten seconds later.
+ */
+async function unseen(db: TestDatabase, sql: string): Promise<() => Promise<void>> {
+  const writer = await db.connect()
+  await writer.query('create table if not exists scratch (n int)')
+  return async () => {
+    await writer.query('insert into scratch values (1); select pg_stat_force_next_flush()')
+    await writer.query(sql)
+  }
+}
+
 describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 90_000}, () => {
   test('one refresh looks again eleven seconds after its start: a change may show that late', async () => {
     const db = await createChain()
@@ -85,6 +98,56 @@ describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 
     expect(await run<RegistrationDocument>(db, 'update', 'days', '--no-skip-unchanged')).toMatchObject({
       registration: {policy: null},
     })
+  })
+
+  test('a view that waits for its second look leaves its turn to others', async () => {
+    const db = await createChain()
+    await skipping(db)
+    await run(db, 'refresh', '--all')
+    // The view that takes longest comes first.
+    await db.query(`update _ayb_matview_refresh_runs set duration_ms = 60000 where view_name = 'sales'`)
+    const startedAt = Date.now()
+    const set = await run<RefreshedSet>(db, 'refresh', 'sales', 'clocks', '--concurrency', '1')
+    expect(statusesOf(set)).toEqual({sales: 'unchanged', clocks: 'success'})
+    expect(set.durationMs).toBeGreaterThan(10_000)
+    const clocks = set.refreshes.find(({registration}) => registration.viewName === 'clocks')
+    expect(Date.parse(clocks?.startedAt ?? '') - startedAt).toBeLessThan(9000)
+  })
+
+  test('a view of a set waits where it reads a view that is not in the set', async () => {
+    const db = await createChain()
+    await skipping(db)
+    await run(db, 'refresh', '--all')
+    const refreshLate = await unseen(db, 'refresh materialized view concurrently sales')
+    await write(db, 'update orders set amount = amount + 1')
+    await refreshLate()
+    expect(statusesOf(await run<RefreshedSet>(db, 'refresh', 'days', 'weeks'))).toEqual({
+      days: 'success',
+      weeks: 'success',
+    })
+    const {id} = await createSchedule(db, 'nightly', {view: 'days', more: ['--cascade']})
+    await write(db, 'update orders set amount = amount + 1')
+    await refreshLate()
+    await documentOf<ScheduleRun>(['schedules', 'run', id], db)
+    const once = await ayb(['worker', '--once', '--json'], {url: db.url, timeoutMs: 60_000})
+    expect(once.json()).toMatchObject({claimed: 2, succeeded: 2, unchanged: 0})
+  })
+
+  test('a job that somebody retries waits as a new one does', async () => {
+    const db = await createChain()
+    await skipping(db)
+    await run(db, 'refresh', '--all')
+    const {id} = await createSchedule(db, 'nightly', {view: 'sales'})
+    const {job} = await documentOf<ScheduleRun>(['schedules', 'run', id], db)
+    await db.query(
+      `update _ayb_jobs set state = 'failed', created_at = created_at - interval '1 h', run_at = run_at - interval '1 h'`,
+    )
+    const insertLate = await unseen(db, 'insert into orders values (9, 90)')
+    await insertLate()
+    await documentOf(['jobs', 'retry', job.id], db)
+    const once = await ayb(['worker', '--once', '--json'], {url: db.url, timeoutMs: 60_000})
+    expect(once.json()).toMatchObject({claimed: 1, succeeded: 1, unchanged: 0})
+    expect(await db.query('select sum(amount)::int as n from sales')).toEqual([{n: 120}])
   })
 
   test('a worker puts the job back without an attempt, and --once waits for the job', async () => {

@@ -21,7 +21,8 @@ interface ProgressOptions {
  *
  *     waiting ──all parents succeeded──▶ ready ──take──▶ running ──end──▶ ended
  *        │                               │ ▲                │
- *        │                               │ └────putBack─────┘
+ *        │                               │ ├────putBack─────┤
+ *        │                               │ └bringBack─ aside ◀putAside┘
  *        └──a parent failed, fail fast, cancel──┴──────────────────────▶ ended
  *
  * Of the members that are ready, the one with the longest path behind it starts first.
@@ -34,6 +35,8 @@ export class SetProgress {
   /** The last one starts next. */
   readonly #ready: Member[] = []
   readonly #running = new Set<Member>()
+  /** Members that have run, and run again later. */
+  readonly #aside = new Set<Member>()
   readonly #position: Map<Member, number>
   /** Whether a failure has ended what had not started. */
   #hasFailedFast = false
@@ -49,6 +52,11 @@ export class SetProgress {
   /** How many members run. */
   get running(): number {
     return this.#running.size
+  }
+
+  /** Whether members are put aside. */
+  get hasAside(): boolean {
+    return this.#aside.size > 0
   }
 
   /** Takes what may start now, where no more than `limit` may run at the moment. */
@@ -82,11 +90,24 @@ export class SetProgress {
    * more.
    */
   putBack(member: Member): Skipped[] {
+    const skipped = this.putAside(member)
+    if (this.#aside.delete(member)) this.#makeReady(member)
+    return skipped
+  }
+
+  /** A member has run, and is to run again when it is brought back. Returns the same as `putBack`. */
+  putAside(member: Member): Skipped[] {
     this.#running.delete(member)
     if (this.#hasFailedFast) return [{member, reason: 'fail fast'}]
     this.#waitsFor.set(member, 0)
-    this.#makeReady(member)
+    this.#aside.add(member)
     return []
+  }
+
+  /** What was put aside is ready again. */
+  bringBack(): void {
+    for (const member of this.#aside) this.#makeReady(member)
+    this.#aside.clear()
   }
 
   /** A member has ended. Returns the members that end with it. */
@@ -112,6 +133,7 @@ export class SetProgress {
     const rest = [...this.#waitsFor.keys()]
     this.#waitsFor.clear()
     this.#ready.length = 0
+    this.#aside.clear()
     return rest
   }
 

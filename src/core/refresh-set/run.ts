@@ -1,9 +1,13 @@
 import {setMaxListeners} from 'node:events'
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import {listRegistrations} from '../../db/registrations.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
 import type {RefreshedSet, SetMember} from '../../lib/records/refreshes.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
+import {timerMs} from '../../lib/timer.ts'
 import {distinct, type Unworded, type Warning} from '../../lib/unworded.ts'
+import type {LookAgain} from '../refresh/by-hand.ts'
 import {cancelOnAbort} from '../refresh/cancel.ts'
 import type {Member} from './order.ts'
 import type {SetPlan} from './plan.ts'
@@ -54,6 +58,11 @@ class SetRun {
   readonly #progress: SetProgress
   readonly #sessions: SetSessions
   readonly #ended = new Map<Member, SetMember>()
+  readonly #names: ReadonlySet<string>
+  /** Ends a wait that nobody needs any more. */
+  readonly #over = new AbortController()
+  /** Until the views that look unchanged are looked at again, all at the same time; null without such views. */
+  #secondLook: Promise<void> | null = null
   /** How many views may run at once, where the server or a pooler has no room for more. */
   #limit = Number.POSITIVE_INFINITY
   /**
@@ -65,6 +74,7 @@ class SetRun {
   constructor(db: Database, {members, warnings}: SetPlan, options: SetOptions) {
     this.warnings = [...warnings, ...db.takeWarnings()]
     this.#members = members
+    this.#names = new Set(members.map(({registration}) => qualifiedName(registration)))
     this.#options = options
     this.#progress = new SetProgress(members, options)
     this.#sessions = new SetSessions(db, options.signal, (warning) => this.warnings.push(warning))
@@ -87,12 +97,13 @@ class SetRun {
           const turn = this.#run(member).finally(() => running.delete(turn))
           running.add(turn)
         }
-        if (running.size === 0) return
+        if (running.size === 0 && !this.#progress.hasAside) return
         const soon = this.#progress.runningSoon(AHEAD_MS)
         if (!signal.aborted) this.#sessions.openAhead(Math.min(soon, this.#limit))
-        await Promise.race(running)
+        await Promise.race([...running, ...(this.#secondLook === null ? [] : [this.#secondLook])])
       }
     } finally {
+      this.#over.abort()
       await this.#sessions.close()
     }
   }
@@ -104,7 +115,7 @@ class SetRun {
       const db = await this.#sessions.acquire()
       const turn = new Turn(member, db)
       listener.onStart(member)
-      const ended = await turn.refresh(this.#options)
+      const ended = await turn.refresh(this.#options, this.#names)
       // The views that waited for this one need not wait for its session.
       this.#sessions.release(db)
       // Behind a pooler, a statement without an answer may wait for a connection that another view has.
@@ -115,7 +126,8 @@ class SetRun {
       }
       for (const warning of turn.warnings()) this.warnings.push(warning)
       if (!this.#isNarrow) this.#limit = Number.POSITIVE_INFINITY
-      this.#end(member, ended)
+      if ('lookAgainMs' in ended) this.#putAside(member, ended)
+      else this.#end(member, ended)
     } catch (error) {
       if (error instanceof NoSessionLeft) {
         this.#putBack(member, `no more sessions could be opened: ${error.message}`)
@@ -132,6 +144,20 @@ class SetRun {
     }
     // Whoever was to make room may have ended by now.
     this.#limit = Math.max(1, this.#progress.running)
+  }
+
+  /** The member looks unchanged, and has another turn when the whole set is looked at again. */
+  #putAside(member: Member, {lookAgainMs}: LookAgain): void {
+    for (const skipped of this.#progress.putAside(member)) {
+      this.#end(skipped.member, {status: 'skipped', reason: skipped.reason})
+    }
+    const signal = AbortSignal.any([this.#options.signal, this.#over.signal])
+    this.#secondLook ??= sleep(timerMs(lookAgainMs), undefined, {signal})
+      .catch(() => {})
+      .then(() => {
+        this.#secondLook = null
+        this.#progress.bringBack()
+      })
   }
 
   #end(member: Member, {status, ...ended}: Ended): void {

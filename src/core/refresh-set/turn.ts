@@ -7,7 +7,7 @@ import type {SetMember} from '../../lib/records/refreshes.ts'
 import type {ErrorRecord, ViewName} from '../../lib/records/values.ts'
 import {type RefreshEvent, type RunTimes, warningIn} from '../../lib/refresh-events.ts'
 import {distinct, type Warning} from '../../lib/unworded.ts'
-import {type RefreshOptions, refresh} from '../refresh/by-hand.ts'
+import {type LookAgain, type RefreshOptions, refreshInSet} from '../refresh/by-hand.ts'
 import type {Member} from './order.ts'
 import {mayPass} from './sessions.ts'
 
@@ -54,7 +54,8 @@ export class Turn {
     this.#db = db
   }
 
-  async refresh(options: SetOptions): Promise<Ended> {
+  /** `set` has the qualified names of all views of the set. */
+  async refresh(options: SetOptions, set: ReadonlySet<string>): Promise<Ended | LookAgain> {
     const {mode = null, settings, wait = null, ifChanged = null, changesUntil = null, signal} = options
     const {followsProgress = false} = options
     // By name: the view may have been unregistered and registered again.
@@ -66,15 +67,20 @@ export class Turn {
         () => null,
         signal,
         (own) =>
-          refresh(
+          refreshInSet(
             this.#db,
             {schemaName, viewName},
             {
-              ...{mode, settings, wait, ifChanged, isInSet: true, changesUntil},
+              ...{mode, settings, wait, ifChanged, changesUntil},
               ...{signal: own, followsProgress, onEvent},
             },
+            set,
           ),
       )
+      if ('lookAgainMs' in refreshed) {
+        this.#hear({type: 'unchanged', ...refreshed}, options)
+        return refreshed
+      }
       this.#warnings.push(...refreshed.warnings)
       const {status, registration, reason} = refreshed
       return {status, registration, reason, ...this.#times}

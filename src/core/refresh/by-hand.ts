@@ -27,10 +27,11 @@ export interface RefreshOptions {
   settings: WantedSettings
   /** Whether to wait while another session refreshes the view, and for how long; null means for ever. */
   wait?: {timeoutMs: number | null} | null
-  /** True: only where something has changed; false: in any case; null: as the caller is used to. */
+  /**
+   * True: only where something has changed; false: in any case; null: in any case, but in a set as the policy
+   * of the view says.
+   */
   ifChanged?: boolean | null
-  /** Whether null means what the policy of the view says; a set has refreshed the views above. */
-  isInSet?: boolean
   /**
    * The moment, by performance.now(), whose changes are to be seen: a view that looks unchanged is looked at
    * again 11 s behind that moment. Null for one look.
@@ -42,6 +43,11 @@ export interface RefreshOptions {
   followsProgress?: boolean
   /** Listens to the refresh, which waits at its end for the promises that the listener has returned. */
   onEvent?(event: RefreshEvent, registration: Registration): unknown
+}
+
+/** A view that looks unchanged is to be looked at again after so many milliseconds. */
+export interface LookAgain {
+  lookAgainMs: number
 }
 
 /** A request, what an attempt needs from a caller, and what the attempts have warned of. */
@@ -69,21 +75,42 @@ export async function refresh(
   reference: ViewReference,
   options: RefreshOptions,
 ): Promise<Unworded<Refreshed>> {
-  const registration = await prepare(db, reference, options)
-  return refreshRegistered(db.within(ANSWER_DEADLINE_MS), registration, options)
+  const {signal, onEvent} = options
+  const within = db.within(ANSWER_DEADLINE_MS)
+  let registration = await prepare(db, reference, options)
+  for (;;) {
+    const done = await refreshRegistered(within, registration, options, null)
+    if (!('lookAgainMs' in done)) return done
+    await onEvent?.({type: 'unchanged', ...done}, registration)
+    await pause(done.lookAgainMs, signal)
+    registration = await readAgain(within, registration, signal)
+  }
 }
 
+/**
+ * The same for a view of a set, whose views have these qualified names. Returns where the view looks unchanged
+ * and is to be looked at again: the caller has other views to refresh meanwhile.
+ */
+export async function refreshInSet(
+  db: Database,
+  reference: ViewReference,
+  options: RefreshOptions,
+  set: ReadonlySet<string>,
+): Promise<Unworded<Refreshed> | LookAgain> {
+  const registration = await prepare(db, reference, options)
+  return refreshRegistered(db.within(ANSWER_DEADLINE_MS), registration, options, set)
+}
+
+/** `set` is null where the view is refreshed alone. */
 async function refreshRegistered(
   db: Database,
   registration: Registration,
   options: RefreshOptions,
-): Promise<Unworded<Refreshed>> {
+  set: ReadonlySet<string> | null,
+): Promise<Unworded<Refreshed> | LookAgain> {
   const {signal, wait = null} = options
   const changesOf = ({policy}: Registration) =>
-    changeHandling(policy, {
-      wish: options.ifChanged ?? null,
-      isPolicyFollowed: options.isInSet ?? false,
-    })
+    changeHandling(policy, {wish: options.ifChanged ?? null, isPolicyFollowed: set !== null})
   const requestFor = (current: Registration) =>
     refreshRequest(
       current,
@@ -112,11 +139,10 @@ async function refreshRegistered(
       const result = await withRefreshLock(db.session, registration, work, answer)
       if (result && 'status' in result) {
         if (result.status === 'unchanged') {
-          const lookAgainMs = untilLastLook(result.look, options)
-          if (lookAgainMs <= 0) return await answerUnchanged(db, registration, result, warnings)
-          await options.onEvent?.({type: 'unchanged', lookAgainMs}, registration)
-          await pause(lookAgainMs, signal)
-        } else if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
+          const lookAgainMs = untilLastLook(result.look, options, set)
+          return lookAgainMs > 0 ? {lookAgainMs} : await answerUnchanged(db, registration, result, warnings)
+        }
+        if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
         else {
           blocked = result
           behind = {...behind, past: await pauseAfter(result, signal)}

@@ -1,6 +1,7 @@
 import type {Database} from '../../db/database.ts'
 import type {Look} from '../../db/fingerprint/look.ts'
 import {countCheck} from '../../db/fingerprint/note.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
 import type {Refreshed} from '../../lib/records/refreshes.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
 import {distinct, type Unworded, type Warning} from '../../lib/unworded.ts'
@@ -9,13 +10,18 @@ import type {UnchangedView} from './result.ts'
 
 /** How long until the look that counts, in milliseconds; 0 or less where this look counts. */
 export function untilLastLook(
-  {readsTables}: Look,
-  {changesUntil = null, isInSet = false}: {changesUntil?: number | null; isInSet?: boolean},
+  look: Look,
+  {changesUntil = null}: {changesUntil?: number | null},
+  /** The qualified names of its set; null where the view is refreshed alone. */
+  set: ReadonlySet<string> | null,
 ): number {
-  // Of the views above in its set, ayb has seen the changes at once.
-  const isLast = changesUntil === null || (isInSet && !readsTables)
+  const isLast = changesUntil === null || (set !== null && readsOnly(look, set))
   return isLast ? 0 : changesUntil + SECOND_LOOK_MS - performance.now()
 }
+
+/** Whether the view reads nothing but views of its set: of these, ayb has seen all changes at once. */
+const readsOnly = ({readsTables, reads}: Look, set: ReadonlySet<string>): boolean =>
+  !readsTables && reads.every((view) => set.has(qualifiedName(view)))
 
 /** The answer for a view that was not refreshed, because nothing has changed; counts the look. */
 export async function answerUnchanged(

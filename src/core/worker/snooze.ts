@@ -4,7 +4,7 @@ import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
 import {settleUnchanged, snoozeJob} from '../../db/queue/settle.ts'
 import {describeBlocker, describeWait} from '../../lib/blockers.ts'
-import {scopeOfPayload} from '../../lib/payload.ts'
+import type {BoundedMap} from '../../lib/bounded-map.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {SECOND_LOOK_MS} from '../refresh/decide.ts'
@@ -21,6 +21,8 @@ interface Snoozing {
   holders: LockHolders
   /** The tries of the jobs that it put back. */
   patience: LockPatience
+  /** When it looked at the views of jobs that it put back for a second look, by performance.now(). */
+  looks: BoundedMap<string, number>
   /** Aborted when the worker does not wait any longer for what runs. */
   signal: AbortSignal
 }
@@ -84,15 +86,17 @@ export async function endUnchanged(
   db: Database,
   {job, registration}: {job: ClaimedJob; registration: RefreshTarget},
   {look, since}: UnchangedView,
-  {emit, signal}: Pick<Snoozing, 'emit' | 'signal'>,
+  {emit, signal, looks}: Pick<Snoozing, 'emit' | 'signal' | 'looks'>,
 ): Promise<JobOutcome> {
-  // Of the views above in its set, ayb has seen the changes at once.
-  const isMember = scopeOfPayload(job.payload) !== null
-  const secondLookMs = look.readsTables || !isMember ? SECOND_LOOK_MS : null
+  const lookedAt = performance.now()
+  const firstLookAt = looks.get(job.id)
+  const isSecond = firstLookAt !== undefined && isSecondLook(lookedAt - firstLookAt)
   const state = await persistently(
-    () => settleUnchanged(db, job, registration, look, secondLookMs),
+    () => settleUnchanged(db, job, registration, look, isSecond ? null : SECOND_LOOK_MS),
     whileUsable(db, signal),
   )
+  if (state === 'queued') looks.set(job.id, lookedAt)
+  else looks.delete(job.id)
   const facts = factsOf(job, registration)
   if (state === null) {
     emit({type: 'job-lost', ...facts})
@@ -109,6 +113,16 @@ export async function endUnchanged(
   emit({type: 'job-unchanged', ...facts, since})
   return 'unchanged'
 }
+
+/** The clocks of the worker and the server, and the way between them. */
+const SLACK_MS = 500
+
+/**
+ * Whether a job that was put back so long ago has come back for its second look. Much later, the database tells
+ * that the job has waited long enough; and the job may have ended since, and be retried.
+ */
+const isSecondLook = (sinceMs: number): boolean =>
+  sinceMs >= SECOND_LOOK_MS - SLACK_MS && sinceMs < 2 * SECOND_LOOK_MS + SLACK_MS
 
 /**
  * Retries while the session of the job lives: where that is lost, the runner requeues the job on another one.

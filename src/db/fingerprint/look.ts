@@ -16,6 +16,8 @@ export interface Look {
   own: string
   /** Whether the view reads tables, and not only materialized views. */
   readsTables: boolean
+  /** The materialized views that the view reads, directly or through plain views. */
+  reads: ViewName[]
   blockers: FoundBlocker[]
   /** To the microsecond. */
   lookedAt: string
@@ -54,6 +56,7 @@ interface LookRow {
   key: string
   own: string
   reads_tables: boolean
+  reads: ViewName[]
   blockers: FoundBlocker[]
   looked_at: string
   looked_at_iso: string
@@ -130,6 +133,7 @@ function toLook({session}: Database, row: LookRow, definition: Definition): Look
     fingerprint: row.fingerprint,
     own: row.own,
     readsTables: row.reads_tables,
+    reads: row.reads,
     blockers,
     lookedAt: row.looked_at,
     lookedAtIso: row.looked_at_iso,

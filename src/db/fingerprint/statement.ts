@@ -36,7 +36,7 @@ below(root, oid, is_detaching) as (
   select b.root, i.inhrelid, i.inhdetachpending
     from below b join pg_class p on p.oid = b.oid and p.relhassubclass join pg_inherits i on i.inhparent = b.oid),
 rels as materialized (
-  select b.root, b.is_detaching, c.oid, c.relname, c.relkind, c.relam, c.relfilenode, c.relrowsecurity
+  select b.root, b.is_detaching, c.oid, c.relname, c.relnamespace, c.relkind, c.relam, c.relfilenode, c.relrowsecurity
     from below b join pg_class c on c.oid = b.oid)`
 
 /** SQL: what forbids skipping in the relations, a row each. */
@@ -106,7 +106,9 @@ select md5(concat_ws(chr(10), epoch.parts, ${values.extra}, ${SETTINGS}, keys.ke
                    case when r.relkind in ('r', 'm') then concat_ws(':', ${counters('r.oid')}) end), ' ' order by r.oid)
             from rels r)${virtual}${path})) as fingerprint,
        target.oid, keys.key, ${ownState('target')} as own,
-       exists (select from rels r where r.relkind = 'r') as reads_tables,
+       exists (select from rels r where r.relkind <> 'm') as reads_tables,
+       coalesce((select json_agg(json_build_object('schemaName', n.nspname, 'viewName', r.relname))
+                   from rels r join pg_namespace n on n.oid = r.relnamespace where r.relkind = 'm'), '[]') as reads,
        coalesce((select json_agg(b order by b.kind, b.name) from blockers b), '[]') as blockers,
        clock_timestamp()::text as looked_at${stored}
   from target, epoch, keys`

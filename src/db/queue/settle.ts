@@ -64,29 +64,47 @@ export async function failOrRequeueJob(
 const SOON = '1 min'
 
 /**
- * Completes the job of a view that is unchanged, and counts the look. A job that is younger than a second look
- * needs is put back for that long instead, without an attempt, unless its schedule comes due soon anyway.
- * `secondLookMs` is null where one look is enough. Returns how the job was left; null where the job is no
+ * Completes the job of a view that is unchanged, and counts the look. A job that was made or due less than
+ * `secondLookMs` ago is put back for that long instead, without an attempt, unless its schedule comes due soon
+ * anyway; null says that this look is the second.
+ * A member of a set that reads nothing but views of its set needs one look: of these, ayb has seen all changes
+ * at once. Returns how the job was left; null where the job is no
  * longer ours. The commit does not wait for a standby, as in `snoozeJob`.
  */
 export async function settleUnchanged(
   db: Database,
   job: JobFence,
   {schemaName, viewName}: RefreshTarget,
-  {fingerprint, lookedAt}: Pick<Look, 'fingerprint' | 'lookedAt'>,
+  {
+    fingerprint,
+    lookedAt,
+    readsTables,
+    reads,
+  }: Pick<Look, 'fingerprint' | 'lookedAt' | 'readsTables' | 'reads'>,
   secondLookMs: number | null,
 ): Promise<'completed' | 'queued' | 'canceled' | null> {
   const {session, tables} = db
-  // The job of a member is made when the views above are done: a set waits once, as a whole.
-  const ofSet = (column: string) =>
+  const ofSet = (column: string, otherwise: string) =>
     db.mayRead('edges')
-      ? `coalesce((select e.${column} from ${tables.edges} e where e.job_id = j.id), j.${column})`
-      : `j.${column}`
+      ? `coalesce((select e.${column} from ${tables.edges} e where e.job_id = j.id), ${otherwise})`
+      : otherwise
+  // Changes until then are to be seen. The job of a member is made when the views above are done: a set waits
+  // once, as a whole. A job that was retried is as old as before, but due at the time of the retry.
+  const wantedAt = ofSet('created_at', 'greatest(j.created_at, j.run_at)')
   // A clock that was set back does not put the look off for ever.
-  const isYoung = `${ofSet('created_at')} between now() - $10::float8 * interval '1 ms' and now() + $10::float8 * interval '1 ms'`
+  const isYoung = `${wantedAt} between now() - $10::float8 * interval '1 ms' and now() + $10::float8 * interval '1 ms'`
   const isSoon = `exists (select from ${tables.schedules} s
-                           where s.id = ${ofSet('schedule_id')} and s.enabled and s.next_run_at <= now() + interval '${SOON}')`
-  const wanted = `(case when ${isYoung} and not ${isSoon} then 'queued' else 'completed' end)`
+                           where s.id = ${ofSet('schedule_id', 'j.schedule_id')} and s.enabled and s.next_run_at <= now() + interval '${SOON}')`
+  const readsOnlySet =
+    readsTables || !db.mayRead('edges')
+      ? 'false'
+      : `exists (
+             select from ${tables.edges} e
+              where e.job_id = j.id
+                and not exists (select from jsonb_to_recordset($11::jsonb) as r("schemaName" text, "viewName" text)
+                                 where not exists (select from ${tables.edges} x
+                                                    where x.set_id = e.set_id and x.schema_name = r."schemaName" and x.view_name = r."viewName")))`
+  const wanted = `(case when ${isYoung} and not ${isSoon} and not ${readsOnlySet} then 'queued' else 'completed' end)`
   const state = endState(tables, {wanted, attemptsReturned: '1', scheduleId: '$5'})
   const counted = countCheckSql(tables.states, {
     schema: '$6::text',
@@ -120,6 +138,7 @@ export async function settleUnchanged(
         fingerprint,
         lookedAt,
         secondLookMs,
+        ...(readsOnlySet === 'false' ? [] : [JSON.stringify(reads)]),
       ],
     )
   const [row] = await session.transaction(update, {commitsLocally: true})

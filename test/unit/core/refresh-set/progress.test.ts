@@ -28,10 +28,44 @@ function startSet(
       progress
         .putBack(member(view))
         .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
+    putAside: (view: string) =>
+      progress
+        .putAside(member(view))
+        .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
+    bringBack: () => progress.bringBack(),
+    hasAside: () => progress.hasAside,
     drop: () => viewsOf(progress.drop()),
     runningSoon: () => progress.runningSoon(100),
   }
 }
+
+describe('what is put aside', () => {
+  test('leaves its place to others until it is brought back', () => {
+    const set = startSet('a b c', ['a > c'], {concurrency: 1, durations: {a: 100}})
+    expect(set.take()).toEqual('a')
+    expect(set.putAside('a')).toEqual([])
+    expect(set.hasAside()).toBe(true)
+    expect(set.take()).toEqual('b')
+    set.end('b')
+    expect(set.take()).toEqual('')
+    set.bringBack()
+    expect([set.hasAside(), set.take()]).toEqual([false, 'a'])
+    set.end('a')
+    expect(set.take()).toEqual('c')
+  })
+
+  test('ends with the rest when nothing starts any more', () => {
+    const set = startSet('a b', [], {concurrency: 2, isFailFast: true})
+    set.take()
+    set.putAside('a')
+    expect(set.end('b', false)).toEqual(['a: fail fast'])
+    expect([set.hasAside(), set.take()]).toEqual([false, ''])
+    const late = startSet('a b', [], {concurrency: 2, isFailFast: true})
+    late.take()
+    late.end('b', false)
+    expect([late.putAside('a'), late.hasAside()]).toEqual([['a: fail fast'], false])
+  })
+})
 
 describe('how many run soon', () => {
   test('counts what starts when the next view ends', () => {
