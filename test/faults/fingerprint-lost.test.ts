@@ -3,7 +3,15 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {type Changes, watchChanges} from '../support/changes.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {sendSignal} from '../support/postgres-folder.ts'
-import {ask, crashAndRestart, startStandby, stopAndRestart, untilCaughtUp} from '../support/standby.ts'
+import {
+  ask,
+  crashAndRestart,
+  rejoinAsStandby,
+  startStandby,
+  stopAndRestart,
+  stopInOrder,
+  untilCaughtUp,
+} from '../support/standby.ts'
 import {until} from '../support/until.ts'
 
 let server: PostgresServer
@@ -37,22 +45,24 @@ const check = (view: string, url = server.url()) => looking((changes) => changes
  * A view that reads a table of five rows and is known to be unchanged. The counters of the view itself are 0,
  * as they are after the loss: a concurrent refresh finds no difference.
  */
-async function viewOfFive(table: string): Promise<string> {
-  const view = await looking((changes) =>
-    changes.settled(
-      `select 1 as id, count(*)::int as n from ${table} having count(*) > 5`,
-      `create table ${table} (id int)`,
-      `insert into ${table} select generate_series(1, 5)`,
-    ),
+async function viewOfFive(table: string, on = server): Promise<string> {
+  const view = await looking(
+    (changes) =>
+      changes.settled(
+        `select 1 as id, count(*)::int as n from ${table} having count(*) > 5`,
+        `create table ${table} (id int)`,
+        `insert into ${table} select generate_series(1, 5)`,
+      ),
+    on.url(),
   )
-  await ask(server, `create unique index on ${view} (id)`)
-  expect(await looking((changes) => changes.check(view, 'concurrent'))).toBe('unchanged')
-  const [counted] = await ask(server, `select pg_stat_get_tuples_inserted('${view}'::regclass)::int as n`)
+  await ask(on, `create unique index on ${view} (id)`)
+  expect(await looking((changes) => changes.check(view, 'concurrent'), on.url())).toBe('unchanged')
+  const [counted] = await ask(on, `select pg_stat_get_tuples_inserted('${view}'::regclass)::int as n`)
   expect(counted).toEqual({n: 0})
   return view
 }
 
-const addFive = (table: string) => ask(server, `insert into ${table} select generate_series(1, 5)`)
+const addFive = (table: string, on = server) => ask(on, `insert into ${table} select generate_series(1, 5)`)
 
 async function expectRows(view: string, n: number, url = server.url()): Promise<void> {
   const client = new pg.Client({connectionString: url})
@@ -139,6 +149,35 @@ describe('how counters get lost: five rows, the loss, and five rows again', () =
       await expectRows(view, 10, standby.url())
     } finally {
       await standby.stop()
+    }
+  }, 120_000)
+
+  test('a switch to a standby and back', async () => {
+    const home = await startPostgres({settings: {max_wal_senders: '5'}})
+    let standby: PostgresServer | null = null
+    try {
+      const view = await viewOfFive('switched', home)
+      standby = await startStandby(home)
+      await untilCaughtUp(standby, home)
+      await stopInOrder(home)
+      await ask(standby, 'select pg_promote()')
+      // The counters of the standby know these rows. Those of the first server stay as they were.
+      await addFive('switched', standby)
+      await rejoinAsStandby(home, standby)
+      await untilCaughtUp(home, standby)
+      await stopInOrder(standby)
+      await ask(home, 'select pg_promote()')
+      expect(
+        await ask(home, `select n_tup_ins::int as n from pg_stat_user_tables where relname = 'switched'`),
+      ).toEqual([{n: 5}])
+      expect([await check(view, home.url()), await check(view, home.url())]).toEqual([
+        'refreshed',
+        'unchanged',
+      ])
+      await expectRows(view, 10, home.url())
+    } finally {
+      await standby?.stop()
+      await home.stop()
     }
   }, 120_000)
 

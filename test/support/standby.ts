@@ -1,5 +1,14 @@
 import {execFile, spawn} from 'node:child_process'
-import {chownSync, closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {
+  appendFileSync,
+  chownSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {promisify} from 'node:util'
 import pg from 'pg'
@@ -49,7 +58,7 @@ export async function startStandby(
     const own = {
       port: String(port),
       unix_socket_directories: join(folder, 'socket'),
-      primary_conninfo: `host=${primary.host} port=${primary.port} user=${primary.user} password=${primary.password}`,
+      primary_conninfo: conninfoOf(primary),
       ...settings,
     }
     await launch(dataDir, {
@@ -125,18 +134,40 @@ export const crashAndRestart = (server: PostgresServer) => restart(server, 'SIGQ
 /** Stops a server in good order, and starts it again just as it was started. */
 export const stopAndRestart = (server: PostgresServer) => restart(server, 'SIGINT')
 
+/** Stops a server in good order. */
+export const stopInOrder = ({dataDir}: PostgresServer): Promise<number> => stopWith(dataDir, 'SIGINT')
+
+/** Starts a server again that was stopped in good order, as a standby of the one that took its place. */
+export async function rejoinAsStandby({dataDir}: PostgresServer, primary: PostgresServer): Promise<void> {
+  const {uid, gid} = statSync(dataDir)
+  const signalFile = join(dataDir, 'standby.signal')
+  writeFileSync(signalFile, '', {mode: 0o600})
+  chownSync(signalFile, uid, gid)
+  appendFileSync(join(dataDir, 'postgresql.auto.conf'), `primary_conninfo = '${conninfoOf(primary)}'\n`)
+  await launch(dataDir, commandLineOf(dataDir))
+}
+
+const conninfoOf = ({host, port, user, password}: PostgresServer): string =>
+  `host=${host} port=${port} user=${user} password=${password}`
+
 async function restart(
   {dataDir}: PostgresServer,
   signal: 'SIGQUIT' | 'SIGINT',
 ): Promise<{before: number; after: number}> {
-  const before = readPidFile(dataDir)?.pid
-  if (before === undefined) throw new Error(`no server runs in ${dataDir}`)
-  sendSignal(before, signal)
-  await until(() => inspectProcess(before) === undefined, {
+  const before = await stopWith(dataDir, signal)
+  return {before, after: await launch(dataDir, commandLineOf(dataDir))}
+}
+
+/** Returns the pid that the server had. */
+async function stopWith(dataDir: string, signal: 'SIGQUIT' | 'SIGINT'): Promise<number> {
+  const pid = readPidFile(dataDir)?.pid
+  if (pid === undefined) throw new Error(`no server runs in ${dataDir}`)
+  sendSignal(pid, signal)
+  await until(() => inspectProcess(pid) === undefined, {
     what: 'the server to stop',
     timeoutMs: TIMEOUT_MS,
   })
-  return {before, after: await launch(dataDir, commandLineOf(dataDir))}
+  return pid
 }
 
 /** Copies a running server's files, and says in the copy that it is a standby's. */
