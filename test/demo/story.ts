@@ -3,6 +3,7 @@ import type {Run} from '../../src/lib/records/runs.ts'
 import type {View} from '../../src/lib/records/views.ts'
 import {ADVICE_STEPS} from './advice.ts'
 import {CHAIN_STEPS} from './chain.ts'
+import {CHANGE_STEPS} from './changes.ts'
 import {check, checkEqual} from './check.ts'
 import {
   CREATE_TABLES,
@@ -37,6 +38,7 @@ export const STORY: readonly Step[] = [
   {title: 'Two refreshes at once', play: refreshTwice},
   {title: 'What has happened so far', play: showHistory},
   ...CHAIN_STEPS,
+  ...CHANGE_STEPS,
   ...SCHEDULE_STEPS,
   ...NOTICE_STEPS,
   ...ADVICE_STEPS,
