@@ -23,6 +23,7 @@ import {schedulerStep} from './rows/scheduler-step.ts'
 import {sets} from './rows/sets.ts'
 import {startUp} from './rows/start-up.ts'
 import {throughput} from './rows/throughput.ts'
+import {unchanged} from './rows/unchanged.ts'
 import {workers} from './rows/workers.ts'
 import {replaceSections, type Section, toMarkdown, toText} from './table.ts'
 
@@ -41,6 +42,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   declared,
   doctor,
   sets,
+  unchanged,
   politeness,
   idle,
   memory,

@@ -71,8 +71,10 @@ export async function drainIn(
   }
 }
 
-/** All that is looked at is in small indexes. `dueAt`: milliseconds since 1970. */
-async function untilDone(db: BenchDatabase, dueAt: number): Promise<void> {
+/**
+ * Waits until all that was due has ended. All that is looked at is in small indexes. `dueAt`: milliseconds since 1970.
+ */
+export async function untilDone(db: BenchDatabase, dueAt: number): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS
   for (;;) {
     await sleep(LOOK_EVERY_MS)
