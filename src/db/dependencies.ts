@@ -1,5 +1,5 @@
 import {qualifiedName, quoteIfNeeded} from '../lib/identifier.ts'
-import type {GraphNode} from '../lib/records/graph.ts'
+import type {FoundView} from '../lib/records/graph.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {type Dependencies, type DependencyObject, reduceDependencies} from './reduce-dependencies.ts'
@@ -102,14 +102,7 @@ function toObject(row: ObjectRow): DependencyObject {
   switch (row.kind) {
     case 'matview': {
       const {registered, populated} = row
-      const node: GraphNode = {
-        ...name,
-        registered,
-        populated,
-        state: null,
-        skippable: false,
-        skipBlockers: [],
-      }
+      const node: FoundView = {...name, registered, populated}
       return {...common, kind: 'matview', node}
     }
     case 'view':

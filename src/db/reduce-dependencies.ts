@@ -1,12 +1,12 @@
-import type {GraphEdge, GraphNode, OpaqueView, ViewGraph} from '../lib/records/graph.ts'
+import type {FoundView, GraphEdge, OpaqueView, ViewEdges} from '../lib/records/graph.ts'
 import type {ViewName} from '../lib/records/values.ts'
 
 /** What the catalogs say of the materialized views. Edges can form cycles. */
-export type Dependencies = Omit<ViewGraph, 'warnings'>
+export type Dependencies = Omit<ViewEdges, 'warnings'>
 
 /** A materialized view, or an object that can lie between two of them. */
 export type DependencyObject = {key: string; reads: readonly string[]} & (
-  | {kind: 'matview'; node: GraphNode}
+  | {kind: 'matview'; node: FoundView}
   /** A plain view, a function or an operator; an operator has no label. */
   | {kind: 'between'; label: string | null; isOpaque: boolean}
 )
@@ -20,7 +20,7 @@ type Between = DependencyObject & {kind: 'between'}
  */
 export function reduceDependencies(objects: readonly DependencyObject[]): Dependencies {
   const graph = relevantObjects(objects)
-  const nodes: GraphNode[] = []
+  const nodes: FoundView[] = []
   const edges: GraphEdge[] = []
   const opaque: OpaqueView[] = []
   const position = new Map(objects.map(({key}, index) => [key, index]))

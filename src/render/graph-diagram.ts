@@ -1,12 +1,12 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {GraphNode, ViewGraph} from '../lib/records/graph.ts'
+import type {FoundView, ViewEdges} from '../lib/records/graph.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import {marksOf} from './graph-tree.ts'
 import {printableName} from './text.ts'
 
 /** The graph in the language of Graphviz. Views that are not registered are dashed. */
-export function renderDot({nodes, edges, opaque}: ViewGraph): string {
+export function renderDot({nodes, edges, opaque}: ViewEdges): string {
   const id = (view: ViewName) => `"${escapeDot(printableName(view))}"`
   const label = (lines: readonly string[]) => `"${lines.map(escapeDotLabel).join('\\n')}"`
   return [
@@ -29,7 +29,7 @@ export function renderDot({nodes, edges, opaque}: ViewGraph): string {
 }
 
 /** The graph as a Mermaid flowchart. Views that are not registered are dashed. */
-export function renderMermaid({nodes, edges, opaque}: ViewGraph): string {
+export function renderMermaid({nodes, edges, opaque}: ViewEdges): string {
   const ids = new Map(nodes.map((node, index) => [qualifiedName(node), `v${index + 1}`]))
   const id = (view: ViewName) => ids.get(qualifiedName(view)) ?? ''
   const label = (lines: readonly string[]) => `"${lines.map(escapeMermaid).join('<br>')}"`
@@ -52,10 +52,10 @@ export function renderMermaid({nodes, edges, opaque}: ViewGraph): string {
 
 const MAY_READ = 'may read any view'
 
-const linesOf = (node: GraphNode): string[] => [printableName(node), ...marksOf(node)]
+const linesOf = (node: FoundView): string[] => [printableName(node), ...marksOf(node)]
 
 /** Each function whose body is not tracked, with the views that call the function. */
-function functionsOf(opaque: ViewGraph['opaque']): {name: string; views: ViewName[]}[] {
+function functionsOf(opaque: ViewEdges['opaque']): {name: string; views: ViewName[]}[] {
   const functions = new Map<string, ViewName[]>()
   for (const view of opaque) functions.set(view.function, [...(functions.get(view.function) ?? []), view])
   return [...functions].map(([name, views]) => ({name, views}))

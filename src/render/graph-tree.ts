@@ -1,6 +1,6 @@
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {GraphEdge, GraphNode, ViewGraph} from '../lib/records/graph.ts'
+import type {FoundView, GraphEdge, ViewEdges} from '../lib/records/graph.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import type {RenderContext, Terminal} from './terminal.ts'
 import {printableName} from './text.ts'
@@ -13,7 +13,7 @@ const UNTRACKED = 'Postgres does not track what these functions read, so the gra
 
 /** A view with the views that read it. */
 interface Branch {
-  node: GraphNode
+  node: FoundView
   children: {edge: GraphEdge; branch: Branch}[]
   hasParents: boolean
 }
@@ -28,7 +28,7 @@ interface Part {
  * The graph as trees: below each view those that read it. A view with several parents is drawn in full below
  * the first of them, and named below the others. Cut at the width of a terminal, whole in a pipe.
  */
-export function renderTree(graph: ViewGraph, {terminal}: RenderContext): string {
+export function renderTree(graph: ViewEdges, {terminal}: RenderContext): string {
   if (graph.nodes.length === 0) {
     return terminal.isTerminal
       ? 'This database has no materialized views. Make one with: CREATE MATERIALIZED VIEW … AS SELECT …'
@@ -43,7 +43,7 @@ export function renderTree(graph: ViewGraph, {terminal}: RenderContext): string 
 }
 
 /** Views without any edge come last. */
-function branchesOf({nodes, edges}: ViewGraph): Branch[] {
+function branchesOf({nodes, edges}: ViewEdges): Branch[] {
   const branches = new Map<string, Branch>()
   for (const node of nodes) branches.set(qualifiedName(node), {node, children: [], hasParents: false})
   const find = (view: ViewName) => branches.get(qualifiedName(view))
@@ -90,7 +90,7 @@ function* drawTrees(roots: readonly Branch[], terminal: Terminal): Generator<str
 
 function line(
   indent: string,
-  node: GraphNode,
+  node: FoundView,
   edge: GraphEdge | null,
   reference: string | null,
   {isTerminal, columns, style}: Terminal,
@@ -111,6 +111,6 @@ function line(
 }
 
 /** What a reader of the graph should know of a view. */
-export function marksOf(node: GraphNode): string[] {
+export function marksOf(node: FoundView): string[] {
   return [...(node.registered ? [] : ['not registered']), ...(node.populated ? [] : ['not populated'])]
 }

@@ -11,6 +11,7 @@ import {busyView} from './rows/busy-view.ts'
 import {claims} from './rows/claims.ts'
 import {declared} from './rows/declared.ts'
 import {doctor} from './rows/doctor.ts'
+import {graph} from './rows/graph.ts'
 import {idle} from './rows/idle.ts'
 import {lateness} from './rows/lateness.ts'
 import {manyViews} from './rows/many-views.ts'
@@ -41,6 +42,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   manyViews,
   declared,
   doctor,
+  graph,
   sets,
   unchanged,
   politeness,

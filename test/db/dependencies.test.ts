@@ -164,7 +164,7 @@ describe('the graph of materialized views', () => {
 describe('a view of the graph', () => {
   test('is populated or not, and unregistered in a database without tables of ayb', async () => {
     await given('create materialized view empty as select id from m with no data')
-    const common = {registered: false, state: null, skippable: false, skipBlockers: []}
+    const common = {registered: false}
     expect((await readDependencies(db)).nodes).toEqual([
       {...common, schemaName: 'public', viewName: 'm', populated: true},
       {...common, schemaName: 's', viewName: 'empty', populated: false},

@@ -1,4 +1,4 @@
-import type {Refreshed} from '../../src/lib/records.ts'
+import type {Refreshed} from '../../src/lib/records/refreshes.ts'
 import {checkEqual} from './check.ts'
 import {logWorkouts, nameAt, type Standing, topOfTables, topOfView, VIEW} from './data.ts'
 import {say} from './print.ts'

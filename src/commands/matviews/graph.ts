@@ -1,8 +1,8 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {viewArg} from '../../cli/flags.ts'
-import {viewGraph} from '../../core/refresh-set/view-graph.ts'
-import type {ViewGraph} from '../../lib/records/graph.ts'
+import {viewEdges, viewGraph} from '../../core/refresh-set/view-graph.ts'
+import type {ViewEdges, ViewGraph} from '../../lib/records/graph.ts'
 
 export default class MatviewsGraph extends BaseCommand {
   static override summary = 'Show which materialized views read which, registered or not.'
@@ -24,9 +24,11 @@ export default class MatviewsGraph extends BaseCommand {
     })(),
   }
 
-  async run(): Promise<ViewGraph> {
+  async run(): Promise<ViewEdges | ViewGraph> {
     const {args, flags} = await this.parse(MatviewsGraph)
-    const graph = await this.withDatabase(flags, (db) => viewGraph(db, args.view ?? []))
+    const graph = await this.withDatabase(flags, (db) =>
+      (this.jsonEnabled() ? viewGraph : viewEdges)(db, args.view ?? []),
+    )
     await this.show(async (context) => {
       switch (flags.format) {
         case 'tree': {

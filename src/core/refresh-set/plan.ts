@@ -7,7 +7,7 @@ import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, quoteIfNeeded, type ViewReference} from '../../lib/identifier.ts'
 import {nearest} from '../../lib/nearest.ts'
 import type {SettingChanges} from '../../lib/postgres-settings.ts'
-import type {GraphNode} from '../../lib/records/graph.ts'
+import type {FoundView} from '../../lib/records/graph.ts'
 import type {RefreshPlan} from '../../lib/records/refreshes.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
 import type {RefreshMode, RequestedMode, ViewName} from '../../lib/records/values.ts'
@@ -90,7 +90,7 @@ export function planUnseen(resolved: ResolvedSet): SetPlan {
 
 function membersOf(
   {request: {names: _, mode: __, ...selection}, named, registrations}: ResolvedSet,
-  nodes: readonly GraphNode[],
+  nodes: readonly FoundView[],
   {whole}: Untangled,
 ): Registration[] {
   const unpopulated = new Set(nodes.filter(({populated}) => !populated).map(qualifiedName))
@@ -170,7 +170,7 @@ const itOrThem = ({length}: readonly unknown[]): string => (length === 1 ? 'it' 
 /** Warnings of a schema without registered views, and of views that hold no data and are not registered. */
 function warnOfViewsLeftOut(
   {schemaName, isUnpopulated}: Pick<Selection, 'schemaName' | 'isUnpopulated'>,
-  nodes: readonly GraphNode[],
+  nodes: readonly FoundView[],
   registrations: readonly Registration[],
 ): string[] {
   const isMeant = (view: ViewName) => schemaName === null || view.schemaName === schemaName

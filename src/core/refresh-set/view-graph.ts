@@ -2,9 +2,10 @@ import {listViews} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import {findSkipBlockers} from '../../db/fingerprint/blockers.ts'
+import type {Dependencies} from '../../db/reduce-dependencies.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
-import type {ViewGraph} from '../../lib/records/graph.ts'
+import type {ViewEdges, ViewGraph} from '../../lib/records/graph.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import {skipBlocker} from '../../lib/skip-blockers.ts'
 import type {Unworded} from '../../lib/unworded.ts'
@@ -17,10 +18,41 @@ import {reach, untangle} from './graph.ts'
  * views that they read, and those that read them, directly or not. A cycle is left out, with a warning.
  * @throws AybError NOT_REGISTERED, VIEW_NOT_FOUND
  */
+export const viewEdges = async (
+  db: Database,
+  references: readonly ViewReference[] = [],
+): Promise<Unworded<ViewEdges>> => (await readGraph(db, references)).shown
+
+/**
+ * The same, with how fresh the views are, and whether they can be skipped. To read the definitions of
+ * thousands of views takes a second.
+ */
 export async function viewGraph(
   db: Database,
   references: readonly ViewReference[] = [],
 ): Promise<Unworded<ViewGraph>> {
+  const {all, shown} = await readGraph(db, references)
+  const names = new Set(shown.nodes.map(qualifiedName))
+  const states = await viewStates(db, all.edges)
+  const views = (await listViews(db)).filter((view) => names.has(qualifiedName(view)))
+  const always = await findSkipBlockers(db, views)
+  const blockersOf = new Map(views.map((view) => [qualifiedName(view), always.get(view.oid) ?? []]))
+  return {
+    ...shown,
+    nodes: shown.nodes.map((node) => {
+      const skipBlockers = (blockersOf.get(qualifiedName(node)) ?? []).map(skipBlocker)
+      const state = states.get(qualifiedName(node)) ?? null
+      return {...node, state, skippable: skipBlockers.length === 0, skipBlockers}
+    }),
+    warnings: [...shown.warnings, ...db.takeWarnings()],
+  }
+}
+
+/** The whole graph, and the part that is to be shown. */
+async function readGraph(
+  db: Database,
+  references: readonly ViewReference[],
+): Promise<{all: Dependencies; shown: Unworded<ViewEdges>}> {
   const names: ViewName[] = []
   for (const reference of references) {
     names.push('id' in reference ? await requireRegistration(db, reference) : reference)
@@ -31,28 +63,23 @@ export async function viewGraph(
   if (missing) {
     await requireView(db, missing)
     // Created since we looked.
-    return viewGraph(db, references)
+    return readGraph(db, references)
   }
   const {graph, whole, cycles} = untangle(all.edges)
   const edges = all.edges.filter(({parent, child}) =>
     graph.children.get(qualifiedName(parent))?.has(qualifiedName(child)),
   )
   const meant = names.map(qualifiedName)
-  const shown = new Set([...meant, ...reach(meant, whole.parents), ...reach(meant, whole.children)])
-  const isShown = (view: ViewName) => names.length === 0 || shown.has(qualifiedName(view))
-  const shownCycles = cycles.filter((views) => names.length === 0 || views.some((view) => shown.has(view)))
-  const states = await viewStates(db, all.edges)
-  const views = (await listViews(db)).filter(isShown)
-  const always = await findSkipBlockers(db, views)
-  const blockersOf = new Map(views.map((view) => [qualifiedName(view), always.get(view.oid) ?? []]))
-  return {
-    nodes: all.nodes.filter(isShown).map((node) => {
-      const skipBlockers = (blockersOf.get(qualifiedName(node)) ?? []).map(skipBlocker)
-      const state = states.get(qualifiedName(node)) ?? null
-      return {...node, state, skippable: skipBlockers.length === 0, skipBlockers}
-    }),
+  const shownNames = new Set([...meant, ...reach(meant, whole.parents), ...reach(meant, whole.children)])
+  const isShown = (view: ViewName) => names.length === 0 || shownNames.has(qualifiedName(view))
+  const shownCycles = cycles.filter(
+    (views) => names.length === 0 || views.some((view) => shownNames.has(view)),
+  )
+  const shown = {
+    nodes: all.nodes.filter(isShown),
     edges: edges.filter(({parent, child}) => isShown(parent) && isShown(child)),
     opaque: all.opaque.filter(isShown),
     warnings: [...db.takeWarnings(), ...shownCycles.map(cycleWarning)],
   }
+  return {all, shown}
 }

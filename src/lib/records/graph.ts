@@ -2,10 +2,14 @@ import type {FreshnessState} from './freshness.ts'
 import type {ViewName} from './values.ts'
 import type {SkipBlocker} from './views.ts'
 
-/** A materialized view of the graph. */
-export interface GraphNode extends ViewName {
+/** A materialized view as the catalogs have it. */
+export interface FoundView extends ViewName {
   registered: boolean
   populated: boolean
+}
+
+/** A materialized view of the graph. */
+interface GraphNode extends FoundView {
   /** How fresh the view is; null for a view that is not registered. */
   state: FreshnessState | null
   /** Whether ayb can tell that nothing has changed since the last refresh. */
@@ -30,10 +34,15 @@ export interface OpaqueView extends ViewName {
   function: string
 }
 
-/** What `ayb matviews graph` answers. */
-export interface ViewGraph {
-  nodes: GraphNode[]
+/** The materialized views, and which of them reads which. */
+export interface ViewEdges {
+  nodes: FoundView[]
   edges: GraphEdge[]
   opaque: OpaqueView[]
   warnings: string[]
+}
+
+/** What `ayb matviews graph` answers. */
+export interface ViewGraph extends ViewEdges {
+  nodes: GraphNode[]
 }

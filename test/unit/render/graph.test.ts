@@ -1,24 +1,21 @@
 import stringWidth from 'string-width'
 import {describe, expect, test} from 'vitest'
-import type {GraphNode, ViewGraph} from '../../../src/lib/records/graph.ts'
+import type {FoundView, ViewEdges} from '../../../src/lib/records/graph.ts'
 import {renderDot, renderMermaid} from '../../../src/render/graph-diagram.ts'
 import {renderTree} from '../../../src/render/graph-tree.ts'
 import {NAMES, onTerminal, PIPED, WIDTHS} from './fixtures.ts'
 
 const nameOf = (viewName: string) => ({schemaName: 'public', viewName})
 
-const node = (viewName: string, changes: Partial<GraphNode> = {}): GraphNode => ({
+const node = (viewName: string, changes: Partial<FoundView> = {}): FoundView => ({
   ...nameOf(viewName),
   registered: true,
   populated: true,
-  state: null,
-  skippable: true,
-  skipBlockers: [],
   ...changes,
 })
 
 /** The views of paths such as `a > b > c`, in the order in which they come, and their edges. */
-function graphOf(paths: string[], changes: Partial<ViewGraph> = {}): ViewGraph {
+function graphOf(paths: string[], changes: Partial<ViewEdges> = {}): ViewEdges {
   const ways = paths.map((path) => path.split(' > '))
   return {
     nodes: [...new Set(ways.flat())].map((view) => node(view)),
@@ -35,7 +32,7 @@ function graphOf(paths: string[], changes: Partial<ViewGraph> = {}): ViewGraph {
   }
 }
 
-const tree = (graph: ViewGraph) => renderTree(graph, PIPED).split('\n')
+const tree = (graph: ViewEdges) => renderTree(graph, PIPED).split('\n')
 
 const HOSTILE = [...NAMES, '"', 'a\\', '`*_<b>&amp;#35;[x]{y}|-->%%', 'end', '\\N\\n', '--', ';']
 
