@@ -73,7 +73,6 @@ const policy = exactly({
   lockRetryForMs: limitMs('How long to try again for the lock', {minimum: 0, maximum: LONGEST_TIMEOUT_MS}),
 })
 
-/** Bodies of requests. */
 /** The flag of a refresh. */
 export const ifChanged = {
   ...flag,
@@ -81,6 +80,7 @@ export const ifChanged = {
     'Refresh only what has changed, or all; without it, one view in any case, and several as they are registered. A view that looks unchanged is looked at again after 11 s',
 }
 
+/** Bodies of requests. */
 export const BODIES = {
   registration: exactly(
     {
