@@ -91,12 +91,12 @@ export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, ver
     },
     update(view: ViewName, event: RefreshEvent): void {
       const name = qualifiedName(view)
+      const shown = running.get(name)
+      if (shown) show(name, {...shown, ...progressAfter(event, name)})
       if (event.type === 'unchanged') {
         running.delete(name)
         aside.add(name, event.lookAgainMs)
       }
-      const shown = running.get(name)
-      if (shown) show(name, {...shown, ...progressAfter(event, name)})
     },
     putBack(view: ViewName): void {
       running.delete(qualifiedName(view))
