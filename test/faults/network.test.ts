@@ -43,6 +43,7 @@ const LINES: Record<string, string[]> = {
   'matviews:relink': ['matviews', 'relink', 'gone', 'renamed'],
   'matviews:show': ['matviews', 'show', 'leaderboard'],
   'matviews:status': ['matviews', 'status'],
+  'matviews:tune': ['matviews', 'tune', 'leaderboard', '--rounds', '2', '--try', 'jit=off'],
   'matviews:unregister': ['matviews', 'unregister', 'unwanted'],
   'matviews:update': ['matviews', 'update', 'changed', '--mode', 'standard'],
   'metrics:dashboard': ['metrics', 'dashboard'],
