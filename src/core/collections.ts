@@ -65,6 +65,17 @@ export async function requireServed(db: Database, name: ViewName): Promise<void>
 }
 
 /**
+ * Refuses a view that this role may not read. What reads the view runs is of no concern: nothing is read.
+ * @throws AybError VIEW_NOT_FOUND, PERMISSION_DENIED
+ */
+export async function requireListenable({session}: Pick<Reader, 'session'>, name: ViewName): Promise<void> {
+  const collection = await describeCollection(session, name)
+  if (!collection) throw viewNotFound(name, null, null)
+  const refusal = findRefusal({...collection, populated: true})
+  if (refusal) throw refusal
+}
+
+/**
  * One page of the rows of a materialized view, as the text of a JSON document: `{items, page, perPage,
  * totalItems, totalPages}`. The numbers in it are as exact as Postgres writes them, so it is not to be parsed
  * on the way. Needs the session of the reader for itself: it reads in a transaction, and resets the session

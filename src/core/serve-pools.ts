@@ -12,6 +12,8 @@ export interface ServePools {
   readers: ReaderPool
   /** For refreshes, one session each. A refresh may take hours. */
   refreshes: DatabasePool
+  /** Opens a session for notifications. */
+  openSession: Server['openSession']
   /** Whether the database was reached through a pooler. */
   isPooled: boolean
 }
@@ -60,5 +62,5 @@ export async function openServePools(
         throw error
       })
   }
-  return {pool, readers, refreshes, isPooled}
+  return {pool, readers, refreshes, openSession: server.openSession.bind(server), isPooled}
 }

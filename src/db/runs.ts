@@ -128,29 +128,32 @@ export async function usualDuration(db: Database, session: Session, view: ViewNa
   return durations.get(qualifiedName(view)) ?? null
 }
 
-/** When a refresh ran, in milliseconds since 1970. */
-export interface RefreshTimes {
+/** The last success of a view. Times in milliseconds since 1970. */
+export interface LastSuccess {
+  runId: string
   startedAtMs: number
   endedAtMs: number
+  durationMs: number
 }
 
 /** The last success of each view, by qualified names; none for views that ayb has not refreshed. */
 export async function lastSuccesses(
   db: Database,
   views: readonly ViewName[],
-): Promise<Map<string, RefreshTimes>> {
+): Promise<Map<string, LastSuccess>> {
   if (!db.has('runs') || views.length === 0) return new Map()
   const rows = await db.session.query<{
+    id: string
     schema_name: string
     view_name: string
     started_ms: string
     ms: number
   }>(
-    `select v.schema_name, v.view_name, ${exactMilliseconds('h.started_at')} as started_ms,
+    `select h.id, v.schema_name, v.view_name, ${exactMilliseconds('h.started_at')} as started_ms,
             h.duration_ms as ms
        from unnest($1::text[], $2::text[]) as v(schema_name, view_name)
       cross join lateral (
-              select h.started_at, h.duration_ms
+              select h.id, h.started_at, h.duration_ms
                 from ${db.tables.runs} h
                where h.schema_name = v.schema_name and h.view_name = v.view_name
                  and h.status = 'success' and h.duration_ms is not null
@@ -161,7 +164,12 @@ export async function lastSuccesses(
   return new Map(
     rows.map((row) => [
       qualifiedName({schemaName: row.schema_name, viewName: row.view_name}),
-      {startedAtMs: Number(row.started_ms), endedAtMs: Number(row.started_ms) + row.ms},
+      {
+        runId: row.id,
+        startedAtMs: Number(row.started_ms),
+        endedAtMs: Number(row.started_ms) + row.ms,
+        durationMs: row.ms,
+      },
     ]),
   )
 }

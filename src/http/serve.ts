@@ -1,6 +1,8 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+import {RefreshFeed} from '../core/refresh-feed.ts'
+import type {ServePools} from '../core/serve-pools.ts'
 import type {DatabasePool} from '../db/pool.ts'
-import {AybError} from '../lib/errors.ts'
+import {AybError, messageOf} from '../lib/errors.ts'
 import {timerMs} from '../lib/timer.ts'
 import type {Observer} from '../observe/worker-observer.ts'
 import {buildApp} from './api/app.ts'
@@ -13,7 +15,11 @@ import {listen} from './listen.ts'
 
 /** What `ayb serve` serves, and how. */
 export interface ServeOptions
-  extends Omit<ApiContext, 'cutOff' | 'connections' | 'refusals' | 'health' | 'log' | 'onRefresh'> {
+  extends Omit<
+      ApiContext,
+      'hasReaderLogin' | 'feed' | 'cutOff' | 'connections' | 'refusals' | 'health' | 'log' | 'onRefresh'
+    >,
+    Pick<ServePools, 'openSession'> {
   /** Whether the database was reached through a pooler. */
   isPooled: boolean
   /** The database URL of the login that reads views; null where ayb's own role does. */
@@ -70,8 +76,21 @@ async function listenForRequests(options: ServeOptions): Promise<Serving> {
   const pools = [pool, readers, refreshes]
   const cutOff = new AbortController()
   const connections = new Connections(mostConnections(MOST_CONNECTIONS))
+  const feed = new RefreshFeed({
+    pool,
+    open: options.openSession,
+    onError: (error) =>
+      log({
+        level: 'error',
+        event: 'http.events_failed',
+        msg: 'events of refreshes:',
+        error: messageOf(error),
+      }),
+  })
   const context = {
     ...options,
+    hasReaderLogin: options.collectionsUrl !== null,
+    feed,
     connections,
     refusals: new RefusalLog(log),
     health: healthOf({worker, pool, observer}),
@@ -101,6 +120,8 @@ async function listenForRequests(options: ServeOptions): Promise<Serving> {
         signal.addEventListener('abort', () => resolve(), {once: true})
       })
       log({level: 'info', event: 'http.stopping', msg: 'stopping'})
+      // Their clients would listen for as long as the refreshes may take to finish.
+      await feed.close()
       await end(listener.close(), options.shutdownTimeoutMs, () =>
         cutOff.abort(new AybError('CANCELED', 'canceled: the HTTP server of ayb was stopped')),
       )

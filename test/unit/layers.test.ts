@@ -57,7 +57,7 @@ const ROOMS: Record<string, readonly string[]> = {
   'core/apply': ['core', 'core/refresh/mode.ts', 'db', 'db/refresh/postgres-settings.ts', 'db/states', 'lib'],
   'core/doctor': ['core', 'core/refresh/mode.ts', 'core/refresh-set/graph.ts', 'db', 'db/states', 'lib'],
   'core/tune': ['core', 'core/refresh', 'db', 'db/refresh/usage.ts', 'lib'],
-  'core/notices': ['core/freshness/judged.ts', 'core/worker/alarm.ts', 'db', 'lib'],
+  'core/notices': ['core/freshness/judged.ts', 'db', 'lib'],
   'core/freshness': [
     'core',
     'core/refresh/decide.ts',

@@ -1,10 +1,10 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import type {OpenOptions} from '../../db/session.ts'
+import {Alarm} from '../../lib/alarm.ts'
 import {isAybError} from '../../lib/errors.ts'
 import type {Deliver} from '../../lib/notices.ts'
 import type {Emit, WorkerEvent} from '../../lib/worker-events.ts'
-import {Alarm} from '../worker/alarm.ts'
 import {lookForChanges} from './look.ts'
 import {Outbox} from './outbox.ts'
 

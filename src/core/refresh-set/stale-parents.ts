@@ -2,7 +2,7 @@ import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import {lastUnchangedLooks} from '../../db/fingerprint/checks.ts'
 import {ROUNDING_MS} from '../../db/freshness.ts'
-import {lastSuccesses, type RefreshTimes} from '../../db/runs.ts'
+import {type LastSuccess, lastSuccesses} from '../../db/runs.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import {remediable, type Warning} from '../../lib/unworded.ts'
@@ -46,7 +46,7 @@ interface Below {
 export function describeStale(
   staleView: ViewName,
   {edges, unregistered}: Below,
-  times: ReadonlyMap<string, RefreshTimes>,
+  times: ReadonlyMap<string, Pick<LastSuccess, 'startedAtMs' | 'endedAtMs'>>,
 ): Warning | null {
   const view = qualifiedName(staleView)
   const behind = new Map<string, string[]>()

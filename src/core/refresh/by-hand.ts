@@ -1,3 +1,4 @@
+import {announceRefresh} from '../../db/announcements.ts'
 import type {Database} from '../../db/database.ts'
 import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
 import {withDeadline} from '../../lib/abort.ts'
@@ -152,7 +153,10 @@ async function refreshRegistered(
         answer = 'untried'
         continue
       }
-      if (result) return result.refreshed
+      if (result) {
+        await announceRefresh(db.session)
+        return result.refreshed
+      }
       signal.throwIfAborted()
       // Between two tries another session may refresh the view: each wait for such a refresh has the whole
       // time.

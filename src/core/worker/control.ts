@@ -1,9 +1,9 @@
 import type {Database} from '../../db/database.ts'
 import {planAnew, planByIndex} from '../../db/queue/plans.ts'
 import {WAKE_CHANNEL} from '../../db/queue/wake.ts'
+import type {Alarm} from '../../lib/alarm.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {Emit} from '../../lib/worker-events.ts'
-import type {Alarm} from './alarm.ts'
 import type {WorkerSessions} from './sessions.ts'
 
 const FIRST_PAUSE_MS = 200

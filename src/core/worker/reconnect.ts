@@ -1,6 +1,6 @@
 import type {Database} from '../../db/database.ts'
+import {Alarm} from '../../lib/alarm.ts'
 import {isAybError} from '../../lib/errors.ts'
-import {Alarm} from './alarm.ts'
 import {isTransient} from './control.ts'
 import type {WorkerSessions} from './sessions.ts'
 

@@ -48,6 +48,7 @@
  */
 import {setMaxListeners} from 'node:events'
 import type {Session} from '../../db/session.ts'
+import {Alarm} from '../../lib/alarm.ts'
 import {BoundedMap} from '../../lib/bounded-map.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {Measurements} from '../../lib/measurements.ts'
@@ -55,7 +56,7 @@ import type {RemainingJob, WorkerResult} from '../../lib/records/workers.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {Measure} from '../measure.ts'
 import {wantedSettings} from '../refresh/request.ts'
-import {Alarm} from './alarm.ts'
+import {Announcer} from './announcer.ts'
 import {ControlSession, isTransient, LONGEST_PAUSE_MS as LONGEST_RECONNECT_PAUSE_MS} from './control.ts'
 import {watchTrust} from './distrust.ts'
 import {FrozenWorkers} from './frozen.ts'
@@ -114,6 +115,7 @@ export class Worker {
   /** Null for a worker that ends soon. */
   readonly #presence: Presence | null
   readonly #measure: Measure
+  readonly #announcer = new Announcer(() => this.#control.current)
   readonly #tally = new Tally()
   readonly #failures: TurnFailures
   /** Null for a worker that runs until it is stopped. */
@@ -134,6 +136,7 @@ export class Worker {
     const emit: Emit = (event) => {
       once?.observe(event)
       this.#tally.observe(event)
+      if (event.type === 'job-succeeded') this.#announcer.note()
       tell(event)
     }
     this.#emit = emit
@@ -231,6 +234,7 @@ export class Worker {
       stopHeartbeat()
       stopWatching()
       await warming
+      await this.#announcer.end()
       await this.#presence?.end(this.#control.current)
       await this.#sessions.close()
       await this.#control.close()

@@ -6,6 +6,7 @@ import {hideInternals} from './bare-errors.ts'
 import type {ApiContext} from './context.ts'
 import {allowOrigins} from './cors.ts'
 import {HttpError, type RefuseUnknown} from './errors.ts'
+import {eventRoutes} from './events.ts'
 import {answering} from './schemas/responses.ts'
 import {requireToken} from './token.ts'
 import {inPieces, UnreadAnswers} from './unread-answers.ts'
@@ -82,6 +83,7 @@ export function collectionRoutes(
     },
   )
 
+  eventRoutes(app, context)
   app.route({
     method: WRITES,
     url: '/:view',

@@ -1,4 +1,5 @@
 import type {ReaderPool} from '../../core/readers.ts'
+import type {RefreshFeed} from '../../core/refresh-feed.ts'
 import type {DatabasePool} from '../../db/pool.ts'
 import type {ListenAddress} from '../../lib/listen-address.ts'
 import type {LogEntry} from '../../observe/log.ts'
@@ -20,6 +21,10 @@ export interface ApiContext {
   pool: DatabasePool
   /** Sessions for reading views, separate, so that readers cannot use up the sessions of administrators. */
   readers: ReaderPool
+  /** Whether these sessions have the rights of a login of their own. */
+  hasReaderLogin: boolean
+  /** Tells when views were refreshed. */
+  feed: RefreshFeed
   /** Sessions for refreshes, one each. */
   refreshes: DatabasePool
   /** The value of AYB_ADMIN_TOKEN. */

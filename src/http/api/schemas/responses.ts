@@ -4,7 +4,8 @@ type Name = (typeof DOCUMENTS)[number]['$id']
 
 const refTo = (name: Name) => ({$ref: `${name}#`})
 
-const failures = {
+/** The answers of any route that fails. */
+export const failures = {
   '4xx': {
     description: 'The request is wrong, or conflicts with the state of the database',
     ...refTo('Error'),

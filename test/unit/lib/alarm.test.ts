@@ -1,6 +1,6 @@
 import {getEventListeners} from 'node:events'
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest'
-import {Alarm} from '../../../../src/core/worker/alarm.ts'
+import {Alarm} from '../../../src/lib/alarm.ts'
 
 const HOUR = 3_600_000
 

@@ -1,5 +1,5 @@
-import {onAbort} from '../../lib/abort.ts'
-import {timerMs} from '../../lib/timer.ts'
+import {onAbort} from './abort.ts'
+import {timerMs} from './timer.ts'
 
 /** Wakes one waiter. A ring while nobody waits ends the next wait at once; more such rings change nothing. */
 export class Alarm {
