@@ -77,6 +77,14 @@ export class StatementError extends AybError {
     this.hasContext = error.where !== undefined
   }
 
+  /** Whether another session had the server cancel the statement; a RAISE can have the same SQLSTATE. */
+  get isCancelRequest(): boolean {
+    return (
+      this.sqlstate === SQLSTATE.QUERY_CANCELED &&
+      (this.cause as DatabaseError).routine === 'ProcessInterrupts'
+    )
+  }
+
   /** The message as Postgres wrote it. */
   get serverMessage(): string {
     return (this.cause as DatabaseError).message

@@ -56,6 +56,7 @@ describe.concurrent('a refresh', {timeout: 90_000}, () => {
   test('by hand is canceled, too, and once', async () => {
     const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')
+    const before = await registrationOf(db, 'slow')
     await gate.close()
     const refresh = startAyb(['matviews', 'refresh', 'slow', '--json'], {url: db.url, timeoutMs: 60_000})
     const pid = await untilRefreshing(db, 'slow')
@@ -68,7 +69,17 @@ describe.concurrent('a refresh', {timeout: 90_000}, () => {
         ),
       ),
     })
-    expect((await refresh.done).code).toBe(1)
+    const ended = await refresh.done
+    expect(ended.code).toBe(1)
+    expect(ended.json()).toMatchObject({
+      error: {code: 'REFRESH_FAILED', message: 'another session canceled the refresh of public.slow'},
+    })
+    // That says nothing of the view.
+    expect(await registrationOf(db, 'slow')).toEqual(before)
+    expect((await runsOf(db, 'slow'))[0]).toMatchObject({
+      status: 'canceled',
+      error: 'another session canceled the refresh of public.slow',
+    })
     const failure = await failureOf(['matviews', 'cancel', 'slow'], 'JOB_STATE_CONFLICT', db)
     expect(failure).toMatchObject({status: 409, message: 'nobody refreshes public.slow right now'})
     expect((await ayb(['matviews', 'cancel', 'slow'], db)).code).toBe(4)

@@ -116,7 +116,7 @@ async function recordFailed(
 ): Promise<RefreshResult> {
   const transition = caller.transitionAfter(reason)
   const failure: Failure = {
-    status: isAybError(reason, 'CANCELED') ? 'canceled' : 'error',
+    status: isCancellation(attempt, reason) ? 'canceled' : 'error',
     message: messageOf(reason),
     durationMs,
     transition,
@@ -144,6 +144,17 @@ async function recordFailed(
   }
   return {status: 'failed', reason, ...times, transition, isSettled, isCalledOff, isRecorded}
 }
+
+/**
+ * Whether a person ended the refresh, which says nothing of the view. A worker tries a job again that another
+ * session canceled, unless that was ayb, which then has ended the job before.
+ */
+const isCancellation = ({job}: Attempt, reason: unknown): boolean =>
+  isAybError(reason, 'CANCELED') ||
+  (job === null &&
+    isAybError(reason, 'REFRESH_FAILED') &&
+    hasSqlstate(reason.cause) &&
+    reason.cause.isCancelRequest)
 
 const unrecorded = ({registration}: Attempt, error: unknown): string =>
   `how the refresh of ${qualifiedName(registration)} ended could not be recorded: ${messageOf(error)}`

@@ -4,7 +4,13 @@ import type {Attempt} from '../../db/refresh/attempt.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from '../../db/sqlstate.ts'
 import {findMissingPrivileges} from '../../db/view-privileges.ts'
 import type {AybError} from '../../lib/errors.ts'
-import {mayNotRefresh, ownerMayNot, refreshFailed, statementTimeout} from '../../lib/failures/refreshes.ts'
+import {
+  mayNotRefresh,
+  ownerMayNot,
+  refreshCanceled,
+  refreshFailed,
+  statementTimeout,
+} from '../../lib/failures/refreshes.ts'
 import {blockedError} from '../../lib/failures/views.ts'
 import {findConcurrentBlockers} from '../catalog.ts'
 import {explainMissingView} from '../lookup.ts'
@@ -45,6 +51,7 @@ export async function explainFailure(
   if (hasSqlstate(error, SQLSTATE.QUERY_CANCELED) && timeoutMs !== null && elapsedMs >= timeoutMs) {
     return statementTimeout(view, timeoutMs)
   }
+  if (hasSqlstate(error) && error.isCancelRequest) return refreshCanceled(view, error)
   if (hasSqlstate(error, ...REFUSALS) && db.session.isUsable) {
     const refusal = await findRefusal(db, attempt, error)
     if (refusal) return refusal

@@ -140,6 +140,13 @@ export function refreshFailed(view: ViewName, error: ServerError): AybError {
   })
 }
 
+/** Another session had the server cancel the refresh. */
+export const refreshCanceled = (view: ViewName, error: ServerError): AybError =>
+  new AybError('REFRESH_FAILED', `another session canceled the refresh of ${qualifiedName(view)}`, {
+    details: {sqlstate: error.sqlstate},
+    cause: error,
+  })
+
 /** Postgres undid the refresh: ayb could not record it, because of a lock on its own table `table`. */
 export function recordTimeout(
   view: ViewName,
