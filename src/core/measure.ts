@@ -53,7 +53,7 @@ async function measure(db: Database): Promise<Measurements> {
   }
   return {
     jobs,
-    views: views.map(({name, facts, freshAsOfMs, maxAgeMs, overdue}) => ({
+    views: views.map(({name, facts, freshAsOfMs, maxAgeMs, isStale, overdue}) => ({
       view: name,
       // Where nobody knows as of when the data is, it is at least as old as the refresh.
       freshAt: seconds(freshAsOfMs ?? facts.lastSuccessStartedAtMs) ?? 0,
@@ -61,6 +61,7 @@ async function measure(db: Database): Promise<Measurements> {
       lastDuration: seconds(facts.lastSuccessDurationMs),
       maxAge: seconds(maxAgeMs),
       consecutiveFailures: facts.consecutiveFailures,
+      isStale,
       isOverdue: overdue,
       running: runningSeconds(name),
       sizeBytes: facts.sizeBytes,

@@ -10,6 +10,7 @@ export interface ViewMeasurement {
   lastDuration: number | null
   maxAge: number | null
   consecutiveFailures: number
+  isStale: boolean
   isOverdue: boolean
   /** Null on a standby. */
   running: number | null

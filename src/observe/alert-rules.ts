@@ -7,12 +7,15 @@ groups:
   - name: ayb
     rules:
       - alert: AybViewStale
-        expr: time() - max by (view) (ayb_view_fresh_timestamp_seconds) > max by (view) (ayb_view_max_age_seconds)
-        for: 1m
+        expr: >-
+          time() - max by (view) (ayb_view_fresh_timestamp_seconds) > max by (view) (ayb_view_max_age_seconds)
+          or (time() - max by (view) (ayb_view_fresh_timestamp_seconds)
+          and max by (view) (ayb_view_stale) > 0 unless max by (view) (ayb_view_running_seconds) > 0)
+        for: 5m
         labels:
           severity: warning
         annotations:
-          summary: The data of {{ $labels.view }} is older than allowed
+          summary: The data of {{ $labels.view }} is older than allowed, or than a view that it reads
           description: 'The data of {{ $labels.view }} is {{ $value | humanizeDuration }} old. See: ayb matviews status'
       - alert: AybViewFailing
         expr: max by (view) (ayb_view_consecutive_failures) > 0

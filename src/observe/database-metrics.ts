@@ -1,5 +1,5 @@
 import type {Measurements, ViewMeasurement} from '../lib/measurements.ts'
-import {bounded} from '../lib/outside-text.ts'
+import {labelValue} from './labels.ts'
 
 /** A gauge for each view: its name, its help text, and its value; null for none. */
 const VIEW_GAUGES: readonly (readonly [string, string, (view: ViewMeasurement) => number | null])[] = [
@@ -25,6 +25,11 @@ const VIEW_GAUGES: readonly (readonly [string, string, (view: ViewMeasurement) =
     ({consecutiveFailures}) => consecutiveFailures,
   ],
   [
+    'ayb_view_stale',
+    'Whether the data of the view is older than it may be, or a view that it reads was refreshed since.',
+    ({isStale}) => (isStale ? 1 : 0),
+  ],
+  [
     'ayb_view_overdue',
     'Whether a refresh of the view should have started more than a minute ago.',
     ({isOverdue}) => (isOverdue ? 1 : 0),
@@ -41,16 +46,13 @@ const VIEW_GAUGES: readonly (readonly [string, string, (view: ViewMeasurement) =
   ],
 ]
 
-const escaped = (text: string): string =>
-  bounded(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
-
 /**
  * What the database tells, in the text format of Prometheus. Written here: with 20,000 views, a registry of
  * prom-client takes ten times as long.
  */
 export function databaseMetrics({views, schedules, workers}: Measurements): string {
   const lines: string[] = []
-  const labels = views.map(({view}) => `{view="${escaped(view)}"}`)
+  const labels = views.map(({view}) => `{view="${labelValue(view)}"}`)
   const begin = (name: string, help: string) => lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`)
   for (const [name, help, read] of VIEW_GAUGES) {
     begin(name, help)
@@ -62,7 +64,7 @@ export function databaseMetrics({views, schedules, workers}: Measurements): stri
   const nextRun = 'ayb_schedule_next_run_timestamp_seconds'
   begin(nextRun, 'When the enabled schedule is due next, in seconds since 1970.')
   for (const {name, nextRunAt} of schedules)
-    lines.push(`${nextRun}{schedule="${escaped(name)}"} ${nextRunAt}`)
+    lines.push(`${nextRun}{schedule="${labelValue(name)}"} ${nextRunAt}`)
   if (workers !== null) {
     begin('ayb_workers', 'How many workers are alive.')
     lines.push(`ayb_workers ${workers}`)

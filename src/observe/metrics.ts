@@ -1,8 +1,9 @@
-import {Counter, collectDefaultMetrics, Gauge, Histogram, Registry} from 'prom-client'
+import {collectDefaultMetrics, Gauge, Histogram, Registry} from 'prom-client'
 import type {Measurements} from '../lib/measurements.ts'
 import {bounded} from '../lib/outside-text.ts'
 import type {WorkerEvent} from '../lib/worker-events.ts'
 import {databaseMetrics} from './database-metrics.ts'
+import {type CountedStatus, RefreshCounts} from './refresh-counts.ts'
 
 /** In seconds: from nearly empty views to refreshes of several hours. */
 const DURATION_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400]
@@ -11,12 +12,7 @@ const LATENESS_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600
 /** Counts the events of a worker and prints the counts in the text format of Prometheus. */
 export class WorkerMetrics {
   readonly #registry = new Registry()
-  readonly #refreshes = new Counter({
-    name: 'ayb_refreshes_total',
-    help: 'Refreshes of this worker by view and result: success, error, canceled, skipped or unchanged.',
-    labelNames: ['view', 'status'],
-    registers: [this.#registry],
-  })
+  readonly #refreshes = new RefreshCounts()
   readonly #durations = new Histogram({
     name: 'ayb_refresh_duration_seconds',
     help: 'How long the successful refreshes of this worker took.',
@@ -77,24 +73,24 @@ export class WorkerMetrics {
         break
       case 'job-retried':
         if (event.isAttemptReturned) break
-        this.#refreshes.inc({view: this.#labelOf(event), status: 'error'})
+        this.#refreshes.add(this.#labelOf(event), 'error')
         break
       case 'job-failed':
       case 'job-rescued':
-        this.#refreshes.inc({view: this.#labelOf(event), status: 'error'})
+        this.#refreshes.add(this.#labelOf(event), 'error')
         break
       case 'job-interrupted':
-        this.#refreshes.inc({view: this.#labelOf(event), status: 'canceled'})
+        this.#refreshes.add(this.#labelOf(event), 'canceled')
         break
       case 'job-skipped':
       case 'job-blocked':
       case 'job-canceled':
         this.#registered.add(event.view)
-        this.#refreshes.inc({view: this.#labelOf(event), status: 'skipped'})
+        this.#refreshes.add(this.#labelOf(event), 'skipped')
         break
       case 'job-unchanged':
         this.#registered.add(event.view)
-        this.#refreshes.inc({view: this.#labelOf(event), status: 'unchanged'})
+        this.#refreshes.add(this.#labelOf(event), 'unchanged')
         break
       case 'slots':
         this.#slots.set({state: 'busy'}, event.busy)
@@ -104,12 +100,8 @@ export class WorkerMetrics {
   }
 
   /** Counts a refresh that somebody requested over HTTP. */
-  countRefresh(
-    view: string,
-    status: 'success' | 'unchanged' | 'error' | 'canceled',
-    durationMs: number | null,
-  ): void {
-    this.#refreshes.inc({view, status})
+  countRefresh(view: string, status: CountedStatus, durationMs: number | null): void {
+    this.#refreshes.add(view, status)
     if (status !== 'success' || durationMs === null) return
     this.#durations.observe({view}, durationMs / 1000)
     this.#lastRefresh.set({view}, Date.now() / 1000)
@@ -119,7 +111,8 @@ export class WorkerMetrics {
   async text(measured: Measurements | null): Promise<string> {
     this.#jobs.reset()
     for (const [state, count] of Object.entries(measured?.jobs ?? {})) this.#jobs.set({state}, count)
-    const own = await this.#registry.metrics()
+    const counts = this.#refreshes.text(measured?.views.map(({view}) => view) ?? [])
+    const own = `${await this.#registry.metrics()}${counts}`
     return measured === null ? own : `${own}${databaseMetrics(measured)}`
   }
 

@@ -114,9 +114,11 @@ describe('the alert rules', {timeout: 120_000}, () => {
     await db.query(`create table numbers as select 1 as n;
       create materialized view broken as select 1 / n as quotient from numbers;
       create materialized view stale as select 1 as one; create materialized view slow as select 1 as one;
-      create materialized view late as select 1 as one`)
-    for (const view of ['leaderboard', 'broken', 'stale', 'slow', 'late']) {
-      await documentOf(['matviews', 'register', view, '--max-age', view === 'stale' ? '1h' : '30d'], db)
+      create materialized view late as select 1 as one;
+      create materialized view child as select * from slow`)
+    for (const view of ['leaderboard', 'broken', 'stale', 'slow', 'late', 'child']) {
+      const promise = view === 'child' ? [] : ['--max-age', view === 'stale' ? '1h' : '30d']
+      await documentOf(['matviews', 'register', view, ...promise], db)
       await documentOf(['matviews', 'refresh', view], db)
     }
     const well = await scrapeWorker(db)
@@ -161,6 +163,7 @@ describe('the alert rules', {timeout: 120_000}, () => {
         alert('AybViewFailing', 'broken'),
         alert('AybViewOverdue', 'late'),
         alert('AybViewSlow', 'slow'),
+        alert('AybViewStale', 'child'),
         alert('AybViewStale', 'stale'),
       ],
     )

@@ -77,7 +77,7 @@ async function judgeViews(
     const allowedMs = maxAgeMs ?? facts.maxAgeMs
     // Without spreads: of 20,000 views they take a quarter of a second.
     const {exists, isPopulated, hasFailed, consecutiveFailures, hasSchedule, dueAtMs} = facts
-    const {state, reason, overdue} = judge(
+    const {state, reason, overdue, isStale} = judge(
       {
         exists,
         isPopulated,
@@ -93,7 +93,7 @@ async function judgeViews(
       },
       nowMs,
     )
-    return {name, facts, freshAsOfMs, maxAgeMs: allowedMs, state, reason, overdue}
+    return {name, facts, freshAsOfMs, maxAgeMs: allowedMs, state, reason, overdue, isStale}
   })
   return {nowMs, views: judged}
 }

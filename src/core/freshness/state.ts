@@ -24,6 +24,8 @@ export interface Judgement {
   state: FreshnessState
   reason: string | null
   overdue: boolean
+  /** Whether the data is too old, or older than that of a parent, whatever the state. */
+  isStale: boolean
 }
 
 /** The first state that holds, worst first. */
@@ -31,25 +33,33 @@ export function judge(evidence: Evidence, nowMs: number): Judgement {
   const {dueAtMs, graceMs} = evidence
   const lateMs = dueAtMs === null ? 0 : nowMs - dueAtMs
   const overdue = lateMs > graceMs
-  const {state, reason} = stateOf(evidence, nowMs, overdue ? lateMs : null)
-  return {state, reason, overdue}
+  const why = staleReason(evidence, nowMs)
+  const {state, reason} = stateOf(evidence, why, overdue ? lateMs : null)
+  return {state, reason, overdue, isStale: why !== null}
 }
 
-function stateOf(evidence: Evidence, nowMs: number, lateMs: number | null): Omit<Judgement, 'overdue'> {
+/** Why the data is stale; null where it is not, or where there is none. */
+function staleReason(evidence: Evidence, nowMs: number): string | null {
+  const {lastSuccessStartedAtMs, freshAsOfMs, maxAgeMs, newerParent} = evidence
+  if (lastSuccessStartedAtMs === null) return null
+  // Where nobody knows as of when the data is, it is at least as old as the refresh.
+  const ageMs = nowMs - (freshAsOfMs ?? lastSuccessStartedAtMs)
+  if (maxAgeMs !== null && ageMs > maxAgeMs) return `older than ${formatDuration(maxAgeMs)}`
+  return newerParent === null ? null : `${newerParent} was refreshed since`
+}
+
+function stateOf(
+  evidence: Evidence,
+  whyStale: string | null,
+  lateMs: number | null,
+): Pick<Judgement, 'state' | 'reason'> {
   const {exists, isPopulated, hasFailed, consecutiveFailures, lastSuccessStartedAtMs, maxAgeMs} = evidence
   if (lastSuccessStartedAtMs === null || (exists && !isPopulated)) {
     return {state: 'never', reason: neverReason(evidence)}
   }
   if (!exists) return {state: 'failing', reason: GONE}
   if (hasFailed) return {state: 'failing', reason: failures(consecutiveFailures)}
-  // Where nobody knows as of when the data is, it is at least as old as the refresh.
-  const ageMs = nowMs - (evidence.freshAsOfMs ?? lastSuccessStartedAtMs)
-  if (maxAgeMs !== null && ageMs > maxAgeMs) {
-    return {state: 'stale', reason: `older than ${formatDuration(maxAgeMs)}`}
-  }
-  if (evidence.newerParent !== null) {
-    return {state: 'stale', reason: `${evidence.newerParent} was refreshed since`}
-  }
+  if (whyStale !== null) return {state: 'stale', reason: whyStale}
   if (lateMs !== null) return {state: 'overdue', reason: `a refresh was due ${formatDuration(lateMs)} ago`}
   if (maxAgeMs === null && !evidence.hasSchedule) {
     return {state: 'unwatched', reason: 'no enabled schedule, and no limit for its age'}

@@ -25,7 +25,8 @@ test('have a series for each registered view, and one for all that jobs name bes
     isCalledOff: false,
   })
   const lines = (await metrics.text(null)).split('\n')
-  expect(lines.filter((line) => line.startsWith('ayb_refreshes_total'))).toEqual([
+  const isCounted = (line: string) => line.startsWith('ayb_refreshes_total') && !line.endsWith(' 0')
+  expect(lines.filter(isCounted)).toEqual([
     'ayb_refreshes_total{view="",status="error"} 1000',
     'ayb_refreshes_total{view="public.leaderboard",status="error"} 1',
   ])
@@ -41,4 +42,27 @@ test('count each try that waits in vain for a lock as skipped, and how late the 
   const text = await metrics.text(null)
   expect(text).toContain('ayb_refreshes_total{view="public.busy",status="skipped"} 3\n')
   expect(text).toContain('ayb_refresh_lateness_seconds_count 1\n')
+})
+
+test('count the refreshes of each registered view from 0 on, by each result', async () => {
+  const metrics = new WorkerMetrics('0.0.0')
+  metrics.countRefresh('public."a ""b"""', 'success', 1)
+  const view = {
+    ...{freshAt: 0, lastSuccessAt: 0, lastDuration: null, maxAge: null, consecutiveFailures: 0},
+    ...{isStale: false, isOverdue: false, running: null, sizeBytes: null},
+  }
+  const jobs = {queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, waiting: 0}
+  const text = await metrics.text({
+    ...{jobs, schedules: [], workers: 0},
+    views: [{view: 'public.new', ...view}],
+  })
+  expect(text.split('\n').filter((line) => line.startsWith('ayb_refreshes_total'))).toEqual([
+    'ayb_refreshes_total{view="public.\\"a \\"\\"b\\"\\"\\"",status="success"} 1',
+    ...['error', 'canceled', 'skipped', 'unchanged'].map(
+      (status) => `ayb_refreshes_total{view="public.\\"a \\"\\"b\\"\\"\\"",status="${status}"} 0`,
+    ),
+    ...['success', 'error', 'canceled', 'skipped', 'unchanged'].map(
+      (status) => `ayb_refreshes_total{view="public.new",status="${status}"} 0`,
+    ),
+  ])
 })

@@ -19,6 +19,7 @@ function view(
     state,
     reason: null,
     overdue,
+    isStale: state === 'stale',
     freshAsOfMs: startedAt,
     maxAgeMs,
     facts: {
