@@ -21,7 +21,9 @@ interface News {
   host: string
 }
 
-/** The notice that a view is in another state. Of an error of Postgres, only the message: DETAIL holds rows. */
+/**
+ * The notice that a view is in another state. Of an error of Postgres, only the message: DETAIL holds rows.
+ */
 export function noticeOf(view: JudgedView, news: News): Notice {
   const {facts, maxAgeMs} = view
   const {nowMs, state, previousState, schedule, database, host} = news

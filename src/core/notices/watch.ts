@@ -84,8 +84,8 @@ export class NoticeWatch {
   }
 
   /**
-   * Ends, and waits for notices that are on their way, for 10 s at most. With `looks`, it looks once more, and
-   * sends what is due.
+   * Ends, and waits for notices that are on their way, for 10 s at most. With `looks`, it looks once more,
+   * and sends what is due.
    */
   async end({looks}: {looks: boolean}): Promise<void> {
     this.#stop.abort()
@@ -157,7 +157,10 @@ export class NoticeWatch {
     }
   }
 
-  /** Runs work on the session, one after the other: a statement of one must not land in a transaction of another. */
+  /**
+   * Runs work on the session, one after the other: a statement of one must not land in a transaction of
+   * another.
+   */
   #use<T>(work: (db: Database) => Promise<T>): Promise<T> {
     const turn = this.#turn.then(async () => work(await this.#session()))
     this.#turn = turn.catch(() => {})

@@ -1,3 +1,9 @@
+// A set of jobs: its members wait in _ayb_job_edges, and a member has a row in _ayb_jobs only when the jobs
+// of its parents are completed. Whoever ends a job of a set moves the set on (db/queue/set-progress.ts), and
+// so does the poll. A member below a job that was not completed ends with the outcome `skipped`, a member
+// that somebody cancels with `canceled`; a retry has the skipped members wait again (db/queue/retry.ts).
+// Whoever locks several rows locks the schedule first, then members, then jobs.
+
 import type {Database} from '../../db/database.ts'
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {rejoinSet} from '../../db/queue/revive.ts'

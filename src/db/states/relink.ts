@@ -22,9 +22,9 @@ interface Moved {
 }
 
 /**
- * Moves a registration to another name, in one transaction, with the state, the policy and the notices of
- * the view, its schedules, its history, and its queued and failed jobs. Null if the registration is gone, or was moved
- * meanwhile.
+ * Moves a registration to another name, in one transaction, with the state, the policy and the notices of the
+ * view, its schedules, its history, and its queued and failed jobs. Null if the registration is gone, or was
+ * moved meanwhile.
  * @throws AybError ALREADY_REGISTERED; INVALID_IDENTIFIER where the table, made by an AYB server, refuses the
  * name
  */

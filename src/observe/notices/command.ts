@@ -18,7 +18,8 @@ export function runWithNotice(
   stop?: AbortSignal,
 ): Promise<{status: number | null; error: string | null}> {
   return new Promise((resolve) => {
-    // A process group of its own, so that what the command has started ends with it, and Ctrl-C does not reach it.
+    // A process group of its own, so that what the command has started ends with it, and Ctrl-C does not
+    // reach it.
     const child = spawn(command, [], {
       env: {...environment(process.env), WEBHOOK_ID: id},
       stdio: ['pipe', 'ignore', 'pipe'],

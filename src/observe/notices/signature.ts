@@ -1,6 +1,9 @@
 import {createHmac} from 'node:crypto'
 
-/** What a webhook signs: an id that stays the same when a message is sent again, the time of sending, the body. */
+/**
+ * What a webhook signs: an id that stays the same when a message is sent again, the time of sending, the
+ * body.
+ */
 interface Signed {
   id: string
   /** In seconds since 1970. */
