@@ -5,13 +5,13 @@ import {advanceSets} from '../db/queue/set-progress.ts'
 import {keepSets} from '../db/queue/sets.ts'
 import * as stored from '../db/schedule-changes.ts'
 import * as schedules from '../db/schedules.ts'
-import {nextRun, parseCron} from '../lib/cron.ts'
 import {scheduleExists, scheduleNotFound} from '../lib/failures/schedules.ts'
 import type {RefreshPayload} from '../lib/payload.ts'
 import type {ListedSchedule, Schedule, ScheduleDocument} from '../lib/records/schedules.ts'
 import {hasPolicy, NO_POLICY, type SchedulePolicy} from '../lib/schedule-policy.ts'
 import type {Unworded} from '../lib/unworded.ts'
 import {requireSchedule} from './lookup.ts'
+import {nextRunOf} from './next-run.ts'
 import type {ScheduleChanges, ScheduleInput} from './schedule-input.ts'
 import {changedScope, resolveTarget, targetWarnings, withScope} from './schedule-target.ts'
 import {isUntimed, jitterWarnings, scheduleWarnings} from './schedule-warnings.ts'
@@ -197,7 +197,7 @@ function changedPolicy(before: SchedulePolicy, changes: ScheduleChanges): Schedu
 }
 
 async function computeNextRun(db: Database, timing: Timing): Promise<string | null> {
-  return timing.enabled ? nextRunOf(timing, await db.session.serverTime()) : null
+  return timing.enabled ? nextRunWhileEnabled(timing, await db.session.serverTime()) : null
 }
 
 interface Timing {
@@ -206,6 +206,6 @@ interface Timing {
   enabled: boolean
 }
 
-/** When a schedule comes next; null while it is disabled, and where it never does. */
-export const nextRunOf = ({cronExpr, timezone, enabled}: Timing, now: Date): string | null =>
-  enabled ? (nextRun(parseCron(cronExpr), timezone, now)?.toISOString() ?? null) : null
+/** As it is stored: null while the schedule is disabled, and where it is never due. */
+export const nextRunWhileEnabled = (timing: Timing, now: Date): string | null =>
+  timing.enabled ? (nextRunOf(timing, now)?.toISOString() ?? null) : null

@@ -13,7 +13,7 @@ import {workingMode} from '../refresh/mode.ts'
 import {requirePolicies} from '../registrations.ts'
 import {
   changeSchedule,
-  nextRunOf,
+  nextRunWhileEnabled,
   removeSchedule,
   requireSchedulePolicies,
   requireSets,
@@ -141,7 +141,7 @@ async function createSchedules(db: Database, {newSchedules}: Plan): Promise<void
         payload: payloadWith(values.view, scope),
         ...timing,
         maxAttempts,
-        nextRunAt: nextRunOf(timing, now),
+        nextRunAt: nextRunWhileEnabled(timing, now),
         policy: policyOfSchedule(values),
       }
     }),

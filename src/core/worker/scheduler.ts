@@ -8,10 +8,11 @@ import {
   type ScheduleTiming,
   untilNextSchedule,
 } from '../../db/queue/due.ts'
-import {checkTimezone, nextRun, parseCron} from '../../lib/cron.ts'
+import {parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
 import {hasPolicy, startOf} from '../../lib/schedule-policy.ts'
 import type {Emit} from '../../lib/worker-events.ts'
+import {nextRunOf} from '../next-run.ts'
 import {ClockJumps} from './clock-jumps.ts'
 
 const BATCH = 500
@@ -32,7 +33,7 @@ export class Scheduler {
     this.#emit = emit
     this.#clockJumps = new ClockJumps(emit)
     // The first use of a time zone loads the rules, so that no due schedule has to wait for that.
-    nextRun(parseCron('0 0 * * *'), 'UTC', new Date())
+    nextRunOf({cronExpr: '0 0 * * *', timezone: 'UTC'}, new Date())
   }
 
   /**
@@ -106,7 +107,7 @@ export class Scheduler {
         const timing = `${schedule.cronExpr}\n${schedule.timezone}`
         let next = known.get(timing)
         if (next === undefined) {
-          next = nextRun(parseCron(schedule.cronExpr), checkTimezone(schedule.timezone), now)
+          next = nextRunOf(schedule, now)
           known.set(timing, next)
         }
         advances.push({...schedule, next, ...(isDue ? startingOf(schedule, now) : {})})
