@@ -19,7 +19,7 @@ export function withoutStacks<T>(work: () => T): T {
 
 /** The message about an error of the library. */
 export function messageOf(code: string, message: string): string {
-  if (message.includes('call stack')) return TOO_DEEP
+  if (code === 'RESOURCE_EXHAUSTION' || message.includes('call stack')) return TOO_DEEP
   if (code === 'MULTIPLE_DOCS') return 'the file holds more than one document'
   return `this is not YAML: ${shortened(message.split('\n')[0] ?? '', 200)}`
 }

@@ -10,7 +10,6 @@ import {
   isSeq,
   LineCounter,
   type Node,
-  parseDocument,
   Scalar,
   visit,
   type YAMLError,
@@ -19,6 +18,7 @@ import {
 import {type Place, Problems} from '../../lib/file-problems.ts'
 import {shortened} from '../../lib/outside-text.ts'
 import {FLAT, hintOf, messageOf, QUOTE_STAR, TOO_DEEP, withoutStacks} from './yaml-errors.ts'
+import {parseText} from './yaml-text.ts'
 
 /** Far more than anybody writes, aliases followed. */
 const MOST_KEYS = 250_000
@@ -52,17 +52,10 @@ export class YamlFile {
   #keysLeft = MOST_KEYS
 
   constructor(text: string) {
-    const options = {
-      lineCounter: this.#lines,
-      uniqueKeys: false,
-      prettyErrors: false,
-      logLevel: 'error',
-    } as const
-    const document = withoutStacks(() => parseDocument(text, options))
-    const errors = [...document.errors, ...document.warnings]
-    if (errors.length > 0) this.#tellErrors(errors, text.split('\n'))
+    const {contents, problems} = withoutStacks(() => parseText(text, this.#lines))
+    if (problems.length > 0) this.#tellErrors(problems, text.split('\n'))
     else {
-      this.root = document.contents
+      this.root = contents
       this.#followAliases()
     }
   }
