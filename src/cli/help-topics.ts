@@ -10,6 +10,7 @@ const HELP_TOPICS = [
   'http',
   'concurrency',
   'schedules',
+  'changes',
   'tuning',
   'gitops',
   'logs',

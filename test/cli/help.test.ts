@@ -15,6 +15,7 @@ const TOPICS = [
   'http',
   'concurrency',
   'schedules',
+  'changes',
   'tuning',
   'gitops',
   'logs',
