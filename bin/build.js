@@ -113,6 +113,7 @@ async function bundleDashboard(build, outdir) {
     absWorkingDir: root,
     entryPoints: [join(client, 'app.css')],
     outdir,
+    bundle: true,
     minify: true,
     logLevel: 'warning',
   })

@@ -1,6 +1,6 @@
 import type {Page} from 'playwright-core'
 import {beforeAll, describe, expect, test} from 'vitest'
-import {rowOf, screenshot} from '../support/browser.ts'
+import {choose, rowOf, screenshot} from '../support/browser.ts'
 import {shows, signIn, start} from '../support/dashboard.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
@@ -28,7 +28,7 @@ describe('the dashboard', {timeout: 120_000}, () => {
         await screenshot(page, `${colorScheme}-${link}`)
       }
       await page.getByRole('link', {name: 'Materialized views'}).click()
-      await rowOf(page, 'daily_revenue').getByRole('button', {name: 'Edit mode'}).click()
+      await choose(page, 'analytics.daily_revenue', 'Edit mode')
       await page.getByLabel(/^Concurrent/).check()
       await page.getByText('Not ready for concurrent mode').waitFor()
       expect(await faintTexts(page)).toEqual([])

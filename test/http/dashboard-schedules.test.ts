@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import {rowOf, screenshot, toast} from '../support/browser.ts'
+import {choose, rowOf, screenshot, stateOf, toast} from '../support/browser.ts'
 import {register, shows, signIn, start} from '../support/dashboard.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {insertJob, untilState} from '../support/jobs.ts'
@@ -57,17 +57,17 @@ describe('the page of schedules', {timeout: 120_000}, () => {
     await toast(page, 'nightly is queued').waitFor()
     expect(await db.query('select state from _ayb_jobs')).toEqual([{state: 'queued'}])
 
-    await row.getByRole('button', {name: 'Edit nightly'}).click()
+    await choose(page, 'nightly', 'Edit')
     await dialog.getByLabel('Cron expression').fill('15 3 * * *')
     await dialog.getByRole('button', {name: 'Save'}).click()
     await row.getByText('15 3 * * *').waitFor()
 
-    await row.getByRole('button', {name: 'Disable nightly'}).click()
+    await choose(page, 'nightly', 'Disable')
     await row.getByText('disabled', {exact: true}).waitFor()
-    await row.getByRole('button', {name: 'Enable nightly'}).click()
+    await choose(page, 'nightly', 'Enable')
     await row.getByText('enabled', {exact: true}).waitFor()
 
-    await row.getByRole('button', {name: 'Delete nightly'}).click()
+    await choose(page, 'nightly', 'Delete')
     await dialog.getByRole('button', {name: 'Delete'}).click()
     await page.getByText('There are no schedules yet').waitFor()
     expect(await db.query('select 1 from _ayb_job_schedules')).toEqual([])
@@ -105,7 +105,7 @@ describe('what a schedule registers by itself', {timeout: 120_000}, () => {
     )
     const {page} = await signIn(server)
     const dialog = page.getByRole('dialog')
-    await page.getByRole('button', {name: 'Unregister public.leaderboard'}).click()
+    await choose(page, 'public.leaderboard', 'Unregister')
     await dialog.getByText('An enabled schedule registers it again, in standard mode').waitFor()
     await dialog.getByText(/^Enabled now: nightly$/).waitFor()
     await screenshot(page, 'unregister')
@@ -121,7 +121,7 @@ describe('what a schedule registers by itself', {timeout: 120_000}, () => {
     await page.getByRole('button', {name: 'Run nightly now'}).click()
     await page.getByRole('link', {name: 'Materialized views'}).click()
     await rowOf(page, 'leaderboard').getByText('standard', {exact: true}).waitFor()
-    await rowOf(page, 'leaderboard').getByText('success', {exact: true}).waitFor()
+    await stateOf(rowOf(page, 'leaderboard'), 'fresh').waitFor()
   })
 })
 

@@ -62,6 +62,16 @@ export async function openDashboard(
 /** The row of a table that has this text. */
 export const rowOf = (page: Page, text: string): Locator => page.locator('tbody tr', {hasText: text})
 
+/** The state of a view, in its row. */
+export const stateOf = (row: Locator, state: string): Locator =>
+  row.locator('.badge').getByText(state, {exact: true})
+
+/** Chooses an action of the menu of a view or a schedule. */
+export async function choose(page: Page, title: string, action: string): Promise<void> {
+  await page.getByRole('button', {name: `More for ${title}`}).click()
+  await page.getByRole('menuitem', {name: action, exact: true}).click()
+}
+
 /** The outcome of what was done. */
 export const toast = (page: Page, text: string | RegExp): Locator =>
   page.locator('.toast').filter({hasText: text})

@@ -1,3 +1,5 @@
+import type {Job} from '../../../lib/records/jobs.ts'
+
 /** A server that does not answer within this time counts as unreachable. */
 const READ_TIMEOUT_MS = 10_000
 
@@ -60,13 +62,23 @@ export class Api {
     return this.#request<Answer>(method, path, body, signal)
   }
 
+  /**
+   * Starts what a worker can do, for the worker to go on without this page. The answer is that of `send`, where
+   * no worker is alive.
+   * @throws ApiError
+   */
+  async begin<Answer extends object>(path: string, signal: AbortSignal): Promise<Answer | Job> {
+    return this.#request<Answer | Job>('POST', path, undefined, signal, {prefer: 'respond-async'})
+  }
+
   async #request<Answer>(
     method: string,
     path: string,
     body: unknown,
     signal: AbortSignal | undefined,
+    more: Record<string, string> = {},
   ): Promise<Answer> {
-    const headers: Record<string, string> = {authorization: `Bearer ${this.#token}`}
+    const headers: Record<string, string> = {authorization: `Bearer ${this.#token}`, ...more}
     if (body !== undefined) headers['content-type'] = 'application/json'
     const response = await fetch(`/api/admin/${path}`, {
       method,

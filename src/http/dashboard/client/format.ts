@@ -13,6 +13,10 @@ export const viewTitle = ({schemaName, viewName}: ViewName): string => `${schema
 /** The name as the API takes any: in double quotes. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
+/** The whole name as the API takes it. */
+export const quotedView = ({schemaName, viewName}: ViewName): string =>
+  `${quoted(schemaName)}.${quoted(viewName)}`
+
 /** Titles do not tell: `a.b` can be a view of any name with a dot in it. */
 export const isSameView = (one: ViewName, other: ViewName): boolean =>
   one.schemaName === other.schemaName && one.viewName === other.viewName

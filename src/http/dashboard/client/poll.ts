@@ -2,6 +2,9 @@ import {useCallback, useEffect, useRef, useState} from 'preact/hooks'
 import {type ApiError, toApiError} from './api.ts'
 
 const INTERVAL_MS = 3000
+/** A poll that takes long is repeated the later: pages are to be a small part of what the database does. */
+const SHARE = 10
+const LONGEST_MS = 30_000
 
 export interface Poll<Data> {
   /** Undefined until the first answer; afterwards the last good one, during an outage too. */
@@ -16,7 +19,11 @@ export interface Poll<Data> {
  * Calls `load` every three seconds while the page is visible, never twice at a time; starts over, without
  * data, when `key` changes.
  */
-export function usePoll<Data>(load: (signal: AbortSignal) => Promise<Data>, key = ''): Poll<Data> {
+export function usePoll<Data>(
+  load: (signal: AbortSignal) => Promise<Data>,
+  key = '',
+  intervalMs = INTERVAL_MS,
+): Poll<Data> {
   const [state, setState] = useState<{key: string; data: Data | undefined; error: ApiError | null}>()
   const latest = useRef(load)
   latest.current = load
@@ -34,16 +41,20 @@ export function usePoll<Data>(load: (signal: AbortSignal) => Promise<Data>, key 
       isStale = isLoading
       if (isLoading || document.hidden) return
       isLoading = true
+      const startedAt = performance.now()
+      let pauseMs = intervalMs
       try {
         const data = await latest.current(stop.signal)
+        pauseMs = Math.max(intervalMs, Math.min(LONGEST_MS, SHARE * (performance.now() - startedAt)))
         if (!stop.signal.aborted) setState({key, data, error: null})
       } catch (error) {
         if (stop.signal.aborted) return
         setState((last) => ({key, data: last?.key === key ? last.data : undefined, error: toApiError(error)}))
+        pauseMs = INTERVAL_MS
       } finally {
         isLoading = false
       }
-      if (!stop.signal.aborted) timer = setTimeout(poll, isStale ? 0 : INTERVAL_MS)
+      if (!stop.signal.aborted) timer = setTimeout(poll, isStale ? 0 : pauseMs)
     }
 
     wake.current = poll
@@ -54,7 +65,7 @@ export function usePoll<Data>(load: (signal: AbortSignal) => Promise<Data>, key 
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', poll)
     }
-  }, [key])
+  }, [key, intervalMs])
 
   const reload = useCallback(() => wake.current(), [])
   const isCurrent = state?.key === key

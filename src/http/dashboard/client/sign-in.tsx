@@ -13,7 +13,7 @@ const WRONG = new ApiError(
   401,
   'UNAUTHORIZED',
   'this is not the admin token',
-  'it is the AYB_ADMIN_TOKEN of ayb serve',
+  'it is the AYB_ADMIN_TOKEN of ayb serve, or its AYB_READ_TOKEN for reading alone',
 )
 const EXPIRED = new ApiError(401, 'UNAUTHORIZED', 'the server no longer takes this token', 'sign in again')
 
@@ -79,7 +79,7 @@ async function check(token: string): Promise<ApiError | null> {
   if (!isToken(token)) return WRONG
   try {
     const api = new Api(token, () => {})
-    await api.get('matviews', new AbortController().signal)
+    await api.get('server', new AbortController().signal)
     return null
   } catch (caught) {
     const error = toApiError(caught)

@@ -50,7 +50,7 @@ export function JobsPage({api, notify, state}: Props) {
       <PollProblem error={jobs.error ?? stats.error} />
       <StateFilter stats={stats.data} state={state} />
       {!jobs.data && !jobs.error && <p class="empty">Loading…</p>}
-      {jobs.data?.length === 0 && (
+      {!jobs.error && jobs.data?.length === 0 && (
         <p class="empty">
           {state
             ? `No job is ${state}.`

@@ -1,88 +1,62 @@
 import {formatDuration} from '../../../../lib/duration.ts'
 import type {RegistrationItem} from '../../../../lib/records/registrations.ts'
 import type {Run} from '../../../../lib/records/runs.ts'
-import {viewTitle} from '../format.ts'
-import {Badge} from '../parts/badge.tsx'
+import {quotedView} from '../format.ts'
 import {Breakable} from '../parts/breakable.tsx'
-import {LongText} from '../parts/long-text.tsx'
 import {Spark} from '../parts/spark.tsx'
-import {Elapsed, Time} from '../parts/time.tsx'
+import {Time} from '../parts/time.tsx'
 import type {RefreshUnderWay} from '../refreshes.ts'
+import {viewLink} from '../routes.ts'
+import {ViewActions} from './view-actions.tsx'
+import {ViewState} from './view-state.tsx'
 
 interface Props {
   registration: RegistrationItem
   runs: readonly Run[]
-  /** Undefined where none is under way. */
+  /** Undefined where this page has started none. */
   refresh: RefreshUnderWay | undefined
   onRefresh: () => void
+  onCascade: () => void
   onCancel: () => void
+  onCancelElsewhere: () => void
   onEdit: () => void
   onUnregister: () => void
 }
 
-export function MatviewRow({registration, runs, refresh, onRefresh, onCancel, onEdit, onUnregister}: Props) {
-  const {schemaName, viewName, refreshMode, lastRefreshAt, lastRefreshDurationMs, nextRunAt, policy} =
+export function MatviewRow({registration, runs, refresh, onCancel, onCancelElsewhere, ...actions}: Props) {
+  const {schemaName, viewName, refreshMode, lastSuccessAt, lastRefreshDurationMs, nextRunAt, policy} =
     registration
-  const title = viewTitle(registration)
   return (
     <tr>
       <td data-label="View" class="name">
-        <span class="schema">{schemaName}.</span>
-        <wbr />
-        <Breakable text={viewName} />
+        <a href={viewLink(quotedView(registration))}>
+          <span class="schema">{schemaName}.</span>
+          <wbr />
+          <Breakable text={viewName} />
+        </a>
       </td>
-      <td data-label="Mode" class="mode">
-        {policy?.mode === 'auto' ? `auto (${refreshMode})` : refreshMode}
+      <td data-label="State">
+        <ViewState
+          registration={registration}
+          refresh={refresh}
+          onCancel={onCancel}
+          onCancelElsewhere={onCancelElsewhere}
+        />
       </td>
-      <td data-label="Status">
-        {refresh ? (
-          <>
-            <Badge state={refresh.phase === 'running' ? 'refreshing' : 'waiting'} />{' '}
-            <Elapsed sinceMs={refresh.sinceMs} />{' '}
-            <button type="button" onClick={onCancel} aria-label={`Cancel the refresh of ${title}`}>
-              Cancel
-            </button>
-          </>
-        ) : (
-          <Status registration={registration} />
-        )}
-      </td>
-      <td data-label="Last refresh">{lastRefreshAt ? <Time at={lastRefreshAt} /> : 'never'}</td>
+      <td data-label="Last success">{lastSuccessAt ? <Time at={lastSuccessAt} /> : 'never'}</td>
       <td data-label="Duration">
         <span class="duration">
           {lastRefreshDurationMs === null ? '–' : formatDuration(lastRefreshDurationMs)}
           <Spark runs={runs} />
         </span>
       </td>
+      <td data-label="Mode" class="mode">
+        {policy?.mode === 'auto' ? `auto (${refreshMode})` : refreshMode}
+      </td>
       <td data-label="Next run">{nextRunAt ? <Time at={nextRunAt} /> : 'none'}</td>
       <td data-label="Actions" class="actions">
-        <button
-          type="button"
-          onClick={onRefresh}
-          aria-disabled={refresh !== undefined}
-          aria-label={`Refresh ${title}`}
-        >
-          Refresh
-        </button>
-        <button type="button" onClick={onEdit} aria-label={`Edit mode of ${title}`}>
-          Edit mode
-        </button>
-        <button type="button" class="danger" onClick={onUnregister} aria-label={`Unregister ${title}`}>
-          Unregister
-        </button>
+        <ViewActions registration={registration} isBusy={refresh !== undefined} {...actions} />
       </td>
     </tr>
-  )
-}
-
-function Status({registration}: Pick<Props, 'registration'>) {
-  const {exists, renamedTo, lastRefreshStatus, lastRefreshError} = registration
-  return (
-    <>
-      {!exists && <Badge state="missing" />}
-      {renamedTo !== null && <LongText text={`was renamed to ${renamedTo}`} />}
-      <Badge state={lastRefreshStatus ?? 'never refreshed'} />
-      {lastRefreshStatus === 'error' && lastRefreshError && <LongText text={lastRefreshError} />}
-    </>
   )
 }

@@ -1,33 +1,54 @@
 import {useEffect, useState} from 'preact/hooks'
 import type {RegistrationItem} from '../../../../lib/records/registrations.ts'
+import {useMayChange} from '../access.ts'
 import type {Api, Items} from '../api.ts'
 import type {Histories} from '../histories.ts'
+import {Pager} from '../parts/pager.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {usePoll} from '../poll.ts'
-import type {Refreshes} from '../refreshes.ts'
+import {cancelElsewhere, type Refreshes} from '../refreshes.ts'
+import {type ViewQuery, viewsLink} from '../routes.ts'
+import {useRowAction} from '../row-action.ts'
 import type {Notify} from '../toasts.tsx'
+import {ListFilter, type ViewCounts} from './list-filter.tsx'
 import {MatviewRow} from './matview-row.tsx'
 import {ModeDialog} from './mode-dialog.tsx'
 import {RegisterDialog} from './register-dialog.tsx'
 import {UnregisterDialog} from './unregister-dialog.tsx'
+
+const PER_PAGE = 50
 
 interface Props {
   api: Api
   notify: Notify
   histories: Histories
   refreshes: Refreshes
+  query: ViewQuery
+}
+
+interface Views extends Items<RegistrationItem> {
+  total: number
+  counts: ViewCounts
 }
 
 type Open = {kind: 'register'} | {kind: 'mode' | 'unregister'; registration: RegistrationItem}
 
-export function MatviewsPage({api, notify, histories, refreshes}: Props) {
-  const {data, error, reload} = usePoll((signal) => api.get<Items<RegistrationItem>>('matviews', signal))
+export function MatviewsPage({api, notify, histories, refreshes, query}: Props) {
+  const path = pathOf(query)
+  const {data, error, reload} = usePoll((signal) => api.get<Views>(path, signal), path)
+  // What was shown stays until the next part of the list has come.
+  const [shown, setShown] = useState<Views>()
+  useEffect(() => {
+    if (data) setShown(data)
+  }, [data])
+  const views = data ?? shown
   const [open, setOpen] = useState<Open | null>(null)
   const close = () => setOpen(null)
+  const mayChange = useMayChange()
+  const act = useRowAction(notify, reload)
   useEffect(reload, [refreshes.underWay.size, reload])
   useEffect(() => {
     histories.follow(data?.items ?? [])
-    return () => histories.follow([])
   }, [data, histories.follow])
 
   const done = (message: string) => {
@@ -39,45 +60,54 @@ export function MatviewsPage({api, notify, histories, refreshes}: Props) {
     <>
       <div class="page-head">
         <h1 tabIndex={-1}>Materialized views</h1>
-        <button type="button" class="primary" onClick={() => setOpen({kind: 'register'})}>
-          Register a view
-        </button>
+        {mayChange && (
+          <button type="button" class="primary" onClick={() => setOpen({kind: 'register'})}>
+            Register a view
+          </button>
+        )}
       </div>
       <PollProblem error={error} />
-      {!data && !error && <p class="empty">Loading…</p>}
-      {data?.items.length === 0 && (
-        <p class="empty">
-          No materialized view is registered yet. Register one to refresh it here or by a schedule.
-        </p>
-      )}
-      {data && data.items.length > 0 && (
+      {!views && !error && <p class="empty">Loading…</p>}
+      {views && <ListFilter query={query} counts={views.counts} />}
+      {data && data.total === 0 && <p class="empty">{emptyText(query)}</p>}
+      {views && views.items.length > 0 && (
         <table class="cards">
           <thead>
             <tr>
               <th>View</th>
-              <th>Mode</th>
-              <th>Status</th>
-              <th>Last refresh</th>
+              <th>State</th>
+              <th>Last success</th>
               <th>Duration</th>
+              <th>Mode</th>
               <th>Next run</th>
               <th>Actions</th>
             </tr>
           </thead>
           <tbody>
-            {data.items.map((registration) => (
+            {views.items.map((registration) => (
               <MatviewRow
                 key={registration.id}
                 registration={registration}
                 runs={histories.runs.get(registration.id) ?? []}
                 refresh={refreshes.underWay.get(registration.id)}
                 onRefresh={() => refreshes.start(registration)}
+                onCascade={() => refreshes.start(registration, {isCascade: true})}
                 onCancel={() => refreshes.cancel(registration.id)}
+                onCancelElsewhere={() => act(registration.id, () => cancelElsewhere(api, registration))}
                 onEdit={() => setOpen({kind: 'mode', registration})}
                 onUnregister={() => setOpen({kind: 'unregister', registration})}
               />
             ))}
           </tbody>
         </table>
+      )}
+      {views && (
+        <Pager
+          page={query.page}
+          perPage={PER_PAGE}
+          total={views.total}
+          linkOf={(page) => viewsLink({...query, page})}
+        />
       )}
       {open?.kind === 'register' && <RegisterDialog api={api} onDone={done} onClose={close} />}
       {open?.kind === 'mode' && (
@@ -88,4 +118,20 @@ export function MatviewsPage({api, notify, histories, refreshes}: Props) {
       )}
     </>
   )
+}
+
+function pathOf({search, state, sort, page}: ViewQuery): string {
+  const query = new URLSearchParams({sort, limit: String(PER_PAGE), offset: String((page - 1) * PER_PAGE)})
+  if (search !== '') query.set('search', search)
+  if (state === 'running') query.set('running', 'true')
+  else if (state !== null) query.set('state', state)
+  return `matviews?${query}`
+}
+
+function emptyText({search, state}: ViewQuery): string {
+  if (search !== '')
+    return `No registered view has “${search}” in its name${state ? ` and is ${state}` : ''}.`
+  if (state === 'running') return 'No view is being refreshed right now.'
+  if (state !== null) return `No view is ${state}.`
+  return 'No materialized view is registered yet. Register one to refresh it here or by a schedule.'
 }

@@ -41,7 +41,7 @@ export function ModeFields({mode, view, onChange}: Props) {
   )
 }
 
-function Blockers({view}: {view: View}) {
+export function Blockers({view}: {view: View}) {
   return (
     <div class="blockers">
       <p>

@@ -1,8 +1,12 @@
 import type {ListedSchedule} from '../../../../lib/records/schedules.ts'
+import {useMayChange} from '../access.ts'
+import {quotedView} from '../format.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'
+import {Menu} from '../parts/menu.tsx'
 import {Time} from '../parts/time.tsx'
-import {payloadTitle} from '../payload.ts'
+import {payloadTitle, payloadView} from '../payload.ts'
+import {viewLink} from '../routes.ts'
 
 interface Props {
   schedule: ListedSchedule
@@ -20,6 +24,8 @@ const SCOPES = {
 
 export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props) {
   const {name, payload, cronExpr, timezone, enabled, nextRunAt, lastRunAt, lastRunStatus, scope} = schedule
+  const view = payloadView(payload)
+  const mayChange = useMayChange()
   const toggle = enabled ? 'Disable' : 'Enable'
   return (
     <tr>
@@ -27,7 +33,13 @@ export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props
         <Breakable text={name} />
       </td>
       <td data-label="View" class="wide">
-        <Breakable text={payloadTitle(payload)} />
+        {view ? (
+          <a href={viewLink(quotedView(view))}>
+            <Breakable text={payloadTitle(payload)} />
+          </a>
+        ) : (
+          <Breakable text={payloadTitle(payload)} />
+        )}
         {scope && <span class="hint"> {SCOPES[scope]}</span>}
       </td>
       <td data-label="Cron">
@@ -41,18 +53,21 @@ export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props
         {lastRunAt ? <Time at={lastRunAt} /> : 'never'} {lastRunStatus && <Badge state={lastRunStatus} />}
       </td>
       <td data-label="Actions" class="actions">
-        <button type="button" onClick={onRun} aria-label={`Run ${name} now`}>
-          Run
-        </button>
-        <button type="button" onClick={onToggle} aria-label={`${toggle} ${name}`}>
-          {toggle}
-        </button>
-        <button type="button" onClick={onEdit} aria-label={`Edit ${name}`}>
-          Edit
-        </button>
-        <button type="button" class="danger" onClick={onDelete} aria-label={`Delete ${name}`}>
-          Delete
-        </button>
+        {mayChange && (
+          <>
+            <button type="button" onClick={onRun} aria-label={`Run ${name} now`}>
+              Run
+            </button>
+            <Menu
+              label={`More for ${name}`}
+              actions={[
+                {label: toggle, onSelect: onToggle},
+                {label: 'Edit', onSelect: onEdit},
+                {label: 'Delete', onSelect: onDelete, isDanger: true},
+              ]}
+            />
+          </>
+        )}
       </td>
     </tr>
   )

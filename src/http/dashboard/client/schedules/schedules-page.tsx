@@ -1,14 +1,20 @@
 import {useState} from 'preact/hooks'
 import type {ListedSchedule} from '../../../../lib/records/schedules.ts'
+import {useMayChange} from '../access.ts'
 import type {Api, Items} from '../api.ts'
-import {ConfirmDialog} from '../parts/confirm-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
+import {payloadTitle} from '../payload.ts'
 import {usePoll} from '../poll.ts'
 import {useRowAction} from '../row-action.ts'
 import type {Notify} from '../toasts.tsx'
 import {CreateScheduleDialog} from './create-schedule-dialog.tsx'
+import {DeleteScheduleDialog} from './delete-schedule-dialog.tsx'
 import {EditScheduleDialog} from './edit-schedule-dialog.tsx'
 import {ScheduleRow} from './schedule-row.tsx'
+
+/** With fewer, everybody sees all at once. */
+const FEW = 10
+const PAGE = 50
 
 type Open = {kind: 'create'} | {kind: 'edit' | 'delete'; schedule: ListedSchedule}
 
@@ -21,6 +27,10 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
     return {...schedules, isWaiting: alive === 0 && schedules.items.some(({enabled}) => enabled)}
   })
   const [open, setOpen] = useState<Open | null>(null)
+  const [search, setSearch] = useState('')
+  const [shown, setShown] = useState(PAGE)
+  const found = data?.items.filter((schedule) => isFound(schedule, search)) ?? []
+  const mayChange = useMayChange()
   const act = useRowAction(notify, reload)
   const close = () => setOpen(null)
 
@@ -47,21 +57,37 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
     <>
       <div class="page-head">
         <h1 tabIndex={-1}>Schedules</h1>
-        <button type="button" class="primary" onClick={() => setOpen({kind: 'create'})}>
-          Create a schedule
-        </button>
+        {mayChange && (
+          <button type="button" class="primary" onClick={() => setOpen({kind: 'create'})}>
+            Create a schedule
+          </button>
+        )}
       </div>
       <PollProblem error={error} />
-      {data?.isWaiting && (
+      {!error && data?.isWaiting && (
         <div class="banner" role="alert">
           <strong>No worker is alive.</strong> Schedules wait until one is started.
         </div>
       )}
       {!data && !error && <p class="empty">Loading…</p>}
-      {data?.items.length === 0 && (
+      {!error && data?.items.length === 0 && (
         <p class="empty">There are no schedules yet. Create a schedule to refresh a view automatically.</p>
       )}
-      {data && data.items.length > 0 && (
+      {data && data.items.length > FEW && (
+        <div class="filter">
+          <input
+            type="search"
+            aria-label="Search schedules"
+            placeholder="Search schedules"
+            value={search}
+            onInput={({currentTarget}) => setSearch(currentTarget.value)}
+          />
+          <span class="hint">
+            {found.length.toLocaleString('en')} of {data.items.length.toLocaleString('en')}
+          </span>
+        </div>
+      )}
+      {found.length > 0 && (
         <table class="cards">
           <thead>
             <tr>
@@ -75,7 +101,7 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
             </tr>
           </thead>
           <tbody>
-            {data.items.map((schedule) => (
+            {found.slice(0, shown).map((schedule) => (
               <ScheduleRow
                 key={schedule.id}
                 schedule={schedule}
@@ -88,21 +114,25 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
           </tbody>
         </table>
       )}
+      {found.length > shown && (
+        <p class="more">
+          <button type="button" onClick={() => setShown(shown + PAGE)}>
+            Show more
+          </button>
+        </p>
+      )}
       {open?.kind === 'create' && <CreateScheduleDialog api={api} onDone={done} onClose={close} />}
       {open?.kind === 'edit' && (
         <EditScheduleDialog api={api} schedule={open.schedule} onDone={done} onClose={close} />
       )}
       {open?.kind === 'delete' && (
-        <ConfirmDialog
-          title={`Delete ${open.schedule.name}`}
-          action="Delete"
-          keep="Keep it"
-          onConfirm={() => remove(open.schedule)}
-          onClose={close}
-        >
-          <p>The view stays registered, and the jobs of the schedule stay listed.</p>
-        </ConfirmDialog>
+        <DeleteScheduleDialog api={api} schedule={open.schedule} onDelete={remove} onClose={close} />
       )}
     </>
   )
+}
+
+/** By the name of the schedule, or of its view. */
+function isFound({name, payload}: ListedSchedule, search: string): boolean {
+  return search === '' || `${name} ${payloadTitle(payload)}`.toLowerCase().includes(search.toLowerCase())
 }

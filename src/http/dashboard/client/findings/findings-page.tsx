@@ -1,0 +1,28 @@
+import type {Diagnosis} from '../../../../lib/records/diagnosis.ts'
+import {FindingList} from '../parts/finding-list.tsx'
+import {PollProblem} from '../parts/poll-problem.tsx'
+import type {Poll} from '../poll.ts'
+
+/** What the doctor found, in the whole database. */
+export function FindingsPage({doctor: {data, error}}: {doctor: Poll<Diagnosis>}) {
+  return (
+    <>
+      <div class="page-head">
+        <h1 tabIndex={-1}>Findings</h1>
+      </div>
+      <PollProblem error={error} />
+      {!data && !error && <p class="empty">Loading…</p>}
+      {data?.findings.length === 0 && (
+        <p class="empty">
+          {data.checkedViews === 1 ? 'One view was' : `${data.checkedViews} views were`} checked, with their
+          schedules and the server. Nothing is wrong.
+        </p>
+      )}
+      {data && data.findings.length > 0 && (
+        <section class="panel" aria-label="Findings, the worst first">
+          <FindingList findings={data.findings} />
+        </section>
+      )}
+    </>
+  )
+}

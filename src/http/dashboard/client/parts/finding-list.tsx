@@ -1,0 +1,47 @@
+import type {Finding} from '../../../../lib/records/diagnosis.ts'
+import type {ViewName} from '../../../../lib/records/values.ts'
+import {quotedView, viewTitle} from '../format.ts'
+import {viewLink} from '../routes.ts'
+import {Badge} from './badge.tsx'
+import {Copyable} from './copyable.tsx'
+
+interface Props {
+  findings: readonly Finding[]
+  /** The view that the page is about already. */
+  of?: ViewName
+}
+
+/** The worst come first; a page of thousands would help nobody. */
+const SHOWN = 100
+
+/** What is wrong, and what mends it. */
+export function FindingList({findings, of}: Props) {
+  return (
+    <ul class="findings">
+      {findings.length > SHOWN && (
+        <li class="hint">
+          The worst {SHOWN} of {findings.length.toLocaleString('en')} findings:
+        </li>
+      )}
+      {findings.slice(0, SHOWN).map((finding) => {
+        const view = viewOf(finding)
+        return (
+          <li
+            key={`${finding.check} ${finding.schemaName} ${finding.viewName} ${finding.schedule} ${finding.message}`}
+          >
+            <p>
+              <Badge state={finding.severity} />{' '}
+              {view && !of && <a href={viewLink(quotedView(view))}>{viewTitle(view)}</a>}
+              {finding.schedule && <span class="hint"> schedule {finding.schedule}</span>} {finding.message}
+            </p>
+            {finding.evidence && <p class="hint">{finding.evidence}</p>}
+            {finding.fix.sql && <Copyable text={finding.fix.sql} />}
+          </li>
+        )
+      })}
+    </ul>
+  )
+}
+
+const viewOf = ({schemaName, viewName}: Finding): ViewName | null =>
+  schemaName === null || viewName === null ? null : {schemaName, viewName}
