@@ -180,7 +180,7 @@ describe('the log', () => {
         outcome: '201',
       },
       {
-        msg: 'POST /api/admin/matviews/leaderboard/refresh from 127.0.0.1: 200',
+        msg: 'POST /api/admin/matviews/leaderboard/refresh from 127.0.0.1: 400',
         route: 'POST /api/admin/matviews/:id/refresh',
       },
       {msg: 'DELETE /api/admin/matviews/nothing from 127.0.0.1: 404', outcome: '404'},
