@@ -187,7 +187,7 @@ export const notDuringFlag = ({summary}: {summary: string}) =>
 export const schedulePolicyFlags = {
   jitter: limitFlag({
     summary:
-      'Begin the runs up to this long behind their due times: each schedule has an offset of its own, at most half of its period; none: no offset.',
+      'Begin the runs up to this long after their due times: each schedule has an offset of its own, at most half of its period; none: no offset.',
   }),
   'catch-up': Flags.custom<CatchUp>({options: [...CATCH_UPS]})({
     summary:

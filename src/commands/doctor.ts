@@ -12,7 +12,7 @@ const NOT_AS_WANTED = 9
 export default class Doctor extends BaseCommand {
   static override summary = 'Look for what is wrong with registered views, schedules and the server.'
   static override description =
-    `Each finding has a severity, the facts behind it, and the statement or command that mends it. error: refreshes or readers fail. warning: something is slow, or will fail. info: good to know.
+    `Each finding has a severity, the facts, and the statement or command that mends it. error: refreshes or readers fail. warning: something is slow, or will fail. info: good to know.
 
 Reads catalogs, statistics and the history; takes no lock on a view, and changes nothing.`
   static override examples = [

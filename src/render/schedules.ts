@@ -21,8 +21,8 @@ const viewOf = ({payload}: Schedule): string | null => {
 const describeScope = (scope: JobScope | null): string | null => {
   const {isCascade, isWithDependencies} = scopeParts(scope)
   const views = [
-    ...(isWithDependencies ? ['the views that it reads, before it'] : []),
-    ...(isCascade ? ['the views that read it, behind it'] : []),
+    ...(isWithDependencies ? ['first the views that it reads'] : []),
+    ...(isCascade ? ['then the views that read it'] : []),
   ]
   return views.length === 0 ? null : views.join('; ')
 }

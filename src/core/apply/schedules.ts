@@ -63,7 +63,7 @@ const PLAIN_KEYS: {[Name in PlainKey]: Key<Name extends 'enabled' ? boolean : Sc
   maxAttempts: wholeNumber(1, MOST_ATTEMPTS, 'How many attempts a job has before it fails.'),
   cascade: flag('After the view, also refresh the registered views that read the view.'),
   withDependencies: flag('Before the view, also refresh the registered views that the view reads.'),
-  jitter: timeLimit('Begin the runs up to this long behind their due times.'),
+  jitter: timeLimit('Begin the runs up to this long after their due times.'),
   catchUp: choice(
     CATCH_UPS,
     'Whether the last run that was missed while no worker was alive is made up for.',

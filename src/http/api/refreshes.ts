@@ -51,7 +51,7 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
         tags,
         summary: 'Refresh a view, and wait for the result or not',
         description:
-          'Answers when the refresh has ended. There is no time limit, and if the client disconnects before the answer, the server cancels the refresh. With the header `Prefer: respond-async`, and a worker that is alive, a job does the refresh: the answer comes at once, with status 202, the job, and its address in `Location`. With `cascade` or `withDependencies` several views are refreshed, each behind the views that it reads, and the answer is about all of them.',
+          'Answers when the refresh has ended. There is no time limit, and if the client disconnects before the answer, the server cancels the refresh. With the header `Prefer: respond-async`, and a worker that is alive, a job does the refresh: the answer comes at once, with status 202, the job, and its address in `Location`. With `cascade` or `withDependencies` several views are refreshed, each after the views that it reads, and the answer is about all of them.',
         params,
         querystring: exactly({
           cascade: {
@@ -109,7 +109,7 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
         tags,
         summary: 'Refresh several views in order, and wait for the result',
         description:
-          'Names the views, or takes all, those of a schema, or those that hold no data. A view is refreshed behind the views that it reads; if a refresh fails, the views that read the failed view are skipped. If the client disconnects before the answer, the server cancels what runs. With `dryRun` the answer is the order, and nothing is refreshed.',
+          'The body names the views, or asks for all views, the views of a schema, or the views that hold no data. A view is refreshed after the views that it reads; if a refresh fails, the views that read the failed view are skipped. If the client disconnects before the answer, the server cancels what runs. With `dryRun` the answer is the order, and nothing is refreshed.',
         body: BODIES.set,
         response: answering(['RefreshedSet', 'RefreshPlan'], 'How the refreshes ended, or their order'),
       },

@@ -126,7 +126,7 @@ export const BODIES = {
     mode: requestedMode,
     ifChanged,
     concurrency: {type: 'integer', minimum: 1, maximum: MOST_AT_ONCE, default: 4},
-    failFast: {...flag, default: false, description: 'Start no more views behind a failure'},
+    failFast: {...flag, default: false, description: 'Start no more views after a failure'},
     dryRun: {...flag, default: false, description: 'Answer with the order, and refresh nothing'},
   }),
   schedule: exactly(scheduleProperties(), ['name', 'cronExpr', 'payload']),
@@ -150,7 +150,7 @@ function scheduleProperties(): Properties {
       type: ['integer', 'null'],
       minimum: 0,
       maximum: 2_147_483_647,
-      description: 'The longest time that a run begins behind its due time. Default: null',
+      description: 'How long after its due time a run may begin at most. Default: null',
     },
     catchUp: {
       type: 'string',
