@@ -30,6 +30,8 @@ function wordRepair(repair: Repair): string {
       return `schedules enable ${shellWord(repair.schedule)}`
     case 'disable-schedule':
       return `schedules disable ${shellWord(repair.schedule)}`
+    case 'tune':
+      return `matviews tune ${view(repair.view)}`
     case 'show-history':
       return `matviews history ${view(repair.view)}`
     case 'start-worker':

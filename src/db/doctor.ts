@@ -4,6 +4,7 @@
 import type {ViewName} from '../lib/records/values.ts'
 import {USABLE_INDEX} from './catalog.ts'
 import type {Database} from './database.ts'
+import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** An index of a view. */
 export interface ViewIndex {
@@ -199,4 +200,36 @@ export async function countsActivity(db: Database): Promise<boolean> {
     `select current_setting('track_counts')::boolean as is_on`,
   )
   return row?.is_on ?? true
+}
+
+/** What refreshes of a view have written into temporary files since the counters were reset. */
+export interface TemporaryFiles {
+  /** The statement, as its session sent it. */
+  statement: string
+  refreshes: number
+  bytes: number
+}
+
+/** What the extension pg_stat_statements has counted; nothing where it is not there, or not loaded. */
+export async function readTemporaryFiles({session}: Database): Promise<TemporaryFiles[]> {
+  const [extension] = await session.query<{schema_name: string}>(
+    `select quote_ident(n.nspname) as schema_name
+       from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+      where e.extname = 'pg_stat_statements' and current_setting('pg_stat_statements.track', true) is not null
+        and has_schema_privilege(n.oid, 'USAGE')`,
+  )
+  if (!extension) return []
+  const counted = session.query<TemporaryFiles>(
+    `select s.query as statement, s.calls::int as refreshes,
+            s.temp_blks_written::float8 * current_setting('block_size')::int as bytes
+       from ${extension.schema_name}.pg_stat_statements s
+      where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
+        and s.calls > 0 and s.temp_blks_written > 0 and s.query ~* '^\\s*refresh\\s+materialized\\s+view\\s'`,
+  )
+  return counted.catch((error) => {
+    // A setting of the extension can stand in the configuration of a server that has not loaded it.
+    const {OBJECT_NOT_IN_PREREQUISITE_STATE, INSUFFICIENT_PRIVILEGE} = SQLSTATE
+    if (hasSqlstate(error, OBJECT_NOT_IN_PREREQUISITE_STATE, INSUFFICIENT_PRIVILEGE)) return []
+    throw error
+  })
 }

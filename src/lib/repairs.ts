@@ -11,5 +11,6 @@ export type Repair =
   | {kind: 'retime-schedule'; schedule: string}
   | {kind: 'enable-schedule'; schedule: string}
   | {kind: 'disable-schedule'; schedule: string}
+  | {kind: 'tune'; view: ViewName}
   | {kind: 'show-history'; view: ViewName}
   | {kind: 'start-worker'}

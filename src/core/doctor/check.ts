@@ -1,4 +1,11 @@
-import type {CalledFunction, PastRun, UnreadableRelation, ViewShape, ViewStatistics} from '../../db/doctor.ts'
+import type {
+  CalledFunction,
+  PastRun,
+  TemporaryFiles,
+  UnreadableRelation,
+  ViewShape,
+  ViewStatistics,
+} from '../../db/doctor.ts'
 import type {Severity} from '../../lib/records/diagnosis.ts'
 import type {OpaqueView} from '../../lib/records/graph.ts'
 import type {Registration, RenamedView} from '../../lib/records/registrations.ts'
@@ -37,6 +44,7 @@ export interface Facts {
   unreadable: readonly UnreadableRelation[]
   functions: readonly (CalledFunction & {bareNames: string[]; schemas: string[]})[]
   collisions: readonly ViewName[][]
+  temporaryFiles: readonly TemporaryFiles[]
   edges: readonly Edge[]
   cycles: readonly string[][]
   opaque: readonly OpaqueView[]

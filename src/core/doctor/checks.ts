@@ -20,6 +20,7 @@ import {opaqueFunction} from './views/opaque-function.ts'
 import {ownerRights} from './views/owner-rights.ts'
 import {slowRefresh} from './views/slow-refresh.ts'
 import {surplusIndex} from './views/surplus-index.ts'
+import {temporaryFiles} from './views/temporary-files.ts'
 import {unpopulated} from './views/unpopulated.ts'
 import {visibility} from './views/visibility.ts'
 import {waitingReaders} from './views/waiting-readers.ts'
@@ -48,6 +49,7 @@ export const CHECKS: readonly Check[] = [
   bloat,
   visibility,
   surplusIndex,
+  temporaryFiles,
   opaqueFunction,
   lockCollision,
 ]

@@ -33,6 +33,7 @@ export async function readFacts(db: Database): Promise<Facts> {
     unreadable: hasTables ? await doctor.findUnreadable(db) : [],
     functions: hasTables ? await readFunctions(db) : [],
     collisions: hasTables ? await doctor.findLockCollisions(db) : [],
+    temporaryFiles: hasTables ? await doctor.readTemporaryFiles(db) : [],
     edges: dependencies.edges,
     cycles: untangle(dependencies.edges).cycles,
     opaque: dependencies.opaque,

@@ -64,6 +64,8 @@ export function repairRequest(repair: Repair | null): string | null {
       return `POST ${schedulePath(repair.schedule)}/disable`
     case 'show-history':
       return `GET ${viewPath(repair.view)}/history`
+    // Only by command.
+    case 'tune':
     case 'start-worker':
       return null
   }

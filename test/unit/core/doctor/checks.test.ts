@@ -3,6 +3,7 @@ import type {Facts} from '../../../../src/core/doctor/check.ts'
 import {medianOf} from '../../../../src/core/doctor/median.ts'
 import {oldRelease} from '../../../../src/core/doctor/server/old-release.ts'
 import {namesWithoutSchema} from '../../../../src/core/doctor/views/bare-names.ts'
+import {nameIn} from '../../../../src/core/doctor/views/temporary-files.ts'
 
 test.each([
   [140_010, true],
@@ -39,4 +40,14 @@ test.each([
   [[4, 1, 2, 9], 3],
 ])('the median of %j is %s', (values, median) => {
   expect(medianOf(values)).toBe(median)
+})
+
+test.each([
+  ['refresh materialized view "public"."leaderboard"', 'public.leaderboard'],
+  ['REFRESH MATERIALIZED VIEW CONCURRENTLY app.top with data;', 'app.top'],
+  ['refresh materialized view\n  app."with data"\n  with no data', 'app."with data"'],
+  ['refresh materialized view leaderboard', null],
+  ['refresh materialized view a.b.c', null],
+])('%j refreshes %s', (statement, name) => {
+  expect(nameIn(statement)).toBe(name)
 })
