@@ -204,6 +204,27 @@ describe.concurrent('notices', {timeout: 120_000}, () => {
     expect(await noticesIn(db)).toMatchObject([{attempts: 2, delivered: ['webhook']}])
   })
 
+  test('go on when the sessions of the worker are ended', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await createFailingViews(db, 'first', 'second')
+    const receiver = await startReceiver()
+    const worker = await startWorker(db, OFTEN, notifying(receiver))
+    await fail(db, 'first')
+    await receiver.untilReceived(1)
+    const ended = await db.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name like 'ayb worker%'`,
+    )
+    // One of them is that of the notices.
+    expect(ended.length).toBeGreaterThan(2)
+    await fail(db, 'second')
+    await until(() => receiver.notices().some(({data}) => data.viewName === 'second'), {
+      what: 'the next notice',
+      timeoutMs: PATIENCE_MS,
+    })
+    await stopWorkers([worker])
+  })
+
   test('about a view that keeps changing are few, and the last one is true', async () => {
     const db = await createTestDatabase({hasTables: true})
     await db.query('create table parts (n int); insert into parts values (1)')
