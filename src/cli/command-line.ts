@@ -75,7 +75,7 @@ function refuseSwitchValue(command: Command.Loadable, name: string, words: reado
 
 function unknownCommand(config: Config, typed: string) {
   const known = [
-    ...config.commandIDs.map((id) => id.replaceAll(':', ' ')),
+    ...config.commands.filter(({hidden}) => !hidden).map(({id}) => id.replaceAll(':', ' ')),
     ...config.topics.map(({name}) => name),
     ...SHORT_WAYS,
   ]

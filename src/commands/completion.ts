@@ -13,7 +13,7 @@ interface CompletionDocument {
 export default class Completion extends BaseCommand {
   static override summary = 'Print a script that completes ayb in bash, zsh or fish.'
   static override description =
-    `Needs no database. Put the line for your shell into ~/.bashrc or, after compinit, into ~/.zshrc, or run the line in the open shell:
+    `Needs no database. The script completes commands and flags, and the names of views, schedules and jobs if the database answers at once. Put the line for your shell into ~/.bashrc or, after compinit, into ~/.zshrc, or run the line in the open shell:
 
 source <(ayb completion bash)
 eval "$(ayb completion bash)"   # bash 3.2, as on macOS

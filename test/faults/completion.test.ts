@@ -1,5 +1,6 @@
 import {spawnSync} from 'node:child_process'
-import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {type AddressInfo, createServer} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
@@ -8,6 +9,11 @@ import type {CommandNode, FlagSyntax} from '../../src/cli/completion/command-tre
 import {fishScript} from '../../src/cli/completion/fish.ts'
 import {zshScript} from '../../src/cli/completion/zsh.ts'
 import {ayb} from '../support/ayb.ts'
+import {createTestDatabase} from '../support/database.ts'
+import {insertJob} from '../support/jobs.ts'
+import {register} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
+import {until} from '../support/until.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ayb-completion-'))
 afterAll(() => rmSync(folder, {recursive: true, force: true}))
@@ -20,11 +26,12 @@ type Complete = (line: string) => Record<string, string>
  * @throws Error where the shell is missing, fails or complains
  */
 function run(shell: string, args: string[], env: Record<string, string> = {}): string {
+  const bin = join(folder, 'bin')
   const {error, status, stdout, stderr} = spawnSync(shell, args, {
     cwd: folder,
     encoding: 'utf8',
     timeout: 20_000,
-    env: {PATH: process.env.PATH ?? '', HOME: folder, TERM: 'dumb', ...env},
+    env: {PATH: `${bin}:${process.env.PATH ?? ''}`, HOME: folder, TERM: 'dumb', ...env},
   })
   if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') throw new Error(`install ${shell}`)
   if (error) throw error
@@ -241,10 +248,97 @@ it('says in zsh what is missing without compinit', async () => {
   expect(run('zsh', ['-f', '-c', 'source $1 2>&1', 'zsh', script])).toContain('compinit')
 })
 
+describe('names of a database', () => {
+  /** Answers at once, however busy the machine is. */
+  const PROGRAM = `#!/bin/sh
+echo "$@" >> '${join(folder, 'calls')}'
+case $2 in
+  views) printf '%s\\tstandard\\n' 'public."colon:name"' 'public."two words"' public.leaderboard ;;
+  unregistered) printf 'public.unregistered\\tnot registered\\n' ;;
+  schedules) printf 'nightly\\t0 3 * * *\\n' ;;
+  jobs) printf '0b5f\\tfailed\\n' ;;
+esac
+`
+  beforeAll(() => {
+    mkdirSync(join(folder, 'bin'))
+    writeFileSync(join(folder, 'bin', 'ayb'), PROGRAM, {mode: 0o755})
+  })
+  afterAll(() => rmSync(join(folder, 'bin'), {recursive: true}))
+
+  it.each(WAYS)('are completed in %s', async (shell, load) => {
+    const complete = await load()
+    const words = (line: string) =>
+      Object.keys(complete(line))
+        .map((word) => word.replaceAll('\\', ''))
+        .sort()
+    expect(words('ayb matviews show ')).toEqual([
+      ...['public."colon:name"', 'public."two words"', 'public.leaderboard'],
+    ])
+    expect(words('ayb show public.l')).toEqual(['public.leaderboard'])
+    expect(words('ayb refresh public.leaderboard public.l')).toEqual(['public.leaderboard'])
+    expect(words('ayb matviews register public.')).toEqual(['public.unregistered'])
+    expect(words('ayb jobs list --view public.l')).toEqual(['public.leaderboard'])
+    expect(words('ayb schedules run --service=shop n')).toEqual(['nightly'])
+    expect(readFileSync(join(folder, 'calls'), 'utf8')).toMatch(/^complete schedules -- .*--service=shop/m)
+    expect(complete('ayb jobs show ')).toEqual({'0b5f': shell === 'bash' ? '' : 'failed'})
+    rmSync(join(folder, 'bin', 'ayb'))
+    expect(words('ayb matviews show public.')).toEqual([])
+    writeFileSync(join(folder, 'bin', 'ayb'), PROGRAM, {mode: 0o755})
+  })
+})
+
+describe('ayb complete', {timeout: 90_000}, () => {
+  it('prints names with a note, from the database that the line names', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await register(db, 'leaderboard')
+    await db.query('create materialized view "two words" as select 1 as one')
+    await insertSchedule(db, 'nightly', {view: 'leaderboard', cron: '0 3 * * *'})
+    const id = await insertJob(db, {view_name: 'leaderboard'}, {state: 'failed'})
+    const printed: Record<string, string> = {
+      views: 'public.leaderboard\tstandard\n',
+      unregistered: 'public."two words"\tnot registered\n',
+      schedules: 'nightly\t0 3 * * *\n',
+      jobs: `${id}\tfailed, public.leaderboard\n`,
+    }
+    for (const [kind, expected] of Object.entries(printed)) {
+      const line = ['complete', kind, '--', 'show', '--database-url', db.url, '']
+      // On a busy machine, 300 ms are not always enough.
+      await until(async () => (await ayb(line)).stdout === expected, {what: kind, timeoutMs: 30_000})
+    }
+  })
+
+  it.each([
+    [['complete', 'views', '--', 'show'], 'postgres://nobody@127.0.0.1:1/nothing'],
+    [['complete', 'nothing', '--'], undefined],
+    [['complete'], undefined],
+  ])('says nothing where it fails: %j', async (line, url) => {
+    expect(await ayb(line, url === undefined ? {} : {url})).toMatchObject({code: 0, stdout: '', stderr: ''})
+  })
+
+  it('gives up without a word where the server is silent', async () => {
+    const silent = createServer()
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const {port} = silent.address() as AddressInfo
+    const startedAt = performance.now()
+    const result = await ayb(['complete', 'views', '--'], {url: `postgres://me@127.0.0.1:${port}/db`})
+    silent.close()
+    expect(result).toMatchObject({code: 0, stdout: '', stderr: ''})
+    // Far less than the ten seconds of a connection; the rest is the start of a process on a busy machine.
+    expect(performance.now() - startedAt).toBeLessThan(8000)
+  })
+})
+
 describe('a script with awkward texts', () => {
   const summary = `It's "a" [b]: c $(touch ran) \\d \`touch ran\` {e,f} *~ #!; 100%`
   const values = ['a:b', "o'clock", '$(touch ran)', 'two words', 'back\\slash']
-  const flag: FlagSyntax = {names: ['--odd', '-o'], summary, takesValue: true, values, isRepeatable: true}
+  const flag: FlagSyntax = {
+    names: ['--odd', '-o'],
+    summary,
+    takesValue: true,
+    values,
+    kind: null,
+    isRepeatable: true,
+  }
   const plain: FlagSyntax = {...flag, names: ['--plain'], takesValue: false, values: []}
   const command: CommandNode = {path: ['run'], summary, children: [], flags: [flag, plain], args: []}
   const root: CommandNode = {path: [], summary: '', children: [command], flags: [], args: []}

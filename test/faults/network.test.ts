@@ -23,6 +23,7 @@ const [QUEUED, FAILED] = ['<queued>', '<failed>']
 /** A line of each command, each about something of its own: they run at once. */
 const LINES: Record<string, string[]> = {
   apply: ['apply', '-f', '-'],
+  complete: ['complete', 'views', '--', 'matviews', 'show'],
   completion: ['completion', 'bash'],
   diff: ['diff', '-f', '-'],
   doctor: ['doctor'],

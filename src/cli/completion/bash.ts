@@ -1,6 +1,9 @@
 import {type CommandNode, withDescendants} from './command-tree.ts'
 import {functionPrefix, quoted} from './quote.ts'
 
+/** Where an argument can be repeated. */
+const MANY = 1000
+
 /**
  * The completion for bash. It runs on bash 3.2, as macOS has it: no associative arrays, no mapfile, no
  * compopt; and under `set -u`, where an empty array counts as unset up to 4.3, hence
@@ -23,8 +26,17 @@ ${nodes.map(syntaxCase).join('\n')}
 ${name}_values() {
   values=()
   case $1 in
-${nodes.flatMap(valueCases).join('\n')}
+${nodes.flatMap((node) => valueCases(node, name)).join('\n')}
   esac
+}
+
+# The names in the database, where it answers at once. Names that need quotes get them.
+${name}_names() {
+  local name rest
+  while IFS=$'\t' read -r name rest; do
+    printf -v name %q "$name"
+    values[\${#values[@]}]=$name
+  done < <(${program} complete "$1" -- "\${@:2}" 2>/dev/null </dev/null)
 }
 
 ${name}_contains() {
@@ -86,14 +98,14 @@ ${name}() {
 
   candidates=()
   if [[ -n $flag ]]; then
-    ${name}_values "$path $flag"
+    ${name}_values "$path $flag" "\${words[@]}"
     candidates=(\${values[@]+"\${values[@]}"})
   elif [[ -z $after_dashes && $current == -* ]]; then
     candidates=(\${flags[@]+"\${flags[@]}"})
   elif [[ position -eq 1 && \${#subcommands[@]} -gt 0 ]]; then
     candidates=("\${subcommands[@]}")
   elif [[ position -le arity ]]; then
-    ${name}_values "$path $position"
+    ${name}_values "$path $position" "\${words[@]}"
     candidates=(\${values[@]+"\${values[@]}"})
   elif [[ -z $after_dashes && -z $current && \${#subcommands[@]} -eq 0 ]]; then
     candidates=(\${flags[@]+"\${flags[@]}"})
@@ -119,7 +131,7 @@ function syntaxCase({path, children, flags, args}: CommandNode): string {
     ...assignment('subcommands', words),
     ...assignment('flags', offered),
     ...assignment('valued', valued),
-    ...(args.length > 0 ? [`      arity=${args.length}`] : []),
+    ...(args.length > 0 ? [`      arity=${args.at(-1)?.isRepeatable ? MANY : args.length}`] : []),
     '      ;;',
   ].join('\n')
 }
@@ -128,13 +140,20 @@ function assignment(variable: string, words: readonly string[]): string[] {
   return words.length > 0 ? [`      ${variable}=(${words.map(quoted).join(' ')})`] : []
 }
 
-function valueCases({path, flags, args}: CommandNode): string[] {
-  const ofFlags = flags.flatMap(({names, values}) => names.map((name) => ({key: name, values})))
-  const ofArgs = args.map(({values}, index) => ({key: String(index + 1), values}))
+function valueCases({path, flags, args}: CommandNode, name: string): string[] {
+  const at = path.join(' ')
+  const ofFlags = flags.flatMap(({names, values, kind}) =>
+    names.map((flag) => ({key: quoted(`${at} ${flag}`), values, kind})),
+  )
+  const ofArgs = args.map(({values, kind, isRepeatable}, index) => ({
+    key: isRepeatable ? `${quoted(`${at} `)}[0-9]*` : quoted(`${at} ${index + 1}`),
+    ...{values, kind},
+  }))
   return [...ofFlags, ...ofArgs]
-    .filter(({values}) => values.length > 0)
-    .map(({key, values}) => {
-      const pattern = quoted(`${path.join(' ')} ${key}`)
-      return `    ${pattern}) values=(${values.map(quoted).join(' ')}) ;;`
+    .filter(({values, kind}) => values.length > 0 || kind !== null)
+    .map(({key, values, kind}) => {
+      const found =
+        kind === null ? `values=(${values.map(quoted).join(' ')})` : `${name}_names ${kind} "\${@:2}"`
+      return `    ${key}) ${found} ;;`
     })
 }

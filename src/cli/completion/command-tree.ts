@@ -1,5 +1,6 @@
 import type {Command} from '@oclif/core/command'
 import type {Config} from '@oclif/core/config'
+import type {NameKind} from '../../lib/name-kinds.ts'
 import {oneLine} from '../../lib/outside-text.ts'
 import {SHORT_WAYS} from '../command-line.ts'
 
@@ -11,6 +12,8 @@ export interface FlagSyntax {
   takesValue: boolean
   /** The values it takes, where only some are allowed; else empty. */
   values: readonly string[]
+  /** What names of the database it takes; null where it takes none. */
+  kind: NameKind | null
   isRepeatable: boolean
 }
 
@@ -19,6 +22,8 @@ export interface ArgumentSyntax {
   name: string
   /** The values it takes, where only some are allowed; else empty. */
   values: readonly string[]
+  /** What names of the database it takes; null where it takes none. */
+  kind: NameKind | null
   isRequired: boolean
   /** Whether more of the kind may follow. */
   isRepeatable: boolean
@@ -36,6 +41,11 @@ export interface CommandNode {
   children: readonly CommandNode[]
   flags: readonly FlagSyntax[]
   args: readonly ArgumentSyntax[]
+}
+
+/** The arguments and flags that take names of the database. */
+const KINDS: Record<string, NameKind> = {
+  ...{view: 'views', old: 'views', new: 'unregistered', schedule: 'schedules', job: 'jobs'},
 }
 
 const HELP = flagWithoutValue(['--help', '-h'], 'Show help')
@@ -71,6 +81,7 @@ function nodeAt(path: readonly string[], commands: readonly Command.Cached[], co
     args: args.map((arg) => ({
       name: arg.name,
       values: arg.options ?? [],
+      kind: id === 'matviews:register' ? 'unregistered' : (KINDS[arg.name] ?? null),
       isRequired: arg.required ?? false,
       isRepeatable: arg.multiple ?? false,
     })),
@@ -87,12 +98,15 @@ function flagSyntax(flag: Command.Flag.Cached): FlagSyntax[] {
     return flag.allowNo ? [yes, flagWithoutValue([`--no-${flag.name}`], summary)] : [yes]
   }
   return [
-    {names, summary, takesValue: true, values: flag.options ?? [], isRepeatable: flag.multiple ?? false},
+    {
+      ...{names, summary, takesValue: true, values: flag.options ?? []},
+      ...{kind: KINDS[flag.name] ?? null, isRepeatable: flag.multiple ?? false},
+    },
   ]
 }
 
 function flagWithoutValue(names: readonly string[], summary: string): FlagSyntax {
-  return {names, summary, takesValue: false, values: [], isRepeatable: false}
+  return {names, summary, takesValue: false, values: [], kind: null, isRepeatable: false}
 }
 
 function byFirstName(a: FlagSyntax, b: FlagSyntax): number {

@@ -1,3 +1,4 @@
+import type {NameKind} from '../../lib/name-kinds.ts'
 import {type ArgumentSyntax, type CommandNode, type FlagSyntax, withDescendants} from './command-tree.ts'
 import {functionPrefix} from './quote.ts'
 
@@ -32,25 +33,46 @@ function ${prefix}_next
     test (count $words) -eq (math (count $argv) + $position - 1); and ${prefix}_in $argv
 end
 
+# The same for an argument that can be repeated.
+function ${prefix}_next_or_later
+    set -l words (string match -v -- '-*' (${prefix}_words))
+    set -l position $argv[1]
+    set -e argv[1]
+    test (count $words) -ge (math (count $argv) + $position - 1); and ${prefix}_in $argv
+end
+
+# The names in the database, with a note behind a tab, where it answers at once.
+function ${prefix}_names
+    type -q ${program}; or return
+    ${program} complete $argv[1] -- (${prefix}_words) 2>/dev/null </dev/null
+end
+
 ${complete} -e
 ${complete} -f
 ${lines.join('\n')}`
 }
 
 function linesOf(node: CommandNode, complete: string, prefix: string): string[] {
-  const next = (position: number) => `-n ${quoted([`${prefix}_next`, position, ...node.path].join(' '))}`
+  const next = (position: number, test = 'next') =>
+    `-n ${quoted([`${prefix}_${test}`, position, ...node.path].join(' '))}`
   const at = `-n ${quoted(node.path.length > 0 ? `${prefix}_in ${node.path.join(' ')}` : `${prefix}_next 1`)}`
   return [
     ...node.children.map(
       ({path, summary}) =>
         `${complete} ${next(1)} -a ${valueList([path.at(-1) as string])} -d ${quoted(summary)}`,
     ),
-    ...node.flags.map((flag) => `${complete} ${at} ${flagOptions(flag)}`),
-    ...node.args.flatMap((arg, index) => argumentLine(arg, `${complete} ${next(index + 1)}`)),
+    ...node.flags.map((flag) => `${complete} ${at} ${flagOptions(flag, prefix)}`),
+    ...node.args.flatMap((arg, index) =>
+      argumentLine(
+        arg,
+        `${complete} ${next(index + 1, arg.isRepeatable ? 'next_or_later' : 'next')}`,
+        prefix,
+      ),
+    ),
   ]
 }
 
-function flagOptions({names, summary, takesValue, values}: FlagSyntax): string {
+function flagOptions({names, summary, takesValue, values, kind}: FlagSyntax, prefix: string): string {
   const spellings = names.map((name) =>
     name.startsWith('--') ? `-l ${quoted(name.slice(2))}` : `-s ${quoted(name.slice(1))}`,
   )
@@ -58,13 +80,18 @@ function flagOptions({names, summary, takesValue, values}: FlagSyntax): string {
     ...spellings,
     ...(takesValue ? ['-x'] : []),
     ...(values.length > 0 ? [`-a ${valueList(values)}`] : []),
+    ...(kind === null ? [] : [`-a ${nameList(kind, prefix)}`]),
     `-d ${quoted(summary)}`,
   ].join(' ')
 }
 
-function argumentLine({name, values}: ArgumentSyntax, line: string): string[] {
+function argumentLine({name, values, kind}: ArgumentSyntax, line: string, prefix: string): string[] {
+  if (kind !== null) return [`${line} -a ${nameList(kind, prefix)}`]
   return values.length > 0 ? [`${line} -a ${valueList(values)} -d ${quoted(name)}`] : []
 }
+
+/** fish calls the function when it completes. */
+const nameList = (kind: NameKind, prefix: string): string => quoted(`(${prefix}_names ${kind})`)
 
 /** fish expands the list once more when it completes, so each word is quoted within it. */
 function valueList(values: readonly string[]): string {

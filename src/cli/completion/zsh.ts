@@ -1,3 +1,4 @@
+import type {NameKind} from '../../lib/name-kinds.ts'
 import {type ArgumentSyntax, type CommandNode, type FlagSyntax, withDescendants} from './command-tree.ts'
 import {functionPrefix, quoted} from './quote.ts'
 
@@ -8,6 +9,16 @@ export function zshScript(program: string, root: CommandNode): string {
     .reverse()
     .map((node) => functionOf(program, node))
   return `#compdef ${program}
+
+# The names in the database, where it answers at once.
+${name}_names() {
+  local -a names
+  local line
+  for line in \${(f)"$(${program} complete $1 -- $words 2>/dev/null </dev/null)"}; do
+    names+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+  done
+  _describe -t names $1 names
+}
 
 ${functions.join('\n\n')}
 
@@ -20,13 +31,15 @@ else
 fi`
 }
 
+const namesFunction = (program: string): string => `${functionPrefix(program)}_names`
+
 function functionName(program: string, path: readonly string[]): string {
   return functionPrefix([program, ...path].join('_'))
 }
 
 function functionOf(program: string, node: CommandNode): string {
   const name = functionName(program, node.path)
-  const body = node.children.length > 0 ? topicBody(program, node) : commandBody(node)
+  const body = node.children.length > 0 ? topicBody(program, node) : commandBody(node, namesFunction(program))
   return `${name}() {\n${body}\n}`
 }
 
@@ -49,7 +62,10 @@ ${arms.join('\n')}
     return
   fi
   if [[ $PREFIX == -* ]]; then
-${argumentsCall(flags.flatMap(flagSpecs), '    ')}
+${argumentsCall(
+  flags.flatMap((flag) => flagSpecs(flag, namesFunction(program))),
+  '    ',
+)}
     return
   fi
   local -a subcommands
@@ -59,16 +75,25 @@ ${choices.join('\n')}
   _describe -t commands ${quoted(`${[program, ...path].join(' ')} command`)} subcommands`
 }
 
-function commandBody({flags, args}: CommandNode): string {
-  return argumentsCall([...flags.flatMap(flagSpecs), ...args.map(argumentSpec)], '  ')
+function commandBody({flags, args}: CommandNode, names: string): string {
+  return argumentsCall(
+    [
+      ...flags.flatMap((flag) => flagSpecs(flag, names)),
+      ...args.map((arg, index) => argumentSpec(arg, index, names)),
+    ],
+    '  ',
+  )
 }
 
 function argumentsCall(specs: readonly string[], indent: string): string {
   return [`${indent}_arguments -S`, ...specs.map((spec) => `${indent}  ${quoted(spec)}`)].join(' \\\n')
 }
 
-function flagSpecs({names, summary, takesValue, values, isRepeatable}: FlagSyntax): string[] {
-  const value = takesValue ? `:${escaped((names[0] as string).slice(2))}:${action(values)}` : ''
+function flagSpecs(
+  {names, summary, takesValue, values, kind, isRepeatable}: FlagSyntax,
+  offer: string,
+): string[] {
+  const value = takesValue ? `:${escaped((names[0] as string).slice(2))}:${action(values, kind, offer)}` : ''
   return names.map((name) => {
     const others = names.filter((other) => other !== name)
     const excluded = others.length > 0 && !isRepeatable ? `(${others.join(' ')})` : ''
@@ -78,13 +103,19 @@ function flagSpecs({names, summary, takesValue, values, isRepeatable}: FlagSynta
   })
 }
 
-function argumentSpec({name, values, isRequired, isRepeatable}: ArgumentSyntax, index: number): string {
+function argumentSpec(
+  {name, values, kind, isRequired, isRepeatable}: ArgumentSyntax,
+  index: number,
+  offer: string,
+): string {
   const place = isRepeatable ? '*:' : `${index + 1}${isRequired ? ':' : '::'}`
-  return `${place}${escaped(name)}:${action(values)}`
+  return `${place}${escaped(name)}:${action(values, kind, offer)}`
 }
 
 /** The words are evaluated by zsh; a single space completes nothing, and lets zsh say what is expected. */
-function action(values: readonly string[]): string {
+function action(values: readonly string[], kind: NameKind | null, offer: string): string {
+  // The space keeps zsh from adding arguments of its own.
+  if (kind !== null) return ` ${offer} ${kind}`
   return values.length > 0 ? `(${values.map(quoted).join(' ').replaceAll(':', '\\:')})` : ' '
 }
 

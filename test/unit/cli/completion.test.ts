@@ -38,6 +38,7 @@ const flagWith = (summary: string, values: string[] = []) => ({
   summary,
   takesValue: values.length > 0,
   values,
+  kind: null,
   isRepeatable: false,
 })
 
@@ -65,7 +66,7 @@ describe('what can be completed', () => {
       'secret:show': {summary: 'Look inside.', hidden: true},
       'all:the:way': {summary: 'Go down.'},
     })
-    const none = {takesValue: false, values: [], isRepeatable: false}
+    const none = {takesValue: false, values: [], kind: null, isRepeatable: false}
     const help = {names: ['--help', '-h'], summary: 'Show help', ...none}
     const root = commandTree(config)
     expect(withDescendants(root).map(({path}) => path.join(' '))).toEqual([
@@ -84,10 +85,17 @@ describe('what can be completed', () => {
         path: ['jobs', 'show'],
         summary: 'Show a job',
         children: [],
-        args: [{name: 'job', values: [], isRequired: true, isRepeatable: false}],
+        args: [{name: 'job', values: [], kind: 'jobs', isRequired: true, isRepeatable: false}],
         flags: [
           help,
-          {names: ['--level'], summary: '', takesValue: true, values: ['low', 'high'], isRepeatable: true},
+          {
+            names: ['--level'],
+            summary: '',
+            takesValue: true,
+            values: ['low', 'high'],
+            kind: null,
+            isRepeatable: true,
+          },
           {names: ['--no-on'], summary: 'Switch it', ...none},
           {names: ['--on'], summary: 'Switch it', ...none},
           {names: ['--wait', '--await', '-w'], summary: 'Wait for it', ...none},
