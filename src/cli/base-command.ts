@@ -45,12 +45,12 @@ export abstract class BaseCommand extends Command {
       helpGroup: 'GLOBAL',
     }),
     quiet: Flags.boolean({
-      summary: 'No progress and no advice on stderr, only warnings and errors.',
+      summary: 'Print only warnings and errors on stderr: no progress, no advice.',
       helpGroup: 'GLOBAL',
       exclusive: ['verbose'],
     }),
     verbose: Flags.boolean({
-      summary: 'Tell on stderr what is done, step by step.',
+      summary: 'Print each step on stderr.',
       helpGroup: 'GLOBAL',
     }),
   }

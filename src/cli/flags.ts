@@ -77,7 +77,7 @@ export const ageLimitFlag = Flags.custom<number | 'none'>({
 
 /** After how many failures in a row a notice is sent. */
 export const notifyAfterFlag = Flags.integer({
-  summary: 'Send a notice about a view once so many refreshes in a row have failed.',
+  summary: 'Send a notice when this many refreshes of a view in a row have failed.',
   default: 1,
   min: 1,
   helpValue: '<n>',
@@ -191,12 +191,12 @@ export const schedulePolicyFlags = {
   }),
   'catch-up': Flags.custom<CatchUp>({options: [...CATCH_UPS]})({
     summary:
-      'Whether the last run that was missed while no worker was alive is made up for. A run is missed that nobody could begin within a minute.',
+      'Whether a worker makes up for the last run that was missed while no worker was alive. A run is missed if no worker could begin it within a minute.',
     helpValue: CATCH_UPS.join('|'),
   }),
   'not-during': notDuringFlag({
     summary:
-      'Begin no run while the clock of --timezone shows this time, such as "08:00-18:00 mon-fri"; what was due runs once at its end. Can be repeated; none: at any time.',
+      'Begin no run at this time, by the clock of --timezone, such as "08:00-18:00 mon-fri". If runs were due, one run begins when the time ends. Can be repeated; none: no such times.',
   }),
 }
 

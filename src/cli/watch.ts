@@ -42,7 +42,7 @@ export class Watch {
     const {isTerminal, isAnimated} = describeTerminal(stream, env)
     if (isAnimated) return
     throw invalidArgument(
-      `--watch needs a terminal${isTerminal ? ' that can be redrawn, and TERM or CI say that this one cannot' : ', and stdout is none'}`,
+      `--watch needs a terminal${isTerminal ? ' that can be redrawn; TERM or CI say that this one cannot' : '; stdout is not a terminal'}`,
       'leave out --watch to look once',
     )
   }

@@ -51,7 +51,7 @@ With --worker, the same process also runs the schedules, with the settings in th
     'shutdown-timeout': durationFlag({
       summary: 'How long refreshes may take to finish when the server is stopped. Default: 25s.',
     }),
-    'log-level': logLevelFlag({summary: 'Leave out what is less important. Default: info.'}),
+    'log-level': logLevelFlag({summary: 'Leave out less important lines. Default: info.'}),
     'notify-after': notifyAfterFlag,
     'log-format': Flags.string({
       summary: 'The format of the log. Default: pretty on a terminal, else json.',

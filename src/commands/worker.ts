@@ -25,7 +25,7 @@ export default class WorkerCommand extends BaseCommand {
   static override description =
     `Any number of workers may run, on any machines: they share nothing but the database. If a worker is killed, another worker takes over its jobs. SIGTERM lets refreshes finish for --shutdown-timeout, then cancels them and puts their jobs back into the queue; a second signal ends the worker at once.
 
-The environment variables of the flags take the same values, except that AYB_JOBS_POLL_INTERVAL_MS takes milliseconds, and AYB_JOBS_LEASE_DURATION_S seconds. With AYB_JOBS_ENABLED=false the worker does not start. With AYB_NOTIFY_URL or AYB_NOTIFY_COMMAND, it sends notices about views: see ayb help alerts.`
+The environment variables of the flags take the same values, except that AYB_JOBS_POLL_INTERVAL_MS takes milliseconds, and AYB_JOBS_LEASE_DURATION_S seconds. With AYB_JOBS_ENABLED=false the worker does not start. With AYB_NOTIFY_URL or AYB_NOTIFY_COMMAND, the worker sends notices about views: see ayb help alerts.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --concurrency 8 --listen 127.0.0.1:9187 --log-format json',
@@ -73,7 +73,7 @@ The environment variables of the flags take the same values, except that AYB_JOB
       helpValue: '<host:port>',
     }),
     'log-level': logLevelFlag({
-      summary: 'Leave out what is less important. Default: info. [env: AYB_JOBS_LOG_LEVEL]',
+      summary: 'Leave out less important lines. Default: info. [env: AYB_JOBS_LOG_LEVEL]',
     }),
     'log-format': Flags.string({
       summary: 'The format of the log. Default: pretty on a terminal, else json. [env: AYB_JOBS_LOG_FORMAT]',

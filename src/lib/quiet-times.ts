@@ -41,12 +41,12 @@ export function checkQuietTimes(texts: readonly string[]): string[] {
 
 function parseQuietTime(text: string): QuietTime {
   const match = /^\s*(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)(?:\s+([a-z,\s-]+))?\s*$/i.exec(text)
-  if (!match) throw invalid(text, 'is no quiet time')
+  if (!match) throw invalid(text, 'is not a quiet time')
   const [, fromHour, fromMinute, toHour, toMinute, weekdays] = match
   const from = minuteOf(fromHour, fromMinute)
   const to = minuteOf(toHour, toMinute)
   if (from >= DAY_MINUTES || to > DAY_MINUTES || Number(fromMinute) > 59 || Number(toMinute) > 59) {
-    throw invalid(text, 'has a time that is none')
+    throw invalid(text, 'has a time that does not exist')
   }
   if (from === to) throw invalid(text, 'has no length', 'for a whole day: "00:00-24:00 sun"')
   const days = weekdays === undefined ? null : daysOf(weekdays, text)

@@ -108,7 +108,7 @@ describe('the policy of a schedule', () => {
       ...flags,
     ]
     const wrong = await failureOf(line('--not-during', 'at night'), 'INVALID_ARGUMENT', db)
-    expect(wrong.message).toBe('not during: "at night" is no quiet time')
+    expect(wrong.message).toBe('not during: "at night" is not a quiet time')
     expect(wrong.hint).toContain('22:00-06:00')
     await failureOf(
       line('--not-during', '06:00-18:00', '--not-during', '18:00-06:00'),

@@ -35,7 +35,7 @@ test('a transaction that has ended is awaited in vain after two seconds, however
       const [found] = await look()
       return found
     },
-    {what: 'it to be found', timeoutMs: 30_000},
+    {what: 'the connection to be found', timeoutMs: 30_000},
   )
   expect(performance.now() - endedAt).toBeGreaterThanOrEqual(2000)
   expect(looks).toBeGreaterThan(3)

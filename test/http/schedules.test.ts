@@ -213,7 +213,7 @@ describe('the policy of a schedule', () => {
     [{jitterMs: -1}, 'jitterMs'],
     [{jitterMs: 1.5}, 'jitterMs'],
     [{catchUp: 'all'}, 'catchUp'],
-    [{notDuring: ['nights']}, 'not during: \\"nights\\" is no quiet time'],
+    [{notDuring: ['nights']}, 'not during: \\"nights\\" is not a quiet time'],
     [{notDuring: ['00:00-24:00']}, 'no minute of the week'],
   ])('is refused as %j', async (policy, message) => {
     const answer = await server.post(SCHEDULES, {...HOURLY, name: 'refused', ...policy})

@@ -6,9 +6,9 @@ import {printable} from '../../lib/printable.ts'
 import type {Tuning} from '../../lib/records/tuning.ts'
 
 export default class MatviewsTune extends BaseCommand {
-  static override summary = 'Refresh a view under several settings, and tell which are fastest.'
+  static override summary = 'Refresh a view with several settings, and show which are fastest.'
   static override description =
-    'Tries how the view is refreshed now, then other settings, in both modes where the view can be refreshed concurrently. The candidates take turns. Each refresh is a real one, which the history keeps: a standard refresh locks readers out while it runs. WAL and temporary files are those of the whole server and database, so try this while little else runs. A candidate wins only if its times are shorter beyond doubt. Nothing is changed without --apply; Ctrl-C leaves everything as it was.'
+    'Tries the present settings of the view, then other settings, and both modes if the view can be refreshed concurrently. The candidates take turns. Each refresh is a real refresh, and is in the history: in standard mode, readers wait while it runs. The figures for WAL and temporary files are about the whole server and database, so run this while little else runs. A candidate wins only if its times are clearly shorter. Nothing is changed without --apply; Ctrl-C leaves everything as it was.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> public.leaderboard --try work_mem=64MB --try work_mem=256MB --apply',

@@ -8,7 +8,7 @@ import type {NotifyTest as TestDocument} from '../../lib/records/notices.ts'
 export default class NotifyTest extends BaseCommand {
   static override summary = 'Send a test notice to all targets, and show how they answer.'
   static override description =
-    'Needs no database. The targets are those of the environment: AYB_NOTIFY_URL, with AYB_NOTIFY_SECRET and AYB_NOTIFY_FORMAT, and AYB_NOTIFY_COMMAND. The type of the notice is notify.test. Exits with 1 unless all targets take it. See ayb help alerts.'
+    'Needs no database. The targets are in the environment: AYB_NOTIFY_URL (with AYB_NOTIFY_SECRET and AYB_NOTIFY_FORMAT) and AYB_NOTIFY_COMMAND. The type of the notice is notify.test. Exits with 1 unless all targets take it. See ayb help alerts.'
   static override examples = [
     'AYB_NOTIFY_URL=https://hooks.example.com/ayb <%= config.bin %> <%= command.id %>',
     'AYB_NOTIFY_COMMAND=/usr/local/bin/page-me <%= config.bin %> <%= command.id %> --json',

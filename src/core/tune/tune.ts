@@ -87,7 +87,7 @@ async function findCandidates(
   const name = qualifiedName(registration)
   const warnings = isConcurrentReady
     ? [
-        `a concurrent refresh of ${name} takes longer the more rows have changed, and between these refreshes few or none have`,
+        `a concurrent refresh of ${name} takes longer the more rows have changed; between these refreshes, few or no rows changed`,
       ]
     : [`${name} is tried in ${now} mode only, since it has no data yet, or no unique index`]
   return {candidates: candidatesFor(registration, modes, tries), warnings}

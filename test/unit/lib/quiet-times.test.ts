@@ -18,14 +18,14 @@ describe('quiet times', () => {
   })
 
   test.each([
-    ['', 'is no quiet time'],
-    ['8-18', 'is no quiet time'],
+    ['', 'is not a quiet time'],
+    ['8-18', 'is not a quiet time'],
     ['08:00-18:00 mon-fri x', 'has a weekday "mon-fri x"'],
     ['08:00-18:00 mon-tue-wed', 'has a weekday "mon-tue-wed"'],
     ['08:00-18:00 ,', 'has a weekday ""'],
-    ['24:00-06:00', 'has a time that is none'],
-    ['22:60-23:00', 'has a time that is none'],
-    ['22:00-24:01', 'has a time that is none'],
+    ['24:00-06:00', 'has a time that does not exist'],
+    ['22:60-23:00', 'has a time that does not exist'],
+    ['22:00-24:01', 'has a time that does not exist'],
     ['22:00-22:00', 'has no length'],
   ])('%j is refused', (text, problem) => {
     expect(() => checkQuietTimes([text])).toThrow(`not during: ${JSON.stringify(text)} ${problem}`)

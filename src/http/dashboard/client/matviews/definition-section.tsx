@@ -8,7 +8,7 @@ export function DefinitionSection({made: {definition, indexes}}: {made: ViewDefi
     <section class="panel" aria-labelledby="definition">
       <h2 id="definition">Definition</h2>
       {definition === null ? (
-        <p class="hint">A refresh holds the view, so that its query cannot be read right now.</p>
+        <p class="hint">A refresh holds the view, so its query cannot be read right now.</p>
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a text that scrolls is to be scrolled by the keyboard, too
         <section class="code" tabIndex={0} aria-label="The query of the view">

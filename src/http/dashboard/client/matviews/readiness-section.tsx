@@ -22,7 +22,7 @@ export function ReadinessSection({view, policy}: {view: View; policy: ViewPolicy
         </p>
       ) : (
         <>
-          <p>The view is always refreshed{isSkipped ? ', although it was asked to be skipped' : ''}:</p>
+          <p>The view is always refreshed{isSkipped ? ', although skipping is on' : ''}:</p>
           <ul>
             {skipBlockers.map(({code, message}) => (
               <li key={`${code} ${message}`}>{message}</li>
