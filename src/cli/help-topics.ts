@@ -11,6 +11,7 @@ const HELP_TOPICS = [
   'concurrency',
   'schedules',
   'changes',
+  'freshness',
   'tuning',
   'gitops',
   'logs',

@@ -1,3 +1,4 @@
+import {writtenDuration} from '../lib/duration.ts'
 import {qualifiedName, shellWord} from '../lib/identifier.ts'
 import type {RenamedView} from '../lib/records/registrations.ts'
 import type {ViewName} from '../lib/records/values.ts'
@@ -68,6 +69,13 @@ function wordRemedy(remedy: Remedy): string {
       return `choose another name, or change that schedule with: ayb schedules update ${shellWord(remedy.takenName)}; a schedule of another program, which is not shown, can also have the name`
     case 'retime-schedule':
       return `ayb schedules update ${shellWord(remedy.name)} --cron … --timezone …`
+    case 'keep-promise': {
+      const {view, maxAgeMs, schedule} = remedy
+      const age = writtenDuration(maxAgeMs)
+      return schedule === null
+        ? `ayb schedules create --name ${shellWord(view.viewName)} --max-age ${age} --view ${viewWord(view)}`
+        : `ayb schedules update ${shellWord(schedule)} --max-age ${age}`
+    }
     case 'enable-schedule':
       return `ayb schedules enable ${shellWord(remedy.name)}`
     case 'disable-schedule':

@@ -11,10 +11,11 @@ import type {ScheduleRequest} from '../lib/schedule-request.ts'
  */
 export function createCommand(request: ScheduleRequest | null): string | null {
   if (request === null) return null
-  const {name, cron, timezone, enabled, maxAttempts, target, jitterMs, catchUp, notDuring} = request
+  const {name, cron, maxAgeMs, timezone, enabled, maxAttempts, target, jitterMs, catchUp, notDuring} = request
   const {isCascade, isWithDependencies} = scopeParts(request.scope)
+  const timing = maxAgeMs === null ? flag('cron', cron) : flag('max-age', `${maxAgeMs}ms`)
   return pastable([
-    ...['ayb', 'schedules', 'create', flag('name', name), flag('cron', cron), flag('timezone', timezone)],
+    ...['ayb', 'schedules', 'create', flag('name', name), timing, flag('timezone', timezone)],
     'view' in target ? flag('view', qualifiedName(target.view)) : flag('payload', target.payload),
     ...(isCascade ? ['--cascade'] : []),
     ...(isWithDependencies ? ['--with-dependencies'] : []),

@@ -24,6 +24,7 @@ import type {
 import type {RefreshMode, RequestedMode, ViewName} from '../lib/records/values.ts'
 import {notReady, remediable, type Unworded, type UnwordedBlocker, type Warning} from '../lib/unworded.ts'
 import {findConcurrentBlockers} from './catalog.ts'
+import {unkeptPromise} from './kept-promise.ts'
 import {requireRegistration, requireView} from './lookup.ts'
 import {renamedAmong} from './matviews.ts'
 import {requireChanges} from './refresh/decide.ts'
@@ -154,6 +155,8 @@ export async function update(
     return {...updated, policy: await savePolicy(db, updated, changes)}
   })
   if (!registration) throw notRegistered(before, null)
+  const unkept = policy.maxAgeMs == null ? null : await unkeptPromise(db, registration, policy.maxAgeMs)
+  if (unkept !== null) warnings.push(unkept)
   return {registration, warnings: [...db.takeWarnings(), ...warnings]}
 }
 

@@ -1,7 +1,9 @@
 import {checkTimezone, parseCron} from '../lib/cron.ts'
+import {formatDuration} from '../lib/duration.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import {isUuid, type ViewReference} from '../lib/identifier.ts'
 import type {RefreshPayload} from '../lib/payload.ts'
+import {nearestCron, SHORTEST_MS} from '../lib/promise.ts'
 import {checkQuietTimes} from '../lib/quiet-times.ts'
 import {JOB_TYPE} from '../lib/records/jobs.ts'
 import type {CatchUp} from '../lib/records/schedules.ts'
@@ -18,6 +20,11 @@ export type ScheduleTarget = {payload: RefreshPayload} | {view: ViewReference}
 export interface ScheduleInput {
   name: string
   cron: string
+  /**
+   * How old the data of the view may become; null where the schedule runs at the times of `cron`. A schedule
+   * with a promise has the nearest expression, for programs that do not know promises.
+   */
+  maxAgeMs?: number | null | undefined
   timezone: string
   target: ScheduleTarget
   enabled: boolean
@@ -29,6 +36,27 @@ export interface ScheduleInput {
   jitterMs?: number | null | undefined
   catchUp?: CatchUp | undefined
   notDuring?: readonly string[] | undefined
+}
+
+/**
+ * When a schedule is to run: an expression, or the age that it promises; neither where nobody said.
+ * @throws AybError INVALID_ARGUMENT where both are given, or the age is too short
+ */
+export function scheduleTiming(
+  cron: string | undefined,
+  maxAgeMs: number | undefined,
+): {cron?: string; maxAgeMs?: number | null} {
+  if (maxAgeMs === undefined) return cron === undefined ? {} : {cron, maxAgeMs: null}
+  if (cron !== undefined) {
+    throw invalidArgument('the schedule has two timings', 'pass --cron or --max-age, not both')
+  }
+  if (maxAgeMs < SHORTEST_MS) {
+    throw invalidArgument(
+      `data cannot always be younger than ${formatDuration(maxAgeMs)}`,
+      'a schedule runs once a second at the most: pass 1s or more',
+    )
+  }
+  return {cron: nearestCron(maxAgeMs), maxAgeMs}
 }
 
 /** What a person wants changed of a schedule. */

@@ -10,6 +10,7 @@ import type {RefreshPayload} from '../lib/payload.ts'
 import type {ListedSchedule, Schedule, ScheduleDocument} from '../lib/records/schedules.ts'
 import {hasPolicy, NO_POLICY, type SchedulePolicy} from '../lib/schedule-policy.ts'
 import type {Unworded} from '../lib/unworded.ts'
+import {unkeepablePromise} from './kept-promise.ts'
 import {requireSchedule} from './lookup.ts'
 import {nextRunOf} from './next-run.ts'
 import type {ScheduleChanges, ScheduleInput} from './schedule-input.ts'
@@ -34,15 +35,17 @@ export async function createSchedule(
     enabled: input.enabled,
     maxAttempts: input.maxAttempts,
     policy: changedPolicy(NO_POLICY, input) ?? NO_POLICY,
+    maxAgeMs: input.maxAgeMs ?? null,
   }
   await db.prepareTables()
   if (settings.payload.scope) requireSets(db)
   requireSchedulePolicies(db, settings.policy)
+  if (settings.maxAgeMs !== null) requirePromises(db)
   const warnings = await targetWarnings(db, settings.payload)
   const nextRunAt = await computeNextRun(db, settings)
   const schedule = await stored.insertSchedule(db, {...settings, nextRunAt})
   if (!schedule) throw scheduleExists(settings.name)
-  warnings.push(...jitterWarnings(schedule))
+  warnings.push(...jitterWarnings(schedule), ...(await unkeepablePromise(db, schedule)))
   if (schedule.enabled) warnings.push(...(await absentWorkers(db)))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
@@ -63,12 +66,14 @@ export async function updateSchedule(
   await db.prepareTables()
   const warnings = payload ? await targetWarnings(db, payload) : []
   if (changes.isCascade || changes.isWithDependencies || payload?.scope) requireSets(db)
+  if (changes.maxAgeMs != null) requirePromises(db)
   const schedule = await db.session.transaction(async () => {
     const before = await stored.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
     return changeSchedule(db, before, changes, payload)
   })
   if (changes.jitterMs || changes.cron !== undefined) warnings.push(...jitterWarnings(schedule))
+  if (changes.maxAgeMs != null) warnings.push(...(await unkeepablePromise(db, schedule)))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
@@ -88,11 +93,13 @@ export async function changeSchedule(
     cronExpr: changes.cron ?? before.cronExpr,
     timezone: changes.timezone ?? before.timezone,
     enabled: changes.enabled ?? before.enabled,
+    maxAgeMs: changedPromise(before, changes),
   }
   const isRetimed =
     timing.cronExpr !== before.cronExpr ||
     timing.timezone !== before.timezone ||
     timing.enabled !== before.enabled ||
+    timing.maxAgeMs !== before.maxAgeMs ||
     // Another program left it without a next run: enabled, and never due.
     (changes.enabled === true && isUntimed(before))
   const {name, maxAttempts} = changes
@@ -184,6 +191,12 @@ export function requireSchedulePolicies(db: Database, policy: SchedulePolicy): v
   }
 }
 
+/** The promise as it is to be: an expression that the schedule does not have yet ends the promise. */
+function changedPromise(before: Schedule, {cron, maxAgeMs}: ScheduleChanges): number | null {
+  if (maxAgeMs !== undefined) return maxAgeMs
+  return cron === undefined || cron === before.cronExpr ? before.maxAgeMs : null
+}
+
 /** The policy behind the changes; undefined where nobody asked for any. */
 function changedPolicy(before: SchedulePolicy, changes: ScheduleChanges): SchedulePolicy | undefined {
   const {jitterMs, catchUp, notDuring} = changes
@@ -204,8 +217,15 @@ interface Timing {
   cronExpr: string
   timezone: string
   enabled: boolean
+  maxAgeMs: number | null
 }
 
 /** As it is stored: null while the schedule is disabled, and where it is never due. */
-export const nextRunWhileEnabled = (timing: Timing, now: Date): string | null =>
-  timing.enabled ? (nextRunOf(timing, now)?.toISOString() ?? null) : null
+export function nextRunWhileEnabled(timing: Timing, now: Date): string | null {
+  if (!timing.enabled) return null
+  // A worker knows how old the data is, and whether that is old enough.
+  return (timing.maxAgeMs === null ? nextRunOf(timing, now) : now)?.toISOString() ?? null
+}
+
+export const requirePromises = (db: Database): void =>
+  db.requireTable('promises', 'a schedule that promises how old data may become')

@@ -14,12 +14,14 @@ import {checkInput, MOST_ATTEMPTS} from './schedule-input.ts'
 export function requestOf(schedule: Schedule): ScheduleRequest | null {
   const {name, cronExpr, timezone, enabled, maxAttempts, payload, scope, jitterMs, catchUp, notDuring} =
     schedule
+  const {maxAgeMs} = schedule
   if (maxAttempts > MOST_ATTEMPTS) return null
   try {
     const target = targetOf(payload)
     if (target === null) return null
     const input = checkInput({name, cron: cronExpr, timezone, notDuring})
-    return {...input, enabled, maxAttempts, target, scope: 'view' in target ? scope : null, jitterMs, catchUp}
+    const ownScope = 'view' in target ? scope : null
+    return {...input, maxAgeMs, enabled, maxAttempts, target, scope: ownScope, jitterMs, catchUp}
   } catch (error) {
     if (isAybError(error)) return null
     throw error

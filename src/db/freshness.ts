@@ -4,6 +4,7 @@ import type {Instant, ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {exactMilliseconds, numberOf, withinDocuments} from './instant.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
+import {promiseOf} from './promises.ts'
 
 /** What the tables tell of how fresh a registered view is. Times in milliseconds since 1970. */
 export interface FreshnessFacts extends ViewName {
@@ -48,9 +49,10 @@ export async function readFreshness(
 ): Promise<{nowMs: number; views: FreshnessFacts[]}> {
   if (!db.has('registrations')) return {nowMs: 0, views: []}
   const {tables} = db
-  const maxAge = db.mayRead('policies')
+  const ownMaxAge = db.mayRead('policies')
     ? `(select p.max_age_ms from ${tables.policies} p where p.schema_name = r.schema_name and p.view_name = r.view_name)`
     : 'null'
+  const maxAge = `coalesce(${ownMaxAge}, s.max_age_ms)`
   const rows = await db.session.query<FreshnessRow>(
     `with ${scheduled(db)},
      meant as (
@@ -162,13 +164,15 @@ const runsOf = (db: Database): string =>
 function scheduled(db: Database): string {
   const {tables} = db
   if (!db.has('schedules') || !db.has('jobs')) {
-    const none = 'select null::text as schema_name, null::text as view_name, null::timestamptz as'
+    const none =
+      'select null::text as schema_name, null::text as view_name, null::bigint as max_age_ms, null::timestamptz as'
     return `scheduled as (${none} next_run_at where false), queued as (${none} run_at where false)`
   }
   const scheduledView = viewInPayload(readablePayload('s.payload'))
   const queuedView = viewInPayload(readablePayload('j.payload'))
   return `scheduled as materialized (
-       select ${scheduledView.schema} as schema_name, ${scheduledView.view} as view_name, min(s.next_run_at) as next_run_at
+       select ${scheduledView.schema} as schema_name, ${scheduledView.view} as view_name, min(s.next_run_at) as next_run_at,
+              min(${promiseOf(db, 's')}) as max_age_ms
          from ${tables.schedules} s
         where s.enabled and s.job_type = '${JOB_TYPE}'
         group by 1, 2),

@@ -4,6 +4,7 @@ import type {Schedule} from '../lib/records/schedules.ts'
 import {NO_POLICY, type SchedulePolicy} from '../lib/schedule-policy.ts'
 import type {Database} from './database.ts'
 import {isUnencodable} from './encoding.ts'
+import {forgetPromises, type NewPromise, writePromises} from './promises.ts'
 import {wakeWorkers} from './queue/wake.ts'
 import {writeSchedulePolicies} from './schedule-policies.ts'
 import {type ScheduleRow, selectSchedule, toSchedule} from './schedules.ts'
@@ -20,13 +21,26 @@ export interface ScheduleSettings {
   /** ISO 8601; null while it is disabled. */
   nextRunAt: string | null
   policy: SchedulePolicy
+  /** How old the data of the view may become; null where the schedule runs at the times of its expression. */
+  maxAgeMs: number | null
 }
 
 /** Changes of a schedule; undefined fields stay. */
-export type ScheduleUpdate = {[Key in keyof ScheduleSettings]: ScheduleSettings[Key] | undefined} & {
+export type ScheduleUpdate = {
+  [Key in keyof Omit<ScheduleSettings, 'maxAgeMs'>]: ScheduleSettings[Key] | undefined
+} & {
+  /** As it is to be. */
+  maxAgeMs: number | null
   /** Of the payload; null takes it away. */
   scope?: JobScope | null | undefined
 }
+
+const promiseIn = ({id, maxAgeMs, cronExpr, nextRunAt}: Schedule): NewPromise => ({
+  scheduleId: id,
+  maxAgeMs,
+  cronExpr,
+  dueAt: nextRunAt,
+})
 
 /** findSchedule with a row lock: no other session can change the schedule until the transaction ends. */
 export async function lockSchedule(db: Database, id: string): Promise<Schedule | null> {
@@ -79,15 +93,17 @@ export async function insertSchedules(
     [JSON.stringify(settings)],
   )
   const rows = await inserted.catch(refuseUnencodable(settings))
-  const policies = new Map(settings.map(({name, policy}) => [name, policy]))
+  const asked = new Map(settings.map((each) => [each.name, each]))
   const added = rows.map((row) => {
     const schedule = toSchedule(row)
-    return {...schedule, ...policies.get(schedule.name)}
+    const {policy = NO_POLICY, maxAgeMs = null} = asked.get(schedule.name) ?? {}
+    return {...schedule, ...policy, maxAgeMs}
   })
   await writeSchedulePolicies(
     db,
     added.map((schedule) => ({id: schedule.id, policy: policyOf(schedule)})),
   )
+  await writePromises(db, added.filter(({maxAgeMs}) => maxAgeMs !== null).map(promiseIn))
   await wakeWorkers(db.session)
   return added
 }
@@ -128,7 +144,9 @@ export async function updateSchedule(
     )
     if (update.policy) await writeSchedulePolicies(db, [{id, policy: update.policy}])
     await wakeWorkers(db.session)
-    return {...toSchedule(rows[0] as ScheduleRow), ...update.policy}
+    const updated = {...toSchedule(rows[0] as ScheduleRow), ...update.policy, maxAgeMs: update.maxAgeMs}
+    if (db.mayWrite('promises')) await writePromises(db, [promiseIn(updated)])
+    return updated
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) return 'taken'
     return refuseUnencodable(update)(error)
@@ -148,5 +166,6 @@ const policyOf = ({jitterMs, catchUp, notDuring}: Schedule): SchedulePolicy => (
 /** Deletes a schedule, within a transaction. Its jobs stay, without a schedule. */
 export async function deleteSchedule(db: Database, id: string): Promise<void> {
   await writeSchedulePolicies(db, [{id, policy: NO_POLICY}])
+  if (db.mayWrite('promises')) await forgetPromises(db, [id])
   await db.session.query(`delete from ${db.tables.schedules} where id = $1`, [id])
 }

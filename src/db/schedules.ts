@@ -8,11 +8,13 @@ import type {SchedulePolicy} from '../lib/schedule-policy.ts'
 import {columns, instant, plain, type Stored} from './columns.ts'
 import type {Database} from './database.ts'
 import {noneIfUnencodable} from './encoding.ts'
+import {numberOf} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {payloadJson, viewInPayload} from './payload.ts'
+import {promiseOf} from './promises.ts'
 import {type StoredSchedulePolicy, schedulePolicyOf, toSchedulePolicy} from './schedule-policies.ts'
 
-type StoredSchedule = Omit<Schedule, 'scope' | keyof SchedulePolicy>
+type StoredSchedule = Omit<Schedule, 'scope' | 'maxAgeMs' | keyof SchedulePolicy>
 
 const SCHEDULE = columns<StoredSchedule>({
   id: plain('id'),
@@ -32,15 +34,19 @@ const SCHEDULE = columns<StoredSchedule>({
   updatedAt: instant('updated_at'),
 })
 
-export type ScheduleRow = Stored<StoredSchedule> & {policy: StoredSchedulePolicy | null}
+export type ScheduleRow = Stored<StoredSchedule> & {
+  policy: StoredSchedulePolicy | null
+  max_age_ms: string | null
+}
 
 /** SQL: the select list of the schedule under alias `s`. */
 export const selectSchedule = (db: Database): string =>
-  `${SCHEDULE.select('s')}, ${schedulePolicyOf(db, 's.id')} as policy`
+  `${SCHEDULE.select('s')}, ${schedulePolicyOf(db, 's.id')} as policy, ${promiseOf(db, 's')}::text as max_age_ms`
 
 export function toSchedule(row: ScheduleRow): Schedule {
   const stored = SCHEDULE.toRecord(row)
-  return {...stored, scope: scopeOfPayload(stored.payload), ...toSchedulePolicy(row.policy)}
+  const maxAgeMs = numberOf(row.max_age_ms)
+  return {...stored, scope: scopeOfPayload(stored.payload), maxAgeMs, ...toSchedulePolicy(row.policy)}
 }
 
 /** The name of a schedule, as on a command line. */
@@ -91,8 +97,9 @@ export async function listSchedules(db: Database): Promise<ListedSchedule[]> {
       order by s.name`,
   )
   return rows.map((row) => {
-    const {scope, jitterMs, catchUp, notDuring, ...schedule} = toSchedule(row)
-    return {...schedule, lastRunStatus: row.last_run_status, scope, jitterMs, catchUp, notDuring}
+    const {scope, maxAgeMs, jitterMs, catchUp, notDuring, ...schedule} = toSchedule(row)
+    const policy = {scope, maxAgeMs, jitterMs, catchUp, notDuring}
+    return {...schedule, lastRunStatus: row.last_run_status, ...policy}
   })
 }
 

@@ -13,6 +13,7 @@ export const SYSTEM_TABLES = {
   workers: '_ayb_workers',
   notices: '_ayb_notices',
   schedulePolicies: '_ayb_schedule_policies',
+  promises: '_ayb_schedule_promises',
 } as const
 
 export type SystemTable = keyof typeof SYSTEM_TABLES

@@ -58,6 +58,14 @@ export const parseRetention = (text: string, what: string): number =>
 export const parseLockDuration = (text: string, what: string): number =>
   text === '0' ? 0 : parseDuration(text, what)
 
+/** A duration as a person writes it, in the largest unit that leaves no rest: `90m`, `1h`; 0 without a unit. */
+export function writtenDuration(ms: number): string | number {
+  if (ms === 0) return 0
+  const units = Object.entries(UNITS_MS).reverse()
+  const [unit, size] = units.find(([, size]) => ms % size === 0) ?? ['ms', 1]
+  return `${ms / size}${unit}`
+}
+
 /** Milliseconds for people: `342 ms`, `1.5 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`

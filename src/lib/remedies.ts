@@ -36,6 +36,8 @@ export type Remedy =
   | {kind: 'rename-schedule'; takenName: string}
   | {kind: 'retime-schedule'; name: string}
   | {kind: 'enable-schedule'; name: string}
+  /** `schedule` is one of the view; null where there is none. */
+  | {kind: 'keep-promise'; view: ViewName; maxAgeMs: number; schedule: string | null}
   | {kind: 'disable-schedule'; name: string}
   | {kind: 'cancel-job'; jobId: string}
   | {kind: 'start-worker'}

@@ -6,6 +6,8 @@ import type {ViewName} from './records/values.ts'
 export interface ScheduleRequest {
   name: string
   cron: string
+  /** In place of the expression; null where the schedule promises nothing. */
+  maxAgeMs: number | null
   timezone: string
   enabled: boolean
   maxAttempts: number

@@ -38,6 +38,7 @@ export const NAMES: Record<WorkerEvent['type'], EventName | null> = {
   'job-skipped': ['refresh.skipped', 'info'],
   'job-put-off': ['refresh.put_off', 'debug'],
   'job-unchanged': ['refresh.unchanged', 'info'],
+  'job-undue': ['refresh.undue', 'debug'],
   'job-looks-unchanged': ['refresh.looks_unchanged', 'debug'],
   'job-waiting': ['refresh.waiting', 'info'],
   'job-blocked': ['refresh.blocked', 'debug'],
@@ -58,5 +59,7 @@ export const nameOfEvent = (event: WorkerEvent): string | null => NAMES[event.ty
 export function levelOfEvent(event: WorkerEvent): LogLevel | null {
   // The same holder again, at each look.
   if (event.type === 'job-skipped' && !event.isNews) return 'debug'
+  // One of many.
+  if (event.type === 'job-unchanged' && event.isLook) return 'debug'
   return NAMES[event.type]?.[1] ?? null
 }

@@ -211,6 +211,8 @@ function describeJobEvent(event: JobEvent): LogFields {
     }
     case 'job-unchanged':
       return {msg: 'unchanged, not refreshed', ...facts, unchangedSince: event.since}
+    case 'job-undue':
+      return {msg: `not due for ${formatDuration(event.dueInMs)}:`, ...facts}
     case 'job-looks-unchanged': {
       const again = formatDuration(event.delayMs)
       return {msg: `looks unchanged, looking again in ${again}:`, ...facts}

@@ -17,6 +17,13 @@ const viewOf = ({payload}: Schedule): string | null => {
   return view && qualifiedName(view)
 }
 
+/** The promise of a schedule; null where there is none. */
+const describePromise = ({maxAgeMs}: Schedule): string | null =>
+  maxAgeMs === null ? null : formatDuration(maxAgeMs)
+
+const describeCron = ({cronExpr, maxAgeMs}: Schedule): string =>
+  maxAgeMs === null ? cronExpr : `${cronExpr} (for programs that do not know max ages)`
+
 /** The views that a schedule refreshes beside its own. */
 const describeScope = (scope: JobScope | null): string | null => {
   const {isCascade, isWithDependencies} = scopeParts(scope)
@@ -49,7 +56,13 @@ export function renderSchedules(
   const columns: Column<ListedSchedule>[] = [
     {header: 'NAME', value: ({name}) => name, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
     {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20, cut: 'middle'},
-    {header: 'CRON', value: (schedule) => schedule.cronExpr, priority: 6, minWidth: 12},
+    {
+      header: 'CRON',
+      value: (schedule) => schedule.cronExpr,
+      display: ({cronExpr, maxAgeMs}) => (maxAgeMs === null ? cronExpr : null),
+      priority: 6,
+      minWidth: 12,
+    },
     {header: 'TIME ZONE', value: (schedule) => schedule.timezone, priority: 3},
     {
       header: 'ENABLED',
@@ -97,6 +110,13 @@ export function renderSchedules(
       priority: 2,
       omitWhenEmpty: true,
     },
+    {
+      header: 'MAX AGE',
+      value: (schedule) => schedule.maxAgeMs,
+      display: describePromise,
+      priority: 6,
+      omitWhenEmpty: true,
+    },
   ]
   const table = renderTable(list, columns, terminal)
   if (!terminal.isTerminal) return table
@@ -112,7 +132,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
       {label: 'Schedule', value: schedule.name, style: 'bold'},
       {label: 'ID', value: schedule.id},
       {label: 'View', value: viewOf(schedule)},
-      {label: 'Cron', value: schedule.cronExpr},
+      {label: 'Cron', value: schedule.cronExpr, display: describeCron(schedule)},
       {label: 'Time zone', value: schedule.timezone},
       {label: 'Enabled', value: schedule.enabled, display: yesOrNo(schedule.enabled)},
       {label: 'Max attempts', value: schedule.maxAttempts},
@@ -145,6 +165,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
         value: start,
         display: start === schedule.nextRunAt ? null : start && `${formatDue(start, now)} (${start})`,
       },
+      {label: 'Max age', value: schedule.maxAgeMs, display: describePromise(schedule)},
     ],
     terminal,
   )

@@ -64,7 +64,7 @@ test('ayb doctor finds nothing where nothing is wrong, and waits for nobody', as
   expect(await ayb(['doctor'], empty)).toMatchObject({code: 0, stderr: '0 views: nothing found\n'})
   const older = await createTestDatabase({hasTables: true})
   await older.query(
-    'drop table _ayb_matview_states, _ayb_matview_policies, _ayb_job_edges, _ayb_workers, _ayb_schedule_policies',
+    'drop table _ayb_matview_states, _ayb_matview_policies, _ayb_job_edges, _ayb_workers, _ayb_schedule_policies, _ayb_schedule_promises',
   )
   await older.query('alter table _ayb_matview_refresh_runs drop column lock_wait_ms')
   await register(older, 'leaderboard')

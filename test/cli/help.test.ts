@@ -16,6 +16,7 @@ const TOPICS = [
   'concurrency',
   'schedules',
   'changes',
+  'freshness',
   'tuning',
   'gitops',
   'logs',

@@ -69,9 +69,9 @@ describe('ayb schedules list', () => {
     const documents = await list()
     for (const document of documents)
       expect(keysOf(document)).toEqual([
-        ...SCHEDULE_KEYS.slice(0, -4),
+        ...SCHEDULE_KEYS.slice(0, -5),
         'lastRunStatus',
-        ...SCHEDULE_KEYS.slice(-4),
+        ...SCHEDULE_KEYS.slice(-5),
       ])
     expect(documents.map(({name, enabled, lastRunStatus}) => [name, enabled, lastRunStatus])).toEqual([
       ['a daily one', true, null],
@@ -86,7 +86,7 @@ describe('ayb schedules list', () => {
     const {code, stdout, stderr} = await ayb(['schedules', 'list'], db)
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
     const view = 'public.leaderboard'
-    const others = ['', '', 'latest', '']
+    const others = ['', '', 'latest', '', '']
     expect(stdout.split('\n').map((line) => line.split('\t'))).toEqual([
       [
         'a daily one',
@@ -161,7 +161,8 @@ describe('ayb schedules show', () => {
       ['Jitter', ''],
       ['Catch-up', 'latest'],
       ['Not during', ''],
-      ['Begins'],
+      ['Begins', ''],
+      ['Max age'],
     ])
   })
 
@@ -185,7 +186,7 @@ describe('ayb schedules show', () => {
     const {stdout, code} = await ayb(['schedules', 'list'], other)
     expect(code).toBe(0)
     expect(stdout).toMatch(
-      /^two\\nlines\t\tevery day\tMars\/Base\ttrue\t\t\t\t[0-9a-f-]{36}\t\t\tlatest\t\n$/,
+      /^two\\nlines\t\tevery day\tMars\/Base\ttrue\t\t\t\t[0-9a-f-]{36}\t\t\tlatest\t\t\n$/,
     )
     const shown = await ayb(['schedules', 'show', 'two\nlines'], other)
     expect(shown.code).toBe(0)

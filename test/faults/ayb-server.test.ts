@@ -29,7 +29,7 @@ async function createShared(): Promise<Shared> {
   const role = await db.createRole('client')
   await db.query(`
     drop table _ayb_cli_migrations, _ayb_matview_refresh_runs, _ayb_matview_states, _ayb_matview_policies,
-      _ayb_job_edges, _ayb_workers, _ayb_notices, _ayb_schedule_policies;
+      _ayb_job_edges, _ayb_workers, _ayb_notices, _ayb_schedule_policies, _ayb_schedule_promises;
     do $$ declare name text; begin
       for name in select indexname from pg_indexes where indexname like 'ayb\\_cli\\_%' loop
         execute format('drop index %I', name);

@@ -242,7 +242,7 @@ describe('a role that owns its view, and may not use the tables', {timeout: 120_
       'GRANT SELECT, INSERT, UPDATE, DELETE ON public._ayb_job_edges, public._ayb_job_schedules, ' +
         'public._ayb_jobs, ' +
         'public._ayb_matview_policies, public._ayb_matview_refresh_runs, public._ayb_matview_refreshes, ' +
-        'public._ayb_matview_states, public._ayb_notices, public._ayb_schedule_policies, public._ayb_workers TO standings_owner; GRANT SELECT ON public._ayb_cli_migrations TO standings_owner;',
+        'public._ayb_matview_states, public._ayb_notices, public._ayb_schedule_policies, public._ayb_schedule_promises, public._ayb_workers TO standings_owner; GRANT SELECT ON public._ayb_cli_migrations TO standings_owner;',
     ])
     await owner.query(grant ?? '')
     for (const line of LINES.filter(([command]) => command !== 'worker')) await documentOf(line, role)

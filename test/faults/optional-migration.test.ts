@@ -111,6 +111,11 @@ describe('a table that ayb can do without', () => {
     },
     {what: 'one of schedules, dropped under', change: () => 'drop table _ayb_schedule_policies'},
     {what: 'one of workers, dropped under', change: () => 'drop table _ayb_workers'},
+    {
+      what: 'one of promises, taken from the role of',
+      change: (role: string) => `revoke all on _ayb_schedule_promises from ${role}`,
+    },
+    {what: 'one of promises, dropped under', change: () => 'drop table _ayb_schedule_promises'},
   ])('may be $what a worker that runs, which repeats the refresh at once', async ({change}) => {
     const {db, worker} = await createOlderDatabase()
     await documentOf(['migrate'], db)

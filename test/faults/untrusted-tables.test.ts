@@ -19,6 +19,7 @@ const TABLES = [
   '_ayb_matview_states',
   '_ayb_notices',
   '_ayb_schedule_policies',
+  '_ayb_schedule_promises',
   '_ayb_workers',
 ]
 

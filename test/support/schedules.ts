@@ -18,6 +18,7 @@ export const SCHEDULE_KEYS = [
   'createdAt',
   'updatedAt',
   'scope',
+  'maxAgeMs',
   'jitterMs',
   'catchUp',
   'notDuring',

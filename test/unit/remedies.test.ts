@@ -27,6 +27,7 @@ const REMEDIES: {[Kind in Remedy['kind']]: Extract<Remedy, {kind: Kind}>} = {
   'register-all': {kind: 'register-all'},
   'rename-schedule': {kind: 'rename-schedule', takenName: 'every night'},
   'retime-schedule': {kind: 'retime-schedule', name: 'every night'},
+  'keep-promise': {kind: 'keep-promise', view, maxAgeMs: 3_600_000, schedule: null},
   'enable-schedule': {kind: 'enable-schedule', name: 'every night'},
   'disable-schedule': {kind: 'disable-schedule', name: 'every night'},
   'cancel-job': {kind: 'cancel-job', jobId},

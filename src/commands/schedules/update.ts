@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {
+  ageFlag,
   payloadFlag,
   scheduleArg,
   schedulePolicyFlags,
@@ -8,7 +9,7 @@ import {
   scopeFlags,
   viewFlag,
 } from '../../cli/flags.ts'
-import {checkInput, MOST_ATTEMPTS, scheduleTarget} from '../../core/schedule-input.ts'
+import {checkInput, MOST_ATTEMPTS, scheduleTarget, scheduleTiming} from '../../core/schedule-input.ts'
 import {updateSchedule} from '../../core/schedules.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import type {ScheduleDocument} from '../../lib/records/schedules.ts'
@@ -17,12 +18,16 @@ export default class SchedulesUpdate extends BaseCommand {
   static override summary = 'Change a schedule.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> nightly --cron "30 2 * * *"',
+    '<%= config.bin %> <%= command.id %> nightly --max-age 1h',
     '<%= config.bin %> <%= command.id %> nightly --timezone America/New_York --max-attempts 5',
   ]
   static override args = {schedule: scheduleArg({required: true})}
   static override flags = {
     name: Flags.string({summary: 'The new name of the schedule.', helpValue: '<name>'}),
     cron: Flags.string({summary: 'When to run, as a cron expression.', helpValue: '<expression>'}),
+    'max-age': ageFlag({
+      summary: 'How old the data of the view may become, in place of the cron expression.',
+    }),
     view: viewFlag({summary: 'The view to refresh, by name or registration id.'}),
     payload: payloadFlag({
       summary: 'The view as a job payload, instead of --view: {"schema": …, "view_name": …}.',
@@ -43,7 +48,7 @@ export default class SchedulesUpdate extends BaseCommand {
     const {args, flags} = await this.parse(SchedulesUpdate)
     const changes = checkInput({
       name: flags.name,
-      cron: flags.cron,
+      ...scheduleTiming(flags.cron, flags['max-age']),
       timezone: flags.timezone,
       target: scheduleTarget(flags.payload, flags.view),
       enabled: flags.enabled,

@@ -119,7 +119,7 @@ const warnOfSchedules = (
     ...(catalog.has(values.view)
       ? []
       : [`there is no materialized view ${values.view} yet: its runs fail until there is`]),
-    ...jitterWarnings({jitterMs: values.jitter, cronExpr: values.cron}),
+    ...(values.cron === null ? [] : jitterWarnings({jitterMs: values.jitter, cronExpr: values.cron})),
   ])
 
 /** Has the server try each new setting, once. */

@@ -11,10 +11,12 @@ import {REFRESH_MODES, type RefreshMode} from '../../lib/records/values.ts'
 import type {SchedulePolicy} from '../../lib/schedule-policy.ts'
 import {workingMode} from '../refresh/mode.ts'
 import {requirePolicies} from '../registrations.ts'
+import {scheduleTiming} from '../schedule-input.ts'
 import {
   changeSchedule,
   nextRunWhileEnabled,
   removeSchedule,
+  requirePromises,
   requireSchedulePolicies,
   requireSets,
 } from '../schedules.ts'
@@ -49,6 +51,7 @@ function requireTables(db: Database, {newViews, changedViews, newSchedules, chan
   const schedules = [...newSchedules, ...changedSchedules.map(({schedule}) => schedule)]
   if (schedules.some(({values}) => values.cascade || values.withDependencies)) requireSets(db)
   for (const {values} of schedules) requireSchedulePolicies(db, policyOfSchedule(values))
+  if (schedules.some(({values}) => values.maxAge !== null)) requirePromises(db)
 }
 
 const asksForSomething = ({settings, ...others}: ReturnType<typeof policyOfValues>): boolean =>
@@ -105,14 +108,14 @@ function modeNow({values, ...name}: DeclaredView, catalog: ReadonlyMap<string, C
 
 async function changeSchedules(db: Database, {changedSchedules}: Plan): Promise<void> {
   for (const {schedule, before, keys} of changedSchedules) {
-    const {cron, timezone, enabled, maxAttempts, cascade, withDependencies, view} = schedule.values
+    const {timezone, enabled, maxAttempts, cascade, withDependencies, view} = schedule.values
     const {jitter, catchUp, notDuring} = schedule.values
     const has = (key: (typeof keys)[number]) => keys.includes(key)
     await changeSchedule(
       db,
       before,
       {
-        cron: has('cron') ? cron : undefined,
+        ...(has('cron') || has('maxAge') ? timingOf(schedule.values) : {}),
         timezone: has('timezone') ? timezone : undefined,
         enabled: has('enabled') ? (enabled ?? undefined) : undefined,
         maxAttempts: has('maxAttempts') ? maxAttempts : undefined,
@@ -133,8 +136,9 @@ async function createSchedules(db: Database, {newSchedules}: Plan): Promise<void
   const added = await insertSchedules(
     db,
     newSchedules.map(({name, values}) => {
-      const {cron: cronExpr, timezone, maxAttempts, cascade, withDependencies} = values
-      const timing = {cronExpr, timezone, enabled: values.enabled ?? true}
+      const {timezone, maxAttempts, cascade, withDependencies} = values
+      const {cron: cronExpr = '', maxAgeMs = null} = timingOf(values)
+      const timing = {cronExpr, maxAgeMs, timezone, enabled: values.enabled ?? true}
       const scope = jobScope({isCascade: cascade, isWithDependencies: withDependencies})
       return {
         name,
@@ -156,6 +160,8 @@ async function createSchedules(db: Database, {newSchedules}: Plan): Promise<void
 const policyOfSchedule = ({jitter, catchUp, notDuring}: ScheduleValues): SchedulePolicy => ({
   ...{jitterMs: jitter, catchUp, notDuring},
 })
+
+const timingOf = ({cron, maxAge}: ScheduleValues) => scheduleTiming(cron ?? undefined, maxAge ?? undefined)
 
 const payloadWith = (view: string, scope: ReturnType<typeof jobScope>) => ({
   ...payloadOf(readViewName(view)),

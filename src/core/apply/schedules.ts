@@ -1,6 +1,7 @@
 // The schedules of a file: their keys, and the same of stored schedules.
 
 import {checkTimezone, parseCron} from '../../lib/cron.ts'
+import {writtenDuration} from '../../lib/duration.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {scopeParts, viewOfPayload} from '../../lib/payload.ts'
@@ -13,13 +14,13 @@ import {
   choice,
   flag,
   type Key,
+  promise,
   readEntry,
   readViewName,
   refuseKey,
   text,
   timeLimit,
   wholeNumber,
-  writtenDuration,
 } from './values.ts'
 import type {Entry, YamlFile} from './yaml-file.ts'
 
@@ -27,7 +28,10 @@ import type {Entry, YamlFile} from './yaml-file.ts'
 export interface ScheduleValues {
   /** The name of the view as a person writes it, with its schema. */
   view: string
-  cron: string
+  /** Null for a schedule with a max age. */
+  cron: string | null
+  /** In milliseconds; null for a schedule with an expression. */
+  maxAge: number | null
   timezone: string
   /** Null leaves that as it is. */
   enabled: boolean | null
@@ -40,6 +44,8 @@ export interface ScheduleValues {
 }
 
 const DEFAULTS = {
+  cron: null,
+  maxAge: null,
   timezone: 'UTC',
   enabled: null,
   maxAttempts: 3,
@@ -54,7 +60,11 @@ type PlainKey = Exclude<keyof ScheduleValues, 'notDuring'>
 
 const PLAIN_KEYS: {[Name in PlainKey]: Key<Name extends 'enabled' ? boolean : ScheduleValues[Name]>} = {
   view: text((name) => qualifiedName(readViewName(name)), 'The view to refresh, as schema.view.'),
-  cron: text((cron) => checkInput({cron}).cron, 'When to run, as a cron expression.'),
+  cron: text(
+    (cron) => checkInput({cron}).cron,
+    'When to run, as a cron expression; a schedule has this key or maxAge.',
+  ),
+  maxAge: promise('How old the data of the view may become, in place of cron.'),
   timezone: text(
     (timezone) => checkInput({timezone}).timezone,
     'The IANA time zone of cron; UTC without it.',
@@ -79,13 +89,15 @@ const QUIET_TIMES_SCHEMA = {
   description: 'When no run begins, by the clock of timezone; what was due runs once at the end.',
 }
 
-const REQUIRED = ['view', 'cron'] as const
+const REQUIRED = ['view'] as const
+const TIMINGS = ['cron', 'maxAge'] as const
 
 /** What a JSON Schema says of the keys of a schedule. */
 export const SCHEDULE_SCHEMA = {
   type: 'object',
   additionalProperties: false,
   required: REQUIRED,
+  oneOf: TIMINGS.map((key) => ({required: [key]})),
   properties: Object.fromEntries(
     SCHEDULE_KEYS.map((key) => [key, key === 'notDuring' ? QUIET_TIMES_SCHEMA : PLAIN_KEYS[key].schema]),
   ),
@@ -115,16 +127,13 @@ export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | n
       key === 'notDuring' ? readQuietTimes(file, each) : readEntry<unknown>(file, each, PLAIN_KEYS[key])
     if (read !== undefined) values[key] = read
   }
-  const missing = REQUIRED.filter((key) => !entries.has(key))
-  for (const key of missing) {
-    file.problems.say(
-      entry.place,
-      entry.path,
-      `the schedule has no ${key}`,
-      key === 'view' ? 'for example: view: public.leaderboard' : `for example: cron: "30 2 * * *"`,
-    )
-  }
-  if (REQUIRED.some((key) => values[key] === undefined)) return null
+  const say = (message: string, hint: string) => file.problems.say(entry.place, entry.path, message, hint)
+  if (!entries.has('view')) say('the schedule has no view', 'for example: view: public.leaderboard')
+  const timings = TIMINGS.filter((key) => entries.has(key))
+  if (timings.length === 0) say('the schedule has neither cron nor maxAge', 'for example: cron: "30 2 * * *"')
+  if (timings.length > 1) say('the schedule has both cron and maxAge', 'leave one of them out')
+  if (values.view === undefined || timings.length !== 1) return null
+  if (timings.some((key) => values[key] === undefined)) return null
   return {name: entry.key, values: {...DEFAULTS, ...values} as ScheduleValues, entry, entries}
 }
 
@@ -144,6 +153,7 @@ export function storedValues({
   enabled,
   maxAttempts,
   scope,
+  maxAgeMs,
   jitterMs,
   catchUp,
   notDuring,
@@ -152,7 +162,8 @@ export function storedValues({
   const {isCascade, isWithDependencies} = scopeParts(scope)
   return {
     view: view && qualifiedName(view),
-    cron: normal(cronExpr, (text) => parseCron(text).text),
+    cron: maxAgeMs === null ? normal(cronExpr, (text) => parseCron(text).text) : null,
+    maxAge: maxAgeMs,
     timezone: normal(timezone, checkTimezone),
     enabled,
     maxAttempts,
@@ -202,7 +213,10 @@ export function writtenSchedule(values: StoredValues): Record<string, unknown> {
 
 /** The value of a key as a file has it; null where it says nothing. */
 export function writtenScheduleValue(key: keyof ScheduleValues, values: StoredValues): unknown {
-  if (key === 'jitter') return values.jitter === null ? null : writtenDuration(values.jitter)
+  if (key === 'jitter' || key === 'maxAge') {
+    const ms = values[key]
+    return ms === null ? null : writtenDuration(ms)
+  }
   if (key === 'notDuring') return values.notDuring.length === 0 ? null : values.notDuring
   return values[key]
 }

@@ -6,6 +6,7 @@ import {parseViewName} from '../../lib/identifier.ts'
 import {nearest} from '../../lib/nearest.ts'
 import {shortened} from '../../lib/outside-text.ts'
 import type {ViewName} from '../../lib/records/values.ts'
+import {scheduleTiming} from '../schedule-input.ts'
 import type {Entry, Value, YamlFile} from './yaml-file.ts'
 
 /** How a key is read, and what a JSON Schema says of its value. */
@@ -132,16 +133,12 @@ export const lockLimit = (description: string): Key<number | null> =>
 export const ageLimit = (description: string): Key<number | null> =>
   limit((text, what) => parseAge(text, what, {isZeroFine: false}), [], description)
 
-const UNITS: [string, number][] = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1000],
-]
-
-/** A duration as files have it, in the largest unit that leaves no rest: `90m`, `1h`; 0 without a unit. */
-export function writtenDuration(ms: number): string | number {
-  if (ms === 0) return 0
-  const [unit, size] = UNITS.find(([, size]) => ms % size === 0) ?? ['ms', 1]
-  return `${ms / size}${unit}`
-}
+/** The age that a schedule promises, in milliseconds. */
+export const promise = (description: string): Key<number> => ({
+  read({text}, key) {
+    const ageMs = parseAge(text, key, {isZeroFine: false})
+    scheduleTiming(undefined, ageMs)
+    return ageMs
+  },
+  schema: {type: 'string', pattern: DURATION, description},
+})

@@ -1,5 +1,6 @@
 // The views of a file: their keys, and the same of registrations.
 
+import {writtenDuration} from '../../lib/duration.ts'
 import type {Place} from '../../lib/file-problems.ts'
 import type {PolicyChanges} from '../../lib/policies.ts'
 import {isAllowedSetting, type PostgresSettings, parseSetting} from '../../lib/postgres-settings.ts'
@@ -16,7 +17,6 @@ import {
   readEntry,
   refuseKey,
   timeLimit,
-  writtenDuration,
 } from './values.ts'
 import type {Entry, YamlFile} from './yaml-file.ts'
 

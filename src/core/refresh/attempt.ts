@@ -82,7 +82,8 @@ async function attemptWatched(
     emit({type: 'fallback', message: fallback.message, isNews: registration.refreshMode !== mode})
   }
   const {usable, refused} = usableSettings(db.session, settings.postgres)
-  const decision = await decide(db, registration, request.changes, usable)
+  const decision = await decide(db, registration, request, usable)
+  if ('undueMs' in decision) return {status: 'undue', dueInMs: decision.undueMs}
   if (decision.isUnchanged) return {status: 'unchanged', look: decision.look, since: decision.since}
   const lockTry = await nextTry(db, registration, lockPolicy(settings, mode), past)
   const attempt: Attempt = {

@@ -218,6 +218,7 @@ async function attempt(
   if (result.status !== 'outdated') onEnd()
   await tellEnd(caller, result)
   if (result.status === 'failed') throw result.reason
+  if (result.status === 'undue') throw new Error('a refresh by hand has no schedule')
   if (result.status !== 'success') return result
   if (result.registration === null) {
     warnings.push(`${qualifiedName(registration)} was unregistered during its refresh`)

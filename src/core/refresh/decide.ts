@@ -3,6 +3,7 @@ import {type Look, lookForChanges, tellsChanges} from '../../db/fingerprint/look
 import type {SeenBefore} from '../../db/fingerprint/note.ts'
 import {AybError} from '../../lib/errors.ts'
 import type {PostgresSettings} from '../../lib/postgres-settings.ts'
+import {isLookEnough, type PromiseFacts, untilDueMs} from '../../lib/promise.ts'
 import type {RefreshTarget, ViewPolicy} from '../../lib/records/registrations.ts'
 import type {Instant} from '../../lib/records/values.ts'
 import {skipBlocker} from '../../lib/skip-blockers.ts'
@@ -26,6 +27,8 @@ export type Decision =
   /** `seen` is what the refresh writes down; null for nothing. */
   | {isUnchanged: false; seen: SeenBefore | null; checked: Checked | null}
   | {isUnchanged: true; look: Look; since: string}
+  /** The view is always refreshed, and it is not time yet. */
+  | {isUnchanged: false; undueMs: number}
 
 /** A view that nothing has changed is refreshed all the same after this long. */
 const LONGEST_UNREFRESHED_MS = 86_400_000
@@ -48,21 +51,24 @@ export function changeHandling(
   return wish === null && isPolicyFollowed ? 'skip' : 'record'
 }
 
-/** Looks for changes and decides whether to refresh. */
+/** Looks for changes and decides whether to refresh; `promise` is that of the schedule, null for none. */
 export async function decide(
   db: Database,
   view: RefreshTarget,
-  handling: ChangeHandling,
+  {changes: handling, promise}: {changes: ChangeHandling; promise: PromiseFacts | null},
   settings: PostgresSettings,
 ): Promise<Decision> {
   const look = handling === 'ignore' ? null : await lookForChanges(db, view, settings)
+  const undueMs = promise === null ? 0 : Math.max(untilDueMs(promise), 0)
   if (!look) {
+    if (undueMs > 0) return {isUnchanged: false, undueMs}
     return {isUnchanged: false, seen: null, checked: handling === 'skip' ? {at: null, reason: UNSEEN} : null}
   }
   const {policy} = view
   const isSkippable = look.blockers.every(
     ({kind}) => kind === 'not-populated' || (kind === 'clock' && policy?.refreshAtLeastEveryMs != null),
   )
+  if (!isSkippable && undueMs > 0) return {isUnchanged: false, undueMs}
   const seen = {fingerprint: isSkippable ? look.fingerprint : null, lookedAt: look.lookedAt}
   const {stored} = look
   const isUnchanged =
@@ -74,6 +80,7 @@ export async function decide(
     stored.own === look.own &&
     // A clock that was set back does not put the backstop off.
     stored.ageMs >= 0 &&
+    (promise === null || undueMs > 0 || isLookEnough(promise.maxAgeMs, promise.usualMs)) &&
     stored.ageMs < (policy?.refreshAtLeastEveryMs ?? LONGEST_UNREFRESHED_MS)
   return isUnchanged
     ? {isUnchanged, look, since: stored.since}

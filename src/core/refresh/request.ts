@@ -1,6 +1,7 @@
 import type {RefreshJob} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh/refresh.ts'
 import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
+import type {PromiseFacts} from '../../lib/promise.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {RequestedMode} from '../../lib/records/values.ts'
 import type {ChangeHandling} from './decide.ts'
@@ -35,6 +36,8 @@ export interface RefreshRequest<Target extends RefreshTarget = RefreshTarget> {
   mode: RequestedMode | null
   settings: RefreshSettings
   changes: ChangeHandling
+  /** Of the schedule that made the job; null where that promises nothing, or changes do not count. */
+  promise: PromiseFacts | null
   /** Null for a refresh by hand. */
   job: RefreshJob | null
 }
@@ -100,12 +103,14 @@ export const refreshRequest = <Target extends RefreshTarget>(
     mode = null,
     job = null,
     changes = 'ignore',
-  }: Partial<Pick<RefreshRequest, 'mode' | 'job' | 'changes'>> = {},
+    promise = null,
+  }: Partial<Pick<RefreshRequest, 'mode' | 'job' | 'changes' | 'promise'>> = {},
 ): RefreshRequest<Target> => ({
   runId: newRunId(),
   registration,
   mode,
   settings: mergeSettings([asked, ownSettings(registration), usual]),
   changes,
+  promise,
   job,
 })

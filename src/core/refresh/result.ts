@@ -15,6 +15,7 @@ export type RefreshResult =
   | OutdatedRefresh
   | BlockedRefresh
   | UnchangedView
+  | UndueView
 
 interface SuccessfulRefresh extends RunTimes {
   status: 'success'
@@ -55,6 +56,16 @@ export interface UnchangedView {
   look: Look
   /** Since when nothing has changed. */
   since: Instant
+}
+
+/**
+ * Ayb cannot tell whether anything has changed, and the job of a schedule with a promise came before the data
+ * is too old: nothing was done or recorded.
+ */
+export interface UndueView {
+  status: 'undue'
+  /** When the refresh is due. */
+  dueInMs: number
 }
 
 /**

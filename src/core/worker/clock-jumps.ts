@@ -42,7 +42,9 @@ export class ClockJumps {
     if (performance.now() < this.#nextAt) return false
     const {ahead, now} = await readSchedulesAhead(db, this.#after, PAGE, unreadable)
     if (now) this.#noticeClock(now)
-    const news = ahead.filter(({id, version}) => this.#known.get(id) !== version)
+    // Schedules with a promise have a next run that is not in their expression.
+    const timed = ahead.filter(({maxAgeMs}) => maxAgeMs === null)
+    const news = timed.filter(({id, version}) => this.#known.get(id) !== version)
     const nextRuns = new Map(news.map(({id, nextRunAt}) => [id, Date.parse(nextRunAt)]))
     const wrong = (now && news.length > 0 ? await advance(news, now) : []).filter(
       ({id, next}) => next !== null && (nextRuns.get(id) ?? 0) > next.getTime() + TOLERANCE_MS,

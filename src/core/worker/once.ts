@@ -87,6 +87,7 @@ export class Once {
         break
       case 'job-succeeded':
       case 'job-unchanged':
+      case 'job-undue':
       case 'job-failed':
       case 'job-canceled':
         this.#ended++

@@ -1,6 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {deleteOldNotices} from '../../db/notices.ts'
 import {deleteStrayPolicies} from '../../db/policies.ts'
+import {deleteStrayPromises} from '../../db/promises.ts'
 import {deleteFinishedJobs, deleteOldRuns, deleteOldSets} from '../../db/prune.ts'
 import {deleteStraySchedulePolicies} from '../../db/schedule-policies.ts'
 import {deleteStrayStates} from '../../db/states/remember.ts'
@@ -113,6 +114,7 @@ export class Retention {
       await deleteStrayStates(control, BATCH)
       await deleteStrayPolicies(control, BATCH)
       await deleteStraySchedulePolicies(control, BATCH)
+      await deleteStrayPromises(control, BATCH)
       await deleteDeadWorkers(control, BATCH)
       await deleteOldNotices(control, BATCH)
     }

@@ -1,5 +1,6 @@
 import type {Database} from '../../db/database.ts'
 import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
+import {readPromises} from '../../db/promises.ts'
 import type {ClaimedJob, ClaimRequest, LockedJob} from '../../db/queue/claims.ts'
 import {forgetTries} from '../../db/queue/lock-tries.ts'
 import {failOrRequeueJob} from '../../db/queue/settle.ts'
@@ -10,6 +11,7 @@ import type {BoundedMap} from '../../lib/bounded-map.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {notRegistered} from '../../lib/failures/registrations.ts'
 import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
+import type {PromiseFacts} from '../../lib/promise.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Emit} from '../../lib/worker-events.ts'
@@ -27,7 +29,7 @@ import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
 import {endOfQuiet, putOff} from './quiet.ts'
 import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
-import {endUnchanged, snoozeBlocked, snoozeSkipped} from './snooze.ts'
+import {endUnchanged, endUndue, snoozeBlocked, snoozeSkipped} from './snooze.ts'
 
 /** What the runner needs from the worker around it. */
 export interface RunnerContext {
@@ -174,11 +176,9 @@ async function refreshView(
   const {emit, patience} = context
   const facts = factsOf(job, registration)
   const past = patience.of(job)
-  const request = refreshRequest(
-    registration,
-    {usual: context.settings},
-    {job, changes: changeHandling(registration.policy, {wish: null, isPolicyFollowed: true})},
-  )
+  const changes = changeHandling(registration.policy, {wish: null, isPolicyFollowed: true})
+  const promise = changes === 'skip' ? await promiseBehind(db, job) : null
+  const request = refreshRequest(registration, {usual: context.settings}, {job, changes, promise})
   const listener = listenFor(job, facts, context)
   const caller: RefreshCaller = {
     signal: context.signal,
@@ -196,7 +196,8 @@ async function refreshView(
     return doneAs(await snoozeBlocked(db, {job, registration}, result, context))
   patience.forget(job)
   if (result.status === 'unchanged')
-    return doneAs(await endUnchanged(db, {job, registration}, result, context))
+    return doneAs(await endUnchanged(db, {job, registration, isLook: promise !== null}, result, context))
+  if (result.status === 'undue') return doneAs(await endUndue(db, {job, registration}, result, context))
   if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {
     if (result.isRecorded) return doneAs(reportFailure(facts, result, context))
@@ -211,6 +212,10 @@ async function refreshView(
   emit({type: 'job-succeeded', ...facts, durationMs, lockWaitMs: past.waitMs})
   return {outcome: 'succeeded', next}
 }
+
+/** The promise of the schedule that made a job; null where there is none. */
+const promiseBehind = async (db: Database, {scheduleId}: ClaimedJob): Promise<PromiseFacts | null> =>
+  scheduleId === null ? null : ((await readPromises(db, [scheduleId])).get(scheduleId) ?? null)
 
 /**
  * Has the database forget the tries of a job whose attempt has failed. A worker that stops passes the tries

@@ -1,16 +1,19 @@
 import type {Database} from '../../db/database.ts'
+import {readPromises} from '../../db/promises.ts'
 import {type Advance, advanceSchedules, timeSchedules} from '../../db/queue/advance.ts'
 import {
   type DueSchedule,
   type DueWindow,
   readDueSchedules,
+  readMovedPromises,
   readUntimedSchedules,
   type ScheduleTiming,
   untilNextSchedule,
 } from '../../db/queue/due.ts'
 import {parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
-import {hasPolicy, startOf} from '../../lib/schedule-policy.ts'
+import {nextTurn} from '../../lib/promise.ts'
+import {hasPolicy, NO_POLICY, startOf} from '../../lib/schedule-policy.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {nextRunOf} from '../next-run.ts'
 import {ClockJumps} from './clock-jumps.ts'
@@ -21,6 +24,9 @@ const CRONS_PER_TURN = 25
 /** How often to look for enabled schedules without a next run, which only other programs leave behind. */
 const UNTIMED_INTERVAL_MS = 60_000
 
+/** How often to look for schedules with a promise whose next run another program has set. */
+const MOVED_INTERVAL_MS = 2000
+
 /** Turns due schedules into jobs. */
 export class Scheduler {
   /** Schedules of other programs whose timing cannot be parsed: reported once, then skipped. */
@@ -28,6 +34,7 @@ export class Scheduler {
   readonly #emit: Emit
   readonly #clockJumps: ClockJumps
   #untimedAt = 0
+  #movedAt = 0
 
   constructor(emit: Emit) {
     this.#emit = emit
@@ -47,7 +54,7 @@ export class Scheduler {
   ): Promise<{advanced: number; isContended: boolean; isMore: boolean}> {
     const {due, now} = await readDueSchedules(db, BATCH, this.unreadable, window)
     if (due.length === 0) return {advanced: 0, isContended: false, isMore: false}
-    const advances = await this.#advances(due, now, {isDue: true})
+    const advances = await this.#advances(db, due, now, {isDue: true})
     const {advanced, enqueued, missed} = await advanceSchedules(db, advances)
     for (const {id: scheduleId, name, due: dueAt} of advances) {
       if (missed.includes(scheduleId)) {
@@ -74,7 +81,9 @@ export class Scheduler {
     for (;;) {
       const {due: untimed, now} = await readUntimedSchedules(db, BATCH, this.unreadable)
       const known = this.unreadable.length
-      const advances = (await this.#advances(untimed, now, {isDue: false})).filter(({next}) => next !== null)
+      const advances = (await this.#advances(db, untimed, now, {isDue: false})).filter(
+        ({next}) => next !== null,
+      )
       const ids = new Set(advances.length > 0 ? await timeSchedules(db, advances) : [])
       for (const {id, name, next} of advances) {
         if (!ids.has(id)) continue
@@ -88,21 +97,55 @@ export class Scheduler {
   }
 
   /**
+   * Every two seconds, gives schedules with a promise the next run that keeps the promise, where another
+   * program has set one. Returns whether there were any.
+   */
+  async mendPromises(db: Database): Promise<boolean> {
+    if (performance.now() < this.#movedAt) return false
+    this.#movedAt = performance.now() + MOVED_INTERVAL_MS
+    const {due: moved, now} = await readMovedPromises(db, BATCH)
+    if (now === null) return false
+    const advances = await this.#advances(db, moved, now, {isDue: false})
+    return (await timeSchedules(db, advances)).length > 0
+  }
+
+  /**
    * Looks now and then for schedules with a next run that is too far ahead. Returns whether there were any.
    */
   async mendClockJumps(db: Database): Promise<boolean> {
     return this.#clockJumps.mend(db, this.unreadable, (schedules, now) =>
-      this.#advances(schedules, now, {isDue: false}),
+      this.#advances(db, schedules, now, {isDue: false}),
     )
   }
 
-  async #advances(due: readonly DueSchedule[], now: Date, {isDue}: {isDue: boolean}): Promise<Advance[]> {
+  async #advances(
+    db: Database,
+    due: readonly DueSchedule[],
+    now: Date,
+    {isDue}: {isDue: boolean},
+  ): Promise<Advance[]> {
     const advances: Advance[] = []
+    const promising = due.filter(({maxAgeMs}) => maxAgeMs !== null).map(({id}) => id)
+    const promises = await readPromises(db, promising)
     // Many schedules share an expression, such as every full hour.
     const known = new Map<string, Date | null>()
     for (const [position, schedule] of due.entries()) {
       if (position % CRONS_PER_TURN === CRONS_PER_TURN - 1)
         await new Promise((resolve) => setImmediate(resolve))
+      const promise = promises.get(schedule.id)
+      if (promise) {
+        const {isQueued, nextInMs} = nextTurn(promise)
+        // Where no job can be queued here, the schedule is due at once.
+        const waitMs = isQueued && !isDue ? 0 : nextInMs
+        const start = isDue ? startingOf(withoutJitter(schedule), now) : {}
+        advances.push({
+          ...schedule,
+          next: new Date(now.getTime() + waitMs),
+          isWithoutJob: !isQueued,
+          ...start,
+        })
+        continue
+      }
       try {
         const timing = `${schedule.cronExpr}\n${schedule.timezone}`
         let next = known.get(timing)
@@ -124,6 +167,12 @@ export class Scheduler {
     this.#emit({type: 'schedule-unreadable', scheduleId: id, name, error: messageOf(error), isDue})
   }
 }
+
+/** Of a schedule with a promise only the quiet times count: it is due when the data gets too old. */
+const withoutJitter = ({policy, ...schedule}: DueSchedule): DueSchedule => ({
+  ...schedule,
+  policy: {...NO_POLICY, notDuring: policy.notDuring},
+})
 
 /** When the run of a schedule that is due begins; nothing where that is at once. */
 function startingOf({policy, due, ...schedule}: DueSchedule, now: Date): Pick<Advance, 'start'> {

@@ -2,6 +2,7 @@ import type {Database} from '../../db/database.ts'
 import {findLockHolder} from '../../db/locks/blockers.ts'
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
+import {forgetLook, settleUndue} from '../../db/queue/looks.ts'
 import {settleUnchanged, snoozeJob} from '../../db/queue/settle.ts'
 import {describeBlocker, describeWait} from '../../lib/blockers.ts'
 import type {BoundedMap} from '../../lib/bounded-map.ts'
@@ -9,7 +10,7 @@ import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {SECOND_LOOK_MS} from '../refresh/decide.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
-import type {BlockedRefresh, UnchangedView} from '../refresh/result.ts'
+import type {BlockedRefresh, UnchangedView, UndueView} from '../refresh/result.ts'
 import {factsOf, type JobOutcome} from './job-reports.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
@@ -80,11 +81,11 @@ export async function snoozeBlocked(
 
 /**
  * Ends a job whose view is unchanged, or puts the job back for the look that counts: its slot is free for
- * other jobs meanwhile.
+ * other jobs meanwhile. `isLook`: the job was one of many looks, and leaves nothing behind.
  */
 export async function endUnchanged(
   db: Database,
-  {job, registration}: {job: ClaimedJob; registration: RefreshTarget},
+  {job, registration, isLook}: {job: ClaimedJob; registration: RefreshTarget; isLook: boolean},
   {look, since}: UnchangedView,
   {emit, signal, looks}: Pick<Snoozing, 'emit' | 'signal' | 'looks'>,
 ): Promise<JobOutcome> {
@@ -110,7 +111,25 @@ export async function endUnchanged(
     emit({type: 'job-looks-unchanged', ...facts, delayMs: SECOND_LOOK_MS})
     return 'skipped'
   }
-  emit({type: 'job-unchanged', ...facts, since})
+  if (isLook) await forgetLook(db, job.id).catch(() => {})
+  emit({type: 'job-unchanged', ...facts, since, isLook})
+  return 'unchanged'
+}
+
+/** Ends a job that came before its view has to be refreshed; its schedule comes up when that is due. */
+export async function endUndue(
+  db: Database,
+  {job, registration}: {job: ClaimedJob; registration: RefreshTarget},
+  {dueInMs}: UndueView,
+  {emit, signal}: Pick<Snoozing, 'emit' | 'signal'>,
+): Promise<JobOutcome> {
+  const isSettled = await persistently(() => settleUndue(db, job, dueInMs), whileUsable(db, signal))
+  const facts = factsOf(job, registration)
+  if (!isSettled) {
+    emit({type: 'job-lost', ...facts})
+    return 'lost'
+  }
+  emit({type: 'job-undue', ...facts, dueInMs})
   return 'unchanged'
 }
 

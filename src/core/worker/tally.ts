@@ -49,6 +49,7 @@ export class Tally {
         this.counts.claimed--
         break
       case 'job-unchanged':
+      case 'job-undue':
         this.counts.unchanged++
         break
       // Jobs that failed without a refresh in this process.

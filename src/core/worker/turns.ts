@@ -178,6 +178,7 @@ export class Turns {
     else retention.start()
     for (const message of control.takeWarnings()) emit({type: 'warning', message})
     if (await scheduler.timeUntimed(control)) onNews()
+    if (await scheduler.mendPromises(control)) onNews()
     await session.renewPlans()
     if (await scheduler.mendClockJumps(control)) onNews()
   }

@@ -7,6 +7,7 @@ import {unchangedViews} from './0006-unchanged-views.ts'
 import {workers} from './0007-workers.ts'
 import {notices} from './0008-notices.ts'
 import {schedulePolicies} from './0009-schedule-policies.ts'
+import {schedulePromises} from './0010-schedule-promises.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly Migration[] = [
   workers,
   notices,
   schedulePolicies,
+  schedulePromises,
 ]

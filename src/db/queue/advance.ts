@@ -9,7 +9,17 @@ export interface Advance extends DueSchedule {
   next: Date | null
   /** When the run that is due begins; without it, when it was due. */
   start?: Start
+  /** Whether the schedule is only moved on. */
+  isWithoutJob?: boolean
 }
+
+/** SQL: a part of a WITH that notes the next runs of schedules with a promise, as ayb has computed them. */
+const noteDue = (db: Database, from: string): string =>
+  db.mayWrite('promises')
+    ? `,
+     noted as (
+       update ${db.tables.promises} p set due_at = ${from}.next from ${from} where p.schedule_id = ${from}.id)`
+    : ''
 
 /** The first parameters of both statements: ids, versions and next runs. */
 const valuesOf = (advances: readonly Advance[]) => [
@@ -33,22 +43,23 @@ export async function advanceSchedules(
 ): Promise<{advanced: number; enqueued: number; missed: string[]}> {
   const rows = await db.session.query<{advanced: number; enqueued: number; missed: string[]}>(
     `with v as materialized (
-       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[]::boolean[])
-         with ordinality as v(id, version, next, start_at, is_missed, place)),
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[]::boolean[], $6::text[]::boolean[])
+         with ordinality as v(id, version, next, start_at, is_missed, is_idle, place)),
      due as materialized (
-       select s.id, s.payload, s.max_attempts, coalesce(v.start_at, s.next_run_at) as run_at, v.next, v.is_missed, v.place
+       select s.id, s.payload, s.max_attempts, coalesce(v.start_at, s.next_run_at) as run_at, v.next, v.is_missed, v.is_idle, v.place
          from ${db.tables.schedules} s join v on v.id = s.id
         where s.id = any ($1::uuid[]) and s.enabled and ${VERSION} = v.version
           for no key update of s skip locked),
      advanced as (
-       update ${db.tables.schedules} s set next_run_at = due.next, updated_at = now(),
-                                         last_run_at = case when due.is_missed then s.last_run_at else now() end
-         from due where s.id = any (array(select id from due)) and s.id = due.id),
+       update ${db.tables.schedules} s
+          set next_run_at = due.next, updated_at = now(),
+              last_run_at = case when due.is_missed or due.is_idle then s.last_run_at else now() end
+         from due where s.id = any (array(select id from due)) and s.id = due.id)${noteDue(db, 'due')},
      enqueued as (
        insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
        select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.run_at
          from due
-        where not due.is_missed
+        where not due.is_missed and not due.is_idle
           and not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
                                         where j.schedule_id = due.id and (j.state = 'queued' or j.state = 'running') offset 0) live
                            where live.state = 'queued' and live.run_at < greatest(now(), due.run_at) + interval '1 day')
@@ -61,6 +72,7 @@ export async function advanceSchedules(
       ...valuesOf(advances),
       advances.map(({start}) => start?.at.toISOString() ?? null),
       advances.map(({start}) => String(start?.isMissed ?? false)),
+      advances.map(({isWithoutJob = false}) => String(isWithoutJob)),
     ],
   )
   return rows[0] ?? {advanced: 0, enqueued: 0, missed: []}
@@ -77,7 +89,7 @@ export async function timeSchedules(db: Database, advances: readonly Advance[]):
      untimed as materialized (
        select s.id, v.next from ${db.tables.schedules} s join v on v.id = s.id
         where s.enabled and ${VERSION} = v.version
-          for no key update of s skip locked)
+          for no key update of s skip locked)${noteDue(db, 'untimed')}
      update ${db.tables.schedules} s set next_run_at = untimed.next, updated_at = now()
        from untimed where s.id = untimed.id
      returning s.id`,

@@ -1,7 +1,8 @@
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {SchedulePolicy} from '../../lib/schedule-policy.ts'
 import type {Database} from '../database.ts'
-import {exactInstant, isAhead, millisecondsUntil, wholeMilliseconds} from '../instant.ts'
+import {exactInstant, isAhead, millisecondsUntil, numberOf, wholeMilliseconds} from '../instant.ts'
+import {promiseOf} from '../promises.ts'
 import {type StoredSchedulePolicy, schedulePolicyOf, toSchedulePolicy} from '../schedule-policies.ts'
 
 /**
@@ -15,6 +16,8 @@ export interface DueSchedule {
   name: string
   cronExpr: string
   timezone: string
+  /** How old it lets the data of its view become; null where it runs at the times of its expression. */
+  maxAgeMs: number | null
   /**
    * The version of the row: every change makes a new one, and so does `schedules run` when it queues a job.
    * Columns cannot replace the version: as text, an instant is null for infinity, and 44 BC looks like 44 AD,
@@ -103,6 +106,7 @@ interface DueRow {
   name: string
   cron_expr: string
   timezone: string
+  max_age_ms: string | null
   version: string
   due_ms: string | null
   policy: StoredSchedulePolicy | null
@@ -111,7 +115,7 @@ interface DueRow {
 
 /** SQL: the columns of DueRow, of the table under alias `s`. */
 const dueColumns = (db: Database): string =>
-  `s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${VERSION} as version,
+  `s.id, s.name::text, s.cron_expr::text, s.timezone::text, ${promiseOf(db, 's')}::text as max_age_ms, ${VERSION} as version,
             case when ${HAS_TIME} then ${wholeMilliseconds('s.next_run_at')} end as due_ms,
             ${schedulePolicyOf(db, 's.id')} as policy, ${wholeMilliseconds('clock_timestamp()')} as now_ms`
 
@@ -120,6 +124,7 @@ const toDueSchedule = (row: DueRow): DueSchedule => ({
   name: row.name,
   cronExpr: row.cron_expr,
   timezone: row.timezone,
+  maxAgeMs: numberOf(row.max_age_ms),
   version: row.version,
   due: row.due_ms === null ? null : new Date(Number(row.due_ms)),
   policy: toSchedulePolicy(row.policy),
@@ -182,6 +187,29 @@ async function readSchedules(
     due: rows.map(toDueSchedule),
     now: new Date(Number(rows[0]?.now_ms)),
   }
+}
+
+/**
+ * Enabled schedules with a promise whose next run another program has set: one that does not know promises
+ * goes by the expression. Also those whose next run is so far ahead that the clock must have been wrong.
+ */
+export async function readMovedPromises(
+  db: Database,
+  limit: number,
+): Promise<{due: DueSchedule[]; now: Date | null}> {
+  if (!db.mayRead('promises')) return {due: [], now: null}
+  const rows = await db.session.query<DueRow>(
+    `select ${dueColumns(db)}
+       from ${db.tables.promises} q
+       join ${db.tables.schedules} s on s.id = q.schedule_id and s.cron_expr = q.cron_expr
+      where q.max_age_ms is not null and s.enabled and s.job_type = '${JOB_TYPE}'
+        and s.next_run_at > now()
+        and (q.due_at is distinct from s.next_run_at or s.next_run_at > now() + q.max_age_ms * interval '1 ms')
+      order by s.next_run_at
+      limit $1`,
+    [limit],
+  )
+  return {due: rows.map(toDueSchedule), now: rows[0] ? new Date(Number(rows[0].now_ms)) : null}
 }
 
 /** How long until a schedule is due that is not due yet, in milliseconds; null where there is none. */

@@ -108,6 +108,8 @@ function wordRemedy(remedy: Remedy): string {
       return `choose another name, or change that schedule: PUT ${schedulePath(remedy.takenName)}; a schedule of another program, which is not shown, can also have the name`
     case 'retime-schedule':
       return `PUT ${schedulePath(remedy.name)} with {"cronExpr": …, "timezone": …}`
+    case 'keep-promise':
+      return 'POST /api/admin/schedules with a "cronExpr" that comes up often enough'
     case 'enable-schedule':
       return `PUT ${schedulePath(remedy.name)} with {"enabled": true}`
     case 'disable-schedule':

@@ -18,6 +18,8 @@ export interface Schedule {
   updatedAt: Instant
   /** Which views it refreshes beside its own; null for none. */
   scope: JobScope | null
+  /** How old it lets the data of its view become; null where it runs at fixed times. */
+  maxAgeMs: number | null
   /** The longest time that a run may begin behind its due time; null for none. */
   jitterMs: number | null
   /** Whether a run that was missed while no worker was alive is made up for. */

@@ -18,6 +18,7 @@ const SCHEDULE: Schedule = {
   lastRunAt: null,
   createdAt: '2026-03-01T12:00:00.000Z',
   scope: null,
+  maxAgeMs: null,
   jitterMs: null,
   catchUp: 'latest',
   notDuring: [],
@@ -29,6 +30,11 @@ const VIEW = '--view public.leaderboard --max-attempts 3'
 describe('the command that creates a schedule again', () => {
   test.each<{name: string; changes: Partial<Schedule>; command: string}>([
     {name: 'plain', changes: {}, command: `--name nightly ${REST} ${VIEW}`},
+    {
+      name: 'with a promise',
+      changes: {cronExpr: '* * * * *', maxAgeMs: 90_000},
+      command: `--name nightly --max-age 90000ms --timezone Europe/Berlin ${VIEW}`,
+    },
     {name: 'disabled', changes: {enabled: false}, command: `--name nightly ${REST} ${VIEW} --no-enabled`},
     {name: 'named like a flag', changes: {name: '-x y'}, command: `'--name=-x y' ${REST} ${VIEW}`},
     {name: 'with quotes', changes: {name: `it's`}, command: `--name 'it'\\''s' ${REST} ${VIEW}`},

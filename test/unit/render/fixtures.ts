@@ -116,6 +116,7 @@ export const schedule = (changes: Partial<Schedule> = {}): Schedule => ({
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
   scope: null,
+  maxAgeMs: null,
   jitterMs: null,
   catchUp: 'latest',
   notDuring: [],

@@ -2,6 +2,7 @@ import {nextRuns, parseCron} from '../../../lib/cron.ts'
 import {formatDuration} from '../../../lib/duration.ts'
 import {qualifiedName} from '../../../lib/identifier.ts'
 import {viewOfPayload} from '../../../lib/payload.ts'
+import {isKeepable, refreshIntervalMs} from '../../../lib/promise.ts'
 import type {Schedule} from '../../../lib/records/schedules.ts'
 import {timingProblem} from '../../schedule-warnings.ts'
 import {scheduleCheck} from '../check.ts'
@@ -23,7 +24,10 @@ export const scheduleTooOften = scheduleCheck('schedule-too-often', (schedule, {
   // No schedule comes up more often than each second.
   if (usual === null || usual <= SHORTEST_MS) return null
   if (timingProblem(schedule) !== null) return null
-  const intervalMs = intervalOf(schedule, now)
+  // A promise that cannot be kept: one refresh follows the other.
+  const {maxAgeMs} = schedule
+  if (maxAgeMs !== null && isKeepable(maxAgeMs, usual)) return null
+  const intervalMs = maxAgeMs === null ? intervalOf(schedule, now) : refreshIntervalMs(maxAgeMs, usual)
   if (intervalMs === null || usual <= intervalMs) return null
   return {
     severity: 'warning',

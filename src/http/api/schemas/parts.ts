@@ -85,6 +85,11 @@ export const schedule = {
     enum: ['cascade', 'dependencies', 'both', null],
     description: 'Which views are refreshed, too: those that read the view, those that it reads, or both',
   },
+  maxAgeMs: {
+    ...wholeOrNull,
+    description:
+      'How old the data of the view may become; null where the schedule runs at the times of cronExpr',
+  },
   jitterMs: wholeOrNull,
   catchUp: {type: 'string', enum: [...CATCH_UPS]},
   notDuring: {type: 'array', items: text},

@@ -1,0 +1,146 @@
+import {qualifiedName} from '../lib/identifier.ts'
+import type {PromiseFacts} from '../lib/promise.ts'
+import type {ViewName} from '../lib/records/values.ts'
+import type {Database} from './database.ts'
+import {readablePayload, viewInPayload} from './payload.ts'
+import {usualDurations} from './runs.ts'
+
+/**
+ * SQL: how old the data of the view of the schedule under that alias may become, in milliseconds; null where
+ * the schedule promises nothing. A program that does not know promises has given the schedule another time
+ * where the expression is another one.
+ */
+export const promiseOf = (db: Database, alias: string): string =>
+  db.mayRead('promises')
+    ? `(select p.max_age_ms from ${db.tables.promises} p
+         where p.schedule_id = ${alias}.id and p.cron_expr = ${alias}.cron_expr)`
+    : 'null::bigint'
+
+/** A promise to write down for a schedule; with null the schedule promises nothing from now on. */
+export interface NewPromise {
+  scheduleId: string
+  maxAgeMs: number | null
+  cronExpr: string
+  /** The next run of the schedule, as it is stored. */
+  dueAt: string | null
+}
+
+/** Writes promises down, within a transaction. */
+export async function writePromises(
+  {session, tables}: Database,
+  promises: readonly NewPromise[],
+): Promise<void> {
+  const [kept, ended] = [
+    promises.filter(({maxAgeMs}) => maxAgeMs !== null),
+    promises.filter(({maxAgeMs}) => maxAgeMs === null),
+  ]
+  if (kept.length > 0) {
+    await session.query(
+      `insert into ${tables.promises} as p (schedule_id, max_age_ms, cron_expr, due_at)
+       select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[])
+           on conflict (schedule_id) do update
+          set max_age_ms = excluded.max_age_ms, cron_expr = excluded.cron_expr, due_at = excluded.due_at`,
+      [
+        kept.map(({scheduleId}) => scheduleId),
+        kept.map(({maxAgeMs}) => String(maxAgeMs)),
+        kept.map(({cronExpr}) => cronExpr),
+        kept.map(({dueAt}) => dueAt),
+      ],
+    )
+  }
+  if (ended.length > 0) {
+    await forgetPromises(
+      {session, tables},
+      ended.map(({scheduleId}) => scheduleId),
+    )
+  }
+}
+
+/** Deletes the promises of schedules, within a transaction. */
+export async function forgetPromises(
+  {session, tables}: Pick<Database, 'session' | 'tables'>,
+  scheduleIds: readonly string[],
+): Promise<void> {
+  await session.query(`delete from ${tables.promises} p where p.schedule_id = any ($1::uuid[])`, [
+    scheduleIds,
+  ])
+}
+
+/** Deletes up to `limit` promises of schedules that another program has deleted. */
+export async function deleteStrayPromises(db: Database, limit: number): Promise<void> {
+  if (!db.has('schedules') || !db.mayWrite('promises')) return
+  const {session, tables} = db
+  await session.query(
+    `delete from ${tables.promises} p
+      where p.schedule_id in (select o.schedule_id from ${tables.promises} o
+                               where not exists (select from ${tables.schedules} s where s.id = o.schedule_id)
+                               limit $1)`,
+    [limit],
+  )
+}
+
+interface PromiseRow {
+  id: string
+  max_age_ms: string
+  schema_name: string | null
+  view_name: string | null
+  age_ms: number | null
+  skips: boolean
+  is_set: boolean
+  is_live: boolean
+}
+
+/** What there is to know of the schedules among these that promise an age, by their ids. */
+export async function readPromises(
+  db: Database,
+  scheduleIds: readonly string[],
+): Promise<Map<string, PromiseFacts>> {
+  if (scheduleIds.length === 0 || !db.mayRead('promises')) return new Map()
+  const {session, tables} = db
+  const view = viewInPayload('y.payload')
+  const started = db.has('runs')
+    ? `(select h.started_at from ${tables.runs} h
+                where h.schema_name = v.schema_name and h.view_name = v.view_name
+                  and h.status = 'success' and h.duration_ms is not null
+                order by h.started_at desc limit 1)`
+    : 'null::timestamptz'
+  const skips = db.mayRead('policies')
+    ? `coalesce((select o.skip_unchanged from ${tables.policies} o
+                  where o.schema_name = v.schema_name and o.view_name = v.view_name), false)`
+    : 'false'
+  const rows = await session.query<PromiseRow>(
+    `select s.id, p.max_age_ms::text, v.schema_name, v.view_name,
+            (extract(epoch from clock_timestamp() - ${started}) * 1000)::float8 as age_ms,
+            ${skips} as skips, v.is_set,
+            exists (select from ${tables.jobs} j
+                     where j.schedule_id = s.id
+                       and (j.state = 'running' or j.state = 'queued' and j.run_at < now() + interval '1 day')) as is_live
+       from ${tables.promises} p
+       join ${tables.schedules} s on s.id = p.schedule_id and s.cron_expr = p.cron_expr
+      cross join lateral (
+              select ${view.schema} as schema_name, ${view.view} as view_name, coalesce(y.payload ? 'scope', false) as is_set
+                from (select ${readablePayload('s.payload')} as payload offset 0) y) v
+      where p.schedule_id = any ($1::uuid[]) and p.max_age_ms is not null`,
+    [scheduleIds],
+  )
+  const usual = await usualDurations(db, rows.flatMap(viewOf))
+  return new Map(
+    rows.map((row) => {
+      const [name] = viewOf(row)
+      return [
+        row.id,
+        {
+          maxAgeMs: Number(row.max_age_ms),
+          usualMs: (name && usual.get(qualifiedName(name))) ?? 0,
+          ageMs: row.age_ms,
+          // A set is refreshed as a whole.
+          hasLooks: row.skips && !row.is_set,
+          isLive: row.is_live,
+        },
+      ]
+    }),
+  )
+}
+
+const viewOf = ({schema_name: schemaName, view_name: viewName}: PromiseRow): ViewName[] =>
+  schemaName === null || viewName === null ? [] : [{schemaName, viewName}]

@@ -1,0 +1,37 @@
+import type {Database} from '../database.ts'
+import {isStillOurs, type JobFence} from './fence.ts'
+
+// A schedule with a promise makes a job for each look. What finds nothing leaves no row: there would be one a
+// second. The commits do not wait for a standby, as in `snoozeJob`.
+
+/** Deletes the job of a look that found nothing, which is completed. */
+export async function forgetLook({session, tables}: Database, jobId: string): Promise<void> {
+  const remove = () =>
+    session.query(`delete from ${tables.jobs} j where j.id = $1 and j.state = 'completed'`, [jobId])
+  await session.transaction(remove, {commitsLocally: true})
+}
+
+/**
+ * Deletes the job of a look that told nothing, and has its schedule come up when the refresh is due. Returns
+ * whether the job was still ours.
+ */
+export async function settleUndue(db: Database, job: JobFence, dueInMs: number): Promise<boolean> {
+  const {session, tables} = db
+  const settle = () =>
+    session.query(
+      `with j as (
+       delete from ${tables.jobs} j where ${isStillOurs('$1', '$2', '$3', '$4')} returning j.schedule_id),
+     s as (
+       update ${tables.schedules} s
+          set next_run_at = date_trunc('milliseconds', clock_timestamp() + $5::float8 * interval '1 ms'), updated_at = now()
+         from j
+        where s.id = j.schedule_id and s.enabled and s.next_run_at < clock_timestamp() + $5::float8 * interval '1 ms'
+       returning s.id, s.next_run_at),
+     noted as (
+       update ${tables.promises} p set due_at = s.next_run_at from s where p.schedule_id = s.id)
+     select from j`,
+      [job.id, job.workerId, job.attempt, job.token, dueInMs],
+    )
+  const rows = await session.transaction(settle, {commitsLocally: true})
+  return rows.length > 0
+}

@@ -1,0 +1,202 @@
+import {describe, expect, test} from 'vitest'
+import type {ViewStatus} from '../../src/lib/records/freshness.ts'
+import type {RegistrationDocument} from '../../src/lib/records/registrations.ts'
+import type {ScheduleDocument} from '../../src/lib/records/schedules.ts'
+import type {WorkerResult} from '../../src/lib/records/workers.ts'
+import {ayb} from '../support/ayb.ts'
+import {tellsChanges, write} from '../support/changes.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {documentOf, failureOf} from '../support/documents.ts'
+import {runsOf} from '../support/refresh.ts'
+import {pretendWorker} from '../support/schedules.ts'
+import {until} from '../support/until.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
+
+const tells = await tellsChanges(await createTestDatabase({template: false}))
+
+const create = (db: TestDatabase, maxAge: string, ...more: string[]) =>
+  documentOf<ScheduleDocument>(
+    ['schedules', 'create', '--name', 'live', '--max-age', maxAge, '--view', 'leaderboard', ...more],
+    db,
+  )
+const update = (db: TestDatabase, ...args: string[]) =>
+  documentOf<ScheduleDocument>(['schedules', 'update', 'live', ...args], db)
+const once = async (db: TestDatabase) =>
+  (await ayb(['worker', '--once', '--json'], db)).json() as WorkerResult
+const statusOf = async (db: TestDatabase) =>
+  (await documentOf<ViewStatus[]>(['matviews', 'status', 'leaderboard'], db))[0]
+
+async function createRegistered(): Promise<TestDatabase> {
+  const db = await createTestDatabase({hasTables: true})
+  await documentOf(['matviews', 'register', 'leaderboard'], db)
+  await pretendWorker(db)
+  return db
+}
+
+/** How many milliseconds ahead the next run is. */
+const untilNext = async (db: TestDatabase): Promise<number> => {
+  const [row] = await db.query<{ms: number}>(
+    `select (extract(epoch from next_run_at - now()) * 1000)::float8 as ms from _ayb_job_schedules where name = 'live'`,
+  )
+  return (row as {ms: number}).ms
+}
+
+describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
+  test('is due at once, has the nearest expression for others, and is the promise of its view', async () => {
+    const db = await createRegistered()
+    const {schedule, warnings} = await create(db, '90m')
+    expect(warnings).toEqual([])
+    expect(schedule).toMatchObject({cronExpr: '0 * * * *', timezone: 'UTC', maxAgeMs: 5_400_000})
+    expect(await untilNext(db)).toBeLessThanOrEqual(0)
+    expect(await once(db)).toMatchObject({succeeded: 1})
+    // An hour and a half, less a minute.
+    const next = await untilNext(db)
+    expect(next).toBeGreaterThan(88 * 60_000)
+    expect(next).toBeLessThan(89 * 60_000)
+    expect(await statusOf(db)).toMatchObject({state: 'fresh', maxAgeMs: 5_400_000})
+    expect((await ayb(['schedules', 'list'], db)).stdout.trimEnd().split('\t').at(-1)).toBe('5400000')
+    expect((await ayb(['schedules', 'show', 'live'], db)).stdout).toContain('\nMax age\t5400000\n')
+  })
+
+  test('does not refresh what somebody else has refreshed: it comes up when that gets old', async () => {
+    const db = await createRegistered()
+    await documentOf(['matviews', 'refresh', 'leaderboard'], db)
+    await create(db, '1h')
+    expect(await once(db)).toMatchObject({claimed: 0, succeeded: 0})
+    expect(await untilNext(db)).toBeGreaterThan(57 * 60_000)
+    await db.query(`update _ayb_matview_refresh_runs set started_at = started_at - interval '2 hours'`)
+    await db.query(`update _ayb_job_schedules set next_run_at = now()`)
+    expect(await once(db)).toMatchObject({succeeded: 1})
+  })
+
+  test('changes to another age, to an expression and back', async () => {
+    const db = await createRegistered()
+    await create(db, '1h')
+    expect((await update(db, '--max-age', '10m')).schedule).toMatchObject({
+      ...{maxAgeMs: 600_000, cronExpr: '*/10 * * * *'},
+    })
+    expect((await update(db, '--name', 'live')).schedule.maxAgeMs).toBe(600_000)
+    const {schedule} = await update(db, '--cron', '*/10 * * * *')
+    expect(schedule).toMatchObject({maxAgeMs: null, cronExpr: '*/10 * * * *'})
+    expect(await statusOf(db)).toMatchObject({maxAgeMs: null})
+    expect((await update(db, '--max-age', '1d')).schedule.maxAgeMs).toBe(86_400_000)
+    await documentOf(['schedules', 'delete', 'live'], db)
+    expect(await db.query('select from _ayb_schedule_promises')).toEqual([])
+  })
+
+  test('keeps no promise that another program has replaced with an expression', async () => {
+    const db = await createRegistered()
+    await create(db, '1h')
+    await db.query(
+      `update _ayb_job_schedules set cron_expr = '0 3 * * *', next_run_at = now() + interval '5 hours'`,
+    )
+    const {schedule} = await documentOf<ScheduleDocument>(['schedules', 'show', 'live'], db)
+    expect(schedule).toMatchObject({maxAgeMs: null, cronExpr: '0 3 * * *'})
+  })
+
+  test('is refused with an expression beside it, without either, and below a second', async () => {
+    const db = await createRegistered()
+    const command = ['schedules', 'create', '--name', 'live', '--view', 'leaderboard']
+    for (const [args, message] of [
+      [['--cron', '@hourly', '--max-age', '1h'], 'the schedule has two timings'],
+      [[], 'the schedule has no time'],
+      [['--max-age', '999ms'], 'data cannot always be younger than 999 ms'],
+    ] as const) {
+      expect((await failureOf([...command, ...args], 'INVALID_ARGUMENT', db)).message).toBe(message)
+    }
+  })
+
+  test('warns where refreshes take too long for it', async () => {
+    const db = await createRegistered()
+    await documentOf(['matviews', 'refresh', 'leaderboard'], db)
+    await db.query('update _ayb_matview_refresh_runs set duration_ms = 90000')
+    const {warnings} = await create(db, '1m')
+    expect(warnings).toEqual([
+      'the data of public.leaderboard will at times be older than 1 m 00 s: a refresh takes 1 m 30 s, and one follows the other at once',
+    ])
+  })
+
+  test('is warned about where a view is promised to be younger, with the command that changes that', async () => {
+    const db = await createRegistered()
+    const promise = async (maxAge: string) =>
+      (await documentOf<RegistrationDocument>(['matviews', 'update', 'leaderboard', '--max-age', maxAge], db))
+        .warnings
+    expect(await promise('1h')).toEqual([
+      'nothing keeps the data of public.leaderboard younger than 1 h 00 m: it has no enabled schedule; to change that: ayb schedules create --name leaderboard --max-age 1h --view public.leaderboard',
+    ])
+    await create(db, '1h')
+    expect(await promise('1h')).toEqual([])
+    expect(await promise('30m')).toEqual([
+      'nothing keeps the data of public.leaderboard younger than 30 m 00 s: with its schedule, the data gets 1 h 00 m old; to change that: ayb schedules update live --max-age 30m',
+    ])
+    await update(db, '--cron', '*/10 * * * *')
+    expect(await promise('30m')).toEqual([])
+    expect(await promise('none')).toEqual([])
+  })
+
+  test('comes out of a file as it went in', async () => {
+    const db = await createRegistered()
+    await create(db, '90m')
+    const exported = await documentOf<{schedules: unknown}>(['export'], db)
+    expect(exported.schedules).toEqual({live: {view: 'public.leaderboard', maxAge: '90m'}})
+    const apply = (file: object) =>
+      ayb(['apply', '-f', '-', '--json'], {...db, input: JSON.stringify({version: 1, ...file})})
+    expect((await apply(exported)).json()).toMatchObject({changes: []})
+    const changed = await apply({schedules: {live: {view: 'public.leaderboard', cron: '@daily'}}})
+    expect(changed.json()).toMatchObject({
+      changes: [
+        {
+          fields: [
+            {field: 'cron', from: null, to: '@daily'},
+            {field: 'maxAge', from: '90m', to: null},
+          ],
+        },
+      ],
+    })
+    await apply({schedules: {live: {view: 'public.leaderboard', maxAge: '2h'}}})
+    expect((await documentOf<ScheduleDocument>(['schedules', 'show', 'live'], db)).schedule).toMatchObject({
+      ...{maxAgeMs: 7_200_000, cronExpr: '0 */2 * * *'},
+    })
+    const both = await apply({
+      schedules: {live: {view: 'public.leaderboard', maxAge: '2h', cron: '@daily'}},
+    })
+    expect(both.json()).toMatchObject({error: {code: 'INVALID_ARGUMENT'}})
+  })
+})
+
+describe
+  .runIf(tells)
+  .concurrent('where the view is skipped while nothing changes, a schedule with a max age', () => {
+    test('looks in between, refreshes soon behind a change, and leaves no job for a look', async () => {
+      const db = await createRegistered()
+      await documentOf(['matviews', 'update', 'leaderboard', '--skip-unchanged'], db)
+      await create(db, '20s')
+      const worker = await startWorker(db)
+      const runs = async () => (await runsOf(db, 'leaderboard')).filter(({status}) => status === 'success')
+      await until(async () => (await runs()).length === 1, {what: 'the first refresh'})
+      await worker.waitForLog(({msg}) => msg === 'unchanged, not refreshed', 'a look')
+      const changedAt = performance.now()
+      await write(db, `update workouts set duration_minutes = duration_minutes + 1`)
+      await until(async () => (await runs()).length === 2, {what: 'the refresh behind the change'})
+      // Looks come every four seconds, and the next refresh without a change after 18.
+      expect(performance.now() - changedAt).toBeLessThan(9000)
+      await worker.waitForLog(
+        ({msg, time}) => msg === 'unchanged, not refreshed' && Date.parse(time) > Date.now() - 3000,
+        'another look',
+      )
+      await stopWorkers([worker])
+      const jobs = await db.query<{state: string}>('select state from _ayb_jobs')
+      expect(jobs.map(({state}) => state)).toEqual(['completed', 'completed'])
+    })
+
+    test('refreshes only in time a view of which nobody can tell whether it has changed', async () => {
+      const db = await createRegistered()
+      await db.query('create materialized view moment as select now() as at')
+      await documentOf(['matviews', 'register', 'moment', '--skip-unchanged'], db)
+      await documentOf(['matviews', 'refresh', 'moment'], db)
+      await documentOf(['schedules', 'create', '--name', 'live', '--max-age', '1h', '--view', 'moment'], db)
+      expect(await once(db)).toMatchObject({claimed: 1, succeeded: 0, unchanged: 1})
+      expect(await untilNext(db)).toBeGreaterThan(57 * 60_000)
+      expect(await db.query('select from _ayb_jobs')).toEqual([])
+    })
+  })
