@@ -99,6 +99,18 @@ describe('the list of views', {timeout: 120_000}, () => {
   })
 })
 
+test('a renamed view is followed to its new name', {timeout: 60_000}, async () => {
+  const db = await createTestDatabase({hasTables: true})
+  const server = await start(db)
+  await register(server)
+  await db.query('create schema "odd.one"; alter materialized view leaderboard set schema "odd.one"')
+  const {page} = await signIn(server)
+  await rowOf(page, 'was renamed to "odd.one".leaderboard').waitFor()
+  await choose(page, 'public.leaderboard', 'Follow the view to its new name')
+  await toast(page, '"odd.one".leaderboard is registered in its place').waitFor()
+  await page.getByRole('button', {name: 'Refresh odd.one.leaderboard'}).waitFor()
+})
+
 describe('the page of a view', {timeout: 120_000}, () => {
   test('tells all of it, and leads to its neighbours and to its jobs', async () => {
     const db = await createTestDatabase({hasTables: true})

@@ -1,10 +1,12 @@
+import {useEffect} from 'preact/hooks'
 import type {Diagnosis} from '../../../../lib/records/diagnosis.ts'
 import {FindingList} from '../parts/finding-list.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import type {Poll} from '../poll.ts'
 
 /** What the doctor found, in the whole database. */
-export function FindingsPage({doctor: {data, error}}: {doctor: Poll<Diagnosis>}) {
+export function FindingsPage({doctor: {data, error, reload}}: {doctor: Poll<Diagnosis>}) {
+  useEffect(reload, [reload])
   return (
     <>
       <div class="page-head">
@@ -12,10 +14,12 @@ export function FindingsPage({doctor: {data, error}}: {doctor: Poll<Diagnosis>})
       </div>
       <PollProblem error={error} />
       {!data && !error && <p class="empty">Loading…</p>}
-      {data?.findings.length === 0 && (
+      {!error && data?.findings.length === 0 && (
         <p class="empty">
-          {data.checkedViews === 1 ? 'One view was' : `${data.checkedViews} views were`} checked, with their
-          schedules and the server. Nothing is wrong.
+          {data.checkedViews === 1
+            ? 'One view was checked, with its schedules and the server.'
+            : `${data.checkedViews} views were checked, with their schedules and the server.`}{' '}
+          Nothing is wrong.
         </p>
       )}
       {data && data.findings.length > 0 && (

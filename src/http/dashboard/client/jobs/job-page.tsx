@@ -52,7 +52,9 @@ export function JobPage({api, notify, id, database}: Props) {
     return (
       <>
         {head}
-        <h1 tabIndex={-1}>Job</h1>
+        <div class="page-head">
+          <h1 tabIndex={-1}>Job</h1>
+        </div>
         <PollProblem error={error} />
         {!error && <p class="empty">Loading…</p>}
       </>

@@ -17,13 +17,22 @@ interface Props {
   refresh: RefreshUnderWay | undefined
   onRefresh: () => void
   onCascade: () => void
+  onFollow: () => void
   onCancel: () => void
   onCancelElsewhere: () => void
   onEdit: () => void
   onUnregister: () => void
 }
 
-export function MatviewRow({registration, runs, refresh, onCancel, onCancelElsewhere, ...actions}: Props) {
+export function MatviewRow({
+  registration,
+  runs,
+  refresh,
+  onCancel,
+  onCancelElsewhere,
+  onFollow,
+  ...actions
+}: Props) {
   const {schemaName, viewName, refreshMode, lastSuccessAt, lastRefreshDurationMs, nextRunAt, policy} =
     registration
   return (
@@ -55,7 +64,12 @@ export function MatviewRow({registration, runs, refresh, onCancel, onCancelElsew
       </td>
       <td data-label="Next run">{nextRunAt ? <Time at={nextRunAt} /> : 'none'}</td>
       <td data-label="Actions" class="actions">
-        <ViewActions registration={registration} isBusy={refresh !== undefined} {...actions} />
+        <ViewActions
+          registration={registration}
+          isBusy={refresh !== undefined}
+          onFollow={registration.renamedTo === null ? undefined : onFollow}
+          {...actions}
+        />
       </td>
     </tr>
   )

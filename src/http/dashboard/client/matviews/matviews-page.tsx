@@ -94,6 +94,7 @@ export function MatviewsPage({api, notify, histories, refreshes, query}: Props) 
                 onCascade={() => refreshes.start(registration, {isCascade: true})}
                 onCancel={() => refreshes.cancel(registration.id)}
                 onCancelElsewhere={() => act(registration.id, () => cancelElsewhere(api, registration))}
+                onFollow={() => act(registration.id, () => follow(api, registration))}
                 onEdit={() => setOpen({kind: 'mode', registration})}
                 onUnregister={() => setOpen({kind: 'unregister', registration})}
               />
@@ -134,4 +135,12 @@ function emptyText({search, state}: ViewQuery): string {
   if (state === 'running') return 'No view is being refreshed right now.'
   if (state !== null) return `No view is ${state}.`
   return 'No materialized view is registered yet. Register one to refresh it here or by a schedule.'
+}
+
+/** Has a registration stand for its view under the new name; returns what to say. */
+async function follow(api: Api, {id, renamedTo}: RegistrationItem): Promise<string> {
+  // Both parts are as the API takes them, in double quotes where they need them.
+  const [, schema, viewName] = /^("(?:[^"]|"")*"|[^.]*)\.(.*)$/s.exec(renamedTo ?? '') ?? []
+  await api.send('POST', `matviews/${id}/relink`, {schema, viewName})
+  return `${renamedTo} is registered in its place, with its schedules and its history`
 }

@@ -6,6 +6,8 @@ import {Menu} from '../parts/menu.tsx'
 interface Props {
   registration: Registration
   isBusy: boolean
+  /** Follows the view to its new name; undefined where it was not renamed. */
+  onFollow?: (() => void) | undefined
   onRefresh: () => void
   onCascade: () => void
   onEdit: () => void
@@ -13,7 +15,15 @@ interface Props {
 }
 
 /** What can be done with a view; nothing for whoever may only read. */
-export function ViewActions({registration, isBusy, onRefresh, onCascade, onEdit, onUnregister}: Props) {
+export function ViewActions({
+  registration,
+  isBusy,
+  onRefresh,
+  onCascade,
+  onFollow,
+  onEdit,
+  onUnregister,
+}: Props) {
   const mayChange = useMayChange()
   if (!mayChange) return null
   const title = viewTitle(registration)
@@ -25,6 +35,7 @@ export function ViewActions({registration, isBusy, onRefresh, onCascade, onEdit,
       <Menu
         label={`More for ${title}`}
         actions={[
+          ...(onFollow ? [{label: 'Follow the view to its new name', onSelect: onFollow}] : []),
           {label: 'Refresh with the views that read it', onSelect: onCascade},
           {label: 'Edit mode', onSelect: onEdit},
           {label: 'Unregister', onSelect: onUnregister, isDanger: true},

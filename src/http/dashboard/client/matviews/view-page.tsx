@@ -54,7 +54,10 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
   const seldom = usePoll(
     async (signal) => ({
       made: await api.get<ViewDefinition>(`${path}/definition`, signal).catch(() => null),
-      graph: await api.get<ViewGraph>(`matviews/graph?view=${encodeURIComponent(one)}`, signal),
+      // A view that is gone has no graph, and the warnings say so.
+      graph: await api
+        .get<ViewGraph>(`matviews/graph?view=${encodeURIComponent(one)}`, signal)
+        .catch(() => null),
       doctor: await api.get<Diagnosis>(`doctor?view=${encodeURIComponent(one)}`, signal),
     }),
     path,
@@ -71,9 +74,11 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
         <p>
           <a href="#/matviews">All materialized views</a>
         </p>
-        <h1 tabIndex={-1}>
-          <Breakable text={one.replaceAll('"', '')} />
-        </h1>
+        <div class="page-head">
+          <h1 tabIndex={-1}>
+            <Breakable text={one.replaceAll('"', '')} />
+          </h1>
+        </div>
         <PollProblem error={error} />
         {!error && <p class="empty">Loading…</p>}
       </>
@@ -107,6 +112,11 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
         </div>
       </div>
       <PollProblem error={error} />
+      {data.warnings.map((warning) => (
+        <p key={warning} class="banner">
+          {warning}
+        </p>
+      ))}
       <section class="panel" aria-label="State">
         <div class="state-line">
           <ViewState
@@ -146,7 +156,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
         <RunTable runs={runs} />
       </section>
       <ScheduleSection schedules={schedules} />
-      {seldom.data && <NeighbourGraph view={registration} graph={seldom.data.graph} />}
+      {seldom.data?.graph && <NeighbourGraph view={registration} graph={seldom.data.graph} />}
       {view && <ReadinessSection view={view} policy={registration.policy} />}
       {seldom.data?.made && <DefinitionSection made={seldom.data.made} />}
       {seldom.error && <PollProblem error={error === null ? seldom.error : null} />}
