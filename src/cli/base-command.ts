@@ -1,5 +1,4 @@
 import {Command} from '@oclif/core/command'
-import * as Flags from '@oclif/core/flags'
 import {type Database, Server} from '../db/database.ts'
 import {dropOnAbort} from '../lib/abort.ts'
 import {invalidArgument, mayBeDone} from '../lib/errors.ts'
@@ -10,6 +9,7 @@ import {renderError, renderWarning} from '../render/error.ts'
 import type {Verbosity} from '../render/progress.ts'
 import {describeTerminal, type RenderContext, type Terminal} from '../render/terminal.ts'
 import {tellOfConnecting} from './connecting.ts'
+import {type ConnectionFlags, connectionString, GLOBAL_FLAGS} from './global-flags.ts'
 import {
   errorRecord,
   isDebugging,
@@ -24,36 +24,10 @@ import {commandLineDocument, commandLineWarning} from './remedies.ts'
 import {listenForSignals} from './signals.ts'
 import type {Watch} from './watch.ts'
 
-/** The global flags that select the database. */
-export interface ConnectionFlags {
-  'database-url'?: string | undefined
-  service?: string | undefined
-}
-
 /** The base of all commands: the global flags, the database, JSON output, and the handling of errors. */
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true
-  static override baseFlags = {
-    'database-url': Flags.string({
-      summary: 'The database to connect to. Overrides AYB_DATABASE_URL, DATABASE_URL and PG*.',
-      helpValue: 'postgres://…',
-      helpGroup: 'GLOBAL',
-    }),
-    service: Flags.string({
-      summary: 'A service of pg_service.conf to connect to, instead of --database-url. Overrides PGSERVICE.',
-      helpValue: '<name>',
-      helpGroup: 'GLOBAL',
-    }),
-    quiet: Flags.boolean({
-      summary: 'Print only warnings and errors on stderr: no progress, no advice.',
-      helpGroup: 'GLOBAL',
-      exclusive: ['verbose'],
-    }),
-    verbose: Flags.boolean({
-      summary: 'Print each step on stderr.',
-      helpGroup: 'GLOBAL',
-    }),
-  }
+  static override baseFlags = GLOBAL_FLAGS
 
   /** Aborts at the first SIGINT, SIGTERM or SIGHUP, with the error to end with. */
   protected readonly signal = listenForSignals()
@@ -264,21 +238,6 @@ export abstract class BaseCommand extends Command {
     printWarnings(this.#warnings)
     printFailure(failure, {isJson: this.jsonEnabled()})
   }
-}
-
-/** @throws AybError INVALID_ARGUMENT for both --database-url and --service, or an empty service name */
-function connectionString({'database-url': url, service}: ConnectionFlags) {
-  if (service === undefined) return {databaseUrl: url}
-  if (url !== undefined) {
-    throw invalidArgument('--service and --database-url both say where to connect', 'leave one of them out')
-  }
-  if (service === '') {
-    throw invalidArgument(
-      '--service is empty',
-      'name a service: the text in [brackets] in ~/.pg_service.conf',
-    )
-  }
-  return {databaseUrl: `service='${service.replaceAll(/['\\]/g, '\\$&')}'`, urlName: '--service'}
 }
 
 function warningsOf(document: unknown): readonly string[] | undefined {

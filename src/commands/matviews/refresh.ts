@@ -1,5 +1,5 @@
 import * as Flags from '@oclif/core/flags'
-import {BaseCommand, type ConnectionFlags} from '../../cli/base-command.ts'
+import {BaseCommand} from '../../cli/base-command.ts'
 import {
   durationFlag,
   lockFlag,
@@ -9,6 +9,7 @@ import {
   timeoutFlag,
   viewArg,
 } from '../../cli/flags.ts'
+import type {ConnectionFlags} from '../../cli/global-flags.ts'
 import {commandLineDocument} from '../../cli/remedies.ts'
 import {refresh} from '../../core/refresh/by-hand.ts'
 import {wantedSettings} from '../../core/refresh/request.ts'
