@@ -60,8 +60,8 @@ export class Watch {
   }
 
   /**
-   * Looks until the signal aborts, and returns the result of the last look after Ctrl-C, which is how people end
-   * this. A look that fails is shown as its error, except for the first.
+   * Looks until the signal aborts, and returns the result of the last look after Ctrl-C, which is how people
+   * end this. A look that fails is shown as its error, except for the first.
    * @throws the reason of any other signal, and what the first look throws
    */
   async run<T>(look: () => Promise<T>, {signal, remarks}: Surroundings): Promise<T> {

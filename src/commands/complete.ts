@@ -11,8 +11,8 @@ const PATIENCE_MS = 300
 const CONNECTION = /^--(database-url|service)(?:=(.*))?$/s
 
 /**
- * Prints names for the scripts of `ayb completion`: one a line, with a tab and a note behind it. Prints nothing
- * where that fails or takes long: the line that is being typed must not be disturbed.
+ * Prints names for the scripts of `ayb completion`: one a line, with a tab and a note behind it. Prints
+ * nothing where that fails or takes long: the line that is being typed must not be disturbed.
  */
 export default class Complete extends BaseCommand {
   static override summary = 'Print names for the completion of a shell.'

@@ -85,8 +85,8 @@ export function scheduleTarget(
 }
 
 /**
- * The same with name, cron expression, time zone and quiet times as they are stored. Needs no database: what is wrong with
- * a command line is said before anything is connected to.
+ * The same with name, cron expression, time zone and quiet times as they are stored. Needs no database: what
+ * is wrong with a command line is said before anything is connected to.
  * @throws AybError INVALID_ARGUMENT
  */
 export function checkInput<Input extends ScheduleChanges>(input: Input): Input {

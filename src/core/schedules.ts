@@ -79,8 +79,8 @@ export async function updateSchedule(
 
 /**
  * Changes a schedule whose row the transaction holds. `payload` is what the target of the changes means.
- * @throws AybError SCHEDULE_EXISTS, INVALID_ARGUMENT as updateSchedule, PERMISSION_DENIED where a policy has no
- * table
+ * @throws AybError SCHEDULE_EXISTS, INVALID_ARGUMENT as updateSchedule, PERMISSION_DENIED where a policy has
+ * no table
  */
 export async function changeSchedule(
   db: Database,

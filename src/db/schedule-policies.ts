@@ -16,8 +16,8 @@ const quietTimes = (alias: string): string =>
   `case when pg_column_size(${alias}.not_during) <= ${MOST_BYTES} then ${alias}.not_during end`
 
 /**
- * SQL: the policy of the schedule of that id as JSON; null if the schedule has none, or the table is missing or
- * closed to the role.
+ * SQL: the policy of the schedule of that id as JSON; null if the schedule has none, or the table is missing
+ * or closed to the role.
  */
 export const schedulePolicyOf = (db: Database, scheduleId: string): string =>
   db.mayRead('schedulePolicies')
@@ -46,8 +46,8 @@ export interface QuietZone {
 }
 
 /**
- * SQL: the quiet times of the schedule of a job under that alias, as JSON; null where it has none. A member of a set
- * has its schedule in the set.
+ * SQL: the quiet times of the schedule of a job under that alias, as JSON; null where it has none. A member
+ * of a set has its schedule in the set.
  */
 export const quietZoneOf = (db: Database, alias: string): string => {
   if (!db.mayRead('schedulePolicies')) return 'null::json'

@@ -58,7 +58,9 @@ export const parseRetention = (text: string, what: string): number =>
 export const parseLockDuration = (text: string, what: string): number =>
   text === '0' ? 0 : parseDuration(text, what)
 
-/** A duration as a person writes it, in the largest unit that leaves no rest: `90m`, `1h`; 0 without a unit. */
+/**
+ * A duration as a person writes it, in the largest unit that leaves no rest: `90m`, `1h`; 0 without a unit.
+ */
 export function writtenDuration(ms: number): string | number {
   if (ms === 0) return 0
   const units = Object.entries(UNITS_MS).reverse()

@@ -149,8 +149,8 @@ function readable(text: string): QuietTime | null {
 const known = new BoundedMap<string, QuietTimes>(100)
 
 /**
- * The first instant from `instant` on, in milliseconds, outside of the quiet times of a schedule. Of a time zone that
- * nobody knows, which another program has stored, there are none.
+ * The first instant from `instant` on, in milliseconds, outside of the quiet times of a schedule. Of a time
+ * zone that nobody knows, which another program has stored, there are none.
  */
 export function endOfQuietTime(texts: readonly string[], timezone: string, instant: number): number {
   if (texts.length === 0) return instant

@@ -31,8 +31,8 @@ export interface TimedSchedule extends SchedulePolicy {
 }
 
 /**
- * When the run begins that was due at `due`, which is not after `now`. Of several due times since then, the last
- * one says whether the run was missed.
+ * When the run begins that was due at `due`, which is not after `now`. Of several due times since then, the
+ * last one says whether the run was missed.
  */
 export function startOf(schedule: TimedSchedule, cron: CronExpression, due: Date, now: Date): Start {
   if (!hasPolicy(schedule)) return {at: due, isMissed: false}

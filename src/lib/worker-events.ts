@@ -128,7 +128,9 @@ export type WorkerEvent =
       /** Whether the job was one of many looks of a schedule with a promise. */
       isLook: boolean
     } & AttemptFacts)
-  /** Ayb cannot tell whether anything has changed, and a refresh is not due yet: the job is done without one. */
+  /**
+   * Ayb cannot tell whether anything has changed, and a refresh is not due yet: the job is done without one.
+   */
   | ({type: 'job-undue'; dueInMs: number} & AttemptFacts)
   /** Nothing seems to have changed; the job is put back for the look that counts. */
   | ({type: 'job-looks-unchanged'; delayMs: number} & AttemptFacts)

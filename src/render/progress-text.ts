@@ -17,7 +17,9 @@ export interface Progress {
   usualMs: number | null
 }
 
-/** What an event says about the progress of the refresh of a view; nothing where the event changes nothing. */
+/**
+ * What an event says about the progress of the refresh of a view; nothing where the event changes nothing.
+ */
 export function progressAfter(event: RefreshEvent, view: string): Partial<Progress> {
   const label = `Refreshing ${view}`
   switch (event.type) {

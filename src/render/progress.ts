@@ -7,8 +7,8 @@ import {describeTerminal} from './terminal.ts'
 export type Verbosity = 'silent' | 'usual' | 'verbose'
 
 /**
- * Shows work that goes on, from its first update: with a spinner if the stream is a terminal, else with a line
- * every half minute; verbose: with a line for each step.
+ * Shows work that goes on, from its first update: with a spinner if the stream is a terminal, else with a
+ * line every half minute; verbose: with a line for each step.
  */
 export function watchProgress(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, verbosity: Verbosity) {
   let progress: Progress | null = null

@@ -29,8 +29,8 @@ const CLEAR_BELOW = '\u001b[J'
 const linesUp = (count: number): string => (count > 0 ? `\r\u001b[${count}A` : '\r')
 
 /**
- * Shows a line for each view that runs, and a bar, if the stream is a terminal; else a line every half minute;
- * verbose: a line for each step.
+ * Shows a line for each view that runs, and a bar, if the stream is a terminal; else a line every half
+ * minute; verbose: a line for each step.
  */
 export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, verbosity: Verbosity) {
   const terminal = describeTerminal(stream, env)

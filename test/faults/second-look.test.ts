@@ -27,8 +27,8 @@ async function skipping(db: TestDatabase): Promise<void> {
 }
 
 /**
- * Runs a statement on a session that then does nothing. The session has told of its changes right before, so that it
- * tells of the next ones ten seconds later.
+ * Runs a statement on a session that then does nothing. The session has told of its changes right before, so
+ * that it tells of the next ones ten seconds later.
  */
 async function unseen(db: TestDatabase, sql: string): Promise<() => Promise<void>> {
   const writer = await db.connect()

@@ -20,7 +20,10 @@ export interface EventListener {
   close(): void
 }
 
-/** Listens to the refreshes of a view on a connection of its own; resolves when the server has said that it listens. */
+/**
+ * Listens to the refreshes of a view on a connection of its own; resolves when the server has said that it
+ * listens.
+ */
 export function listenTo(
   {origin}: {origin: string},
   view: string,

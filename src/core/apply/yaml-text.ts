@@ -1,5 +1,5 @@
-// The text of a file as nodes of the library `yaml`. The library reads a text to its end, whatever is wrong with it:
-// a megabyte of commas takes seconds. Here it is given the text token by token, and stopped early.
+// The text of a file as nodes of the library `yaml`. The library reads a text to its end, whatever is wrong
+// with it: a megabyte of commas takes seconds. Here it is given the text token by token, and stopped early.
 
 import {
   Composer,
@@ -58,7 +58,9 @@ export function parseText(
 
 const placeOf = ({range}: Document.Parsed): [number, number] => [range[0], range[1]]
 
-/** Has the composer stop behind its hundredth error. It takes what is thrown for an error, and throws again. */
+/**
+ * Has the composer stop behind its hundredth error. It takes what is thrown for an error, and throws again.
+ */
 function stopAtMany(composer: Composer): void {
   const {errors, warnings} = composer.streamInfo()
   const all: YamlProblem[] = []
@@ -72,7 +74,9 @@ function stopAtMany(composer: Composer): void {
   }
 }
 
-/** Lexemes without a place in the text: the beginning of a document, the end of a flow error, and a scalar. */
+/**
+ * Lexemes without a place in the text: the beginning of a document, the end of a flow error, and a scalar.
+ */
 const MARKS = ['\u0002', '\u0018', '\u001f']
 
 function* tokensOf(text: string, lines: LineCounter): Generator<CST.Token> {

@@ -61,7 +61,9 @@ class SetRun {
   readonly #names: ReadonlySet<string>
   /** Ends a wait that nobody needs any more. */
   readonly #over = new AbortController()
-  /** Until the views that look unchanged are looked at again, all at the same time; null without such views. */
+  /**
+   * Until the views that look unchanged are looked at again, all at the same time; null without such views.
+   */
   #secondLook: Promise<void> | null = null
   /** How many views may run at once, where the server or a pooler has no room for more. */
   #limit = Number.POSITIVE_INFINITY

@@ -89,8 +89,8 @@ export async function refresh(
 }
 
 /**
- * The same for a view of a set, whose views have these qualified names. Returns where the view looks unchanged
- * and is to be looked at again: the caller has other views to refresh meanwhile.
+ * The same for a view of a set, whose views have these qualified names. Returns where the view looks
+ * unchanged and is to be looked at again: the caller has other views to refresh meanwhile.
  */
 export async function refreshInSet(
   db: Database,

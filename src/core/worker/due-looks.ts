@@ -8,9 +8,9 @@ interface Due<Look> {
 }
 
 /**
- * Says which looks are due, and when the next look is. Has no timers, and the clock is handed in. Keeps the looks in
- * an array, which forgets what it no longer holds: a Map keeps what was deleted in tables that it has outgrown, until
- * the next full garbage collection.
+ * Says which looks are due, and when the next look is. Has no timers, and the clock is handed in. Keeps the
+ * looks in an array, which forgets what it no longer holds: a Map keeps what was deleted in tables that it
+ * has outgrown, until the next full garbage collection.
  */
 export class DueLooks<Look extends Pace> {
   readonly #looks: Due<Look>[] = []

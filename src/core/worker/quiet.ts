@@ -8,8 +8,9 @@ import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import {factsOf, type JobOutcome} from './job-reports.ts'
 
 /**
- * Until when a job has to wait that was claimed in a quiet time of its schedule; null where it was not. Retries,
- * members of sets and jobs of other programs are due at any time, so each job is looked at when it is claimed.
+ * Until when a job has to wait that was claimed in a quiet time of its schedule; null where it was not.
+ * Retries, members of sets and jobs of other programs are due at any time, so each job is looked at when it
+ * is claimed.
  */
 export function endOfQuiet({quiet, token}: ClaimedJob): Date | null {
   if (quiet === null) return null

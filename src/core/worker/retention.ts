@@ -30,8 +30,8 @@ const STOP_PATIENCE_MS = 1000
 
 /**
  * Deletes finished jobs, old runs, dead workers, old notices, and the states and policies of views and
- * schedules that are gone. A pass begins every ten minutes, and deletes small batches beside the worker's loop until
- * nothing old is left.
+ * schedules that are gone. A pass begins every ten minutes, and deletes small batches beside the worker's
+ * loop until nothing old is left.
  */
 export class Retention {
   readonly #retentionMs: number

@@ -148,8 +148,8 @@ export async function onAnySession<T>(
 }
 
 /**
- * A scheduled view that nobody registered is registered, in standard mode; except a member of a set: its view was
- * registered when the set was made.
+ * A scheduled view that nobody registered is registered, in standard mode; except a member of a set: its view
+ * was registered when the set was made.
  */
 async function registerNow(db: Database, job: ClaimedJob, view: ViewName): Promise<RefreshTarget> {
   if (await isMember(db, job)) throw notRegistered(view, null)

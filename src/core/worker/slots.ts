@@ -190,7 +190,7 @@ export class Slots {
     return null
   }
 
-  /** A session for the job; null where no session could be had and the job was put back. */
+  /** A session for the job; null where none could be opened, and the job was put back. */
   async #sessionFor(job: ClaimedJob): Promise<Database | null> {
     try {
       const db = await this.#sessions.acquire()

@@ -137,8 +137,8 @@ export async function endUndue(
 const SLACK_MS = 500
 
 /**
- * Whether a job that was put back so long ago has come back for its second look. Much later, the database tells
- * that the job has waited long enough; and the job may have ended since, and be retried.
+ * Whether a job that was put back so long ago has come back for its second look. Much later, the database
+ * tells that the job has waited long enough; and the job may have ended since, and be retried.
  */
 const isSecondLook = (sinceMs: number): boolean =>
   sinceMs >= SECOND_LOOK_MS - SLACK_MS && sinceMs < 2 * SECOND_LOOK_MS + SLACK_MS

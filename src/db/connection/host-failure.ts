@@ -131,8 +131,8 @@ export const notPostgres = () =>
   new HostFailure('server', 'what answers there is not a PostgreSQL server', 'check the host and port')
 
 /**
- * The server refused the log-in after it had asked for a password. SQLSTATE 28000 in the middle of the exchange
- * means that the server detected somebody in between.
+ * The server refused the log-in after it had asked for a password. SQLSTATE 28000 in the middle of the
+ * exchange means that the server detected somebody in between.
  */
 export const loginRefused = (cause: Error, user: string, {isUnderWay}: {isUnderWay: boolean}) =>
   new HostFailure(

@@ -189,7 +189,10 @@ reasons as materialized (
     from blockers b
    group by b.root)`
 
-/** SQL: what forbids skipping in the definitions of the views with these OIDs, and what they read, a row a view. */
+/**
+ * SQL: what forbids skipping in the definitions of the views with these OIDs, and what they read, a row a
+ * view.
+ */
 export const definitionBlockersSql = (
   oids: string,
 ): string => `with recursive${reached(oids)},${BLOCKERS},${GATHERED}

@@ -72,8 +72,8 @@ export function forgetDefinition(db: Database, view: ViewName): void {
 }
 
 /**
- * What forbids skipping in the definitions of the views with these OIDs, and the relations that they read other
- * than plain views.
+ * What forbids skipping in the definitions of the views with these OIDs, and the relations that they read
+ * other than plain views.
  */
 export const readDefinitionBlockers = (
   db: Database,

@@ -1,6 +1,8 @@
 import type {Migration} from './migration.ts'
 
-/** For each schedule: what was asked for the beginning of its runs; a schedule without a row has no wishes. */
+/**
+ * For each schedule: what was asked for the beginning of its runs; a schedule without a row has no wishes.
+ */
 export const schedulePolicies: Migration = {
   version: 9,
   name: '0009-schedule-policies',

@@ -4,7 +4,7 @@ import type {Database} from '../database.ts'
 import {type DueSchedule, VERSION} from './due.ts'
 import {hasLiveSet} from './sets.ts'
 
-/** A due schedule and when it comes next; null where it never does. */
+/** A due schedule and its next due time; null where there is none. */
 export interface Advance extends DueSchedule {
   next: Date | null
   /** When the run that is due begins; without it, when it was due. */
@@ -29,13 +29,13 @@ const valuesOf = (advances: readonly Advance[]) => [
 ]
 
 /**
- * Moves due schedules on, those whose run was missed without a job, and queues a job for each, unless one of its own is queued already, or its last set
- * is under way. Compare-and-set on what was read: whoever else looks at the same schedules, each due time is
- * taken once. Rows that somebody holds are left for the next look. A job that is queued for more than a day
- * behind the one to be queued comes from another program and may never run, so it is ignored. Jobs are queued in the order of the
- * schedules: jobs that are due at the same instant are claimed in that order. The jobs are looked up schedule
- * by schedule: a join that was planned while the queue was short would read the whole queue for each
- * schedule.
+ * Moves due schedules on, and queues a job for each, unless its run was missed, a job of the schedule is
+ * queued already, or its last set is under way. A row that has changed since it was read is left alone, so
+ * each due time is taken once, however many workers look. Rows that somebody holds are left for the next
+ * look. A job that is queued for more than a day behind the one to be queued comes from another program and
+ * may never run, so it is ignored. Jobs are queued in the order of the schedules: jobs that are due at the
+ * same instant are claimed in that order. The jobs are looked up schedule by schedule: a join that was
+ * planned while the queue was short would read the whole queue for each schedule.
  */
 export async function advanceSchedules(
   db: Database,

@@ -52,8 +52,8 @@ export const isWithinBound = (alias: string, until: string, jobIds: string): str
   `(${alias}.run_at <= ${until}::timestamptz or ${alias}.id = any (${jobIds}::uuid[]))`
 
 /**
- * SQL: the ids of the oldest jobs that are due at that instant, under a lock. Literals for state and type: with
- * parameters the partial index would not be used.
+ * SQL: the ids of the oldest jobs that are due at that instant, under a lock. Literals for state and type:
+ * with parameters the partial index would not be used.
  */
 export const oldestDueJobs = (
   {jobs}: TableNames,
@@ -100,7 +100,10 @@ export const readableStates = async (db: Database): Promise<ReadableStates | nul
 /** SQL: the view of a claimed job. */
 const VIEW_OF_CLAIMED = viewInPayload(readablePayload('u.payload'))
 
-/** SQL: the columns of a ClaimRow, of the job that a claim returned under alias `u`, and what they are joined from. */
+/**
+ * SQL: the columns of a ClaimRow, of the job that a claim returned under alias `u`, and what they are joined
+ * from.
+ */
 export function claimedJob(db: Database, states: ReadableStates | null): {columns: string; joins: string} {
   const state = stateOfView(db, states)
   return {
@@ -137,9 +140,9 @@ function stateOfView(db: Database, states: ReadableStates | null): {columns: str
 }
 
 /**
- * SQL: takes the lock of the view of the job in the rows of the common table expression `claimed`, and when; as
- * a part of a WITH and what it gives. Materialized, so that the function is called once a row, and only for a
- * job that was claimed.
+ * SQL: takes the lock of the view of the job in the rows of the common table expression `claimed`, and when;
+ * as a part of a WITH and what it gives. Materialized, so that the function is called once a row, and only
+ * for a job that was claimed.
  */
 export const LOCK_OF_CLAIMED = {
   cte: `l as materialized (

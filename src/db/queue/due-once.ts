@@ -45,7 +45,7 @@ export async function findLiveMembers(db: Database): Promise<{jobId: string; sch
   return rows.map((row) => ({jobId: row.job_id, scheduleId: row.schedule_id}))
 }
 
-/** Of the jobs, those that have not ended still: another worker may have ended some of them. */
+/** The jobs that have not ended yet: another worker may have ended some of them. */
 export async function findUnfinished(
   db: Database,
   jobIds: readonly string[],

@@ -68,8 +68,8 @@ export interface DueWindow {
 }
 
 /**
- * The schedules that are due, longest first, and the server's time; without those that cannot be understood,
- * and those outside the window.
+ * The schedules that are due, the one due for longest first, and the server's time. Leaves out schedules that
+ * cannot be understood, and those outside the window.
  */
 export const readDueSchedules = (
   db: Database,

@@ -2,9 +2,9 @@ import type {Database} from '../database.ts'
 import {endState, isStillOurs, type JobFence} from './fence.ts'
 
 /**
- * Puts a job back that was claimed in a quiet time of its schedule: due at its end, without an attempt. Where its
- * schedule was called off, the job is canceled instead. Returns null where the job is no longer ours. The commit
- * does not wait for a standby, as in `snoozeJob`.
+ * Puts a job back that was claimed in a quiet time of its schedule: due at its end, without an attempt. Where
+ * its schedule was called off, the job is canceled instead. Returns null where the job is no longer ours. The
+ * commit does not wait for a standby, as in `snoozeJob`.
  */
 export async function putOffJob(
   {session, tables}: Database,

@@ -8,8 +8,8 @@ import {wakeWorkers} from './wake.ts'
 
 /**
  * Queues a failed job again, or a canceled job of a set, with its full number of attempts; null for any other
- * job. A job that was canceled while it waited waits again, unless the job of a parent has ended otherwise than
- * completed. Null, too, while its schedule has another job in the queue, or another set under way.
+ * job. A job that was canceled while it waited waits again, unless the job of a parent has ended otherwise
+ * than completed. Null, too, while its schedule has another job in the queue, or another set under way.
  */
 export async function retryJob(db: Database, id: string): Promise<Job | null> {
   return db.session.transaction(async () => {

@@ -55,8 +55,8 @@ export const hasSetsToAdvance = (db: Database): string => {
 }
 
 /**
- * Moves sets on: notes which members have ended, cancels the members below one that failed, was canceled or is
- * gone, and queues the jobs of members whose parents are all completed. Whoever ends a job of a set calls
+ * Moves sets on: notes which members have ended, cancels the members below one that failed, was canceled or
+ * is gone, and queues the jobs of members whose parents are all completed. Whoever ends a job of a set calls
  * this behind that; the poll does it for programs that know no sets, and for workers that died in between.
  * Each member is queued once, whoever calls this at the same time. With `commitsLocally` the commit does not
  * wait for a standby: where the server is lost, the next poll repeats what was lost.
@@ -105,8 +105,8 @@ const lockMembers = ({edges}: TableNames, isMeant: string): string =>
   `select from ${edges} e where ${isLive('e')} and ${isMeant} order by e.job_id for no key update`
 
 /**
- * The poll waits for nobody: it locks the sets of which nobody else holds a member, and notes their ids for the
- * statements behind that.
+ * The poll waits for nobody: it locks the sets of which nobody else holds a member, and notes their ids for
+ * the statements behind that.
  */
 const lockFreeSets = ({edges}: TableNames): string =>
   `with held as materialized (

@@ -101,9 +101,9 @@ export async function insertSet(
 }
 
 /**
- * Makes a set of a job that a worker has claimed, which is the job of one of its members from now on. A member
- * with parents has no job until they are completed: so its job goes. Where the schedule has a set that is
- * under way, or was called off, the job is canceled instead.
+ * Makes a set of a job that a worker has claimed, which is the job of one of its members from now on. A
+ * member with parents has no job until they are completed: so its job goes. Where the schedule has a set that
+ * is under way, or was called off, the job is canceled instead.
  */
 export async function makeSetOf(db: Database, job: JobFence, set: NewSet): Promise<SetMaking> {
   const {session, tables} = db

@@ -65,11 +65,10 @@ const SOON = '1 min'
 
 /**
  * Completes the job of a view that is unchanged, and counts the look. A job that was made or due less than
- * `secondLookMs` ago is put back for that long instead, without an attempt, unless its schedule comes due soon
- * anyway; null says that this look is the second.
- * A member of a set that reads nothing but views of its set needs one look: of these, ayb has seen all changes
- * at once. Returns how the job was left; null where the job is no
- * longer ours. The commit does not wait for a standby, as in `snoozeJob`.
+ * `secondLookMs` ago is put back for that long instead, without an attempt, unless its schedule comes due
+ * soon anyway; null says that this look is the second. A member of a set that reads nothing but views of its
+ * set needs one look: of these, ayb has seen all changes at once. Returns how the job was left; null where
+ * the job is no longer ours. The commit does not wait for a standby, as in `snoozeJob`.
  */
 export async function settleUnchanged(
   db: Database,

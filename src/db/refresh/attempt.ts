@@ -15,13 +15,16 @@ interface StatementSettings {
 
 /** One attempt at a refresh, from the moment that it holds the lock. */
 export interface Attempt {
-  /** Of the run that will be recorded, known beforehand: after a lost connection it tells whether it was. */
+  /**
+   * The id of the run, chosen beforehand: after a lost connection, such a run shows that the refresh was
+   * committed.
+   */
   runId: string
   registration: RefreshTarget
   mode: RefreshMode
   /** Why the refresh is not as asked for; null where it is. */
   reason: string | null
-  /** What was seen of the view and of what it reads; null where nobody asks for changes. */
+  /** The fingerprint of the view and of everything that it reads; null where nobody asks for changes. */
   seen: SeenBefore | null
   /** Null for a refresh by hand. */
   job: RefreshJob | null

@@ -4,7 +4,7 @@ import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
 import type {Session} from '../session.ts'
 
-/** Holds what was seen, for the length of one transaction. */
+/** A setting that holds the hash of the files, for the length of one transaction. */
 const SETTING = 'ayb.base_relations'
 
 /**
@@ -49,8 +49,8 @@ interface PlainShape {
 }
 
 /**
- * SQL: the files of relations, by their OIDs. Calls functions alone: to start a plan that reads a catalog takes
- * ten times as long.
+ * SQL: the files of relations, by their OIDs. Calls functions alone: to start a plan that reads a catalog
+ * takes ten times as long.
  */
 const filesOf = (oids: string): string =>
   `pg_catalog.array_to_string(array(select pg_catalog.pg_relation_filenode(o) from unnest(${oids}) o), ' ')`
@@ -80,8 +80,8 @@ export interface SnapshotGuard {
   /** The OID of the view; null where the condition does not compare the OID. */
   viewOid: string | null
   /**
-   * SQL: the condition for a statement behind REFRESH. `oid` is an expression for the OID of the relation that
-   * has the name of the view; `values` are expressions for the values of the guard.
+   * SQL: the condition for a statement behind REFRESH. `oid` is an expression for the OID of the relation
+   * that has the name of the view; `values` are expressions for the values of the guard.
    */
   holds(oid: string, values: readonly string[]): string
 }
@@ -127,7 +127,9 @@ export async function snapshotGuard(db: Database, view: ViewName): Promise<Snaps
 const areSame = (oid: string, [viewOid, oids = '']: readonly string[], seen: string | undefined): string =>
   `${oid} = ${viewOid} and ${seen} = ${filesOf(oids)} and ${arePlain(oids)}`
 
-/** For a session that keeps no statements: in front of REFRESH, the text would hide it in pg_stat_activity. */
+/**
+ * For a session that keeps no statements: in front of REFRESH, the text would hide it in pg_stat_activity.
+ */
 async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGuard> {
   const shape = await readShape(session, view)
   if (shape) {
@@ -194,14 +196,14 @@ async function shapeOf(db: Database, view: ViewName): Promise<PlainShape | null>
 }
 
 /**
- * How many views one read covers. A worker comes to refresh all views that are registered, and a read for each
- * of them would take a good part of the time of a small refresh.
+ * How many views one read covers. A worker comes to refresh all views that are registered, and a read for
+ * each of them would take a good part of the time of a small refresh.
  */
 const READ_AHEAD = 200
 
 /**
- * Reads the shape of a view, and of the registered views whose names follow, unless another session does that:
- * nobody waits for another session here, whose connection may be dead.
+ * Reads the shape of a view, and of the registered views whose names follow, unless another session does
+ * that: nobody waits for another session here, whose connection may be dead.
  */
 async function readAhead(
   db: Database,
@@ -253,7 +255,9 @@ const shapesSql = (views: string): string =>
        left join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.oid <> t.oid
       group by v.schema_name, v.view_name, t.oid`
 
-/** The shape of a view, with the files of its tables as they are now; null where it reads more than tables. */
+/**
+ * The shape of a view, with the files of its tables as they are now; null where it reads more than tables.
+ */
 async function readShape(
   session: Session,
   {schemaName, viewName}: ViewName,

@@ -67,8 +67,8 @@ const TRY_AGAIN_MS = 60_000
 const keyOf = (name: string, value: string): string => `${name}=${value}`
 
 /**
- * The settings without those that the server has refused to this session in the last minute, and without those
- * that ayb does not set: other programs can write policies, too.
+ * The settings without those that the server has refused to this session in the last minute, and without
+ * those that ayb does not set: other programs can write policies, too.
  */
 export function usableSettings(
   session: Session,

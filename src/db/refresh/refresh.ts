@@ -19,7 +19,7 @@ import {isSettingRefused, noteRefusals, resetSql, settingSql} from './postgres-s
 import {successRecord} from './success-record.ts'
 
 export interface RecordedRefresh {
-  /** As it is after the refresh; null where it was unregistered meanwhile, and for a job. */
+  /** The registration after the refresh; null where it was removed meanwhile, and for a job. */
   registration: StoredRegistration | null
   startedAt: string
   durationMs: number
@@ -81,7 +81,8 @@ interface StepStatement {
  * crash comes between them, and the unlock is sent without waiting for the answer: a client that is stopped
  * meanwhile would keep the lock. With a claim, the record also claims the next job: of near-empty views a
  * claim of its own, committed for itself, would take longer than the refresh.
- * @throws OutdatedSnapshot, RightsChanged, SettingsRefused, RecordBlocked, StatementError, or AybError CONNECTION_LOST
+ * @throws OutdatedSnapshot, RightsChanged, SettingsRefused, RecordBlocked, StatementError, or AybError
+ * CONNECTION_LOST
  */
 export async function runRefresh(
   db: Database,
@@ -92,7 +93,7 @@ export async function runRefresh(
   const {session} = db
   const message = await refreshMessage(db, attempt, claim)
   const {timeoutMs, postgres} = attempt.settings
-  // Without a timeout, a refresh takes as long as it takes. The unlock waits behind it.
+  // Without a timeout, a refresh may take any time, and the answer to the unlock comes after it.
   const deadlineMs = timeoutMs === null ? null : timeoutMs + ANSWER_PATIENCE_MS
   const sent = session.together(() => sendWithUnlock(session, message, lock, {deadlineMs}))
   const [outcome] = await Promise.allSettled(sent)
@@ -130,7 +131,7 @@ const hasLostTable = async (db: Database, error: unknown): Promise<boolean> =>
  */
 const ANSWER_PATIENCE_MS = 70_000
 
-/** The lock of a transaction ends with it: where it fails, before anybody here has heard of that. */
+/** A lock of a transaction ends with the transaction, perhaps before this process hears of the end. */
 function sendWithUnlock(
   session: Session,
   message: readonly StepStatement[],

@@ -50,11 +50,12 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
  * end. A job that is no longer ours leaves everything as it is. Where another session holds the row of the
  * registration, the statement leaves that row for later (`is_status_pending`): readers of the view wait until
  * this transaction ends. It travels with REFRESH in one message, which takes no parameters, so its values are
- * literals; a session that keeps statements has it planned beforehand. The statement fails with SQLSTATE 22012
- * unless the guard holds.
+ * literals; a session that keeps statements has it planned beforehand. The statement fails with SQLSTATE
+ * 22012 unless the guard holds.
  *
- * With `claim`, which takes a job and a session that keeps statements, the statement also claims the next job and takes
- * the lock of its view at once: one UPDATE of both jobs costs the server a third less than one UPDATE each.
+ * With `claim`, which takes a job and a session that keeps statements, the statement also claims the next job
+ * and takes the lock of its view at once: one UPDATE of both jobs costs the server a third less than one
+ * UPDATE each.
  */
 export async function successRecord(
   db: Database,

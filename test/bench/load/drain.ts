@@ -72,7 +72,8 @@ export async function drainIn(
 }
 
 /**
- * Waits until all that was due has ended. All that is looked at is in small indexes. `dueAt`: milliseconds since 1970.
+ * Waits until all that was due has ended. All that is looked at is in small indexes. `dueAt`: milliseconds
+ * since 1970.
  */
 export async function untilDone(db: BenchDatabase, dueAt: number): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS

@@ -85,7 +85,10 @@ async function besideManyRefreshes(bench: Bench, server: PostgresServer): Promis
   }
 }
 
-/** Has the policies skip what is unchanged; the next due time of each view leaves what later ones compare with. */
+/**
+ * Has the policies skip what is unchanged; the next due time of each view leaves what later ones compare
+ * with.
+ */
 async function skipAll(server: PostgresServer, db: BenchDatabase, views: number): Promise<void> {
   await db.query(
     `insert into _ayb_matview_policies (schema_name, view_name, skip_unchanged)

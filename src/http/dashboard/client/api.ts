@@ -63,8 +63,8 @@ export class Api {
   }
 
   /**
-   * Starts what a worker can do, for the worker to go on without this page. The answer is that of `send`, where
-   * no worker is alive.
+   * Starts what a worker can do, for the worker to go on without this page. The answer is that of `send`,
+   * where no worker is alive.
    * @throws ApiError
    */
   async begin<Answer extends object>(path: string, signal: AbortSignal): Promise<Answer | Job> {
