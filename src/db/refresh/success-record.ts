@@ -243,7 +243,10 @@ const endSql = (tables: TableNames, v: RecordValues): string =>
    where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
 returning j.id)`
 
-/** The same, and the claim of the next job in one UPDATE. */
+/**
+ * The same, and the claim of the next job in one UPDATE. The end of the job comes first: with the lock of the next job
+ * in hand, this would wait for whoever changes both jobs, and they for this.
+ */
 function endAndClaimSql(
   tables: TableNames,
   v: RecordValues,
