@@ -1,3 +1,4 @@
+import {writtenDuration} from '../lib/duration.ts'
 import {isAybError} from '../lib/errors.ts'
 import {parseViewName, qualifiedName, shellWord} from '../lib/identifier.ts'
 import {scopeParts} from '../lib/payload.ts'
@@ -20,7 +21,7 @@ export function createCommand(request: ScheduleRequest | null): string | null {
     ...(isCascade ? ['--cascade'] : []),
     ...(isWithDependencies ? ['--with-dependencies'] : []),
     flag('max-attempts', String(maxAttempts)),
-    ...(jitterMs === null ? [] : [flag('jitter', `${jitterMs}ms`)]),
+    ...(jitterMs === null ? [] : [flag('jitter', String(writtenDuration(jitterMs)))]),
     ...(catchUp === 'latest' ? [] : [flag('catch-up', catchUp)]),
     ...notDuring.map((time) => flag('not-during', time)),
     ...(enabled ? [] : ['--no-enabled']),
@@ -70,7 +71,9 @@ function policyFlags({
   return [
     ...Object.entries(settings).map(([name, value]) => flag('set', `${name}=${value}`)),
     ...(skipUnchanged ? ['--skip-unchanged'] : []),
-    ...Object.entries(limits).flatMap(([name, ms]) => (ms === null ? [] : [flag(name, `${ms}ms`)])),
+    ...Object.entries(limits).flatMap(([name, ms]) =>
+      ms === null ? [] : [flag(name, String(writtenDuration(ms)))],
+    ),
   ]
 }
 

@@ -88,7 +88,7 @@ describe('the policy of a schedule', () => {
     const before = await createSchedule(db, 'nightly', {more})
     const {stderr} = await ayb(['schedules', 'delete', 'nightly'], db)
     expect(stderr).toContain(
-      `--view public.leaderboard --cascade --with-dependencies --max-attempts 3 --jitter 300000ms --catch-up none --not-during '08:00-18:00 mon-fri' --not-during '00:00-24:00 sun'`,
+      `--view public.leaderboard --cascade --with-dependencies --max-attempts 3 --jitter 5m --catch-up none --not-during '08:00-18:00 mon-fri' --not-during '00:00-24:00 sun'`,
     )
     const after = await createSchedule(db, 'nightly', {more})
     const {id, createdAt, updatedAt, ...same} = before

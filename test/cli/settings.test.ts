@@ -215,7 +215,7 @@ describe('the settings and limits of a view', () => {
     await update('--set', 'temp_tablespaces="", pg_default', '--lock-retry-for', '2m')
     const {stdout, stderr} = await matviews('unregister', 'own')
     expect(stdout + stderr).toContain(
-      `ayb matviews register public.own --mode standard --set 'temp_tablespaces="", pg_default' --lock-retry-for 120000ms`,
+      `ayb matviews register public.own --mode standard --set 'temp_tablespaces="", pg_default' --lock-retry-for 2m`,
     )
   })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
-import {formatDuration, parseDuration} from '../../../src/lib/duration.ts'
+import {formatDuration, parseDuration, writtenDuration} from '../../../src/lib/duration.ts'
 import {isAybError} from '../../../src/lib/errors.ts'
 
 const UNITS = {ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000}
@@ -102,4 +102,17 @@ describe('a duration for people', () => {
       {numRuns: 2000},
     )
   })
+})
+
+test.each([
+  [0, 0],
+  [1, '1ms'],
+  [1500, '1500ms'],
+  [90_000, '90s'],
+  [5_400_000, '90m'],
+  [7_200_000, '2h'],
+  [86_400_000, '1d'],
+])('%i milliseconds are written as %s', (ms, text) => {
+  expect(writtenDuration(ms)).toBe(text)
+  if (ms > 0) expect(parseDuration(String(text), 'it')).toBe(ms)
 })
