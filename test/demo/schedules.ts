@@ -42,6 +42,11 @@ async function previewRuns({shell}: Stage): Promise<void> {
   for (const run of runs) {
     checkEqual(run.slice(11, 16), isLastSunday(run) ? '01:00' : '01:30', `the time of ${run}`)
   }
+  say('Every four hours, but not while people work: what is due then runs once, when they go home.')
+  const outside = ['schedules', 'next', '0 */4 * * *', '--not-during', '08:00-18:30']
+  await shell.run(outside)
+  const times = new Set((await shell.json<NextRuns>(outside)).runs.map((run) => run.slice(11, 16)))
+  checkEqual([...times].sort(), ['00:00', '04:00', '18:30', '20:00'], 'times of the day')
 }
 
 /** Of a Sunday in March, as ISO 8601. */
