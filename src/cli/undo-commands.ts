@@ -14,7 +14,7 @@ export function createCommand(request: ScheduleRequest | null): string | null {
   if (request === null) return null
   const {name, cron, maxAgeMs, timezone, enabled, maxAttempts, target, jitterMs, catchUp, notDuring} = request
   const {isCascade, isWithDependencies} = scopeParts(request.scope)
-  const timing = maxAgeMs === null ? flag('cron', cron) : flag('max-age', `${maxAgeMs}ms`)
+  const timing = maxAgeMs === null ? flag('cron', cron) : flag('max-age', String(writtenDuration(maxAgeMs)))
   return pastable([
     ...['ayb', 'schedules', 'create', flag('name', name), timing, flag('timezone', timezone)],
     'view' in target ? flag('view', qualifiedName(target.view)) : flag('payload', target.payload),

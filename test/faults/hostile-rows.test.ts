@@ -409,7 +409,7 @@ describe.concurrent('schedules that others wrote', {timeout: 120_000}, () => {
     await stopWorkers([worker])
     expect(await kept()).toEqual(before)
     const told = worker.logs().filter(({msg}) => msg.includes('later than its expression says'))
-    expect(told.map(({msg}) => /^schedule (\w+)/.exec(msg)?.[1]).toSorted()).toEqual([
+    expect(told.map(({msg}) => / of schedule (\w+) was/.exec(msg)?.[1]).toSorted()).toEqual([
       'nightly',
       'often',
       'yearly',

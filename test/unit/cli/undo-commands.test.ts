@@ -33,7 +33,7 @@ describe('the command that creates a schedule again', () => {
     {
       name: 'with a promise',
       changes: {cronExpr: '* * * * *', maxAgeMs: 90_000},
-      command: `--name nightly --max-age 90000ms --timezone Europe/Berlin ${VIEW}`,
+      command: `--name nightly --max-age 90s --timezone Europe/Berlin ${VIEW}`,
     },
     {name: 'disabled', changes: {enabled: false}, command: `--name nightly ${REST} ${VIEW} --no-enabled`},
     {name: 'named like a flag', changes: {name: '-x y'}, command: `'--name=-x y' ${REST} ${VIEW}`},
