@@ -6,9 +6,8 @@ import {parseJobReference, parseViewName, parseViewReference, type ViewReference
 import {LOG_LEVELS, type LogLevel} from '../lib/log-level.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
-import type {CatchUp} from '../lib/records/schedules.ts'
+import {CATCH_UPS, type CatchUp} from '../lib/records/schedules.ts'
 import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records/values.ts'
-import {CATCH_UPS} from '../lib/schedule-policy.ts'
 
 /**
  * Carries an AybError through the parser of oclif, which rewrites the message of errors from parse functions.

@@ -6,7 +6,7 @@ import {viewOfPayload} from '../lib/payload.ts'
 import {endOfQuietTime, unreadableQuietTimes} from '../lib/quiet-times.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
 import {FIRST_INSTANT, LAST_INSTANT} from '../lib/records/values.ts'
-import {longestJitter} from '../lib/schedule-policy.ts'
+import {longestJitter} from '../lib/schedule-start.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
 
 /**

@@ -6,8 +6,7 @@ import {isAybError} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {scopeParts, viewOfPayload} from '../../lib/payload.ts'
 import {checkQuietTimes} from '../../lib/quiet-times.ts'
-import type {CatchUp, Schedule} from '../../lib/records/schedules.ts'
-import {CATCH_UPS} from '../../lib/schedule-policy.ts'
+import {CATCH_UPS, type CatchUp, type Schedule} from '../../lib/records/schedules.ts'
 import {checkInput, MOST_ATTEMPTS} from '../schedule-input.ts'
 import {
   attempt,

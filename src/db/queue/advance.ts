@@ -1,5 +1,5 @@
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
-import type {Start} from '../../lib/schedule-policy.ts'
+import type {Start} from '../../lib/schedule-start.ts'
 import type {Database} from '../database.ts'
 import {type DueSchedule, VERSION} from './due.ts'
 import {hasLiveSet} from './sets.ts'

@@ -31,6 +31,8 @@ export interface Schedule {
 /** What becomes of runs that were missed: the last one is made up for, or none. */
 export type CatchUp = 'latest' | 'none'
 
+export const CATCH_UPS: readonly CatchUp[] = ['latest', 'none']
+
 /** A schedule as lists show it. */
 export interface ListedSchedule extends Schedule {
   /** How the last run that it caused ended. */

@@ -1,7 +1,7 @@
 import {FRESHNESS_STATES} from '../../../lib/records/freshness.ts'
 import {JOB_STATES} from '../../../lib/records/jobs.ts'
+import {CATCH_UPS} from '../../../lib/records/schedules.ts'
 import {REFRESH_MODES} from '../../../lib/records/values.ts'
-import {CATCH_UPS} from '../../../lib/schedule-policy.ts'
 
 export type Properties = Record<string, object>
 

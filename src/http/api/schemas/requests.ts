@@ -1,6 +1,6 @@
 import {JOB_TYPE} from '../../../lib/records/jobs.ts'
+import {CATCH_UPS} from '../../../lib/records/schedules.ts'
 import {REQUESTED_MODES} from '../../../lib/records/values.ts'
-import {CATCH_UPS} from '../../../lib/schedule-policy.ts'
 
 type Properties = Record<string, object>
 
