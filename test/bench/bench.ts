@@ -170,5 +170,6 @@ function say(text: string): void {
   process.stderr.write(`${time} ${text}\n`)
 }
 
-const describe = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error)
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -52,8 +52,8 @@ async function besideOneRefresh(bench: Bench, server: PostgresServer): Promise<R
       drop materialized view v0;
       create materialized view v0 as select id, amount, label from facts;
       create unique index on v0 (id);
-      vacuum analyze;
     `)
+    await db.query('vacuum analyze')
     const modes: readonly Mode[] = ['standard', 'concurrent']
     const refreshes: {mode: Mode; costs: Cost[]}[] = []
     for (const mode of modes) {
