@@ -14,7 +14,7 @@ import {registrationStatus, statusStyle, yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
 import {formatDue, formatRelative} from './time.ts'
-import {blockerLines, concurrentState} from './views.ts'
+import {alwaysRefreshed, blockerLines, concurrentState} from './views.ts'
 
 /**
  * All that is known of a registration. Off a terminal, each line begins with its kind: the label of a field,
@@ -68,7 +68,7 @@ function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContex
     ...freshnessFields(registration, now),
     {
       label: 'Always refreshed',
-      value: view && (view.skippable ? null : view.skipBlockers.map(({message}) => message).join('; ')),
+      value: view && alwaysRefreshed(view),
     },
   ]
 }

@@ -35,6 +35,14 @@ const COLUMNS: Column<View>[] = [
     priority: 7,
     minWidth: 21,
   },
+  {
+    header: 'ALWAYS REFRESHED',
+    value: alwaysRefreshed,
+    display: (view) => alwaysRefreshed(view) ?? '',
+    priority: 2,
+    minWidth: 24,
+    omitWhenEmpty: true,
+  },
 ]
 
 /**
@@ -63,6 +71,11 @@ export function renderViews(
 /** Whether a view can be refreshed concurrently: `ready`, or the codes of what is missing. */
 export function concurrentState(view: View): string {
   return view.concurrentReady ? 'ready' : view.concurrentBlockers.map(({code}) => code).join(',')
+}
+
+/** Why a view is always refreshed; null where it can be skipped while nothing has changed. */
+export function alwaysRefreshed({skippable, skipBlockers}: View): string | null {
+  return skippable ? null : skipBlockers.map(({message}) => message).join('; ')
 }
 
 /** Hints are on lines of their own, of any length, so that they can be pasted. */

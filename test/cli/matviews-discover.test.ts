@@ -90,8 +90,9 @@ describe('ayb matviews discover', () => {
       String(leaderboard?.sizeBytes),
       'false',
       'UNIQUE_INDEX_REQUIRED',
+      '',
     ])
-    expect(lines[2]?.at(-1)).toBe('NOT_POPULATED,UNIQUE_INDEX_REQUIRED')
+    expect(lines[2]?.[5]).toBe('NOT_POPULATED,UNIQUE_INDEX_REQUIRED')
   })
 
   test('knows which are registered', async () => {

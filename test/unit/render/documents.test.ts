@@ -129,9 +129,11 @@ describe('renderViews', () => {
   })
 
   it('is exact in a pipe, without hints', () => {
-    expect(renderViews([view(), unreadyView({sizeBytes: null})], PIPED).split('\n')).toEqual([
-      'public.leaderboard\tapp_owner\ttrue\t12897485\ttrue\tready',
-      'public.weekly_totals\tapp_owner\ttrue\t\ttrue\tUNIQUE_INDEX_REQUIRED',
+    const skipBlockers = [{code: 'CLOCK', message: 'the definition calls now()'}]
+    const unready = unreadyView({sizeBytes: null, skippable: false, skipBlockers})
+    expect(renderViews([view(), unready], PIPED).split('\n')).toEqual([
+      'public.leaderboard\tapp_owner\ttrue\t12897485\ttrue\tready\t',
+      'public.weekly_totals\tapp_owner\ttrue\t\ttrue\tUNIQUE_INDEX_REQUIRED\tthe definition calls now()',
     ])
   })
 
