@@ -1,3 +1,4 @@
+import {availableParallelism, loadavg} from 'node:os'
 import type {PostgresServer} from '../../support/postgres.ts'
 import {LEAD_MS, untilDone} from '../load/drain.ts'
 import {createSchedules} from '../load/schedules.ts'
@@ -6,6 +7,7 @@ import {undisturbed} from '../rounds.ts'
 import type {Bench, Measurement, Row} from '../row.ts'
 import {
   type BenchDatabase,
+  type BenchWorker,
   createBenchDatabase,
   type Mode,
   startBenchServer,
@@ -44,9 +46,34 @@ export const unchanged: Measurement = {
   },
 }
 
-async function besideOneRefresh(bench: Bench, server: PostgresServer): Promise<Row[]> {
-  const db = await createBenchDatabase(server, {views: 1})
+/** What due times are measured with: the worker runs on, and knows the definitions of the views by then. */
+interface Setting {
+  server: PostgresServer
+  db: BenchDatabase
+  worker: BenchWorker
+}
+
+async function inSetting<T>(
+  server: PostgresServer,
+  views: number,
+  measure: (setting: Setting) => Promise<T>,
+): Promise<T> {
+  const db = await createBenchDatabase(server, {views})
+  const worker = await startBenchWorker(db)
   try {
+    const measured = await measure({server, db, worker})
+    await worker.stop()
+    return measured
+  } finally {
+    worker.kill('SIGKILL')
+    await worker.ended
+    await db.drop()
+  }
+}
+
+const besideOneRefresh = (bench: Bench, server: PostgresServer): Promise<Row[]> =>
+  inSetting(server, 1, async (setting) => {
+    const {db} = setting
     await db.query(`
       create table facts as select n as id, n * 7 % 1000 as amount, md5(n::text) as label from generate_series(1, ${VIEW_ROWS}) n;
       drop materialized view v0;
@@ -58,44 +85,33 @@ async function besideOneRefresh(bench: Bench, server: PostgresServer): Promise<R
     const refreshes: {mode: Mode; costs: Cost[]}[] = []
     for (const mode of modes) {
       await db.query('update _ayb_matview_refreshes set refresh_mode = $1', [mode])
-      refreshes.push({
-        mode,
-        costs: await rounds(() => costOf(server, db, {count: REFRESHES, isSkipped: false})),
-      })
+      const costs = await rounds(() => costOf(setting, {count: REFRESHES, isSkipped: false}))
+      refreshes.push({mode, costs})
       bench.say(`a refresh, ${mode}: done`)
     }
-    await skipAll(server, db, 1)
-    const checks = await rounds(() => costOf(server, db, {count: CHECKS, isSkipped: true}))
+    await skipAll(setting)
+    const checks = await rounds(() => costOf(setting, {count: CHECKS, isSkipped: true}))
     return refreshes.map(({mode, costs}) => besideRefresh(mode, checks, costs))
-  } finally {
-    await db.drop()
-  }
-}
+  })
 
-async function besideManyRefreshes(bench: Bench, server: PostgresServer): Promise<Row[]> {
-  const db = await createBenchDatabase(server, {views: VIEWS})
-  try {
-    const refreshes = await rounds(() => costOf(server, db, {count: VIEWS, isSkipped: false}))
+const besideManyRefreshes = (bench: Bench, server: PostgresServer): Promise<Row[]> =>
+  inSetting(server, VIEWS, async (setting) => {
+    const refreshes = await rounds(() => costOf(setting, {count: VIEWS, isSkipped: false}))
     bench.say(`${VIEWS} refreshes: done`)
-    await skipAll(server, db, VIEWS)
-    const checks = await rounds(() => costOf(server, db, {count: VIEWS, isSkipped: true}))
+    await skipAll(setting)
+    const checks = await rounds(() => costOf(setting, {count: VIEWS, isSkipped: true}))
     return besideRefreshes(checks, refreshes)
-  } finally {
-    await db.drop()
-  }
-}
+  })
 
-/**
- * Has the policies skip what is unchanged; the next due time of each view leaves what later ones compare
- * with.
- */
-async function skipAll(server: PostgresServer, db: BenchDatabase, views: number): Promise<void> {
+/** Has the policies skip what is unchanged; the next due time of each view leaves what later ones compare with. */
+async function skipAll(setting: Setting): Promise<void> {
+  const {db} = setting
   await db.query(
     `insert into _ayb_matview_policies (schema_name, view_name, skip_unchanged)
      select schema_name, view_name, true from _ayb_matview_refreshes`,
   )
-  await costOf(server, db, {count: views, isSkipped: false})
-  await costOf(server, db, {count: views, isSkipped: true})
+  await costOf(setting, {count: db.views, isSkipped: false})
+  await costOf(setting, {count: db.views, isSkipped: true})
 }
 
 /**
@@ -103,34 +119,26 @@ async function skipAll(server: PostgresServer, db: BenchDatabase, views: number)
  * @throws Error where any of them did not end as it is to end
  */
 async function costOf(
-  server: PostgresServer,
-  db: BenchDatabase,
+  {server, db, worker}: Setting,
   {count, isSkipped}: {count: number; isSkipped: boolean},
 ): Promise<Cost> {
-  const worker = await startBenchWorker(db)
-  try {
-    const before = await countsOf(db)
-    const dueAt = await createSchedules(db, {count, inMs: LEAD_MS, intervalMs: 0})
-    await untilAlmost(db, dueAt)
-    const lsn = await currentLsn(db)
-    const usedSince = startMeter(server, [worker.pid])
-    await untilDone(db, dueAt)
-    const used = usedSince(count)
-    const walBytes = await walSince(db, lsn)
-    await worker.stop()
-    const after = await countsOf(db)
-    const [done, runs] = [after.completed - before.completed, after.runs - before.runs]
-    if (done !== count || runs !== (isSkipped ? 0 : count)) {
-      throw new Error(`of ${count} due times, ${done} were completed, with ${runs} refreshes`)
-    }
-    return {
-      serverMs: used?.serverMs ?? Number.NaN,
-      walBytes: walBytes / count,
-      elapsedMs: after.last_ms - dueAt,
-    }
-  } finally {
-    worker.kill('SIGKILL')
-    await worker.ended
+  const before = await countsOf(db)
+  const dueAt = await createSchedules(db, {count, inMs: LEAD_MS, intervalMs: 0})
+  await untilAlmost(db, dueAt)
+  const lsn = await currentLsn(db)
+  const usedSince = startMeter(server, [worker.pid])
+  await untilDone(db, dueAt)
+  const used = usedSince(count)
+  const walBytes = await walSince(db, lsn)
+  const after = await countsOf(db)
+  const [done, runs] = [after.completed - before.completed, after.runs - before.runs]
+  if (done !== count || runs !== (isSkipped ? 0 : count)) {
+    throw new Error(`of ${count} due times, ${done} were completed, with ${runs} refreshes`)
+  }
+  return {
+    serverMs: used?.serverMs ?? Number.NaN,
+    walBytes: walBytes / count,
+    elapsedMs: after.last_ms - dueAt,
   }
 }
 
@@ -162,8 +170,9 @@ async function walSince(db: BenchDatabase, lsn: string): Promise<number> {
   return row?.bytes ?? Number.NaN
 }
 
-const NOTE =
-  'processor time of the server and WAL of all that the due times take, from the job to its end, by the number of due times; a view that looks unchanged is looked at again after 11 s, and both looks count'
+const note = () =>
+  'processor time of the server and WAL of all that the due times take, from the job to its end, by the number of due times; a view that looks unchanged is looked at again after 11 s, and both looks count; load average ' +
+  `${loadavg()[0]?.toFixed(0)} on ${availableParallelism()} processors`
 
 function besideRefresh(mode: Mode, ours: readonly Cost[], theirs: readonly Cost[]): Row {
   const timeOf = (costs: readonly Cost[]) => median(costs.map(({serverMs}) => serverMs))
@@ -175,7 +184,7 @@ function besideRefresh(mode: Mode, ours: readonly Cost[], theirs: readonly Cost[
     ratio: timeOf(ours) / timeOf(theirs),
     target: `under ${TARGET_MS} ms`,
     isMet: timeOf(ours) < TARGET_MS,
-    note: NOTE,
+    note: note(),
   }
 }
 
@@ -194,7 +203,7 @@ function besideRefreshes(ours: readonly Cost[], theirs: readonly Cost[]): Row[] 
       ratio: timeOf(ours) / timeOf(theirs),
       target: `under ${TARGET_MS} ms`,
       isMet: timeOf(ours) < TARGET_MS,
-      note: NOTE,
+      note: note(),
     },
     {
       ...row,
