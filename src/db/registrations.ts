@@ -81,12 +81,13 @@ export async function listRegistrations(
     [schemaName],
   )
   const rows = await found.catch(noneIfUnencodable(schemaName ?? '', []))
-  return rows.map((row) => ({
-    ...REGISTRATION.toRecord(row),
-    exists: row.view_exists,
-    nextRunAt: row.next_run_at,
-    policy: toPolicy(row.policy),
-  }))
+  return rows.map((row) =>
+    Object.assign(REGISTRATION.toRecord(row), {
+      exists: row.view_exists,
+      nextRunAt: row.next_run_at,
+      policy: toPolicy(row.policy),
+    }),
+  )
 }
 
 /**
