@@ -30,7 +30,7 @@ export class RefreshCounts {
     for (const view of new Set([...this.#counts.keys(), ...registered])) {
       const counts = this.#counts.get(view)
       const label = `${NAME}{view="${labelValue(view)}",status="`
-      for (const status of STATUSES) lines.push(`${label}${status}"} ${counts?.get(status) ?? 0}`)
+      lines.push(STATUSES.map((status) => `${label}${status}"} ${counts?.get(status) ?? 0}`).join('\n'))
     }
     return `${lines.join('\n')}\n`
   }
