@@ -34,6 +34,24 @@ async function createSchedule(name: string, more: object = {}): Promise<Schedule
 }
 
 describe('schedules', () => {
+  test('promise an age in place of an expression, until they get one', async () => {
+    const {cronExpr: _, ...timeless} = HOURLY
+    const answer = await server.post(SCHEDULES, {...timeless, name: 'promise', maxAgeMs: 3_600_000})
+    expect(answer.status).toBe(201)
+    const made = answer.json<ScheduleDocument & {cronExpr: string}>()
+    expect(made).toMatchObject({maxAgeMs: 3_600_000, cronExpr: expect.any(String)})
+    const path = `${SCHEDULES}/${made.id}`
+    expect((await server.put(path, {cronExpr: made.cronExpr})).json()).toMatchObject({maxAgeMs: 3_600_000})
+    expect((await server.put(path, {maxAgeMs: 60_000})).json()).toMatchObject({maxAgeMs: 60_000})
+    expect((await server.put(path, {cronExpr: '0 4 * * *'})).json()).toMatchObject({maxAgeMs: null})
+    for (const body of [timeless, {...HOURLY, maxAgeMs: 60_000}, {...timeless, maxAgeMs: 10}]) {
+      const refused = await server.post(SCHEDULES, {...body, name: 'refused'})
+      expect(refused.json()).toMatchObject({code: 'INVALID_ARGUMENT'})
+      expect(refused.text).not.toMatch(/--/)
+    }
+    expect((await server.delete(path)).status).toBe(204)
+  })
+
   test('are made, shown, listed, changed, disabled, enabled and deleted', async () => {
     const answer = await server.post(SCHEDULES, HOURLY)
     expect(answer.status).toBe(201)

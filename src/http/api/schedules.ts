@@ -2,7 +2,7 @@ import type {FastifyInstance} from 'fastify'
 import {requireSchedule} from '../../core/lookup.ts'
 import {previewRuns} from '../../core/preview.ts'
 import {runSchedule} from '../../core/run-schedule.ts'
-import {checkInput, checkJobType, type ScheduleTarget} from '../../core/schedule-input.ts'
+import {checkInput, checkJobType, type ScheduleTarget, scheduleTiming} from '../../core/schedule-input.ts'
 import {
   createSchedule,
   deleteSchedule,
@@ -24,7 +24,8 @@ type One = {Params: {id: string}}
 interface ScheduleBody {
   name: string
   jobType?: string
-  cronExpr: string
+  cronExpr?: string
+  maxAgeMs?: number
   timezone?: string
   payload: object
   enabled?: boolean
@@ -58,9 +59,16 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
     },
     async ({body}, reply) => {
       checkJobType(body.jobType ?? JOB_TYPE)
+      const {cron, maxAgeMs} = timingOf(body)
+      if (cron === undefined) {
+        throw invalidArgument(
+          'the body has neither "cronExpr" nor "maxAgeMs"',
+          'for example: {"cronExpr": "@hourly"}',
+        )
+      }
       const input = checkInput({
         name: body.name,
-        cron: body.cronExpr,
+        ...{cron, maxAgeMs},
         timezone: body.timezone ?? 'UTC',
         target: targetOf(body.payload),
         enabled: body.enabled ?? true,
@@ -127,7 +135,8 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
       checkJobType(body.jobType ?? JOB_TYPE)
       const changes = checkInput({
         name: body.name,
-        cron: body.cronExpr,
+        // The expression of a schedule with a promise, sent unchanged, leaves the promise.
+        ...(body.maxAgeMs === undefined ? {cron: body.cronExpr} : timingOf(body)),
         timezone: body.timezone,
         target: body.payload && targetOf(body.payload),
         enabled: body.enabled,
@@ -184,6 +193,12 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
       return job
     },
   )
+}
+
+/** @throws AybError INVALID_ARGUMENT where both are given */
+function timingOf({cronExpr, maxAgeMs}: Partial<ScheduleBody>) {
+  if (cronExpr === undefined || maxAgeMs === undefined) return scheduleTiming(cronExpr, maxAgeMs)
+  throw invalidArgument('the body has two timings', 'give "cronExpr" or "maxAgeMs", not both')
 }
 
 const policyOf = ({jitterMs, catchUp, notDuring}: Partial<ScheduleBody>) => ({jitterMs, catchUp, notDuring})

@@ -129,7 +129,7 @@ export const BODIES = {
     failFast: {...flag, default: false, description: 'Start no more views after a failure'},
     dryRun: {...flag, default: false, description: 'Answer with the order, and refresh nothing'},
   }),
-  schedule: exactly(scheduleProperties(), ['name', 'cronExpr', 'payload']),
+  schedule: exactly(scheduleProperties(), ['name', 'payload']),
   scheduleChanges: {...exactly(scheduleProperties()), minProperties: 1},
 }
 
@@ -138,6 +138,13 @@ function scheduleProperties(): Properties {
     name: {type: 'string'},
     jobType: {type: 'string', description: `Only ${JOB_TYPE}`},
     cronExpr: {type: 'string', description: 'Five fields, six with leading seconds, or @hourly and the like'},
+    maxAgeMs: {
+      type: 'integer',
+      minimum: 1000,
+      maximum: LONGEST_AGE_MS,
+      description:
+        'In place of cronExpr: how old the data of the view may become. A worker refreshes early enough',
+    },
     timezone: {type: 'string', description: 'An IANA time zone. Default: UTC'},
     payload: {
       type: 'object',

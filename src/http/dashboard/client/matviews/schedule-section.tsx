@@ -2,6 +2,7 @@ import type {Schedule} from '../../../../lib/records/schedules.ts'
 import {Badge} from '../parts/badge.tsx'
 import {Breakable} from '../parts/breakable.tsx'
 import {Time} from '../parts/time.tsx'
+import {Timing} from '../schedules/timing.tsx'
 
 /** The schedules of a view. */
 export function ScheduleSection({schedules}: {schedules: readonly Schedule[]}) {
@@ -17,26 +18,30 @@ export function ScheduleSection({schedules}: {schedules: readonly Schedule[]}) {
           <thead>
             <tr>
               <th>Name</th>
-              <th>Cron</th>
+              <th>When</th>
               <th>State</th>
               <th>Next run</th>
               <th>Last run</th>
             </tr>
           </thead>
           <tbody>
-            {schedules.map(({id, name, cronExpr, timezone, enabled, nextRunAt, lastRunAt}) => (
-              <tr key={id}>
+            {schedules.map((schedule) => (
+              <tr key={schedule.id}>
                 <td data-label="Name" class="name">
-                  <Breakable text={name} />
+                  <Breakable text={schedule.name} />
                 </td>
-                <td data-label="Cron">
-                  <code>{cronExpr}</code> <span class="hint">{timezone}</span>
+                <td data-label="When">
+                  <Timing schedule={schedule} />
                 </td>
                 <td data-label="State">
-                  <Badge state={enabled ? 'enabled' : 'disabled'} />
+                  <Badge state={schedule.enabled ? 'enabled' : 'disabled'} />
                 </td>
-                <td data-label="Next run">{enabled && nextRunAt ? <Time at={nextRunAt} /> : '–'}</td>
-                <td data-label="Last run">{lastRunAt ? <Time at={lastRunAt} /> : 'never'}</td>
+                <td data-label="Next run">
+                  {schedule.enabled && schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : '–'}
+                </td>
+                <td data-label="Last run">
+                  {schedule.lastRunAt ? <Time at={schedule.lastRunAt} /> : 'never'}
+                </td>
               </tr>
             ))}
           </tbody>

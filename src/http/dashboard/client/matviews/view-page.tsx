@@ -2,8 +2,9 @@ import {useState} from 'preact/hooks'
 import {formatDuration} from '../../../../lib/duration.ts'
 import type {Diagnosis} from '../../../../lib/records/diagnosis.ts'
 import type {ViewGraph} from '../../../../lib/records/graph.ts'
-import type {RegistrationDetails} from '../../../../lib/records/registrations.ts'
+import type {Registration, RegistrationDetails} from '../../../../lib/records/registrations.ts'
 import type {Run} from '../../../../lib/records/runs.ts'
+import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {ViewDefinition} from '../../../../lib/records/views.ts'
 import type {Api, Items} from '../api.ts'
 import {formatSize, viewTitle} from '../format.ts'
@@ -129,7 +130,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
         <Facts
           facts={[
             ['Data as of', registration.freshAsOf ? <Time at={registration.freshAsOf} /> : 'not known'],
-            ['Promised age', promise(registration.policy?.maxAgeMs ?? null)],
+            ['Promised age', promise(promisedMs(registration, schedules))],
             ['Last success', registration.lastSuccessAt ? <Time at={registration.lastSuccessAt} /> : 'never'],
             ['Duration', duration(registration.lastSuccessDurationMs)],
             [
@@ -169,5 +170,11 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
 }
 
 const duration = (ms: number | null): string => (ms === null ? '–' : formatDuration(ms))
+
+/** That of the view; else the tightest of its schedules that are enabled. */
+function promisedMs({policy}: Registration, schedules: readonly Schedule[]): number | null {
+  const ages = schedules.flatMap(({enabled, maxAgeMs}) => (enabled && maxAgeMs !== null ? [maxAgeMs] : []))
+  return policy?.maxAgeMs ?? (ages.length === 0 ? null : Math.min(...ages))
+}
 
 const promise = (ms: number | null): string => (ms === null ? 'none' : `at most ${formatDuration(ms)}`)

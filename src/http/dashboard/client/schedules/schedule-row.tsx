@@ -7,6 +7,7 @@ import {Menu} from '../parts/menu.tsx'
 import {Time} from '../parts/time.tsx'
 import {payloadTitle, payloadView} from '../payload.ts'
 import {viewLink} from '../routes.ts'
+import {Timing} from './timing.tsx'
 
 interface Props {
   schedule: ListedSchedule
@@ -23,7 +24,7 @@ const SCOPES = {
 }
 
 export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props) {
-  const {name, payload, cronExpr, timezone, enabled, nextRunAt, lastRunAt, lastRunStatus, scope} = schedule
+  const {name, payload, enabled, nextRunAt, lastRunAt, lastRunStatus, scope} = schedule
   const view = payloadView(payload)
   const mayChange = useMayChange()
   const toggle = enabled ? 'Disable' : 'Enable'
@@ -42,8 +43,8 @@ export function ScheduleRow({schedule, onRun, onToggle, onEdit, onDelete}: Props
         )}
         {scope && <span class="hint"> {SCOPES[scope]}</span>}
       </td>
-      <td data-label="Cron">
-        <code>{cronExpr}</code> <span class="hint">{timezone}</span>
+      <td data-label="When">
+        <Timing schedule={schedule} />
       </td>
       <td data-label="State">
         <Badge state={enabled ? 'enabled' : 'disabled'} />

@@ -93,7 +93,7 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
             <tr>
               <th>Name</th>
               <th>View</th>
-              <th>Cron</th>
+              <th>When</th>
               <th>State</th>
               <th>Next run</th>
               <th>Last run</th>
