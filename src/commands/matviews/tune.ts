@@ -11,7 +11,7 @@ export default class MatviewsTune extends BaseCommand {
     'Tries the present settings of the view, then other settings, and both modes if the view can be refreshed concurrently. The candidates take turns. Each refresh is a real refresh, and is in the history: in standard mode, readers wait while it runs. The figures for WAL and temporary files are about the whole server and database, so run this while little else runs. A candidate wins only if its times are clearly shorter. Nothing is changed without --apply; Ctrl-C leaves everything as it was.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
-    '<%= config.bin %> <%= command.id %> public.leaderboard --try work_mem=64MB --try work_mem=256MB --apply',
+    '<%= config.bin %> <%= command.id %> public.leaderboard --try work_mem=256MB --apply',
   ]
   static override args = {view: viewArg({required: true})}
   static override flags = {
