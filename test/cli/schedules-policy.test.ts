@@ -299,4 +299,16 @@ describe('a worker', () => {
     expect(await jobsOf(id)).toMatchObject([{state: 'completed'}])
     expect(await policies()).toHaveLength(1)
   })
+
+  test('does other schedules beside one with quiet times and a promise whose expression nobody understands', async () => {
+    const odd = await due('odd', {notDuring: [`${clockIn(2)}-${clockIn(3)}`]})
+    await db.query(`update _ayb_job_schedules set cron_expr = 'every day'`)
+    await db.query(
+      `insert into _ayb_schedule_promises (schedule_id, max_age_ms, cron_expr) values ($1, 60000, 'every day')`,
+      [odd],
+    )
+    const fine = await insertSchedule(db, 'fine', {view: 'leaderboard'})
+    await work()
+    expect(await jobsOf(fine)).toMatchObject([{state: 'completed'}])
+  })
 })

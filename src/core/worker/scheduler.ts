@@ -134,20 +134,20 @@ export class Scheduler {
       if (position % CRONS_PER_TURN === CRONS_PER_TURN - 1)
         await new Promise((resolve) => setImmediate(resolve))
       const promise = promises.get(schedule.id)
-      if (promise) {
-        const {isQueued, nextInMs} = nextTurn(promise)
-        // Where no job can be queued here, the schedule is due at once.
-        const waitMs = isQueued && !isDue ? 0 : nextInMs
-        const start = isDue ? startingOf(withoutJitter(schedule), now) : {}
-        advances.push({
-          ...schedule,
-          next: new Date(now.getTime() + waitMs),
-          isWithoutJob: !isQueued,
-          ...start,
-        })
-        continue
-      }
       try {
+        if (promise) {
+          const {isQueued, nextInMs} = nextTurn(promise)
+          // Where no job can be queued here, the schedule is due at once.
+          const waitMs = isQueued && !isDue ? 0 : nextInMs
+          const start = isDue ? startingOf(withoutJitter(schedule), now) : {}
+          advances.push({
+            ...schedule,
+            next: new Date(now.getTime() + waitMs),
+            isWithoutJob: !isQueued,
+            ...start,
+          })
+          continue
+        }
         const timing = `${schedule.cronExpr}\n${schedule.timezone}`
         let next = known.get(timing)
         if (next === undefined) {
