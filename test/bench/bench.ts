@@ -11,6 +11,7 @@ import {busyView} from './rows/busy-view.ts'
 import {claims} from './rows/claims.ts'
 import {declared} from './rows/declared.ts'
 import {doctor} from './rows/doctor.ts'
+import {freshness} from './rows/freshness.ts'
 import {graph} from './rows/graph.ts'
 import {idle} from './rows/idle.ts'
 import {lateness} from './rows/lateness.ts'
@@ -45,6 +46,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   graph,
   sets,
   unchanged,
+  freshness,
   politeness,
   idle,
   memory,
