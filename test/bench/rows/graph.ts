@@ -1,3 +1,4 @@
+import {availableParallelism, loadavg} from 'node:os'
 import {aybProgram, timeProgram} from '../programs.ts'
 import type {Measurement, Row} from '../row.ts'
 import {type BenchDatabase, createBenchDatabase, startBenchServer} from '../server.ts'
@@ -45,7 +46,7 @@ export const graph: Measurement = {
           ratio: null,
           target: `at most ${targetMs} ms`,
           isMet: median(times) <= targetMs,
-          note: `median of ${ROUNDS}, the start of Node.js included`,
+          note: `median of ${ROUNDS}, the start of Node.js included; load average ${loadavg()[0]?.toFixed(0)} on ${availableParallelism()} processors`,
         })
       }
       return rows
