@@ -78,17 +78,9 @@ describe.concurrent('a refresh', {timeout: 60_000}, () => {
     await register(db, 'slow')
     const {code, stderr} = await ayb(['matviews', 'refresh', 'slow', '--verbose'], db)
     expect(code).toBe(0)
-    expect(
-      stderr
-        .replaceAll(/ {2}\d\.\d s/g, '')
-        .split('\n')
-        .slice(1),
-    ).toEqual([
-      'Refreshing public.slow',
-      'Refreshing public.slow, running its query',
-      'Refreshing public.slow, building index 2 of 2',
-      '',
-    ])
+    expect(stderr).toMatch(
+      /^Refreshing public\.slow {2}\d.*\nRefreshing public\.slow, running its query {2}\d.*\n(.*\n)*Refreshing public\.slow, building index 2 of 2 {2}\d/m,
+    )
   })
 
   test('tells in concurrent mode that it writes what differs', async () => {
@@ -100,11 +92,8 @@ describe.concurrent('a refresh', {timeout: 60_000}, () => {
     await register(db, 'slow', 'concurrent')
     const {code, stderr} = await ayb(['matviews', 'refresh', 'slow', '--verbose'], db)
     expect(code).toBe(0)
-    expect(
-      stderr
-        .replaceAll(/ {2}\d\.\d s/g, '')
-        .split('\n')
-        .slice(1),
-    ).toEqual(['Refreshing public.slow', 'Refreshing public.slow, writing what differs', ''])
+    expect(stderr).toMatch(
+      /^Refreshing public\.slow {2}\d.*\n(.*\n)*Refreshing public\.slow, writing what differs {2}\d/m,
+    )
   })
 })

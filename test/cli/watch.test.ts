@@ -82,7 +82,7 @@ describe.concurrent('--watch', {timeout: 60_000}, () => {
     const piped = await ayb(['matviews', 'list', '--watch'])
     expect(piped).toMatchObject({code: 2, stdout: ''})
     expect(piped.stderr).toMatch(
-      /^Error: --watch needs a terminal, .*\nHint: leave out --watch to look once\n$/,
+      /^Error: --watch needs a terminal; .*\nHint: leave out --watch to look once\n$/,
     )
     const json = await ayb(['matviews', 'list', '--watch', '--json'])
     expect(json.code).toBe(2)
