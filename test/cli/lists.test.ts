@@ -115,22 +115,6 @@ describe('the last run of a schedule', () => {
   })
 })
 
-describe('the duration beside a refresh that runs', () => {
-  test('is of the last success', async () => {
-    await db.query('create materialized view slow as select pg_sleep(0.8)::text as slept')
-    await documentOf(['matviews', 'register', 'slow'], db)
-    const columns = `last_refresh_at = now(), last_refresh_duration_ms = 2000`
-    const refreshed = async (status: string) => {
-      await db.query(
-        `update _ayb_matview_refreshes set ${columns}, last_refresh_status = '${status}' where view_name = 'slow'`,
-      )
-      return openTerminal(['matviews', 'refresh', 'slow'], {url: db.url}).done
-    }
-    expect((await refreshed('success')).output).toContain('(last time 2.0 s)')
-    expect((await refreshed('error')).output).not.toContain('last time')
-  })
-})
-
 describe('a table', () => {
   const LONG = [
     'customer_lifetime_value_by_region_and_month_2025',

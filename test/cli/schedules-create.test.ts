@@ -49,6 +49,7 @@ describe('ayb schedules create', () => {
         jitterMs: null,
         catchUp: 'latest',
         notDuring: [],
+        maxAgeMs: null,
       },
       warnings: [],
     })
@@ -230,7 +231,7 @@ describe('a line that does not make a schedule', () => {
     },
     {args: [...PLAIN, '--max-attempts', '0'], says: '--max-attempts'},
     {args: PLAIN.slice(2), says: 'name'},
-    {args: [...PLAIN.slice(0, 2), ...PLAIN.slice(4)], says: 'cron'},
+    {args: [...PLAIN.slice(0, 2), ...PLAIN.slice(4)], says: 'no time', hint: '--cron'},
     {args: [...PLAIN, '--zone', 'UTC'], says: 'no flag --zone', hint: '--'},
   ])('is refused: $args', async ({args, says, hint}) => {
     const failure = await failureOf(['schedules', 'create', ...args], 'INVALID_ARGUMENT', NOWHERE)
