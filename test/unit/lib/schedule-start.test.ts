@@ -64,8 +64,8 @@ test('the last run before an instant is the last that somebody saw who looked at
     fc.property(
       fc.constantFrom(...CHANGES.slice(0, 10)),
       anyCron,
-      fc.integer({min: 0, max: 2 * DAY}),
-      fc.integer({min: 0, max: 2 * DAY}),
+      fc.integer({min: 0, max: 2 * DAY - 1}),
+      fc.integer({min: 0, max: 2 * DAY - 1}),
       ([zone, at], cron, span, beginning) => {
         const walk = walkAround(zone, at)
         const until = walk.from + span
