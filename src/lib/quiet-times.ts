@@ -64,11 +64,8 @@ const clock = (minute: number): string =>
 
 /** The days of `mon-fri`, or `sat,sun`; a range may go over the end of the week. */
 function daysOf(text: string, whole: string): {text: string; days: number[]} {
-  const parts = text
-    .trim()
-    .toLowerCase()
-    .replace(/\s*([,-])\s*/g, '$1')
-    .split(',')
+  const trimmed = (part: string, separator: string) => part.split(separator).map((each) => each.trim())
+  const parts = trimmed(text.toLowerCase(), ',').map((part) => trimmed(part, '-').join('-'))
   const days = parts.flatMap((part) => {
     const [first, last = first, ...others] = part.split('-').map((name) => DAYS.indexOf(name))
     if (first === undefined || last === undefined || first < 0 || last < 0 || others.length > 0) {
