@@ -70,6 +70,8 @@ function fieldsOf({registration, view}: RegistrationDetails, {now}: RenderContex
       label: 'Always refreshed',
       value: view && alwaysRefreshed(view),
     },
+    {label: 'Reads', value: view?.parents.join(', ') || null},
+    {label: 'Read by', value: view?.children.join(', ') || null},
   ]
 }
 

@@ -52,6 +52,8 @@ describe('ayb matviews show', () => {
       ],
       skippable: expect.any(Boolean),
       skipBlockers: expect.any(Array),
+      parents: [],
+      children: [],
     })
     expect(keysOf(document.view?.concurrentBlockers[0])).toEqual(['code', 'message', 'hint'])
     expect(document.view?.sizeBytes).toBeGreaterThan(0)

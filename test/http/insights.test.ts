@@ -88,6 +88,8 @@ describe('what is known of a view', () => {
         concurrentBlockers: [{code: 'UNIQUE_INDEX_REQUIRED'}],
         skippable: false,
         skipBlockers: [{code: expect.any(String), message: expect.stringContaining('now')}],
+        parents: ['shop.daily_revenue'],
+        children: [],
       },
       schedules: [],
       recentRuns: {length: 10},

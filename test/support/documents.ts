@@ -45,6 +45,8 @@ export const VIEW_KEYS = [
   'concurrentBlockers',
   'skippable',
   'skipBlockers',
+  'parents',
+  'children',
 ]
 export const RUN_KEYS = [
   'id',

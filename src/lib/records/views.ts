@@ -26,6 +26,10 @@ export interface View extends ViewName {
   /** Whether ayb can tell that nothing has changed since the last refresh. */
   skippable: boolean
   skipBlockers: SkipBlocker[]
+  /** The materialized views that the view reads, directly or through plain views and functions, by qualified names. */
+  parents: string[]
+  /** Those that read the view. */
+  children: string[]
 }
 
 /** How a view is made. */

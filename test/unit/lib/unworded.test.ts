@@ -67,8 +67,13 @@ test('a view has the hints of its blockers in words, and its keys in their order
     ],
     skippable: true,
     skipBlockers: [],
+    parents: [],
+    children: [],
   } as const
-  const worded = wordView({...view, concurrentBlockers: [...view.concurrentBlockers], skipBlockers: []}, word)
+  const worded = wordView(
+    {...view, concurrentBlockers: [...view.concurrentBlockers], skipBlockers: [], parents: [], children: []},
+    word,
+  )
   expect(Object.keys(worded)).toEqual(Object.keys(view))
   expect(JSON.stringify(worded.concurrentBlockers)).toBe(
     '[{"code":"NOT_POPULATED","message":"no rows","hint":"do list-jobs"},{"code":"UNIQUE_INDEX_REQUIRED","message":"no index","hint":"create one"}]',

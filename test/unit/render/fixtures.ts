@@ -67,6 +67,8 @@ export const view = (changes: Partial<View> = {}): View => ({
   concurrentBlockers: [],
   skippable: true,
   skipBlockers: [],
+  parents: [],
+  children: [],
   ...changes,
 })
 

@@ -9,6 +9,7 @@ import {
   instantOrNull,
   job,
   listedRegistration,
+  listOf,
   mode,
   registration,
   runStatus,
@@ -63,6 +64,8 @@ export const DOCUMENTS = [
       type: 'array',
       items: {type: 'object', required: ['code', 'message'], properties: {code: text, message: text}},
     },
+    parents: {...listOf(text), description: 'The materialized views that the view reads'},
+    children: {...listOf(text), description: 'The materialized views that read the view'},
   }),
   documentOf('Run', {
     id: uuid,
