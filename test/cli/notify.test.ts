@@ -114,6 +114,24 @@ describe.concurrent('ayb notify test', {timeout: 30_000}, () => {
     expect(result.stdout + result.stderr).not.toContain(URL_TOKEN)
   })
 
+  test('says so where the command cannot be started', async () => {
+    const script = executable('page-me', 'exit 0')
+    const result = await testTargets({AYB_NOTIFY_COMMAND: `${script}/`})
+    expect(result).toMatchObject({code: 1, stderr: ''})
+    const error = 'the command cannot be started (ENOTDIR)'
+    expect((result.json() as NotifyTest).deliveries).toMatchObject([{ok: false, status: null, error}])
+  })
+
+  test('does not wait for what the command leaves running', async () => {
+    const result = await testTargets({
+      AYB_NOTIFY_COMMAND: executable('leave', 'sleep 20 &', `echo $! > '${folder}/left'`),
+    })
+    process.kill(Number(readFileSync(join(folder, 'left'), 'utf8')))
+    const [delivery] = (result.json() as NotifyTest).deliveries
+    expect(delivery).toMatchObject({ok: true, status: 0, error: null})
+    expect(delivery?.durationMs).toBeLessThan(8000)
+  })
+
   test('needs a target that can be one', async () => {
     const nowhere = await testTargets({})
     expect(nowhere.code).toBe(2)

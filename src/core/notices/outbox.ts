@@ -1,7 +1,7 @@
 import type {Database} from '../../db/database.ts'
 import {type ClaimedNotice, claimNotices, settleNotice} from '../../db/notices.ts'
 import {isAybError} from '../../lib/errors.ts'
-import type {Deliver} from '../../lib/notices.ts'
+import {cannotBeSent, type Deliver} from '../../lib/notices.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 
 /** How many notices are on their way at once. */
@@ -59,11 +59,15 @@ export class Outbox {
 
   async #deliver(notice: ClaimedNotice): Promise<void> {
     const {use, deliver, emit} = this.#options
-    const deliveries = await deliver(notice)
+    const {deliveries, failure} = await deliver(notice).then(
+      (deliveries) => ({deliveries, failure: null}),
+      // Nobody waits for this promise: an error here would end the process with all its refreshes.
+      (error: unknown) => ({deliveries: [], failure: cannotBeSent(error)}),
+    )
     const failed = deliveries.filter(({ok}) => !ok)
     const delivered = deliveries.filter(({ok}) => ok).map(({target}) => target)
     const error =
-      failed.length === 0 ? null : failed.map((each) => `${each.target}: ${each.error}`).join('; ')
+      failed.length === 0 ? failure : failed.map((each) => `${each.target}: ${each.error}`).join('; ')
     const retryMs = retryPause(notice.attempts)
     const facts = {
       noticeId: notice.id,

@@ -1,4 +1,4 @@
-import type {NotifyTargets, OutgoingNotice} from '../../lib/notices.ts'
+import {cannotBeSent, type NotifyTargets, type OutgoingNotice} from '../../lib/notices.ts'
 import type {NoticeDelivery, NotifyTarget} from '../../lib/records/notices.ts'
 import {runWithNotice} from './command.ts'
 import {postNotice} from './webhook.ts'
@@ -24,6 +24,6 @@ async function timed(
   send: () => Promise<{status: number | null; error: string | null}>,
 ): Promise<NoticeDelivery> {
   const startedAt = performance.now()
-  const {status, error} = await send()
+  const {status, error} = await send().catch((failure) => ({status: null, error: cannotBeSent(failure)}))
   return {target, ok: error === null, status, durationMs: Math.round(performance.now() - startedAt), error}
 }
