@@ -264,12 +264,26 @@ describe('a worker', () => {
     expect(ran.jobs).toHaveLength(2)
     expect(ran.warnings).toEqual([`the schedule quiet begins no run now: workers wait until ${end}`])
     const foreign = await insertJob(db, {view_name: 'others'}, {schedule_id: schedule.id, attempts: 1})
+    // Readers kept the job waiting until the quiet time began, which does not count.
+    await db.query(
+      `insert into _ayb_matview_states as s (schema_name, view_name, lock_job_id, lock_first_try_at, lock_tries, lock_wait_ms)
+       values ('public', 'others', $1, now() - interval '5 minutes', 2, 4000)
+           on conflict (schema_name, view_name) do update
+          set lock_job_id = excluded.lock_job_id, lock_first_try_at = excluded.lock_first_try_at,
+              lock_tries = excluded.lock_tries, lock_wait_ms = excluded.lock_wait_ms`,
+      [foreign],
+    )
     const {code, stdout} = await work()
     const result: WorkerResult = JSON.parse(stdout)
     expect(result).toMatchObject({claimed: 2, succeeded: 0, skipped: 2})
     expect(result.remaining.map(({reason}) => reason)).toContain(`its schedule begins no run before ${end}`)
     expect(code).toBe(1)
     expect(await jobOf(db, foreign)).toMatchObject({state: 'queued', attempts: 1, run_at: new Date(end)})
+    const tries = 'lock_job_id, lock_first_try_at, lock_tries, lock_wait_ms'
+    const states = await db.query<object>(
+      `select ${tries} from _ayb_matview_states where view_name = 'others'`,
+    )
+    expect(states.map((state) => Object.values(state))).toEqual([[null, null, null, null]])
     expect(await jobOf(db, ran.jobs[0]?.id ?? '')).toMatchObject({
       state: 'queued',
       attempts: 0,

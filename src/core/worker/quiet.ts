@@ -6,6 +6,7 @@ import {endOfQuietTime} from '../../lib/quiet-times.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import {factsOf, type JobOutcome} from './job-reports.ts'
+import type {LockPatience} from './lock-patience.ts'
 
 /**
  * Until when a job has to wait that was claimed in a quiet time of its schedule; null where it was not.
@@ -19,15 +20,16 @@ export function endOfQuiet({quiet, token}: ClaimedJob): Date | null {
   return end > claimedAt ? new Date(end) : null
 }
 
-/** Puts a job back until the quiet time of its schedule is over. */
+/** Puts a job back until the quiet time of its schedule is over, with its patience for locks as new. */
 export async function putOff(
   db: Database,
   job: ClaimedJob,
   until: Date,
-  {emit, signal}: {emit: Emit; signal: AbortSignal},
+  {emit, patience, signal}: {emit: Emit; patience: LockPatience; signal: AbortSignal},
 ): Promise<JobOutcome> {
-  const facts = factsOf(job, viewOfPayload(job.payload))
-  const state = await persistently(() => putOffJob(db, job, until), {
+  const view = viewOfPayload(job.payload)
+  const facts = factsOf(job, view)
+  const state = await persistently(() => putOffJob(db, job, view, until), {
     ...{patienceMs: JOB_PATIENCE_MS, signal},
     canGoOn: () => db.session.isUsable,
   })
@@ -35,6 +37,7 @@ export async function putOff(
     emit({type: 'job-lost', ...facts})
     return 'lost'
   }
+  patience.forget(job)
   if (state === 'canceled') emit({type: 'job-canceled', ...facts})
   else emit({type: 'job-put-off', ...facts, until: until.toISOString()})
   return 'skipped'

@@ -69,12 +69,16 @@ export const LOCK_TRIES = `case when s.lock_job_id = u.id then json_build_object
                 'tries', s.lock_tries, 'waitMs', s.lock_wait_ms,
                 'elapsedMs', greatest(extract(epoch from u.last_run_at - s.lock_first_try_at) * 1000, 0)::float8) end`
 
+/** SQL: what a state of a view is set to where no job waits for its lock. */
+export const NO_LOCK_TRIES =
+  'lock_job_id = null, lock_first_try_at = null, lock_tries = null, lock_wait_ms = null'
+
 /** Forgets the tries of a job, whose next attempt begins anew. */
 export async function forgetTries(db: Database, {id}: JobFence, view: RefreshTarget): Promise<void> {
   if (!(await stateRights(db)).mayWrite) return
   await db.session.query(
     `update ${db.tables.states} as s
-        set lock_job_id = null, lock_first_try_at = null, lock_tries = null, lock_wait_ms = null
+        set ${NO_LOCK_TRIES}
       where s.schema_name = $1 and s.view_name = $2 and s.lock_job_id = $3`,
     [view.schemaName, view.viewName, id],
   )
