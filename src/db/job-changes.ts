@@ -1,36 +1,40 @@
 import {JOB_TYPE, type Job} from '../lib/records/jobs.ts'
 import type {Database} from './database.ts'
 import {findJob, type JobRow, selectJob, toJob} from './jobs.ts'
+import {isLook, keyByHand} from './queue/looks.ts'
 import {advanceSets} from './queue/set-progress.ts'
 import {cancelWaiting, lockSets} from './queue/sets.ts'
 import {wakeWorkers} from './queue/wake.ts'
 
 /**
- * The queued job of a schedule, or a new job. A queued job that waits for a retry becomes due now. Within a
+ * The queued job of a schedule, or a new job. A queued job that waits for a retry becomes due now; one that a
+ * promise made stays behind when it has ended, as somebody has asked for it. Within a
  * transaction that holds the row of the schedule, so that no other session creates a second job; touches the
  * row, so that a worker that read the row before does not create a second job either.
  */
 export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
-  const rowsQueued = await db.session.query<JobRow>(
-    `select ${selectJob(db, 'j')}
+  const rowsQueued = await db.session.query<JobRow & {is_look: boolean}>(
+    `select ${selectJob(db, 'j')}, ${isLook('j')} as is_look
        from ${db.tables.jobs} j
       where j.schedule_id = $1 and j.state = 'queued' and j.type = '${JOB_TYPE}'
       order by j.run_at
       limit 1`,
     [scheduleId],
   )
+  const isQueuedLook = rowsQueued[0]?.is_look === true
   const [queued] = rowsQueued.map(toJob)
   if (queued) {
     const advanced = await db.session.query<JobRow>(
       `update ${db.tables.jobs} as j
-          set run_at = now(), updated_at = now()
-        where j.id = $1 and j.state = 'queued' and j.run_at > now()
+          set run_at = least(j.run_at, now()), idempotency_key = ${keyByHand('j')}, updated_at = now()
+        where j.id = $1 and j.state = 'queued' and (j.run_at > now() or ${isLook('j')})
     returning ${selectJob(db, 'j')}`,
       [queued.id],
     )
     await wakeWorkers(db.session)
-    // A worker may have claimed it in between.
-    return advanced[0] ? toJob(advanced[0]) : queued
+    if (advanced[0]) return toJob(advanced[0])
+    // A worker may have claimed it in between: a look may leave no job.
+    if (!isQueuedLook) return queued
   }
   const rows = await db.session.query<JobRow>(
     `with s as (

@@ -3,6 +3,7 @@ import type {PromiseFacts} from '../lib/promise.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
+import {isLook} from './queue/looks.ts'
 import {usualDurations} from './runs.ts'
 
 /**
@@ -90,10 +91,14 @@ interface PromiseRow {
   is_live: boolean
 }
 
-/** What there is to know of the schedules among these that promise an age, by their ids. */
+/**
+ * What there is to know of the schedules among these that promise an age, by their ids; with a job, only where
+ * a promise made that job.
+ */
 export async function readPromises(
   db: Database,
   scheduleIds: readonly string[],
+  {jobId = null}: {jobId?: string | null} = {},
 ): Promise<Map<string, PromiseFacts>> {
   if (scheduleIds.length === 0 || !db.mayRead('promises')) return new Map()
   const {session, tables} = db
@@ -108,6 +113,8 @@ export async function readPromises(
     ? `coalesce((select o.skip_unchanged from ${tables.policies} o
                   where o.schema_name = v.schema_name and o.view_name = v.view_name), false)`
     : 'false'
+  const ofLook =
+    jobId === null ? '' : ` and exists (select from ${tables.jobs} j where j.id = $2 and ${isLook('j')})`
   const rows = await session.query<PromiseRow>(
     `select s.id, p.max_age_ms::text, v.schema_name, v.view_name,
             (extract(epoch from clock_timestamp() - ${started}) * 1000)::float8 as age_ms,
@@ -120,8 +127,8 @@ export async function readPromises(
       cross join lateral (
               select ${view.schema} as schema_name, ${view.view} as view_name, coalesce(y.payload ? 'scope', false) as is_set
                 from (select ${readablePayload('s.payload')} as payload offset 0) y) v
-      where p.schedule_id = any ($1::uuid[]) and p.max_age_ms is not null`,
-    [scheduleIds],
+      where p.schedule_id = any ($1::uuid[]) and p.max_age_ms is not null${ofLook}`,
+    jobId === null ? [scheduleIds] : [scheduleIds, jobId],
   )
   const usual = await usualDurations(db, rows.flatMap(viewOf))
   return new Map(

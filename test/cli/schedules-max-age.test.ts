@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest'
 import type {ViewStatus} from '../../src/lib/records/freshness.ts'
 import type {RegistrationDocument} from '../../src/lib/records/registrations.ts'
-import type {ScheduleDocument} from '../../src/lib/records/schedules.ts'
+import type {ScheduleDocument, ScheduleRun} from '../../src/lib/records/schedules.ts'
 import type {WorkerResult} from '../../src/lib/records/workers.ts'
 import {ayb} from '../support/ayb.ts'
 import {tellsChanges, write} from '../support/changes.ts'
@@ -198,5 +198,46 @@ describe
       expect(await once(db)).toMatchObject({claimed: 1, succeeded: 0, unchanged: 1})
       expect(await untilNext(db)).toBeGreaterThan(57 * 60_000)
       expect(await db.query('select from _ayb_jobs')).toEqual([])
+    })
+
+    test('keeps the job of a run by hand, whose outcome somebody waits for', async () => {
+      const db = await createRegistered()
+      await documentOf(['matviews', 'update', 'leaderboard', '--skip-unchanged'], db)
+      await documentOf(['matviews', 'refresh', 'leaderboard'], db)
+      await db.query('create materialized view moment as select now() as at')
+      await documentOf(['matviews', 'register', 'moment', '--skip-unchanged'], db)
+      await documentOf(['matviews', 'refresh', 'moment'], db)
+      await create(db, '20s')
+      await documentOf(['schedules', 'create', '--name', 'now', '--max-age', '1h', '--view', 'moment'], db)
+      const worker = await startWorker(db)
+      await worker.waitForLog(({msg}) => msg === 'unchanged, not refreshed', 'a look')
+      const [live, now] = await Promise.all(
+        ['live', 'now'].map((name) => documentOf<ScheduleRun>(['schedules', 'run', name, '--wait'], db)),
+      )
+      expect(live?.job.state).toBe('completed')
+      // Nobody can tell whether that view has changed: whoever asks for a run gets a refresh.
+      expect(now?.job.state).toBe('completed')
+      expect((await runsOf(db, 'moment')).filter(({job_id}) => job_id === now?.job.id)).toHaveLength(1)
+      await stopWorkers([worker])
+    })
+
+    test('keeps the job of a look that somebody has asked to run', async () => {
+      const db = await createRegistered()
+      await documentOf(['matviews', 'update', 'leaderboard', '--skip-unchanged'], db)
+      await documentOf(['matviews', 'refresh', 'leaderboard'], db)
+      const tomorrow = new Date(Date.now() + 86_400_000)
+      const days = [new Date(), tomorrow].map((day) =>
+        day.toLocaleDateString('en', {weekday: 'short', timeZone: 'UTC'}).toLowerCase(),
+      )
+      await create(db, '20s', ...['--not-during', `00:00-24:00 ${days.join(',')}`])
+      expect(await once(db)).toMatchObject({claimed: 0})
+      const [look] = await db.query<{id: string}>('select id from _ayb_jobs')
+      await update(db, '--not-during', 'none')
+      const {job} = await documentOf<ScheduleRun>(['schedules', 'run', 'live'], db)
+      expect(job.id).toBe(look?.id)
+      expect(await once(db)).toMatchObject({unchanged: 1})
+      expect(await db.query('select state from _ayb_jobs where id = $1', [job.id])).toEqual([
+        {state: 'completed'},
+      ])
     })
   })

@@ -213,9 +213,9 @@ async function refreshView(
   return {outcome: 'succeeded', next}
 }
 
-/** The promise of the schedule that made a job; null where there is none. */
-const promiseBehind = async (db: Database, {scheduleId}: ClaimedJob): Promise<PromiseFacts | null> =>
-  scheduleId === null ? null : ((await readPromises(db, [scheduleId])).get(scheduleId) ?? null)
+/** The promise that made a job; null where there is none, as for a job that somebody asked for. */
+const promiseBehind = async (db: Database, {id, scheduleId}: ClaimedJob): Promise<PromiseFacts | null> =>
+  scheduleId === null ? null : ((await readPromises(db, [scheduleId], {jobId: id})).get(scheduleId) ?? null)
 
 /**
  * Has the database forget the tries of a job whose attempt has failed. A worker that stops passes the tries

@@ -2,6 +2,7 @@ import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Start} from '../../lib/schedule-start.ts'
 import type {Database} from '../database.ts'
 import {type DueSchedule, VERSION} from './due.ts'
+import {LOOK_KEY_SQL} from './looks.ts'
 import {hasLiveSet} from './sets.ts'
 
 /** A due schedule and its next due time; null where there is none. */
@@ -43,10 +44,10 @@ export async function advanceSchedules(
 ): Promise<{advanced: number; enqueued: number; missed: string[]}> {
   const rows = await db.session.query<{advanced: number; enqueued: number; missed: string[]}>(
     `with v as materialized (
-       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[]::boolean[], $6::text[]::boolean[])
-         with ordinality as v(id, version, next, start_at, is_missed, is_idle, place)),
+       select * from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[]::boolean[], $6::text[]::boolean[], $7::text[]::boolean[])
+         with ordinality as v(id, version, next, start_at, is_missed, is_idle, is_promise, place)),
      due as materialized (
-       select s.id, s.payload, s.max_attempts, coalesce(v.start_at, s.next_run_at) as run_at, v.next, v.is_missed, v.is_idle, v.place
+       select s.id, s.payload, s.max_attempts, coalesce(v.start_at, s.next_run_at) as run_at, v.next, v.is_missed, v.is_idle, v.is_promise, v.place
          from ${db.tables.schedules} s join v on v.id = s.id
         where s.id = any ($1::uuid[]) and s.enabled and ${VERSION} = v.version
           for no key update of s skip locked),
@@ -56,8 +57,9 @@ export async function advanceSchedules(
               last_run_at = case when due.is_missed or due.is_idle then s.last_run_at else now() end
          from due where s.id = any (array(select id from due)) and s.id = due.id)${noteDue(db, 'due')},
      enqueued as (
-       insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at)
-       select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.run_at
+       insert into ${db.tables.jobs} (type, payload, max_attempts, schedule_id, run_at, idempotency_key)
+       select '${JOB_TYPE}', due.payload, due.max_attempts, due.id, due.run_at,
+              case when due.is_promise then ${LOOK_KEY_SQL} end
          from due
         where not due.is_missed and not due.is_idle
           and not exists (select from (select j.state, j.run_at from ${db.tables.jobs} j
@@ -73,6 +75,7 @@ export async function advanceSchedules(
       advances.map(({start}) => start?.at.toISOString() ?? null),
       advances.map(({start}) => String(start?.isMissed ?? false)),
       advances.map(({isWithoutJob = false}) => String(isWithoutJob)),
+      advances.map(({maxAgeMs}) => String(maxAgeMs !== null)),
     ],
   )
   return rows[0] ?? {advanced: 0, enqueued: 0, missed: []}

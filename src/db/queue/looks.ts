@@ -1,6 +1,23 @@
 import type {Database} from '../database.ts'
 import {isStillOurs, type JobFence} from './fence.ts'
 
+/**
+ * The beginning of the idempotency keys of jobs that promises made. All other jobs of their schedules were asked
+ * for by somebody, or made by another program.
+ */
+const LOOK_KEY = 'ayb-promise:'
+
+/** SQL: an idempotency key for a job that a promise makes. */
+export const LOOK_KEY_SQL = `'${LOOK_KEY}' || gen_random_uuid()`
+
+/** SQL: whether a promise made the job under that alias, and nobody has asked for the job since. */
+export const isLook = (alias: string): string =>
+  `coalesce(starts_with(${alias}.idempotency_key, '${LOOK_KEY}'), false)`
+
+/** SQL: the idempotency key of the job under that alias, once somebody has asked for the job. */
+export const keyByHand = (alias: string): string =>
+  `case when not ${isLook(alias)} then ${alias}.idempotency_key end`
+
 // A schedule with a promise makes a job for each look. What finds nothing leaves no row: there would be one a
 // second. The commits do not wait for a standby, as in `snoozeJob`.
 

@@ -1,6 +1,7 @@
 import {JOB_TYPE, type Job} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
 import {findJob} from '../jobs.ts'
+import {keyByHand} from './looks.ts'
 import {reviveMembers, waitAgain} from './revive.ts'
 import {advanceSets} from './set-progress.ts'
 import {isLive, lockSets, TAKEN_ALONG} from './sets.ts'
@@ -27,7 +28,8 @@ export async function retryJob(db: Database, id: string): Promise<Job | null> {
     const rows = await db.session.query(
       `update ${db.tables.jobs} as j
           set state = 'queued', attempts = 0, run_at = now(), last_error = null, lease_until = null,
-              worker_id = null, completed_at = null, canceled_at = null, updated_at = now()
+              worker_id = null, completed_at = null, canceled_at = null, updated_at = now(),
+              idempotency_key = ${keyByHand('j')}
         where j.id = $1 and j.type = '${JOB_TYPE}' and (j.state = 'failed' or ${isCanceledMember})
           and not exists (${otherJobs(db)})
     returning j.id`,
