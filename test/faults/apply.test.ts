@@ -204,7 +204,7 @@ describe('the recipe for GitHub Actions', {timeout: 60_000}, () => {
       'pr comment 7 --body-file changes.txt',
       '+ public.leaderboard: mode concurrent, maxAge 1h, set work_mem=64MB',
       '+ analytics."Weekly stats": mode auto',
-      '+ schedule nightly: view public.leaderboard, cron 30 2 * * *, timezone Europe/Berlin, cascade true',
+      '+ schedule nightly: view public.leaderboard, cron 30 2 * * *, timezone Europe/Berlin, cascade true, jitter 5m',
       '3 to create',
       '',
     ])
