@@ -3,14 +3,29 @@ import type {JobDocument} from '../../src/lib/records/jobs.ts'
 import type {CanceledRefreshes} from '../../src/lib/records/refreshes.ts'
 import type {RegistrationDetails} from '../../src/lib/records/registrations.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
-import {createTestDatabase} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
 import {insertJob, jobOf, untilState} from '../support/jobs.ts'
 import {createGatedView, registrationOf, runsOf, untilRefreshing} from '../support/refresh.ts'
+import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, stopWorkers} from '../support/worker.ts'
 
 const cancel = (db: {url: string}, view = 'slow') =>
   documentOf<CanceledRefreshes>(['matviews', 'cancel', view], db)
+
+/** Waits until so many sessions wait for a row. */
+const untilWaitingForRow = (db: TestDatabase, count: number) =>
+  until(
+    async () => {
+      const waiting = await db.query(
+        `select from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'
+            and wait_event in ('transactionid', 'tuple')`,
+      )
+      return waiting.length === count
+    },
+    {what: `${count} sessions to wait for a row`, timeoutMs: PATIENCE_MS},
+  )
 
 describe.concurrent('a refresh', {timeout: 90_000}, () => {
   test('of a worker is canceled for good, and the worker goes on', async () => {
@@ -109,6 +124,41 @@ describe.concurrent('a refresh', {timeout: 90_000}, () => {
     expect((await jobOf(db, jobId)).state).toBe('running')
     await gate.open()
     await untilState(db, jobId, 'completed')
+    await stopWorkers([worker])
+  })
+
+  test('that has ended meanwhile is not canceled, nor the next one of the same session', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const first = await createGatedView(db, 'first')
+    const slow = await createGatedView(db, 'slow')
+    await first.close()
+    await slow.close()
+    const worker = await startWorker(db, ['--concurrency', '1'])
+    const ended = await insertJob(db, {view_name: 'first'})
+    const next = await insertJob(db, {view_name: 'slow'})
+    const pid = await untilRefreshing(db, 'first')
+    // The worker waits for this session, and the command for the other session, behind the worker.
+    const [before, behind] = [await db.connect(), await db.connect()]
+    const lockRow = async (session: typeof before) => {
+      await session.query('begin')
+      await session.query('select from _ayb_jobs where id = $1 for update', [ended])
+    }
+    await lockRow(before)
+    await first.open()
+    await untilWaitingForRow(db, 1)
+    const locked = lockRow(behind)
+    await untilWaitingForRow(db, 2)
+    const refusal = failureOf(['matviews', 'cancel', 'first'], 'JOB_STATE_CONFLICT', db)
+    await untilWaitingForRow(db, 3)
+    await before.query('commit')
+    await locked
+    expect(await untilRefreshing(db, 'slow')).toBe(pid)
+    await behind.query('commit')
+    expect((await refusal).message).toBe('nobody refreshes public.first right now')
+    await slow.open()
+    await untilState(db, next, 'completed')
+    expect(await jobOf(db, ended)).toMatchObject({state: 'completed', attempts: 1})
+    expect(await jobOf(db, next)).toMatchObject({state: 'completed', attempts: 1})
     await stopWorkers([worker])
   })
 })

@@ -11,6 +11,14 @@ interface Holder extends CanceledRefresh {
   may: boolean
 }
 
+interface HolderRow extends Omit<Holder, 'runningMs'> {
+  running_ms: number | null
+  /** Whether its statement was canceled. */
+  is_sent: boolean
+  /** The jobs that are canceled now; the same in each row. */
+  job_ids: string[]
+}
+
 /** What came of an attempt to cancel what refreshes a view. */
 export interface CancelAnswer {
   canceled: CanceledRefresh[]
@@ -30,11 +38,17 @@ const MAY_CANCEL = `(select m.rolsuper from pg_roles m where m.rolname = current
 /** SQL: the liveness key in the id of the worker of the job `j`; null behind a pooler. */
 const WORKER_KEY = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then ('x' || substr(j.worker_id, 5, 16))::bit(64)::bigint end`
 
+/** SQL: whether `l` is an advisory lock that a session holds in this database. */
+const HELD_HERE = `l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+          and l.database = (select d.oid from pg_database d where d.datname = current_database())`
+
 /**
  * Cancels what refreshes a view, or with `jobId` what one job does, even where its refresh has not begun. One
  * statement marks the job as canceled, so that it is not tried again, and then cancels the statement of the
  * session that holds the lock of the view: that session waits for the row of the job before it can record how
- * it ended. Nothing happens where this role may not cancel one of the sessions.
+ * it ended. Where the session was first, this statement waits for the row, and the session may have begun the
+ * refresh of another view by then: it is canceled only if its job is marked, and it still holds the lock of
+ * the view. Nothing happens where this role may not cancel one of the sessions.
  */
 export async function cancelHolders(
   db: Database,
@@ -69,14 +83,14 @@ export async function cancelHolders(
               'canceled', 'canceled by role ' || current_user
          from ended e)`
     : ''
-  const rows = await db.session.query<
-    Omit<Holder, 'runningMs'> & {running_ms: number | null; job_ids: string[]}
-  >(
+  const holdsView = `exists (select from pg_locks l
+                                      where ${HELD_HERE} and l.pid = h.pid and l.mode = 'ExclusiveLock'
+                                        and ${heldKey('l')} = ${viewKey('$1')})`
+  const rows = await db.session.query<HolderRow>(
     `with lock as materialized (
        select l.pid, l.mode, ${heldKey('l')} as key
          from pg_locks l
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-          and l.database = (select d.oid from pg_database d where d.datname = current_database())),
+        where ${HELD_HERE}),
      meant as materialized (${job}),
      holder as materialized (
        select coalesce(l.pid, 0) as pid, a.usename as user, nullif(a.application_name, '') as application,
@@ -89,25 +103,29 @@ export async function cancelHolders(
         where l.mode = 'ExclusiveLock' and l.key = ${viewKey('$1')} and ($2::uuid is null or m.id is not null)),
      ended as (${ended})${runs},
      sent as materialized (
-       select h.*, case when not exists (select from holder x where not x.may) and (select count(*) from ended) >= 0
-                        then pg_cancel_backend(h.pid) end as is_sent
+       select h.*, case when not exists (select from holder x where not x.may) and (select count(*) from ended) >= 0 then
+                     case when h."jobId" is null or h."jobId" in (select e.id from ended e) then
+                       case when ${holdsView} then pg_cancel_backend(h.pid) end
+                     end
+                   end as is_sent
          from holder h)
-     select s.pid, s.user, s.application, s."workerId", s."jobId", s.may, s.running_ms,
+     select s.pid, s.user, s.application, s."workerId", s."jobId", s.may, s.running_ms, coalesce(s.is_sent, false) as is_sent,
             array(select id::text from ended) as job_ids
        from (select) one left join sent s on true`,
     [lockName(view), jobId, view.schemaName, view.viewName],
   )
-  const holders = rows
-    .filter(({pid}) => pid !== null)
-    .map(({running_ms, job_ids: _, ...holder}) => ({
-      ...holder,
-      runningMs: running_ms === null ? null : Math.round(running_ms),
-    }))
+  const jobIds = rows[0]?.job_ids ?? []
+  const holders = rows.filter(({pid}) => pid !== null)
   const isForbidden = holders.some(({may}) => !may)
-  const withoutRights = holders.map(({may: _, ...holder}) => holder)
+  const isCanceled = ({is_sent, jobId: id}: HolderRow) => is_sent || (id !== null && jobIds.includes(id))
   return {
-    canceled: isForbidden ? [] : withoutRights,
-    forbidden: isForbidden ? withoutRights : [],
-    jobIds: rows[0]?.job_ids ?? [],
+    canceled: isForbidden ? [] : holders.filter(isCanceled).map(withoutRights),
+    forbidden: isForbidden ? holders.map(withoutRights) : [],
+    jobIds,
   }
 }
+
+const withoutRights = ({may: _, is_sent: _sent, job_ids: _jobs, running_ms, ...holder}: HolderRow) => ({
+  ...holder,
+  runningMs: running_ms === null ? null : Math.round(running_ms),
+})
