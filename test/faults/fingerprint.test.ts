@@ -338,6 +338,8 @@ describe('what forbids skipping', () => {
     ['select tableoid::regclass::text as o from f', 'regclass'],
     ['select xmin::text as x from f', 'system column'],
     ['select stable_f(id) from f', 'calls stable_f()'],
+    ['select with_clock() from f', 'calls now()'],
+    ['select with_day() from f', 'calls current_date'],
     ['select id from secured', 'secured has row security'],
     ['select id from outside', 'outside is a foreign table'],
     ['select count(*) from with_foreign', 'outside_part is a foreign table'],
@@ -352,6 +354,8 @@ describe('what forbids skipping', () => {
       create table if not exists f (id oid, at timestamptz, body text);
       create sequence if not exists seq;
       create or replace function stable_f(oid) returns int stable language sql as 'select 1';
+      create or replace function with_clock(at timestamptz default now()) returns timestamptz immutable language sql as 'select at';
+      create or replace function with_day(day date default current_date) returns date immutable language sql as 'select day';
       create table if not exists secured (id int); alter table secured enable row level security;
       create extension if not exists file_fdw;
       drop server if exists files cascade; create server files foreign data wrapper file_fdw;
@@ -367,9 +371,10 @@ describe('what forbids skipping', () => {
     const view = await settled(
       `select date_trunc('day', at) as d, to_char(at, 'YYYY') as y, at + interval '1 day' as n, extract(hour from at) as h,
               to_jsonb(body) as j, concat(body, id) as c, jsonb_agg(id) as a, format('%s', body) as f, at::date as day,
-              to_tsvector(body) as v, count(*) over () as w
+              to_tsvector(body) as v, count(*) over () as w, plus(id) as p
          from repeatable where at > '2020-01-01'::date group by id, at, body`,
-      'create table repeatable (id int, at timestamptz, body varchar(20))',
+      `create table repeatable (id int, at timestamptz, body varchar(20));
+       create function plus(n int, m int default 1) returns int immutable language sql as 'select n + m'`,
     )
     expect(await check(view)).toBe('unchanged')
   })

@@ -22,7 +22,10 @@ const SPECIAL =
 const list = (texts: readonly string[]): string =>
   `array[${texts.map((text) => `'${text}'`).join(', ')}]::text[]`
 
-/** SQL: what the queries of the views reach, and the OIDs in the stored queries on the way. */
+/**
+ * SQL: what the queries of the views reach, and the OIDs in the stored queries on the way. The planner adds the
+ * default arguments of functions, which no stored query holds: so they count as queries of their own.
+ */
 const reached = (oids: string): string => `
 below(root, class_id, id, kind) as (
   select v.oid, 'pg_class'::regclass::oid, v.oid, 'v'::"char" from unnest(${oids}) v(oid)
@@ -44,7 +47,11 @@ below(root, class_id, id, kind) as (
 rules as materialized (
   select b.root, r.ev_class, r.ev_action::text as action
     from below b join pg_rewrite r on r.ev_class = b.id and r.ev_type = '1'
-   where b.class_id = 'pg_class'::regclass and b.kind = 'v'),
+   where b.class_id = 'pg_class'::regclass and b.kind = 'v'
+   union all
+  select b.root, b.id, p.proargdefaults::text
+    from below b join pg_proc p on p.oid = b.id
+   where b.class_id = 'pg_proc'::regclass and p.proargdefaults is not null),
 special as materialized (select * from rules where action ~ '${SPECIAL}'),
 fields as materialized (
   select distinct f.root, f.ev_class, f.field, f.is_function, f.is_operator, f.is_type, f.digits::oid as id

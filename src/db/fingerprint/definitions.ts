@@ -1,3 +1,4 @@
+import {BoundedMap} from '../../lib/bounded-map.ts'
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
@@ -38,10 +39,13 @@ const toDefinition = ({
 }: DefinitionRow): Definition => ({...row, hasUserCode, hasSearch, hasVirtualColumns})
 
 /** What was read of definitions, by server and view, for all sessions of this process. */
-const read = new WeakMap<Server, Map<string, Definition>>()
+const read = new WeakMap<Server, BoundedMap<string, Definition>>()
 
-const knownOf = ({server}: Database): Map<string, Definition> => {
-  const known = read.get(server) ?? new Map<string, Definition>()
+/** A worker runs for months, while views come and go. */
+const MOST_DEFINITIONS = 10_000
+
+const knownOf = ({server}: Database): BoundedMap<string, Definition> => {
+  const known = read.get(server) ?? new BoundedMap<string, Definition>(MOST_DEFINITIONS)
   read.set(server, known)
   return known
 }
