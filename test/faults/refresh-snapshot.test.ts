@@ -131,3 +131,17 @@ test('a view whose own query replaces its table fails, and says why', async () =
   expect(error.message).toContain('were replaced during each of')
   expect(await runsOf(db, 'restless_view')).toMatchObject([{status: 'error', error: error.message}])
 })
+
+test('a job of such a view fails the same, also where another job is due', async () => {
+  await db.query('create materialized view waiting_view as select 1 as id')
+  const restless = await insertJob(db, {view_name: 'restless_view'}, {max_attempts: 1})
+  const other = await insertJob(db, {view_name: 'waiting_view'})
+  const result = await startAyb(['worker', '--once', '--concurrency', '1'], {url: db.url}).done
+  expect(result.stderr).not.toContain('connection')
+  expect(await jobOf(db, restless)).toMatchObject({
+    state: 'failed',
+    attempts: 1,
+    last_error: expect.stringContaining('were replaced during each of'),
+  })
+  expect(await jobOf(db, other)).toMatchObject({state: 'completed'})
+})

@@ -1,5 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
+import {onAbort} from '../../lib/abort.ts'
 import {isAybError} from '../../lib/errors.ts'
 import type {Warning} from '../../lib/unworded.ts'
 
@@ -110,19 +111,23 @@ export class SetSessions {
 
   #open(): void {
     const opening = new AbortController()
-    const signal = AbortSignal.any([this.#signal, opening.signal])
-    const opened = this.#main.server.open({signal}).then(
-      (db) => {
-        if (!this.#openings.delete(opening)) return db.close()
-        this.#awaySince = null
-        for (const warning of db.takeWarnings()) this.#onWarning(warning)
-        this.#offer(db)
-      },
-      (error) => {
-        // What was called off fails, too.
-        if (this.#openings.delete(opening)) this.#waiting.shift()?.reject(error)
-      },
-    )
+    // Not AbortSignal.any, whose signal would live as long as that of a server.
+    const stopListening = onAbort(this.#signal, () => opening.abort(this.#signal.reason))
+    const opened = this.#main.server
+      .open({signal: opening.signal})
+      .finally(stopListening)
+      .then(
+        (db) => {
+          if (!this.#openings.delete(opening)) return db.close()
+          this.#awaySince = null
+          for (const warning of db.takeWarnings()) this.#onWarning(warning)
+          this.#offer(db)
+        },
+        (error) => {
+          // What was called off fails, too.
+          if (this.#openings.delete(opening)) this.#waiting.shift()?.reject(error)
+        },
+      )
     this.#openings.set(opening, opened)
   }
 

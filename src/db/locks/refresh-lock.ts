@@ -145,6 +145,17 @@ export async function holdsAnyRefreshLock(session: Session): Promise<boolean> {
   return rows.length > 0
 }
 
+/** Releases the locks of all views that the session holds. */
+export async function releaseAllRefreshLocks(session: Session): Promise<void> {
+  await session.query(
+    `with held as materialized (
+       select (classid::bigint << 32) | objid::bigint as key
+         from pg_locks
+        where pid = pg_backend_pid() and locktype = 'advisory' and objsubid = 1 and classid in (0, 4294967295))
+     select pg_advisory_unlock(key) from held`,
+  )
+}
+
 interface LockRow {
   at: string
   transaction_at: string

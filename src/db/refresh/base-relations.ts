@@ -1,5 +1,5 @@
 import {BoundedMap} from '../../lib/bounded-map.ts'
-import {lockName} from '../../lib/identifier.ts'
+import {quoteViewName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
 import type {Session} from '../session.ts'
@@ -170,7 +170,7 @@ const MOST_SHAPES = 10_000
 
 /** What is known of the views of one server. */
 interface KnownShapes {
-  /** By the names of views; null where a view reads more than tables. */
+  /** By the quoted names of views; null where a view reads more than tables. */
   byName: BoundedMap<string, PlainShape | null>
   /** Whether a session reads the shapes of many views. */
   isReadingAhead: boolean
@@ -186,12 +186,12 @@ const shapes = new WeakMap<Server, KnownShapes>()
 async function shapeOf(db: Database, view: ViewName): Promise<PlainShape | null> {
   const known = shapes.get(db.server) ?? {byName: new BoundedMap(MOST_SHAPES), isReadingAhead: false}
   shapes.set(db.server, known)
-  const seen = known.byName.get(lockName(view))
+  const seen = known.byName.get(quoteViewName(view))
   if (seen !== undefined) return seen
   const read = await readAhead(db, view, known)
   for (const [name, shape] of read) known.byName.set(name, shape)
-  const shape = read.get(lockName(view)) ?? null
-  known.byName.set(lockName(view), shape)
+  const shape = read.get(quoteViewName(view)) ?? null
+  known.byName.set(quoteViewName(view), shape)
   return shape
 }
 
@@ -211,7 +211,7 @@ async function readAhead(
   known: KnownShapes,
 ): Promise<Map<string, PlainShape | null>> {
   if (known.isReadingAhead || !db.has('registrations')) {
-    return new Map([[lockName(view), await readShape(db.session, view)]])
+    return new Map([[quoteViewName(view), await readShape(db.session, view)]])
   }
   known.isReadingAhead = true
   try {
@@ -223,7 +223,10 @@ async function readAhead(
       [view.schemaName, view.viewName],
     )
     return new Map(
-      rows.map((row) => [lockName({schemaName: row.schema_name, viewName: row.view_name}), toShape(row)]),
+      rows.map((row) => [
+        quoteViewName({schemaName: row.schema_name, viewName: row.view_name}),
+        toShape(row),
+      ]),
     )
   } finally {
     known.isReadingAhead = false
@@ -273,5 +276,5 @@ async function readShape(
 
 /** Has the next guard of the view look at its shape again. */
 export function forgetShape({server}: Database, view: ViewName): void {
-  shapes.get(server)?.byName.delete(lockName(view))
+  shapes.get(server)?.byName.delete(quoteViewName(view))
 }

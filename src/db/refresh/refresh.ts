@@ -3,7 +3,7 @@ import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {noteSeenSql} from '../fingerprint/note.ts'
 import {isoInstant} from '../instant.ts'
-import {holdsAnyRefreshLock, type RefreshLock} from '../locks/refresh-lock.ts'
+import {type RefreshLock, releaseAllRefreshLocks} from '../locks/refresh-lock.ts'
 import {untilReleased} from '../locks/seen-lock.ts'
 import {endBackends} from '../locks/silent-backends.ts'
 import type {LockedRow} from '../queue/claim-sql.ts'
@@ -98,7 +98,7 @@ export async function runRefresh(
   const sent = session.together(() => sendWithUnlock(session, message, lock, {deadlineMs}))
   const [outcome] = await Promise.allSettled(sent)
   if (outcome.status === 'rejected') {
-    if (claim) await dropIfLocked(session)
+    if (claim) await releaseClaimed(session)
     const step = failedStep(outcome.reason, message)
     if (step && RECORDING.has(step) && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
       if ((await haveRightsChanged(db)) || (await hasLostTable(db, outcome.reason))) throw new RightsChanged()
@@ -145,11 +145,11 @@ function sendWithUnlock(
 }
 
 /**
- * A cancel request may come between the claim, which takes a lock that outlives its transaction, and the
- * commit. What it locked is not known then.
+ * The claim takes the lock of the next view, which outlives its transaction. What fails behind that, a cancel
+ * request for one, leaves the lock behind, and nobody knows its name.
  */
-async function dropIfLocked(session: Session): Promise<void> {
-  if (session.isUsable && (await holdsAnyRefreshLock(session).catch(() => true))) session.destroy()
+async function releaseClaimed(session: Session): Promise<void> {
+  if (session.isUsable) await releaseAllRefreshLocks(session).catch(() => session.destroy())
 }
 
 type SuccessRow = (RegistrationRow | {id: null}) & {
@@ -217,6 +217,7 @@ async function refreshMessage(
       // The plans of what follows are kept, however small the tables were when they were made.
       'set local enable_seqscan = off',
       'set local jit = off',
+      ...(claim ? ['set local enable_hashjoin = off', 'set local enable_mergejoin = off'] : []),
       `set local lock_timeout = ${recordLockTimeoutMs(attempt)}`,
     ),
     ...as('record', await successRecord(db, attempt, {guard, claim})),

@@ -196,9 +196,12 @@ function recordSql(
   const flush = session.serverVersion >= 150_000 ? ', pg_stat_force_next_flush()' : ''
   // Nobody asks a worker for the registration.
   const registration = hasJob ? 'null::uuid as id' : REGISTRATION.select('r')
+  const oid = `to_regclass(${v.relation})::oid`
+  // The claim, whose lock outlives a rollback, needs this first.
+  const checked = guard ? ` * ${oneIf(guard.holds(oid, ofGuard))}` : ''
   // EXECUTE copies the columns at the end with all that stands in them: so the columns are plain names.
   return `with done as materialized (
-  select ${ELAPSED_MS} as ms, clock_timestamp() as at, to_regclass(${v.relation})::oid as oid${flush}),
+  select ${ELAPSED_MS}${checked} as ms, clock_timestamp() as at, ${oid} as oid${flush}),
 ${end},
 run as (
   insert into ${tables.runs} (id, schema_name, view_name, refresh_mode, trigger, job_id, worker_id, started_at, duration_ms, status, size_bytes${lockWait.column}${reasons.columns})
@@ -218,7 +221,7 @@ r as (
 returning r.*)${remember}${claim ? `,\n${LOCK_OF_CLAIMED.cte}` : ''}
 select x.* from (
   select ${registration}, ${isoInstant('statement_timestamp()')} as run_started_at,
-         done.ms${guard ? ` * ${oneIf(guard.holds('done.oid', ofGuard))}` : ''} as run_duration_ms, exists (select from j) as is_settled,
+         done.ms as run_duration_ms, exists (select from j) as is_settled,
          exists (select from j) and not exists (select from free) as is_status_pending${next ? `,\n         ${next.columns}, ${LOCK_OF_CLAIMED.columns}` : ''}
     from done${hasJob ? '' : ' left join r on true'}${next ? ` left join claimed u on true${next.joins}${LOCK_OF_CLAIMED.join}` : ''} offset 0) x`
 }
@@ -244,8 +247,9 @@ const endSql = (tables: TableNames, v: RecordValues): string =>
 returning j.id)`
 
 /**
- * The same, and the claim of the next job in one UPDATE. The end of the job comes first: with the lock of the next job
- * in hand, this would wait for whoever changes both jobs, and they for this.
+ * The same, and the claim of the next job in one UPDATE. The end of the job comes first: with the lock of
+ * the next job in hand, this would wait for whoever changes both jobs, and they for this. Only a nested loop
+ * keeps that order.
  */
 function endAndClaimSql(
   tables: TableNames,
