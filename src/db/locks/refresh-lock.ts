@@ -137,7 +137,7 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
 }
 
 /** Whether the session holds the lock of any view. A worker's own key is outside the range of 32 bits. */
-export async function holdsAnyRefreshLock(session: Session): Promise<boolean> {
+async function holdsAnyRefreshLock(session: Session): Promise<boolean> {
   const rows = await session.query(
     `select from pg_locks
       where pid = pg_backend_pid() and locktype = 'advisory' and objsubid = 1 and classid in (0, 4294967295)`,
