@@ -108,6 +108,10 @@ export interface ClaimedNotice extends ViewName {
   delivered: NotifyTarget[]
   /** This one included. */
   attempts: number
+  /** Of the last try; null where none was written down. */
+  lastError: string | null
+  /** The claim has given the notice up: do not send it. */
+  isOver: boolean
 }
 
 /** SQL: the notice `n` waits, and no older one about its view does. */
@@ -117,10 +121,16 @@ const isNext = ({tables}: Database): string =>
                            where e.schema_name = n.schema_name and e.view_name = n.view_name
                              and e.place < n.place and e.ended_at is null)`
 
+/** How long a notice is tried again, from its first try on. */
+const TRIED_FOR = `interval '1 hour'`
+/** Far more than the growing pauses leave room for in that time. */
+const MOST_TRIES = 40
+
 /**
  * Claims up to `limit` notices that are due, for the length of the lease: a process that dies before it has
  * sent a notice leaves it to whoever looks after the lease. Of each view only the oldest, so that none
- * overtakes another. Returns also how many milliseconds later the next one is due; null for none.
+ * overtakes another. Gives up a notice whose tries nobody could write down for an hour. Returns
+ * also how many milliseconds later the next one is due; null for none.
  */
 export async function claimNotices(
   db: Database,
@@ -137,11 +147,14 @@ export async function claimNotices(
           for update skip locked)
      update ${tables.notices} n
         set attempts = n.attempts + 1, first_try_at = coalesce(n.first_try_at, clock_timestamp()),
-            next_try_at = clock_timestamp() + $2::float8 * interval '1 ms'
+            next_try_at = clock_timestamp() + $2::float8 * interval '1 ms',
+            ended_at = case when n.attempts >= $3 and n.first_try_at + ${TRIED_FOR} <= clock_timestamp()
+                            then clock_timestamp() end
        from due
       where n.id = due.id
-  returning n.id, n.schema_name as "schemaName", n.view_name as "viewName", n.state, n.body, n.delivered, n.attempts`,
-    [limit, leaseMs],
+  returning n.id, n.schema_name as "schemaName", n.view_name as "viewName", n.state, n.body, n.delivered, n.attempts,
+            n.last_error as "lastError", n.ended_at is not null as "isOver"`,
+    [limit, leaseMs, MOST_TRIES],
   )
   const [next] = await session.query<{next_ms: number | null}>(
     `select ${millisecondsUntil('n.next_try_at')} as next_ms
@@ -162,9 +175,6 @@ interface Sent {
   retryMs: number
 }
 
-/** How long a notice is tried again, from its first try on. */
-const TRIED_FOR = `interval '1 hour'`
-
 /**
  * Writes down how a try ended, unless another process has claimed the notice since. Returns what becomes of
  * the notice.
@@ -174,16 +184,18 @@ export async function settleNotice(
   {id, attempts}: ClaimedNotice,
   {delivered, error, retryMs}: Sent,
 ): Promise<'sent' | 'retried' | 'given-up' | 'lost'> {
-  const rows = await db.session.query<{is_over: boolean}>(
-    `update ${db.tables.notices} n
+  const settle = (lastError: string | null) =>
+    db.session.query<{is_over: boolean}>(
+      `update ${db.tables.notices} n
         set delivered = $3::text[], last_error = $4,
             ended_at = case when $4::text is null or n.first_try_at + ${TRIED_FOR} <= clock_timestamp()
                             then clock_timestamp() end,
             next_try_at = clock_timestamp() + $5::float8 * interval '1 ms'
       where n.id = $1 and n.attempts = $2 and n.ended_at is null
   returning n.ended_at is not null as is_over`,
-    [id, attempts, [...delivered], error, retryMs],
-  )
+      [id, attempts, [...delivered], lastError, retryMs],
+    )
+  const rows = error === null ? await settle(null) : await writeText(error, settle)
   if (!rows[0]) return 'lost'
   if (error === null) return 'sent'
   return rows[0].is_over ? 'given-up' : 'retried'

@@ -50,6 +50,36 @@ test('a notice is due once, after the older ones of its view, and again when its
   expect((await claim(db)).claimed).toMatchObject([{viewName: 'a', attempts: 1}])
 })
 
+test('the error of a try is written down in a database that cannot store all its characters', async () => {
+  const db = await open(await createTestDatabase({encoding: 'LATIN1'}))
+  await db.prepareTables()
+  await add(db, 'a', 1)
+  const [notice] = (await claim(db)).claimed
+  if (!notice) throw new Error('nothing is claimed')
+  expect(await settleNotice(db, notice, {delivered: [], error: 'said: …', retryMs: 0})).toBe('retried')
+  expect((await claim(db)).claimed).toMatchObject([{attempts: 2, lastError: 'said: ?', isOver: false}])
+})
+
+test('a notice whose tries are never written down is given up after an hour', async () => {
+  const server = await createTestDatabase({hasTables: true})
+  const db = await open(server)
+  await add(db, 'a', 1)
+  await add(db, 'a', 2)
+  const claimLater = async (tries: number, interval: string) => {
+    await server.query(
+      `update _ayb_notices set attempts = $1, first_try_at = now() - $2::interval, next_try_at = now()
+        where place = 1`,
+      [tries, interval],
+    )
+    return (await claim(db)).claimed
+  }
+  // A worker that was away for a while still has a try.
+  expect(await claimLater(5, '9 hours')).toMatchObject([{attempts: 6, isOver: false}])
+  expect(await claimLater(60, '59 min')).toMatchObject([{attempts: 61, isOver: false}])
+  expect(await claimLater(60, '61 min')).toMatchObject([{attempts: 61, isOver: true, lastError: null}])
+  expect((await claim(db)).claimed).toMatchObject([{attempts: 1, isOver: false}])
+})
+
 test('old notices go, except the last of each view, and those of views that are not registered', async () => {
   const server = await createTestDatabase({hasTables: true})
   const db = await open(server)

@@ -39,6 +39,11 @@ export class Outbox {
     if (limit === 0) return null
     const {claimed, nextInMs} = await this.#options.use((db) => claimNotices(db, {limit, leaseMs: LEASE_MS}))
     for (const notice of claimed) {
+      if (notice.isOver) {
+        const error = notice.lastError ?? 'the database took no word about the tries'
+        this.#options.emit({type: 'notice-given-up', ...factsOf(notice), durationMs: 0, error})
+        continue
+      }
       const sending = this.#deliver(notice).finally(() => {
         this.#sending.delete(sending)
         this.#options.onSent()
@@ -70,10 +75,7 @@ export class Outbox {
       failed.length === 0 ? failure : failed.map((each) => `${each.target}: ${each.error}`).join('; ')
     const retryMs = retryPause(notice.attempts)
     const facts = {
-      noticeId: notice.id,
-      view: `${notice.schemaName}.${notice.viewName}`,
-      state: notice.state,
-      attempt: notice.attempts,
+      ...factsOf(notice),
       durationMs: Math.max(0, ...deliveries.map(({durationMs}) => durationMs)),
     }
     try {
@@ -85,7 +87,18 @@ export class Outbox {
       } else if (outcome === 'given-up') emit({type: 'notice-given-up', ...facts, error: error ?? ''})
     } catch (failure) {
       // After its lease, the notice is sent again, with the same id.
-      if (!isAybError(failure)) throw failure
+      if (isAybError(failure) && failure.code === 'CANCELED') return
+      const {hint, remedy} = isAybError(failure) ? failure : {hint: null, remedy: null}
+      const reason = isAybError(failure) ? failure.message : cannotBeSent(failure)
+      const message = `the end of a try to send the notice about ${facts.view} is not written down: ${reason}`
+      emit({type: 'warning', message: {message, lead: null, hint, remedy}})
     }
   }
 }
+
+const factsOf = ({id, schemaName, viewName, state, attempts}: ClaimedNotice) => ({
+  noticeId: id,
+  view: `${schemaName}.${viewName}`,
+  state,
+  attempt: attempts,
+})
