@@ -11,6 +11,8 @@ export interface ViewIndex {
   name: string
   /** Null for an expression. */
   columns: (string | null)[]
+  /** What tells the rows apart and sorts them: indexes that say the same here can replace each other. */
+  definition: string
   isUnique: boolean
   isValid: boolean
   /** Whether a concurrent refresh can use it. */
@@ -48,7 +50,9 @@ export async function readShapes(db: Database): Promise<ViewShape[]> {
                         'columns', (select json_agg(a.attname order by k.place)
                                       from unnest(i.indkey::int2[]) with ordinality k(attnum, place)
                                       left join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
-                                     where k.place <= i.indnkeyatts)) order by x.relname)
+                                     where k.place <= i.indnkeyatts),
+                        'definition', concat_ws('/', i.indnkeyatts, i.indkey, i.indclass, i.indcollation, i.indoption,
+                                                to_jsonb(i)->>'indnullsnotdistinct')) order by x.relname)
                  from pg_index i join pg_class x on x.oid = i.indexrelid
                 where i.indrelid = c.oid), '[]') as indexes
        from ${registeredViews(db)}`,
