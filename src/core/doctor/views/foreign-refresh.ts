@@ -18,13 +18,20 @@ export const foreignRefresh = viewCheck('foreign-refresh', (facts, {now}) => {
   }
 })
 
-/** When another program refreshed the view last, as far as that was within a week; null where none did. */
-export function foreignRefreshOf({registration, runs}: ViewFacts, now: Date): string | null {
-  const {lastRefreshAt} = registration
-  if (lastRefreshAt === null) return null
+/**
+ * When another program refreshed the view last with success, as far as that was within a week; null where none
+ * did, or where the history cannot tell. A failure tells nothing: its time is that of its record, which may
+ * come long after its end. Old runs are deleted first, so an older run tells that none is missing since.
+ */
+export function foreignRefreshOf(
+  {registration: {lastRefreshAt, lastRefreshStatus}, runs}: Pick<ViewFacts, 'registration' | 'runs'>,
+  now: Date,
+): string | null {
+  const ends = runs.flatMap(({endedAt}) => (endedAt === null ? [] : [endedAt * 1000]))
+  if (lastRefreshAt === null || lastRefreshStatus !== 'success' || ends.length === 0) return null
   const stamped = Date.parse(lastRefreshAt)
-  const own = Math.max(0, ...runs.map(({endedAt}) => (endedAt ?? 0) * 1000))
-  return stamped < own + MARGIN_MS || now.getTime() - stamped > RECENTLY_MS ? null : lastRefreshAt
+  const isOwn = stamped < Math.max(...ends) + MARGIN_MS
+  return isOwn || now.getTime() - stamped > RECENTLY_MS ? null : lastRefreshAt
 }
 
 export const foreignEvidence = (refreshedAt: string): string =>
