@@ -106,7 +106,7 @@ describe('ayb doctor', () => {
     await expect(failing).rejects.toThrow('could not create unique index')
     await plant('twice', 'select 1 as a, 2 as b', 'concurrent')
     await db.query('create unique index twice_ab on twice (a, b)')
-    await db.query('create unique index twice_ba on twice (b, a)')
+    await db.query('create unique index twice_again on twice (a, b)')
     await plant('flat', 'select n % 3 as kind, n as id from generate_series(1, 20000) n', 'concurrent')
     await db.query('create unique index flat_kind on flat (kind, id)')
     await db.query(
@@ -154,6 +154,7 @@ describe('ayb doctor', () => {
     await plant('loop', 'select id from loop_view')
     await db.query('create or replace view loop_view as select id from loop')
     await plant('elsewhere', one)
+    await run('elsewhere', 5, 100)
     await documentOf(['matviews', 'update', 'elsewhere', '--refresh-timeout', '5m'], db)
     const jittered = ['--name', 'jittered', '--cron', '@daily', '--view', 'elsewhere', '--jitter', '5m']
     await documentOf(['schedules', 'create', ...jittered], db)
@@ -183,7 +184,7 @@ describe('ayb doctor', () => {
         'no-worker',
         'opaque-function bare',
         'owner-rights denied',
-        'schedule-never-runs odd',
+        'schedule-never-runs fine odd',
         'schedule-too-often hasty hasty',
         'schedule-without-view nowhere orphan',
         'schedule-without-view viewless',

@@ -1,8 +1,10 @@
 import {describe, expect, test} from 'vitest'
-import type {Facts} from '../../../../src/core/doctor/check.ts'
+import type {Facts, ViewFacts} from '../../../../src/core/doctor/check.ts'
 import {medianOf} from '../../../../src/core/doctor/median.ts'
 import {oldRelease} from '../../../../src/core/doctor/server/old-release.ts'
 import {namesWithoutSchema} from '../../../../src/core/doctor/views/bare-names.ts'
+import {foreignRefreshOf} from '../../../../src/core/doctor/views/foreign-refresh.ts'
+import {surplusIndex} from '../../../../src/core/doctor/views/surplus-index.ts'
 import {nameIn} from '../../../../src/core/doctor/views/temporary-files.ts'
 
 test.each([
@@ -50,4 +52,41 @@ test.each([
   ['refresh materialized view a.b.c', null],
 ])('%j refreshes %s', (statement, name) => {
   expect(nameIn(statement)).toBe(name)
+})
+
+test('of two unique indexes only one that is like the other is to be dropped', () => {
+  const index = (name: string, columns: string[], definition = columns.join()) => ({
+    ...{name, columns, definition, isUnique: true, isValid: true, isUsable: true, isPartial: false},
+  })
+  const indexes = [
+    index('ab', ['a', 'b']),
+    index('ab_c', ['a', 'b'], 'a,b collate "C"'),
+    index('ba', ['b', 'a']),
+    index('ba_again', ['b', 'a']),
+    index('c', ['c']),
+  ]
+  const view = {name: 'public.v', schemaName: 'public', viewName: 'v', shape: {indexes}}
+  const found = surplusIndex.find({views: new Map([['public.v', view]])} as unknown as Facts)
+  expect(found.map(({evidence, sql}) => [evidence, sql])).toEqual([
+    ['columns a, b; columns a, b', undefined],
+    ['columns a, b; columns b, a', undefined],
+    ['columns b, a', 'DROP INDEX "public"."ba_again";'],
+  ])
+})
+
+describe('a refresh is that of another program', () => {
+  const now = new Date('2026-03-01T12:00:00Z')
+  const stamp = '2026-03-01T11:00:00.000Z'
+  const minutesBefore = (minutes: number) => ({endedAt: Date.parse(stamp) / 1000 - minutes * 60})
+  test.each([
+    ['that no run of the history is like', 'success', [minutesBefore(5)], stamp],
+    ['never, where a run ended at that time', 'success', [minutesBefore(0), minutesBefore(60)], null],
+    ['never, where it failed', 'error', [minutesBefore(5)], null],
+    ['never, where the history does not go back to it', 'success', [], null],
+    ['never, where the runs have no end', 'success', [{endedAt: null}], null],
+    ['never, where newer runs are there alone', 'success', [minutesBefore(-5)], null],
+  ])('%s', (_, lastRefreshStatus, runs, expected) => {
+    const registration = {lastRefreshAt: stamp, lastRefreshStatus}
+    expect(foreignRefreshOf({registration, runs} as unknown as ViewFacts, now)).toBe(expected)
+  })
 })
