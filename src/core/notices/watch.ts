@@ -85,7 +85,7 @@ export class NoticeWatch {
 
   /**
    * Ends, and waits for notices that are on their way, for 10 s at most. With `looks`, it looks once more,
-   * and sends what is due.
+   * and sends what is due within this time.
    */
   async end({looks}: {looks: boolean}): Promise<void> {
     this.#stop.abort()
@@ -96,12 +96,13 @@ export class NoticeWatch {
   }
 
   async #finish(looks: boolean): Promise<void> {
+    const endsAt = performance.now() + END_PATIENCE_MS
     await this.#loop
     if (looks) await this.#attempt(() => this.#look())
     while (!this.#over.signal.aborted) {
       const nextInMs = looks ? await this.#attempt(() => this.#outbox.send()) : null
       if (this.#outbox.isSending) await this.#outbox.untilOneEnds()
-      else if (nextInMs === null) break
+      else if (nextInMs === null || performance.now() + nextInMs >= endsAt) break
       else await this.#alarm.wait(Math.max(nextInMs, SHORTEST_WAIT_MS), this.#over.signal)
     }
     await this.#db?.close()
