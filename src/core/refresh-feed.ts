@@ -3,6 +3,7 @@ import type {Server} from '../db/database.ts'
 import type {DatabasePool} from '../db/pool.ts'
 import {type LastSuccess, lastSuccesses} from '../db/runs.ts'
 import type {Session} from '../db/session.ts'
+import {dropOnAbort} from '../lib/abort.ts'
 import {Alarm} from '../lib/alarm.ts'
 import {AybError, isAybError} from '../lib/errors.ts'
 import {qualifiedName} from '../lib/identifier.ts'
@@ -78,8 +79,7 @@ export class RefreshFeed {
   async listen(listener: Listener, lastRunId: string | null, signal: AbortSignal): Promise<() => void> {
     const name = qualifiedName(listener.view)
     const read = await this.#options.pool.use((db) => lastSuccesses(db, [listener.view]), signal)
-    if (this.#stop.signal.aborted)
-      throw new AybError('CANCELED', 'canceled: the HTTP server of ayb was stopped')
+    this.#stop.signal.throwIfAborted()
     const last = read.get(name) ?? null
     const listening = {...listener, name, knownRunId: last?.runId ?? null, readAt: performance.now()}
     this.#listeners.add(listening)
@@ -94,9 +94,9 @@ export class RefreshFeed {
     }
   }
 
-  /** Ends the feed for all listeners. */
+  /** Ends the feed for all listeners. Waits for no answer of the database. */
   async close(): Promise<void> {
-    this.#stop.abort()
+    this.#stop.abort(new AybError('CANCELED', 'canceled: the HTTP server of ayb was stopped'))
     for (const {onClose} of this.#listeners) onClose()
     await this.#running
   }
@@ -116,13 +116,18 @@ export class RefreshFeed {
     this.#running = null
     const session = this.#session
     this.#session = null
-    await session?.close()
+    if (signal.aborted) session?.destroy()
+    else await session?.close()
   }
 
   async #look(): Promise<void> {
     const beganAt = performance.now()
     const views = new Map([...this.#listeners].map(({name, view}) => [name, view]))
-    const found = await this.#options.pool.use((db) => lastSuccesses(db, [...views.values()]))
+    const {signal} = this.#stop
+    const found = await this.#options.pool.use(
+      (db) => dropOnAbort(db.session, signal, () => lastSuccesses(db, [...views.values()])),
+      signal,
+    )
     for (const listening of this.#listeners) {
       const last = found.get(listening.name)
       if (!last || listening.knownRunId === last.runId || listening.readAt > beganAt) continue
@@ -138,10 +143,12 @@ export class RefreshFeed {
     this.#isOpening = true
     this.#openAgainAt = performance.now() + RECONNECT_MS
     try {
-      const session = await this.#options.open({signal: this.#stop.signal, deadlineMs: RECONNECT_MS})
+      const {signal} = this.#stop
+      const session = await this.#options.open({signal, deadlineMs: RECONNECT_MS})
       if (session.isPooled) this.#openAgainAt = Number.POSITIVE_INFINITY
       const isDeaf = session.isPooled || session.readOnlyReason === 'recovery'
-      if (!isDeaf) await session.listen(REFRESHED_CHANNEL, () => this.#alarm.ring())
+      const listen = () => session.listen(REFRESHED_CHANNEL, () => this.#alarm.ring())
+      if (!isDeaf) await dropOnAbort(session, signal, listen)
       if (isDeaf || this.#running === null) {
         await session.close()
         return
