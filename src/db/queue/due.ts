@@ -197,7 +197,8 @@ export async function readMovedPromises(
   db: Database,
   limit: number,
 ): Promise<{due: DueSchedule[]; now: Date | null}> {
-  if (!db.mayRead('promises')) return {due: [], now: null}
+  // Who may not note the next runs would find each of them moved.
+  if (!db.mayWrite('promises')) return {due: [], now: null}
   const rows = await db.session.query<DueRow>(
     `select ${dueColumns(db)}
        from ${db.tables.promises} q
