@@ -4,6 +4,7 @@ import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
 import {isLook} from './queue/looks.ts'
+import {hasLiveSet} from './queue/sets.ts'
 import {usualDurations} from './runs.ts'
 
 /**
@@ -121,7 +122,8 @@ export async function readPromises(
             ${skips} as skips, v.is_set,
             exists (select from ${tables.jobs} j
                      where j.schedule_id = s.id
-                       and (j.state = 'running' or j.state = 'queued' and j.run_at < now() + interval '1 day')) as is_live
+                       and (j.state = 'running' or j.state = 'queued' and j.run_at < now() + interval '1 day'))
+              or ${hasLiveSet(db, 's.id')} as is_live
        from ${tables.promises} p
        join ${tables.schedules} s on s.id = p.schedule_id and s.cron_expr = p.cron_expr
       cross join lateral (

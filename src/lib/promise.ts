@@ -34,7 +34,7 @@ export interface PromiseFacts {
   ageMs: number | null
   /** Whether the view is to be skipped while nothing has changed. */
   hasLooks: boolean
-  /** Whether a job of the schedule is queued or runs. */
+  /** Whether a job of the schedule is queued or runs, or a set is under way. */
   isLive: boolean
 }
 
@@ -48,9 +48,10 @@ export function nextTurn(facts: PromiseFacts): {isQueued: boolean; nextInMs: num
   const dueInMs = untilDueMs(facts)
   const intervalMs = refreshIntervalMs(maxAgeMs, usualMs)
   const lookMs = hasLooks ? lookIntervalMs(maxAgeMs) : intervalMs
-  // A job that takes longer than usual: the next one follows soon behind it.
-  if (isLive) return {isQueued: false, nextInMs: Math.min(lookMs, Math.max(intervalMs / 10, SHORTEST_MS))}
-  if (dueInMs <= 0) return {isQueued: true, nextInMs: lookMs}
+  // A job may fail for good, or take longer than usual: the next one follows soon behind it.
+  const behindJobMs = Math.min(lookMs, Math.max(intervalMs / 10, SHORTEST_MS))
+  if (isLive) return {isQueued: false, nextInMs: behindJobMs}
+  if (dueInMs <= 0) return {isQueued: true, nextInMs: behindJobMs}
   return hasLooks
     ? {isQueued: true, nextInMs: Math.min(lookMs, dueInMs)}
     : {isQueued: false, nextInMs: dueInMs}

@@ -49,6 +49,10 @@ describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
     expect(schedule).toMatchObject({cronExpr: '0 * * * *', timezone: 'UTC', maxAgeMs: 5_400_000})
     expect(await untilNext(db)).toBeLessThanOrEqual(0)
     expect(await once(db)).toMatchObject({succeeded: 1})
+    // Soon, as the job could have failed; then it is known how old the data is.
+    expect(await untilNext(db)).toBeLessThan(9 * 60_000)
+    await db.query('update _ayb_job_schedules set next_run_at = now()')
+    expect(await once(db)).toMatchObject({claimed: 0})
     // An hour and a half, less a minute.
     const next = await untilNext(db)
     expect(next).toBeGreaterThan(88 * 60_000)
@@ -92,6 +96,26 @@ describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
     )
     const {schedule} = await documentOf<ScheduleDocument>(['schedules', 'show', 'live'], db)
     expect(schedule).toMatchObject({maxAgeMs: null, cronExpr: '0 3 * * *'})
+  })
+
+  test('comes back soon, and counts no run, while its last set is under way', async () => {
+    const db = await createRegistered()
+    await db.query('create materialized view above as select count(*) from leaderboard')
+    await documentOf(['matviews', 'register', 'above'], db)
+    await create(db, '1d', '--cascade')
+    await documentOf(['schedules', 'run', 'live'], db)
+    await db.query(
+      `update _ayb_jobs set state = 'running', worker_id = 'another', attempts = 1,
+              lease_until = now() + interval '1 h', last_run_at = now()`,
+    )
+    const runAt = () => db.query('select last_run_at from _ayb_job_schedules')
+    const before = await runAt()
+    await db.query('update _ayb_job_schedules set next_run_at = now()')
+    const worker = await startWorker(db)
+    await until(async () => (await untilNext(db)) > 0, {what: 'the next turn'})
+    await stopWorkers([worker])
+    expect(await untilNext(db)).toBeLessThan(3 * 3_600_000)
+    expect(await runAt()).toEqual(before)
   })
 
   test('is refused with an expression beside it, without either, and below a second', async () => {
