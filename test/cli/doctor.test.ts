@@ -158,6 +158,8 @@ describe('ayb doctor', () => {
     await documentOf(['matviews', 'update', 'elsewhere', '--refresh-timeout', '5m'], db)
     const jittered = ['--name', 'jittered', '--cron', '@daily', '--view', 'elsewhere', '--jitter', '5m']
     await documentOf(['schedules', 'create', ...jittered], db)
+    const promised = ['--name', 'promised', '--max-age', '1d', '--view', 'elsewhere']
+    await documentOf(['schedules', 'create', ...promised], db)
     await db.query(
       `update _ayb_matview_refreshes set last_refresh_at = now(), last_refresh_status = 'success' where view_name = 'elsewhere'`,
     )
@@ -175,6 +177,7 @@ describe('ayb doctor', () => {
         'foreign-refresh elsewhere',
         'guessed-order child child',
         'ignored-policy elsewhere jittered',
+        'ignored-policy elsewhere promised',
         'invalid-index halfway',
         `lock-collision ${names[0]}`,
         'missing-index unindexed',

@@ -4,14 +4,16 @@ import {hasPolicy} from '../../../lib/schedule-policy.ts'
 import {scheduleCheck} from '../check.ts'
 import {foreignEvidence, foreignRefreshOf} from '../views/foreign-refresh.ts'
 
-/** Another program, such as an AYB server, runs a schedule, of whose policy it knows nothing. */
+/** Another program, such as an AYB server, runs a schedule, of whose policy and max age it knows nothing. */
 export const ignoredPolicy = scheduleCheck('ignored-policy', (schedule, {views, now}) => {
   const view = viewOfPayload(schedule.payload)
   const facts = view && views.get(qualifiedName(view))
-  const refreshedAt = facts && hasPolicy(schedule) ? foreignRefreshOf(facts, now) : null
+  const isPlain = schedule.maxAgeMs === null && !hasPolicy(schedule)
+  const refreshedAt = facts && !isPlain ? foreignRefreshOf(facts, now) : null
   if (!view || !refreshedAt) return null
-  const {jitterMs, catchUp, notDuring, name} = schedule
+  const {maxAgeMs, jitterMs, catchUp, notDuring, name} = schedule
   const ignored = [
+    ...(maxAgeMs === null ? [] : ['its max age']),
     ...(jitterMs === null ? [] : ['its jitter']),
     ...(catchUp === 'latest' ? [] : ['its catch-up']),
     ...(notDuring.length === 0 ? [] : ['its quiet times']),
