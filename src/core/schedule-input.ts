@@ -91,6 +91,7 @@ export function scheduleTarget(
  */
 export function checkInput<Input extends ScheduleChanges>(input: Input): Input {
   const {name, cron, timezone, notDuring} = input
+  checkPromise(input)
   return {
     ...input,
     ...(name === undefined ? {} : {name: checkName(name)}),
@@ -98,6 +99,24 @@ export function checkInput<Input extends ScheduleChanges>(input: Input): Input {
     ...(timezone === undefined ? {} : {timezone: checkZone(timezone)}),
     ...(notDuring === undefined ? {} : {notDuring: checkQuietTimes(notDuring)}),
   }
+}
+
+/**
+ * Refuses what counts only for due times beside a max age: such a schedule refreshes when the data gets too old.
+ * @throws AybError INVALID_ARGUMENT
+ */
+export function checkPromise({
+  maxAgeMs,
+  jitterMs,
+  catchUp,
+}: Pick<ScheduleChanges, 'maxAgeMs' | 'jitterMs' | 'catchUp'>): void {
+  if (maxAgeMs == null) return
+  const [flag, none] = jitterMs ? ['--jitter', 'none'] : catchUp === 'none' ? ['--catch-up', 'latest'] : []
+  if (flag === undefined) return
+  throw invalidArgument(
+    `${flag} has no effect beside --max-age: the schedule refreshes when the data gets too old`,
+    `pass ${flag} ${none}, or --cron in place of --max-age`,
+  )
 }
 
 function checkName(name: string): string {

@@ -13,7 +13,7 @@ import type {Unworded} from '../lib/unworded.ts'
 import {unkeepablePromise} from './kept-promise.ts'
 import {requireSchedule} from './lookup.ts'
 import {nextRunOf} from './next-run.ts'
-import type {ScheduleChanges, ScheduleInput} from './schedule-input.ts'
+import {checkPromise, type ScheduleChanges, type ScheduleInput} from './schedule-input.ts'
 import {changedScope, resolveTarget, targetWarnings, withScope} from './schedule-target.ts'
 import {isUntimed, jitterWarnings, scheduleWarnings} from './schedule-warnings.ts'
 import {absentWorkers} from './workers.ts'
@@ -104,6 +104,9 @@ export async function changeSchedule(
     (changes.enabled === true && isUntimed(before))
   const {name, maxAttempts} = changes
   const policy = changedPolicy(before, changes)
+  if (changes.maxAgeMs != null || changes.jitterMs || changes.catchUp === 'none') {
+    checkPromise({...(policy ?? before), maxAgeMs: timing.maxAgeMs})
+  }
   if (policy) requireSchedulePolicies(db, policy)
   // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
   if (changes.enabled === false) await cancelQueuedJobs(db, id)

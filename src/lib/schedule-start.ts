@@ -41,10 +41,12 @@ export function startOf(schedule: TimedSchedule, cron: CronExpression, due: Date
 
 /** When the next run of a schedule begins; null where it has none, or none that can be read. */
 export function nextStart(schedule: Schedule): string | null {
-  const {nextRunAt, timezone, notDuring, cronExpr} = schedule
+  const {nextRunAt, timezone, notDuring, cronExpr, maxAgeMs} = schedule
   if (nextRunAt === null) return null
   try {
-    const dueAt = Date.parse(nextRunAt) + jitterOf(schedule, parseCron(cronExpr))
+    // Who promises an age has no due times to spread.
+    const delayMs = maxAgeMs === null ? jitterOf(schedule, parseCron(cronExpr)) : 0
+    const dueAt = Date.parse(nextRunAt) + delayMs
     return new Date(endOfQuietTime(notDuring, timezone, dueAt)).toISOString()
   } catch (error) {
     if (isAybError(error)) return null

@@ -130,6 +130,30 @@ describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
     }
   })
 
+  test('is refused with a jitter or a catch-up, which count only for due times', async () => {
+    const db = await createRegistered()
+    const refused = async (args: string[], flag: string) => {
+      const {message} = await failureOf(args, 'INVALID_ARGUMENT', db)
+      expect(message).toBe(
+        `${flag} has no effect beside --max-age: the schedule refreshes when the data gets too old`,
+      )
+    }
+    const command = ['schedules', 'create', '--name', 'live', '--view', 'leaderboard']
+    await refused([...command, '--max-age', '1h', '--jitter', '5m'], '--jitter')
+    await refused([...command, '--max-age', '1h', '--catch-up', 'none'], '--catch-up')
+    await create(db, '1h')
+    await refused(['schedules', 'update', 'live', '--jitter', '5m'], '--jitter')
+    await update(db, '--cron', '@daily', '--jitter', '5m')
+    await refused(['schedules', 'update', 'live', '--max-age', '1h'], '--jitter')
+    expect((await update(db, '--max-age', '1h', '--jitter', 'none')).schedule).toMatchObject({
+      ...{maxAgeMs: 3_600_000, jitterMs: null},
+    })
+    const file = {version: 1, schedules: {live: {view: 'public.leaderboard', maxAge: '2h', jitter: '5m'}}}
+    const applied = await ayb(['apply', '-f', '-', '--json'], {...db, input: JSON.stringify(file)})
+    expect(applied.json()).toMatchObject({error: {code: 'INVALID_ARGUMENT'}})
+    expect(applied.stdout).toContain('jitter has no effect beside maxAge')
+  })
+
   test('warns where refreshes take too long for it', async () => {
     const db = await createRegistered()
     await documentOf(['matviews', 'refresh', 'leaderboard'], db)

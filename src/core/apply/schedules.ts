@@ -131,6 +131,12 @@ export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | n
   const timings = TIMINGS.filter((key) => entries.has(key))
   if (timings.length === 0) say('the schedule has neither cron nor maxAge', 'for example: cron: "30 2 * * *"')
   if (timings.length > 1) say('the schedule has both cron and maxAge', 'leave one of them out')
+  for (const [key, counts] of [
+    ['jitter', values.jitter],
+    ['catchUp', values.catchUp === 'none'],
+  ] as const) {
+    if (counts && entries.has('maxAge')) say(`${key} has no effect beside maxAge`, 'leave one of them out')
+  }
   if (values.view === undefined || timings.length !== 1) return null
   if (timings.some((key) => values[key] === undefined)) return null
   return {name: entry.key, values: {...DEFAULTS, ...values} as ScheduleValues, entry, entries}
