@@ -130,6 +130,7 @@ describe('behind an old snapshot, with plans of empty tables', () => {
     ).toEqual({
       advanced: 5,
       enqueued: 5,
+      missed: [],
     })
     expect((await look()).oldestDue).not.toBeNull()
   })
