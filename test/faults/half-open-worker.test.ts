@@ -37,7 +37,9 @@ describe.concurrent('a worker whose refresh session goes half-open', {timeout: 1
     expect(await runsOfJob(db, id)).toMatchObject([
       {status: 'success', worker_id: worker.logs()[0]?.workerId},
     ])
-    expect(complaints([worker])).toMatchObject([{msg: expect.stringContaining(`backend ${pid} is idle`)}])
+    expect(complaints([worker])).toMatchObject([
+      {msg: expect.stringContaining(`backend ${pid} has ended this refresh`)},
+    ])
     expect(await db.query('select from pg_stat_activity where pid = $1', [pid])).toEqual([])
 
     await untilState(db, second, 'completed')
@@ -129,7 +131,7 @@ describe.concurrent('a worker whose sessions all go half-open', {timeout: 240_00
     expect(reasons.length).toBeLessThanOrEqual(1)
     for (const {msg} of reasons) expect(msg).toMatch(/^cannot reconnect: .*: no answer after 10 s$/)
     expect(complaintsOf(inTime, overdue)).toMatchObject(
-      pids.map((pid) => ({msg: expect.stringContaining(`backend ${pid} is idle`)})),
+      pids.map((pid) => ({msg: expect.stringContaining(`backend ${pid} has ended this refresh`)})),
     )
     expect(worker.logs().filter(({msg}) => msg === 'database is back')).toHaveLength(1)
   })

@@ -123,7 +123,7 @@ describe.concurrent.each(MODES)('a worker behind PgBouncer in %s mode', {timeout
     expect(await jobOf(db, id)).toMatchObject({state: 'completed', attempts: 1})
     expect((await runsOfJob(db, id)).map(({status}) => status)).toEqual(['success'])
     expect(complaints([worker])).toMatchObject([
-      {msg: expect.stringContaining(`backend ${pid} is idle`), jobId: id},
+      {msg: expect.stringContaining(`backend ${pid} has ended this refresh`), jobId: id},
     ])
     await stopWorkers([worker])
   })
