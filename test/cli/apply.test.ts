@@ -304,6 +304,26 @@ describe('a file with errors', () => {
     ])
   })
 
+  test('is refused where it skips unchanged views, and the server cannot tell them', async () => {
+    const [server] = await db.query<{is_old: boolean}>(
+      `select current_setting('server_version_num')::int < 150000 as is_old`,
+    )
+    const file = `version: 1
+defaults: {skipUnchanged: true}
+views: {leaderboard: {}, others: {}, 'public."Weekly stats"': {skipUnchanged: true}}
+`
+    if (!server?.is_old) {
+      expect(await apply(file)).toMatchObject({applied: true})
+      return
+    }
+    const expected = ['defaults.skipUnchanged', 'views.public."Weekly stats".skipUnchanged'].map((path) => ({
+      ...{path, message: expect.stringMatching(/^PostgreSQL 15 or newer is needed /)},
+    }))
+    expect(await errorsOf(file)).toMatchObject(expected)
+    expect(await errorsOf(file, ['diff', '-f', '-'])).toMatchObject(expected)
+    expect(await apply(file.replaceAll('true', 'false'))).toMatchObject({applied: true})
+  })
+
   test('is not read where there is none, and where it is no text', async () => {
     const missing = await ayb(['diff', '-f', join(folder, 'nothing.yaml')], db)
     expect(missing).toMatchObject({code: 2, stderr: expect.stringContaining('cannot be read')})

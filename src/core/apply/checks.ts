@@ -2,7 +2,7 @@ import {type CatalogView, listViews} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
 import {trySettings} from '../../db/refresh/postgres-settings.ts'
 import {findRenamedViews} from '../../db/states/renamed.ts'
-import type {AybError} from '../../lib/errors.ts'
+import {type AybError, isAybError} from '../../lib/errors.ts'
 import {registeredBefore} from '../../lib/failures/registrations.ts'
 import {settingRefused} from '../../lib/failures/settings.ts'
 import {blockedError, viewNotFound} from '../../lib/failures/views.ts'
@@ -11,10 +11,11 @@ import {qualifiedName} from '../../lib/identifier.ts'
 import {distinct, type Warning} from '../../lib/unworded.ts'
 import {findConcurrentBlockers} from '../catalog.ts'
 import {explainMissingView} from '../lookup.ts'
+import {requireChanges} from '../refresh/decide.ts'
 import {modeWarnings} from '../registrations.ts'
 import {jitterWarnings} from '../schedule-warnings.ts'
 import type {Plan} from './plan.ts'
-import {type DeclaredView, placeOfKey} from './views.ts'
+import {type DeclaredView, placeOfKey, type ViewValues} from './views.ts'
 import type {Entry} from './yaml-file.ts'
 
 /** A search for similar names takes a few statements, so only so many names get one. */
@@ -41,6 +42,7 @@ export async function checkPlan(
   const catalog = new Map((await listViews(db)).map((view) => [qualifiedName(view), view]))
   await findMissing(db, plan, catalog, problems)
   const warnings = await checkModes(db, plan, catalog, problems)
+  checkSkips(db, plan, problems)
   warnings.push(...warnOfSchedules(plan, catalog))
   if (triesSettings) await checkSettings(db, plan, problems)
   problems.throwAny()
@@ -110,6 +112,38 @@ async function checkModes(
   })
 }
 
+/** Refuses to skip unchanged views where the server cannot tell them. */
+function checkSkips(db: Database, {newViews, changedViews}: Plan, problems: Problems): void {
+  const changed = changedViews.filter(({keys}) => keys.includes('skipUnchanged')).map(({view}) => view)
+  const skipping = [...newViews, ...changed].filter(({values}) => values.skipUnchanged)
+  if (skipping.length === 0) return
+  try {
+    requireChanges(db)
+  } catch (error) {
+    if (!isAybError(error)) throw error
+    const told = new Set<string>()
+    for (const view of skipping) addAtKey(problems, told, view, 'skipUnchanged', error)
+  }
+}
+
+/**
+ * Says a problem at the place of a key, once for each `what`: many views share one place where the defaults of
+ * the file have the key.
+ */
+function addAtKey(
+  problems: Problems,
+  told: Set<string>,
+  view: DeclaredView,
+  key: keyof ViewValues,
+  error: AybError,
+  what = '',
+): void {
+  const {path, ...place} = placeOfKey(view, key)
+  const at = `${place.line}:${place.column}:${what}`
+  if (!told.has(at)) problems.add(place, path, error)
+  told.add(at)
+}
+
 /** What will keep a schedule from working, as far as can be seen now. */
 const warnOfSchedules = (
   {newSchedules, changedSchedules}: Plan,
@@ -141,12 +175,7 @@ async function checkSettings(
   for (const {name, value, views} of users.values()) {
     const [refused] = await trySettings(db.session, {[name]: value})
     if (!refused?.error) continue
-    for (const view of views) {
-      const {path, ...place} = placeOfKey(view, 'set')
-      // Many views share one place where the defaults of the file say it.
-      const at = `${place.line}:${place.column}:${name}`
-      if (!told.has(at)) problems.add(place, path, settingRefused(refused, refused.error))
-      told.add(at)
-    }
+    const error = settingRefused(refused, refused.error)
+    for (const view of views) addAtKey(problems, told, view, 'set', error, name)
   }
 }
