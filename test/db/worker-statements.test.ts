@@ -14,6 +14,7 @@ import {snoozeBlockedJob} from '../../src/db/queue/lock-tries.ts'
 import {planByIndex} from '../../src/db/queue/plans.ts'
 import {poll} from '../../src/db/queue/poll.ts'
 import {retryJob} from '../../src/db/queue/retry.ts'
+import {advanceSets} from '../../src/db/queue/set-progress.ts'
 import {failOrRequeueJob, returnUnseenJob, snoozeJob} from '../../src/db/queue/settle.ts'
 import {type Failure, recordFailure} from '../../src/db/refresh/failure-record.ts'
 import {nextRun, parseCron} from '../../src/lib/cron.ts'
@@ -49,6 +50,15 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   await server.query('truncate _ayb_jobs, _ayb_job_schedules, _ayb_matview_refresh_runs')
+})
+
+test('moving sets on leaves the transaction around it its lock timeout', async () => {
+  const rows = await db.session.transaction(async () => {
+    await db.session.query(`set local lock_timeout = '60s'`)
+    await advanceSets(db, {scheduleId: randomUUID()})
+    return db.session.query<{lock_timeout: string}>('show lock_timeout')
+  })
+  expect(rows).toEqual([{lock_timeout: '1min'}])
 })
 
 test('the clock of the database is rounded down: what is due at the full hour is not due before', async () => {

@@ -26,6 +26,9 @@ export type WhichSets = {jobId: string} | {scheduleId: string} | 'all'
 /** A setting of the transaction, which has the ids of the sets that the poll moves on. */
 const FREE_SETS = 'ayb.free_sets'
 
+/** A setting of the transaction, which has the lock timeout that the transaction had before. */
+const LOCK_TIMEOUT_BEFORE = 'ayb.lock_timeout_before'
+
 /** Each set is moved on in milliseconds. */
 const LOCK_TIMEOUT = '2s'
 
@@ -70,6 +73,7 @@ export async function advanceSets(
   const {session, tables} = db
   const isMeant = conditionOf(db, which)
   const settings = [
+    `select set_config('${LOCK_TIMEOUT_BEFORE}', current_setting('lock_timeout'), true)`,
     `set local lock_timeout = '${LOCK_TIMEOUT}'`,
     ...(commitsLocally ? [commitLocally('transaction')] : []),
   ]
@@ -81,8 +85,10 @@ export async function advanceSets(
     noteGone(tables, isMeant),
     cancelDescendants(tables, isMeant),
     queueReady(tables, isMeant),
+    // The transaction of a caller goes on.
+    `select set_config('lock_timeout', current_setting('${LOCK_TIMEOUT_BEFORE}'), true)`,
   ])
-  const [canceledRows, queuedRows] = results.slice(-2)
+  const [canceledRows, queuedRows] = results.slice(-3)
   const canceled = (canceledRows ?? []) as {job_id: string; view: string; reason: string}[]
   const queued = (queuedRows ?? []) as {id: string}[]
   if (queued.length > 0) await wakeWorkers(session)
