@@ -75,7 +75,9 @@ export function yamlOf(declarations: Declarations): string {
   visit(document, {
     Scalar(_, scalar) {
       const {value} = scalar
-      if (typeof value === 'string' && printable(value) !== value) scalar.type = Scalar.QUOTE_DOUBLE
+      // As a plain key, << would merge maps.
+      const isOdd = typeof value === 'string' && (value === '<<' || printable(value) !== value)
+      if (isOdd) scalar.type = Scalar.QUOTE_DOUBLE
     },
   })
   const lines = document.toString({lineWidth: 0}).trimEnd().split('\n')

@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import {readDeclarations} from '../../../../src/core/apply/declarations.ts'
+import {yamlOf} from '../../../../src/core/apply/export.ts'
 import {FileProblems} from '../../../../src/lib/file-problems.ts'
 
 function problemsOf(text: string) {
@@ -148,3 +149,12 @@ views:
     expect(textsOf(text)[0]).toContain('nests too deep')
   })
 })
+
+test.each(['<<', '__proto__', 'null', '1.0', ' a: b #', '*', '---', '\u202e', '\u2028x'])(
+  'a schedule named %j can be read again from what export writes',
+  (name) => {
+    const schedules = Object.fromEntries([[name, {view: 'public.leaderboard', cron: '@daily'}]])
+    const text = yamlOf({version: 1, views: {}, schedules})
+    expect(readDeclarations(text).schedules.map((schedule) => schedule.name)).toEqual([name])
+  },
+)
