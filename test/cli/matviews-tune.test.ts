@@ -63,6 +63,29 @@ describe.concurrent('ayb matviews tune', {timeout: 60_000}, () => {
     ])
   })
 
+  test('goes on where the view has a setting that the server refuses, and leaves it and mode auto alone', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await createSlowView(db, `case current_setting('work_mem') when '65MB' then 0 else 1 end`)
+    await db.query('refresh materialized view slow; create unique index on slow (id)')
+    await documentOf(['matviews', 'update', 'slow', '--mode', 'auto'], db)
+    // Mode auto was standard until there was an index.
+    await db.query(`update _ayb_matview_refreshes set refresh_mode = 'standard'`)
+    await db.query(`update _ayb_matview_policies set settings = '{"enable_nothing": "on"}'`)
+    const args = ['--rounds', '2', '--try', 'work_mem=65MB', '--apply']
+    const {candidates, winner, applied} = await tune(db, ...args)
+    expect(candidates.slice(0, 2)).toMatchObject([
+      {mode: 'concurrent', settings: {enable_nothing: 'on'}, status: 'measured'},
+      {mode: 'concurrent', settings: {enable_nothing: 'on', work_mem: '65MB'}, status: 'measured'},
+    ])
+    expect(applied).toBe(true)
+    expect(await db.query('select refresh_mode, settings from _ayb_matview_policies')).toEqual([
+      {
+        refresh_mode: candidates[winner ?? 0]?.mode === 'concurrent' ? 'auto' : null,
+        settings: {enable_nothing: 'on', work_mem: '65MB'},
+      },
+    ])
+  })
+
   test('says of candidates that are the same that it can tell no difference', async () => {
     const db = await createTestDatabase({hasTables: true})
     await createSlowView(db, '0.3')

@@ -3,7 +3,7 @@ import type {Database} from '../../db/database.ts'
 import {readUsage, type Usage} from '../../db/refresh/usage.ts'
 import {AybError, isAybError} from '../../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
-import type {Setting} from '../../lib/postgres-settings.ts'
+import type {PostgresSettings, Setting} from '../../lib/postgres-settings.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
 import type {TuneCandidate, Tuning} from '../../lib/records/tuning.ts'
 import type {ErrorRecord, RefreshMode} from '../../lib/records/values.ts'
@@ -60,7 +60,7 @@ export async function tune(
   await measureAll(db, registration, measured, options)
   const winner = winnerOf(measured.map(({times}) => times))
   const isApplied = options.isApplied && winner !== null && winner > 0
-  if (isApplied) warnings.push(...(await keep(short, registration, candidates[winner] as Candidate)))
+  if (isApplied) warnings.push(...(await keep(short, registration, candidates, winner)))
   const {schemaName, viewName} = registration
   return {
     view: {schemaName, viewName},
@@ -134,7 +134,9 @@ async function measure(
   measured: Measured,
   signal: AbortSignal,
 ): Promise<void> {
-  const {mode, settings} = measured.candidate
+  const {mode} = measured.candidate
+  // Only what differs is asked for: a setting of the view that its role may no longer set is no error then.
+  const settings = ownDifferences(registration, measured.candidate)
   const {session} = db.within(ANSWER_DEADLINE_MS)
   const before = await readUsage(session)
   const {durationMs} = await refresh(
@@ -159,20 +161,26 @@ function difference(before: Usage, after: Usage, kind: keyof Usage): number | nu
 async function keep(
   db: Database,
   registration: Registration,
-  {mode, settings}: Candidate,
+  candidates: readonly Candidate[],
+  winner: number,
 ): Promise<Warning[]> {
-  const own = registration.policy?.settings ?? {}
-  const isChanged = Object.entries(settings).some(([name, value]) => own[name] !== value)
+  const [now, kept] = [candidates[0] as Candidate, candidates[winner] as Candidate]
+  const settings = ownDifferences(registration, kept)
   const {warnings} = await update(
     db,
     {id: registration.id},
     {
-      mode: mode === registration.refreshMode ? null : mode,
-      ...(isChanged ? {policy: {settings}} : {}),
+      // The registered mode may be out of date, where it is auto.
+      mode: kept.mode === now.mode ? null : kept.mode,
+      ...(Object.keys(settings).length > 0 ? {policy: {settings}} : {}),
     },
   )
   return warnings
 }
+
+/** The settings of a candidate that the view does not have. */
+const ownDifferences = ({policy}: Registration, {settings}: Candidate): PostgresSettings =>
+  Object.fromEntries(Object.entries(settings).filter(([name, value]) => policy?.settings[name] !== value))
 
 function toRecord({candidate, times, walBytes, tempBytes, error}: Measured, rounds: number): TuneCandidate {
   const whole = (value: number | null) => (value === null ? null : Math.round(value))
