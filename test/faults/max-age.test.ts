@@ -79,4 +79,31 @@ describe.concurrent('a schedule with a max age', {timeout: 180_000}, () => {
     await stopWorkers([worker])
     expect((await runsOf(db, 'quick')).every(({status}) => status === 'success')).toBe(true)
   })
+
+  test('refreshes the views below one that looks unchanged', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await db.query(`create table own (id int);
+      create table read_above (id int);
+      create materialized view above as select count(*) as n from read_above;
+      create materialized view below as select a.n, (select count(*) from own) as own from above a`)
+    await documentOf(['matviews', 'register', 'above', '--skip-unchanged'], db)
+    await documentOf(['matviews', 'register', 'below'], db)
+    const args = ['--name', 'live', '--view', 'above', '--cascade', '--max-age', '5s']
+    await documentOf(['schedules', 'create', ...args], db)
+    const worker = await startWorker(db)
+    const checksOf = async () =>
+      (await db.query<{n: number}>('select max(unchanged_checks) as n from _ayb_matview_states'))[0]?.n ?? 0
+    await until(async () => (await runsOf(db, 'below')).length >= 1, {
+      what: 'the first set',
+      timeoutMs: PATIENCE_MS,
+    })
+    await db.query('insert into own values (1)')
+    await until(async () => (await db.query('select from below where own = 1')).length === 1, {
+      what: 'a refresh of the view below',
+      timeoutMs: PATIENCE_MS,
+    })
+    await stopWorkers([worker])
+    expect(Number(await checksOf())).toBeGreaterThan(0)
+    expect(await db.query(`select last_error from _ayb_jobs where state = 'canceled'`)).toEqual([])
+  })
 })

@@ -10,7 +10,7 @@ import {rememberView} from '../../db/states/remember.ts'
 import type {BoundedMap} from '../../lib/bounded-map.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {notRegistered} from '../../lib/failures/registrations.ts'
-import {shownPayload, viewOfPayload} from '../../lib/payload.ts'
+import {scopeOfPayload, shownPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {PromiseFacts} from '../../lib/promise.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {ViewName} from '../../lib/records/values.ts'
@@ -213,9 +213,17 @@ async function refreshView(
   return {outcome: 'succeeded', next}
 }
 
-/** The promise that made a job; null where there is none, as for a job that somebody asked for. */
-const promiseBehind = async (db: Database, {id, scheduleId}: ClaimedJob): Promise<PromiseFacts | null> =>
-  scheduleId === null ? null : ((await readPromises(db, [scheduleId], {jobId: id})).get(scheduleId) ?? null)
+/**
+ * The promise that made a job; null where there is none, as for a job that somebody asked for, and for a set:
+ * the views below wait for the end of its first job, which is no mere look.
+ */
+async function promiseBehind(
+  db: Database,
+  {id, scheduleId, payload}: ClaimedJob,
+): Promise<PromiseFacts | null> {
+  if (scheduleId === null || scopeOfPayload(payload) !== null) return null
+  return (await readPromises(db, [scheduleId], {jobId: id})).get(scheduleId) ?? null
+}
 
 /**
  * Has the database forget the tries of a job whose attempt has failed. A worker that stops passes the tries
