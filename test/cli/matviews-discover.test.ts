@@ -95,7 +95,7 @@ describe('ayb matviews discover', () => {
       String(leaderboard?.sizeBytes),
       'false',
       'UNIQUE_INDEX_REQUIRED',
-      '',
+      leaderboard?.skipBlockers.map(({message}) => message).join('; '),
     ])
     expect(lines[2]?.[5]).toBe('NOT_POPULATED,UNIQUE_INDEX_REQUIRED')
   })

@@ -1,4 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
+import {tellsChanges} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {runsOf} from '../support/refresh.ts'
 import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
@@ -114,15 +115,16 @@ describe('sets of views', () => {
 
 describe('one view', () => {
   test('has a policy that is set and changed in parts', async () => {
+    const skipUnchanged = await tellsChanges(db)
     const changed = await server.put(`${MATVIEWS}/beside`, {
-      policy: {maxAgeMs: 3_600_000, skipUnchanged: true, settings: {WORK_MEM: '64MB', jit: 'off'}},
+      policy: {maxAgeMs: 3_600_000, skipUnchanged, settings: {WORK_MEM: '64MB', jit: 'off'}},
     })
     expect(changed.status).toBe(200)
     expect(changed.json()).toMatchObject({
       policy: {
         mode: 'auto',
         maxAgeMs: 3_600_000,
-        skipUnchanged: true,
+        skipUnchanged,
         settings: {jit: 'off', work_mem: '64MB'},
       },
     })
@@ -130,7 +132,7 @@ describe('one view', () => {
       policy: {maxAgeMs: null, settings: {jit: null}, refreshTimeoutMs: 60_000},
     })
     expect(again.json()).toMatchObject({
-      policy: {maxAgeMs: null, skipUnchanged: true, settings: {work_mem: '64MB'}, refreshTimeoutMs: 60_000},
+      policy: {maxAgeMs: null, skipUnchanged, settings: {work_mem: '64MB'}, refreshTimeoutMs: 60_000},
     })
     const {status} = await server.put(`${MATVIEWS}/beside`, {policy: {settings: {search_path: 'x'}}})
     expect(status).toBe(400)

@@ -1,4 +1,5 @@
 import {PassThrough} from 'node:stream'
+import {text} from 'node:stream/consumers'
 import {describe, expect, test} from 'vitest'
 import type {LogLevel} from '../../../src/lib/log-level.ts'
 import type {WorkerEvent} from '../../../src/lib/worker-events.ts'
@@ -8,10 +9,10 @@ async function observed(leastLevel: LogLevel, events: readonly WorkerEvent[]) {
   const stream = new PassThrough()
   const observer = await observeWorker({
     ...{stream, format: 'json' as const, leastLevel, hasMetrics: false, version: '1'},
-    ...{paint: (_: string, text: string) => text, hintOf: () => null},
+    ...{paint: (_: string, words: string) => words, hintOf: () => null},
   })
   for (const event of events) observer.onEvent(event)
-  const lines = String(stream.read() ?? '').split('\n')
+  const lines = (await text(stream.end())).split('\n')
   return lines.filter(Boolean).map((line) => JSON.parse(line))
 }
 
