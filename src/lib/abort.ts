@@ -39,9 +39,9 @@ export async function dropOnAbort<T>(
   signal: AbortSignal | undefined,
   run: () => Promise<T>,
 ): Promise<T> {
-  const stopListening = signal?.aborted ? () => {} : onAbort(signal, () => connection.destroy())
+  signal?.throwIfAborted()
+  const stopListening = onAbort(signal, () => connection.destroy())
   try {
-    signal?.throwIfAborted()
     const result = await run()
     signal?.throwIfAborted()
     return result

@@ -1,24 +1,15 @@
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
-import {
-  claimedColumns,
-  claimedJob,
-  LOCK_OF_CLAIMED,
-  oldestDueJobs,
-  type ReadableStates,
-  readableStates,
-  returnedOfClaim,
-} from '../queue/claim-sql.ts'
+import {claimedJob, LOCK_OF_CLAIMED, type ReadableStates, readableStates} from '../queue/claim-sql.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
-import {isStillOurs} from '../queue/fence.ts'
 import {REGISTRATION} from '../registrations.ts'
 import type {Session} from '../session.ts'
 import {writableIdentity} from '../states/identity.ts'
 import {rememberSql} from '../states/remember.ts'
-import type {TableNames} from '../system.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
 import {oneIf, type SnapshotGuard} from './base-relations.ts'
+import {endSql} from './job-end-sql.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =
@@ -184,11 +175,7 @@ function recordSql(
   const reasons = hasReasons
     ? {columns: ', settings, reason', values: `, ${v.settings}, ${v.reason}`}
     : {columns: '', values: ''}
-  const end = hasJob
-    ? claim
-      ? endAndClaimSql(tables, v, ofClaim)
-      : endSql(tables, v)
-    : 'j as (select null::uuid as id)'
+  const end = hasJob ? endSql(tables, v, claim ? ofClaim : null) : 'j as (select null::uuid as id)'
   const next = claim && claimedJob(db, claim.states)
   const seen = {...v, oid: '(select done.oid from done)', when: 'exists (select from j)'}
   const remember = remembers ? `,\n${rememberSql(tables, seen)}` : ''
@@ -224,53 +211,4 @@ select x.* from (
          done.ms as run_duration_ms, exists (select from j) as is_settled,
          exists (select from j) and not exists (select from free) as is_status_pending${next ? `,\n         ${next.columns}, ${LOCK_OF_CLAIMED.columns}` : ''}
     from done${hasJob ? '' : ' left join r on true'}${next ? ` left join claimed u on true${next.joins}${LOCK_OF_CLAIMED.join}` : ''} offset 0) x`
-}
-
-/** SQL: what the end of a job writes into each column. */
-const ENDED_COLUMNS: Record<string, string> = {
-  state: "'completed'",
-  completed_at: 'done.at',
-  last_error: 'null',
-  lease_until: 'null',
-  worker_id: 'null',
-  updated_at: 'done.at',
-}
-
-const endSql = (tables: TableNames, v: RecordValues): string =>
-  `j as (
-  update ${tables.jobs} as j
-     set ${Object.entries(ENDED_COLUMNS)
-       .map(([column, value]) => `${column} = ${value}`)
-       .join(', ')}
-    from done
-   where ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)}
-returning j.id)`
-
-/**
- * The same, and the claim of the next job in one UPDATE. The end of the job comes first: with the lock of
- * the next job in hand, this would wait for whoever changes both jobs, and they for this. Only a nested loop
- * keeps that order.
- */
-function endAndClaimSql(
-  tables: TableNames,
-  v: RecordValues,
-  [workerId = '', leaseMs = '', busyViews = '', notBefore = '', until, jobIds]: readonly string[],
-): string {
-  const bound = until !== undefined && jobIds !== undefined ? {until, jobIds} : null
-  const claimed = claimedColumns({at: 'done.at', workerId, leaseMs})
-  const columns = [...new Set([...Object.keys(ENDED_COLUMNS), ...Object.keys(claimed)])]
-  const set = columns.map(
-    (column) =>
-      `${column} = case when t.is_ended then ${ENDED_COLUMNS[column] ?? `j.${column}`} else ${claimed[column] ?? `j.${column}`} end`,
-  )
-  return `c as materialized (
-       ${oldestDueJobs(tables, {busyViews, notBefore, bound}, {at: '(select at from done)', limit: '1'})}),
-both_jobs as (
-  update ${tables.jobs} as j
-     set ${set.join(', ')}
-    from done, (select ${v.jobId} as id, true as is_ended union all select c.id, false from c) t
-   where j.id = t.id and (not t.is_ended or ${isStillOurs(v.jobId, v.workerId, v.attempt, v.token)})
-returning t.is_ended, ${returnedOfClaim('done.at')}),
-j as (select id from both_jobs where is_ended),
-claimed as (select * from both_jobs where not is_ended)`
 }
