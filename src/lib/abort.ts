@@ -7,7 +7,8 @@ const callbacks = new WeakMap<AbortSignal, (() => void)[]>()
  * Calls back once when the signal aborts, or at once where the signal has aborted. Returns what takes that
  * back. All callbacks of a signal share one listener: a listener that was removed points at the listener
  * behind it, so that on the signal of a worker, the garbage of one job would keep that of all later jobs
- * until the next full garbage collection.
+ * until the next full garbage collection. Not for a signal of AbortSignal.any: Node.js keeps such a signal
+ * in memory while the signal has a listener.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal?.aborted) callback()

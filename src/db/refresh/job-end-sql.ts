@@ -33,9 +33,9 @@ const endAlone = (tables: TableNames, job: EndedJob): string =>
 returning j.id)`
 
 /**
- * The same, and the claim of the next job in one UPDATE. The end of the job comes first: with the lock of
- * the next job in hand, this would wait for whoever changes both jobs, and they for this. Only a nested loop
- * keeps that order.
+ * SQL: ends the job and claims the next job in one UPDATE. The end of the job comes first. A session that
+ * held the next job and waited for the first one could deadlock with a session that changes both jobs. Only a
+ * nested loop keeps that order.
  */
 function endAndClaim(
   tables: TableNames,

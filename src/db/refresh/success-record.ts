@@ -45,8 +45,8 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
  * 22012 unless the guard holds.
  *
  * With `claim`, which takes a job and a session that keeps statements, the statement also claims the next job
- * and takes the lock of its view at once: one UPDATE of both jobs costs the server a third less than one
- * UPDATE each.
+ * and takes the lock of its view at once: one UPDATE of both jobs costs the server less than one UPDATE each,
+ * unless many slots are after the same job.
  */
 export async function successRecord(
   db: Database,
@@ -184,7 +184,7 @@ function recordSql(
   // Nobody asks a worker for the registration.
   const registration = hasJob ? 'null::uuid as id' : REGISTRATION.select('r')
   const oid = `to_regclass(${v.relation})::oid`
-  // The claim, whose lock outlives a rollback, needs this first.
+  // The claim takes a lock that outlives a rollback, so the guard is checked before the claim.
   const checked = guard ? ` * ${oneIf(guard.holds(oid, ofGuard))}` : ''
   // EXECUTE copies the columns at the end with all that stands in them: so the columns are plain names.
   return `with done as materialized (
