@@ -59,3 +59,20 @@ export const endState = (
 ): string =>
   `(case when ${wanted} <> 'queued' or not ${isCalledOff(tables, scheduleId)} then ${wanted}
          when ${attemptsReturned} > 0 then 'canceled' else 'failed' end)`
+
+/**
+ * SQL: an UPDATE that puts the job of a claim back into the queue, without an attempt, or cancels the job
+ * where its schedule was called off. RETURNING follows. `$1` to `$4` are the values of the fence. `runAt` gets an
+ * expression for how the job is left.
+ */
+export function putBackSql(
+  tables: TableNames,
+  {scheduleId, runAt}: {scheduleId: string; runAt(state: string): string},
+): string {
+  const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId})
+  return `update ${tables.jobs} as j
+          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
+              attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now(),
+              run_at = ${runAt(state)}
+        where ${isStillOurs('$1', '$2', '$3', '$4')}`
+}

@@ -1,7 +1,7 @@
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Database} from '../database.ts'
 import {stateRights} from '../states/identity.ts'
-import {endState, isStillOurs, type JobFence} from './fence.ts'
+import {type JobFence, putBackSql} from './fence.ts'
 
 /**
  * The tries of a job that waited in vain for the lock of its view. Durations in milliseconds, the first one
@@ -35,15 +35,15 @@ export async function snoozeBlockedJob(
           set lock_job_id = excluded.lock_job_id, lock_first_try_at = excluded.lock_first_try_at,
               lock_tries = excluded.lock_tries, lock_wait_ms = excluded.lock_wait_ms)`
     : ''
-  const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: '$6'})
+  const putBack = putBackSql(tables, {
+    scheduleId: '$6',
+    runAt: (state) =>
+      `case when ${state} = 'queued' then now() + $5::float8 * interval '1 ms' else j.run_at end`,
+  })
   const update = () =>
     session.query<{state: 'queued' | 'canceled'}>(
       `with j as (
-       update ${tables.jobs} as j
-          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
-              attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now(),
-              run_at = case when ${state} = 'queued' then now() + $5::float8 * interval '1 ms' else j.run_at end
-        where ${isStillOurs('$1', '$2', '$3', '$4')}
+       ${putBack}
      returning j.id, j.state::text)${states}
      select state from j`,
       [

@@ -1,7 +1,7 @@
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {stateRights} from '../states/identity.ts'
-import {endState, isStillOurs, type JobFence} from './fence.ts'
+import {type JobFence, putBackSql} from './fence.ts'
 import {NO_LOCK_TRIES} from './lock-tries.ts'
 
 /**
@@ -23,15 +23,11 @@ export async function putOffJob(
        update ${tables.states} as s set ${NO_LOCK_TRIES}
          from j where s.schema_name = $7 and s.view_name = $8 and s.lock_job_id = j.id)`
     : ''
-  const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: '$6'})
+  const putBack = putBackSql(tables, {scheduleId: '$6', runAt: () => '$5::timestamptz'})
   const update = () =>
     session.query<{state: 'queued' | 'canceled'}>(
       `with j as (
-       update ${tables.jobs} as j
-          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
-              run_at = $5::timestamptz, attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
-              updated_at = now()
-        where ${isStillOurs('$1', '$2', '$3', '$4')}
+       ${putBack}
      returning j.id, j.state::text)${states}
      select state from j`,
       [

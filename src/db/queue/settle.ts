@@ -4,7 +4,14 @@ import type {Database} from '../database.ts'
 import {writeText} from '../encoding.ts'
 import type {Look} from '../fingerprint/look.ts'
 import {countCheckSql} from '../fingerprint/note.ts'
-import {endState, isStillOurs, type JobFence, type JobTransition, type SettledState} from './fence.ts'
+import {
+  endState,
+  isStillOurs,
+  type JobFence,
+  type JobTransition,
+  putBackSql,
+  type SettledState,
+} from './fence.ts'
 
 /**
  * Puts a job back into the queue because another session refreshes its view. The job uses up no attempt, and
@@ -18,16 +25,15 @@ export async function snoozeJob(
   job: JobFence,
   {schemaName, viewName, refreshMode}: RefreshTarget,
 ): Promise<{state: 'queued' | 'canceled'; delayMs: number} | null> {
-  const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: '$8'})
+  const putBack = putBackSql(tables, {
+    scheduleId: '$8',
+    runAt: () =>
+      "now() + (now() - least(greatest(j.created_at, now() - interval '4 min'), now() - interval '4 s')) / 4",
+  })
   const update = () =>
     session.query<{state: 'queued' | 'canceled'; delay_ms: number}>(
       `with j as (
-       update ${tables.jobs} as j
-          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
-              attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null,
-              updated_at = now(),
-              run_at = now() + (now() - least(greatest(j.created_at, now() - interval '4 min'), now() - interval '4 s')) / 4
-        where ${isStillOurs('$1', '$2', '$3', '$4')}
+       ${putBack}
      returning j.id, j.state::text, j.run_at),
      run as (
        insert into ${tables.runs} (schema_name, view_name, refresh_mode, trigger, job_id, worker_id, status, error)
