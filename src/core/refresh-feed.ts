@@ -15,7 +15,7 @@ const LISTENING_MS = 15_000
 const DEAF_MS = 2000
 /** Between two looks. */
 const PAUSE_MS = 100
-/** Between two attempts to open the session for notifications. */
+/** From one attempt to open the session for notifications to the next, where it failed or was lost. */
 const RECONNECT_MS = 15_000
 
 /** A refresh of a view that has succeeded. */
@@ -115,9 +115,11 @@ export class RefreshFeed {
     }
     this.#running = null
     const session = this.#session
+    if (!session) return
     this.#session = null
-    if (signal.aborted) session?.destroy()
-    else await session?.close()
+    this.#openAgainAt = 0
+    if (signal.aborted) session.destroy()
+    else await session.close()
   }
 
   async #look(): Promise<void> {
@@ -150,14 +152,15 @@ export class RefreshFeed {
       const listen = () => session.listen(REFRESHED_CHANNEL, () => this.#alarm.ring())
       if (!isDeaf) await dropOnAbort(session, signal, listen)
       if (isDeaf || this.#running === null) {
-        await session.close()
+        if (!isDeaf) this.#openAgainAt = 0
+        void session.close()
         return
       }
+      this.#session = session
       session.onEnd(() => {
         if (this.#session === session) this.#session = null
         this.#alarm.ring()
       })
-      this.#session = session
       // For what was told before.
       this.#alarm.ring()
     } catch (error) {

@@ -32,6 +32,13 @@ async function refreshByHand(
   return (history.json() as [never])[0]
 }
 
+/** What the server's sessions for notifications give for an expression. */
+const forNotifications = (expression: string) =>
+  db.query(
+    `select ${expression} from pg_stat_activity
+      where datname = current_database() and query like 'listen %ayb_cli_refreshed%'`,
+  )
+
 describe('listeners to a view', () => {
   test('are told at once of a refresh by a command, with the run and the moment of its end', async () => {
     const listener = await listenTo(server, 'public.leaderboard')
@@ -87,30 +94,26 @@ describe('listeners to a view', () => {
     for (const listener of [late, upToDate, newcomer]) listener.close()
   })
 
+  test('leave nothing open in the database when they have gone, and are told at once when they come back', async () => {
+    const closed = async () => (await forNotifications('pid')).length === 0
+    await until(closed, {what: 'the session for notifications to be closed'})
+    for (const round of [1, 2]) {
+      const listener = await listenTo(server, 'leaderboard')
+      const opened = async () => (await forNotifications('pid')).length === 1
+      await until(opened, {what: `the session for notifications of round ${round}`})
+      listener.close()
+      await until(closed, {what: 'the session for notifications to be closed'})
+    }
+  })
+
   test('are told although the session for notifications is lost', async () => {
     const listener = await listenTo(server, 'leaderboard')
-    const lost = () =>
-      db.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
-          where datname = current_database() and query like 'listen %ayb_cli_refreshed%'`,
-      )
-    await until(async () => (await lost()).length > 0, {what: 'the session for notifications'})
+    await until(async () => (await forNotifications('pg_terminate_backend(pid)')).length > 0, {
+      what: 'the session for notifications',
+    })
     const run = await refreshByHand()
     expect((await listener.untilEvents(1)).map(({id}) => id)).toEqual([run.id])
     listener.close()
-  })
-
-  test('leave nothing open in the database when they have gone', async () => {
-    await until(
-      async () =>
-        (
-          await db.query(
-            `select from pg_stat_activity
-              where datname = current_database() and query like 'listen %ayb_cli_refreshed%'`,
-          )
-        ).length === 0,
-      {what: 'the session for notifications to be closed'},
-    )
   })
 })
 
