@@ -13,7 +13,7 @@ export default class Apply extends BaseCommand {
   static override description =
     `The file is the whole description of its views and schedules: a key that is left out has its default value, except that \`enabled\` of a schedule stays as it is. ayb first checks the whole file, then makes all changes in one transaction, or none. A second run changes nothing.
 
-Registrations and schedules that the file does not name stay. With --prune, ayb removes them; the views themselves always stay. \`ayb export\` prints such a file.`
+Registrations and schedules that the file does not name stay. With --prune, ayb removes them, except the registration of a view that a schedule of the file refreshes. The views themselves always stay. \`ayb export\` prints such a file.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> -f ayb.yaml --dry-run',
     '<%= config.bin %> <%= command.id %> -f ayb.yaml --prune --yes',

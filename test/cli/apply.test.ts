@@ -273,6 +273,21 @@ x: &base {mode: auto, maxAge: 2h}
     expect(await apply(small, '--prune', '--yes')).toMatchObject({changes: []})
   })
 
+  test('keeps with --prune the registration of a view that a schedule of the file refreshes', async () => {
+    await apply(FILE)
+    // The worker would register the view again at the next run.
+    const file = 'version: 1\nschedules: {nightly: {view: leaderboard, cron: "30 2 * * *"}}'
+    const {changes} = await apply(file, '--prune', '--yes')
+    expect(changes.map(({action, kind, name}) => `${action} ${kind} ${name}`)).toEqual([
+      'update schedule nightly',
+      'delete schedule weekly',
+      'delete view public."Weekly stats"',
+    ])
+    const [registrations, policies] = await stored()
+    expect(registrations).toMatchObject([{view_name: 'leaderboard'}])
+    expect(policies).toMatchObject([{view_name: 'leaderboard', max_age_ms: '3600000'}])
+  })
+
   test('refuses a name that a schedule of another program has, and then changes nothing', async () => {
     await insertSchedule(db, 'nightly', {type: 'other_type'})
     const result = await ayb(['apply', '-f', '-', '--json'], given(FILE))

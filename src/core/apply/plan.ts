@@ -42,7 +42,10 @@ export interface Plan {
   changedViews: ChangedView[]
   newSchedules: DeclaredSchedule[]
   changedSchedules: ChangedSchedule[]
-  /** What is not in the file. */
+  /**
+   * What is not in the file. A view that a schedule of the file refreshes is: without its registration, the
+   * next run would register the view again.
+   */
   otherViews: FoundRegistration[]
   otherSchedules: Schedule[]
 }
@@ -54,6 +57,7 @@ export async function makePlan(db: Database, file: DeclaredFile): Promise<Plan> 
   )
   const schedules = new Map((await findSchedules(db)).map((each) => [each.name, each]))
   const views = new Set(file.views.map(qualifiedName))
+  const refreshed = new Set(file.schedules.map(({values}) => values.view))
   const names = new Set(file.schedules.map(({name}) => name))
   return {
     newViews: file.views.filter((view) => !registrations.has(qualifiedName(view))),
@@ -69,7 +73,7 @@ export async function makePlan(db: Database, file: DeclaredFile): Promise<Plan> 
       return before && keys.length > 0 ? [{schedule, before, keys}] : []
     }),
     otherViews: [...registrations]
-      .filter(([name]) => !views.has(name))
+      .filter(([name]) => !views.has(name) && !refreshed.has(name))
       .map(([, registration]) => registration),
     otherSchedules: [...schedules.values()].filter(({name}) => !names.has(name)),
   }
