@@ -1,7 +1,7 @@
 import {createReadStream} from 'node:fs'
 import * as Flags from '@oclif/core/flags'
-import {AybError, invalidArgument, messageOf} from '../lib/errors.ts'
-import {FileProblems} from '../lib/file-problems.ts'
+import {invalidArgument, messageOf} from '../lib/errors.ts'
+import {FileProblems, fileError} from '../lib/file-problems.ts'
 import {printable} from '../lib/printable.ts'
 import {commandLineHint} from './remedies.ts'
 
@@ -62,23 +62,13 @@ export async function withFile<T>(
   try {
     return await work(await readTextFile(path))
   } catch (error) {
-    throw error instanceof FileProblems ? fileError(path, error, print) : error
+    if (!(error instanceof FileProblems)) throw error
+    const file = nameOfFile(path)
+    const refusal = fileError(file, error, commandLineHint)
+    for (const {line, column, path: keys, message, hint} of refusal.errors) {
+      const texts = [keys, message].filter((text) => text !== '').join(': ')
+      print(printable(`${file}:${line}:${column}: ${texts}${hint === null ? '' : `; ${hint}`}`))
+    }
+    throw refusal.error
   }
-}
-
-function fileError(path: string, {problems, isCut}: FileProblems, print: (line: string) => void): AybError {
-  const errors = problems.map(({line, column, path: keys, error}) => ({
-    ...{line, column, path: keys, message: error.message, hint: commandLineHint(error)},
-  }))
-  const file = nameOfFile(path)
-  for (const {line, column, path: keys, message, hint} of errors) {
-    const texts = [keys, message].filter((text) => text !== '').join(': ')
-    print(printable(`${file}:${line}:${column}: ${texts}${hint === null ? '' : `; ${hint}`}`))
-  }
-  const count = errors.length === 1 ? 'an error' : `${isCut ? 'at least ' : ''}${errors.length} errors`
-  return new AybError(
-    problems[0]?.error.code ?? 'INVALID_ARGUMENT',
-    `${file} has ${count}: nothing was changed`,
-    {details: {errors}},
-  )
 }

@@ -1,4 +1,4 @@
-import {type AybError, invalidArgument} from './errors.ts'
+import {AybError, invalidArgument} from './errors.ts'
 
 /** Where something stands in a file; both count from 1. */
 export interface Place {
@@ -56,5 +56,32 @@ export class FileProblems extends Error {
     super('the file has errors')
     this.problems = problems
     this.isCut = isCut
+  }
+}
+
+/** One problem, as documents hold it. */
+export interface ProblemRecord extends Place {
+  path: string
+  message: string
+  hint: string | null
+}
+
+/**
+ * One error of all problems of a file, with the code of the first problem. `name` is what to call the file;
+ * `hintOf` words what a problem advises for the readers of one surface.
+ */
+export function fileError(
+  name: string,
+  {problems, isCut}: FileProblems,
+  hintOf: (error: AybError) => string | null,
+): {error: AybError; errors: ProblemRecord[]} {
+  const errors = problems.map(({line, column, path, error}) => ({
+    ...{line, column, path, message: error.message, hint: hintOf(error)},
+  }))
+  const count = errors.length === 1 ? 'an error' : `${isCut ? 'at least ' : ''}${errors.length} errors`
+  const code = problems[0]?.error.code ?? 'INVALID_ARGUMENT'
+  return {
+    error: new AybError(code, `${name} has ${count}: nothing was changed`, {details: {errors}}),
+    errors,
   }
 }

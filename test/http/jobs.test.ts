@@ -141,7 +141,14 @@ describe('a set of jobs', () => {
     const payload = {schema: 'public', view_name: 'a', scope: 'cascade'}
     const created = await api.post('/api/admin/schedules', {name: 'set', cronExpr: '0 3 1 1 *', payload})
     expect(created.json()).toMatchObject({scope: 'cascade'})
-    const queued = (await api.post('/api/admin/schedules/set/run')).json<{id: string; setId: string}>()
+    const answer = await api.post('/api/admin/schedules/set/run')
+    const queued = answer.json<Job & {jobs: Job[]; warnings: string[]}>()
+    expect(queued.jobs.map(({id, state}) => [id, state])).toEqual([
+      [queued.id, 'queued'],
+      [expect.any(String), 'waiting'],
+      [expect.any(String), 'waiting'],
+    ])
+    expect(queued.warnings).toEqual([expect.stringContaining('no worker is alive')])
     const {items} = (await api.get(JOBS)).json<{items: Job[]}>()
     expect(items.map(({state, runAt, waitingFor}) => ({state, isDue: runAt !== null, waitingFor}))).toEqual([
       {state: 'waiting', isDue: false, waitingFor: [{schemaName: 'public', viewName: 'a'}]},

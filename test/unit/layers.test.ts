@@ -35,10 +35,12 @@ const ROOMS: Record<string, readonly string[]> = {
   http: [
     'observe',
     'core',
+    'core/apply',
     'core/doctor',
     'core/freshness',
     'core/refresh',
     'core/refresh-set',
+    'core/tune',
     'db/pool.ts',
     'lib',
   ],

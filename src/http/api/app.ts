@@ -1,6 +1,5 @@
 import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
-import {Ajv} from 'ajv'
 import Fastify, {type FastifyInstance} from 'fastify'
 import {restoreExactJson} from '../../lib/exact-json.ts'
 import {dashboardRoutes} from '../dashboard/routes.ts'
@@ -8,6 +7,7 @@ import {logActions} from './action-log.ts'
 import {admit} from './admission.ts'
 import {collectionRoutes} from './collections.ts'
 import type {ApiContext} from './context.ts'
+import {declarationRoutes} from './declared.ts'
 import {readBeforeAnswering} from './early-answers.ts'
 import {takeEmptyBodies} from './empty-bodies.ts'
 import {answerError, answerErrors, refuseBrokenQuery, refusingUnknown} from './errors.ts'
@@ -20,6 +20,8 @@ import {refreshRoutes} from './refreshes.ts'
 import {scheduleRoutes} from './schedules.ts'
 import {DOCUMENTS} from './schemas/documents.ts'
 import {requireToken} from './token.ts'
+import {tuneRoutes} from './tuning.ts'
+import {validatorOf} from './validators.ts'
 import {workerRoutes} from './workers.ts'
 
 const BODY_LIMIT = 1024 * 1024
@@ -35,7 +37,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
     frameworkErrors: (error, _request, reply) => answerError(error, reply),
     routerOptions: {maxParamLength: LONGEST_PATH_PART, ignoreTrailingSlash: true},
   })
-  app.setValidatorCompiler(({schema, httpPart}) => (httpPart === 'body' ? bodies : texts).compile(schema))
+  app.setValidatorCompiler(validatorOf)
   const refuseUnknown = refusingUnknown(learnMethods(app))
   answerErrors(app, context.log, refuseUnknown)
   app.addHook('preValidation', refuseBrokenQuery)
@@ -80,10 +82,12 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
       admin.setNotFoundHandler(refuseUnknown)
       matviewRoutes(admin, context)
       refreshRoutes(admin, context)
+      tuneRoutes(admin, context)
       insightRoutes(admin, context, version)
       scheduleRoutes(admin, context)
       jobRoutes(admin, context)
       workerRoutes(admin, context)
+      await admin.register(async (files) => declarationRoutes(files, context))
     },
     {prefix: '/api/admin'},
   )
@@ -97,14 +101,3 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
 
 /** Data loads no resources, and no page may frame it. */
 const NOTHING_TO_LOAD = {defaultSrc: ["'none'"], frameAncestors: ["'none'"]}
-
-/** In a body types are exact. */
-const bodies = new Ajv({useDefaults: true, allErrors: false, strict: false, validateFormats: false})
-/** In paths and queries all is text. */
-const texts = new Ajv({
-  useDefaults: true,
-  coerceTypes: true,
-  allErrors: false,
-  strict: false,
-  validateFormats: false,
-})

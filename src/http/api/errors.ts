@@ -91,8 +91,14 @@ export function answerError(error: FastifyError, reply: FastifyReply): AybError 
     .code(status)
     .header('content-type', 'application/json; charset=utf-8')
     .header('cache-control', 'no-store')
-    .send({code, message, hint: apiHint(failure)})
+    .send({code, message, hint: apiHint(failure), ...placesOf(failure)})
   return failure
+}
+
+/** The places of the errors in a file; nothing for other errors. */
+function placesOf(failure: AybError | HttpError): {details?: object} {
+  const details = isAybError(failure) ? failure.details : null
+  return details !== null && 'errors' in details ? {details} : {}
 }
 
 /** An error as documents hold it. */

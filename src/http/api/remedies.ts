@@ -64,8 +64,9 @@ export function repairRequest(repair: Repair | null): string | null {
       return `POST ${schedulePath(repair.schedule)}/disable`
     case 'show-history':
       return `GET ${viewPath(repair.view)}/history`
-    // Only by command.
     case 'tune':
+      return `POST ${viewPath(repair.view)}/tune`
+    // Only by command.
     case 'start-worker':
       return null
   }

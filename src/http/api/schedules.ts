@@ -16,6 +16,7 @@ import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {CatchUp} from '../../lib/records/schedules.ts'
 import {itemsOf, workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
+import {apiDocument} from './remedies.ts'
 import {BODIES, exactly, idOf, wholeNumber} from './schemas/requests.ts'
 import {answering, listing, NOTHING} from './schemas/responses.ts'
 
@@ -185,12 +186,12 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
         tags,
         summary: 'Queue a job of a schedule now, even if the schedule is disabled',
         params,
-        response: answering('Job', 'The new job, or the job that is queued already'),
+        response: answering('ScheduleRun', 'The new job, or the job that is queued already'),
       },
     },
     async ({params: {id}}, reply) => {
-      const {job} = await work(reply, (db) => runSchedule(db, id))
-      return job
+      const {job, jobs, warnings} = apiDocument(await work(reply, (db) => runSchedule(db, id)))
+      return {...job, jobs, warnings}
     },
   )
 }

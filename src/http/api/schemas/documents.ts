@@ -11,6 +11,7 @@ import {
   listedRegistration,
   listOf,
   mode,
+  objectOf,
   registration,
   runStatus,
   schedule,
@@ -25,6 +26,20 @@ import {
   worker,
 } from './parts.ts'
 import {SET_DOCUMENTS} from './set-documents.ts'
+
+const error = {
+  code: {
+    type: 'string',
+    description: `${Object.keys(ERRORS).join(', ')}; ${Object.keys(HTTP_ERRORS).join(', ')}.`,
+  },
+  message: text,
+  hint: textOrNull,
+}
+const problem = {line: whole, column: whole, path: text, message: text, hint: textOrNull}
+const details = {
+  ...objectOf({errors: listOf(objectOf(problem))}),
+  description: 'Only where a file is wrong: all its errors, with their places',
+}
 
 /** The documents of the API, by the names that its description has for them. */
 export const DOCUMENTS = [
@@ -90,6 +105,14 @@ export const DOCUMENTS = [
   }),
   documentOf('NextRuns', {cronExpr: text, timezone: text, runs: {type: 'array', items: instant}}),
   documentOf('Job', job),
+  documentOf('ScheduleRun', {
+    ...job,
+    jobs: {
+      ...listOf({$ref: 'Job#'}),
+      description: 'The job, or all jobs of the set that it begins, views before the views that read them',
+    },
+    warnings,
+  }),
   documentOf('JobStats', {
     ...Object.fromEntries(JOB_STATES.map((state) => [state, whole])),
     oldestQueuedAgeSec: wholeOrNull,
@@ -116,12 +139,5 @@ export const DOCUMENTS = [
     totalItems: {type: 'integer', description: 'The number of rows that match the filters, on all pages'},
     totalPages: whole,
   }),
-  documentOf('Error', {
-    code: {
-      type: 'string',
-      description: `${Object.keys(ERRORS).join(', ')}; ${Object.keys(HTTP_ERRORS).join(', ')}.`,
-    },
-    message: text,
-    hint: textOrNull,
-  }),
+  {...documentOf('Error', error), properties: {...error, details}},
 ]

@@ -129,6 +129,31 @@ export const BODIES = {
     failFast: {...flag, default: false, description: 'Start no more views after a failure'},
     dryRun: {...flag, default: false, description: 'Answer with the order, and refresh nothing'},
   }),
+  tuning: exactly({
+    rounds: {
+      type: 'integer',
+      minimum: 2,
+      maximum: 100,
+      default: 3,
+      description: 'How often to refresh in each way',
+    },
+    try: {
+      type: 'array',
+      items: {type: 'string'},
+      maxItems: 100,
+      default: [],
+      description:
+        'The settings to try, each by itself: ["work_mem=64MB"]. Without settings: work_mem=64MB, work_mem=256MB and jit=off',
+    },
+    budgetMs: {
+      type: 'integer',
+      minimum: 1,
+      maximum: LONGEST_TIMEOUT_MS,
+      default: 30 * 60_000,
+      description: 'After how long to stop and compare what was measured, in milliseconds',
+    },
+    apply: {...flag, default: false, description: 'Refresh the view like the winner from now on'},
+  }),
   schedule: exactly(scheduleProperties(), ['name', 'payload']),
   scheduleChanges: {...exactly(scheduleProperties()), minProperties: 1},
 }

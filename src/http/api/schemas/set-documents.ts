@@ -1,5 +1,6 @@
 import {
   documentOf,
+  flag,
   instantOrNull,
   listOf,
   mode,
@@ -26,6 +27,8 @@ const error = {
   details: {type: ['object', 'null'], additionalProperties: true},
 }
 
+const errorOrNull = {type: ['object', 'null'], required: Object.keys(error), properties: error}
+
 /** What changes several views answers with. */
 export const SET_DOCUMENTS = [
   documentOf('RefreshedSet', {
@@ -34,7 +37,7 @@ export const SET_DOCUMENTS = [
         registration,
         status: {type: 'string', enum: setStatuses},
         reason: {...textOrNull, description: 'Why the view was not refreshed'},
-        error: {type: ['object', 'null'], required: Object.keys(error), properties: error},
+        error: errorOrNull,
         startedAt: instantOrNull,
         durationMs: wholeOrNull,
         lockWaitMs: wholeOrNull,
@@ -71,6 +74,48 @@ export const SET_DOCUMENTS = [
       }),
     ),
     warnings,
+  }),
+  documentOf('Tuning', {
+    view: objectOf(view),
+    candidates: {
+      ...listOf(
+        objectOf({
+          mode,
+          settings: {type: 'object', additionalProperties: text},
+          rounds: {...whole, description: 'How many refreshes were measured'},
+          medianMs: wholeOrNull,
+          spreadMs: {...wholeOrNull, description: 'Between the shortest refresh and the longest'},
+          walBytes: wholeOrNull,
+          tempBytes: wholeOrNull,
+          status: {type: 'string', enum: ['measured', 'unfinished', 'failed']},
+          error: errorOrNull,
+        }),
+      ),
+      description: 'The first is how the view is refreshed now',
+    },
+    winner: {
+      ...wholeOrNull,
+      description: 'The place of the fastest candidate; null where no candidate is clearly faster',
+    },
+    applied: {...flag, description: 'Whether the view is refreshed like the winner from now on'},
+    warnings,
+  }),
+  documentOf('DeclaredChanges', {
+    changes: listOf(
+      objectOf({
+        action: {type: 'string', enum: ['create', 'update', 'delete']},
+        kind: {type: 'string', enum: ['view', 'schedule']},
+        name: text,
+        fields: listOf(objectOf({field: text, from: {}, to: {}})),
+      }),
+    ),
+    applied: {...flag, description: 'Whether the changes were made'},
+    warnings,
+  }),
+  documentOf('Declarations', {
+    version: whole,
+    views: {type: 'object', additionalProperties: true},
+    schedules: {type: 'object', additionalProperties: true},
   }),
   documentOf('Pruned', {deleted: whole, deletedRuns: whole, warnings}),
 ]

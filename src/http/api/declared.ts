@@ -1,0 +1,117 @@
+import type {FastifyInstance} from 'fastify'
+import {apply, compare} from '../../core/apply/apply.ts'
+import {type DeclaredFile, readDeclarations} from '../../core/apply/declarations.ts'
+import {exportDeclarations} from '../../core/apply/export.ts'
+import {FILE_SCHEMA} from '../../core/apply/json-schema.ts'
+import {FileProblems, fileError} from '../../lib/file-problems.ts'
+import {parseIdentifier} from '../../lib/identifier.ts'
+import {workingFor} from './answers.ts'
+import type {ApiContext} from './context.ts'
+import {apiDocument, apiHint, apiWarning} from './remedies.ts'
+import {exactly} from './schemas/requests.ts'
+import {answering} from './schemas/responses.ts'
+import {validatorOf} from './validators.ts'
+
+const FILE_TYPES = ['application/json', 'application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml']
+
+const tags = ['Files of views and schedules']
+const prune = {
+  type: 'boolean',
+  default: false,
+  description: 'Also remove the registrations and schedules that the file does not name. Views stay',
+}
+
+/**
+ * Files that describe views and schedules: compared, applied, exported. `app` is theirs alone: here a body is
+ * the text of a file, since each error names its place.
+ */
+export function declarationRoutes(app: FastifyInstance, context: ApiContext): void {
+  const work = workingFor(context)
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser(FILE_TYPES, {parseAs: 'string'}, (_request, text, done) => done(null, text))
+  // The reader of files finds all errors of a body at once.
+  app.setValidatorCompiler((part) => (part.httpPart === 'body' ? () => true : validatorOf(part)))
+
+  app.get<{Querystring: {schema?: string}}>(
+    '/export',
+    {
+      schema: {
+        tags,
+        summary: 'Export the registrations and schedules as a file',
+        description: 'Values that are the default are left out.',
+        querystring: exactly({
+          schema: {type: 'string', description: 'Only views of this schema, and their schedules'},
+        }),
+        response: answering('Declarations', 'The file, as JSON'),
+      },
+    },
+    async ({query: {schema}}, reply) => {
+      const schemaName = schema === undefined ? null : parseIdentifier(schema, 'schema name')
+      return work(reply, (db) =>
+        exportDeclarations(db, schemaName, (warning) =>
+          context.log({level: 'warn', event: 'warning', msg: apiWarning(warning)}),
+        ),
+      )
+    },
+  )
+
+  app.post<{Body: string | undefined}>(
+    '/diff',
+    {
+      schema: {
+        tags,
+        summary: 'Show how the database differs from a file, and change nothing',
+        description: 'What the file does not name does not count.',
+        body: file(),
+        response: answering('DeclaredChanges', 'What differs'),
+      },
+    },
+    async ({body}, reply) =>
+      withFile(body, async (declared) => apiDocument(await work(reply, (db) => compare(db, declared)))),
+  )
+
+  app.post<{Body: string | undefined; Querystring: {dryRun: boolean; prune: boolean}}>(
+    '/apply',
+    {
+      schema: {
+        tags,
+        summary: 'Change registrations and schedules to what a file describes',
+        description:
+          'One transaction makes all changes, or none. A value that the file leaves out becomes the default; only `enabled` of a schedule stays as it is.',
+        querystring: exactly({
+          dryRun: {type: 'boolean', default: false, description: 'Show the changes, and make none'},
+          prune,
+        }),
+        body: file(),
+        response: answering('DeclaredChanges', 'What was changed'),
+      },
+    },
+    async ({body, query: {dryRun, prune: isPruning}}, reply) =>
+      withFile(body, async (declared) =>
+        apiDocument(await work(reply, (db) => (dryRun ? compare : apply)(db, declared, {isPruning}))),
+      ),
+  )
+}
+
+/** The body of a request, for the description of the API, which changes what it is given. */
+function file() {
+  const {$schema: _, ...schema} = FILE_SCHEMA
+  return {
+    content: {
+      'application/yaml': {schema: structuredClone(schema)},
+      'application/json': {schema: structuredClone(schema)},
+    },
+  }
+}
+
+/**
+ * Runs work on the file that a body holds. All problems of the file become one error.
+ * @throws AybError
+ */
+async function withFile<T>(body: string | undefined, work: (file: DeclaredFile) => Promise<T>): Promise<T> {
+  try {
+    return await work(readDeclarations(body ?? ''))
+  } catch (error) {
+    throw error instanceof FileProblems ? fileError('the body', error, apiHint).error : error
+  }
+}

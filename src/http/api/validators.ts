@@ -1,0 +1,12 @@
+import {Ajv, type ValidateFunction} from 'ajv'
+
+const options = {useDefaults: true, allErrors: false, strict: false, validateFormats: false}
+
+/** In a body types are exact. */
+const bodies = new Ajv(options)
+/** In paths and queries all is text. */
+const texts = new Ajv({...options, coerceTypes: true})
+
+/** What checks a part of requests. */
+export const validatorOf = ({schema, httpPart}: {schema: object; httpPart?: string}): ValidateFunction =>
+  (httpPart === 'body' ? bodies : texts).compile(schema)
