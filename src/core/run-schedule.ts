@@ -29,7 +29,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
     const schedule = await stored.lockSchedule(db, before.id)
     if (!schedule) throw scheduleNotFound(reference, null)
     // The worker of its last job may have died before it noted the end.
-    await advanceSets(db, {scheduleId: schedule.id})
+    await advanceSets(db, {scheduleIds: [schedule.id]})
     const live = await findLiveSet(db, schedule.id)
     if (live.length > 0) {
       warnings.push('the jobs of an earlier run have not all ended, so no new run begins')
@@ -42,7 +42,7 @@ export async function runSchedule(db: Database, reference: string): Promise<Unwo
     await insertSet(db, set)
     return set.members.map(({jobId}) => jobId)
   })
-  await advanceSets(db, {scheduleId: before.id})
+  await advanceSets(db, {scheduleIds: [before.id]})
   warnings.push(...quietWarnings(before, await db.session.serverTime()))
   const jobs = await findJobs(db, queued)
   const [job] = jobs

@@ -42,7 +42,7 @@ export async function createSchedule(
   requireSchedulePolicies(db, settings.policy)
   if (settings.maxAgeMs !== null) requirePromises(db)
   const warnings = await targetWarnings(db, settings.payload)
-  const nextRunAt = await computeNextRun(db, settings)
+  const nextRunAt = nextRunWhileEnabled(settings, await db.session.serverTime())
   const schedule = await stored.insertSchedule(db, {...settings, nextRunAt})
   if (!schedule) throw scheduleExists(settings.name)
   warnings.push(...jitterWarnings(schedule), ...(await unkeepablePromise(db, schedule)))
@@ -69,26 +69,59 @@ export async function updateSchedule(
   if (changes.maxAgeMs != null) requirePromises(db)
   const schedule = await db.session.transaction(async () => {
     const before = await stored.lockSchedule(db, id)
-    if (!before) throw scheduleNotFound(reference, null)
-    return changeSchedule(db, before, changes, payload)
+    const [updated] = before ? await changeSchedules(db, [{before, changes, payload}]) : []
+    if (!updated) throw scheduleNotFound(reference, null)
+    return updated
   })
   if (changes.jitterMs || changes.cron !== undefined) warnings.push(...jitterWarnings(schedule))
   if (changes.maxAgeMs != null) warnings.push(...(await unkeepablePromise(db, schedule)))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
+/** A schedule, what to change of it, and what the target of the changes means. */
+export interface ChangedSchedule {
+  before: Schedule
+  changes: ScheduleChanges
+  payload: RefreshPayload | undefined
+}
+
 /**
- * Changes a schedule whose row the transaction holds. `payload` is what the target of the changes means.
+ * Changes schedules whose rows the transaction holds. Returns them in no order.
  * @throws AybError SCHEDULE_EXISTS, INVALID_ARGUMENT as updateSchedule, PERMISSION_DENIED where a policy has
  * no table
  */
-export async function changeSchedule(
+export async function changeSchedules(
   db: Database,
-  before: Schedule,
-  changes: ScheduleChanges,
-  payload: RefreshPayload | undefined,
-): Promise<Schedule> {
-  const {id} = before
+  changed: readonly ChangedSchedule[],
+): Promise<Schedule[]> {
+  const planned = changed.map((each) => ({...each, ...plannedTiming(each), policy: checkedPolicy(db, each)}))
+  const isDisabling = ({changes}: ChangedSchedule) => changes.enabled === false
+  const disabled = changed.filter(isDisabling).map(({before}) => before.id)
+  // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
+  if (disabled.length > 0) await cancelQueuedJobs(db, disabled)
+  const now = planned.some(({isRetimed}) => isRetimed) ? await db.session.serverTime() : null
+  const updated = await stored.updateSchedules(
+    db,
+    planned.map(({before, changes, payload, timing, isRetimed, policy}) => ({
+      ...{id: before.id, ...timing, name: changes.name, payload, maxAttempts: changes.maxAttempts, policy},
+      scope: changedScope(before, changes),
+      nextRunAt: isRetimed && now ? nextRunWhileEnabled(timing, now) : undefined,
+    })),
+  )
+  if (updated === 'taken') {
+    throw scheduleExists(changed.flatMap(({changes}) => changes.name ?? [])[0] ?? '')
+  }
+  if (disabled.length > 0) await advanceSets(db, {scheduleIds: disabled})
+  const cut = new Set(disabled)
+  await keepSets(
+    db,
+    updated.filter(({id, enabled}) => !enabled && !cut.has(id)).map(({id}) => id),
+  )
+  return updated
+}
+
+/** When a changed schedule runs, and whether its next run is to be computed anew. */
+function plannedTiming({before, changes}: ChangedSchedule): {timing: Timing; isRetimed: boolean} {
   const timing = {
     cronExpr: changes.cron ?? before.cronExpr,
     timezone: changes.timezone ?? before.timezone,
@@ -102,22 +135,20 @@ export async function changeSchedule(
     timing.maxAgeMs !== before.maxAgeMs ||
     // Another program left it without a next run: enabled, and never due.
     (changes.enabled === true && isUntimed(before))
-  const {name, maxAttempts} = changes
+  return {timing, isRetimed}
+}
+
+/**
+ * The policy of changedPolicy, if the schedule can have that.
+ * @throws AybError INVALID_ARGUMENT beside a max age, PERMISSION_DENIED where the policy has no table
+ */
+function checkedPolicy(db: Database, {before, changes}: ChangedSchedule): SchedulePolicy | undefined {
   const policy = changedPolicy(before, changes)
   if (changes.maxAgeMs != null || changes.jitterMs || changes.catchUp === 'none') {
-    checkPromise({...(policy ?? before), maxAgeMs: timing.maxAgeMs})
+    checkPromise({...(policy ?? before), maxAgeMs: changedPromise(before, changes)})
   }
   if (policy) requireSchedulePolicies(db, policy)
-  // First: a job that a worker claims meanwhile then began before the change, and is not queued again.
-  if (changes.enabled === false) await cancelQueuedJobs(db, id)
-  const updated = await stored.updateSchedule(db, id, {
-    ...{...timing, name, payload, maxAttempts, scope: changedScope(before, changes), policy},
-    nextRunAt: isRetimed ? await computeNextRun(db, timing) : undefined,
-  })
-  if (updated === 'taken') throw scheduleExists(name ?? before.name)
-  if (changes.enabled === false) await advanceSets(db, {scheduleId: id})
-  else if (!updated.enabled) await keepSets(db, id)
-  return updated
+  return policy
 }
 
 /**
@@ -156,18 +187,19 @@ export async function deleteSchedule(db: Database, reference: string): Promise<U
   const schedule = await db.session.transaction(async () => {
     const before = await stored.lockSchedule(db, id)
     if (!before) throw scheduleNotFound(reference, null)
-    await removeSchedule(db, id)
+    await removeSchedules(db, [id])
     return before
   })
   return {schedule, warnings: db.takeWarnings()}
 }
 
-/** Deletes a schedule whose row the transaction holds, and cancels what it has queued. */
-export async function removeSchedule(db: Database, id: string): Promise<void> {
-  await cancelQueuedJobs(db, id)
-  await endRetries(db, id)
-  await stored.deleteSchedule(db, id)
-  await advanceSets(db, {scheduleId: id})
+/** Deletes schedules whose rows the transaction holds, and cancels what they have queued. */
+export async function removeSchedules(db: Database, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await cancelQueuedJobs(db, ids)
+  await endRetries(db, ids)
+  await stored.deleteSchedules(db, ids)
+  await advanceSets(db, {scheduleIds: ids})
 }
 
 /**
@@ -210,10 +242,6 @@ function changedPolicy(before: SchedulePolicy, changes: ScheduleChanges): Schedu
     catchUp: catchUp ?? before.catchUp,
     notDuring: notDuring === undefined ? before.notDuring : [...notDuring],
   }
-}
-
-async function computeNextRun(db: Database, timing: Timing): Promise<string | null> {
-  return timing.enabled ? nextRunWhileEnabled(timing, await db.session.serverTime()) : null
 }
 
 interface Timing {

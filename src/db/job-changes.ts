@@ -72,28 +72,28 @@ async function cancelQueued(db: Database, id: string): Promise<Job | null> {
 }
 
 /**
- * Cancels the queued jobs of a schedule that is about to be disabled or deleted. Its sets are canceled behind
- * that, with advanceSets.
+ * Cancels the queued jobs of schedules that are about to be disabled or deleted. Their sets are canceled
+ * behind that, with advanceSets.
  */
-export async function cancelQueuedJobs(db: Database, scheduleId: string): Promise<void> {
-  await lockSets(db, {scheduleId})
+export async function cancelQueuedJobs(db: Database, scheduleIds: readonly string[]): Promise<void> {
+  await lockSets(db, {scheduleIds})
   await db.session.query(
     `update ${db.tables.jobs} as j
         set state = 'canceled', canceled_at = now(), updated_at = now()
-      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'queued'`,
-    [scheduleId],
+      where j.schedule_id = any ($1::uuid[]) and j.type = '${JOB_TYPE}' and j.state = 'queued'`,
+    [scheduleIds],
   )
 }
 
 /**
- * Makes the attempts that run of a schedule their jobs' last, for a schedule that is deleted: behind that,
+ * Makes the attempts that run of schedules their jobs' last, for schedules that are deleted: behind that,
  * nobody who finds such a job without its worker could tell that it had a schedule.
  */
-export async function endRetries(db: Database, scheduleId: string): Promise<void> {
+export async function endRetries(db: Database, scheduleIds: readonly string[]): Promise<void> {
   await db.session.query(
     `update ${db.tables.jobs} as j
         set max_attempts = greatest(j.attempts, 1)
-      where j.schedule_id = $1 and j.type = '${JOB_TYPE}' and j.state = 'running' and j.attempts < j.max_attempts`,
-    [scheduleId],
+      where j.schedule_id = any ($1::uuid[]) and j.type = '${JOB_TYPE}' and j.state = 'running' and j.attempts < j.max_attempts`,
+    [scheduleIds],
   )
 }

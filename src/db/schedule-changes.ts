@@ -29,6 +29,7 @@ export interface ScheduleSettings {
 export type ScheduleUpdate = {
   [Key in keyof Omit<ScheduleSettings, 'maxAgeMs'>]: ScheduleSettings[Key] | undefined
 } & {
+  id: string
   /** As it is to be. */
   maxAgeMs: number | null
   /** Of the payload; null takes it away. */
@@ -109,52 +110,56 @@ export async function insertSchedules(
 }
 
 /**
- * Changes a schedule, within a transaction; 'taken' if another schedule has the name. Unchanged columns are
- * not written back: a JavaScript number or Date is less precise than the value in Postgres.
+ * Changes schedules, within a transaction; 'taken' if another schedule has a new name. Unchanged columns are
+ * not written back: a JavaScript number or Date is less precise than the value in Postgres. Returns the
+ * schedules in no order.
  */
-export async function updateSchedule(
+export async function updateSchedules(
   db: Database,
-  id: string,
-  update: ScheduleUpdate,
-): Promise<Schedule | 'taken'> {
+  updates: readonly ScheduleUpdate[],
+): Promise<Schedule[] | 'taken'> {
+  const values = updates.map(({policy, maxAgeMs, scope, ...columns}) => ({
+    ...columns,
+    hasNextRun: columns.nextRunAt !== undefined,
+    // Of the payload, which keeps its other keys.
+    hasScope: scope !== undefined,
+    scope: scope ? {scope} : {},
+  }))
   try {
     const rows = await db.session.query<ScheduleRow>(
       `update ${db.tables.schedules} as s
-          set name = coalesce($2, s.name),
-              payload = case when $10 then (coalesce($3::jsonb, s.payload) - 'scope') || $11::jsonb else coalesce($3, s.payload) end,
-              cron_expr = coalesce($4, s.cron_expr),
-              timezone = coalesce($5, s.timezone), enabled = coalesce($6, s.enabled),
-              max_attempts = coalesce($7, s.max_attempts),
-              next_run_at = case when $8 then $9 else s.next_run_at end, updated_at = clock_timestamp()
-        where s.id = $1
+          set name = coalesce(v.name, s.name),
+              payload = case when v."hasScope" then (coalesce(v.payload, s.payload) - 'scope') || v.scope else coalesce(v.payload, s.payload) end,
+              cron_expr = coalesce(v."cronExpr", s.cron_expr),
+              timezone = coalesce(v.timezone, s.timezone), enabled = coalesce(v.enabled, s.enabled),
+              max_attempts = coalesce(v."maxAttempts", s.max_attempts),
+              next_run_at = case when v."hasNextRun" then v."nextRunAt" else s.next_run_at end, updated_at = clock_timestamp()
+         from jsonb_to_recordset($1::jsonb) v(id uuid, name text, payload jsonb, "hasScope" boolean, scope jsonb,
+                                              "cronExpr" text, timezone text, enabled boolean, "maxAttempts" int,
+                                              "hasNextRun" boolean, "nextRunAt" timestamptz)
+        where s.id = v.id
     returning ${selectSchedule(db)}`,
-      [
-        id,
-        update.name ?? null,
-        update.payload === undefined ? null : JSON.stringify(update.payload),
-        update.cronExpr ?? null,
-        update.timezone ?? null,
-        update.enabled ?? null,
-        update.maxAttempts ?? null,
-        update.nextRunAt !== undefined,
-        update.nextRunAt ?? null,
-        update.scope !== undefined,
-        JSON.stringify(update.scope ? {scope: update.scope} : {}),
-      ],
+      [JSON.stringify(values)],
     )
-    if (update.policy) await writeSchedulePolicies(db, [{id, policy: update.policy}])
+    const policies = updates.flatMap(({id, policy}) => (policy ? [{id, policy}] : []))
+    await writeSchedulePolicies(db, policies)
     await wakeWorkers(db.session)
-    const updated = {...toSchedule(rows[0] as ScheduleRow), ...update.policy, maxAgeMs: update.maxAgeMs}
-    if (db.mayWrite('promises')) await writePromises(db, [promiseIn(updated)])
+    const asked = new Map(updates.map((update) => [update.id, update]))
+    const updated = rows.map((row) => {
+      const schedule = toSchedule(row)
+      const {policy, maxAgeMs = null} = asked.get(schedule.id) ?? {}
+      return {...schedule, ...policy, maxAgeMs}
+    })
+    if (db.mayWrite('promises')) await writePromises(db, updated.map(promiseIn))
     return updated
   } catch (error) {
     if (hasSqlstate(error, SQLSTATE.UNIQUE_VIOLATION)) return 'taken'
-    return refuseUnencodable(update)(error)
+    return refuseUnencodable(updates)(error)
   }
 }
 
 const refuseUnencodable =
-  (settings: ScheduleUpdate | readonly ScheduleSettings[]) =>
+  (settings: readonly (ScheduleSettings | ScheduleUpdate)[]) =>
   (error: unknown): never => {
     throw isUnencodable(error, JSON.stringify(settings)) ? unencodableSchedule(error) : error
   }
@@ -163,9 +168,12 @@ const policyOf = ({jitterMs, catchUp, notDuring}: Schedule): SchedulePolicy => (
   ...{jitterMs, catchUp, notDuring},
 })
 
-/** Deletes a schedule, within a transaction. Its jobs stay, without a schedule. */
-export async function deleteSchedule(db: Database, id: string): Promise<void> {
-  await writeSchedulePolicies(db, [{id, policy: NO_POLICY}])
-  if (db.mayWrite('promises')) await forgetPromises(db, [id])
-  await db.session.query(`delete from ${db.tables.schedules} where id = $1`, [id])
+/** Deletes schedules, within a transaction. Their jobs stay, without a schedule. */
+export async function deleteSchedules(db: Database, ids: readonly string[]): Promise<void> {
+  await writeSchedulePolicies(
+    db,
+    ids.map((id) => ({id, policy: NO_POLICY})),
+  )
+  if (db.mayWrite('promises')) await forgetPromises(db, ids)
+  await db.session.query(`delete from ${db.tables.schedules} s where s.id = any ($1::uuid[])`, [ids])
 }

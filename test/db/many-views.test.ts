@@ -1,4 +1,6 @@
-import {beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test, vi} from 'vitest'
+import {apply} from '../../src/core/apply/apply.ts'
+import {readDeclarations} from '../../src/core/apply/declarations.ts'
 import {viewStatus} from '../../src/core/freshness/status.ts'
 import {explainMissingView, requireRegistration, requireSchedule} from '../../src/core/lookup.ts'
 import {listMatviews} from '../../src/core/matviews.ts'
@@ -8,6 +10,7 @@ import {readDependencies} from '../../src/db/dependencies.ts'
 import {suggestUniqueIndexes} from '../../src/db/index-suggestion.ts'
 import {listNearRegistrations} from '../../src/db/registrations.ts'
 import {listNearScheduleNames} from '../../src/db/schedules.ts'
+import {Session} from '../../src/db/session.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {openDatabase} from '../support/open-database.ts'
@@ -16,6 +19,7 @@ import {insertSchedule} from '../support/schedules.ts'
 /** More than the names that are compared for did-you-mean, and than one page of anything. */
 const MANY = 5000
 const MANY_VIEWS = 1200
+const MANY_SCHEDULES = 300
 /** Plain views, one above the other, between these views and one that all of them read. */
 const FLOORS = 20
 /**
@@ -128,6 +132,51 @@ describe('a database of thousands of views', () => {
     expect([nodes.length, edges.length]).toEqual([MANY_VIEWS + 2, MANY_VIEWS])
     for (const edge of edges) expect(edge.through).toHaveLength(FLOORS + 1)
   })
+})
+
+test('many schedules change and go with a file in a few statements', async () => {
+  const own = await createTestDatabase({hasTables: true})
+  const database = await openDatabase(own)
+  const file = (count: number, keys: string) => {
+    const lines = Array.from({length: count}, (_, n) => `  s${n}: {view: leaderboard, ${keys}}`)
+    return readDeclarations(['version: 1', 'schedules:', ...lines].join('\n'))
+  }
+  const statements = async (work: () => Promise<unknown>) => {
+    const sent = [vi.spyOn(Session.prototype, 'query'), vi.spyOn(Session.prototype, 'script')]
+    await work()
+    const count = sent.reduce((sum, {mock}) => sum + mock.calls.length, 0)
+    vi.restoreAllMocks()
+    return count
+  }
+  await apply(database, file(MANY_SCHEDULES, 'cron: "@daily"'))
+  const changed = file(
+    MANY_SCHEDULES,
+    'cron: "@hourly", timezone: Europe/Berlin, enabled: false, jitter: 1m, maxAttempts: 5, cascade: true',
+  )
+  expect(await statements(() => apply(database, changed))).toBeLessThan(60)
+  expect(
+    await own.query(
+      `select distinct s.cron_expr, s.timezone, s.enabled, s.next_run_at, s.max_attempts, s.payload, p.jitter_ms, count(*) over () as count
+         from _ayb_job_schedules s join _ayb_schedule_policies p on p.schedule_id = s.id`,
+    ),
+  ).toEqual([
+    {
+      ...{
+        cron_expr: '@hourly',
+        timezone: 'Europe/Berlin',
+        enabled: false,
+        next_run_at: null,
+        max_attempts: 5,
+      },
+      payload: {schema: 'public', view_name: 'leaderboard', scope: 'cascade'},
+      ...{jitter_ms: '60000', count: String(MANY_SCHEDULES)},
+    },
+  ])
+  const few = file(1, 'cron: "@daily"')
+  expect(await statements(() => apply(database, few, {isPruning: true}))).toBeLessThan(60)
+  expect(await own.query('select name, cron_expr from _ayb_job_schedules')).toEqual([
+    {name: 's0', cron_expr: '@daily'},
+  ])
 })
 
 /** How many rows of these catalogs the session has fetched by index or read as a whole. */

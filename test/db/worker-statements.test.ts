@@ -55,7 +55,7 @@ beforeEach(async () => {
 test('moving sets on leaves the transaction around it its lock timeout', async () => {
   const rows = await db.session.transaction(async () => {
     await db.session.query(`set local lock_timeout = '60s'`)
-    await advanceSets(db, {scheduleId: randomUUID()})
+    await advanceSets(db, {scheduleIds: [randomUUID()]})
     return db.session.query<{lock_timeout: string}>('show lock_timeout')
   })
   expect(rows).toEqual([{lock_timeout: '1min'}])

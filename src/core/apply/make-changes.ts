@@ -13,9 +13,10 @@ import {workingMode} from '../refresh/mode.ts'
 import {requirePolicies} from '../registrations.ts'
 import {scheduleTiming} from '../schedule-input.ts'
 import {
-  changeSchedule,
+  type ChangedSchedule,
+  changeSchedules,
   nextRunWhileEnabled,
-  removeSchedule,
+  removeSchedules,
   requirePromises,
   requireSchedulePolicies,
   requireSets,
@@ -39,7 +40,7 @@ export async function makeChanges(db: Database, plan: Plan, catalog: CheckedPlan
   await removeOthers(db, plan)
   await registerViews(db, plan, catalog)
   await changeViews(db, plan, catalog)
-  await changeSchedules(db, plan)
+  await changeSchedules(db, plan.changedSchedules.map(changesOfSchedule))
   await createSchedules(db, plan)
 }
 
@@ -58,7 +59,10 @@ const asksForSomething = ({settings, ...others}: ReturnType<typeof policyOfValue
   Object.keys(settings).length > 0 || Object.values(others).some((value) => value !== null && value !== false)
 
 async function removeOthers(db: Database, {otherViews, otherSchedules}: Plan): Promise<void> {
-  for (const {id} of otherSchedules) await removeSchedule(db, id)
+  await removeSchedules(
+    db,
+    otherSchedules.map(({id}) => id),
+  )
   if (otherViews.length > 0)
     await deleteRegistrations(
       db,
@@ -106,27 +110,24 @@ function modeNow({values, ...name}: DeclaredView, catalog: ReadonlyMap<string, C
   return view ? workingMode(view) : 'standard'
 }
 
-async function changeSchedules(db: Database, {changedSchedules}: Plan): Promise<void> {
-  for (const {schedule, before, keys} of changedSchedules) {
-    const {timezone, enabled, maxAttempts, cascade, withDependencies, view} = schedule.values
-    const {jitter, catchUp, notDuring} = schedule.values
-    const has = (key: (typeof keys)[number]) => keys.includes(key)
-    await changeSchedule(
-      db,
-      before,
-      {
-        ...(has('cron') || has('maxAge') ? timingOf(schedule.values) : {}),
-        timezone: has('timezone') ? timezone : undefined,
-        enabled: has('enabled') ? (enabled ?? undefined) : undefined,
-        maxAttempts: has('maxAttempts') ? maxAttempts : undefined,
-        isCascade: has('cascade') ? cascade : undefined,
-        isWithDependencies: has('withDependencies') ? withDependencies : undefined,
-        jitterMs: has('jitter') ? jitter : undefined,
-        catchUp: has('catchUp') ? catchUp : undefined,
-        notDuring: has('notDuring') ? notDuring : undefined,
-      },
-      has('view') ? payloadWith(view, before.scope) : undefined,
-    )
+const changesOfSchedule = ({schedule, before, keys}: Plan['changedSchedules'][number]): ChangedSchedule => {
+  const {timezone, enabled, maxAttempts, cascade, withDependencies, view} = schedule.values
+  const {jitter, catchUp, notDuring} = schedule.values
+  const has = (key: (typeof keys)[number]) => keys.includes(key)
+  return {
+    before,
+    changes: {
+      ...(has('cron') || has('maxAge') ? timingOf(schedule.values) : {}),
+      timezone: has('timezone') ? timezone : undefined,
+      enabled: has('enabled') ? (enabled ?? undefined) : undefined,
+      maxAttempts: has('maxAttempts') ? maxAttempts : undefined,
+      isCascade: has('cascade') ? cascade : undefined,
+      isWithDependencies: has('withDependencies') ? withDependencies : undefined,
+      jitterMs: has('jitter') ? jitter : undefined,
+      catchUp: has('catchUp') ? catchUp : undefined,
+      notDuring: has('notDuring') ? notDuring : undefined,
+    },
+    payload: has('view') ? payloadWith(view, before.scope) : undefined,
   }
 }
 

@@ -20,8 +20,8 @@ export interface SetProgress {
   canceled: CanceledMember[]
 }
 
-/** Which sets to move on: that of a job, those of a schedule, or all that are under way. */
-export type WhichSets = {jobId: string} | {scheduleId: string} | 'all'
+/** Which sets to move on: that of a job, those of schedules, or all that are under way. */
+export type WhichSets = {jobId: string} | {scheduleIds: readonly string[]} | 'all'
 
 /** A setting of the transaction, which has the ids of the sets that the poll moves on. */
 const FREE_SETS = 'ayb.free_sets'
@@ -103,7 +103,7 @@ function conditionOf({session, tables: {edges}}: Database, which: WhichSets): st
   if ('jobId' in which) {
     return `e.set_id = (select x.set_id from ${edges} x where x.job_id = ${session.literal(which.jobId)}::uuid)`
   }
-  return `e.schedule_id = ${session.literal(which.scheduleId)}::uuid`
+  return `e.schedule_id = any (${session.literal(`{${which.scheduleIds.join(',')}}`)}::uuid[])`
 }
 
 /** In one order: two sessions that move the same set on would lock its members in two orders otherwise. */

@@ -156,18 +156,18 @@ export async function makeSetOf(db: Database, job: JobFence, set: NewSet): Promi
 
 /**
  * Locks the members of sets in the one order that all transactions have, before these lock any job: of the
- * set of a job, or of the sets of a schedule that are under way.
+ * set of a job, or of the sets of schedules that are under way.
  */
 export async function lockSets(
   db: Database,
-  which: {jobId: string} | {scheduleId: string},
+  which: {jobId: string} | {scheduleIds: readonly string[]},
 ): Promise<{isLocked: boolean}> {
   if (!db.mayWrite('edges')) return {isLocked: false}
   const {edges} = db.tables
   const [condition, value] =
     'jobId' in which
       ? [`e.set_id = (select x.set_id from ${edges} x where x.job_id = $1)`, which.jobId]
-      : [`${isLive('e')} and e.schedule_id = $1`, which.scheduleId]
+      : [`${isLive('e')} and e.schedule_id = any ($1::uuid[])`, which.scheduleIds]
   const rows = await db.session.query(
     `select from ${edges} e where ${condition} order by e.job_id for no key update`,
     [value],
@@ -176,15 +176,16 @@ export async function lockSets(
 }
 
 /**
- * Has the sets that somebody runs by hand go on, behind a change of their schedule that leaves the schedule
+ * Has the sets that somebody runs by hand go on, behind a change of their schedules that leaves these
  * disabled.
  */
-export async function keepSets(db: Database, scheduleId: string): Promise<void> {
-  const {isLocked} = await lockSets(db, {scheduleId})
+export async function keepSets(db: Database, scheduleIds: readonly string[]): Promise<void> {
+  if (scheduleIds.length === 0) return
+  const {isLocked} = await lockSets(db, {scheduleIds})
   if (!isLocked) return
   await db.session.query(
-    `update ${db.tables.edges} e set created_at = clock_timestamp() where ${isLive('e')} and e.schedule_id = $1`,
-    [scheduleId],
+    `update ${db.tables.edges} e set created_at = clock_timestamp() where ${isLive('e')} and e.schedule_id = any ($1::uuid[])`,
+    [scheduleIds],
   )
 }
 
