@@ -4,18 +4,29 @@ import {describeTerminal} from '../render/terminal.ts'
 
 /** What `ayb help TOPIC` explains beside commands, from src/help. */
 const HELP_TOPICS = [
-  'exit-codes',
+  'install',
   'connecting',
   'pooler',
-  'http',
+  'roles',
+  'views',
+  'refresh',
   'concurrency',
-  'schedules',
+  'order',
   'changes',
-  'freshness',
   'tuning',
-  'gitops',
-  'logs',
+  'schedules',
+  'jobs',
+  'worker',
+  'freshness',
   'alerts',
+  'metrics',
+  'doctor',
+  'logs',
+  'gitops',
+  'http',
+  'collections',
+  'output',
+  'exit-codes',
 ] as const
 
 export type HelpTopic = (typeof HELP_TOPICS)[number]

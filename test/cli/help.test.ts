@@ -1,3 +1,4 @@
+import {readdirSync} from 'node:fs'
 import {describe, expect, test} from 'vitest'
 import {ERRORS} from '../../src/lib/errors.ts'
 import {displayWidth} from '../../src/render/width.ts'
@@ -8,20 +9,9 @@ import {openTerminal} from '../support/terminal.ts'
 
 /** Nothing listens there. */
 const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
-const TOPICS = [
-  'exit-codes',
-  'connecting',
-  'pooler',
-  'http',
-  'concurrency',
-  'schedules',
-  'changes',
-  'freshness',
-  'tuning',
-  'gitops',
-  'logs',
-  'alerts',
-]
+const TOPICS = readdirSync(new URL('../../src/help', import.meta.url))
+  .map((file) => file.replace('.md', ''))
+  .filter((name) => name !== 'root')
 
 describe('ayb help', () => {
   test('begins with commands, and ends with a quickstart, exit codes and topics', async () => {

@@ -9,6 +9,7 @@ import {ayb, startAyb} from '../support/ayb.ts'
 import {programPath} from '../support/children.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {untilWaiting} from '../support/lock-waits.ts'
+import {readmeFile} from '../support/readme.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {until} from '../support/until.ts'
 
@@ -170,16 +171,13 @@ describe('a megabyte of', {timeout: 120_000}, () => {
 
 describe('the recipe for GitHub Actions', {timeout: 60_000}, () => {
   test('comments what would change, and applies it', async () => {
-    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-    const blocks = [...readme.matchAll(/```yaml\n(.*?)```/gs)].map(([, text = '']) => text)
-    const [example = '', recipe = ''] = blocks
+    const [example, recipe] = [readmeFile('ayb.yaml'), readmeFile('.github/workflows/ayb.yaml')]
     const {jobs} = parse(recipe) as {jobs: {ayb: {steps: {if?: string; run?: string}[]}}}
     const runOf = (event: string) =>
       jobs.ayb.steps.find((step) => step.if?.includes(event))?.run?.replaceAll(/\$\{\{.*?\}\}/g, '7') ?? ''
     const own = await createTestDatabase()
     await own.query('create unique index on leaderboard (id)')
-    await own.query('create schema analytics')
-    await own.query('create materialized view analytics."Weekly stats" as select 1 as one')
+    await own.query('create materialized view "weekly stats" as select 1 as one')
     const place = mkdtempSync(join(folder, 'recipe-'))
     const program = (name: string, script: string) => {
       writeFileSync(join(place, name), `#!/bin/sh\n${script}\n`, {mode: 0o755})
@@ -202,9 +200,9 @@ describe('the recipe for GitHub Actions', {timeout: 60_000}, () => {
     ])
     expect(readFileSync(join(place, 'comment.txt'), 'utf8').split('\n')).toEqual([
       'pr comment 7 --body-file changes.txt',
-      '+ public.leaderboard: mode concurrent, maxAge 1h, set work_mem=64MB',
-      '+ analytics."Weekly stats": mode auto',
-      '+ schedule nightly: view public.leaderboard, cron 30 2 * * *, timezone Europe/Berlin, cascade true, jitter 5m',
+      '+ public.leaderboard: mode concurrent, maxAge 2h, set work_mem=64MB',
+      '+ public."weekly stats": mode auto',
+      '+ schedule nightly: view public.leaderboard, cron 30 2 * * *, timezone Europe/Berlin, cascade true',
       '3 to create',
       '',
     ])
@@ -216,7 +214,7 @@ describe('the recipe for GitHub Actions', {timeout: 60_000}, () => {
     const refused = run(runOf('pull_request'))
     expect([refused.status, refused.stderr]).toEqual([
       1,
-      expect.stringContaining('ayb.yaml:4:24: views.public.leaderboard.mode'),
+      expect.stringContaining('ayb.yaml:5:24: views.public.leaderboard.mode'),
     ])
   })
 })

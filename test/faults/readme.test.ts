@@ -1,0 +1,156 @@
+import {execFile, spawnSync} from 'node:child_process'
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {promisify} from 'node:util'
+import pg from 'pg'
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {programPath} from '../support/children.ts'
+import {freePort} from '../support/free-port.ts'
+import {PACKAGE_ROOT} from '../support/manifest.ts'
+import {type PostgresServer, startPostgres} from '../support/postgres.ts'
+import {readmeBlocks, readmeFile} from '../support/readme.ts'
+import {type Receiver, startReceiver} from '../support/receiver.ts'
+import {fillTemplate} from '../support/template.ts'
+
+/** pg_dump reads servers up to its own version: where there is one, that of the same Debian package. */
+const dumpVersion = /\) (\d+)/.exec(spawnSync('pg_dump', ['--version'], {encoding: 'utf8'}).stdout ?? '')?.[1]
+const binDir = `/usr/lib/postgresql/${dumpVersion}/bin`
+const canDump = existsSync(join(binDir, 'postgres'))
+
+/**
+ * A service stays until the server is seen to listen or the worker to have started. Then a worker is ended as
+ * Ctrl-C or systemd does, and a server goes on for the lines that follow.
+ */
+const AYB = `#!/bin/bash
+ayb=("$NODE" "$PROGRAM")
+case "$*" in
+  worker | serve*)
+    "\${ayb[@]}" "$@" > service.log 2>&1 &
+    pid=$!
+    for ((turn = 0; turn < 300; turn++)); do
+      grep -qE 'worker started|listening on' service.log && break
+      kill -0 $pid || { cat service.log; exit 1; }
+      sleep 0.1
+    done
+    if [ "$1" = serve ]; then echo $pid > serve.pid; exit; fi
+    kill -TERM $pid
+    wait $pid
+    ;;
+  *) exec "\${ayb[@]}" "$@" ;;
+esac
+`
+/** What is tried elsewhere, or cannot be tried: only how README calls it is looked at. */
+const STAND_INS = ['npm', 'npx', 'dbt']
+const STAND_IN = `#!/bin/sh
+echo "$(basename "$0") $*" >> calls
+`
+
+const {version} = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as {version: string}
+const PACKAGE = `ayb-${version}.tgz`
+
+let folder: string
+let server: PostgresServer
+let receiver: Receiver
+let port: number
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'ayb-readme-'))
+  server = await startPostgres(canDump ? {binDir} : {})
+  receiver = await startReceiver()
+  port = await freePort()
+  await ask('postgres', 'create database app')
+  await ask('postgres', 'create database staging')
+  await withClient('app', (client) => fillTemplate(client))
+  await ask('app', 'create materialized view "weekly stats" as select 1 as week')
+  writeFileSync(join(folder, 'ayb.yaml'), readmeFile('ayb.yaml'))
+  writeFileSync(join(folder, 'ayb'), AYB, {mode: 0o755})
+  for (const name of STAND_INS) writeFileSync(join(folder, name), STAND_IN, {mode: 0o755})
+  writeFileSync(join(folder, 'environment'), '')
+}, 60_000)
+
+afterAll(async () => {
+  const pid = join(folder, 'serve.pid')
+  if (existsSync(pid)) process.kill(Number(readFileSync(pid, 'utf8')))
+  await server?.stop()
+  rmSync(folder, {recursive: true, force: true})
+})
+
+async function withClient<T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({connectionString: server.url(database)})
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+const ask = (database: string, sql: string) =>
+  withClient(database, async (client) => (await client.query(sql)).rows)
+
+/**
+ * Pastes a block of README into a shell that knows what the blocks before have exported.
+ * @throws Error with what was printed, where a line fails
+ */
+function paste(text: string) {
+  const here = text
+    .replaceAll('postgres://user@localhost/database', `'${server.url('app')}'`)
+    .replaceAll('https://hooks.example.com/ayb', receiver.url)
+    .replaceAll('127.0.0.1:8090', `127.0.0.1:${port}`)
+    .replaceAll('ayb serve --worker', `ayb serve --worker --listen 127.0.0.1:${port}`)
+  const script = `. ./environment\nset -eo pipefail\n${here}\nexport -p > environment`
+  const env = {
+    PATH: `${folder}:${process.env.PATH}`,
+    HOME: folder,
+    NODE: process.execPath,
+    PROGRAM: programPath(),
+    STAGING_URL: server.url('staging'),
+  }
+  return promisify(execFile)('bash', ['-c', script], {cwd: folder, timeout: 90_000, env})
+}
+
+describe('a block of README, pasted into a shell', {timeout: 100_000}, () => {
+  for (const {section, text} of readmeBlocks('sh')) {
+    const [firstLine] = text.split('\n')
+    test.skipIf(text.includes('pg_dump') && !canDump)(`works: ${section}: ${firstLine}`, async () => {
+      await paste(text)
+    })
+  }
+})
+
+describe('after all of them', () => {
+  test('the sample of the quickstart is gone, and what the tasks made is there', async () => {
+    expect(await ask('app', `select to_regclass('ayb_sample') as sample`)).toEqual([{sample: null}])
+    expect(await ask('app', 'select name, enabled from _ayb_job_schedules order by name')).toEqual([
+      {name: 'live', enabled: true},
+      {name: 'nightly', enabled: true},
+    ])
+    expect(receiver.received.map(({body}) => JSON.parse(body).type)).toContain('notify.test')
+  })
+
+  test.skipIf(!canDump)('schedules are off in the copy of production, and its views are filled', async () => {
+    const schedules = await ask('staging', 'select name, enabled from _ayb_job_schedules order by name')
+    expect(schedules).toEqual([
+      {name: 'live', enabled: false},
+      {name: 'nightly', enabled: false},
+    ])
+    expect(
+      await ask('staging', `select relname from pg_class where relkind = 'm' and not relispopulated`),
+    ).toEqual([])
+  })
+
+  test('other programs were called as they are meant to be', () => {
+    expect(readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n')).toEqual([
+      'npm ci',
+      'npm run demo',
+      'npm ci',
+      'npm test',
+      'npm ci',
+      'npm pack',
+      `npm install --global ./${PACKAGE}`,
+      `npx ./${PACKAGE} list`,
+      'dbt run --exclude config.materialized:materialized_view',
+    ])
+  })
+})
