@@ -2,6 +2,8 @@ import type {Database} from '../db/database.ts'
 import {countJobs} from '../db/jobs.ts'
 import {findRunningRefreshes} from '../db/locks/running.ts'
 import {readNextRuns} from '../db/next-runs.ts'
+import {readServerFacts} from '../db/server-facts.ts'
+import {ownIdentity} from '../db/states/identity.ts'
 import {countWorkers} from '../db/workers.ts'
 import {isAybError} from '../lib/errors.ts'
 import type {Measurements} from '../lib/measurements.ts'
@@ -52,6 +54,10 @@ async function measure(db: Database): Promise<Measurements> {
     return since === null ? 0 : Math.max(0, (nowMs - Date.parse(since)) / 1000)
   }
   return {
+    database: {
+      name: (await readServerFacts(db)).database,
+      systemIdentifier: (await ownIdentity(db))?.systemIdentifier ?? null,
+    },
     jobs,
     views: views.map(({name, facts, freshAsOfMs, maxAgeMs, isStale, overdue}) => ({
       view: name,

@@ -19,6 +19,8 @@ export interface ViewMeasurement {
 
 /** What the database tells, for metrics: the same to every process that asks. */
 export interface Measurements {
+  /** Its name, and the identifier of its cluster; null where the role may not read that. */
+  database: {name: string; systemIdentifier: string | null}
   jobs: Record<JobState, number>
   views: ViewMeasurement[]
   /** Of enabled schedules; seconds since 1970. */

@@ -9,12 +9,32 @@ interface Panel {
   height: number
 }
 
+/** The variables that Grafana asks for. */
+const DATA_SOURCE = 'datasource'
+const DATABASE = 'database'
+
+/**
+ * The greatest value that any process tells, of each series of the databases that are chosen: all processes
+ * tell the same of a database.
+ */
+const ofDatabases = (metric: string, selector = ''): string =>
+  `max without (instance, pod) (${metric}{database=~"$${DATABASE}"${selector}})`
+
+const OF_VIEW = '{{database}} {{view}}'
+
 const PANELS: readonly Panel[] = [
-  {title: 'Workers', type: 'stat', expr: 'max(ayb_workers)', unit: 'none', width: 6, height: 4},
+  {
+    title: 'Workers',
+    type: 'stat',
+    expr: `sum(${ofDatabases('ayb_workers')})`,
+    unit: 'none',
+    width: 6,
+    height: 4,
+  },
   {
     title: 'Views older than allowed',
     type: 'stat',
-    expr: 'count(time() - max by (view) (ayb_view_fresh_timestamp_seconds) > max by (view) (ayb_view_max_age_seconds)) or vector(0)',
+    expr: `count(time() - ${ofDatabases('ayb_view_fresh_timestamp_seconds')} > ${ofDatabases('ayb_view_max_age_seconds')}) or vector(0)`,
     unit: 'none',
     width: 6,
     height: 4,
@@ -22,7 +42,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Views that fail',
     type: 'stat',
-    expr: 'count(max by (view) (ayb_view_consecutive_failures) > 0) or vector(0)',
+    expr: `count(${ofDatabases('ayb_view_consecutive_failures')} > 0) or vector(0)`,
     unit: 'none',
     width: 6,
     height: 4,
@@ -30,7 +50,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Views that are overdue',
     type: 'stat',
-    expr: 'sum(max by (view) (ayb_view_overdue)) or vector(0)',
+    expr: `sum(${ofDatabases('ayb_view_overdue')}) or vector(0)`,
     unit: 'none',
     width: 6,
     height: 4,
@@ -38,8 +58,8 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Age of the data, the oldest ten',
     type: 'timeseries',
-    expr: 'topk(10, time() - max by (view) (ayb_view_fresh_timestamp_seconds > 0))',
-    legend: '{{view}}',
+    expr: `topk(10, time() - (${ofDatabases('ayb_view_fresh_timestamp_seconds')} > 0))`,
+    legend: OF_VIEW,
     unit: 's',
     width: 12,
     height: 9,
@@ -47,8 +67,8 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Duration of the last refresh, the longest ten',
     type: 'timeseries',
-    expr: 'topk(10, max by (view) (ayb_view_last_duration_seconds))',
-    legend: '{{view}}',
+    expr: `topk(10, ${ofDatabases('ayb_view_last_duration_seconds')})`,
+    legend: OF_VIEW,
     unit: 's',
     width: 12,
     height: 9,
@@ -56,8 +76,8 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Failures since the last success',
     type: 'timeseries',
-    expr: 'max by (view) (ayb_view_consecutive_failures) > 0',
-    legend: '{{view}}',
+    expr: `${ofDatabases('ayb_view_consecutive_failures')} > 0`,
+    legend: OF_VIEW,
     unit: 'none',
     width: 12,
     height: 9,
@@ -65,8 +85,8 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Running for',
     type: 'timeseries',
-    expr: 'max by (view) (ayb_view_running_seconds) > 0',
-    legend: '{{view}}',
+    expr: `${ofDatabases('ayb_view_running_seconds')} > 0`,
+    legend: OF_VIEW,
     unit: 's',
     width: 12,
     height: 9,
@@ -74,8 +94,8 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Size of the views, the largest ten',
     type: 'timeseries',
-    expr: 'topk(10, max by (view) (ayb_view_size_bytes))',
-    legend: '{{view}}',
+    expr: `topk(10, ${ofDatabases('ayb_view_size_bytes')})`,
+    legend: OF_VIEW,
     unit: 'bytes',
     width: 12,
     height: 9,
@@ -83,8 +103,8 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Jobs',
     type: 'timeseries',
-    expr: 'max by (state) (ayb_jobs{state=~"queued|running|waiting|failed"})',
-    legend: '{{state}}',
+    expr: ofDatabases('ayb_jobs', ',state=~"queued|running|waiting|failed"'),
+    legend: '{{database}} {{state}}',
     unit: 'none',
     width: 12,
     height: 9,
@@ -92,8 +112,7 @@ const PANELS: readonly Panel[] = [
 ]
 
 const COLUMNS = 24
-/** The variable that Grafana asks for. */
-const DATA_SOURCE = 'datasource'
+const PROMETHEUS = {type: 'prometheus', uid: `\${${DATA_SOURCE}}`}
 
 /** A dashboard for Grafana, as its import takes it. */
 export function grafanaDashboard() {
@@ -108,7 +127,7 @@ export function grafanaDashboard() {
       title,
       type,
       gridPos,
-      datasource: {type: 'prometheus', uid: `\${${DATA_SOURCE}}`},
+      datasource: PROMETHEUS,
       fieldConfig: {defaults: {unit}, overrides: []},
       targets: [{refId: 'A', expr, ...(legend === undefined ? {} : {legendFormat: legend})}],
     }
@@ -120,7 +139,22 @@ export function grafanaDashboard() {
     tags: ['ayb', 'postgresql'],
     time: {from: 'now-24h', to: 'now'},
     refresh: '1m',
-    templating: {list: [{name: DATA_SOURCE, type: 'datasource', query: 'prometheus'}]},
+    templating: {
+      list: [
+        {name: DATA_SOURCE, type: 'datasource', query: 'prometheus'},
+        {
+          name: DATABASE,
+          type: 'query',
+          datasource: PROMETHEUS,
+          query: 'label_values(ayb_workers, database)',
+          refresh: 2,
+          multi: true,
+          includeAll: true,
+          allValue: '.*',
+          current: {text: 'All', value: '$__all'},
+        },
+      ],
+    },
     panels,
   }
 }

@@ -26,12 +26,6 @@ export class WorkerMetrics {
     buckets: LATENESS_BUCKETS,
     registers: [this.#registry],
   })
-  readonly #jobs = new Gauge({
-    name: 'ayb_jobs',
-    help: 'Refresh jobs in the database by state.',
-    labelNames: ['state'],
-    registers: [this.#registry],
-  })
   readonly #slots = new Gauge({
     name: 'ayb_worker_slots',
     help: 'Refreshes that this worker can run at once, by state: busy or free.',
@@ -109,8 +103,6 @@ export class WorkerMetrics {
 
   /** All metrics as text. `measured` is what the database tells; null while it is unreachable. */
   async text(measured: Measurements | null): Promise<string> {
-    this.#jobs.reset()
-    for (const [state, count] of Object.entries(measured?.jobs ?? {})) this.#jobs.set({state}, count)
     const counts = this.#refreshes.text(measured?.views.map(({view}) => view) ?? [])
     const own = `${await this.#registry.metrics()}${counts}`
     return measured === null ? own : `${own}${databaseMetrics(measured)}`

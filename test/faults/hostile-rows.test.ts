@@ -237,7 +237,7 @@ describe.concurrent('rows that others wrote', {timeout: 240_000}, () => {
       if (path.endsWith(`${exact?.id}`)) expect(answer.text).toContain(numbers)
     }
     const metrics = await server.get('/metrics')
-    expect(metrics.text).toMatch(/ayb_jobs\{state="queued"\} [1-9]/)
+    expect(metrics.text).toMatch(/ayb_jobs\{state="queued",[^}]+\} [1-9]/)
     await stopServers([server])
 
     const pruned = await documentOf<{deleted: number}>(['jobs', 'prune', '--older-than', '1d'], db)
@@ -255,7 +255,7 @@ describe.concurrent('rows that others wrote', {timeout: 240_000}, () => {
       timeoutMs: 60_000,
     })
     const metrics = await (await fetch(`${address}/metrics`)).text()
-    expect(metrics).toMatch(/ayb_jobs\{state="failed"\} [1-9]/)
+    expect(metrics).toMatch(/ayb_jobs\{state="failed",[^}]+\} [1-9]/)
     expect((await fetch(`${address}/readyz`)).status).toBe(200)
     // Nothing that is due, or was running under a dead worker, is left.
     await until(

@@ -183,7 +183,9 @@ describe('the role of the README', {timeout: 120_000}, () => {
     const {job} = await documentOf<JobDocument>(['schedules', 'run', 'hourly'], least)
     await worker.waitForLog(({msg, jobId}) => msg === 'refreshed' && jobId === job.id, 'the refresh')
     const [, address] = await worker.waitForOutput(/listening on (http:[^"]+)/)
-    expect(await (await fetch(`${address}/metrics`)).text()).toContain('ayb_jobs{state="completed"} 1')
+    expect(await (await fetch(`${address}/metrics`)).text()).toMatch(
+      /ayb_jobs\{state="completed",[^}]+\} 1\n/,
+    )
     await stopWorkers([worker])
     expect(complaints([worker])).toEqual([])
 

@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {promisify} from 'node:util'
 import {afterAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
-import {createTestDatabase} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
 import {createGatedView, untilRefreshing} from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
@@ -53,7 +53,7 @@ async function scrapeWorker(
 type Phases = readonly (readonly [Scrape, number])[]
 
 /** The alerts that fire at the end of the phases, as promtool finds them. */
-async function firing(phases: Phases, expected: string[]): Promise<void> {
+async function firing(phases: Phases, expected: string[], by = 'alertname, view'): Promise<void> {
   const rules = join(folder, 'rules.yml')
   writeFileSync(rules, (await ayb(['metrics', 'rules'], {})).stdout)
   const minutes = phases.reduce((sum, [, length]) => sum + length, 0)
@@ -82,7 +82,7 @@ async function firing(phases: Phases, expected: string[]): Promise<void> {
         input_series: [...values].map(([series, parts]) => ({series, values: parts.join(' ')})),
         promql_expr_test: [
           {
-            expr: 'count by (alertname, view) (ALERTS{alertstate="firing"})',
+            expr: `count by (${by}) (ALERTS{alertstate="firing"})`,
             eval_time: `${minutes - 1}m`,
             exp_samples: expected.map((labels) => ({labels, value: 1})),
           },
@@ -94,6 +94,29 @@ async function firing(phases: Phases, expected: string[]): Promise<void> {
   const {stdout} = await promisify(execFile)('promtool', ['test', 'rules', file])
   expect(stdout).toContain('SUCCESS')
 }
+
+/** The scrapes of several processes as Prometheus stores them. */
+const together = (scrapes: Record<string, Scrape>): Scrape => ({
+  at: Math.max(...Object.values(scrapes).map(({at}) => at)),
+  samples: new Map(
+    Object.entries(scrapes).flatMap(([instance, {samples}]) =>
+      [...samples].map(
+        ([series, value]) => [series.replace('}', `,instance="${instance}"}`), value] as const,
+      ),
+    ),
+  ),
+})
+
+/** The scrape without the labels of the database. */
+const withoutDatabase = ({at, samples}: Scrape): Scrape => ({
+  at,
+  samples: new Map(
+    [...samples].map(([series, value]) => [
+      series.replace(/,?database="[^"]*",system_identifier="\d+"/, '').replace('{}', ''),
+      value,
+    ]),
+  ),
+})
 
 const alert = (name: string, view: string | null = null) =>
   view === null ? `{alertname="${name}"}` : `{alertname="${name}", view="public.${view}"}`
@@ -122,10 +145,11 @@ describe('the alert rules', {timeout: 120_000}, () => {
       await documentOf(['matviews', 'refresh', view], db)
     }
     const well = await scrapeWorker(db)
-    expect(well.samples.get('ayb_workers')).toBe(1)
-    expect(well.samples.get('ayb_view_consecutive_failures{view="public.broken"}')).toBe(0)
-    expect(well.samples.get('ayb_view_size_bytes{view="public.slow"}')).toBeGreaterThan(0)
-    expect(well.samples.get('ayb_view_max_age_seconds{view="public.stale"}')).toBe(3600)
+    const {samples} = withoutDatabase(well)
+    expect(samples.get('ayb_workers')).toBe(1)
+    expect(samples.get('ayb_view_consecutive_failures{view="public.broken"}')).toBe(0)
+    expect(samples.get('ayb_view_size_bytes{view="public.slow"}')).toBeGreaterThan(0)
+    expect(samples.get('ayb_view_max_age_seconds{view="public.stale"}')).toBe(3600)
     await firing([[well, 600]], [])
 
     await db.query('update numbers set n = 0')
@@ -151,7 +175,9 @@ describe('the alert rules', {timeout: 120_000}, () => {
     )
     const [, base] = await worker.waitForOutput(/listening on (http:\/\/127\.0\.0\.1:\d+)/, PATIENCE_MS)
     const ill = parse(await (await fetch(`${base}/metrics`)).text())
-    expect(ill.samples.get('ayb_view_running_seconds{view="public.busy"}')).toBeGreaterThan(0)
+    expect(withoutDatabase(ill).samples.get('ayb_view_running_seconds{view="public.busy"}')).toBeGreaterThan(
+      0,
+    )
     await gate.open()
     await stopWorkers([worker])
     await firing(
@@ -170,10 +196,49 @@ describe('the alert rules', {timeout: 120_000}, () => {
 
     const server = await startServer(db)
     const alone = parse((await server.get('/metrics', {token: null})).text)
-    expect(alone.samples.get('ayb_workers')).toBe(0)
+    expect(withoutDatabase(alone).samples.get('ayb_workers')).toBe(0)
     await stopServers([server])
     await firing([[{...well, samples: new Map([['ayb_workers', 0]])}, 10]], [alert('AybNoWorker')])
     await firing([[{...well, samples: new Map([['ayb_jobs', 0]])}, 10]], [alert('AybNoWorker')])
+  })
+
+  test('tell databases apart, and take the processes of one database for one', async () => {
+    const [ill, well] = await Promise.all([0, 1].map(() => createTestDatabase({hasTables: true})))
+    if (!ill || !well) throw new Error('no databases')
+    for (const db of [ill, well]) {
+      await documentOf(['matviews', 'register', 'leaderboard', '--max-age', '1h'], db)
+      await documentOf(['matviews', 'refresh', 'leaderboard'], db)
+    }
+    await ill.query(`
+      update _ayb_matview_refresh_runs set started_at = started_at - interval '2 days';
+      update _ayb_matview_refreshes set last_refresh_at = last_refresh_at - interval '2 days'`)
+    const [stale, fresh] = [await scrapeWorker(ill), await scrapeWorker(well)]
+    const nameOf = ({url}: TestDatabase) => new URL(url).pathname.slice(1)
+    const by = 'alertname, database, view'
+    const firingOfIll = (phases: Phases, name: string, view = '') =>
+      firing(phases, [`{alertname="${name}", database="${nameOf(ill)}"${view}}`], by)
+    const all = together({a: stale, b: stale, c: fresh})
+    await firingOfIll([[all, 15]], 'AybViewStale', ', view="public.leaderboard"')
+
+    const workers = [...stale.samples.keys()].filter((series) => series.startsWith('ayb_workers'))
+    const idle = {...stale, samples: new Map(workers.map((series) => [series, 0]))}
+    await firingOfIll([[together({a: idle, c: fresh}), 10]], 'AybNoWorker')
+    const gone: Phases = [
+      [all, 15],
+      [together({c: fresh}), 10],
+    ]
+    await firingOfIll(gone, 'AybNoWorker')
+
+    // Another server has a database of the same name.
+    const renamed = [...fresh.samples].map(
+      ([series, value]) =>
+        [
+          series.replace(nameOf(well), nameOf(ill)).replace(/(system_identifier=")\d+/, '$11'),
+          value,
+        ] as const,
+    )
+    const namesake = {...fresh, samples: new Map(renamed)}
+    await firingOfIll([[together({a: idle, c: namesake}), 10]], 'AybNoWorker')
   })
 })
 
@@ -191,6 +256,14 @@ test('the dashboard asks for metrics that there are', async () => {
   )
   expect(JSON.parse((await ayb(['metrics', 'dashboard'], {})).stdout)).toEqual(dashboard)
   expect(dashboard.panels.length).toBeGreaterThan(5)
+  const asRules = dashboard.panels.map(({targets}, index) => ({
+    record: `panel:${index}`,
+    expr: targets[0]?.expr.replaceAll('$database', 'shop'),
+  }))
+  const file = join(folder, 'panels.yml')
+  writeFileSync(file, JSON.stringify({groups: [{name: 'panels', rules: asRules}]}))
+  const checked = await promisify(execFile)('promtool', ['check', 'rules', file])
+  expect(checked.stdout).toContain(`SUCCESS: ${dashboard.panels.length} rules found`)
   const rules = (await ayb(['metrics', 'rules'], {})).stdout
   const asked = JSON.stringify(dashboard).match(/\bayb_\w+/g) ?? []
   for (const name of [...asked, ...(rules.match(/\bayb_\w+/g) ?? [])]) expect(known, name).toContain(name)

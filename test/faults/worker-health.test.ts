@@ -52,13 +52,18 @@ describe.concurrent('the health of a worker', {timeout: 90_000}, () => {
     const get = await routesOf(worker)
     const metrics = await get('/metrics')
     expect(metrics).toMatchObject({status: 200, type: expect.stringMatching(/^text\/plain; version=0\.0\.4/)})
+    const [{labels: ofDatabase} = {}] = await db.query<{labels: string}>(
+      `select format('database="%s",system_identifier="%s"', current_database(), system_identifier) as labels
+         from pg_control_system()`,
+    )
+    const jobs = (state: string) => `ayb_jobs{state="${state}",${ofDatabase}}`
     const value = (text: string, sample: string): number | undefined => {
       const line = text.split('\n').find((each) => each.startsWith(`${sample} `))
       return line === undefined ? undefined : Number(line.slice(sample.length + 1))
     }
     expect(value(metrics.text, 'ayb_worker_slots{state="free"}')).toBe(3)
     expect(value(metrics.text, 'ayb_worker_slots{state="busy"}')).toBe(0)
-    expect(value(metrics.text, 'ayb_jobs{state="completed"}')).toBe(0)
+    expect(value(metrics.text, jobs('completed'))).toBe(0)
 
     await insertSchedule(db, 'due', {view: 'leaderboard', nextRunAt: `now() - interval '40 s'`})
     await untilState(db, await insertJob(db, {view_name: 'gone'}), 'failed')
@@ -81,9 +86,9 @@ describe.concurrent('the health of a worker', {timeout: 90_000}, () => {
       async () => {
         const counted = (await get('/metrics')).text
         return (
-          value(counted, 'ayb_jobs{state="completed"}') === 1 &&
-          value(counted, 'ayb_jobs{state="failed"}') === 1 &&
-          value(counted, 'ayb_jobs{state="queued"}') === 0
+          value(counted, jobs('completed')) === 1 &&
+          value(counted, jobs('failed')) === 1 &&
+          value(counted, jobs('queued')) === 0
         )
       },
       {what: 'the jobs to be counted', timeoutMs: PATIENCE_MS},

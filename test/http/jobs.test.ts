@@ -159,7 +159,7 @@ describe('a set of jobs', () => {
     expect((await api.get(`${JOBS}?state=waiting`)).json<List>().count).toBe(2)
     expect((await api.get(`${JOBS}/stats`)).json()).toMatchObject({queued: 1, waiting: 2})
     expect((await api.get(`${JOBS}/${items[1]?.id}`)).json()).toMatchObject({state: 'waiting'})
-    expect((await api.get('/metrics')).text).toContain('ayb_jobs{state="waiting"} 2')
+    expect((await api.get('/metrics')).text).toMatch(/ayb_jobs\{state="waiting",[^}]+\} 2\n/)
     const canceled = await api.post(`${JOBS}/${items[0]?.id}/cancel`)
     expect(canceled.json()).toMatchObject({state: 'canceled', waitingFor: []})
     expect((await api.get(`${JOBS}/stats`)).json()).toMatchObject({queued: 1, waiting: 0, canceled: 2})

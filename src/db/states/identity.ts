@@ -17,7 +17,11 @@ const identities = new WeakMap<Session, DatabaseIdentity | null>()
  * end the transaction that a session behind a pooler is in.
  */
 export async function databaseIdentity(db: Database): Promise<DatabaseIdentity | null> {
-  if (!(await stateRights(db)).mayRead) return null
+  return (await stateRights(db)).mayRead ? ownIdentity(db) : null
+}
+
+/** The same, whatever the role may do with the table of states. */
+export async function ownIdentity(db: Database): Promise<DatabaseIdentity | null> {
   const known = identities.get(db.session.origin)
   if (known !== undefined) return known
   const identity = await readIdentity(db)

@@ -3,6 +3,7 @@ import type {DatabasePool} from '../../../src/db/pool.ts'
 import {healthOf, type WorkerHealth} from '../../../src/http/health.ts'
 
 const MEASURED = {
+  database: {name: 'shop', systemIdentifier: null},
   jobs: {queued: 1, running: 2, completed: 3, failed: 4, canceled: 5, waiting: 6},
   views: [],
   schedules: [],

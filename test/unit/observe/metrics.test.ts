@@ -53,7 +53,7 @@ test('count the refreshes of each registered view from 0 on, by each result', as
   }
   const jobs = {queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, waiting: 0}
   const text = await metrics.text({
-    ...{jobs, schedules: [], workers: 0},
+    ...{database: {name: 'shop', systemIdentifier: null}, jobs, schedules: [], workers: 0},
     views: [{view: 'public.new', ...view}],
   })
   expect(text.split('\n').filter((line) => line.startsWith('ayb_refreshes_total'))).toEqual([
