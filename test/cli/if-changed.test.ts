@@ -5,7 +5,7 @@ import type {Refreshed, RefreshedSet} from '../../src/lib/records/refreshes.ts'
 import type {RegistrationDetails, RegistrationDocument} from '../../src/lib/records/registrations.ts'
 import type {View} from '../../src/lib/records/views.ts'
 import {ayb} from '../support/ayb.ts'
-import {createChain, tellsChanges, write} from '../support/changes.ts'
+import {createChain, skipChain, tellsChanges, write} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, INSTANT, keysOf} from '../support/documents.ts'
 import {errorOf, runsOf} from '../support/refresh.ts'
@@ -123,14 +123,9 @@ const age = (db: TestDatabase, view: string, by: string) =>
   )
 
 describe.runIf(tells).concurrent('views that are registered with --skip-unchanged', {timeout: 90_000}, () => {
-  const skipping = async (db: TestDatabase) => {
-    for (const view of ['sales', 'days', 'weeks']) await run(db, 'update', view, '--skip-unchanged')
-    await run(db, 'update', 'sales', '--mode', 'auto')
-  }
-
   test('count as fresh as of the look that found nothing', async () => {
     const db = await createChain()
-    await skipping(db)
+    await skipChain(db)
     await run(db, 'refresh', '--all')
     await db.query(`update _ayb_matview_refresh_runs set started_at = started_at - interval '2 h'`)
     await db.query(`update _ayb_matview_refreshes set last_refresh_at = last_refresh_at - interval '2 h'`)

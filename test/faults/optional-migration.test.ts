@@ -57,6 +57,7 @@ describe('a table that ayb can do without', () => {
     expect((await documentOf<Migrated>(['migrate'], db)).applied).toEqual([
       '0003-view-states',
       '0006-unchanged-views',
+      '0011-second-looks',
     ])
     expect(await privileges(db, '_ayb_matview_states')).toEqual(
       await privileges(db, '_ayb_matview_refreshes'),

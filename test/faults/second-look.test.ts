@@ -5,7 +5,7 @@ import type {RegistrationDocument} from '../../src/lib/records/registrations.ts'
 import type {ScheduleRun} from '../../src/lib/records/schedules.ts'
 import type {WorkerResult} from '../../src/lib/records/workers.ts'
 import {ayb} from '../support/ayb.ts'
-import {createChain, tellsChanges, write} from '../support/changes.ts'
+import {createChain, skipChain, tellsChanges, unseen, write} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, INSTANT} from '../support/documents.ts'
 import {jobOf, untilState} from '../support/jobs.ts'
@@ -19,25 +19,6 @@ const run = <T>(db: TestDatabase, ...args: string[]) => documentOf<T>(['matviews
 const refreshed = (db: TestDatabase, ...args: string[]) => run<Refreshed>(db, 'refresh', ...args)
 const statusesOf = ({refreshes}: RefreshedSet) =>
   Object.fromEntries(refreshes.map(({registration, status}) => [registration.viewName, status]))
-
-/** Registers the chain for skips; sales is refreshed concurrently. */
-async function skipping(db: TestDatabase): Promise<void> {
-  for (const view of ['sales', 'days', 'weeks']) await run(db, 'update', view, '--skip-unchanged')
-  await run(db, 'update', 'sales', '--mode', 'auto')
-}
-
-/**
- * Runs a statement on a session that then does nothing. The session has told of its changes right before, so
- * that it tells of the next ones ten seconds later.
- */
-async function unseen(db: TestDatabase, sql: string): Promise<() => Promise<void>> {
-  const writer = await db.connect()
-  await writer.query('create table if not exists scratch (n int)')
-  return async () => {
-    await writer.query('insert into scratch values (1); select pg_stat_force_next_flush()')
-    await writer.query(sql)
-  }
-}
 
 describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 90_000}, () => {
   test('one refresh looks again eleven seconds after its start: a change may show that late', async () => {
@@ -63,7 +44,7 @@ describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 
 
   test('a set waits once, and a chain whose root found no difference ends in milliseconds', async () => {
     const db = await createChain()
-    await skipping(db)
+    await skipChain(db)
     const cascade = (...more: string[]) => run<RefreshedSet>(db, 'refresh', 'sales', '--cascade', ...more)
     const all = (status: string) => ({sales: status, days: status, weeks: status})
     expect(statusesOf(await cascade())).toEqual(all('success'))
@@ -102,7 +83,7 @@ describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 
 
   test('a view that waits for its second look leaves its turn to others', async () => {
     const db = await createChain()
-    await skipping(db)
+    await skipChain(db)
     await run(db, 'refresh', '--all')
     // The view that takes longest comes first.
     await db.query(`update _ayb_matview_refresh_runs set duration_ms = 60000 where view_name = 'sales'`)
@@ -116,7 +97,7 @@ describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 
 
   test('a view of a set waits where it reads a view that is not in the set', async () => {
     const db = await createChain()
-    await skipping(db)
+    await skipChain(db)
     await run(db, 'refresh', '--all')
     const refreshLate = await unseen(db, 'refresh materialized view concurrently sales')
     await write(db, 'update orders set amount = amount + 1')
@@ -135,7 +116,7 @@ describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 
 
   test('a job that somebody retries waits as a new one does', async () => {
     const db = await createChain()
-    await skipping(db)
+    await skipChain(db)
     await run(db, 'refresh', '--all')
     const {id} = await createSchedule(db, 'nightly', {view: 'sales'})
     const {job} = await documentOf<ScheduleRun>(['schedules', 'run', id], db)
@@ -152,7 +133,7 @@ describe.runIf(tells).concurrent('before a view counts as unchanged', {timeout: 
 
   test('a worker puts the job back without an attempt, and --once waits for the job', async () => {
     const db = await createChain()
-    await skipping(db)
+    await skipChain(db)
     const {id} = await createSchedule(db, 'nightly', {view: 'sales', more: ['--cascade']})
     const once = async () =>
       (await ayb(['worker', '--once', '--json'], {url: db.url, timeoutMs: 60_000})).json() as WorkerResult

@@ -6,6 +6,7 @@ import {type Database, Server} from '../../src/db/database.ts'
 import type {RefreshMode} from '../../src/lib/records/values.ts'
 import {ayb} from './ayb.ts'
 import {createTestDatabase, type TestDatabase} from './database.ts'
+import {documentOf} from './documents.ts'
 import {register as registerByCommand, serverVersion} from './refresh.ts'
 
 /** A database whose views are refreshed only if something has changed, on a session that is kept. */
@@ -84,4 +85,24 @@ export async function createChain(): Promise<TestDatabase> {
   await ayb(['migrate'], {url: db.url})
   for (const view of ['sales', 'days', 'weeks', 'clocks']) await registerByCommand(db, view)
   return db
+}
+
+/** Registers the chain for skips; sales is refreshed concurrently. */
+export async function skipChain(db: TestDatabase): Promise<void> {
+  const update = (...args: string[]) => documentOf(['matviews', 'update', ...args], db)
+  for (const view of ['sales', 'days', 'weeks']) await update(view, '--skip-unchanged')
+  await update('sales', '--mode', 'auto')
+}
+
+/**
+ * Runs a statement on a session that then does nothing. The session has told of its changes right before, so
+ * that it tells of the next ones ten seconds later.
+ */
+export async function unseen(db: TestDatabase, sql: string): Promise<() => Promise<void>> {
+  const writer = await db.connect()
+  await writer.query('create table if not exists scratch (n int)')
+  return async () => {
+    await writer.query('insert into scratch values (1); select pg_stat_force_next_flush()')
+    await writer.query(sql)
+  }
 }

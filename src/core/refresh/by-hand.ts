@@ -141,7 +141,8 @@ async function refreshRegistered(
       if (result && 'status' in result) {
         if (result.status === 'unchanged') {
           const lookAgainMs = untilLastLook(result.look, options, set)
-          return lookAgainMs > 0 ? {lookAgainMs} : await answerUnchanged(db, registration, result, warnings)
+          if (lookAgainMs !== null) return {lookAgainMs}
+          return await answerUnchanged(db, registration, result, warnings)
         }
         if (result.status === 'outdated') behind = {...behind, outdatedTries: behind.outdatedTries + 1}
         else {

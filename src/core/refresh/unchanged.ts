@@ -8,15 +8,16 @@ import {distinct, type Unworded, type Warning} from '../../lib/unworded.ts'
 import {SECOND_LOOK_MS} from './decide.ts'
 import type {UnchangedView} from './result.ts'
 
-/** How long until the look that counts, in milliseconds; 0 or less where this look counts. */
+/** How long until the look that counts, in milliseconds; null where this look counts. */
 export function untilLastLook(
   look: Look,
   {changesUntil = null}: {changesUntil?: number | null},
   /** The qualified names of its set; null where the view is refreshed alone. */
   set: ReadonlySet<string> | null,
-): number {
-  const isLast = changesUntil === null || (set !== null && readsOnly(look, set))
-  return isLast ? 0 : changesUntil + SECOND_LOOK_MS - performance.now()
+): number | null {
+  if (changesUntil === null || (set !== null && readsOnly(look, set))) return null
+  const countsFrom = changesUntil + SECOND_LOOK_MS
+  return look.sentAt >= countsFrom ? null : Math.max(countsFrom - performance.now(), 0)
 }
 
 /** Whether the view reads nothing but views of its set: of these, ayb has seen all changes at once. */

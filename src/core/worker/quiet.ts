@@ -20,6 +20,11 @@ export function endOfQuiet({quiet, token}: ClaimedJob): Date | null {
   return end > claimedAt ? new Date(end) : null
 }
 
+/** Whether a run of the schedule of a job that comes due so long behind its claim would begin later. */
+export const isQuietAfter = ({quiet, token}: ClaimedJob, ms: number): boolean =>
+  quiet !== null &&
+  endOfQuietTime(quiet.notDuring, quiet.timezone, Date.parse(token) + ms) > Date.parse(token) + ms
+
 /** Puts a job back until the quiet time of its schedule is over, with its patience for locks as new. */
 export async function putOff(
   db: Database,

@@ -7,7 +7,6 @@ import {failOrRequeueJob} from '../../db/queue/settle.ts'
 import {insertRegistration} from '../../db/registration-changes.ts'
 import {findRegistration} from '../../db/registrations.ts'
 import {rememberView} from '../../db/states/remember.ts'
-import type {BoundedMap} from '../../lib/bounded-map.ts'
 import {invalidArgument, isAybError, messageOf} from '../../lib/errors.ts'
 import {notRegistered} from '../../lib/failures/registrations.ts'
 import {scopeOfPayload, shownPayload, viewOfPayload} from '../../lib/payload.ts'
@@ -40,8 +39,6 @@ export interface RunnerContext {
   holders: LockHolders
   /** The tries of the jobs that it put back. */
   patience: LockPatience
-  /** When it looked at the views of jobs that it put back for a second look, by performance.now(). */
-  looks: BoundedMap<string, number>
   watchLocks: WatchLocks
   /** Aborted when the worker does not wait any longer for what runs. */
   signal: AbortSignal

@@ -3,9 +3,9 @@ import {findLockHolder} from '../../db/locks/blockers.ts'
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
 import {forgetLook, settleUndue} from '../../db/queue/looks.ts'
-import {settleUnchanged, snoozeJob} from '../../db/queue/settle.ts'
+import {snoozeJob} from '../../db/queue/settle.ts'
+import {settleUnchanged} from '../../db/queue/settle-unchanged.ts'
 import {describeBlocker, describeWait} from '../../lib/blockers.ts'
-import type {BoundedMap} from '../../lib/bounded-map.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {SECOND_LOOK_MS} from '../refresh/decide.ts'
@@ -14,6 +14,7 @@ import type {BlockedRefresh, UnchangedView, UndueView} from '../refresh/result.t
 import {factsOf, type JobOutcome} from './job-reports.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
+import {isQuietAfter} from './quiet.ts'
 
 /** What a snooze needs of the worker. */
 interface Snoozing {
@@ -22,8 +23,6 @@ interface Snoozing {
   holders: LockHolders
   /** The tries of the jobs that it put back. */
   patience: LockPatience
-  /** When it looked at the views of jobs that it put back for a second look, by performance.now(). */
-  looks: BoundedMap<string, number>
   /** Aborted when the worker does not wait any longer for what runs. */
   signal: AbortSignal
 }
@@ -79,6 +78,9 @@ export async function snoozeBlocked(
   return 'skipped'
 }
 
+/** A schedule whose next run begins so soon brings the next look itself. */
+const SOON_MS = 60_000
+
 /**
  * Ends a job whose view is unchanged, or puts the job back for the look that counts: its slot is free for
  * other jobs meanwhile. `isLook`: the job was one of many looks, and leaves nothing behind.
@@ -87,17 +89,13 @@ export async function endUnchanged(
   db: Database,
   {job, registration, isLook}: {job: ClaimedJob; registration: RefreshTarget; isLook: boolean},
   {look, since}: UnchangedView,
-  {emit, signal, looks}: Pick<Snoozing, 'emit' | 'signal' | 'looks'>,
+  {emit, signal}: Pick<Snoozing, 'emit' | 'signal'>,
 ): Promise<JobOutcome> {
-  const lookedAt = performance.now()
-  const firstLookAt = looks.get(job.id)
-  const isSecond = firstLookAt !== undefined && isSecondLook(lookedAt - firstLookAt)
+  const soonMs = isQuietAfter(job, SOON_MS) ? null : SOON_MS
   const state = await persistently(
-    () => settleUnchanged(db, job, registration, look, isSecond ? null : SECOND_LOOK_MS),
+    () => settleUnchanged(db, job, registration, look, {secondLookMs: SECOND_LOOK_MS, soonMs}),
     whileUsable(db, signal),
   )
-  if (state === 'queued') looks.set(job.id, lookedAt)
-  else looks.delete(job.id)
   const facts = factsOf(job, registration)
   if (state === null) {
     emit({type: 'job-lost', ...facts})
@@ -132,16 +130,6 @@ export async function endUndue(
   emit({type: 'job-undue', ...facts, dueInMs})
   return 'unchanged'
 }
-
-/** The clocks of the worker and the server, and the way between them. */
-const SLACK_MS = 500
-
-/**
- * Whether a job that was put back so long ago has come back for its second look. Much later, the database
- * tells that the job has waited long enough; and the job may have ended since, and be retried.
- */
-const isSecondLook = (sinceMs: number): boolean =>
-  sinceMs >= SECOND_LOOK_MS - SLACK_MS && sinceMs < 2 * SECOND_LOOK_MS + SLACK_MS
 
 /**
  * Retries while the session of the job lives: where that is lost, the runner requeues the job on another one.

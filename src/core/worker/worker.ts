@@ -49,7 +49,6 @@
 import {setMaxListeners} from 'node:events'
 import type {Session} from '../../db/session.ts'
 import {Alarm} from '../../lib/alarm.ts'
-import {BoundedMap} from '../../lib/bounded-map.ts'
 import {AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import type {Measurements} from '../../lib/measurements.ts'
 import type {RemainingJob, WorkerResult} from '../../lib/records/workers.ts'
@@ -98,8 +97,6 @@ export interface WorkerOptions {
 
 /** A loop that is a minute overdue hangs: each of its statements has a deadline of 30 s. */
 const HANGS_AFTER_MS = 60_000
-/** More jobs than can wait for their second looks at once; of others, a look more does no harm. */
-const MOST_SECOND_LOOKS = 10_000
 
 /** Turns due schedules into jobs, and jobs into refreshes, until it is told to stop. */
 export class Worker {
@@ -289,7 +286,6 @@ export class Worker {
       tally: this.#tally,
       holders: new LockHolders(),
       patience: new LockPatience(),
-      looks: new BoundedMap(MOST_SECOND_LOOKS),
       watchLocks: new LockSampler(() => this.#control.current).watch,
       signal: this.#cutOff.signal,
       control: () => this.#control.current,

@@ -19,9 +19,11 @@ export interface Look {
   /** The materialized views that the view reads, directly or through plain views. */
   reads: ViewName[]
   blockers: FoundBlocker[]
-  /** To the microsecond. */
+  /** When the server began to look, to the microsecond: the counters may be so old. */
   lookedAt: string
   lookedAtIso: string
+  /** The same moment by performance.now(), or earlier. */
+  sentAt: number
   /** What the last refresh left; null where there was none that looked. */
   stored: {fingerprint: string; own: string | null; ageMs: number; since: string} | null
 }
@@ -43,7 +45,7 @@ const remembersChanges = async (db: Database): Promise<boolean> =>
   db.hasApplied(UNCHANGED_VIEWS) && (await writableIdentity(db)) !== null
 
 const STORED = (states: string): string => `,
-       ${isoInstant('clock_timestamp()')} as looked_at_iso,
+       ${isoInstant('statement_timestamp()')} as looked_at_iso,
        (select json_build_object('fingerprint', s.fingerprint, 'own', s.own_state,
                  'ageMs', extract(epoch from clock_timestamp() - s.fingerprint_at) * 1000,
                  'since', ${isoInstant('coalesce(s.unchanged_since, s.fingerprint_at)')})
@@ -77,6 +79,7 @@ export async function lookForChanges(
   for (let looks = 0; looks < MOST_LOOKS; looks++) {
     const definition = await definitionOf(db, view)
     if (!definition) return null
+    const sentAt = performance.now()
     const row = await runLook(db, view, definition, settings).catch((error) => {
       // A right has gone, or the table, which an older ayb may have made again: the refresh goes on without.
       if (!hasSqlstate(error, ...WITHOUT_TABLE)) throw error
@@ -84,7 +87,7 @@ export async function lookForChanges(
       return null
     })
     if (!row) return null
-    if (row.oid === definition.oid && row.key === definition.key) return toLook(db, row, definition)
+    if (row.oid === definition.oid && row.key === definition.key) return toLook(db, row, definition, sentAt)
     forgetDefinition(db, view)
   }
   return null
@@ -126,7 +129,7 @@ async function runLook(
   return ((rows as LookRow[] | undefined) ?? [])[0] ?? null
 }
 
-function toLook({session}: Database, row: LookRow, definition: Definition): Look {
+function toLook({session}: Database, row: LookRow, definition: Definition, sentAt: number): Look {
   const blockers = [...definition.blockers, ...row.blockers]
   if (session.serverVersion >= FIRST_UNKNOWN_VERSION) blockers.push({kind: 'version', name: ''})
   return {
@@ -137,6 +140,7 @@ function toLook({session}: Database, row: LookRow, definition: Definition): Look
     blockers,
     lookedAt: row.looked_at,
     lookedAtIso: row.looked_at_iso,
+    sentAt,
     stored: row.stored,
   }
 }

@@ -110,7 +110,7 @@ select md5(concat_ws(chr(10), epoch.parts, ${values.extra}, ${SETTINGS}, keys.ke
        coalesce((select json_agg(json_build_object('schemaName', n.nspname, 'viewName', r.relname))
                    from rels r join pg_namespace n on n.oid = r.relnamespace where r.relkind = 'm'), '[]') as reads,
        coalesce((select json_agg(b order by b.kind, b.name) from blockers b), '[]') as blockers,
-       clock_timestamp()::text as looked_at${stored}
+       statement_timestamp()::text as looked_at${stored}
   from target, epoch, keys`
 }
 

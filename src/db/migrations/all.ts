@@ -8,6 +8,7 @@ import {workers} from './0007-workers.ts'
 import {notices} from './0008-notices.ts'
 import {schedulePolicies} from './0009-schedule-policies.ts'
 import {schedulePromises} from './0010-schedule-promises.ts'
+import {secondLooks} from './0011-second-looks.ts'
 import type {Migration} from './migration.ts'
 
 /** Every migration, oldest first. */
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly Migration[] = [
   notices,
   schedulePolicies,
   schedulePromises,
+  secondLooks,
 ]

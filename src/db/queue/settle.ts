@@ -2,8 +2,6 @@ import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {writeText} from '../encoding.ts'
-import type {Look} from '../fingerprint/look.ts'
-import {countCheckSql} from '../fingerprint/note.ts'
 import {
   endState,
   isStillOurs,
@@ -64,90 +62,6 @@ export async function failOrRequeueJob(
 ): Promise<SettledState | null> {
   if (reason === null) return writeTransition(db, job, transition, null)
   return writeText(reason.message, (message) => writeTransition(db, job, transition, {...reason, message}))
-}
-
-/** A schedule that comes due so soon brings the next look itself. */
-const SOON = '1 min'
-
-/**
- * Completes the job of a view that is unchanged, and counts the look. A job that was made or due less than
- * `secondLookMs` ago is put back for that long instead, without an attempt, unless its schedule comes due
- * soon anyway; null says that this look is the second. A member of a set that reads nothing but views of its
- * set needs one look: of these, ayb has seen all changes at once. Returns how the job was left; null where
- * the job is no longer ours. The commit does not wait for a standby, as in `snoozeJob`.
- */
-export async function settleUnchanged(
-  db: Database,
-  job: JobFence,
-  {schemaName, viewName}: RefreshTarget,
-  {
-    fingerprint,
-    lookedAt,
-    readsTables,
-    reads,
-  }: Pick<Look, 'fingerprint' | 'lookedAt' | 'readsTables' | 'reads'>,
-  secondLookMs: number | null,
-): Promise<'completed' | 'queued' | 'canceled' | null> {
-  const {session, tables} = db
-  const ofSet = (column: string, otherwise: string) =>
-    db.mayRead('edges')
-      ? `coalesce((select e.${column} from ${tables.edges} e where e.job_id = j.id), ${otherwise})`
-      : otherwise
-  // Changes until then are to be seen. The job of a member is made when the views above are done: a set waits
-  // once, as a whole. A job that was retried is as old as before, but due at the time of the retry.
-  const wantedAt = ofSet('created_at', 'greatest(j.created_at, j.run_at)')
-  // A clock that was set back does not put the look off for ever.
-  const isYoung = `${wantedAt} between now() - $10::float8 * interval '1 ms' and now() + $10::float8 * interval '1 ms'`
-  const isSoon = `exists (select from ${tables.schedules} s
-                           where s.id = ${ofSet('schedule_id', 'j.schedule_id')} and s.enabled and s.next_run_at <= now() + interval '${SOON}')`
-  const readsOnlySet =
-    readsTables || !db.mayRead('edges')
-      ? 'false'
-      : `exists (
-             select from ${tables.edges} e
-              where e.job_id = j.id
-                and not exists (select from jsonb_to_recordset($11::jsonb) as r("schemaName" text, "viewName" text)
-                                 where not exists (select from ${tables.edges} x
-                                                    where x.set_id = e.set_id and x.schema_name = r."schemaName" and x.view_name = r."viewName")))`
-  const wanted = `(case when ${isYoung} and not ${isSoon} and not ${readsOnlySet} then 'queued' else 'completed' end)`
-  const state = endState(tables, {wanted, attemptsReturned: '1', scheduleId: '$5'})
-  const counted = countCheckSql(tables.states, {
-    schema: '$6::text',
-    view: '$7::text',
-    fingerprint: '$8::text',
-    at: '$9::timestamptz',
-    when: `exists (select from j where j.state = 'completed')`,
-  })
-  const update = () =>
-    session.query<{state: 'completed' | 'queued' | 'canceled'}>(
-      `with j as (
-       update ${tables.jobs} as j
-          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
-              completed_at = case when ${state} = 'completed' then now() else j.completed_at end,
-              last_error = case when ${state} = 'completed' then null else j.last_error end,
-              attempts = case when ${state} = 'queued' then greatest(j.attempts, 1) - 1 else j.attempts end,
-              run_at = case when ${state} = 'queued' then now() + $10::float8 * interval '1 ms' else j.run_at end,
-              lease_until = null, worker_id = null, updated_at = now()
-        where ${isStillOurs('$1', '$2', '$3', '$4')}
-     returning j.id, j.state::text),
-     ${counted}
-     select state from j`,
-      [
-        job.id,
-        job.workerId,
-        job.attempt,
-        job.token,
-        job.scheduleId,
-        schemaName,
-        viewName,
-        fingerprint,
-        lookedAt,
-        secondLookMs,
-        ...(readsOnlySet === 'false' ? [] : [JSON.stringify(reads)]),
-      ],
-    )
-  const [row] = await session.transaction(update, {commitsLocally: true})
-  return row?.state ?? null
 }
 
 /** Returns a job that was claimed and not begun. */
