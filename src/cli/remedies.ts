@@ -114,6 +114,8 @@ function wordRemedy(remedy: Remedy): string {
       return `for example: --payload '{"schema": "public", "view_name": "leaderboard"}'`
     case 'name-view-once':
       return 'pass --view or --payload, not both'
+    case 'leave-timing':
+      return `pass ${remedy.part === 'jitter' ? '--jitter none' : '--catch-up latest'}, or --cron in place of --max-age`
     case 'report-bug':
       return 'this is a bug in ayb: please report it with the output of the same command under DEBUG=ayb*'
   }

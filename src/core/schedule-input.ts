@@ -111,11 +111,11 @@ export function checkPromise({
   catchUp,
 }: Pick<ScheduleChanges, 'maxAgeMs' | 'jitterMs' | 'catchUp'>): void {
   if (maxAgeMs == null) return
-  const [flag, none] = jitterMs ? ['--jitter', 'none'] : catchUp === 'none' ? ['--catch-up', 'latest'] : []
-  if (flag === undefined) return
+  const part = jitterMs ? 'jitter' : catchUp === 'none' ? 'catchUp' : null
+  if (part === null) return
   throw invalidArgument(
-    `${flag} has no effect beside --max-age: the schedule refreshes when the data gets too old`,
-    `pass ${flag} ${none}, or --cron in place of --max-age`,
+    `${part === 'jitter' ? 'a jitter' : 'a catch-up of none'} has no effect beside a max age: the schedule refreshes when the data gets too old`,
+    {remedy: {kind: 'leave-timing', part}},
   )
 }
 

@@ -58,6 +58,8 @@ export type Remedy =
   | {kind: 'quote-name'; example: string}
   | {kind: 'write-payload'}
   | {kind: 'name-view-once'}
+  /** Beside a max age, that part of the timing has no effect. */
+  | {kind: 'leave-timing'; part: 'jitter' | 'catchUp'}
   | {kind: 'report-bug'}
 
 /** What an error advises: a text for every reader, and what each surface words for its own readers. */

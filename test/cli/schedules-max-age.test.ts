@@ -132,19 +132,19 @@ describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
 
   test('is refused with a jitter or a catch-up, which count only for due times', async () => {
     const db = await createRegistered()
-    const refused = async (args: string[], flag: string) => {
+    const refused = async (args: string[], what: string) => {
       const {message} = await failureOf(args, 'INVALID_ARGUMENT', db)
       expect(message).toBe(
-        `${flag} has no effect beside --max-age: the schedule refreshes when the data gets too old`,
+        `${what} has no effect beside a max age: the schedule refreshes when the data gets too old`,
       )
     }
     const command = ['schedules', 'create', '--name', 'live', '--view', 'leaderboard']
-    await refused([...command, '--max-age', '1h', '--jitter', '5m'], '--jitter')
-    await refused([...command, '--max-age', '1h', '--catch-up', 'none'], '--catch-up')
+    await refused([...command, '--max-age', '1h', '--jitter', '5m'], 'a jitter')
+    await refused([...command, '--max-age', '1h', '--catch-up', 'none'], 'a catch-up of none')
     await create(db, '1h')
-    await refused(['schedules', 'update', 'live', '--jitter', '5m'], '--jitter')
+    await refused(['schedules', 'update', 'live', '--jitter', '5m'], 'a jitter')
     await update(db, '--cron', '@daily', '--jitter', '5m')
-    await refused(['schedules', 'update', 'live', '--max-age', '1h'], '--jitter')
+    await refused(['schedules', 'update', 'live', '--max-age', '1h'], 'a jitter')
     expect((await update(db, '--max-age', '1h', '--jitter', 'none')).schedule).toMatchObject({
       ...{maxAgeMs: 3_600_000, jitterMs: null},
     })

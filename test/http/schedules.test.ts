@@ -44,7 +44,28 @@ describe('schedules', () => {
     expect((await server.put(path, {cronExpr: made.cronExpr})).json()).toMatchObject({maxAgeMs: 3_600_000})
     expect((await server.put(path, {maxAgeMs: 60_000})).json()).toMatchObject({maxAgeMs: 60_000})
     expect((await server.put(path, {cronExpr: '0 4 * * *'})).json()).toMatchObject({maxAgeMs: null})
-    for (const body of [timeless, {...HOURLY, maxAgeMs: 60_000}, {...timeless, maxAgeMs: 10}]) {
+    const aged = (await server.put(path, {maxAgeMs: 60_000})).json<{cronExpr: string}>()
+    const {cronExpr} = aged
+    expect((await server.put(path, {cronExpr, maxAgeMs: null})).json()).toMatchObject({
+      maxAgeMs: null,
+      cronExpr,
+    })
+    await server.put(path, {maxAgeMs: 60_000})
+    expect((await server.put(path, {maxAgeMs: null})).json()).toMatchObject({maxAgeMs: null, cronExpr})
+    const jittered = await server.post(SCHEDULES, {
+      ...{...timeless, name: 'refused', maxAgeMs: 60_000, jitterMs: 1000},
+    })
+    expect(jittered.json()).toMatchObject({
+      message: 'a jitter has no effect beside a max age: the schedule refreshes when the data gets too old',
+      hint: 'send "jitterMs": null, or "cronExpr" in place of "maxAgeMs"',
+    })
+    for (const body of [
+      timeless,
+      {...timeless, maxAgeMs: null},
+      {...HOURLY, maxAgeMs: 60_000},
+      {...timeless, maxAgeMs: 10},
+      {...timeless, maxAgeMs: 60_000, catchUp: 'none'},
+    ]) {
       const refused = await server.post(SCHEDULES, {...body, name: 'refused'})
       expect(refused.json()).toMatchObject({code: 'INVALID_ARGUMENT'})
       expect(refused.text).not.toMatch(/--/)

@@ -46,6 +46,7 @@ const REMEDIES: {[Kind in Remedy['kind']]: Extract<Remedy, {kind: Kind}>} = {
   'quote-name': {kind: 'quote-name', example: '"weekly stats"'},
   'write-payload': {kind: 'write-payload'},
   'name-view-once': {kind: 'name-view-once'},
+  'leave-timing': {kind: 'leave-timing', part: 'jitter'},
   'report-bug': {kind: 'report-bug'},
 }
 

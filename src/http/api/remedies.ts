@@ -148,6 +148,8 @@ function wordRemedy(remedy: Remedy): string {
       return 'for example: {"payload": {"schema": "public", "view_name": "leaderboard"}}'
     case 'name-view-once':
       return 'name the view once'
+    case 'leave-timing':
+      return `send ${remedy.part === 'jitter' ? '"jitterMs": null' : '"catchUp": "latest"'}, or "cronExpr" in place of "maxAgeMs"`
     case 'report-bug':
       return 'this is a bug in ayb: please report it with what the log of the server says'
   }

@@ -26,7 +26,8 @@ interface ScheduleBody {
   name: string
   jobType?: string
   cronExpr?: string
-  maxAgeMs?: number
+  /** Null takes the promise away. */
+  maxAgeMs?: number | null
   timezone?: string
   payload: object
   enabled?: boolean
@@ -198,6 +199,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
 
 /** @throws AybError INVALID_ARGUMENT where both are given */
 function timingOf({cronExpr, maxAgeMs}: Partial<ScheduleBody>) {
+  if (maxAgeMs === null) return {cron: cronExpr, maxAgeMs}
   if (cronExpr === undefined || maxAgeMs === undefined) return scheduleTiming(cronExpr, maxAgeMs)
   throw invalidArgument('the body has two timings', 'give "cronExpr" or "maxAgeMs", not both')
 }

@@ -164,11 +164,11 @@ function scheduleProperties(): Properties {
     jobType: {type: 'string', description: `Only ${JOB_TYPE}`},
     cronExpr: {type: 'string', description: 'Five fields, six with leading seconds, or @hourly and the like'},
     maxAgeMs: {
-      type: 'integer',
+      type: ['integer', 'null'],
       minimum: 1000,
       maximum: LONGEST_AGE_MS,
       description:
-        'In place of cronExpr: how old the data of the view may become. A worker refreshes early enough',
+        'In place of cronExpr: how old the data of the view may become. A worker refreshes early enough. null: the schedule runs at the times of cronExpr',
     },
     timezone: {type: 'string', description: 'An IANA time zone. Default: UTC'},
     payload: {
