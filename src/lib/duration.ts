@@ -5,6 +5,12 @@ const UNITS_MS: Record<string, number> = {ms: 1, s: 1000, m: 60_000, h: 3_600_00
 /** Timeouts of Postgres and timers of Node are 32-bit milliseconds. */
 const MAX_MS = 2_147_483_647
 
+/** The milliseconds of a text such as `500ms`; null where it is no duration. */
+export function durationIn(text: string): number | null {
+  const [, count, unit = ''] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? []
+  return count === undefined ? null : Number(count) * (UNITS_MS[unit] as number)
+}
+
 /**
  * The milliseconds of `500ms`, `30s`, `5m`, `2h` or `7d`. To Postgres, a statement timeout of 0 means no
  * limit, which a user does not expect: such timeouts pass `isZeroFine: false`.
@@ -15,14 +21,13 @@ export function parseDuration(
   what: string,
   {isZeroFine = true, longestMs = MAX_MS} = {},
 ): number {
-  const match = /^(\d+)(ms|s|m|h|d)$/.exec(text)
-  if (!match) {
+  const ms = durationIn(text)
+  if (ms === null) {
     throw invalidArgument(
       `${what}: ${JSON.stringify(text)} is not a duration`,
       'write a whole number and a unit: 500ms, 30s, 5m, 2h or 7d',
     )
   }
-  const ms = Number(match[1]) * (UNITS_MS[match[2] as string] as number)
   if (ms === 0 && !isZeroFine)
     throw invalidArgument(`${what}: ${text} is no time`, 'leave it out for no limit')
   if (ms > longestMs) {

@@ -65,7 +65,7 @@ describe('axe-core finds nothing', {timeout: 180_000}, () => {
         await page.getByRole('menu').waitFor()
         expect(await violations(page), 'the menu').toEqual([])
         await page.keyboard.press('Escape')
-        await choose(page, 'public.above', 'Edit mode')
+        await choose(page, 'public.above', 'Edit settings')
         await page.getByLabel(/^Concurrent/).check()
         await page.getByText('Not ready for concurrent mode').waitFor()
         expect(await violations(page), 'the dialog').toEqual([])

@@ -28,7 +28,7 @@ describe('the dashboard', {timeout: 120_000}, () => {
         await screenshot(page, `${colorScheme}-${link}`)
       }
       await page.getByRole('link', {name: 'Materialized views'}).click()
-      await choose(page, 'analytics.daily_revenue', 'Edit mode')
+      await choose(page, 'analytics.daily_revenue', 'Edit settings')
       await page.getByLabel(/^Concurrent/).check()
       await page.getByText('Not ready for concurrent mode').waitFor()
       expect(await faintTexts(page)).toEqual([])

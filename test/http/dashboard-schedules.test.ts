@@ -33,6 +33,7 @@ describe('the page of schedules', {timeout: 120_000}, () => {
     for (const run of runs) expect(run).toMatch(/^(Mon|Tue|Wed|Thu|Fri)\b.* 06:00 GMT\+5:30$/)
     expect(await dialog.locator('.next-runs time').first().getAttribute('title')).toMatch(/T00:30:00\.000Z$/)
     await screenshot(page, 'schedule-create')
+    await dialog.getByText('More about its runs').click()
     await dialog.getByLabel('Max attempts').fill('5')
     await dialog.getByRole('button', {name: 'Create'}).click()
     await toast(page, 'nightly created').waitFor()

@@ -166,7 +166,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
     expect(await row.locator('time').first().getAttribute('title')).toBe(items[0]?.lastSuccessAt)
     expect(await row.locator('time').first().textContent()).toMatch(/^now$|ago$/)
 
-    await choose(page, 'public.leaderboard', 'Edit mode')
+    await choose(page, 'public.leaderboard', 'Edit settings')
     await page.getByLabel(/^Concurrent/).check()
     await page.getByText('Not ready for concurrent mode').waitFor()
     const statement = (await page.locator('dialog code').textContent()) ?? ''

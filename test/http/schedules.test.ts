@@ -267,5 +267,9 @@ describe('the policy of a schedule', () => {
     const query = 'cronExpr=0%20*%20*%20*%20*&count=3&notDuring=01:30-23:30&notDuring=00:00-01:00'
     const {runs} = (await server.get(`${SCHEDULES}/next?${query}`)).json<{runs: string[]}>()
     expect(new Set(runs.map((run) => run.slice(11, 16)))).toEqual(new Set(['01:00', '23:30']))
+    const [single] = (
+      await server.get(`${SCHEDULES}/next?cronExpr=0%20*%20*%20*%20*&count=1&notDuring=00:00-23:30`)
+    ).json<{runs: string[]}>().runs
+    expect(single).toMatch(/T23:30:00.000Z$/)
   })
 })

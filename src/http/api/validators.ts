@@ -4,8 +4,8 @@ const options = {useDefaults: true, allErrors: false, strict: false, validateFor
 
 /** In a body types are exact. */
 const bodies = new Ajv(options)
-/** In paths and queries all is text. */
-const texts = new Ajv({...options, coerceTypes: true})
+/** In paths and queries all is text, and one value can be a list. */
+const texts = new Ajv({...options, coerceTypes: 'array'})
 
 /** What checks a part of requests. */
 export const validatorOf = ({schema, httpPart}: {schema: object; httpPart?: string}): ValidateFunction =>

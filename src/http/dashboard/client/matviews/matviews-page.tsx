@@ -12,8 +12,8 @@ import {useRowAction} from '../row-action.ts'
 import type {Notify} from '../toasts.tsx'
 import {ListFilter, type ViewCounts} from './list-filter.tsx'
 import {MatviewRow} from './matview-row.tsx'
-import {ModeDialog} from './mode-dialog.tsx'
 import {RegisterDialog} from './register-dialog.tsx'
+import {SettingsDialog} from './settings-dialog.tsx'
 import {UnregisterDialog} from './unregister-dialog.tsx'
 
 const PER_PAGE = 50
@@ -31,7 +31,7 @@ interface Views extends Items<RegistrationItem> {
   counts: ViewCounts
 }
 
-type Open = {kind: 'register'} | {kind: 'mode' | 'unregister'; registration: RegistrationItem}
+type Open = {kind: 'register'} | {kind: 'settings' | 'unregister'; registration: RegistrationItem}
 
 export function MatviewsPage({api, notify, histories, refreshes, query}: Props) {
   const path = pathOf(query)
@@ -95,7 +95,7 @@ export function MatviewsPage({api, notify, histories, refreshes, query}: Props) 
                 onCancel={() => refreshes.cancel(registration.id)}
                 onCancelElsewhere={() => act(registration.id, () => cancelElsewhere(api, registration))}
                 onFollow={() => act(registration.id, () => follow(api, registration))}
-                onEdit={() => setOpen({kind: 'mode', registration})}
+                onEdit={() => setOpen({kind: 'settings', registration})}
                 onUnregister={() => setOpen({kind: 'unregister', registration})}
               />
             ))}
@@ -111,8 +111,8 @@ export function MatviewsPage({api, notify, histories, refreshes, query}: Props) 
         />
       )}
       {open?.kind === 'register' && <RegisterDialog api={api} onDone={done} onClose={close} />}
-      {open?.kind === 'mode' && (
-        <ModeDialog api={api} registration={open.registration} onDone={done} onClose={close} />
+      {open?.kind === 'settings' && (
+        <SettingsDialog api={api} registration={open.registration} onDone={done} onClose={close} />
       )}
       {open?.kind === 'unregister' && (
         <UnregisterDialog api={api} registration={open.registration} onDone={done} onClose={close} />

@@ -37,7 +37,7 @@ export function ViewActions({
         actions={[
           ...(onFollow ? [{label: 'Follow the view to its new name', onSelect: onFollow}] : []),
           {label: 'Refresh with the views that read it', onSelect: onCascade},
-          {label: 'Edit mode', onSelect: onEdit},
+          {label: 'Edit settings', onSelect: onEdit},
           {label: 'Unregister', onSelect: onUnregister, isDanger: true},
         ]}
       />

@@ -20,11 +20,11 @@ import {useTitle} from '../title.ts'
 import type {Notify} from '../toasts.tsx'
 import {DefinitionSection} from './definition-section.tsx'
 import {DurationPlot} from './duration-plot.tsx'
-import {ModeDialog} from './mode-dialog.tsx'
 import {NeighbourGraph} from './neighbour-graph.tsx'
 import {ReadinessSection} from './readiness-section.tsx'
 import {RunTable} from './run-table.tsx'
 import {ScheduleSection} from './schedule-section.tsx'
+import {SettingsDialog} from './settings-dialog.tsx'
 import {UnregisterDialog} from './unregister-dialog.tsx'
 import {ViewActions} from './view-actions.tsx'
 import {ViewState} from './view-state.tsx'
@@ -64,7 +64,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
     path,
     SELDOM_MS,
   )
-  const [open, setOpen] = useState<'mode' | 'unregister' | null>(null)
+  const [open, setOpen] = useState<'settings' | 'unregister' | null>(null)
   const act = useRowAction(notify, reload)
   const close = () => setOpen(null)
   useTitle(data ? viewTitle(data.registration) : 'View', database)
@@ -107,7 +107,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
             isBusy={refreshes.underWay.has(registration.id)}
             onRefresh={() => refreshes.start(registration)}
             onCascade={() => refreshes.start(registration, {isCascade: true})}
-            onEdit={() => setOpen('mode')}
+            onEdit={() => setOpen('settings')}
             onUnregister={() => setOpen('unregister')}
           />
         </div>
@@ -161,7 +161,9 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
       {view && <ReadinessSection view={view} policy={registration.policy} />}
       {seldom.data?.made && <DefinitionSection made={seldom.data.made} />}
       {seldom.error && <PollProblem error={error === null ? seldom.error : null} />}
-      {open === 'mode' && <ModeDialog api={api} registration={registration} onDone={done} onClose={close} />}
+      {open === 'settings' && (
+        <SettingsDialog api={api} registration={registration} onDone={done} onClose={close} />
+      )}
       {open === 'unregister' && (
         <UnregisterDialog api={api} registration={registration} onDone={done} onClose={close} />
       )}

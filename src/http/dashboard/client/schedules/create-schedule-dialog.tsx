@@ -2,13 +2,13 @@ import {useState} from 'preact/hooks'
 import type {ViewName} from '../../../../lib/records/values.ts'
 import type {Api} from '../api.ts'
 import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
-import {quoted} from '../format.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {ViewSelect} from '../parts/view-select.tsx'
 import {JOB_TYPE} from '../payload.ts'
+import {bodyOf, NEW_SCHEDULE, payloadOf} from './schedule-form.ts'
+import {ScopeFields} from './scope-fields.tsx'
 import {TimingFields} from './timing-fields.tsx'
-import {browserZone} from './zones.ts'
 
 interface Props {
   api: Api
@@ -20,12 +20,7 @@ export function CreateScheduleDialog({api, onDone, onClose}: Props) {
   const {data, error} = useDiscoveredViews(api)
   const [name, setName] = useState('')
   const [view, setView] = useState<ViewName | null>(null)
-  const [timing, setTiming] = useState({
-    cronExpr: '0 * * * *',
-    timezone: browserZone(),
-    maxAttempts: 3,
-    enabled: true,
-  })
+  const [form, setForm] = useState(NEW_SCHEDULE)
   const views = data?.items ?? []
   const groups = [
     {label: 'Registered', views: views.filter(({registered}) => registered)},
@@ -37,8 +32,8 @@ export function CreateScheduleDialog({api, onDone, onClose}: Props) {
 
   async function create(): Promise<void> {
     if (!view) return
-    const payload = {schema: quoted(view.schemaName), view_name: quoted(view.viewName)}
-    await api.send('POST', 'schedules', {name, jobType: JOB_TYPE, payload, ...timing})
+    const payload = payloadOf({schema: view.schemaName, view_name: view.viewName}, form)
+    await api.send('POST', 'schedules', {name, jobType: JOB_TYPE, payload, ...bodyOf(form)})
     onDone(`${name} created`)
   }
 
@@ -65,7 +60,8 @@ export function CreateScheduleDialog({api, onDone, onClose}: Props) {
       </label>
       {data && views.length === 0 && <p class="empty">{NO_VIEWS}</p>}
       <ViewSelect groups={groups} value={view} onChange={setView} />
-      <TimingFields api={api} timing={timing} onChange={setTiming} />
+      <ScopeFields form={form} onChange={setForm} />
+      <TimingFields api={api} form={form} onChange={setForm} />
     </FormDialog>
   )
 }

@@ -2,7 +2,9 @@ import {useState} from 'preact/hooks'
 import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {Api} from '../api.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
-import {type Timing, TimingFields} from './timing-fields.tsx'
+import {changesOf, formOf} from './schedule-form.ts'
+import {ScopeFields} from './scope-fields.tsx'
+import {TimingFields} from './timing-fields.tsx'
 
 interface Props {
   api: Api
@@ -12,24 +14,20 @@ interface Props {
 }
 
 export function EditScheduleDialog({api, schedule, onDone, onClose}: Props) {
-  const [timing, setTiming] = useState<Timing>({
-    cronExpr: schedule.cronExpr,
-    timezone: schedule.timezone,
-    maxAttempts: schedule.maxAttempts,
-    enabled: schedule.enabled,
-  })
+  // As it was when the dialog was opened: the list goes on following the database.
+  const [before] = useState(schedule)
+  const [form, setForm] = useState(() => formOf(schedule))
 
   async function save(): Promise<void> {
-    // Only what was changed here: somebody else may have changed the rest meanwhile.
-    const keys = Object.keys(timing) as (keyof Timing)[]
-    const changes = keys.filter((key) => timing[key] !== schedule[key]).map((key) => [key, timing[key]])
-    if (changes.length > 0) await api.send('PUT', `schedules/${schedule.id}`, Object.fromEntries(changes))
+    const changes = changesOf(before, form)
+    if (Object.keys(changes).length > 0) await api.send('PUT', `schedules/${schedule.id}`, changes)
     onDone(`${schedule.name} saved`)
   }
 
   return (
     <FormDialog title={`Edit ${schedule.name}`} action="Save" onSubmit={save} onClose={onClose}>
-      <TimingFields api={api} timing={timing} onChange={setTiming} />
+      <ScopeFields form={form} onChange={setForm} />
+      <TimingFields api={api} form={form} onChange={setForm} />
     </FormDialog>
   )
 }

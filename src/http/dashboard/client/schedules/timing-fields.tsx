@@ -1,62 +1,58 @@
-import {useId} from 'preact/hooks'
-import type {Schedule} from '../../../../lib/records/schedules.ts'
+import {useId, useState} from 'preact/hooks'
 import type {Api} from '../api.ts'
+import {DurationField} from '../parts/duration-field.tsx'
 import {ErrorNote} from '../parts/error-note.tsx'
+import {MoreFields} from '../parts/more-fields.tsx'
+import {CronFields} from './cron-fields.tsx'
 import {NextRunsList} from './next-runs-list.tsx'
+import {quietTimesOf, type ScheduleForm} from './schedule-form.ts'
 import {useNextRuns} from './use-next-runs.ts'
 import {ZONES} from './zones.ts'
 
-export type Timing = Pick<Schedule, 'cronExpr' | 'timezone' | 'maxAttempts' | 'enabled'>
-
-const PRESETS = [
-  {cron: '*/5 * * * *', text: 'Every 5 minutes'},
-  {cron: '0 * * * *', text: 'Hourly'},
-  {cron: '0 3 * * *', text: 'Daily at 3:00'},
-  {cron: '0 6 * * 1-5', text: 'Weekdays at 6:00'},
-  {cron: '0 4 * * 0', text: 'Sundays at 4:00'},
-]
-
 interface Props {
   api: Api
-  timing: Timing
-  onChange: (timing: Timing) => void
+  form: ScheduleForm
+  onChange: (form: ScheduleForm) => void
 }
 
 /** When a schedule runs, with what that comes to. */
-export function TimingFields({api, timing, onChange}: Props) {
-  const {cronExpr, timezone, maxAttempts, enabled} = timing
-  const next = useNextRuns(api, cronExpr, timezone)
-  const [errorId, zonesId] = [useId(), useId()]
-  const change = (part: Partial<Timing>) => onChange({...timing, ...part})
+export function TimingFields({api, form, onChange}: Props) {
+  const {kind, timezone, maxAttempts, enabled, jitter, catchUp, quietTimes} = form
+  const next = useNextRuns(api, kind === 'times' ? form.cronExpr : '@hourly', timezone, quietTimesOf(form))
+  const [errorId, zonesId, quietId] = [useId(), useId(), useId()]
+  const [isSpecial] = useState(jitter !== '' || catchUp === 'none' || quietTimes !== '' || maxAttempts !== 3)
+  const change = (part: Partial<ScheduleForm>) => onChange({...form, ...part})
   return (
     <>
-      <label class="field">
-        Cron expression
-        <input
-          name="cron"
-          class="mono"
-          required
-          autocomplete="off"
-          spellcheck={false}
-          value={cronExpr}
-          onInput={(event) => change({cronExpr: event.currentTarget.value})}
-          aria-invalid={next.error !== null}
-          aria-describedby={errorId}
-        />
-      </label>
-      <fieldset class="presets">
-        <legend>Or one of these</legend>
-        {PRESETS.map(({cron, text}) => (
-          <button
-            key={cron}
-            type="button"
-            aria-pressed={cron === cronExpr}
-            onClick={() => change({cronExpr: cron})}
-          >
-            {text}
-          </button>
-        ))}
+      <fieldset>
+        <legend>Refresh</legend>
+        <label class="choice">
+          <input
+            type="radio"
+            name="kind"
+            checked={kind === 'times'}
+            onChange={() => change({kind: 'times'})}
+          />
+          At certain times
+        </label>
+        <label class="choice">
+          <input type="radio" name="kind" checked={kind === 'age'} onChange={() => change({kind: 'age'})} />
+          Before the data gets too old
+        </label>
       </fieldset>
+      {kind === 'times' ? (
+        <CronFields cronExpr={form.cronExpr} error={next.error} errorId={errorId} onChange={change} />
+      ) : (
+        <DurationField
+          label="Oldest data"
+          name="maxAge"
+          value={form.maxAge}
+          isRequired
+          onChange={(maxAge) => change({maxAge})}
+        >
+          A worker knows how long a refresh takes, and starts early enough.
+        </DurationField>
+      )}
       <label class="field">
         Time zone
         <input
@@ -76,8 +72,57 @@ export function TimingFields({api, timing, onChange}: Props) {
         ))}
       </datalist>
       <div id={errorId}>{next.error && <ErrorNote error={next.error} />}</div>
-      <NextRunsList next={next} />
-      <div class="pair">
+      {kind === 'times' && <NextRunsList next={next} />}
+      <label class="choice">
+        <input
+          type="checkbox"
+          name="enabled"
+          checked={enabled}
+          onChange={(event) => change({enabled: event.currentTarget.checked})}
+        />
+        Enabled
+      </label>
+      <MoreFields title="More about its runs" isOpen={isSpecial}>
+        <div class="field">
+          <label>
+            Quiet times
+            <textarea
+              name="notDuring"
+              class="mono"
+              rows={2}
+              spellcheck={false}
+              placeholder="08:00-18:00 mon-fri"
+              value={quietTimes}
+              onInput={(event) => change({quietTimes: event.currentTarget.value})}
+              aria-describedby={`${quietId} ${errorId}`}
+            />
+          </label>
+          <span class="hint" id={quietId}>
+            No run begins then; a run that was due begins at the end. One time a line.
+          </span>
+        </div>
+        {kind === 'times' && (
+          <>
+            <DurationField
+              label="Jitter"
+              name="jitter"
+              value={jitter}
+              isZeroFine
+              onChange={(text) => change({jitter: text})}
+            >
+              Up to this long after its due time, each schedule by an offset of its own. Empty: none.
+            </DurationField>
+            <label class="choice">
+              <input
+                type="checkbox"
+                name="catchUp"
+                checked={catchUp === 'latest'}
+                onChange={(event) => change({catchUp: event.currentTarget.checked ? 'latest' : 'none'})}
+              />
+              Make up for the last run that was missed while no worker was alive
+            </label>
+          </>
+        )}
         <label class="field">
           Max attempts
           <input
@@ -90,16 +135,7 @@ export function TimingFields({api, timing, onChange}: Props) {
             onInput={(event) => change({maxAttempts: event.currentTarget.valueAsNumber})}
           />
         </label>
-        <label class="choice">
-          <input
-            type="checkbox"
-            name="enabled"
-            checked={enabled}
-            onChange={(event) => change({enabled: event.currentTarget.checked})}
-          />
-          Enabled
-        </label>
-      </div>
+      </MoreFields>
     </>
   )
 }

@@ -1,12 +1,33 @@
 import {formatDuration} from '../../../../lib/duration.ts'
 import type {Schedule} from '../../../../lib/records/schedules.ts'
 
-/** When a schedule runs: at the times of its expression, or as its promise wants. */
-export function Timing({schedule: {cronExpr, timezone, maxAgeMs}}: {schedule: Schedule}) {
-  if (maxAgeMs !== null) return <>data at most {formatDuration(maxAgeMs)} old</>
+/** When a schedule runs: at the times of its expression, or as its promise wants; and when it does not. */
+export function Timing({schedule}: {schedule: Schedule}) {
+  const {cronExpr, timezone, maxAgeMs} = schedule
   return (
     <>
-      <code>{cronExpr}</code> <span class="hint">{timezone}</span>
+      {maxAgeMs === null ? (
+        <>
+          <code>{cronExpr}</code> <span class="hint">{timezone}</span>
+        </>
+      ) : (
+        <>data at most {formatDuration(maxAgeMs)} old</>
+      )}
+      {exceptions(schedule).map((text) => (
+        <div key={text} class="hint">
+          {text}
+        </div>
+      ))}
     </>
   )
+}
+
+function exceptions({timezone, maxAgeMs, jitterMs, catchUp, notDuring}: Schedule): string[] {
+  const quiet = notDuring.map((time) => `not during ${time}`)
+  return [
+    ...(jitterMs === null ? [] : [`up to ${formatDuration(jitterMs)} later`]),
+    // Beside an expression the zone is said already.
+    ...(quiet.length > 0 && maxAgeMs !== null ? [...quiet, timezone] : quiet),
+    ...(catchUp === 'none' ? ['missed runs are left out'] : []),
+  ]
 }

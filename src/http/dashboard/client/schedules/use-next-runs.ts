@@ -12,13 +12,22 @@ export interface NextRunsPreview {
 }
 
 /** When a schedule of that kind would run next, asked of the server once the typing stops. */
-export function useNextRuns(api: Api, cronExpr: string, timezone: string): NextRunsPreview {
+export function useNextRuns(
+  api: Api,
+  cronExpr: string,
+  timezone: string,
+  notDuring: readonly string[],
+): NextRunsPreview {
+  const asked = new URLSearchParams([
+    ...Object.entries({cronExpr, timezone, count: String(SHOWN)}),
+    ...notDuring.map((time) => ['notDuring', time] as [string, string]),
+  ])
+  const query = String(asked)
   const [preview, setPreview] = useState<NextRunsPreview>({answer: null, error: null})
 
   useEffect(() => {
     const stop = new AbortController()
     const {signal} = stop
-    const query = new URLSearchParams({cronExpr, timezone, count: String(SHOWN)})
     const timer = setTimeout(async () => {
       try {
         const answer = await api.get<NextRuns>(`schedules/next?${query}`, signal)
@@ -31,7 +40,7 @@ export function useNextRuns(api: Api, cronExpr: string, timezone: string): NextR
       clearTimeout(timer)
       stop.abort()
     }
-  }, [api, cronExpr, timezone])
+  }, [api, query])
 
   return preview
 }

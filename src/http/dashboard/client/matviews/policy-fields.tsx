@@ -1,0 +1,68 @@
+import {useId} from 'preact/hooks'
+import {DurationField} from '../parts/duration-field.tsx'
+import {MoreFields} from '../parts/more-fields.tsx'
+import type {PolicyForm} from './policy-form.ts'
+
+interface Props {
+  form: PolicyForm
+  /** Whether all fields are shown from the beginning. */
+  isOpen: boolean
+  onChange: (form: PolicyForm) => void
+}
+
+/** How fresh a view is promised to be, when a refresh is skipped, and with which settings and limits it runs. */
+export function PolicyFields({form, isOpen, onChange}: Props) {
+  const settingsId = useId()
+  const field = (name: Exclude<keyof PolicyForm, 'skipUnchanged' | 'settings'>) => ({
+    ...{name, value: form[name]},
+    onChange: (text: string) => onChange({...form, [name]: text}),
+  })
+  return (
+    <>
+      <DurationField label="Oldest data that is fine" {...field('maxAgeMs')}>
+        Older data counts as stale. Empty: no promise.
+      </DurationField>
+      <MoreFields title="More settings" isOpen={isOpen}>
+        <label class="choice">
+          <input
+            type="checkbox"
+            name="skipUnchanged"
+            checked={form.skipUnchanged}
+            onChange={(event) => onChange({...form, skipUnchanged: event.currentTarget.checked})}
+          />
+          Skip refreshes while nothing has changed that the view reads
+        </label>
+        <DurationField label="Refresh at least every" {...field('refreshAtLeastEveryMs')}>
+          Even if nothing has changed. Empty: no limit.
+        </DurationField>
+        <div class="field">
+          <label>
+            Settings of Postgres
+            <textarea
+              name="settings"
+              class="mono"
+              rows={3}
+              spellcheck={false}
+              placeholder="work_mem=64MB"
+              value={form.settings}
+              onInput={(event) => onChange({...form, settings: event.currentTarget.value})}
+              aria-describedby={settingsId}
+            />
+          </label>
+          <span class="hint" id={settingsId}>
+            For each refresh of this view. One setting a line.
+          </span>
+        </div>
+        <DurationField label="Longest refresh" {...field('refreshTimeoutMs')}>
+          A refresh that takes longer is canceled. Empty: no limit.
+        </DurationField>
+        <DurationField label="Longest wait for a lock" isZeroFine {...field('lockTimeoutMs')}>
+          Of one try. 0: without limit. Empty: short tries, with pauses for readers.
+        </DurationField>
+        <DurationField label="Keep trying for" isZeroFine {...field('lockRetryForMs')}>
+          How long to try again for the lock. 0: try once. Empty: as the worker does.
+        </DurationField>
+      </MoreFields>
+    </>
+  )
+}
