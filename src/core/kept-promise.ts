@@ -14,15 +14,24 @@ import {timingProblem} from './schedule-warnings.ts'
 /** An expression shows its longest pause within so many runs, unless it is a strange one. */
 const RUNS = 50
 
-/** Warnings where a schedule cannot keep its promise, as far as the history tells. */
-export async function unkeepablePromise(db: Database, {maxAgeMs, payload}: Schedule): Promise<Warning[]> {
-  const view = viewOfPayload(payload)
-  if (maxAgeMs === null || view === null) return []
-  const usualMs = (await usualDurations(db, [view])).get(qualifiedName(view)) ?? 0
-  if (isKeepable(maxAgeMs, usualMs)) return []
-  return [
-    `the data of ${qualifiedName(view)} will at times be older than ${formatDuration(maxAgeMs)}: a refresh takes ${formatDuration(usualMs)}, and one follows the other at once`,
-  ]
+/** Warnings where schedules cannot keep their promises, as far as the history tells. */
+export async function unkeepablePromises(
+  db: Database,
+  schedules: readonly Pick<Schedule, 'maxAgeMs' | 'payload'>[],
+): Promise<Warning[]> {
+  const promises = schedules.flatMap(({maxAgeMs, payload}) => {
+    const view = viewOfPayload(payload)
+    return maxAgeMs === null || view === null ? [] : [{maxAgeMs, view}]
+  })
+  const durations = await usualDurations(
+    db,
+    promises.map(({view}) => view),
+  )
+  return promises.flatMap(({maxAgeMs, view}) => {
+    const usualMs = durations.get(qualifiedName(view)) ?? 0
+    if (isKeepable(maxAgeMs, usualMs)) return []
+    return `the data of ${qualifiedName(view)} will at times be older than ${formatDuration(maxAgeMs)}: a refresh takes ${formatDuration(usualMs)}, and one follows the other at once`
+  })
 }
 
 /** A warning where no schedule keeps the data of a view as fresh as was promised; null for none. */

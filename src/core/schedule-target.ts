@@ -1,12 +1,7 @@
-import {describeView} from '../db/catalog.ts'
 import type {Database} from '../db/database.ts'
-import {findRegistration} from '../db/registrations.ts'
-import {qualifiedName} from '../lib/identifier.ts'
-import {jobScope, payloadOf, type RefreshPayload, scopeParts, viewOfPayload} from '../lib/payload.ts'
+import {jobScope, payloadOf, type RefreshPayload, scopeParts} from '../lib/payload.ts'
 import type {JobScope} from '../lib/records/jobs.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
-import {notReady, type Warning} from '../lib/unworded.ts'
-import {findConcurrentBlockers} from './catalog.ts'
 import {requireRegistration} from './lookup.ts'
 import type {ScheduleChanges, ScheduleTarget} from './schedule-input.ts'
 
@@ -44,16 +39,4 @@ export async function resolveTarget(db: Database, target: ScheduleTarget): Promi
   if ('payload' in target) return target.payload
   const {view} = target
   return payloadOf('id' in view ? await requireRegistration(db, view) : view)
-}
-
-/** What will keep the schedule from working, as far as can be seen now. */
-export async function targetWarnings(db: Database, payload: unknown): Promise<Warning[]> {
-  const name = viewOfPayload(payload)
-  if (!name) return []
-  const view = await describeView(db, name)
-  if (!view) return [`there is no materialized view ${qualifiedName(name)} yet: its runs fail until there is`]
-  const registration = await findRegistration(db, name)
-  if (registration?.refreshMode !== 'concurrent') return []
-  const [blockers] = await findConcurrentBlockers(db, [view])
-  return (blockers ?? []).map((blocker) => notReady(blocker, 'its runs fail until it is mended'))
 }

@@ -51,12 +51,15 @@ export function scheduleWarnings(schedule: Schedule): Warning[] {
 }
 
 /** That the jitter of a schedule is too long for its expression. */
-export function jitterWarnings({jitterMs, cronExpr}: Pick<Schedule, 'jitterMs' | 'cronExpr'>): Warning[] {
-  if (jitterMs === null) return []
+export function jitterWarnings(
+  schedule: Pick<Schedule, 'name' | 'jitterMs' | 'cronExpr' | 'timezone'>,
+): Warning[] {
+  const {name, jitterMs, cronExpr} = schedule
+  if (jitterMs === null || timingProblem(schedule) !== null) return []
   const longest = longestJitter(jitterMs, parseCron(cronExpr))
   if (longest === jitterMs) return []
   return [
-    `the jitter of ${formatDuration(jitterMs)} counts as ${formatDuration(longest)}, half of the shortest time between two runs`,
+    `the jitter of the schedule ${name}, ${formatDuration(jitterMs)}, counts as ${formatDuration(longest)}, half of the shortest time between two runs`,
   ]
 }
 
@@ -68,7 +71,7 @@ export function quietWarnings({name, notDuring, timezone}: Schedule, now: Date):
 }
 
 /** Why workers pass a schedule over; null where they do not. */
-export function timingProblem({cronExpr, timezone}: Schedule): string | null {
+export function timingProblem({cronExpr, timezone}: Pick<Schedule, 'cronExpr' | 'timezone'>): string | null {
   try {
     parseCron(cronExpr)
     checkTimezone(timezone)

@@ -10,13 +10,13 @@ import type {RefreshPayload} from '../lib/payload.ts'
 import type {ListedSchedule, Schedule, ScheduleDocument} from '../lib/records/schedules.ts'
 import {hasPolicy, NO_POLICY, type SchedulePolicy} from '../lib/schedule-policy.ts'
 import type {Unworded} from '../lib/unworded.ts'
-import {unkeepablePromise} from './kept-promise.ts'
+import {unkeepablePromises} from './kept-promise.ts'
 import {requireSchedule} from './lookup.ts'
 import {nextRunOf} from './next-run.ts'
 import {checkPromise, type ScheduleChanges, type ScheduleInput} from './schedule-input.ts'
-import {changedScope, resolveTarget, targetWarnings, withScope} from './schedule-target.ts'
+import {readTargets, scheduleProspects, targetWarnings} from './schedule-prospects.ts'
+import {changedScope, resolveTarget, withScope} from './schedule-target.ts'
 import {isUntimed, jitterWarnings, scheduleWarnings} from './schedule-warnings.ts'
-import {absentWorkers} from './workers.ts'
 
 /**
  * Creates a schedule from input that checkInput has accepted. A view that does not exist yet, or is not ready
@@ -41,12 +41,11 @@ export async function createSchedule(
   if (settings.payload.scope) requireSets(db)
   requireSchedulePolicies(db, settings.policy)
   if (settings.maxAgeMs !== null) requirePromises(db)
-  const warnings = await targetWarnings(db, settings.payload)
+  const targets = await readTargets(db, settings.payload)
   const nextRunAt = nextRunWhileEnabled(settings, await db.session.serverTime())
   const schedule = await stored.insertSchedule(db, {...settings, nextRunAt})
   if (!schedule) throw scheduleExists(settings.name)
-  warnings.push(...jitterWarnings(schedule), ...(await unkeepablePromise(db, schedule)))
-  if (schedule.enabled) warnings.push(...(await absentWorkers(db)))
+  const warnings = await scheduleProspects(db, [schedule], targets)
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 
@@ -64,7 +63,7 @@ export async function updateSchedule(
   const {id} = await requireSchedule(db, reference)
   const payload = changes.target && (await resolveTarget(db, changes.target))
   await db.prepareTables()
-  const warnings = payload ? await targetWarnings(db, payload) : []
+  const warnings = payload ? await targetWarnings(db, [{payload}], await readTargets(db, payload)) : []
   if (changes.isCascade || changes.isWithDependencies || payload?.scope) requireSets(db)
   if (changes.maxAgeMs != null) requirePromises(db)
   const schedule = await db.session.transaction(async () => {
@@ -74,7 +73,7 @@ export async function updateSchedule(
     return updated
   })
   if (changes.jitterMs || changes.cron !== undefined) warnings.push(...jitterWarnings(schedule))
-  if (changes.maxAgeMs != null) warnings.push(...(await unkeepablePromise(db, schedule)))
+  if (changes.maxAgeMs != null) warnings.push(...(await unkeepablePromises(db, [schedule])))
   return {schedule, warnings: [...db.takeWarnings(), ...warnings]}
 }
 

@@ -4,7 +4,7 @@ import type {Warning} from '../lib/unworded.ts'
 import type {ConnectOptions} from './connection/connect.ts'
 import {watchStatement} from './lookout.ts'
 import {applyMigrations, migrationScripts} from './migrations/migrate.ts'
-import {applyOptionalMigrations} from './migrations/optional.ts'
+import {applyOptionalMigrations, mayApply} from './migrations/optional.ts'
 import {inspectSystem, pendingMigrations, type SystemState} from './migrations/state.ts'
 import {type OpenOptions, Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
@@ -230,6 +230,13 @@ export class Database {
     const breaking = pending.find((migration) => migration.isBreaking)
     if (breaking && this.#known.state.relations.size > 0) throw upgradeRequired(breaking.name)
     await this.migrate()
+  }
+
+  /** Whether prepareTables would find something to make, and have the rights for that. Changes nothing. */
+  async couldPrepareTables(): Promise<boolean> {
+    const {state} = this.#known
+    const pending = pendingMigrations(state)
+    return pending.length > 0 && mayApply(this.session, this.server.settings, state, pending)
   }
 
   /** Applies every pending migration, breaking ones included. Returns their names. */

@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {Ajv2020} from 'ajv/dist/2020.js'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import type {Declarations, DeclaredChanges} from '../../src/lib/records/declarations.ts'
+import type {ScheduleDocument} from '../../src/lib/records/schedules.ts'
 import {type AybOptions, ayb} from '../support/ayb.ts'
 import {tellsChanges} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
@@ -29,6 +30,8 @@ schedules:
     cron: '@weekly'
     enabled: false
 `
+
+const NO_WORKER = 'no worker is alive, so schedules wait; start a worker with: ayb worker'
 
 let db: TestDatabase
 
@@ -117,7 +120,10 @@ describe('ayb apply', () => {
         ],
       },
     ])
-    expect(first.warnings).toEqual([expect.stringContaining('until then, auto means standard mode')])
+    expect(first.warnings).toEqual([
+      expect.stringContaining('until then, auto means standard mode'),
+      NO_WORKER,
+    ])
     const [registrations, policies, schedules] = await stored()
     expect(registrations).toMatchObject([{refresh_mode: 'standard'}, {refresh_mode: 'standard'}])
     expect(policies).toEqual(
@@ -177,12 +183,20 @@ describe('ayb apply', () => {
     ]
     const before = await stored()
     const diff = await ayb(['diff', '-f', '-'], given(changed))
-    expect(diff).toMatchObject({code: 9, stdout: `${lines.join('\n')}\n3 to update\n`, stderr: ''})
+    expect(diff).toMatchObject({
+      code: 9,
+      stdout: `${lines.join('\n')}\n3 to update\n`,
+      stderr: `Warning: ${NO_WORKER}\n`,
+    })
     const dry = await ayb(['apply', '--dry-run', '-f', '-'], given(changed))
     expect(dry).toMatchObject({code: 0, stdout: `${lines.join('\n')}\nWould apply: 3 to update\n`})
     expect(await stored()).toEqual(before)
     const done = await ayb(['apply', '-f', '-'], given(changed))
-    expect(done).toMatchObject({code: 0, stdout: `${lines.join('\n')}\nApplied: 3 updated\n`, stderr: ''})
+    expect(done).toMatchObject({
+      code: 0,
+      stdout: `${lines.join('\n')}\nApplied: 3 updated\n`,
+      stderr: `Warning: ${NO_WORKER}\n`,
+    })
     expect(await apply(changed)).toMatchObject({changes: []})
     const [registrations, policies] = await stored()
     expect(registrations).toHaveLength(2)
@@ -194,6 +208,46 @@ describe('ayb apply', () => {
       settings: {jit: 'off', work_mem: '64MB'},
     })
     await db.query('drop index leaderboard_id_idx')
+  })
+
+  test('warns of schedules as their creation does', async () => {
+    await documentOf(['matviews', 'register', 'others', '--mode', 'concurrent'], db)
+    await db.query(
+      `insert into _ayb_matview_refresh_runs (schema_name, view_name, refresh_mode, trigger, started_at, duration_ms, status)
+       values ('public', 'leaderboard', 'standard', 'manual', now(), 90000, 'success')`,
+    )
+    const schedules = [
+      {name: 'missing', view: 'nowhere', cron: '@daily'},
+      {name: 'unready', view: 'others', cron: '@daily'},
+      {name: 'jittered', view: 'leaderboard', cron: '@hourly', jitter: '40m'},
+      {name: 'promised', view: 'leaderboard', maxAge: '1m'},
+    ]
+    const created: string[] = []
+    for (const {name, view, cron, jitter, maxAge} of schedules) {
+      const flags = Object.entries({cron, jitter, 'max-age': maxAge})
+      const given = flags.flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}`, value]))
+      const line = ['schedules', 'create', '--name', name, '--view', view, ...given]
+      created.push(...(await documentOf<ScheduleDocument>(line, db)).warnings)
+    }
+    expect(created.map((warning) => warning.split(/[:;,]/)[0])).toEqual([
+      'there is no materialized view public.nowhere yet',
+      'no worker is alive',
+      'public.others has no unique index that a concurrent refresh can use',
+      'no worker is alive',
+      'the jitter of the schedule jittered',
+      'no worker is alive',
+      'the data of public.leaderboard will at times be older than 1 m 00 s',
+      'no worker is alive',
+    ])
+    await db.query('delete from _ayb_job_schedules')
+    const file = JSON.stringify({
+      version: 1,
+      schedules: Object.fromEntries(schedules.map(({name, ...keys}) => [name, keys])),
+    })
+    const {warnings} = await documentOf<DeclaredChanges>(['apply', '-f', '-'], given(file))
+    expect(warnings.toSorted()).toEqual([...new Set(created)].toSorted())
+    expect(await apply(file)).toMatchObject({changes: [], warnings: []})
+    await db.query('delete from _ayb_matview_refresh_runs')
   })
 
   test('leaves a schedule enabled or disabled where the file does not say', async () => {
@@ -293,6 +347,53 @@ x: &base {mode: auto, maxAge: 2h}
     const result = await ayb(['apply', '-f', '-', '--json'], given(FILE))
     expect(result.json()).toMatchObject({error: {code: 'SCHEDULE_EXISTS'}})
     expect((await stored()).map((rows) => rows.length)).toEqual([0, 0, 1])
+  })
+})
+
+describe('where ayb has no tables yet, or not all', () => {
+  const file = `version: 1
+views: {leaderboard: {mode: auto}}
+schedules: {nightly: {view: leaderboard, cron: "@daily", cascade: true}}`
+  const lines = [
+    '+ public.leaderboard: mode auto',
+    '+ schedule nightly: view public.leaderboard, cron @daily, cascade true',
+  ]
+  const refusal = (what: string, table: string) =>
+    `Warning: these changes would be refused: ${what} needs the table ${table}, which is missing and which this role may not create; run \`ayb migrate\` once as a role that may create them, or give a DBA the output of \`ayb migrate --dry-run\``
+
+  test('diff and --dry-run say what would be created, and whether that would be refused', async () => {
+    const own = await createTestDatabase()
+    const reader = await own.createRole('reader')
+    for (const {url, warning} of [
+      {url: own.url, warning: null},
+      {url: reader.url, warning: refusal('a registration', '_ayb_matview_refreshes')},
+    ]) {
+      const diff = await ayb(['diff', '-f', '-'], {url, input: file})
+      expect(diff).toMatchObject({code: 9, stdout: `${lines.join('\n')}\n2 to create\n`})
+      const dry = await ayb(['apply', '--dry-run', '-f', '-'], {url, input: file})
+      expect(dry).toMatchObject({code: 0, stdout: `${lines.join('\n')}\nWould apply: 2 to create\n`})
+      for (const {stderr} of [diff, dry]) {
+        expect(stderr.split('\n').filter((line) => line.includes('refused'))).toEqual(
+          warning ? [warning] : [],
+        )
+      }
+    }
+    expect(await own.query(`select from pg_class where relname like '\\_ayb%'`)).toEqual([])
+    expect(await ayb(['apply', '-f', '-'], {url: reader.url, input: file})).toMatchObject({code: 7})
+  })
+
+  test('apply tells of an optional table that is missing before it is refused for that', async () => {
+    const own = await createTestDatabase({hasTables: true})
+    await own.query('drop table _ayb_job_edges')
+    const {name, url} = await own.createRole('writer')
+    await own.query(`grant select, insert, update, delete on all tables in schema public to ${name}`)
+    const dry = await ayb(['apply', '--dry-run', '-f', '-'], {url, input: file})
+    expect(dry.stderr).toContain(
+      refusal('a schedule that refreshes several views in order', '_ayb_job_edges'),
+    )
+    const done = await ayb(['apply', '-f', '-'], {url, input: file})
+    expect(done).toMatchObject({code: 7, stdout: ''})
+    expect(await own.query('select from _ayb_matview_refreshes')).toEqual([])
   })
 })
 

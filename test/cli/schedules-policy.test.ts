@@ -119,8 +119,14 @@ describe('the policy of a schedule', () => {
     expect(await ayb(line('--catch-up', 'all'), db)).toMatchObject({code: 2})
     const {warnings} = await documentOf<ScheduleDocument>(line('--jitter', '40m'), db)
     expect(warnings).toEqual([
-      'the jitter of 40 m 00 s counts as 30 m 00 s, half of the shortest time between two runs',
+      'the jitter of the schedule x, 40 m 00 s, counts as 30 m 00 s, half of the shortest time between two runs',
     ])
+    await insertSchedule(db, 'unreadable', {cron: 'never'})
+    const updated = await documentOf<ScheduleDocument>(
+      ['schedules', 'update', 'unreadable', '--jitter', '40m'],
+      db,
+    )
+    expect(updated).toMatchObject({schedule: {jitterMs: 2_400_000}, warnings: []})
   })
 
   test('is previewed', async () => {

@@ -3,13 +3,13 @@ import {takeApplyLock} from '../../db/declared.ts'
 import {lockRegistrations} from '../../db/registration-changes.ts'
 import {lockSchedules} from '../../db/schedule-changes.ts'
 import {rememberViews} from '../../db/states/remember.ts'
-import {AybError} from '../../lib/errors.ts'
+import {AybError, isAybError} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {DeclaredChange, DeclaredChanges} from '../../lib/records/declarations.ts'
 import type {Unworded, Warning} from '../../lib/unworded.ts'
 import {checkPlan} from './checks.ts'
 import type {DeclaredFile} from './declarations.ts'
-import {Moved, makeChanges} from './make-changes.ts'
+import {Moved, makeChanges, requireTables} from './make-changes.ts'
 import {changesOf, makePlan, type Plan} from './plan.ts'
 import type {DeclaredView} from './views.ts'
 
@@ -35,7 +35,20 @@ export async function compare(
   return {
     changes: changesOf(plan, {isPruning}),
     applied: false,
-    warnings: [...db.takeWarnings(), ...warnings],
+    warnings: [...db.takeWarnings(), ...warnings, ...(await foreseeRefusal(db, plan))],
+  }
+}
+
+/** That a plan would be refused, since a table is missing that the role may not create. */
+async function foreseeRefusal(db: Database, plan: Plan): Promise<Warning[]> {
+  if (await db.couldPrepareTables()) return []
+  try {
+    requireTables(db, plan)
+    return []
+  } catch (error) {
+    if (!isAybError(error, 'PERMISSION_DENIED')) throw error
+    const {message, hint, remedy} = error
+    return [{message: `these changes would be refused: ${message}`, lead: null, hint, remedy}]
   }
 }
 

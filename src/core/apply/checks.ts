@@ -13,8 +13,9 @@ import {findConcurrentBlockers} from '../catalog.ts'
 import {explainMissingView} from '../lookup.ts'
 import {requireChanges} from '../refresh/decide.ts'
 import {modeWarnings} from '../registrations.ts'
-import {jitterWarnings} from '../schedule-warnings.ts'
+import {scheduleProspects} from '../schedule-prospects.ts'
 import type {Plan} from './plan.ts'
+import {settingsOf} from './schedule-settings.ts'
 import {type DeclaredView, placeOfKey, type ViewValues} from './views.ts'
 import type {Entry} from './yaml-file.ts'
 
@@ -43,7 +44,7 @@ export async function checkPlan(
   await findMissing(db, plan, catalog, problems)
   const warnings = await checkModes(db, plan, catalog, problems)
   checkSkips(db, plan, problems)
-  warnings.push(...warnOfSchedules(plan, catalog))
+  warnings.push(...(await warnOfSchedules(db, plan, catalog)))
   if (triesSettings) await checkSettings(db, plan, problems)
   problems.throwAny()
   return {catalog, warnings: distinct(warnings)}
@@ -144,17 +145,27 @@ function addAtKey(
   told.add(at)
 }
 
-/** What will keep a schedule from working, as far as can be seen now. */
-const warnOfSchedules = (
-  {newSchedules, changedSchedules}: Plan,
+/**
+ * What will keep schedules from working, as far as can be seen now. What is to be said of the modes of new views
+ * is said already.
+ */
+async function warnOfSchedules(
+  db: Database,
+  {newViews, newSchedules, changedSchedules, modes}: Plan,
   catalog: CheckedPlan['catalog'],
-): Warning[] =>
-  [...newSchedules, ...changedSchedules.map(({schedule}) => schedule)].flatMap(({values}) => [
-    ...(catalog.has(values.view)
-      ? []
-      : [`there is no materialized view ${values.view} yet: its runs fail until there is`]),
-    ...(values.cron === null ? [] : jitterWarnings({jitterMs: values.jitter, cronExpr: values.cron})),
-  ])
+): Promise<Warning[]> {
+  const schedules = [
+    ...newSchedules.map((schedule) => settingsOf(schedule)),
+    ...changedSchedules.map(({schedule, before}) => settingsOf(schedule, {isEnabled: before.enabled})),
+  ]
+  if (schedules.length === 0) return []
+  const isNew = new Set(newViews.map(qualifiedName))
+  return scheduleProspects(
+    db,
+    schedules.map(({policy, ...schedule}) => ({...schedule, jitterMs: policy.jitterMs})),
+    {views: catalog, modes: new Map([...modes].filter(([name]) => !isNew.has(name)))},
+  )
+}
 
 /** Has the server try each new setting, once. */
 async function checkSettings(

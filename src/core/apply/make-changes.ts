@@ -6,12 +6,9 @@ import {insertSchedules} from '../../db/schedule-changes.ts'
 import {findSchedules} from '../../db/schedules.ts'
 import {scheduleExists} from '../../lib/failures/schedules.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
-import {jobScope, payloadOf} from '../../lib/payload.ts'
 import {REFRESH_MODES, type RefreshMode} from '../../lib/records/values.ts'
-import type {SchedulePolicy} from '../../lib/schedule-policy.ts'
 import {workingMode} from '../refresh/mode.ts'
 import {requirePolicies} from '../registrations.ts'
-import {scheduleTiming} from '../schedule-input.ts'
 import {
   type ChangedSchedule,
   changeSchedules,
@@ -23,8 +20,7 @@ import {
 } from '../schedules.ts'
 import type {CheckedPlan} from './checks.ts'
 import type {Plan} from './plan.ts'
-import type {ScheduleValues} from './schedules.ts'
-import {readViewName} from './values.ts'
+import {payloadWith, policyOfSchedule, settingsOf, timingOf} from './schedule-settings.ts'
 import {type DeclaredView, policyOfValues} from './views.ts'
 
 /** The state changed while a transaction looked at it. */
@@ -44,12 +40,21 @@ export async function makeChanges(db: Database, plan: Plan, catalog: CheckedPlan
   await createSchedules(db, plan)
 }
 
-/** @throws AybError PERMISSION_DENIED */
-function requireTables(db: Database, {newViews, changedViews, newSchedules, changedSchedules}: Plan): void {
+/**
+ * Refuses a plan for which a table is missing. Call it behind prepareTables, which makes the table where the
+ * role may.
+ * @throws AybError PERMISSION_DENIED
+ */
+export function requireTables(
+  db: Database,
+  {newViews, changedViews, newSchedules, changedSchedules}: Plan,
+): void {
   const views = [...newViews, ...changedViews.map(({view}) => view)]
+  if (views.length > 0) db.requireTable('registrations', 'a registration')
   const demanding = views.map(({values}) => policyOfValues(values)).find(asksForSomething)
   if (demanding) requirePolicies(db, {mode: demanding.mode ?? null})
   const schedules = [...newSchedules, ...changedSchedules.map(({schedule}) => schedule)]
+  if (schedules.length > 0) db.requireTable('schedules', 'a schedule')
   if (schedules.some(({values}) => values.cascade || values.withDependencies)) requireSets(db)
   for (const {values} of schedules) requireSchedulePolicies(db, policyOfSchedule(values))
   if (schedules.some(({values}) => values.maxAge !== null)) requirePromises(db)
@@ -136,19 +141,9 @@ async function createSchedules(db: Database, {newSchedules}: Plan): Promise<void
   const now = await db.session.serverTime()
   const added = await insertSchedules(
     db,
-    newSchedules.map(({name, values}) => {
-      const {timezone, maxAttempts, cascade, withDependencies} = values
-      const {cron: cronExpr = '', maxAgeMs = null} = timingOf(values)
-      const timing = {cronExpr, maxAgeMs, timezone, enabled: values.enabled ?? true}
-      const scope = jobScope({isCascade: cascade, isWithDependencies: withDependencies})
-      return {
-        name,
-        payload: payloadWith(values.view, scope),
-        ...timing,
-        maxAttempts,
-        nextRunAt: nextRunWhileEnabled(timing, now),
-        policy: policyOfSchedule(values),
-      }
+    newSchedules.map((schedule) => {
+      const settings = settingsOf(schedule)
+      return {...settings, nextRunAt: nextRunWhileEnabled(settings, now)}
     }),
   )
   if (added.length === newSchedules.length) return
@@ -157,14 +152,3 @@ async function createSchedules(db: Database, {newSchedules}: Plan): Promise<void
   const isOurs = (await findSchedules(db)).some(({name}) => name === taken?.name)
   throw isOurs || !taken ? new Moved() : scheduleExists(taken.name)
 }
-
-const policyOfSchedule = ({jitter, catchUp, notDuring}: ScheduleValues): SchedulePolicy => ({
-  ...{jitterMs: jitter, catchUp, notDuring},
-})
-
-const timingOf = ({cron, maxAge}: ScheduleValues) => scheduleTiming(cron ?? undefined, maxAge ?? undefined)
-
-const payloadWith = (view: string, scope: ReturnType<typeof jobScope>) => ({
-  ...payloadOf(readViewName(view)),
-  ...(scope === null ? {} : {scope}),
-})

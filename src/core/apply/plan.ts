@@ -5,6 +5,8 @@ import {qualifiedName} from '../../lib/identifier.ts'
 import type {DeclaredChange} from '../../lib/records/declarations.ts'
 import type {FoundRegistration} from '../../lib/records/registrations.ts'
 import type {Schedule} from '../../lib/records/schedules.ts'
+import type {RequestedMode} from '../../lib/records/values.ts'
+import {requestedMode} from '../refresh/mode.ts'
 import type {DeclaredFile} from './declarations.ts'
 import {
   type DeclaredSchedule,
@@ -48,6 +50,8 @@ export interface Plan {
    */
   otherViews: FoundRegistration[]
   otherSchedules: Schedule[]
+  /** Of the views that stay registered, by qualified names. */
+  modes: Map<string, RequestedMode>
 }
 
 /** Compares a file with the database. */
@@ -76,6 +80,10 @@ export async function makePlan(db: Database, file: DeclaredFile): Promise<Plan> 
       .filter(([name]) => !views.has(name) && !refreshed.has(name))
       .map(([, registration]) => registration),
     otherSchedules: [...schedules.values()].filter(({name}) => !names.has(name)),
+    modes: new Map([
+      ...[...registrations].map(([name, registration]) => [name, requestedMode(registration, null)] as const),
+      ...file.views.map((view) => [qualifiedName(view), view.values.mode] as const),
+    ]),
   }
 }
 

@@ -42,7 +42,8 @@ export async function applyOptionalMigrations(
 
 const isOptional = (migration: Migration): boolean => migration.without !== null
 
-async function mayApply(
+/** Whether the role has the rights that the pending migrations need. */
+export async function mayApply(
   session: Session,
   {schemaName}: SystemSettings,
   {relations}: SystemState,
@@ -51,7 +52,8 @@ async function mayApply(
   const statements = pending.flatMap((migration) => migration.statements(tableNames(schemaName)))
   if (statements.some(({alters}) => alters && relations.get(alters)?.isOwn === false)) return false
   const rows = await session.query<{may_create: boolean}>(
-    `select has_schema_privilege(n.oid, 'CREATE') as may_create from pg_namespace n where n.nspname = $1`,
+    `select coalesce((select has_schema_privilege(n.oid, 'CREATE') from pg_namespace n where n.nspname = $1),
+                     has_database_privilege(current_database(), 'CREATE')) as may_create`,
     [schemaName],
   )
   return rows[0]?.may_create ?? false
