@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../db/database.ts'
 import {findJob} from '../db/jobs.ts'
 import {type CancelAnswer, cancelHolders} from '../db/locks/cancel-holders.ts'
@@ -37,10 +38,20 @@ export async function cancelRunningJob(db: Database, {id, state, payload}: Job):
   return jobIds.length === 0 ? null : findJob(db, id)
 }
 
+/** How long to wait for the commit of a claim. */
+const CLAIM_PATIENCE_MS = 5000
+/** Between two looks for that. */
+const LOOK_MS = 50
+
 async function cancelAt(db: Database, view: ViewName, jobId: string | null): Promise<CancelAnswer> {
   if (db.session.isPooled) throw cancelNeedsServer(view)
   await db.prepareTables()
-  const answer = await cancelHolders(db, view, jobId)
+  const deadline = performance.now() + CLAIM_PATIENCE_MS
+  let answer = await cancelHolders(db, view, jobId)
+  while (answer.isBetween && performance.now() < deadline) {
+    await sleep(LOOK_MS)
+    answer = await cancelHolders(db, view, jobId, answer.jobless)
+  }
   if (answer.forbidden.length > 0) throw cancelNeedsRights(view, answer.forbidden)
   for (const canceledId of answer.jobIds) await advanceSets(db, {jobId: canceledId})
   return answer

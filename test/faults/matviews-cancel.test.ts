@@ -6,7 +6,7 @@ import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
 import {insertJob, jobOf, untilState} from '../support/jobs.ts'
-import {createGatedView, registrationOf, runsOf, untilRefreshing} from '../support/refresh.ts'
+import {createGatedView, holdsViewLock, registrationOf, runsOf, untilRefreshing} from '../support/refresh.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, stopWorkers} from '../support/worker.ts'
 
@@ -159,6 +159,44 @@ describe.concurrent('a refresh', {timeout: 90_000}, () => {
     await untilState(db, next, 'completed')
     expect(await jobOf(db, ended)).toMatchObject({state: 'completed', attempts: 1})
     expect(await jobOf(db, next)).toMatchObject({state: 'completed', attempts: 1})
+    await stopWorkers([worker])
+  })
+
+  test('that was claimed with the end of another leaves the other one alone, and is canceled', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const first = await createGatedView(db, 'first')
+    const slow = await createGatedView(db, 'slow')
+    await first.close()
+    await slow.close()
+    // The record of a standard refresh waits for a lock no longer than five seconds.
+    await db.query(`update _ayb_matview_refreshes set refresh_mode = 'concurrent' where view_name = 'first'`)
+    const worker = await startWorker(db, ['--concurrency', '1'])
+    const ended = await insertJob(db, {view_name: 'first'})
+    const next = await insertJob(db, {view_name: 'slow'})
+    const pid = await untilRefreshing(db, 'first')
+    // The end of the first job and the claim of the next, one transaction, wait for this row.
+    const before = await db.connect()
+    await before.query('begin')
+    await before.query(`insert into _ayb_matview_states (schema_name, view_name) values ('public', 'first')`)
+    await first.open()
+    await until(() => holdsViewLock(db, pid, 'slow'), {what: 'the claim', timeoutMs: PATIENCE_MS})
+
+    const canceling = cancel(db)
+    const hasLooked = async () =>
+      (
+        await db.query(
+          `select from pg_stat_activity where datname = current_database()
+              and application_name = 'ayb matviews cancel' and query like 'with lock as %' and state = 'idle'`,
+        )
+      ).length > 0
+    await Promise.race([canceling, until(hasLooked, {what: 'a look', timeoutMs: PATIENCE_MS})])
+    await before.query('commit')
+    expect((await canceling).canceled).toMatchObject([{pid, jobId: next}])
+    await untilState(db, next, 'canceled')
+    await untilState(db, ended, 'completed')
+    expect(await jobOf(db, ended)).toMatchObject({state: 'completed', attempts: 1})
+    expect((await runsOf(db, 'first')).map(({status}) => status)).toEqual(['success'])
+    await slow.open()
     await stopWorkers([worker])
   })
 })

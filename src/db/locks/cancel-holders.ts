@@ -15,6 +15,10 @@ interface HolderRow extends Omit<Holder, 'runningMs'> {
   running_ms: number | null
   /** Whether its statement was canceled. */
   is_sent: boolean
+  /** Whether it is a session of a worker, of whose job this statement sees nothing. */
+  is_between: boolean
+  /** Whether the session holds the lock of this view alone. */
+  is_alone: boolean
   /** The jobs that are canceled now; the same in each row. */
   job_ids: string[]
 }
@@ -26,6 +30,13 @@ export interface CancelAnswer {
   forbidden: CanceledRefresh[]
   /** The jobs that are canceled now. */
   jobIds: string[]
+  /**
+   * Whether a worker has claimed a job of this view with the end of another refresh, in a transaction that
+   * has not been committed, or only now: nothing was canceled, and the next attempt sees more.
+   */
+  isBetween: boolean
+  /** Workers' sessions that held the lock of this view alone, though no job of theirs was seen. */
+  jobless: number[]
 }
 
 /**
@@ -38,6 +49,9 @@ const MAY_CANCEL = `(select m.rolsuper from pg_roles m where m.rolname = current
 /** SQL: the liveness key in the id of the worker of the job `j`; null behind a pooler. */
 const WORKER_KEY = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then ('x' || substr(j.worker_id, 5, 16))::bit(64)::bigint end`
 
+/** SQL: whether a key is one of a view, not of a worker. */
+const isViewKey = (key: string): string => `${key} between -2147483648 and 2147483647`
+
 /** SQL: whether `l` is an advisory lock that a session holds in this database. */
 const HELD_HERE = `l.locktype = 'advisory' and l.objsubid = 1 and l.granted
           and l.database = (select d.oid from pg_database d where d.datname = current_database())`
@@ -49,11 +63,16 @@ const HELD_HERE = `l.locktype = 'advisory' and l.objsubid = 1 and l.granted
  * it ended. Where the session was first, this statement waits for the row, and the session may have begun the
  * refresh of another view by then: it is canceled only if its job is marked, and it still holds the lock of
  * the view. Nothing happens where this role may not cancel one of the sessions.
+ *
+ * A worker claims its next job, and takes the lock of its view, in the transaction that records the refresh
+ * before: nobody sees that job before the commit, and a session that holds two locks of views is left alone.
+ * `jobless` are sessions of an earlier answer: their jobs would be visible by now, so there are none.
  */
 export async function cancelHolders(
   db: Database,
   view: ViewName,
   jobId: string | null = null,
+  jobless: readonly number[] = [],
 ): Promise<CancelAnswer> {
   const {tables} = db
   const job = db.has('jobs')
@@ -83,9 +102,10 @@ export async function cancelHolders(
               'canceled', 'canceled by role ' || current_user
          from ended e)`
     : ''
-  const holdsView = `exists (select from pg_locks l
-                                      where ${HELD_HERE} and l.pid = h.pid and l.mode = 'ExclusiveLock'
-                                        and ${heldKey('l')} = ${viewKey('$1')})`
+  const locksNow = `(select coalesce(bool_or(${heldKey('l')} = ${viewKey('$1')}), false)
+                                  and (h."jobId" is not null or not h.is_worker or count(*) = 1)
+                             from pg_locks l
+                            where ${HELD_HERE} and l.pid = h.pid and l.mode = 'ExclusiveLock' and ${isViewKey(heldKey('l'))})`
   const rows = await db.session.query<HolderRow>(
     `with lock as materialized (
        select l.pid, l.mode, ${heldKey('l')} as key
@@ -95,7 +115,10 @@ export async function cancelHolders(
      holder as materialized (
        select coalesce(l.pid, 0) as pid, a.usename as user, nullif(a.application_name, '') as application,
               m.worker_id as "workerId", m.id as "jobId", coalesce(${MAY_CANCEL}, false) as may,
-              extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.query_start))::float8 * 1000 as running_ms
+              extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.query_start))::float8 * 1000 as running_ms,
+              exists (select from lock k where k.pid = l.pid and k.mode = 'ShareLock' and not ${isViewKey('k.key')}) as is_worker,
+              not exists (select from lock k where k.pid = l.pid and k.mode = 'ExclusiveLock'
+                             and ${isViewKey('k.key')} and k.key <> l.key) as is_alone
          from lock l
          left join pg_stat_activity a on a.pid = l.pid
          left join pg_roles t on t.oid = a.usesysid
@@ -104,28 +127,33 @@ export async function cancelHolders(
      ended as (${ended})${runs},
      sent as materialized (
        select h.*, case when not exists (select from holder x where not x.may) and (select count(*) from ended) >= 0 then
-                     case when h."jobId" is null or h."jobId" in (select e.id from ended e) then
-                       case when ${holdsView} then pg_cancel_backend(h.pid) end
+                     case when h."jobId" in (select e.id from ended e)
+                               or h."jobId" is null and (not h.is_worker or h.pid = any ($5::int[])) then
+                       case when ${locksNow} then pg_cancel_backend(h.pid) end
                      end
                    end as is_sent
          from holder h)
      select s.pid, s.user, s.application, s."workerId", s."jobId", s.may, s.running_ms, coalesce(s.is_sent, false) as is_sent,
+            s."jobId" is null and s.is_worker and s.is_sent is null as is_between, s.is_alone,
             array(select id::text from ended) as job_ids
        from (select) one left join sent s on true`,
-    [lockName(view), jobId, view.schemaName, view.viewName],
+    [lockName(view), jobId, view.schemaName, view.viewName, jobless],
   )
   const jobIds = rows[0]?.job_ids ?? []
   const holders = rows.filter(({pid}) => pid !== null)
   const isForbidden = holders.some(({may}) => !may)
   const isCanceled = ({is_sent, jobId: id}: HolderRow) => is_sent || (id !== null && jobIds.includes(id))
+  const between = isForbidden ? [] : holders.filter(({is_between}) => is_between)
   return {
+    isBetween: between.length > 0,
+    jobless: between.filter(({is_alone}) => is_alone).map(({pid}) => pid),
     canceled: isForbidden ? [] : holders.filter(isCanceled).map(withoutRights),
     forbidden: isForbidden ? holders.map(withoutRights) : [],
     jobIds,
   }
 }
 
-const withoutRights = ({may: _, is_sent: _sent, job_ids: _jobs, running_ms, ...holder}: HolderRow) => ({
-  ...holder,
+const withoutRights = ({pid, user, application, workerId, jobId, running_ms}: HolderRow) => ({
+  ...{pid, user, application, workerId, jobId},
   runningMs: running_ms === null ? null : Math.round(running_ms),
 })
