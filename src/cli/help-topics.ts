@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {describeTerminal} from '../render/terminal.ts'
 
 /** What `ayb help TOPIC` explains beside commands, from src/help. */
-const HELP_TOPICS = [
+export const HELP_TOPICS = [
   'install',
   'connecting',
   'pooler',

@@ -157,6 +157,11 @@ describe.each(WAYS)('%s', (shell, load) => {
     expect(words('ayb matviews refresh --timeout ')).toEqual([])
   })
 
+  it('completes what ayb help explains', () => {
+    expect(words('ayb help con')).toEqual(['concurrency', 'connecting'])
+    expect(words('ayb help ma')).toEqual(['matviews'])
+  })
+
   it('completes the names of the shells', () => {
     expect(words('ayb completion ')).toEqual(['bash', 'fish', 'zsh'])
     expect(words('ayb completion --json z')).toEqual(['zsh'])
@@ -278,6 +283,8 @@ esac
     expect(words('ayb refresh public.leaderboard public.l')).toEqual(['public.leaderboard'])
     expect(words('ayb matviews register public.')).toEqual(['public.unregistered'])
     expect(words('ayb jobs list --view public.l')).toEqual(['public.leaderboard'])
+    // What a flag takes is no argument.
+    expect(words('ayb matviews show --service shop public.l')).toEqual(['public.leaderboard'])
     expect(words('ayb schedules run --service=shop n')).toEqual(['nightly'])
     expect(readFileSync(join(folder, 'calls'), 'utf8')).toMatch(/^complete schedules -- .*--service=shop/m)
     expect(complete('ayb jobs show ')).toEqual({'0b5f': shell === 'bash' ? '' : 'failed'})

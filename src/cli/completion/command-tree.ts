@@ -3,6 +3,7 @@ import type {Config} from '@oclif/core/config'
 import type {NameKind} from '../../lib/name-kinds.ts'
 import {oneLine} from '../../lib/outside-text.ts'
 import {SHORT_WAYS} from '../command-line.ts'
+import {HELP_TOPICS} from '../help-topics.ts'
 
 /** A flag as it is typed. */
 export interface FlagSyntax {
@@ -58,7 +59,22 @@ export function commandTree(config: Config): CommandNode {
   const short = [...SHORT_WAYS]
     .filter((name) => commands.some(({id}) => id === `matviews:${name}`))
     .map((name) => ({...nodeAt(['matviews', name], commands, config), path: [name]}))
-  return {...root, children: [...root.children, ...short].sort((a, b) => (a.path < b.path ? -1 : 1))}
+  const words = [...root.children, ...short]
+  const children = [...words, helpNode(words)].sort((a, b) => (a.path < b.path ? -1 : 1))
+  return {...root, children}
+}
+
+/** `ayb help`, which explains commands and topics. */
+function helpNode(words: readonly CommandNode[]): CommandNode {
+  const values = [...HELP_TOPICS, ...words.flatMap(({path}) => path)]
+  const topic = {name: 'topic', values: [...new Set(values)].sort(), kind: null}
+  return {
+    path: ['help'],
+    summary: 'Explain a command or a topic',
+    children: [],
+    flags: [],
+    args: [{...topic, isRequired: false, isRepeatable: false}],
+  }
 }
 
 /** The node and all below it. */

@@ -6,7 +6,9 @@ import {functionPrefix} from './quote.ts'
 export function fishScript(program: string, root: CommandNode): string {
   const prefix = `_${functionPrefix(program)}`
   const complete = `complete -c ${quoted(program)}`
-  const lines = withDescendants(root).flatMap((node) => linesOf(node, complete, prefix))
+  const nodes = withDescendants(root)
+  const lines = nodes.flatMap((node) => linesOf(node, complete, prefix))
+  const valued = valuedFlags(nodes)
   return `# fish completion for ${program}
 
 # The words after the program, up to the cursor; assignments before it are not among them.
@@ -25,9 +27,23 @@ function ${prefix}_in
     test $last -eq 0; or test "$words[1..$last]" = "$argv"
 end
 
-# Whether the next argument is the one with that number, after these words. Flags do not count.
+# The words that are neither flags nor what a flag takes.
+function ${prefix}_arguments
+    set -l is_value no
+    for word in (${prefix}_words)
+        if test $is_value = yes
+            set is_value no
+        else if contains -- $word ${valued.join(' ')}
+            set is_value yes
+        else if not string match -q -- '-*' $word
+            printf '%s\\n' $word
+        end
+    end
+end
+
+# Whether the next argument is the one with that number, after these words.
 function ${prefix}_next
-    set -l words (string match -v -- '-*' (${prefix}_words))
+    set -l words (${prefix}_arguments)
     set -l position $argv[1]
     set -e argv[1]
     test (count $words) -eq (math (count $argv) + $position - 1); and ${prefix}_in $argv
@@ -35,7 +51,7 @@ end
 
 # The same for an argument that can be repeated.
 function ${prefix}_next_or_later
-    set -l words (string match -v -- '-*' (${prefix}_words))
+    set -l words (${prefix}_arguments)
     set -l position $argv[1]
     set -e argv[1]
     test (count $words) -ge (math (count $argv) + $position - 1); and ${prefix}_in $argv
@@ -50,6 +66,12 @@ end
 ${complete} -e
 ${complete} -f
 ${lines.join('\n')}`
+}
+
+/** The flags that take a value, in any command. */
+function valuedFlags(nodes: readonly CommandNode[]): string[] {
+  const names = nodes.flatMap(({flags}) => flags.flatMap((flag) => (flag.takesValue ? flag.names : [])))
+  return [...new Set(names)].sort()
 }
 
 function linesOf(node: CommandNode, complete: string, prefix: string): string[] {

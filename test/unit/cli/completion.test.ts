@@ -67,19 +67,21 @@ describe('what can be completed', () => {
       'all:the:way': {summary: 'Go down.'},
     })
     const none = {takesValue: false, values: [], kind: null, isRepeatable: false}
-    const help = {names: ['--help', '-h'], summary: 'Show help', ...none}
+    const helpFlag = {names: ['--help', '-h'], summary: 'Show help', ...none}
     const root = commandTree(config)
     expect(withDescendants(root).map(({path}) => path.join(' '))).toEqual([
       '',
       'all',
       'all the',
       'all the way',
+      'help',
       'jobs',
       'jobs show',
     ])
-    expect(root.flags).toEqual([help, {names: ['--version', '-v'], summary: 'Show the version', ...none}])
-    const [, jobs] = root.children
-    expect(jobs).toMatchObject({summary: 'Look after jobs', flags: [help], args: []})
+    expect(root.flags).toEqual([helpFlag, {names: ['--version', '-v'], summary: 'Show the version', ...none}])
+    const [, help, jobs] = root.children
+    expect(help?.args[0]?.values).toEqual(expect.arrayContaining(['all', 'exit-codes', 'jobs']))
+    expect(jobs).toMatchObject({summary: 'Look after jobs', flags: [helpFlag], args: []})
     expect(jobs?.children).toEqual([
       {
         path: ['jobs', 'show'],
@@ -87,7 +89,7 @@ describe('what can be completed', () => {
         children: [],
         args: [{name: 'job', values: [], kind: 'jobs', isRequired: true, isRepeatable: false}],
         flags: [
-          help,
+          helpFlag,
           {
             names: ['--level'],
             summary: '',
@@ -110,6 +112,7 @@ describe('what can be completed', () => {
     })
     expect(withDescendants(commandTree(config)).map(({path}) => path.join(' '))).toEqual([
       '',
+      'help',
       'jobs',
       'jobs list',
       'jobs ls',
