@@ -1,11 +1,10 @@
 import {printable} from '../lib/printable.ts'
+import {ownLine} from '../render/own-line.ts'
 import type {Verbosity} from '../render/progress.ts'
 import {describeTerminal} from '../render/terminal.ts'
 
 /** A server nearby answers sooner. */
 const DELAY_MS = 300
-
-const CLEAR_LINE = '\r\u001b[K'
 
 /**
  * Says on a terminal where ayb connects to, if that takes long, and takes the line away when it is done.
@@ -13,14 +12,15 @@ const CLEAR_LINE = '\r\u001b[K'
  */
 export function tellOfConnecting(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, verbosity: Verbosity) {
   const startedAt = performance.now()
+  const {isAnimated, columns} = describeTerminal(stream, env)
+  const line = ownLine(stream, columns)
   let place = ''
   let isTold = false
   const tell = () => {
     isTold = true
-    const line = `Connecting to ${printable(place)}…`
-    stream.write(`${CLEAR_LINE}${line}`)
+    line.show(`Connecting to ${printable(place)}…`)
   }
-  const isWanted = verbosity === 'usual' && describeTerminal(stream, env).isAnimated
+  const isWanted = verbosity === 'usual' && isAnimated
   const delay = isWanted ? setTimeout(tell, DELAY_MS).unref() : undefined
   return {
     tell(next: string): void {
@@ -34,7 +34,7 @@ export function tellOfConnecting(stream: NodeJS.WriteStream, env: NodeJS.Process
     },
     stop(): void {
       clearTimeout(delay)
-      if (isTold) stream.write(CLEAR_LINE)
+      line.clear()
     },
   }
 }

@@ -45,6 +45,7 @@ function cleanMessage(message: string): string {
     .replace(/\nSee more help with --help$/, '')
     .replace(/^Parsing (--\S+) \n\t/, '$1: ')
     .replace(/^The following errors? occurred:\s*/, '')
+    .replaceAll(/Missing required flag (\S+)/g, '--$1 is missing')
     .split('\n')
     .map((line) => line.trim())
     .filter(Boolean)

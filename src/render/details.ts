@@ -7,7 +7,7 @@ export interface Field {
   label: string
   /** The exact value, for pipes; a field with null is left out on a terminal, unless it has a `display`. */
   value: Value
-  /** The value for people, if it differs from the exact value. */
+  /** The value for people, if it differs from the exact value; null leaves the field out on a terminal. */
   display?: string | null
   style?: Style | null
 }
@@ -17,11 +17,11 @@ export function renderDetails(fields: readonly Field[], terminal: Terminal): str
   if (!terminal.isTerminal) {
     return fields.map(({label, value}) => `${printable(label)}\t${exactText(value)}`).join('\n')
   }
-  const shown = fields.filter(({value, display}) => value !== null || display != null)
+  const shown = fields.filter(({value, display = value}) => display !== null)
   const labelWidth = Math.max(0, ...shown.map(({label}) => displayWidth(label)))
   return shown
     .map(({label, value, display, style}) => {
-      const text = display == null ? exactText(value) : printable(display)
+      const text = display ? printable(display) : exactText(value)
       const padding = ' '.repeat(labelWidth - displayWidth(label) + 2)
       return `${terminal.style.bold(`${label}:`)}${padding}${style ? terminal.style[style](text) : text}`.trimEnd()
     })

@@ -4,7 +4,7 @@ import type {FoundView, GraphEdge, ViewEdges} from '../lib/records/graph.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import type {RenderContext, Terminal} from './terminal.ts'
 import {printableName} from './text.ts'
-import {displayWidth, shorten} from './width.ts'
+import {displayWidth, shorten, shortenMiddle} from './width.ts'
 
 /** Room for a name behind the branches; a path that leaves less is continued as a tree of its own. */
 const NAME_COLUMNS = 30
@@ -102,8 +102,10 @@ function line(
     parts.push({text: `  through ${edge.through.map(printable).join(' → ')}`, style: 'dim'})
   let room = isTerminal ? columns - indent.length : Number.POSITIVE_INFINITY
   let drawn = ''
-  for (const part of parts) {
-    const text = room === Number.POSITIVE_INFINITY ? part.text : shorten(part.text, room)
+  for (const [index, part] of parts.entries()) {
+    // The ends of names tell them apart.
+    const cut = index === 0 ? shortenMiddle : shorten
+    const text = room === Number.POSITIVE_INFINITY ? part.text : cut(part.text, room)
     room -= displayWidth(text)
     drawn += part.style ? style[part.style](text) : text
   }

@@ -104,7 +104,7 @@ function scheduleColumns({now}: RenderContext): Column<Schedule>[] {
   return [
     {header: 'NAME', value: ({name}) => name, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
     {header: 'CRON', value: (schedule) => schedule.cronExpr, priority: 8, minWidth: 11},
-    {header: 'TIMEZONE', value: (schedule) => schedule.timezone, priority: 5, minWidth: 12},
+    {header: 'TIME ZONE', value: (schedule) => schedule.timezone, priority: 5, minWidth: 12},
     {
       header: 'ENABLED',
       value: (schedule) => schedule.enabled,

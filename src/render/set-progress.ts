@@ -5,6 +5,7 @@ import type {Verbosity} from './progress.ts'
 import {writeNowAndThen} from './progress-lines.ts'
 import {type Progress, progressAfter, progressText} from './progress-text.ts'
 import {bar} from './sparkline.ts'
+import {startSpinner} from './spinner.ts'
 import {describeTerminal, type Terminal} from './terminal.ts'
 import {displayWidth, shorten} from './width.ts'
 
@@ -29,8 +30,8 @@ const CLEAR_BELOW = '\u001b[J'
 const linesUp = (count: number): string => (count > 0 ? `\r\u001b[${count}A` : '\r')
 
 /**
- * Shows a line for each view that runs, and a bar, if the stream is a terminal; else a line every half
- * minute; verbose: a line for each step.
+ * Shows a line for each view that runs, and a bar, if the stream is a terminal; without colours, one line
+ * for all; in a pipe a line every half minute; verbose: a line for each step.
  */
 export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, verbosity: Verbosity) {
   const terminal = describeTerminal(stream, env)
@@ -40,13 +41,14 @@ export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, ver
   let total = 0
   let stop = () => {}
 
+  const state = (): SetState => ({running: [...running.values(), ...aside.lines()], ended, total})
+
   const begin = () => {
     let drawn = 0
     const draw = () => {
       const rows = stream.rows || DEFAULT_ROWS
       const columns = (stream.columns || terminal.columns) - 1
-      const state = {running: [...running.values(), ...aside.lines()], ended, total}
-      const lines = setLines(state, {now: performance.now(), columns, rows, style: terminal.style})
+      const lines = setLines(state(), {now: performance.now(), columns, rows, style: terminal.style})
       stream.write(`${linesUp(drawn)}${CLEAR_BELOW}${lines.join('\n')}`)
       drawn = lines.length - 1
     }
@@ -75,9 +77,13 @@ export function watchSet(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv, ver
       total = count
       if (verbosity !== 'usual' || count === 0) return
       if (!terminal.isAnimated) {
-        stop = writeNowAndThen(stream, () =>
-          setLine({running: [...running.values(), ...aside.lines()], ended, total}),
-        )
+        stop = writeNowAndThen(stream, () => setLine(state()))
+        return
+      }
+      // Several lines cannot be drawn without escape sequences.
+      if (terminal.colorLevel === 0) {
+        const text = (columns: number) => shorten(setLine(state()), columns)
+        stop = startSpinner({stream, terminal, text}).stop
         return
       }
       const delay = setTimeout(begin, DELAY_MS).unref()

@@ -44,6 +44,9 @@ interface Cell {
 
 const GAP = 2
 
+/** A name that the next command needs keeps this part of the terminal, before other columns get theirs. */
+const SHARE_OF_KEY = 1 / 4
+
 /** The time of cli-table3 grows with the square of the rows: 20,000 in one piece took 43 s. */
 const ROWS_AT_ONCE = 100
 
@@ -95,8 +98,10 @@ function drawTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], t
     shown.map((column, index) => {
       const headerWidth = displayWidth(column.header)
       const width = cells.reduce((widest, line) => Math.max(widest, displayWidth(line[index]?.text ?? '')), 0)
-      const minWidth = Math.max(headerWidth, column.minWidth ?? width)
-      return {width, minWidth, priority: column.priority, isKey: column.isKey === true}
+      const isKey = column.isKey === true
+      const share = isKey && column.cut === 'middle' ? Math.floor(terminal.columns * SHARE_OF_KEY) : 0
+      const minWidth = Math.max(headerWidth, column.minWidth ?? width, share)
+      return {width, minWidth, priority: column.priority, isKey}
     }),
     terminal.columns,
     GAP,

@@ -62,7 +62,7 @@ export function renderViews(
   if (!terminal.isTerminal || unready.length === 0) return table
   if (!hasHints) {
     const count = `${unready.length} of ${views.length} view${views.length === 1 ? '' : 's'}`
-    return `${table}\n\n${count} cannot be refreshed concurrently yet. To see why: ayb matviews discover --hints`
+    return `${table}\n\n${count} cannot be refreshed concurrently yet.\nTo see why: ayb matviews discover --hints`
   }
   const title = terminal.style.bold('Before they can be refreshed concurrently:')
   return [table, '', title, ...unready.flatMap(blockerLines)].join('\n')

@@ -23,6 +23,7 @@ describe('the hint of a refused line', () => {
       expect(output).toContain('Error:')
       // Control characters of a message are shown as letters.
       expect(output).not.toContain('\\x1b')
+      if (args[1] === 'create') expect(output).toContain(' --name is missing\r')
     }
   })
 

@@ -1,9 +1,10 @@
 import {describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase} from '../support/database.ts'
+import {documentOf} from '../support/documents.ts'
 import {insertJob, untilState} from '../support/jobs.ts'
 import {errorOf, register} from '../support/refresh.ts'
-import {insertSchedule} from '../support/schedules.ts'
+import {createSchedule, insertSchedule} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {PATIENCE_MS} from '../support/until.ts'
 import {type LogLine, startWorker, stopWorkers} from '../support/worker.ts'
@@ -78,6 +79,20 @@ describe.concurrent('the log of a worker', {timeout: 90_000}, () => {
     )
     pretty.kill()
     expect((await pretty.done).code).toBe(0)
+  })
+
+  test('names the schedule of each member of a set', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await db.query('create materialized view above as select * from leaderboard')
+    for (const view of ['leaderboard', 'above']) await register(db, view)
+    const {id} = await createSchedule(db, 'nightly', {view: 'leaderboard', more: ['--cascade']})
+    await documentOf(['schedules', 'run', 'nightly'], db)
+    const {stderr} = await ayb(['worker', '--once'], db)
+    const lines = stderr.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as LogLine]))
+    const refreshed = lines.filter(({event}) => event === 'refresh.succeeded')
+    expect(refreshed.map(({view, schedule, scheduleId}) => ({view, schedule, scheduleId}))).toEqual(
+      ['public.leaderboard', 'public.above'].map((view) => ({view, schedule: 'nightly', scheduleId: id})),
+    )
   })
 
   test('has lines of the level that was asked for, and of those above it', async () => {

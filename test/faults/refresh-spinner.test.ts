@@ -89,6 +89,23 @@ describe('on a terminal', () => {
     expect(afterClearing(output)).toMatch(/^Error: statement timeout/)
   })
 
+  test('NO_COLOR leaves a line without any escape sequence, for a set of views, too', async () => {
+    const options = {url: db.url, columns: 120, env: {NO_COLOR: '1'}}
+    for (const [args, drawn] of [
+      [ARGS, /\rRefreshing public\.gated.* {2}\d\.\d s \(usually/],
+      [[...ARGS, '--fail-fast'], /\r0 of 1 views done; Refreshing public\.gated.* {2}\d\.\d s \(usually/],
+    ] as const) {
+      await gate.close()
+      const terminal = openTerminal([...args], options)
+      await terminal.waitFor(drawn)
+      await gate.open()
+      const {code, output} = await terminal.done
+      expect(code).toBe(0)
+      expect(output).not.toContain('\u001b')
+      expect(output).toMatch(/\r +\r\w[^\r]*\r\n/)
+    }
+  })
+
   test.each([{CI: '1'}, {TERM: 'dumb'}])('there is none with %o', async (env) => {
     await gate.close()
     const terminal = openTerminal(ARGS, {url: db.url, env})

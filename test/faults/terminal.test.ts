@@ -6,7 +6,7 @@ import {ayb} from '../support/ayb.ts'
 import {emptyHome, minimalEnvironment, programPath} from '../support/children.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
-import {openTerminal} from '../support/terminal.ts'
+import {linesOf, openTerminal} from '../support/terminal.ts'
 
 const ESCAPE = '\u001b['
 
@@ -29,8 +29,6 @@ async function onTerminal(args: string[], columns: number, env: Record<string, s
   return output
 }
 
-const linesOf = (output: string) => stripVTControlCharacters(output).trimEnd().split('\r\n')
-
 describe('on a terminal', () => {
   test.each([60, 80, 200])('tables fit %i columns', async (columns) => {
     for (const args of [
@@ -45,7 +43,7 @@ describe('on a terminal', () => {
 
   test('a wide one shows more than a narrow one', async () => {
     const [narrow, wide] = await Promise.all(
-      [60, 200].map((columns) => onTerminal(['matviews', 'list'], columns)),
+      [60, 240].map((columns) => onTerminal(['matviews', 'list'], columns)),
     )
     expect(linesOf(narrow ?? '')[0]).toMatch(/^VIEW +.*STATUS/)
     expect(linesOf(narrow ?? '')[0]).not.toContain('ID')

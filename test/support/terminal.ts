@@ -1,3 +1,4 @@
+import {stripVTControlCharacters} from 'node:util'
 import {spawn} from '@lydell/node-pty'
 import {matchOf} from './ayb.ts'
 import {emptyHome, killAtEnd, minimalEnvironment, programPath} from './children.ts'
@@ -33,6 +34,13 @@ export interface Terminal {
   /** How it ended, with the number of the signal, 0 for none. */
   done: Promise<{code: number; signal: number; output: string}>
 }
+
+/** The lines that stay on the screen: where a busy machine connects slowly, the first has been written over. */
+export const linesOf = (output: string): string[] =>
+  stripVTControlCharacters(output)
+    .trimEnd()
+    .split('\r\n')
+    .map((line) => line.slice(line.lastIndexOf('\r') + 1))
 
 /** Starts `ayb` on a real pseudoterminal and kills it at the end of the test file. */
 export function openTerminal(args: string[], options: TerminalOptions = {}): Terminal {

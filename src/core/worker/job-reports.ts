@@ -24,8 +24,8 @@ export type JobOutcome =
 /** What every event of a job says of it. */
 export const factsOf = (job: ClaimedJob, view: ViewName | null) => ({
   jobId: job.id,
-  schedule: job.scheduleName,
-  scheduleId: job.scheduleId,
+  schedule: job.schedule?.name ?? null,
+  scheduleId: job.scheduleId ?? job.schedule?.id ?? null,
   view: view && qualifiedName(view),
   attempt: job.attempt,
 })

@@ -18,7 +18,7 @@ export interface ClaimRow {
   attempts: number
   max_attempts: number
   schedule_id: string | null
-  schedule_name: string | null
+  schedule: {id: string; name: string} | null
   token: string
   lateness_ms: number
   registration_id: string | null
@@ -108,7 +108,8 @@ export function claimedJob(db: Database, states: ReadableStates | null): {column
   const state = stateOfView(db, states)
   return {
     columns: `u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
-            (select s.name::text from ${db.tables.schedules} s where s.id = u.schedule_id) as schedule_name,
+            (select json_build_object('id', s.id, 'name', s.name::text) from ${db.tables.schedules} s
+              where s.id = ${scheduleOfClaimed(db)}) as schedule,
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,
@@ -120,6 +121,12 @@ export function claimedJob(db: Database, states: ReadableStates | null): {column
          offset 0) r on true${state.join}`,
   }
 }
+
+/** SQL: the id of the schedule that caused the job under alias `u`: the set of a member knows it, the job does not. */
+const scheduleOfClaimed = (db: Database): string =>
+  db.mayRead('edges')
+    ? `coalesce(u.schedule_id, (select e.schedule_id from ${db.tables.edges} e where e.job_id = u.id))`
+    : 'u.schedule_id'
 
 /** SQL: what the state of the view of a claimed job tells; the registration is under alias `r`. */
 function stateOfView(db: Database, states: ReadableStates | null): {columns: string; join: string} {

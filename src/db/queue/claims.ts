@@ -22,8 +22,8 @@ import type {LockTries} from './lock-tries.ts'
 /** A job that was claimed, with what its refresh needs to know. */
 export interface ClaimedJob extends RefreshJob {
   payload: unknown
-  /** Null without a schedule. */
-  scheduleName: string | null
+  /** What caused the job, or its set; null where no schedule did. */
+  schedule: {id: string; name: string} | null
   maxAttempts: number
   /** How long after its time it was claimed, by the server's clock, in milliseconds. */
   latenessMs: number
@@ -117,7 +117,7 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
   payload: row.payload,
   maxAttempts: row.max_attempts,
   scheduleId: row.schedule_id,
-  scheduleName: row.schedule_name,
+  schedule: row.schedule,
   latenessMs: row.lateness_ms,
   registration:
     row.registration_id === null

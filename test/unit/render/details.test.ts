@@ -8,6 +8,7 @@ const FIELDS: Field[] = [
   {label: 'Duration', value: 61_342, display: '1 m 01 s'},
   {label: 'Last refresh', value: null, display: 'never'},
   {label: 'Error', value: null},
+  {label: 'As usual', value: 3, display: null},
   {label: 'Note', value: 'two\nlines \u001b[31m'},
 ]
 
@@ -32,6 +33,7 @@ it('writes label, tab and exact value off a terminal, absent values too', () => 
     'Duration\t61342',
     'Last refresh\t',
     'Error\t',
+    'As usual\t3',
     'Note\ttwo\\nlines \\x1b[31m',
   ])
 })

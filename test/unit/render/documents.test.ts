@@ -247,7 +247,7 @@ describe('renderRegistrationDetails', () => {
       `  ${INDEX_HINT}`,
       '',
       'Schedules:',
-      'NAME                CRON       TIMEZONE       ENABLED  NEXT RUN',
+      'NAME                CRON       TIME ZONE      ENABLED  NEXT RUN',
       'leaderboard_hourly  0 * * * *  Europe/Vienna  yes      in 1 hour',
       '',
       'Recent refreshes:',

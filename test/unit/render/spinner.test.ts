@@ -10,7 +10,7 @@ describe('startSpinner', () => {
   let spinner: Spinner | undefined
   let text = 'Refreshing x'
 
-  const start = (columns = 60, terminal = terminalOf(columns)) => {
+  const start = (columns = 60, terminal = terminalOf(columns, {FORCE_COLOR: '1'})) => {
     spinner = startSpinner({
       stream: fakeTerminal(columns),
       terminal,
@@ -59,6 +59,17 @@ describe('startSpinner', () => {
     stop()
     await sleep(250)
     expect(written).toBe('')
+  })
+
+  it('is a line without any escape sequence where there are no colours', async () => {
+    const {stop} = start(60, terminalOf(60))
+    await vi.waitFor(() => expect(written).toMatch(/^\rRefreshing x/), 5000)
+    text = 'Waiting'
+    await vi.waitFor(() => expect(written).toMatch(/\rWaiting {5}$/), 5000)
+    text = 'Refreshing x'
+    stop()
+    expect(written).toMatch(/\r {7,12}\r$/)
+    expect(written).not.toContain('\u001b')
   })
 
   it('draws nothing when the work is done at once', async () => {

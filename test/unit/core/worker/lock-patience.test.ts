@@ -9,7 +9,7 @@ const job = (id: string): ClaimedJob => ({
   ...{
     id,
     scheduleId: null,
-    scheduleName: null,
+    schedule: null,
     payload: null,
     attempt: 1,
     maxAttempts: 3,
