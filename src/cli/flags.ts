@@ -190,7 +190,7 @@ export const schedulePolicyFlags = {
   }),
   'catch-up': Flags.custom<CatchUp>({options: [...CATCH_UPS]})({
     summary:
-      'Whether a worker makes up for the last run that was missed while no worker was alive. A run is missed if no worker could begin it within a minute.',
+      'Whether a worker makes up for runs that were missed while no worker was alive: for the latest of them, or for none. A run is missed if no worker could begin it within a minute.',
     helpValue: CATCH_UPS.join('|'),
   }),
   'not-during': notDuringFlag({

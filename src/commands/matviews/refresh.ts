@@ -73,7 +73,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     'if-changed': Flags.boolean({
       allowNo: true,
       summary:
-        'Refresh only if something that the view reads has changed since its last refresh; with --no-if-changed, in any case. Default: one view is refreshed in any case, a set as --skip-unchanged of each view says.',
+        'Refresh only if something that the view reads has changed since its last refresh; with --no-if-changed, in any case. Default: always for one view; in a set, as --skip-unchanged of each view says.',
     }),
     'second-look': Flags.boolean({
       allowNo: true,

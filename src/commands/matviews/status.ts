@@ -48,7 +48,7 @@ The age counts from the start of the refresh that made the data. If the view rea
     ),
     limit: rowsFlag('The largest number of views to show. The summary and --exit-code count all views.'),
     'exit-code': Flags.boolean({
-      summary: 'Exit with 9 if the state of a shown view is never, failing, stale or overdue.',
+      summary: 'Exit with 9 if one of the views is never, failing, stale or overdue.',
     }),
   }
 

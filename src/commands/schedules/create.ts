@@ -25,7 +25,7 @@ export default class SchedulesCreate extends BaseCommand {
   static override description =
     `Workers (ayb worker) run the schedule. The cron expression has five fields (minute hour day month weekday), or six with seconds first, or is a name such as @daily. Times are in the zone of --timezone, and follow its daylight-saving time.
 
-With --max-age in place of --cron, workers refresh the view early enough that its data never gets older than that: they know how long its refreshes take. Where the view may be skipped while nothing has changed (ayb matviews update VIEW --skip-unchanged), they also look for changes five times as often, and refresh as soon as they find one.
+With --max-age in place of --cron, workers refresh the view early enough that its data never gets older than that: they know how long its refreshes take. Where the view may be skipped while nothing has changed (ayb matviews update VIEW --skip-unchanged), they also look for changes, five times per --max-age, and refresh as soon as they find one.
 
 With --cascade or --with-dependencies, a run refreshes several views in order. The run is a set of jobs: the job of a view is queued when the jobs of the views that it reads are completed. If a job fails, the jobs that wait for it are canceled. No new run begins before the set has ended.`
   static override examples = [
