@@ -51,6 +51,10 @@ export function checkCommandLine(config: Config, line: readonly string[]): strin
   return argv
 }
 
+/** Whether a command line may begin with the word. */
+export const isCommandWord = (config: Config, word: string): boolean =>
+  config.findCommand(word) !== undefined || config.findTopic(word) !== undefined || SHORT_WAYS.has(word)
+
 /** oclif takes a word after a command without arguments as a part of the name of the command. */
 function refuseStrayArgument(command: Command.Loadable, name: string, word: string | undefined): void {
   if (word === undefined || word.startsWith('-') || Object.keys(command.args).length > 0) return

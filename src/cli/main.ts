@@ -7,7 +7,7 @@ import type {PJSON} from '@oclif/core/interfaces'
 import {run} from '@oclif/core/run'
 import {settings} from '@oclif/core/settings'
 import pjson from '../../package.json' with {type: 'json'}
-import {checkCommandLine, HELP_FLAGS} from './command-line.ts'
+import {checkCommandLine, HELP_FLAGS, isCommandWord} from './command-line.ts'
 import {isJsonRequested, printFailure} from './output.ts'
 import {toAybError} from './parse-errors.ts'
 
@@ -26,7 +26,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     const [first, second] = argv
     if (first === 'help' && second !== undefined) {
       const {isHelpTopic, printHelp} = await import('./help-topics.ts')
-      if (isHelpTopic(second)) return printHelp(HELP, second)
+      if (isHelpTopic(second)) {
+        printHelp(HELP, second)
+        if (isCommandWord(config, second)) process.stdout.write(`\nFor the flags: ayb ${second} --help\n`)
+        return
+      }
     }
     const line = checkCommandLine(config, argv)
     await run(line, config)

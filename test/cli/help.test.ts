@@ -32,6 +32,11 @@ describe('ayb help', () => {
     for (const line of stdout.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(80)
   })
 
+  test('leads from a topic to the command of that name', async () => {
+    expect((await ayb(['help', 'worker'], NOWHERE)).stdout).toMatch(/\n\nFor the flags: ayb worker --help\n$/)
+    expect((await ayb(['help', 'tuning'], NOWHERE)).stdout).not.toContain('For the flags')
+  })
+
   test('names each code of an error beside its exit code', async () => {
     const {stdout} = await ayb(['help', 'exit-codes'], NOWHERE)
     for (const [code, {exitCode}] of Object.entries(ERRORS)) {
