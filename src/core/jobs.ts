@@ -41,14 +41,15 @@ export async function listJobs(
     state: JobState | null
     schedule: string | null
     view?: ViewReference | null
+    search?: string | null
     limit: number
     offset?: number
   },
 ): Promise<Job[]> {
   const scheduleId = filter.schedule === null ? null : (await requireSchedule(db, filter.schedule)).id
-  const {state, view = null, limit, offset = 0} = filter
+  const {state, view = null, search = null, limit, offset = 0} = filter
   const name = view !== null && 'id' in view ? await requireRegistration(db, view) : view
-  return jobs.listJobs(db, {state, scheduleId, view: name, limit, offset})
+  return jobs.listJobs(db, {state, scheduleId, view: name, search, limit, offset})
 }
 
 /**

@@ -73,6 +73,8 @@ export interface JobFilter {
   state: JobState | null
   scheduleId: string | null
   view?: ViewName | null
+  /** A part of the name of the view, in any case. */
+  search?: string | null
   limit: number
   /** How many of the newest jobs to skip. */
   offset?: number
@@ -130,12 +132,12 @@ async function findWaitingJobs(db: Database, ids: readonly string[]): Promise<Jo
 /** The newest jobs first. */
 export async function listJobs(
   db: Database,
-  {state, scheduleId, view = null, limit, offset = 0}: JobFilter,
+  {state, scheduleId, view = null, search = null, limit, offset = 0}: JobFilter,
 ): Promise<Job[]> {
   if (!db.has('jobs')) return []
   // Members that wait come first: they are the newest, and few.
   const isAsked = state === null || state === 'waiting'
-  const waiting = isAsked ? await listWaiting(db, {scheduleId, view, limit: offset + limit}) : []
+  const waiting = isAsked ? await listWaiting(db, {scheduleId, view, search, limit: offset + limit}) : []
   const shown = waiting.slice(offset, offset + limit)
   const [left, skipped] = [limit - shown.length, Math.max(0, offset - waiting.length)]
   if (left === 0 || state === 'waiting') return shown
@@ -150,14 +152,14 @@ export async function listJobs(
                 and ($1::text is null or j.state = $1)
                 and ($2::uuid is null or ${ofSchedule})
                 and ($5::text is null or (${ofView.schema} = $5 and ${ofView.view} = $6))
+                and ($7::text is null or strpos(lower(${ofView.name}), lower($7)) > 0)
               order by j.created_at desc, j.id
               limit $3
              offset $4) j
       order by j.created_at desc, j.id`,
-    [state, scheduleId, left, skipped, view?.schemaName ?? null, view?.viewName ?? null],
+    [state, scheduleId, left, skipped, view?.schemaName ?? null, view?.viewName ?? null, search],
   )
-  // A view of a name that the database cannot hold has no jobs.
-  const rows = await (view === null ? found : found.catch(noneIfUnencodable(qualifiedName(view), [])))
+  const rows = await found.catch(noneIfUnencodable(namesIn(view, search), []))
   return [...shown, ...rows.map(toJob)]
 }
 
@@ -167,21 +169,31 @@ export async function listJobs(
  */
 async function listWaiting(
   db: Database,
-  {scheduleId, view, limit}: {scheduleId: string | null; view: ViewName | null; limit: number},
+  {
+    scheduleId,
+    view,
+    search,
+    limit,
+  }: {scheduleId: string | null; view: ViewName | null; search: string | null; limit: number},
 ): Promise<Job[]> {
   const waiting = waitingJobs(
     db,
     `($1::uuid is null or e.schedule_id = $1)
-                and ($3::text is null or (e.schema_name = $3 and e.view_name = $4))`,
+                and ($3::text is null or (e.schema_name = $3 and e.view_name = $4))
+                and ($5::text is null or strpos(lower(e.schema_name || '.' || e.view_name), lower($5)) > 0)`,
   )
   if (waiting === null) return []
   const found = db.session.query<JobRow>(
     `${waiting} join ${db.tables.edges} o on o.job_id = w.id order by o.created_at desc, o.set_id, o.place limit $2`,
-    [scheduleId, limit, view?.schemaName ?? null, view?.viewName ?? null],
+    [scheduleId, limit, view?.schemaName ?? null, view?.viewName ?? null, search],
   )
-  const rows = await (view === null ? found : found.catch(noneIfUnencodable(qualifiedName(view), [])))
+  const rows = await found.catch(noneIfUnencodable(namesIn(view, search), []))
   return rows.map(toJob)
 }
+
+/** What was asked for by name: where the database cannot hold that, no view with a job is called so. */
+const namesIn = (view: ViewName | null, search: string | null): string =>
+  `${view === null ? '' : qualifiedName(view)}${search ?? ''}`
 
 /** How many jobs cancelQueuedJobs would cancel. */
 export async function countQueuedJobs(db: Database, scheduleId: string): Promise<number> {

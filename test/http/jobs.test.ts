@@ -157,6 +157,18 @@ describe('a set of jobs', () => {
     ])
     expect(items.map(({setId}) => setId)).toEqual([queued.setId, queued.setId, queued.setId])
     expect((await api.get(`${JOBS}?state=waiting`)).json<List>().count).toBe(2)
+    for (const [search, count] of [
+      ['PUBLIC.B', 1],
+      ['lic.', 3],
+      ['%', 0],
+      ['%00', 0],
+    ] as const) {
+      expect(
+        (await api.get(`${JOBS}?search=${search === '%' ? '%25' : search}`)).json<List>().count,
+        search,
+      ).toBe(count)
+    }
+    expect((await api.get(`${JOBS}?search=public.a&state=waiting`)).json<List>().count).toBe(0)
     expect((await api.get(`${JOBS}/stats`)).json()).toMatchObject({queued: 1, waiting: 2})
     expect((await api.get(`${JOBS}/${items[1]?.id}`)).json()).toMatchObject({state: 'waiting'})
     expect((await api.get('/metrics')).text).toMatch(/ayb_jobs\{state="waiting",[^}]+\} 2\n/)

@@ -22,6 +22,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
       type?: string
       schedule?: string
       view?: string
+      search?: string
       limit: number
       offset: number
     }
@@ -39,18 +40,20 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
             type: 'string',
             description: 'Only jobs for this view, by name or by the id of its registration',
           },
+          search: {type: 'string', description: 'Only jobs for views whose name has this part'},
           limit: wholeNumber('The largest number of jobs to return', {minimum: 1, maximum: 500, default: 50}),
           offset: wholeNumber('How many jobs to skip', {minimum: 0, maximum: 1_000_000_000, default: 0}),
         }),
         response: listing('Job', 'The newest jobs first'),
       },
     },
-    async ({query: {state, type, schedule, view, limit, offset}}, reply) => {
+    async ({query: {state, type, schedule, view, search, limit, offset}}, reply) => {
       if (type !== undefined && type !== JOB_TYPE) return itemsOf([])
       const filter = {
         state: state ?? null,
         schedule: schedule ?? null,
         view: view === undefined ? null : parseViewReference(view),
+        search: search || null,
         ...{limit, offset},
       }
       return itemsOf(await work(reply, (db) => listJobs(db, filter)))

@@ -28,13 +28,20 @@ export interface ViewQuery {
   page: number
 }
 
+/** What the list of jobs shows. */
+export interface JobQuery {
+  /** A part of the name of the view. */
+  search: string
+  /** Null for all. */
+  state: JobState | null
+}
+
 /** What the address says after its #. */
 export interface Route {
   page: Page
   /** The name or the id of the one view or job that the page is about; null for a list. */
   one: string | null
-  /** Null for jobs in any state. */
-  jobState: JobState | null
+  jobs: JobQuery
   views: ViewQuery
 }
 
@@ -54,7 +61,7 @@ function parseRoute(hash: string): Route {
   return {
     page: PAGES.find((page) => page === name) ?? 'matviews',
     one: one === '' ? null : decoded(one),
-    jobState: JOB_STATES.find((each) => each === state) ?? null,
+    jobs: {search: views.search, state: JOB_STATES.find((each) => each === state) ?? null},
     views,
   }
 }
@@ -67,7 +74,11 @@ function decoded(text: string): string {
   }
 }
 
-export const jobsLink = (state: JobState | null): string => (state ? `#/jobs?state=${state}` : '#/jobs')
+/** What is as usual is left out. */
+export function jobsLink({search, state}: JobQuery): string {
+  const query = new URLSearchParams({...(search !== '' && {search}), ...(state !== null && {state})})
+  return query.size === 0 ? '#/jobs' : `#/jobs?${query}`
+}
 
 export const jobLink = (id: string): string => `#/jobs/${id}`
 

@@ -24,7 +24,7 @@ const DOCTOR_MS = 60_000
 
 /** The frame of each page: links to the other pages, and messages about how actions ended. */
 export function Shell({api, onSignOut}: {api: Api; onSignOut: () => void}) {
-  const {page, one, jobState, views} = useRoute()
+  const {page, one, jobs, views} = useRoute()
   const {toasts, notify, dismiss} = useToasts()
   const histories = useHistories(api)
   const refreshes = useRefreshes(api, notify, histories.expectRun)
@@ -80,7 +80,7 @@ export function Shell({api, onSignOut}: {api: Api; onSignOut: () => void}) {
           {page === 'schedules' && <SchedulesPage api={api} notify={notify} />}
           {page === 'jobs' &&
             (one === null ? (
-              <JobsPage api={api} notify={notify} state={jobState} />
+              <JobsPage api={api} notify={notify} query={jobs} />
             ) : (
               <JobPage key={one} api={api} notify={notify} id={one} database={database} />
             ))}

@@ -1,29 +1,29 @@
 import {useState} from 'preact/hooks'
-import type {Job, JobState, JobStats} from '../../../../lib/records/jobs.ts'
+import type {Job, JobStats} from '../../../../lib/records/jobs.ts'
 import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {Api, Items} from '../api.ts'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {payloadTitle} from '../payload.ts'
 import {usePoll} from '../poll.ts'
+import {type JobQuery, jobsLink} from '../routes.ts'
 import {useRowAction} from '../row-action.ts'
 import type {Notify} from '../toasts.tsx'
+import {JobFilter} from './job-filter.tsx'
 import {JobRow} from './job-row.tsx'
-import {StateFilter} from './state-filter.tsx'
 
 const PAGE = 50
 
 interface Props {
   api: Api
   notify: Notify
-  /** Null for all. */
-  state: JobState | null
+  query: JobQuery
 }
 
-export function JobsPage({api, notify, state}: Props) {
+export function JobsPage({api, notify, query}: Props) {
   const [shown, setShown] = useState(PAGE)
   const stats = usePoll((signal) => api.get<JobStats>('jobs/stats', signal))
   const schedules = usePoll((signal) => api.get<Items<Schedule>>('schedules', signal))
-  const jobs = usePoll((signal) => listJobs(api, state, shown, signal), state ?? 'all')
+  const jobs = usePoll((signal) => listJobs(api, query, shown, signal), jobsLink(query))
   const reload = () => {
     stats.reload()
     jobs.reload()
@@ -48,15 +48,9 @@ export function JobsPage({api, notify, state}: Props) {
         <h1 tabIndex={-1}>Jobs</h1>
       </div>
       <PollProblem error={jobs.error ?? stats.error} />
-      <StateFilter stats={stats.data} state={state} />
+      <JobFilter stats={stats.data} query={query} />
       {!jobs.data && !jobs.error && <p class="empty">Loading…</p>}
-      {!jobs.error && jobs.data?.length === 0 && (
-        <p class="empty">
-          {state
-            ? `No job is ${state}.`
-            : 'There are no jobs yet. A schedule creates a job when it is due, and a worker (ayb worker, or ayb serve --worker) runs the job.'}
-        </p>
-      )}
+      {!jobs.error && jobs.data?.length === 0 && <p class="empty">{emptyText(query)}</p>}
       {jobs.data && jobs.data.length > 0 && (
         <table class="cards">
           <thead>
@@ -95,16 +89,27 @@ export function JobsPage({api, notify, state}: Props) {
   )
 }
 
+function emptyText({search, state}: JobQuery): string {
+  if (search !== '')
+    return `No job${state ? ` that is ${state}` : ''} is for a view with “${search}” in its name.`
+  if (state !== null) return `No job is ${state}.`
+  return 'There are no jobs yet. A schedule creates a job when it is due, and a worker (ayb worker, or ayb serve --worker) runs the job.'
+}
+
 /** The newest so many, page by page: a page is what the server gives at most. */
 async function listJobs(
   api: Api,
-  state: JobState | null,
+  {search, state}: JobQuery,
   count: number,
   signal: AbortSignal,
 ): Promise<Job[]> {
   const jobs = new Map<string, Job>()
   for (let offset = 0; offset < count; offset += PAGE) {
-    const query = new URLSearchParams({limit: String(PAGE), offset: String(offset), ...(state && {state})})
+    const query = new URLSearchParams({
+      ...{limit: String(PAGE), offset: String(offset)},
+      ...(search !== '' && {search}),
+      ...(state && {state}),
+    })
     const {items} = await api.get<Items<Job>>(`jobs?${query}`, signal)
     // A new job moves the others to the next page: one can be seen twice.
     for (const job of items) jobs.set(job.id, job)

@@ -1,5 +1,5 @@
-import {useEffect, useState} from 'preact/hooks'
 import {FRESHNESS_STATES, type FreshnessState} from '../../../../lib/records/freshness.ts'
+import {SearchField} from '../parts/search-field.tsx'
 import {VIEW_SORTS, type ViewQuery, type ViewSort, viewsLink} from '../routes.ts'
 
 export type ViewCounts = Record<FreshnessState | 'running' | 'all', number>
@@ -17,36 +17,20 @@ const SORT_TITLES: Record<ViewSort, string> = {
   duration: 'Slowest first',
   nextRun: 'Next run',
 }
-/** Somebody who types sends one request, not one for each letter. */
-const TYPING_MS = 200
 /** Named in any case, so that the choice does not jump. */
 const ALWAYS: readonly string[] = ['failing', 'stale', 'fresh']
 
 /** The choice of views: by name, by state, and their order. */
 export function ListFilter({query, counts}: Props) {
-  const [text, setText] = useState(query.search)
-  useEffect(() => setText(query.search), [query.search])
-  useEffect(() => {
-    if (text === query.search) return
-    const timer = setTimeout(() => {
-      // Without a step back for each letter.
-      history.replaceState(null, '', viewsLink({...query, search: text, page: 1}))
-      dispatchEvent(new HashChangeEvent('hashchange'))
-    }, TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [text, query])
-
   const states = [...FRESHNESS_STATES, 'running' as const].filter(
     (state) => state === query.state || ALWAYS.includes(state) || (counts?.[state] ?? 0) > 0,
   )
   return (
     <div class="filter">
-      <input
-        type="search"
-        aria-label="Search views"
-        placeholder="Search views"
-        value={text}
-        onInput={({currentTarget}) => setText(currentTarget.value)}
+      <SearchField
+        label="Search views"
+        search={query.search}
+        linkOf={(search) => viewsLink({...query, search, page: 1})}
       />
       <nav class="links" aria-label="Views by state">
         <a
