@@ -7,7 +7,7 @@ import type {SetMember} from '../../lib/records/refreshes.ts'
 import type {ErrorRecord, ViewName} from '../../lib/records/values.ts'
 import {type RefreshEvent, type RunTimes, warningIn} from '../../lib/refresh-events.ts'
 import {distinct, type Warning} from '../../lib/unworded.ts'
-import {type LookAgain, type RefreshOptions, refreshInSet} from '../refresh/by-hand.ts'
+import {type LookAgain, type RefreshOptions, refreshOrLookAgain} from '../refresh/by-hand.ts'
 import type {Member} from './order.ts'
 import {mayPass} from './sessions.ts'
 
@@ -67,7 +67,7 @@ export class Turn {
         () => null,
         signal,
         (own) =>
-          refreshInSet(
+          refreshOrLookAgain(
             this.#db,
             {schemaName, viewName},
             {

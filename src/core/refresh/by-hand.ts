@@ -89,14 +89,15 @@ export async function refresh(
 }
 
 /**
- * The same for a view of a set, whose views have these qualified names. Returns where the view looks
- * unchanged and is to be looked at again: the caller has other views to refresh meanwhile.
+ * The same, but returns where the view looks unchanged and is to be looked at again: the caller has another use
+ * for the session meanwhile. `set` has the qualified names of the views of its set; null where the view is
+ * refreshed alone.
  */
-export async function refreshInSet(
+export async function refreshOrLookAgain(
   db: Database,
   reference: ViewReference,
   options: RefreshOptions,
-  set: ReadonlySet<string>,
+  set: ReadonlySet<string> | null,
 ): Promise<Unworded<Refreshed> | LookAgain> {
   const registration = await prepare(db, reference, options)
   return refreshRegistered(db.within(ANSWER_DEADLINE_MS), registration, options, set)

@@ -1,6 +1,8 @@
-import {type RefreshOptions, refresh} from '../../core/refresh/by-hand.ts'
+import {type LookAgain, type RefreshOptions, refreshOrLookAgain} from '../../core/refresh/by-hand.ts'
 import {wantedSettings} from '../../core/refresh/request.ts'
+import {pause} from '../../core/refresh/waits.ts'
 import {describeWait} from '../../lib/blockers.ts'
+import {formatDuration} from '../../lib/duration.ts'
 import {isAybError, messageOf} from '../../lib/errors.ts'
 import {refreshInProgress} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
@@ -15,19 +17,22 @@ import {apiWarning} from './remedies.ts'
 /** How often to log a refresh that waits. */
 const SAY_AGAIN_MS = 60_000
 
-interface Asked {
+interface Wish {
   mode: RequestedMode | null
   /** Whether to refresh only where something has changed; null for always. */
   ifChanged: boolean | null
   signal: AbortSignal
 }
 
+type Asked = Wish & Required<Pick<RefreshOptions, 'changesUntil' | 'wait'>>
+
 /** Refreshes one view for a client; the signal cancels it. Tells the log, and whoever counts. */
 export function refreshing({refreshes, log, onRefresh}: ApiContext) {
   /** The ids of what this process refreshes, or waits for a session to refresh. */
   const underWay = new Set<string>()
 
-  async function run(registration: Registration, {mode, ifChanged, signal}: Asked): Promise<Refreshed> {
+  /** Refreshes the view, or looks at it. */
+  async function run(registration: Registration, asked: Asked): Promise<Refreshed | LookAgain> {
     const view = qualifiedName(registration)
     const startedAt = performance.now()
     // Before it holds the lock there is no attempt.
@@ -35,11 +40,8 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     let nextWordAt = startedAt
     const warnings: Warning[] = []
     const options: RefreshOptions = {
-      mode,
+      ...asked,
       settings: wantedSettings(),
-      ifChanged,
-      changesUntil: startedAt,
-      signal,
       onEvent: (event) => {
         hasBegun = true
         const warning = warningIn(event)
@@ -54,7 +56,8 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     }
     return refreshes.use(async (db) => {
       try {
-        const done = await refresh(db, {id: registration.id}, options)
+        const done = await refreshOrLookAgain(db, {id: registration.id}, options, null)
+        if ('lookAgainMs' in done) return done
         const {registration: after, status, durationMs, lockWaitMs, reason, checkedAt} = done
         const worded = done.warnings.map(apiWarning)
         for (const msg of worded) log({level: 'warn', event: 'warning', msg, view})
@@ -78,13 +81,23 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
         }
         throw error
       }
-    }, signal)
+    }, asked.signal)
   }
 
-  return async (registration: Registration, asked: Asked): Promise<Refreshed> => {
+  return async (registration: Registration, wish: Wish): Promise<Refreshed> => {
     const {id} = registration
     if (underWay.has(id)) throw refreshInProgress(registration, null)
     underWay.add(id)
-    return run(registration, asked).finally(() => underWay.delete(id))
+    const asked = {...wish, changesUntil: performance.now()}
+    let done = await run(registration, {...asked, wait: null}).finally(() => underWay.delete(id))
+    while ('lookAgainMs' in done) {
+      const again = formatDuration(done.lookAgainMs)
+      const msg = `looks unchanged, looking again in ${again}:`
+      log({level: 'debug', event: 'refresh.looks_unchanged', msg, view: qualifiedName(registration)})
+      // Others may look at the view or refresh it meanwhile, and at the end of the pause.
+      await pause(done.lookAgainMs, wish.signal)
+      done = await run(registration, {...asked, wait: {timeoutMs: null}})
+    }
+    return done
   }
 }
