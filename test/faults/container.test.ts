@@ -5,10 +5,12 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {text} from 'node:stream/consumers'
 import {afterAll, beforeAll, describe, expect, inject, test} from 'vitest'
+import {parse} from 'yaml'
 import {killAtEnd, programPath} from '../support/children.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {MANIFEST_FILE} from '../support/manifest.ts'
 import {isOpenToAll} from '../support/postgres-binaries.ts'
+import {readmeBlocks, readmeFile} from '../support/readme.ts'
 import {TOKEN} from '../support/serve.ts'
 import {until} from '../support/until.ts'
 
@@ -120,21 +122,45 @@ describe.skipIf(refusal.status !== 0)(
       const refused = await run(variables, ['matviews', 'refresh', 'nothing'])
       expect(refused).toMatchObject({code: 3, stdout: ''})
       expect(refused.stderr).not.toMatch(/ {4}at /)
-      for (const more of [['worker'], ['serve', '--worker']]) {
-        const child = start([...variables, `AYB_ADMIN_TOKEN=${TOKEN}`], [...more, '--listen', '127.0.0.1:0'])
-        let printed = ''
-        for (const stream of [child.stdout, child.stderr])
-          stream.setEncoding('utf8').on('data', (chunk: string) => {
-            printed += chunk
-          })
-        const [, origin] = await until(() => /listening on (http:\/\/[^\s"]+)/.exec(printed), {
-          what: 'it to listen',
-          timeoutMs: 30_000,
-        })
-        expect((await fetch(`${origin}/healthz`)).status).toBe(200)
-        child.kill()
-        expect(await once(child, 'close'), printed).toEqual([0, null])
-      }
+      const ofServer = [...variables, `AYB_ADMIN_TOKEN=${TOKEN}`]
+      await expectAnswers(ofServer, ['serve', '--worker', '--listen', '127.0.0.1:0'], ['/healthz'])
     }, 120_000)
+
+    test('works with what README starts in a container, and answers its probes', async () => {
+      const [dockerfile = {text: ''}] = readmeBlocks('dockerfile')
+      const [, entry = '', command = ''] = /^ENTRYPOINT (.*)\nCMD (.*)$/m.exec(dockerfile.text) ?? []
+      expect(JSON.parse(entry)).toEqual(['ayb'])
+      const {image, read_only} = parse(readmeFile('compose.yaml')).services.ayb
+      const [container] = parse(readmeFile('deployment.yaml')).spec.template.spec.containers
+      expect({image, read_only}).toEqual({image: container.image.replace(/^.*\//, ''), read_only: true})
+      expect(container.ports).toEqual([{name: 'metrics', containerPort: 9187}])
+      const probes = [container.livenessProbe, container.readinessProbe].map(({httpGet}) => httpGet.path)
+      for (const args of [JSON.parse(command) as string[], container.args as string[]]) {
+        // The port is that of the container, of which this test has none.
+        const free = args.map((arg) => arg.replace('0.0.0.0:9187', '0.0.0.0:0'))
+        expect(free).not.toEqual(args)
+        await expectAnswers([`AYB_DATABASE_URL=${db.url}`], free, probes)
+      }
+    }, 60_000)
   },
 )
+
+/** Starts a program that listens until it is told to end, and expects 200 at these paths. */
+async function expectAnswers(variables: string[], args: string[], paths: string[]): Promise<void> {
+  const child = start(variables, args)
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      printed += chunk
+    })
+  const [, origin] = await until(() => /listening on (http:\/\/[^\s"]+)/.exec(printed), {
+    what: 'it to listen',
+    timeoutMs: 30_000,
+  })
+  for (const path of paths) {
+    const isWell = async () => (await fetch(`${origin}${path}`)).status === 200
+    await until(isWell, {what: `${path} to answer 200`})
+  }
+  child.kill()
+  expect(await once(child, 'close'), printed).toEqual([0, null])
+}

@@ -1,5 +1,14 @@
 import {spawnSync} from 'node:child_process'
-import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs'
 import {builtinModules} from 'node:module'
 import {homedir, tmpdir, userInfo} from 'node:os'
 import {dirname, join, sep} from 'node:path'
@@ -9,6 +18,7 @@ import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest'
 import {programPath} from '../support/children.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {generateManifest, MANIFEST_FILE, PACKAGE_ROOT} from '../support/manifest.ts'
+import {readme, readmeBlocks} from '../support/readme.ts'
 
 interface Packed {
   filename: string
@@ -164,6 +174,57 @@ describe('the program with nothing installed beside it', () => {
     const {url} = await createTestDatabase()
     expect(runAyb('matviews', 'discover', '--database-url', url)).toContain('leaderboard')
     expect(runAyb('matviews', 'list', '--database-url', url, '--json')).toBe('[]\n')
+  })
+})
+
+/** What npm needs to reach a registry that answers by a certificate of this machine. */
+const certificates = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'].flatMap((name) =>
+  process.env[name] === undefined ? [] : [`${name}=${process.env[name]}`],
+)
+const hasRegistry = spawnSync('npm', ['ping'], {timeout: 20_000}).status === 0
+/** No account has that id, and nobody's variables are inherited. */
+const STRANGER =
+  process.getuid?.() === 0
+    ? ['setpriv', '--reuid=10001', '--regid=10001', '--clear-groups', 'env', '-i']
+    : ['env', '-i']
+
+describe.skipIf(!hasRegistry)('in an empty folder of a user without an account', {timeout: 120_000}, () => {
+  let place: string
+  /** Runs a line of README there, with its `/tmp` and `/opt` in the folder. */
+  const runHere = (line: string, ...more: string[]) => {
+    const [command = '', ...args] = [
+      ...STRANGER,
+      `HOME=${place}`,
+      `PATH=${process.env.PATH}`,
+      ...certificates,
+      ...more,
+    ]
+    const here = line.replaceAll(/(?<= )\/(tmp|opt)\//g, `${place}/$1/`)
+    return run(command, [...args, 'sh', '-ec', here], place)
+  }
+
+  beforeAll(() => {
+    place = mkdtempSync(join(tmpdir(), 'ayb-stranger-'))
+    mkdirSync(join(place, 'tmp'))
+    for (const target of [place, join(place, 'tmp')])
+      cpSync(join(folder, packed.filename), join(target, packed.filename))
+    for (const path of [place, join(place, 'tmp')]) chmodSync(path, 0o777)
+  })
+  afterAll(() => rmSync(place, {recursive: true, force: true}))
+
+  it('runs without being installed, as README says', async () => {
+    const {url} = await createTestDatabase({hasTables: true})
+    const [line = ''] = readme().match(/^npx .*$/m) ?? []
+    expect(line).toContain(packed.filename)
+    expect(runHere(line.replace('npx', 'npx --yes'), `DATABASE_URL=${url}`)).toBe('')
+  })
+
+  it('is installed as the Dockerfile of README does, and works', () => {
+    const [, line = ''] = /^RUN (.*)$/m.exec(readmeBlocks('dockerfile')[0]?.text ?? '') ?? []
+    expect(line).toContain(packed.filename)
+    runHere(line)
+    const {version} = readJson(join(PACKAGE_ROOT, 'package.json'))
+    expect(runHere('exec /opt/ayb/bin/ayb --version')).toContain(`ayb/${version} `)
   })
 })
 
