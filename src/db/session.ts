@@ -264,6 +264,21 @@ export class Session {
     }
   }
 
+  /** Runs a statement that may be refused: a transaction that is open goes on without it. */
+  async attempt<T>(statement: () => Promise<T>): Promise<T> {
+    if (!this.#parts.transactions.isOpen) return statement()
+    await this.query('savepoint attempt')
+    try {
+      const result = await statement()
+      await this.query('release savepoint attempt')
+      return result
+    } catch (error) {
+      // A rollback that fails must not hide what came first.
+      await this.query('rollback to savepoint attempt').catch(() => {})
+      throw error
+    }
+  }
+
   /** Listens on a channel: `onNotification` is called for each notification while the session lives. */
   async listen(channel: string, onNotification: () => void): Promise<void> {
     this.#parts.connection.client.on('notification', onNotification)

@@ -80,12 +80,14 @@ export async function lookForChanges(
     const definition = await definitionOf(db, view)
     if (!definition) return null
     const sentAt = performance.now()
-    const row = await runLook(db, view, definition, settings).catch((error) => {
-      // A right has gone, or the table, which an older ayb may have made again: the refresh goes on without.
-      if (!hasSqlstate(error, ...WITHOUT_TABLE)) throw error
-      forgetRights(db.session)
-      return null
-    })
+    const row = await db.session
+      .attempt(() => runLook(db, view, definition, settings))
+      .catch((error) => {
+        // A right has gone, or the table, which an older ayb may have made again: the refresh goes on without.
+        if (!hasSqlstate(error, ...WITHOUT_TABLE)) throw error
+        forgetRights(db.session)
+        return null
+      })
     if (!row) return null
     if (row.oid === definition.oid && row.key === definition.key) return toLook(db, row, definition, sentAt)
     forgetDefinition(db, view)
