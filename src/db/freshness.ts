@@ -183,6 +183,44 @@ function scheduled(db: Database): string {
         group by 1, 2)`
 }
 
+/** A parent, and the moment whose data of it a view holds. The view is known by its place. */
+interface ReadParent extends ViewName {
+  place: number
+  readAtMs: number
+}
+
+/**
+ * Which views have missed a refresh of a parent that ended at least so long ago, by their places, with the
+ * end of that refresh in milliseconds since 1970.
+ */
+export async function missedRefreshes(
+  db: Database,
+  parents: readonly ReadParent[],
+  agoMs: number,
+): Promise<Map<number, number>> {
+  const rows = await db.session.query<{place: number; ended_ms: string}>(
+    `select p.place, ${exactMilliseconds('min(h.ended_at)')} as ended_ms
+       from unnest($1::int[], $2::text[], $3::text[], $4::float8[]) p(place, schema_name, view_name, read_at_ms)
+      cross join lateral (
+              select h.started_at + h.duration_ms * interval '1 ms' as ended_at from ${runsOf(db)} h
+               where h.schema_name = p.schema_name and h.view_name = p.view_name and h.status = 'success'
+                 and h.started_at < clock_timestamp() - $5 * interval '1 ms'
+                 and h.started_at + h.duration_ms * interval '1 ms' < clock_timestamp() - $5 * interval '1 ms'
+               order by h.started_at desc
+               limit 1) h
+      where h.ended_at > to_timestamp(p.read_at_ms / 1000) + ${ROUNDING_MS} * interval '1 ms'
+      group by p.place`,
+    [
+      parents.map(({place}) => place),
+      parents.map(({schemaName}) => schemaName),
+      parents.map(({viewName}) => viewName),
+      parents.map(({readAtMs}) => String(readAtMs)),
+      agoMs,
+    ],
+  )
+  return new Map(rows.map(({place, ended_ms}) => [place, Number(ended_ms)]))
+}
+
 /** A view whose data is computed from other materialized views. */
 export interface ComputedView extends ViewName {
   isRegistered: boolean

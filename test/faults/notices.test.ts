@@ -2,12 +2,12 @@ import {chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync}
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, describe, expect, test} from 'vitest'
-import {ayb} from '../support/ayb.ts'
+import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob, untilState} from '../support/jobs.ts'
 import {inspectProcess} from '../support/processes.ts'
 import {type Receiver, startReceiver, URL_TOKEN} from '../support/receiver.ts'
-import {register} from '../support/refresh.ts'
+import {createGate, register, untilRefreshing} from '../support/refresh.ts'
 import {startServer, stopServers} from '../support/serve.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, stopWorkers} from '../support/worker.ts'
@@ -277,6 +277,42 @@ describe.concurrent('notices', {timeout: 120_000}, () => {
     ])
     expect(Date.now() - Date.parse(notices[0]?.data.since ?? '')).toBeGreaterThan(500_000)
     await stopServers([server])
+  })
+
+  test('tell of a view that stays older than a view that it reads', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const gate = await createGate(db, 'top')
+    await db.query(`create materialized view base as select 1 as n;
+      create materialized view top as select n, top_gate() from base; create materialized view soon as select n from base`)
+    for (const view of ['base', 'top', 'soon']) await register(db, view)
+    expect(await ayb(['refresh', 'top', 'soon'], db)).toMatchObject({code: 0})
+    for (let refresh = 0; refresh < 2; refresh++) {
+      expect(await ayb(['refresh', 'base'], db)).toMatchObject({code: 0})
+      await db.query(`
+        update _ayb_matview_refresh_runs set started_at = started_at - interval '10 minutes';
+        update _ayb_matview_refreshes set last_refresh_at = last_refresh_at - interval '10 minutes'`)
+    }
+    // `soon` has missed only the last refresh of its parent, which was a moment ago.
+    expect(await ayb(['refresh', 'soon'], db)).toMatchObject({code: 0})
+    expect(await ayb(['refresh', 'base'], db)).toMatchObject({code: 0})
+    const receiver = await startReceiver()
+    const once = async () =>
+      expect(await ayb(['worker', '--once'], {...notifying(receiver), url: db.url})).toMatchObject({code: 0})
+    await once()
+    expect(receiver.notices()).toMatchObject([
+      {type: 'view.stale', data: {viewName: 'top', maxAgeMs: null, since: expect.any(String)}},
+    ])
+    expect(Date.now() - Date.parse(receiver.notices()[0]?.data.since ?? '')).toBeGreaterThan(500_000)
+
+    await gate.close()
+    const refresh = startAyb(['refresh', 'top'], {url: db.url, timeoutMs: 60_000})
+    await untilRefreshing(db, 'top')
+    await once()
+    expect(receiver.received).toHaveLength(1)
+    await gate.open()
+    expect((await refresh.done).code).toBe(0)
+    await once()
+    expect(receiver.notices()).toMatchObject([{}, {type: 'view.recovered', data: {viewName: 'top'}}])
   })
 
   test('go to the command as well: only what failed is tried again, and a slow command is killed', async () => {

@@ -24,6 +24,10 @@ export interface JudgedView extends Judgement {
   /** The time that the data shows, in milliseconds since 1970; null where that is unknown. */
   freshAsOfMs: number | null
   maxAgeMs: number | null
+  /** The moment whose parents the view holds, in milliseconds since 1970; null where it holds none. */
+  readAtMs: number | null
+  /** The registered parents that were refreshed since, by name. */
+  newerParents: readonly FreshnessFacts[]
 }
 
 /** All registered views as they are now, by the clock of the server. */
@@ -72,7 +76,8 @@ async function judgeViews(
   const asOf = withLooks({factsOf, parentsOf: parents, looks, inHistory})
   const graceMs = await overdueAfter(db)
   const judged = named.map(({name, facts}) => {
-    const newerParent = newerParentOf(readAt(name, {factsOf, looks}), parents.get(name), factsOf)
+    const readAtMs = readAt(name, {factsOf, looks})
+    const newerParents = newerParentsOf(readAtMs, parents.get(name), factsOf)
     const freshAsOfMs = asOf.get(name) ?? null
     const allowedMs = maxAgeMs ?? facts.maxAgeMs
     // Without spreads: of 20,000 views they take a quarter of a second.
@@ -86,30 +91,43 @@ async function judgeViews(
         lastSuccessStartedAtMs: facts.lastSuccessStartedAtMs,
         freshAsOfMs,
         maxAgeMs: allowedMs,
-        newerParent,
+        newerParent: newerParents[0] ? qualifiedName(newerParents[0]) : null,
         hasSchedule,
         dueAtMs,
         graceMs,
       },
       nowMs,
     )
-    return {name, facts, freshAsOfMs, maxAgeMs: allowedMs, state, reason, overdue, isStale}
+    return {
+      name,
+      facts,
+      freshAsOfMs,
+      maxAgeMs: allowedMs,
+      readAtMs,
+      newerParents,
+      state,
+      reason,
+      overdue,
+      isStale,
+    }
   })
   return {nowMs, views: judged}
 }
 
-/** A parent that was refreshed since the view has read its parents, by its qualified name; null for none. */
-function newerParentOf(
+const NONE: readonly FreshnessFacts[] = []
+
+/** The parents that were refreshed since the view has read them, by name. */
+function newerParentsOf(
   readAtMs: number | null,
   parents: ReadonlySet<string> | undefined,
   factsOf: ReadonlyMap<string, FreshnessFacts>,
-): string | null {
-  if (!parents || readAtMs === null) return null
-  const newer = [...parents].sort().find((parent) => {
-    const endedAtMs = factsOf.get(parent)?.lastSuccessEndedAtMs ?? null
-    return endedAtMs !== null && endedAtMs - ROUNDING_MS > readAtMs
+): readonly FreshnessFacts[] {
+  if (!parents || readAtMs === null) return NONE
+  return [...parents].sort().flatMap((parent) => {
+    const facts = factsOf.get(parent)
+    const endedAtMs = facts?.lastSuccessEndedAtMs ?? null
+    return facts && endedAtMs !== null && endedAtMs - ROUNDING_MS > readAtMs ? [facts] : []
   })
-  return newer ?? null
 }
 
 /**

@@ -8,22 +8,31 @@ type NoticeState = Extract<FreshnessState, 'failing' | 'stale' | 'overdue' | 'fr
 /** After so many notices about a view within an hour, its recovery is told later. */
 const MOST_RECENT = 5
 
+/** What a view is like that has been older than a parent for a while. */
+export interface Behind {
+  /** Since when, in milliseconds since 1970. */
+  sinceMs: number
+  /** Whether it is refreshed right now. */
+  isRunning: boolean
+}
+
 export const isWell = (state: FreshnessState): boolean => state === 'fresh' || state === 'unwatched'
 
 /**
  * The state of a view as notices tell it; null where there is nothing to tell: the view is neither well, nor
- * has it failed so many times in a row. A view counts as stale only where its data is older than allowed: one
- * whose parent was refreshed a moment ago is about to be refreshed.
+ * has it failed so many times in a row. A view whose parent was refreshed a moment ago is about to be
+ * refreshed, and does not count as stale.
  */
 export function noticeState(
   {state, overdue, facts, freshAsOfMs, maxAgeMs}: JudgedView,
-  {nowMs, after}: {nowMs: number; after: number},
+  {nowMs, after, behind}: {nowMs: number; after: number; behind: Behind | null},
 ): NoticeState | null {
   const {hasFailed, consecutiveFailures, lastSuccessStartedAtMs} = facts
   if (state === 'failing' && !facts.exists) return 'failing'
   if (hasFailed && consecutiveFailures >= after) return 'failing'
   const asOfMs = freshAsOfMs ?? lastSuccessStartedAtMs
   if (maxAgeMs !== null && asOfMs !== null && nowMs - asOfMs > maxAgeMs) return 'stale'
+  if (behind !== null) return behind.isRunning ? null : 'stale'
   if (overdue) return 'overdue'
   if (state === 'failing' || state === 'never') return null
   return state === 'stale' ? 'fresh' : state

@@ -16,6 +16,8 @@ interface News {
   state: FreshnessState
   previousState: FreshnessState | null
   failingSince: Instant | null
+  /** Since when the view has been older than a parent, in milliseconds since 1970. */
+  behindSinceMs: number | null
   schedule: string | null
   database: string
   host: string
@@ -47,11 +49,17 @@ export function noticeOf(view: JudgedView, news: News): Notice {
   }
 }
 
-function sinceWhen({facts, freshAsOfMs, maxAgeMs}: JudgedView, {state, failingSince}: News): Instant | null {
+function sinceWhen(
+  {facts, freshAsOfMs, maxAgeMs}: JudgedView,
+  {nowMs, state, failingSince, behindSinceMs}: News,
+): Instant | null {
   if (state === 'failing') return failingSince
   if (state === 'overdue') return asInstant(facts.dueAtMs)
   const asOfMs = freshAsOfMs ?? facts.lastSuccessStartedAtMs
-  if (state === 'stale') return asOfMs === null || maxAgeMs === null ? null : asInstant(asOfMs + maxAgeMs)
+  if (state === 'stale') {
+    const tooOldMs = asOfMs === null || maxAgeMs === null ? null : asOfMs + maxAgeMs
+    return asInstant(tooOldMs !== null && tooOldMs < nowMs ? tooOldMs : behindSinceMs)
+  }
   return facts.lastSuccessAt
 }
 

@@ -1,10 +1,11 @@
 import {randomUUID} from 'node:crypto'
 import type {Database} from '../../db/database.ts'
+import {missedRefreshes} from '../../db/freshness.ts'
 import {addNotice, readNoticeFacts, readTold, type ToldState} from '../../db/notices.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {FreshnessState} from '../../lib/records/freshness.ts'
-import {type JudgedView, judgeAll} from '../freshness/judged.ts'
-import {isWell, newsOf, noticeState} from './changes.ts'
+import {type JudgedView, judgeAll, runningNow} from '../freshness/judged.ts'
+import {type Behind, isWell, newsOf, noticeState} from './changes.ts'
 import {noticeOf} from './documents.ts'
 
 /** A change that this process was the first to see. */
@@ -30,10 +31,11 @@ interface Look {
 export async function lookForChanges(db: Database, {after}: {after: number}): Promise<Look> {
   const told = new Map((await readTold(db)).map((each) => [qualifiedName(each), each]))
   const {nowMs, views} = await judgeAll(db)
+  const behind = await viewsBehind(db, views)
   const unwell = new Set<string>()
   const changed: {view: JudgedView; state: FreshnessState; last: ToldState | null}[] = []
   for (const view of views) {
-    const state = noticeState(view, {nowMs, after})
+    const state = noticeState(view, {nowMs, after, behind: behind.get(view.name) ?? null})
     if (state !== null && !isWell(state)) unwell.add(view.name)
     const last = told.get(view.name) ?? null
     const news = newsOf(state, last)
@@ -49,7 +51,10 @@ export async function lookForChanges(db: Database, {after}: {after: number}): Pr
   for (const [at, {view, state, last}] of changed.entries()) {
     const {failingSince = null, schedule = null} = facts[at] ?? {}
     const previousState = last?.state ?? null
-    const notice = noticeOf(view, {nowMs, state, previousState, failingSince, schedule, database, host})
+    const behindSinceMs = behind.get(view.name)?.sinceMs ?? null
+    const notice = noticeOf(view, {
+      ...{nowMs, state, previousState, failingSince, behindSinceMs, schedule, database, host},
+    })
     const noticeId = randomUUID()
     const {schemaName, viewName} = view.facts
     const place = (last?.place ?? 0) + 1
@@ -58,4 +63,28 @@ export async function lookForChanges(db: Database, {after}: {after: number}): Pr
     }
   }
   return {noted, unwell}
+}
+
+/** As the alert rule has it: a set has come to the views below by then. */
+const BEHIND_MS = 300_000
+
+/** The views that have been older than a parent for a while, by qualified names. */
+async function viewsBehind(db: Database, views: readonly JudgedView[]): Promise<Map<string, Behind>> {
+  const candidates = views.filter(({newerParents}) => newerParents.length > 0)
+  if (candidates.length === 0) return new Map()
+  const missed = await missedRefreshes(
+    db,
+    candidates.flatMap(({newerParents, readAtMs}, place) =>
+      newerParents.map(({schemaName, viewName}) => ({schemaName, viewName, place, readAtMs: readAtMs ?? 0})),
+    ),
+    BEHIND_MS,
+  )
+  if (missed.size === 0) return new Map()
+  const running = await runningNow(db, () => {})
+  return new Map(
+    candidates.flatMap(({name}, place) => {
+      const sinceMs = missed.get(place)
+      return sinceMs === undefined ? [] : [[name, {sinceMs, isRunning: running.has(name)}] as const]
+    }),
+  )
 }

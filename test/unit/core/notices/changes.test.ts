@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest'
-import {newsOf, noticeState} from '../../../../src/core/notices/changes.ts'
+import {type Behind, newsOf, noticeState} from '../../../../src/core/notices/changes.ts'
 import {withoutDetail} from '../../../../src/core/notices/documents.ts'
 import {retryPause} from '../../../../src/core/notices/outbox.ts'
 import type {ToldState} from '../../../../src/db/notices.ts'
@@ -22,6 +22,8 @@ function view(
     isStale: state === 'stale',
     freshAsOfMs: startedAt,
     maxAgeMs,
+    readAtMs: startedAt,
+    newerParents: [],
     facts: {
       schemaName: 'public',
       viewName: 'totals',
@@ -44,7 +46,8 @@ function view(
   }
 }
 
-const stateOf = (of: ReturnType<typeof view>, after = 1) => noticeState(of, {nowMs: NOW, after})
+const stateOf = (of: ReturnType<typeof view>, after = 1, behind: Behind | null = null) =>
+  noticeState(of, {nowMs: NOW, after, behind})
 
 describe('the state that a notice tells', () => {
   test('is that of the view', () => {
@@ -56,10 +59,12 @@ describe('the state that a notice tells', () => {
     expect(stateOf(view('failing', {exists: false}))).toBe('failing')
   })
 
-  test('is stale only where the data is older than allowed', () => {
+  test('is stale where the data is older than allowed, or has long been older than a parent', () => {
     expect(stateOf(view('stale'))).toBe('fresh')
     expect(stateOf(view('stale', {maxAgeMs: 2 * HOUR}))).toBe('fresh')
     expect(stateOf(view('stale', {overdue: true}))).toBe('overdue')
+    expect(stateOf(view('stale', {overdue: true}), 1, {sinceMs: 1, isRunning: false})).toBe('stale')
+    expect(stateOf(view('stale'), 1, {sinceMs: 1, isRunning: true})).toBeNull()
   })
 
   test('is failing after so many failures, and before that what else is wrong', () => {
