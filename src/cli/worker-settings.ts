@@ -4,7 +4,7 @@ import {type ListenAddress, parseListenAddress} from '../lib/listen-address.ts'
 import {LOG_LEVELS, type LogLevel} from '../lib/log-level.ts'
 
 /** The environment variables of `ayb worker`. An AYB server reads the first three, too. */
-const WORKER_ENV = {
+export const WORKER_ENV = {
   concurrency: 'AYB_JOBS_WORKER_CONCURRENCY',
   pollInterval: 'AYB_JOBS_POLL_INTERVAL_MS',
   leaseDuration: 'AYB_JOBS_LEASE_DURATION_S',

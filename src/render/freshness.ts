@@ -55,6 +55,7 @@ export function renderStatus(views: readonly ViewStatus[], {terminal, now}: Rend
       header: 'RUNNING',
       value: ({running}) => running?.pid ?? null,
       display: ({running}) => (running === null ? null : `pid ${running.pid}`),
+      style: () => 'cyan',
       priority: 2,
       omitWhenEmpty: true,
     },

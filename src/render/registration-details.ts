@@ -93,11 +93,11 @@ function freshnessFields({state, reason, freshAsOf, lastSuccessAt, running}: Fre
   ]
 }
 
-/** Who refreshes a view: `pid 4711 of ayb worker as ayb, since 3 minutes ago`. */
+/** Who refreshes a view: `pid 4711 of ayb worker as ayb, started 3 minutes ago`. */
 function whoRuns({pid, application, user, since}: RunningRefresh, now: Date): string {
   const program = application === null ? '' : ` of ${application}`
   const role = user === null ? '' : ` as ${user}`
-  return `pid ${pid}${program}${role}${since === null ? '' : `, since ${formatRelative(since, now)}`}`
+  return `pid ${pid}${program}${role}${since === null ? '' : `, started ${formatRelative(since, now)}`}`
 }
 
 function scheduleColumns({now}: RenderContext): Column<Schedule>[] {
@@ -114,7 +114,7 @@ function scheduleColumns({now}: RenderContext): Column<Schedule>[] {
     {
       header: 'NEXT RUN',
       value: (schedule) => schedule.nextRunAt,
-      display: ({nextRunAt}) => formatDue(nextRunAt, now),
+      display: ({enabled, nextRunAt}) => (enabled ? formatDue(nextRunAt, now) : null),
       priority: 7,
     },
   ]

@@ -55,7 +55,7 @@ export function renderSchedules(
   }
   const columns: Column<ListedSchedule>[] = [
     {header: 'NAME', value: ({name}) => name, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
-    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 20, cut: 'middle'},
+    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 14, cut: 'middle'},
     {
       header: 'CRON',
       value: (schedule) => schedule.cronExpr,
@@ -73,7 +73,8 @@ export function renderSchedules(
     {
       header: 'NEXT RUN',
       value: (schedule) => schedule.nextRunAt,
-      display: (schedule) => formatDue(schedule.nextRunAt, now),
+      // Another program may leave the next run of a schedule that it disables.
+      display: ({enabled, nextRunAt}) => (enabled ? formatDue(nextRunAt, now) : null),
       priority: 7,
     },
     {

@@ -1,5 +1,6 @@
 import {readdirSync} from 'node:fs'
 import {describe, expect, test} from 'vitest'
+import {WORKER_ENV} from '../../src/cli/worker-settings.ts'
 import {ERRORS} from '../../src/lib/errors.ts'
 import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
@@ -29,6 +30,7 @@ describe('ayb help', () => {
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
     expect(stdout).toMatch(/^[A-Z]/)
     expect(stdout).not.toMatch(/^#/m)
+    expect(stdout).not.toContain('cancelled')
     for (const line of stdout.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(80)
   })
 
@@ -44,6 +46,16 @@ describe('ayb help', () => {
       const [, part] = RegExp(`^  ${exitCode} +(.*?)(?=^  \\d|\\n\\n)`, 'ms').exec(stdout) ?? []
       expect(part, code).toMatch(RegExp(`\\b${code}\\b`))
     }
+  })
+
+  test('names each variable of the environment beside its flag, and <duration> for a duration', async () => {
+    const {stdout} = await ayb(['worker', '--help'], NOWHERE)
+    const {enabled, ...variables} = WORKER_ENV
+    for (const name of Object.values(variables)) {
+      expect(stdout.replace(/\s+/g, ' '), name).toContain(`[env: ${name}]`)
+    }
+    expect(stdout).toContain(enabled)
+    expect(stdout).toMatch(/--refresh-timeout=<duration> /)
   })
 
   test('has its titles in bold on a terminal', async () => {

@@ -1,12 +1,14 @@
+import {stripVTControlCharacters} from 'node:util'
 import {beforeAll, describe, expect, test} from 'vitest'
 import type {Job, JobDocument} from '../../src/lib/records/jobs.ts'
 import type {Run} from '../../src/lib/records/runs.ts'
 import type {Schedule} from '../../src/lib/records/schedules.ts'
 import {displayWidth} from '../../src/render/width.ts'
-import {ayb} from '../support/ayb.ts'
+import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {insertJob} from '../support/jobs.ts'
+import {createGatedView, untilRefreshing} from '../support/refresh.ts'
 import {createSchedule} from '../support/schedules.ts'
 import {linesOf, openTerminal} from '../support/terminal.ts'
 
@@ -62,6 +64,8 @@ describe('a due time', () => {
       /overdue/,
     )
     await db.query('delete from _ayb_jobs where id = $1', [queued])
+    await db.query(`update _ayb_job_schedules set enabled = false where name = 'hourly'`)
+    expect(await shown('-40 minutes')).not.toContain('overdue')
   })
 
   test('has a column with a header in the preview', async () => {
@@ -185,6 +189,24 @@ describe('a table', () => {
       await failureOf(['jobs', 'show', text], 'INVALID_ARGUMENT', db)
     }
   })
+})
+
+test('LAST SUCCESS, RUNNING and OVERDUE have a colour beside their word', async () => {
+  const own = await createTestDatabase({hasTables: true})
+  const gate = await createGatedView(own, 'gated')
+  await documentOf(['matviews', 'register', 'leaderboard'], own)
+  await createSchedule(own, 'late', {view: 'leaderboard'})
+  await own.query(`update _ayb_job_schedules set next_run_at = now() - interval '1 hour'`)
+  await gate.close()
+  const running = startAyb(['matviews', 'refresh', 'gated'], {url: own.url})
+  const pid = await untilRefreshing(own, 'gated')
+  const {output} = await openTerminal(['matviews', 'list'], {url: own.url, columns: 240}).done
+  await gate.open()
+  await running.done
+  expect(stripVTControlCharacters(output)).toMatch(/STATE .* RUNNING .* LAST SUCCESS .*OVERDUE/)
+  for (const [colour, word] of Object.entries({31: 'never', 36: `pid ${pid}`, 33: 'overdue'})) {
+    expect(output).toContain(`\u001b[${colour}m${word}\u001b[39m`)
+  }
 })
 
 describe('a list', () => {

@@ -10,6 +10,19 @@ it('has the commands, arguments and flags that scripts rely on', async () => {
   await expect(surface).toMatchFileSnapshot('surface.snap.txt')
 })
 
+it('explains each command, flag and argument, and has an example of each command', async () => {
+  const {commands}: Interfaces.Manifest = JSON.parse(readFileSync(MANIFEST_FILE, 'utf8'))
+  for (const [id, {summary, examples, flags, args, hidden}] of Object.entries(commands)) {
+    if (hidden) continue
+    expect(summary, id).toMatch(/^[A-Z].*[.]$/)
+    expect(examples, id).not.toHaveLength(0)
+    for (const each of Object.values(flags)) {
+      expect(each.summary ?? each.description, `${id} --${each.name}`).toMatch(/^\S.*\S$/)
+    }
+    for (const each of Object.values(args)) expect(each.description, `${id} ${each.name}`).toMatch(/^\S.*\S$/)
+  }
+})
+
 function describeCommand(id: string, {args, flags, aliases, hidden}: Command.Cached): string {
   const names = [id, ...aliases].map((name) => `ayb ${name.replaceAll(':', ' ')}`)
   return [

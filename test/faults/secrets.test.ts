@@ -1,7 +1,10 @@
+import {readFileSync} from 'node:fs'
 import {beforeAll, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {MANIFEST_FILE} from '../support/manifest.ts'
 import {createRefreshDatabase, errorOf, register} from '../support/refresh.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 let db: TestDatabase
 
@@ -38,4 +41,17 @@ test('a connection string that Postgres quotes in a DETAIL is masked in text, JS
   const asText = await ayb(['matviews', 'refresh', 'leaky'], options)
   const shown = await ayb(['matviews', 'show', 'leaky', '--json'], options)
   expect(asJson.stdout + asText.stderr + shown.stdout).not.toContain('hunter2')
+})
+
+test('a password is neither in what the server shows of sessions, nor in the manifest', async () => {
+  const {password} = new URL(db.url)
+  const worker = await startWorker(db)
+  const sessions = await db.query(
+    `select application_name, query from pg_stat_activity where application_name like 'ayb %'`,
+  )
+  await stopWorkers([worker])
+  expect(sessions.length).toBeGreaterThan(0)
+  for (const text of [JSON.stringify(sessions), readFileSync(MANIFEST_FILE, 'utf8')]) {
+    expect(text).not.toContain(password)
+  }
 })

@@ -1,5 +1,6 @@
 import {execFile} from 'node:child_process'
 import {stripVTControlCharacters} from 'node:util'
+import {spawn} from '@lydell/node-pty'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
@@ -87,6 +88,28 @@ describe('off a terminal', () => {
     const json = await ayb(['matviews', 'list', '--json'], {url: db.url, env})
     expect(json.stdout).not.toContain(ESCAPE)
     expect(json.json()).toHaveLength(3)
+  })
+
+  test('each stream is looked at by itself', async () => {
+    const line = async (redirect: string) => {
+      const command = `'${process.execPath}' '${programPath()}' matviews list --schema größe`
+      const pty = spawn('/bin/sh', ['-c', `${command} ${redirect}`], {
+        cols: 100,
+        env: minimalEnvironment(emptyHome(), db.url, {TERM: 'xterm-256color'}),
+      })
+      let output = ''
+      pty.onData((data) => {
+        output += data
+      })
+      await new Promise((resolve) => pty.onExit(resolve))
+      return output
+    }
+    // stderr is a file, stdout the terminal; then stdout a pipe, stderr the terminal.
+    expect(await line('2>/dev/null')).toMatch(/^\S*VIEW/)
+    const piped = await line('| cat')
+    expect(piped).toMatch(/^größe\S+\tstandard\t/)
+    expect(piped).not.toContain(ESCAPE)
+    expect(await line('--sort size | cat')).toContain(`${ESCAPE}31mError:`)
   })
 
   test('stdout has the result, and stderr nothing', async () => {

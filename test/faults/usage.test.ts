@@ -156,7 +156,8 @@ describe('help', () => {
     const ids = Object.keys(commands)
     expect(ids.length).toBeGreaterThan(30)
     for (const id of ids) {
-      const {stdout} = await ayb([...id.split(':'), '--help'], NOWHERE)
+      const {code, stdout} = await ayb([...id.split(':'), '-h'], NOWHERE)
+      expect(code, id).toBe(0)
       for (const line of stdout.split('\n'))
         expect(displayWidth(line), `${id}: ${line}`).toBeLessThanOrEqual(80)
     }
