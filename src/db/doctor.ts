@@ -77,30 +77,6 @@ export async function readStatistics(db: Database): Promise<ViewStatistics[]> {
   )
 }
 
-/** A relation that a view reads, and that its owner may not read. */
-export interface UnreadableRelation extends ViewName {
-  owner: string
-  relation: string
-  /** The statement that gives the right. */
-  grant: string
-}
-
-export async function findUnreadable(db: Database): Promise<UnreadableRelation[]> {
-  return db.session.query<UnreadableRelation>(
-    `select distinct v.schema_name as "schemaName", v.view_name as "viewName", pg_get_userbyid(c.relowner) as owner,
-            format('%I.%I', bn.nspname, b.relname) as relation,
-            format('GRANT SELECT ON %I.%I TO %I;', bn.nspname, b.relname, pg_get_userbyid(c.relowner)) as grant
-       from ${registeredViews(db)}
-       join pg_rewrite w on w.ev_class = c.oid
-       join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
-                       and d.refclassid = 'pg_class'::regclass and d.refobjid <> c.oid
-       join pg_class b on b.oid = d.refobjid and b.relkind in ('r', 'p', 'v', 'm', 'f')
-       join pg_namespace bn on bn.oid = b.relnamespace
-      where not has_any_column_privilege(c.relowner, b.oid, 'SELECT')
-      order by 1, 2, 4`,
-  )
-}
-
 /** A function with a text as its body that a view calls, and that sets no search_path. */
 export interface CalledFunction extends ViewName {
   /** With its argument types. */
@@ -198,12 +174,13 @@ export async function findLockCollisions(db: Database): Promise<ViewName[][]> {
   return rows.map(({views}) => views)
 }
 
-/** Whether the server counts what happens to tables. */
-export async function countsActivity(db: Database): Promise<boolean> {
-  const [row] = await db.session.query<{is_on: boolean}>(
-    `select current_setting('track_counts')::boolean as is_on`,
+/** Whether the server counts what happens to tables, and since when it runs, in seconds since 1970. */
+export async function readServer(db: Database): Promise<{countsActivity: boolean; serverStartedAt: number}> {
+  const [row] = await db.session.query<{is_on: boolean; started_at: number}>(
+    `select current_setting('track_counts')::boolean as is_on,
+            extract(epoch from pg_postmaster_start_time())::float8 as started_at`,
   )
-  return row?.is_on ?? true
+  return {countsActivity: row?.is_on ?? true, serverStartedAt: row?.started_at ?? 0}
 }
 
 /** What refreshes of a view have written into temporary files since the counters were reset. */

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest'
 import {Session} from '../../src/db/session.ts'
-import {findMissingPrivileges} from '../../src/db/view-privileges.ts'
+import {doubtfulViews, findMissingPrivileges} from '../../src/db/view-privileges.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 
 interface Case {
@@ -13,6 +13,8 @@ interface Case {
   isConcurrent?: boolean
   since?: number
 }
+
+const BUILT_IN = 'a function of Postgres itself'
 
 const CASES: Case[] = [
   {
@@ -89,7 +91,7 @@ const CASES: Case[] = [
     grants: ['GRANT EXECUTE ON FUNCTION public.twice(integer) TO {owner};'],
   },
   {
-    what: 'a function of Postgres itself',
+    what: BUILT_IN,
     sql: 'create materialized view seen as select count(*) as n from pg_ls_waldir()',
     grants: ['GRANT EXECUTE ON FUNCTION pg_ls_waldir() TO {owner};'],
   },
@@ -176,17 +178,19 @@ afterEach(async () => {
 describe('what the owner of a view lacks', () => {
   test.each(CASES)(
     'is $what, and no more than that',
-    async ({sql, grants, isConcurrent = false, since = 0}) => {
+    async ({what, sql, grants, isConcurrent = false, since = 0}) => {
       if (version < since) return
       const oid = await make(sql)
-      const missing = await findMissingPrivileges(session, oid, {isConcurrent})
+      const asked = [{oid, isConcurrent}]
+      const missing = await findMissingPrivileges(session, asked)
       expect(missing.map(({statement}) => statement)).toEqual(grants.map(filled))
+      if (what !== BUILT_IN) expect(await doubtfulViews(session, asked)).toEqual(asked)
       for (const {statement} of missing) {
         expect(await refusal(root, isConcurrent), `before ${statement}`).toBe('42501')
         await root.query(statement)
       }
       expect(await refusal(root, isConcurrent)).toBeNull()
-      expect(await findMissingPrivileges(session, oid, {isConcurrent})).toEqual([])
+      expect(await findMissingPrivileges(session, [{oid, isConcurrent}])).toEqual([])
     },
   )
 
@@ -195,7 +199,7 @@ describe('what the owner of a view lacks', () => {
       grant select on closed.room to ${roles.owner.name}`)
     const oid = await make('create materialized view seen as select id from closed.room')
     expect(await refusal(root, false)).toBeNull()
-    expect(await findMissingPrivileges(session, oid, {isConcurrent: false})).toEqual([])
+    expect(await findMissingPrivileges(session, [{oid, isConcurrent: false}])).toEqual([])
   })
 
   test('is not known where a function reads the table', async () => {
@@ -204,6 +208,6 @@ describe('what the owner of a view lacks', () => {
     )
     const oid = await make('create materialized view seen as select peek() as id')
     expect(await refusal(root, false)).toBe('42501')
-    expect(await findMissingPrivileges(session, oid, {isConcurrent: false})).toEqual([])
+    expect(await findMissingPrivileges(session, [{oid, isConcurrent: false}])).toEqual([])
   })
 })

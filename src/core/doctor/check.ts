@@ -1,11 +1,5 @@
-import type {
-  CalledFunction,
-  PastRun,
-  TemporaryFiles,
-  UnreadableRelation,
-  ViewShape,
-  ViewStatistics,
-} from '../../db/doctor.ts'
+import type {CalledFunction, PastRun, TemporaryFiles, ViewShape, ViewStatistics} from '../../db/doctor.ts'
+import type {MissingPrivilege} from '../../lib/failures/refreshes.ts'
 import type {Severity} from '../../lib/records/diagnosis.ts'
 import type {OpaqueView} from '../../lib/records/graph.ts'
 import type {Registration, RenamedView} from '../../lib/records/registrations.ts'
@@ -23,6 +17,8 @@ export interface ViewFacts extends ViewName {
   shape: ViewShape | null
   /** Null before ANALYZE. */
   statistics: ViewStatistics | null
+  /** What the owners of the view, and of the plain views below, may not do. */
+  missingPrivileges: MissingPrivilege[]
   /** Newest first. */
   runs: PastRun[]
   /** What makes an index that a concurrent refresh can use; null where there is one, or nothing fits. */
@@ -33,6 +29,8 @@ export interface ViewFacts extends ViewName {
 export interface Facts {
   now: Date
   serverVersion: number
+  /** Seconds since 1970. */
+  serverStartedAt: number
   countsActivity: boolean
   /** Null where that cannot be seen. */
   workers: number | null
@@ -41,7 +39,6 @@ export interface Facts {
   /** The views of schedules that are not there. */
   missing: ReadonlySet<string>
   renamed: readonly RenamedView[]
-  unreadable: readonly UnreadableRelation[]
   functions: readonly (CalledFunction & {bareNames: string[]; schemas: string[]})[]
   collisions: readonly ViewName[][]
   temporaryFiles: readonly TemporaryFiles[]
@@ -54,6 +51,8 @@ export interface Facts {
 export interface Found {
   severity: Severity
   view?: ViewName
+  /** Further views that the finding is about. */
+  others?: readonly ViewName[]
   schedule?: string
   message: string
   evidence?: string

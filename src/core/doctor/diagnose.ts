@@ -28,8 +28,9 @@ export async function diagnose(
   const meant = new Set<string>()
   for (const reference of references) meant.add(qualifiedName(await requireRegistration(db, reference)))
   const facts = await readFacts(db)
-  const isMeant = ({view, schedule}: Found) =>
-    meant.size === 0 || (view ? meant.has(qualifiedName(view)) : schedule === undefined)
+  const isMeant = ({view, others = [], schedule}: Found) =>
+    meant.size === 0 ||
+    (view ? [view, ...others].some((each) => meant.has(qualifiedName(each))) : schedule === undefined)
   const findings = CHECKS.flatMap(({name, find}) =>
     find(facts)
       .filter(isMeant)

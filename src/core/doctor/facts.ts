@@ -5,14 +5,17 @@ import {suggestUniqueIndexes} from '../../db/index-suggestion.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {findSchedules} from '../../db/schedules.ts'
 import {findRenamedViews} from '../../db/states/renamed.ts'
+import {doubtfulViews, findMissingPrivileges} from '../../db/view-privileges.ts'
+import type {MissingPrivilege} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
+import type {Registration} from '../../lib/records/registrations.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import {requestedMode} from '../refresh/mode.ts'
 import {untangle} from '../refresh-set/graph.ts'
 import {workersAlive} from '../workers.ts'
 import type {Facts, ViewFacts} from './check.ts'
-import {namesWithoutSchema} from './views/bare-names.ts'
+import {namesWithoutSchema} from './views/names-in-functions.ts'
 
 /** Reads all that the checks look at, for all views at once. */
 export async function readFacts(db: Database): Promise<Facts> {
@@ -24,13 +27,12 @@ export async function readFacts(db: Database): Promise<Facts> {
   return {
     now: await db.session.serverTime(),
     serverVersion: db.session.serverVersion,
-    countsActivity: await doctor.countsActivity(db),
+    ...(await doctor.readServer(db)),
     workers: (await workersAlive(db)).alive,
     views: hasTables ? await readViews(db) : new Map(),
     schedules,
     missing: new Set(scheduled.map(qualifiedName).filter((name) => !existing.has(name))),
     renamed: await findRenamedViews(db),
-    unreadable: hasTables ? await doctor.findUnreadable(db) : [],
     functions: hasTables ? await readFunctions(db) : [],
     collisions: hasTables ? await doctor.findLockCollisions(db) : [],
     temporaryFiles: hasTables ? await doctor.readTemporaryFiles(db) : [],
@@ -53,6 +55,7 @@ async function readViews(db: Database): Promise<Map<string, ViewFacts>> {
     return waited || requestedMode(registration, null) !== 'standard' ? [shape] : []
   })
   const statements = await suggestUniqueIndexes(db.session, lacking)
+  const missing = await readMissingPrivileges(db, registrations, shapes)
   return new Map(
     registrations.map((registration) => {
       const {schemaName, viewName} = registration
@@ -64,12 +67,33 @@ async function readViews(db: Database): Promise<Map<string, ViewFacts>> {
           ...{schemaName, viewName, name, registration, shape},
           mode: requestedMode(registration, null),
           statistics: statistics.get(name) ?? null,
+          missingPrivileges: (shape && missing.get(shape.oid)) ?? [],
           runs: runs.get(name)?.runs ?? [],
           indexStatement: (shape && statements.get(shape.oid)) ?? null,
         },
       ]
     }),
   )
+}
+
+/** By the OIDs of views. */
+async function readMissingPrivileges(
+  db: Database,
+  registrations: readonly Registration[],
+  shapes: ReadonlyMap<string, doctor.ViewShape>,
+): Promise<Map<number, MissingPrivilege[]>> {
+  const asked = registrations.flatMap((registration) => {
+    const shape = shapes.get(qualifiedName(registration))
+    if (!shape) return []
+    const mayBeConcurrent = requestedMode(registration, null) !== 'standard'
+    return {oid: shape.oid, isConcurrent: mayBeConcurrent && shape.indexes.some(({isUsable}) => isUsable)}
+  })
+  const missing = new Map<number, MissingPrivilege[]>()
+  const doubtful = await doubtfulViews(db.session, asked)
+  for (const each of await findMissingPrivileges(db.session, doubtful)) {
+    missing.set(each.viewOid, [...(missing.get(each.viewOid) ?? []), each])
+  }
+  return missing
 }
 
 const byName = <T extends ViewName>(rows: readonly T[]): Map<string, T> =>

@@ -27,6 +27,9 @@ const REFUSALS = [
   SQLSTATE.INSUFFICIENT_PRIVILEGE,
 ]
 
+/** More statements than anybody reads in a hint. */
+const MOST_GRANTS = 20
+
 /** What is known of a refresh that failed. */
 interface Circumstances {
   /** Since the statement was sent. */
@@ -74,8 +77,9 @@ async function findRefusal(
     if (blockers?.[0]) return blockedError(blockers[0])
   }
   if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE)) {
-    const isConcurrent = mode === 'concurrent'
-    const [first, ...more] = await findMissingPrivileges(db.session, view.oid, {isConcurrent})
+    const asked = [{oid: view.oid, isConcurrent: mode === 'concurrent'}]
+    const missing = await findMissingPrivileges(db.session, asked)
+    const [first, ...more] = missing.slice(0, MOST_GRANTS)
     if (first) return ownerMayNot(view, [first, ...more], error)
   }
   const grant = await findMissingTableGrant(db)

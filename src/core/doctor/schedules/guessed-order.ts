@@ -27,6 +27,7 @@ export const guessedOrder: Check = {
         {
           severity: 'warning' as const,
           view: {schemaName: child.schemaName, viewName: child.viewName},
+          others: [parent],
           schedule: second.name,
           message: `the schedules ${first.name} and ${second.name} guess at the order: ${qualifiedName(child)} reads ${qualifiedName(parent)}, and nothing makes its refresh wait for that view`,
           evidence: `${first.name} at ${first.cronExpr} ${first.timezone}, ${second.name} at ${second.cronExpr} ${second.timezone}`,

@@ -1,20 +1,26 @@
 import {serverCheck} from '../check.ts'
 
-/**
- * The first release of each version in which a concurrent refresh runs nothing as somebody else:
- * CVE-2024-0985.
- */
+/** The first release of each version with what was done about CVE-2024-0985. */
 const FIXED_IN = new Map([
   [14, 11],
   [15, 6],
   [16, 2],
 ])
 
+/** From this version on, nobody knows a way to use the fault. */
+const SAFE_SINCE = 16
+
 /** The server lacks the mend of a known fault of REFRESH. */
 export const oldRelease = serverCheck('old-release', ({serverVersion}) => {
   const [version, release] = [Math.floor(serverVersion / 10_000), serverVersion % 10_000]
   const fixedIn = FIXED_IN.get(version)
   if (fixedIn === undefined || release >= fixedIn) return null
+  if (version >= SAFE_SINCE) {
+    return {
+      severity: 'info',
+      message: `PostgreSQL ${version}.${release} lacks a safeguard against a fault of concurrent refreshes that older versions have (CVE-2024-0985); upgrade to ${version}.${fixedIn} or newer`,
+    }
+  }
   return {
     severity: 'warning',
     message: `PostgreSQL ${version}.${release} has a known fault: the owner of a view can run code as whoever refreshes it concurrently (CVE-2024-0985); upgrade to ${version}.${fixedIn} or newer`,

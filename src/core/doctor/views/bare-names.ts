@@ -1,36 +1,33 @@
 import {qualifiedName} from '../../../lib/identifier.ts'
-import type {Check} from '../check.ts'
+import type {Check, Facts} from '../check.ts'
 
 const PATH_RESET_SINCE = 170_000
 
 /** From PostgreSQL 17 on, a refresh finds names without a schema in pg_catalog alone. */
 export const bareNames: Check = {
   name: 'bare-names',
-  find: ({functions, serverVersion}) =>
-    functions
+  find: (facts) =>
+    facts.functions
       .filter(({bareNames}) => bareNames.length > 0)
-      .map(({schemaName, viewName, signature, bareNames, schemas}) => {
-        const isNow = serverVersion >= PATH_RESET_SINCE
+      .flatMap(({schemaName, viewName, signature, bareNames, schemas}) => {
         const name = qualifiedName({schemaName, viewName})
+        const severity = severityOf(facts, name)
+        if (severity === null) return []
+        const isNow = facts.serverVersion >= PATH_RESET_SINCE
         return {
-          severity: isNow ? ('error' as const) : ('info' as const),
+          severity,
           view: {schemaName, viewName},
-          message: `${name} calls ${signature}, which reads ${bareNames.join(', ')} without a schema: ${isNow ? 'its refreshes fail' : 'from PostgreSQL 17 on its refreshes will fail'}`,
+          message: `${name} calls ${signature}, which seems to read ${bareNames.join(', ')} without a schema: ${isNow ? 'then its refreshes fail' : 'then its refreshes will fail from PostgreSQL 17 on'}`,
+          evidence: 'a guess by the text of the function',
           sql: `ALTER FUNCTION ${signature} SET search_path = ${schemas.join(', ')}, pg_temp;`,
         }
       }),
 }
 
-/** The names behind FROM and JOIN that have no schema and are no part of a WITH. */
-export function namesWithoutSchema(source: string): string[] {
-  const text = source.replace(/--[^\n]*|\/\*.*?\*\//gs, ' ')
-  const own = new Set(
-    [...text.matchAll(/\b([a-z_]\w*)\s*(?:\([^()]*\)\s*)?as\s+(?:not\s+|materialized\s+)*\(/gi)].map(
-      ([, name = '']) => name.toLowerCase(),
-    ),
-  )
-  const names = [...text.matchAll(/\b(?:from|join)\s+(?:only\s+)?([a-z_][\w$]*)(?![\w$]*\s*[.(])/gi)].map(
-    ([, name = '']) => name.toLowerCase(),
-  )
-  return [...new Set(names)].filter((name) => !own.has(name))
+/** Null where a refresh has succeeded since the server was started, perhaps behind an upgrade. */
+function severityOf({serverVersion, serverStartedAt, views}: Facts, name: string) {
+  if (serverVersion < PATH_RESET_SINCE) return 'info'
+  const [last] = views.get(name)?.runs ?? []
+  if (last?.status === 'success' && (last.endedAt ?? 0) > serverStartedAt) return null
+  return last?.status === 'error' ? 'error' : 'warning'
 }

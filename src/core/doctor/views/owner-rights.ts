@@ -1,14 +1,11 @@
-import {qualifiedName} from '../../../lib/identifier.ts'
-import type {Check} from '../check.ts'
+import {viewCheck} from '../check.ts'
 
-/** A refresh runs with the rights of the owner of the view. */
-export const ownerRights: Check = {
-  name: 'owner-rights',
-  find: ({unreadable}) =>
-    unreadable.map(({schemaName, viewName, owner, relation, grant}) => ({
-      severity: 'error',
-      view: {schemaName, viewName},
-      message: `the owner ${owner} of ${qualifiedName({schemaName, viewName})} may not read ${relation}: its refreshes fail`,
-      sql: grant,
-    })),
-}
+/** A refresh runs with the rights of the owner of the view, and reads a plain view with those of its owner. */
+export const ownerRights = viewCheck('owner-rights', ({name, schemaName, viewName, missingPrivileges}) =>
+  missingPrivileges.map(({role, view, action, statement}) => ({
+    severity: 'error',
+    view: {schemaName, viewName},
+    message: `${role}, the owner of ${view}, may not ${action}: refreshes of ${name} fail`,
+    sql: statement,
+  })),
+)

@@ -2,22 +2,27 @@ import {describe, expect, test} from 'vitest'
 import type {Facts, ViewFacts} from '../../../../src/core/doctor/check.ts'
 import {medianOf} from '../../../../src/core/doctor/median.ts'
 import {oldRelease} from '../../../../src/core/doctor/server/old-release.ts'
-import {namesWithoutSchema} from '../../../../src/core/doctor/views/bare-names.ts'
+import {bareNames} from '../../../../src/core/doctor/views/bare-names.ts'
 import {foreignRefreshOf} from '../../../../src/core/doctor/views/foreign-refresh.ts'
+import {namesWithoutSchema} from '../../../../src/core/doctor/views/names-in-functions.ts'
 import {surplusIndex} from '../../../../src/core/doctor/views/surplus-index.ts'
 import {nameIn} from '../../../../src/core/doctor/views/temporary-files.ts'
 
 test.each([
-  [140_010, true],
-  [140_011, false],
-  [150_005, true],
-  [150_006, false],
-  [160_001, true],
-  [160_002, false],
-  [170_000, false],
-  [180_004, false],
-])('the release %i lacks the mend of CVE-2024-0985: %s', (serverVersion, isFound) => {
-  expect(oldRelease.find({serverVersion} as Facts)).toHaveLength(isFound ? 1 : 0)
+  [140_010, ['warning: PostgreSQL 14.10 has a known fault']],
+  [140_011, []],
+  [150_005, ['warning: PostgreSQL 15.5 has a known fault']],
+  [150_006, []],
+  [160_000, ['info: PostgreSQL 16.0 lacks a safeguard']],
+  [160_001, ['info: PostgreSQL 16.1 lacks a safeguard']],
+  [160_002, []],
+  [170_000, []],
+  [180_004, []],
+])('of the release %i the check for CVE-2024-0985 says %j', (serverVersion, found) => {
+  const texts = oldRelease
+    .find({serverVersion} as Facts)
+    .map(({severity, message}) => `${severity}: ${message}`)
+  expect(texts).toEqual(found.map((text) => expect.stringContaining(text)))
 })
 
 describe('the names without a schema', () => {
@@ -29,9 +34,61 @@ describe('the names without a schema', () => {
     ['select * from generate_series(1, 3) n', []],
     ['select extract(epoch from now())', []],
     ['select 1 -- from orders\n /* join lines */', []],
-    ['select * from "Orders"', []],
+    ['select * from "Orders" o join "a ""b"" c" on true', ['Orders', 'a "b" c']],
+    [
+      'select * from orders o, app.users u, only lines as l (a, b), f(1) g, places',
+      ['orders', 'lines', 'places'],
+    ],
+    [
+      'select * from (orders join lines using (id)) join (select * from places) p on true',
+      ['orders', 'lines', 'places'],
+    ],
+    [
+      'select extract(epoch from orders), trim(both from lines) from app.x where a is distinct from places',
+      [],
+    ],
+    [
+      "select 'from orders', e'it\\'s from lines', $$ from places $$, $a$ from $$ users $$ $a$ from app.x",
+      [],
+    ],
+    ['select 1 /* from orders /* join lines */ from places */', []],
+    ['begin select a, b into x, y from orders; return f(x, lines, y); end', ['orders']],
+    ['select a from app.x order by orders, lines', []],
+    ['begin for r in select * from orders loop perform 1, lines; end loop; end', ['orders']],
   ])('of %j', (source, names) => {
     expect(namesWithoutSchema(source)).toEqual(names)
+  })
+})
+
+describe('a function that seems to read a relation by a name without a schema', () => {
+  const startedAt = 1000
+  const facts = (serverVersion: number, runs: object[]) =>
+    ({
+      ...{serverVersion, serverStartedAt: startedAt},
+      views: new Map([['public.v', {runs}]]),
+      functions: [
+        {
+          schemaName: 'public',
+          viewName: 'v',
+          signature: 'public.f()',
+          bareNames: ['orders'],
+          schemas: ['app'],
+        },
+      ],
+    }) as unknown as Facts
+  test.each([
+    ['is good to know before 17', 160_004, [], ['info']],
+    ['is a warning since 17', 180_000, [], ['warning']],
+    ['is an error where the last refresh failed', 180_000, [{status: 'error', endedAt: 2000}], ['error']],
+    ['is nothing where a refresh has succeeded since', 180_000, [{status: 'success', endedAt: 2000}], []],
+    [
+      'is a warning where that was before an upgrade',
+      180_000,
+      [{status: 'success', endedAt: 900}],
+      ['warning'],
+    ],
+  ])('%s', (_, serverVersion, runs, severities) => {
+    expect(bareNames.find(facts(serverVersion, runs)).map(({severity}) => severity)).toEqual(severities)
   })
 })
 

@@ -1,0 +1,108 @@
+// A guess at what a function reads. Postgres could tell, but would have to run code of the types in it.
+
+interface Token {
+  /** Of a name in double quotes, the name. */
+  text: string
+  kind: 'word' | 'quoted' | 'sign'
+}
+
+const TOKEN =
+  /(?<skipped>--[^\n]*|'(?:[^']|'')*'|\$(?<tag>\w*)\$.*?\$\k<tag>\$)|"(?<quoted>(?:[^"]|"")+)"|(?<word>[a-z_\u0080-\uffff][\w$\u0080-\uffff]*)|(?<sign>[^\s\d])/gis
+
+/** Comments nest. A backslash escapes in a text that begins with E. */
+function tokensOf(source: string): Token[] {
+  const text = withoutComments(source).replaceAll(/\be'(?:[^'\\]|\\.|'')*'/gis, "''")
+  return [...text.matchAll(TOKEN)].flatMap(({groups = {}}): Token[] => {
+    const {quoted, word, sign} = groups
+    if (quoted !== undefined) return [{text: quoted.replaceAll('""', '"'), kind: 'quoted'}]
+    if (word !== undefined) return [{text: word.toLowerCase(), kind: 'word'}]
+    return sign === undefined ? [] : [{text: sign, kind: 'sign'}]
+  })
+}
+
+function withoutComments(source: string): string {
+  const outside = /'(?:[^']|'')*'|--[^\n]*|\/\*/g
+  const inside = /\/\*|\*\//g
+  let kept = ''
+  let from = 0
+  let depth = 0
+  for (let at = 0; ; ) {
+    const marks = depth === 0 ? outside : inside
+    marks.lastIndex = at
+    const mark = marks.exec(source)
+    if (!mark) return depth === 0 ? kept + source.slice(from) : kept
+    at = marks.lastIndex
+    if (mark[0] === '/*') {
+      if (depth++ === 0) kept += `${source.slice(from, mark.index)} `
+    } else if (mark[0] === '*/' && --depth === 0) from = at
+  }
+}
+
+/** In these, FROM stands before a value. */
+const FROM_VALUE = new Set(['extract', 'substring', 'trim', 'overlay'])
+
+/** What ends a FROM clause. */
+const ENDS = new Set(
+  'where group having order limit offset fetch for window union intersect except into loop returning select'.split(
+    ' ',
+  ),
+)
+
+/** The relations that a function reads by names without a schema, as far as its text shows. */
+export function namesWithoutSchema(source: string): string[] {
+  const tokens = tokensOf(source)
+  const own = namesOfWith(tokens)
+  const names = new Set<string>()
+  /** For each open parenthesis the word before it, and whether a FROM clause is open within. */
+  const open: {before: string; isInFrom: boolean}[] = [{before: '', isInFrom: false}]
+  for (const [place, {text, kind}] of tokens.entries()) {
+    const level = open.at(-1)
+    if (!level) break
+    if (kind === 'sign') {
+      if (text === '(') open.push({before: tokens[place - 1]?.text ?? '', isInFrom: false})
+      if (text === ')' && open.length > 1) open.pop()
+      if (text === ';') level.isInFrom = false
+    }
+    const isValue = FROM_VALUE.has(level.before) || tokens[place - 1]?.text === 'distinct'
+    if (kind === 'word' && text === 'from' && !isValue) level.isInFrom = true
+    else if (kind === 'word' && ENDS.has(text)) level.isInFrom = false
+    const beginsItem = (kind === 'word' && (text === 'from' || text === 'join')) || text === ','
+    const name = beginsItem && (level.isInFrom || text === 'join') ? relationAt(tokens, place + 1) : null
+    if (name !== null && !own.has(name)) names.add(name)
+  }
+  return [...names]
+}
+
+/** The name that an item of a FROM clause begins with; null for a function, a query and a name with a schema. */
+function relationAt(tokens: readonly Token[], place: number): string | null {
+  const token = tokens[place]
+  if (!token) return null
+  const isWord = token.kind === 'word'
+  if (isWord && token.text === 'only') return relationAt(tokens, place + 1)
+  // A join in parentheses, unless a query follows.
+  if (token.text === '(' && token.kind === 'sign') return relationAt(tokens, place + 1)
+  if (token.kind === 'sign' || (isWord && ['lateral', 'select', 'with', 'values'].includes(token.text))) {
+    return null
+  }
+  const next = tokens[place + 1]
+  return next?.kind === 'sign' && (next.text === '.' || next.text === '(') ? null : token.text
+}
+
+/** The names of the parts of WITH clauses. */
+function namesOfWith(tokens: readonly Token[]): Set<string> {
+  const names = new Set<string>()
+  for (const [place, {text, kind}] of tokens.entries()) {
+    if (kind !== 'word' || text !== 'as') continue
+    let next = place + 1
+    while (['not', 'materialized'].includes(tokens[next]?.text ?? '')) next++
+    if (tokens[next]?.text !== '(') continue
+    let before = place - 1
+    // The names of its columns.
+    if (tokens[before]?.text === ')') {
+      while (before > 0 && tokens[before]?.text !== '(') before--
+      before--
+    }
+    names.add(tokens[before]?.text ?? '')
+  }
+  return names
+}
