@@ -1,6 +1,6 @@
-import type {Page} from 'playwright-core'
+import type {Locator, Page} from 'playwright-core'
 import {beforeAll, describe, expect, test} from 'vitest'
-import {choose, rowOf, screenshot} from '../support/browser.ts'
+import {barsIn, choose, rowOf, screenshot} from '../support/browser.ts'
 import {shows, signIn, start} from '../support/dashboard.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createTestDatabase} from '../support/database.ts'
@@ -39,14 +39,12 @@ describe('the dashboard', {timeout: 120_000}, () => {
   test('marks the failed runs of a plot by a shape too, not by a colour alone', async () => {
     const {page} = await signIn(await start(db))
     await open(page, 'Materialized views', 'daily_revenue')
-    const plot = (view: string) => rowOf(page, view).locator('.spark')
-    expect(await plot('product_affinity').locator('.run-error rect').count()).toBe(3)
-    expect(await plot('product_affinity').locator('.run-error .cross').count()).toBe(3)
-    expect(await plot('product_affinity').locator('.cross').count()).toBe(3)
-    expect(await plot('daily_revenue').locator('rect').count()).toBe(10)
-    expect(await plot('daily_revenue').locator('.cross').count()).toBe(0)
-    const cut =
-      await page.evaluate(`[...document.querySelectorAll('.spark rect, .spark .cross')].filter((shape) =>
+    const [failing, fine] = ['product_affinity', 'daily_revenue'].map((view) => rowOf(page, view))
+    expect(await barsIn(failing as Locator, 'error')).toBe(3)
+    expect(await barsIn(failing as Locator, 'cross')).toBe(3)
+    expect(await barsIn(fine as Locator)).toBe(10)
+    expect(await barsIn(fine as Locator, 'cross')).toBe(0)
+    const cut = await page.evaluate(`[...document.querySelectorAll('.spark path')].filter((shape) =>
       shape.getBoundingClientRect().top < shape.closest('svg').getBoundingClientRect().top).length`)
     expect(cut).toBe(0)
   })

@@ -1,6 +1,6 @@
 import type {Page, Route} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
-import {choose, rowOf, toast} from '../support/browser.ts'
+import {barsIn, choose, rowOf, toast} from '../support/browser.ts'
 import {countPatiently, refreshing, register, shows, signIn, start, visit} from '../support/dashboard.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertSchedule} from '../support/schedules.ts'
@@ -141,7 +141,7 @@ describe('the histories of many views', {timeout: 120_000}, () => {
     await page.getByRole('link', {name: 'Materialized views'}).click()
     const answer = await server.post('/api/admin/matviews/public.copy_5/refresh')
     expect(answer.status).toBe(200)
-    await shows('its plot', async () => (await rowOf(page, 'copy_5').locator('.spark rect').count()) === 1)
+    await shows('its plot', async () => (await barsIn(rowOf(page, 'copy_5'))) === 1)
     expect(asked.slice(1)).toEqual([answer.json<{registration: {id: string}}>().registration.id])
   })
 })

@@ -1,6 +1,6 @@
 import type {Page} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
-import {choose, rowOf, screenshot, stateOf, toast} from '../support/browser.ts'
+import {barsIn, choose, rowOf, screenshot, stateOf, toast} from '../support/browser.ts'
 import {countPatiently, refreshing, register, shows, signIn, start, visit} from '../support/dashboard.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {untilRefreshing} from '../support/refresh.ts'
@@ -154,7 +154,7 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
     for (const bars of [1, 2]) {
       await row.getByRole('button', {name: 'Refresh public.leaderboard'}).click()
       await stateOf(row, 'unwatched').waitFor()
-      await shows(`${bars} bars`, async () => (await row.locator('.spark rect').count()) === bars)
+      await shows(`${bars} bars`, async () => (await barsIn(row)) === bars)
     }
     await toast(page, /public\.leaderboard refreshed in \d/)
       .first()

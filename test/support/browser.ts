@@ -62,6 +62,14 @@ export async function openDashboard(
 /** The row of a table that has this text. */
 export const rowOf = (page: Page, text: string): Locator => page.locator('tbody tr', {hasText: text})
 
+/** How many bars the plots there have for runs that ended so; for all without a status. */
+export const barsIn = (place: Locator, status?: string): Promise<number> =>
+  place
+    .locator(status === undefined ? '.spark path:not(.run-cross)' : `.spark .run-${status}`)
+    .evaluateAll((paths) =>
+      paths.reduce((sum, path) => sum + (path.getAttribute('d') ?? '').split('M').length - 1, 0),
+    )
+
 /** The state of a view, in its row. */
 export const stateOf = (row: Locator, state: string): Locator =>
   row.locator('.badge').getByText(state, {exact: true})

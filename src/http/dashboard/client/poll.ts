@@ -24,7 +24,7 @@ export function usePoll<Data>(
   key = '',
   intervalMs = INTERVAL_MS,
 ): Poll<Data> {
-  const [state, setState] = useState<{key: string; data: Data | undefined; error: ApiError | null}>()
+  const [state, setState] = useState<State<Data>>()
   const latest = useRef(load)
   latest.current = load
   const wake = useRef(() => {})
@@ -46,7 +46,8 @@ export function usePoll<Data>(
       try {
         const data = await latest.current(stop.signal)
         pauseMs = Math.max(intervalMs, Math.min(LONGEST_MS, SHARE * (performance.now() - startedAt)))
-        if (!stop.signal.aborted) setState({key, data, error: null})
+        if (!stop.signal.aborted)
+          setState((last) => (isSame(last, key, data) ? last : {key, data, error: null}))
       } catch (error) {
         if (stop.signal.aborted) return
         setState((last) => ({key, data: last?.key === key ? last.data : undefined, error: toApiError(error)}))
@@ -71,3 +72,13 @@ export function usePoll<Data>(
   const isCurrent = state?.key === key
   return {data: isCurrent ? state.data : undefined, error: isCurrent ? state.error : null, reload}
 }
+
+interface State<Data> {
+  key: string
+  data: Data | undefined
+  error: ApiError | null
+}
+
+/** Whether nothing has changed: then nothing is rendered. */
+const isSame = <Data>(last: State<Data> | undefined, key: string, data: Data): boolean =>
+  last?.key === key && last.error === null && JSON.stringify(last.data) === JSON.stringify(data)

@@ -7,6 +7,7 @@ import {payloadTitle} from '../payload.ts'
 import {usePoll} from '../poll.ts'
 import {type JobQuery, jobsLink} from '../routes.ts'
 import {useRowAction} from '../row-action.ts'
+import {useSlices} from '../slices.ts'
 import type {Notify} from '../toasts.tsx'
 import {JobFilter} from './job-filter.tsx'
 import {JobRow} from './job-row.tsx'
@@ -24,6 +25,7 @@ export function JobsPage({api, notify, query}: Props) {
   const stats = usePoll((signal) => api.get<JobStats>('jobs/stats', signal))
   const schedules = usePoll((signal) => api.get<Items<Schedule>>('schedules', signal))
   const jobs = usePoll((signal) => listJobs(api, query, shown, signal), jobsLink(query))
+  const rows = useSlices(jobs.data?.slice(0, shown) ?? [], jobsLink(query))
   const reload = () => {
     stats.reload()
     jobs.reload()
@@ -66,7 +68,7 @@ export function JobsPage({api, notify, query}: Props) {
             </tr>
           </thead>
           <tbody>
-            {jobs.data.slice(0, shown).map((job) => (
+            {rows.map((job) => (
               <JobRow
                 key={job.id}
                 job={job}

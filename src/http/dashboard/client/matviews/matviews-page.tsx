@@ -9,6 +9,7 @@ import {usePoll} from '../poll.ts'
 import {cancelElsewhere, type Refreshes} from '../refreshes.ts'
 import {type ViewQuery, viewsLink} from '../routes.ts'
 import {useRowAction} from '../row-action.ts'
+import {useSlices} from '../slices.ts'
 import type {Notify} from '../toasts.tsx'
 import {ListFilter, type ViewCounts} from './list-filter.tsx'
 import {MatviewRow} from './matview-row.tsx'
@@ -17,6 +18,7 @@ import {SettingsDialog} from './settings-dialog.tsx'
 import {UnregisterDialog} from './unregister-dialog.tsx'
 
 const PER_PAGE = 50
+const NO_ITEMS: readonly RegistrationItem[] = []
 
 interface Props {
   api: Api
@@ -37,11 +39,12 @@ export function MatviewsPage({api, notify, histories, refreshes, query}: Props) 
   const path = pathOf(query)
   const {data, error, reload} = usePoll((signal) => api.get<Views>(path, signal), path)
   // What was shown stays until the next part of the list has come.
-  const [shown, setShown] = useState<Views>()
+  const [shown, setShown] = useState<{path: string; views: Views}>()
   useEffect(() => {
-    if (data) setShown(data)
-  }, [data])
-  const views = data ?? shown
+    if (data) setShown({path, views: data})
+  }, [path, data])
+  const views = data ?? shown?.views
+  const rows = useSlices(views?.items ?? NO_ITEMS, data ? path : (shown?.path ?? ''))
   const [open, setOpen] = useState<Open | null>(null)
   const close = () => setOpen(null)
   const mayChange = useMayChange()
@@ -84,7 +87,7 @@ export function MatviewsPage({api, notify, histories, refreshes, query}: Props) 
             </tr>
           </thead>
           <tbody>
-            {views.items.map((registration) => (
+            {rows.map((registration) => (
               <MatviewRow
                 key={registration.id}
                 registration={registration}

@@ -12,7 +12,6 @@ const SHOWN = 10
 export function Spark({runs}: {runs: readonly Run[]}) {
   if (runs.length === 0) return null
   const shown = runs.slice(0, SHOWN).reverse()
-  const longest = Math.max(1, ...shown.map(({durationMs}) => durationMs ?? 0))
   const width = shown.length * (BAR + GAP) - GAP
   const what = shown.length === 1 ? 'Last run' : `Last ${shown.length} runs, oldest first`
   const text = `${what}: ${shown.map(describe).join(', ')}`
@@ -26,20 +25,25 @@ export function Spark({runs}: {runs: readonly Run[]}) {
       aria-label={text}
     >
       <title>{text}</title>
-      {shown.map((run, position) => {
-        const height = Math.max(3, Math.round(((run.durationMs ?? 0) / longest) * (HEIGHT - CROSS)))
-        const x = position * (BAR + GAP)
-        return (
-          <g key={run.id} class={`run-${run.status}`}>
-            <rect x={x} y={HEIGHT - height} width={BAR} height={height} />
-            {run.status === 'error' && (
-              <path class="cross" d={`M${x + 1} ${HEIGHT - height - 6}l4 4m0 -4l-4 4`} />
-            )}
-          </g>
-        )
-      })}
+      {[...shapesOf(shown)].map(([status, d]) => (
+        <path key={status} class={`run-${status}`} d={d} />
+      ))}
     </svg>
   )
+}
+
+/** One path for the bars of each status, and for the crosses: a page has up to 50 plots. */
+function shapesOf(runs: readonly Run[]): Map<string, string> {
+  const longest = Math.max(1, ...runs.map(({durationMs}) => durationMs ?? 0))
+  const shapes = new Map<string, string>()
+  const add = (name: string, d: string) => shapes.set(name, `${shapes.get(name) ?? ''}${d}`)
+  for (const [position, {status, durationMs}] of runs.entries()) {
+    const height = Math.max(3, Math.round(((durationMs ?? 0) / longest) * (HEIGHT - CROSS)))
+    const x = position * (BAR + GAP)
+    add(status, `M${x} ${HEIGHT}v-${height}h${BAR}v${height}z`)
+    if (status === 'error') add('cross', `M${x + 1} ${HEIGHT - height - 6}l4 4m0 -4l-4 4`)
+  }
+  return shapes
 }
 
 function describe({status, durationMs}: Run): string {

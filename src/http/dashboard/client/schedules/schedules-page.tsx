@@ -6,6 +6,7 @@ import {PollProblem} from '../parts/poll-problem.tsx'
 import {payloadTitle} from '../payload.ts'
 import {usePoll} from '../poll.ts'
 import {useRowAction} from '../row-action.ts'
+import {useSlices} from '../slices.ts'
 import type {Notify} from '../toasts.tsx'
 import {CreateScheduleDialog} from './create-schedule-dialog.tsx'
 import {DeleteScheduleDialog} from './delete-schedule-dialog.tsx'
@@ -30,6 +31,7 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
   const [search, setSearch] = useState('')
   const [shown, setShown] = useState(PAGE)
   const found = data?.items.filter((schedule) => isFound(schedule, search)) ?? []
+  const rows = useSlices(found.slice(0, shown), search)
   const mayChange = useMayChange()
   const act = useRowAction(notify, reload)
   const close = () => setOpen(null)
@@ -101,7 +103,7 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
             </tr>
           </thead>
           <tbody>
-            {found.slice(0, shown).map((schedule) => (
+            {rows.map((schedule) => (
               <ScheduleRow
                 key={schedule.id}
                 schedule={schedule}
