@@ -11,7 +11,6 @@ import {PACKAGE_ROOT} from '../support/manifest.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {readmeBlocks, readmeFile} from '../support/readme.ts'
 import {type Receiver, startReceiver} from '../support/receiver.ts'
-import {fillTemplate} from '../support/template.ts'
 
 /** pg_dump reads servers up to its own version: where there is one, that of the same Debian package. */
 const dumpVersion = /\) (\d+)/.exec(spawnSync('pg_dump', ['--version'], {encoding: 'utf8'}).stdout ?? '')?.[1]
@@ -61,8 +60,6 @@ beforeAll(async () => {
   port = await freePort()
   await ask('postgres', 'create database app')
   await ask('postgres', 'create database staging')
-  await withClient('app', (client) => fillTemplate(client))
-  await ask('app', 'create materialized view "weekly stats" as select 1 as week')
   writeFileSync(join(folder, 'ayb.yaml'), readmeFile('ayb.yaml'))
   writeFileSync(join(folder, 'ayb'), AYB, {mode: 0o755})
   for (const name of STAND_INS) writeFileSync(join(folder, name), STAND_IN, {mode: 0o755})
@@ -76,18 +73,15 @@ afterAll(async () => {
   rmSync(folder, {recursive: true, force: true})
 })
 
-async function withClient<T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+async function ask(database: string, sql: string): Promise<object[]> {
   const client = new pg.Client({connectionString: server.url(database)})
   await client.connect()
   try {
-    return await work(client)
+    return (await client.query(sql)).rows
   } finally {
     await client.end()
   }
 }
-
-const ask = (database: string, sql: string) =>
-  withClient(database, async (client) => (await client.query(sql)).rows)
 
 /**
  * Pastes a block of README into a shell that knows what the blocks before have exported.
