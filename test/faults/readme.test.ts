@@ -134,6 +134,16 @@ describe('after all of them', () => {
     ).toEqual([])
   })
 
+  test('the statement of ayb help install leaves nothing of ayb behind', async () => {
+    const help = readFileSync(join(PACKAGE_ROOT, 'src', 'help', 'install.md'), 'utf8')
+    const [drop = ''] = /drop table if exists [^;]*;/.exec(help) ?? []
+    await ask('app', drop)
+    const left = `select relname from pg_class where relname like '%ayb%'
+                  union all select proname from pg_proc where proname like '%ayb%'
+                  union all select typname from pg_type where typname like '%ayb%'`
+    expect(await ask('app', left)).toEqual([])
+  })
+
   test('other programs were called as they are meant to be', () => {
     expect(readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n')).toEqual([
       'npm ci',
