@@ -2,7 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
 import type {OpenOptions} from '../../db/session.ts'
 import {Alarm} from '../../lib/alarm.ts'
-import {isAybError} from '../../lib/errors.ts'
+import {isAybError, messageOf} from '../../lib/errors.ts'
 import type {Deliver} from '../../lib/notices.ts'
 import type {Emit, WorkerEvent} from '../../lib/worker-events.ts'
 import {lookForChanges} from './look.ts'
@@ -139,16 +139,19 @@ export class NoticeWatch {
     }
   }
 
-  /** Null after an error, which is told once while it lasts. The next attempt has a new session. */
+  /**
+   * Null after an error, which is told once while it lasts. The next attempt has a new session. Nobody waits
+   * for the loop: an error that left it, of a bug too, would end the process with all its refreshes.
+   */
   async #attempt<T>(work: () => Promise<T>): Promise<T | null> {
     try {
       const result = await work()
       this.#complaint = null
       return result
     } catch (error) {
-      if (!isAybError(error)) throw error
       this.#db?.session.destroy()
-      const {message, hint, remedy} = error
+      const message = messageOf(error)
+      const {hint, remedy} = isAybError(error) ? error : {hint: null, remedy: null}
       if (message !== this.#complaint && !this.#stop.signal.aborted) {
         const warning = {message: `notices wait: ${message}`, lead: null, hint, remedy}
         this.#options.emit({type: 'warning', message: warning})
