@@ -4,11 +4,12 @@ import {listSchedulesOfView} from '../db/schedules.ts'
 import {nextRuns, parseCron} from '../lib/cron.ts'
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {viewOfPayload} from '../lib/payload.ts'
+import {scopeOfPayload, scopeParts, viewOfPayload} from '../lib/payload.ts'
 import {isKeepable} from '../lib/promise.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
+import {setBelow} from './promised-set.ts'
 import {timingProblem} from './schedule-warnings.ts'
 
 /** An expression shows its longest pause within so many runs, unless it is a strange one. */
@@ -21,17 +22,24 @@ export async function unkeepablePromises(
 ): Promise<Warning[]> {
   const promises = schedules.flatMap(({maxAgeMs, payload}) => {
     const view = viewOfPayload(payload)
-    return maxAgeMs === null || view === null ? [] : [{maxAgeMs, view}]
+    if (maxAgeMs === null || view === null) return []
+    return [{maxAgeMs, view, isWithDependencies: scopeParts(scopeOfPayload(payload)).isWithDependencies}]
   })
   const durations = await usualDurations(
     db,
     promises.map(({view}) => view),
   )
-  return promises.flatMap(({maxAgeMs, view}) => {
-    const usualMs = durations.get(qualifiedName(view)) ?? 0
-    if (isKeepable(maxAgeMs, usualMs)) return []
-    return `the data of ${qualifiedName(view)} will at times be older than ${formatDuration(maxAgeMs)}: a refresh takes ${formatDuration(usualMs)}, and one follows the other at once`
-  })
+  const warnings: Warning[] = []
+  for (const {maxAgeMs, view, isWithDependencies} of promises) {
+    const set = isWithDependencies ? await setBelow(db, view) : null
+    const usualMs = set?.usualMs ?? durations.get(qualifiedName(view)) ?? 0
+    if (isKeepable(maxAgeMs, usualMs)) continue
+    const what = set ? 'a refresh with all that it reads' : 'a refresh'
+    warnings.push(
+      `the data of ${qualifiedName(view)} will at times be older than ${formatDuration(maxAgeMs)}: ${what} takes ${formatDuration(usualMs)}, and one follows the other at once`,
+    )
+  }
+  return warnings
 }
 
 /** A warning where no schedule keeps the data of a view as fresh as was promised; null for none. */

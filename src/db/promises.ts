@@ -88,8 +88,14 @@ interface PromiseRow {
   view_name: string | null
   age_ms: number | null
   skips: boolean
-  is_set: boolean
+  scope: string | null
   is_live: boolean
+}
+
+/** What there is to know of a schedule that promises an age. */
+interface SchedulePromise extends PromiseFacts {
+  /** The view of the schedule, where it refreshes first what the view reads. */
+  dependent: ViewName | null
 }
 
 /**
@@ -100,7 +106,7 @@ export async function readPromises(
   db: Database,
   scheduleIds: readonly string[],
   {jobId = null}: {jobId?: string | null} = {},
-): Promise<Map<string, PromiseFacts>> {
+): Promise<Map<string, SchedulePromise>> {
   if (scheduleIds.length === 0 || !db.mayRead('promises')) return new Map()
   const {session, tables} = db
   const view = viewInPayload('y.payload')
@@ -119,7 +125,7 @@ export async function readPromises(
   const rows = await session.query<PromiseRow>(
     `select s.id, p.max_age_ms::text, v.schema_name, v.view_name,
             (extract(epoch from clock_timestamp() - ${started}) * 1000)::float8 as age_ms,
-            ${skips} as skips, v.is_set,
+            ${skips} as skips, v.scope,
             exists (select from ${tables.jobs} j
                      where j.schedule_id = s.id
                        and (j.state = 'running' or j.state = 'queued' and j.run_at < now() + interval '1 day'))
@@ -127,7 +133,7 @@ export async function readPromises(
        from ${tables.promises} p
        join ${tables.schedules} s on s.id = p.schedule_id and s.cron_expr = p.cron_expr
       cross join lateral (
-              select ${view.schema} as schema_name, ${view.view} as view_name, coalesce(y.payload ? 'scope', false) as is_set
+              select ${view.schema} as schema_name, ${view.view} as view_name, y.payload ->> 'scope' as scope
                 from (select ${readablePayload('s.payload')} as payload offset 0) y) v
       where p.schedule_id = any ($1::uuid[]) and p.max_age_ms is not null${ofLook}`,
     jobId === null ? [scheduleIds] : [scheduleIds, jobId],
@@ -143,8 +149,9 @@ export async function readPromises(
           usualMs: (name && usual.get(qualifiedName(name))) ?? 0,
           ageMs: row.age_ms,
           // A set is refreshed as a whole.
-          hasLooks: row.skips && !row.is_set,
+          hasLooks: row.skips && row.scope === null,
           isLive: row.is_live,
+          dependent: row.scope === 'dependencies' || row.scope === 'both' ? (name ?? null) : null,
         },
       ]
     }),

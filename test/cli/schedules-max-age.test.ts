@@ -16,7 +16,11 @@ const tells = await tellsChanges(await createTestDatabase({template: false}))
 
 const create = (db: TestDatabase, maxAge: string, ...more: string[]) =>
   documentOf<ScheduleDocument>(
-    ['schedules', 'create', '--name', 'live', '--max-age', maxAge, '--view', 'leaderboard', ...more],
+    [
+      ...['schedules', 'create', '--name', 'live', '--max-age', maxAge],
+      ...(more.includes('--view') ? [] : ['--view', 'leaderboard']),
+      ...more,
+    ],
     db,
   )
 const update = (db: TestDatabase, ...args: string[]) =>
@@ -71,6 +75,26 @@ describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
     await db.query(`update _ayb_matview_refresh_runs set started_at = started_at - interval '2 hours'`)
     await db.query(`update _ayb_job_schedules set next_run_at = now()`)
     expect(await once(db)).toMatchObject({succeeded: 1})
+  })
+
+  test('counts the age from the oldest data below, and the time of all refreshes, with its dependencies', async () => {
+    const db = await createRegistered()
+    await db.query('create materialized view above as select count(*) from leaderboard')
+    await documentOf(['matviews', 'register', 'above'], db)
+    await create(db, '1h', '--view', 'above', '--with-dependencies')
+    expect(await once(db)).toMatchObject({succeeded: 2})
+    // The view below took from twenty minutes ago to five minutes ago.
+    await db.query(`
+      update _ayb_matview_refresh_runs set started_at = now() - interval '20 min', duration_ms = 900000 where view_name = 'leaderboard';
+      update _ayb_matview_refresh_runs set started_at = now() - interval '5 min', duration_ms = 60000 where view_name = 'above';
+      update _ayb_matview_refreshes set last_refresh_at = now() - interval '5 min';
+      update _ayb_job_schedules set next_run_at = now()`)
+    expect(await once(db)).toMatchObject({claimed: 0})
+    // An hour, less the age, sixteen minutes of refreshes, and a margin of one.
+    expect(Math.round((await untilNext(db)) / 60_000)).toBe(60 - 20 - 16 - 1)
+    expect((await update(db, '--max-age', '10m')).warnings).toEqual([
+      expect.stringContaining('a refresh with all that it reads takes 16 m 00 s'),
+    ])
   })
 
   test('changes to another age, to an expression and back', async () => {

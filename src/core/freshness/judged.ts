@@ -35,6 +35,8 @@ export interface JudgedViews {
   nowMs: number
   /** By name. */
   views: JudgedView[]
+  /** Which materialized views each of them reads, by qualified names; without cycles. */
+  parents: Neighbours
 }
 
 interface WhichViews {
@@ -111,7 +113,7 @@ async function judgeViews(
       isStale,
     }
   })
-  return {nowMs, views: judged}
+  return {nowMs, views: judged, parents}
 }
 
 const NONE: readonly FreshnessFacts[] = []

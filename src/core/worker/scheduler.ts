@@ -17,6 +17,7 @@ import {hasPolicy, NO_POLICY} from '../../lib/schedule-policy.ts'
 import {startOf} from '../../lib/schedule-start.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {nextRunOf} from '../next-run.ts'
+import {setBelow} from '../promised-set.ts'
 import {ClockJumps} from './clock-jumps.ts'
 
 const BATCH = 500
@@ -136,7 +137,8 @@ export class Scheduler {
       const promise = promises.get(schedule.id)
       try {
         if (promise) {
-          const {isQueued, nextInMs} = nextTurn(promise)
+          const ofSet = promise.dependent && (await setBelow(db, promise.dependent))
+          const {isQueued, nextInMs} = nextTurn({...promise, ...ofSet})
           // Where no job can be queued here, the schedule is due at once.
           const waitMs = isQueued && !isDue ? 0 : nextInMs
           const start = isDue ? startingOf(withoutJitter(schedule), now) : {}
