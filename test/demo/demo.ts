@@ -1,5 +1,6 @@
 import {existsSync} from 'node:fs'
 import {dirname, join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {fileURLToPath} from 'node:url'
 import {parseArgs} from 'node:util'
 import {formatDuration} from '../../src/lib/duration.ts'
@@ -35,6 +36,9 @@ interface Options {
   keep: boolean
   help: boolean
 }
+
+/** On a terminal, somebody reads what a step has shown: with it, the story takes two minutes. */
+const READING_MS = 3000
 
 /** From then on, Ctrl-C is how the demo is meant to end. */
 let isStoryOver = false
@@ -102,6 +106,7 @@ async function perform({keep}: Options): Promise<void> {
   const stage = await openStage(PROGRAM)
   try {
     for (const [index, {title, play}] of STORY.entries()) {
+      if (index > 0 && process.stdout.isTTY) await sleep(READING_MS)
       printHeading(`${index + 1}. ${title}`)
       await play(stage)
     }

@@ -12,6 +12,7 @@ import type {Stage, Step} from './stage.ts'
 
 export const HOURLY = 'leaderboard_hourly'
 export const LIVE = 'leaderboard_live'
+const PROMISED = 'leaderboard_promised'
 
 /** Far below the minute after which the worker would look by itself. */
 const AT_ONCE_MS = 15_000
@@ -23,6 +24,7 @@ export const SCHEDULE_STEPS: readonly Step[] = [
   {title: 'A worker keeps it fresh', play: keepFresh},
   {title: 'Not at the full hour, but now', play: runNow},
   {title: 'What is planned, and what was done', play: listWork},
+  {title: 'A promise in place of times', play: keepPromise},
   {title: 'How fresh is it, and who is at work?', play: tellFreshness},
   {title: 'A worker is killed in mid-refresh', play: killInMidRefresh},
   {title: 'Stop the worker in good order', play: stop},
@@ -138,6 +140,28 @@ async function listWork({shell}: Stage): Promise<void> {
     )
     check(!ofIt.some(({state}) => state === 'failed'), `no job of ${name} failed`)
   }
+}
+
+async function keepPromise({shell, owner, workers}: Stage): Promise<void> {
+  say(
+    'Who reads the leaderboard does not care when it is refreshed, but how old it is. A schedule can promise ' +
+      'that, and workers refresh the view early enough:',
+  )
+  await shell.run(['schedules', 'create', '--name', PROMISED, '--max-age', '5s', '--view', VIEW])
+  const second = nameAt(await owner.query<Standing>(topOfView(3)), 2)
+  await owner.show(logWorkouts(second))
+  await workers.waitFor(
+    async () => nameAt(await owner.query<Standing>(topOfView(1)), 1) === second,
+    `${second} to lead in the view`,
+  )
+  say(`${second} leads, and nobody has said when to refresh.`)
+  const isKept = async () => {
+    const [status] = await shell.json<ViewStatus[]>(['matviews', 'status', VIEW])
+    return status?.state === 'fresh' && status.maxAgeMs === 5000
+  }
+  await workers.waitFor(isKept, 'the view to be as fresh as promised')
+  await shell.run(['matviews', 'status'])
+  await shell.run(['schedules', 'delete', PROMISED])
 }
 
 async function tellFreshness({shell}: Stage): Promise<void> {

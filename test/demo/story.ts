@@ -143,7 +143,7 @@ async function runIntoReader({shell, openSession}: Stage): Promise<void> {
     'A standard refresh would wait for it, and whoever comes next would wait for the refresh. A lock ' +
       'timeout ends that, and names the session in the way:',
   )
-  await shell.run([...['matviews', 'refresh', VIEW], '--mode', 'standard', '--lock-timeout', '2s'], {
+  await shell.run([...['matviews', 'refresh', VIEW], '--mode', 'standard', '--lock-timeout', '5s'], {
     exitCode: 8,
   })
   const {registration} = await show(shell)
