@@ -1,7 +1,7 @@
 import type {Database} from '../db/database.ts'
 import {invalidArgument, isAybError} from '../lib/errors.ts'
 import {localTime} from '../lib/local-time.ts'
-import {describeTerminal} from '../render/terminal.ts'
+import {describeTerminal, type Terminal} from '../render/terminal.ts'
 import {displayWidth, shorten} from '../render/width.ts'
 
 const INTERVAL_MS = 2000
@@ -100,11 +100,19 @@ export class Watch {
     const title = shorten(`Every ${INTERVAL_MS / 1000} s: ${this.#title}`, columns - time.length - 2)
     const header = `${title}${' '.repeat(Math.max(2, columns - title.length - time.length))}${time}`
     const lines = this.#texts.flatMap((text) => text.split('\n'))
-    const shown = beginningOf(lines, rows - 2, columns)
-    const hidden = lines.length - shown.length
-    const rest = hidden > 0 ? [style.dim(`… and ${hidden} more lines`)] : []
-    const screen = [style.dim(header), '', ...shown, ...rest]
+    const screen = [style.dim(header), '', ...this.#fitting(lines, {rows: rows - 2, columns, style})]
     this.#stream.write(`${HOME}${screen.map((line) => `${line}${CLEAR_LINE}`).join('\n')}${CLEAR_BELOW}`)
+  }
+
+  /** The lines, or as many as the screen has room for, with the last line of the list, which sums it up. */
+  #fitting(
+    lines: readonly string[],
+    {rows, columns, style}: {rows: number} & Pick<Terminal, 'columns' | 'style'>,
+  ) {
+    if (beginningOf(lines, rows, columns).length === lines.length) return lines
+    const shown = beginningOf(lines, rows - 1, columns)
+    const summary = this.#texts[0]?.split('\n').at(-1) ?? ''
+    return [...shown, style.dim(`… and ${lines.length - shown.length - 1} more lines`), summary]
   }
 
   /** Until it is time for the next look; the terminal has another size; or the signal aborts. */
