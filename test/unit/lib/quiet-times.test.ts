@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import {checkQuietTimes, endOfQuietTime} from '../../../src/lib/quiet-times.ts'
 import {CHANGES} from './clock-changes.ts'
-import {localText} from './cron-oracle.ts'
+import {anyWindow, textOf, waited} from './quiet-oracle.ts'
 
 const MINUTE = 60_000
 const DAY = 1440 * MINUTE
@@ -72,54 +72,6 @@ describe('quiet times', () => {
   })
 })
 
-const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
-
-interface Window {
-  from: number
-  to: number
-  days: number[]
-}
-
-const clock = (minute: number) =>
-  `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`
-
-const textOf = ({from, to, days}: Window) =>
-  `${clock(from)}-${clock(to)} ${days.map((day) => DAYS[day]).join(',')}`
-
-/** Times near the hours in which clocks change come more often. */
-const minuteOfDay = fc.oneof(fc.integer({min: 0, max: 1439}), fc.integer({min: 0, max: 240}))
-
-const window = fc
-  .record({
-    from: minuteOfDay,
-    to: minuteOfDay,
-    days: fc.uniqueArray(fc.integer({min: 0, max: 6}), {minLength: 1, maxLength: 7}),
-  })
-  .filter(({from, to}) => from !== to)
-
-/** Reads the clock of the zone, as a person would, and compares what it shows with each window. */
-function isQuiet(windows: readonly Window[], zone: string, instant: number): boolean {
-  const shown = localText(zone, instant)
-  const minute = Number(shown.slice(11, 13)) * 60 + Number(shown.slice(14, 16))
-  const today = new Date(`${shown.slice(0, 10)}T00:00Z`).getUTCDay()
-  const yesterday = (today + 6) % 7
-  return windows.some(({from, to, days}) =>
-    from < to
-      ? days.includes(today) && minute >= from && minute < to
-      : (days.includes(today) && minute >= from) || (days.includes(yesterday) && minute < to),
-  )
-}
-
-/** Looks at the clock once a minute until that is over; null where it is not within two weeks. */
-function waited(windows: readonly Window[], zone: string, from: number): number | null {
-  let instant = from
-  while (isQuiet(windows, zone, instant)) {
-    instant = Math.floor(instant / MINUTE) * MINUTE + MINUTE
-    if (instant > from + 14 * DAY) return null
-  }
-  return instant
-}
-
 test('ends as for somebody who looks at the clock once a minute, around each change of the clocks', () => {
   const change = fc.constantFrom(...CHANGES)
   const offset = fc.integer({min: -DAY, max: DAY})
@@ -127,7 +79,7 @@ test('ends as for somebody who looks at the clock once a minute, around each cha
     fc.property(
       change,
       offset,
-      fc.array(window, {minLength: 1, maxLength: 3}),
+      fc.array(anyWindow, {minLength: 1, maxLength: 3}),
       ([zone, at], shift, windows) => {
         const from = Date.parse(at) + shift
         const end = waited(windows, zone, from)

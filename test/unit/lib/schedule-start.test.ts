@@ -7,6 +7,7 @@ import {jitterOf, longestJitter, startOf} from '../../../src/lib/schedule-start.
 import {CHANGES} from './clock-changes.ts'
 import {anyCron} from './cron-arbitrary.ts'
 import {ClockWalk} from './cron-oracle.ts'
+import {anyWindow, textOf, waited} from './quiet-oracle.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
@@ -151,4 +152,42 @@ describe('when a run begins', () => {
     const late = new Date(due.getTime() + offset + MINUTE)
     expect(startOf({...jittered, catchUp: 'none'}, parseCron('@yearly'), due, late).isMissed).toBe(false)
   })
+})
+
+test('a run begins as for somebody who looks at the clock, around each change of the clocks', () => {
+  const anyPolicy = fc.record({
+    windows: fc.array(anyWindow, {maxLength: 2}),
+    jitterMs: fc.option(fc.integer({min: 1, max: 6 * HOUR})),
+    catchUp: fc.constantFrom('latest' as const, 'none' as const),
+  })
+  const anyTime = fc.integer({min: 0, max: 2 * DAY - 1})
+  // Soon behind the due time, or long.
+  const anyDelay = fc.oneof(fc.integer({min: 0, max: 3 * MINUTE}), fc.integer({min: 0, max: DAY}))
+  fc.assert(
+    fc.property(
+      ...[fc.constantFrom(...CHANGES.slice(0, 10)), anyCron, anyTime, anyDelay, anyPolicy, fc.uuid()],
+      ([zone, at], cron, beginning, late, {windows, ...policy}, id) => {
+        const walk = walkAround(zone, at)
+        const runs = walk.runsOf(cron)
+        const due = runs.find((run) => run >= walk.from + beginning)
+        fc.pre(due !== undefined)
+        const now = Math.min(due + late, walk.from + 2 * DAY - 1)
+        const schedule = {...policy, id, timezone: zone, notDuring: windows.map(textOf)}
+        const parsed = parseCron(cron.text)
+        const jitter = jitterOf(schedule, parsed)
+        const beginningOf = (run: number) => waited(windows, zone, run + jitter)
+        const soonest = waited(windows, zone, Math.max(due + jitter, now))
+        const last = beginningOf(runs.findLast((run) => run >= due && run <= now) ?? due)
+        fc.pre(soonest !== null && last !== null)
+        const start = startOf(schedule, parsed, new Date(due), new Date(now))
+        const isMissed = policy.catchUp === 'none' && last < now - MINUTE
+        expect(start.isMissed).toBe(isMissed)
+        if (isMissed) return
+        // What is late begins now.
+        const begins = Math.max(start.at.getTime(), now)
+        expect(begins).toBe(policy.catchUp === 'none' ? Math.max(soonest, last) : soonest)
+      },
+    ),
+    {numRuns: 300},
+  )
 })
