@@ -92,6 +92,24 @@ describe('ayb apply', {timeout: 120_000}, () => {
     ])
   })
 
+  test('looks again at a schedule that an update by hand changed meanwhile', async () => {
+    await ayb(['apply', '-f', fileOf('one', maxAgeOf(1))], db)
+    const holder = await db.connect()
+    await holder.query(`begin; update _ayb_job_schedules set max_attempts = 9, cron_expr = '0 2 * * *'`)
+    const running = start(fileOf('two', maxAgeOf(2)))
+    await untilWaiting(db)
+    await holder.query('commit')
+    const result = await running.done
+    expect(result.code, result.stdout).toBe(0)
+    const {changes} = result.json() as DeclaredChanges
+    expect(changes.find(({kind}) => kind === 'schedule')?.fields).toEqual([
+      {field: 'maxAttempts', from: 9, to: 3},
+    ])
+    expect(await db.query('select cron_expr, max_attempts from _ayb_job_schedules')).toEqual([
+      {cron_expr: '0 2 * * *', max_attempts: 3},
+    ])
+  })
+
   test('registers again what somebody unregistered meanwhile, with its policy', async () => {
     await ayb(['apply', '-f', fileOf('one', 'version: 1\nviews: {a: {maxAge: 1h}}')], db)
     const holder = await db.connect()

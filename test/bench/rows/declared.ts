@@ -10,9 +10,11 @@ import {describeValues, median} from '../statistics.ts'
 const VIEWS = 5000
 const ROUNDS = 3
 const TARGET_MS = 5000
+const EACH = `${VIEWS} views, each with a policy`
 
 /**
- * How long files of many views take: to be written, applied to a database that has none, and applied again.
+ * How long files of many views take: to be written, applied to a database that has none, and applied again;
+ * and a file of many schedules that all change.
  */
 export const declared: Measurement = {
   name: 'declared',
@@ -33,18 +35,32 @@ export const declared: Measurement = {
         maxBuffer: 100_000_000,
       })
       writeFileSync(path, exported.stdout)
-      const times = {export: [] as number[], create: [] as number[], again: [] as number[]}
+      const times = {
+        export: [] as number[],
+        create: [] as number[],
+        again: [] as number[],
+        schedules: [] as number[],
+      }
+      const schedulesPath = join(folder, 'schedules.yaml')
       for (let round = 0; round < ROUNDS; round++) {
         times.export.push(await run('export'))
         await db.query('delete from _ayb_matview_refreshes')
         await db.query('delete from _ayb_matview_policies')
         times.create.push(await run('apply', '-f', path))
         times.again.push(await run('apply', '-f', path))
+        const file = (cron: string) =>
+          Array.from({length: VIEWS}, (_, n) => `  s${n}: {view: v${n}, cron: "${cron}", jitter: 1m}`)
+        await db.query('delete from _ayb_job_schedules')
+        writeFileSync(schedulesPath, ['version: 1', 'schedules:', ...file('0 1 * * *')].join('\n'))
+        await run('apply', '-f', schedulesPath)
+        writeFileSync(schedulesPath, ['version: 1', 'schedules:', ...file('0 2 * * *')].join('\n'))
+        times.schedules.push(await run('apply', '-f', schedulesPath))
       }
       return [
-        row('export', times.export),
-        row('apply, where none is registered', times.create),
-        row('apply, where nothing changes', times.again),
+        row(`export, ${EACH}`, times.export),
+        row(`apply, where none is registered, ${EACH}`, times.create),
+        row(`apply, where nothing changes, ${EACH}`, times.again),
+        row(`apply, where each of ${VIEWS} schedules gets another expression`, times.schedules),
       ]
     } finally {
       rmSync(folder, {recursive: true})
@@ -54,7 +70,7 @@ export const declared: Measurement = {
 }
 
 const row = (what: string, values: readonly number[]): Row => ({
-  what: `${what}, ${VIEWS} views, each with a policy`,
+  what,
   beside: '',
   ours: describeValues(values, 'ms'),
   theirs: '',
