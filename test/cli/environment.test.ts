@@ -1,10 +1,18 @@
-import {writeFileSync} from 'node:fs'
+import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {emptyHome} from '../support/children.ts'
-import {createTestDatabase} from '../support/database.ts'
+import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {failureOf} from '../support/documents.ts'
+
+/** Writes a service file with one service. */
+function writeService(file: string, name: string, db: TestDatabase): void {
+  const {hostname, port, username, pathname, password} = new URL(db.url)
+  const settings = {host: hostname, port, user: username, dbname: pathname.slice(1), password}
+  const lines = Object.entries(settings).flatMap(([key, value]) => (value ? [`${key}=${value}`] : []))
+  writeFileSync(file, [`[${name}]`, ...lines].join('\n'))
+}
 
 test('another driver that the environment asks for, which is not installed, is not looked for', async () => {
   const db = await createTestDatabase()
@@ -15,11 +23,8 @@ test('another driver that the environment asks for, which is not installed, is n
 
 test('--service names a service of pg_service.conf, and goes before the variables', async () => {
   const db = await createTestDatabase()
-  const {hostname, port, username, pathname, password} = new URL(db.url)
   const home = emptyHome()
-  const settings = {host: hostname, port, user: username, dbname: pathname.slice(1), password}
-  const lines = Object.entries(settings).flatMap(([name, value]) => (value ? [`${name}=${value}`] : []))
-  writeFileSync(join(home, '.pg_service.conf'), [`[the team's \\ own]`, ...lines].join('\n'))
+  writeService(join(home, '.pg_service.conf'), `the team's \\ own`, db)
   const list = ['matviews', 'list', '--json']
   const env = {DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing', PGSERVICE: 'other'}
   const result = await ayb([...list, '--service', `the team's \\ own`], {home, env})
@@ -33,4 +38,19 @@ test('--service names a service of pg_service.conf, and goes before the variable
   expect(refused.message).toBe('--service and --database-url both say where to connect')
   const empty = await failureOf(['matviews', 'list', '--service='], 'INVALID_ARGUMENT', {home, env})
   expect(empty.message).toBe('--service is empty')
+})
+
+test('the unit for systemd in ayb help gitops runs a worker for the service that its instance names', async () => {
+  const db = await createTestDatabase({hasTables: true})
+  const home = emptyHome()
+  writeService(join(home, 'pg_service.conf'), 'shop', db)
+  const unit = readFileSync(new URL('../../src/help/gitops.md', import.meta.url), 'utf8')
+  const [, line = ''] = /^ +ExecStart=\/usr\/bin\/env ayb (.*)$/m.exec(unit) ?? []
+  const variables = [...unit.matchAll(/^ +Environment=(.*)$/gm)].flatMap(([, text = '']) => text.split(' '))
+  const filled = variables.map((text) => text.replace('%i', 'shop').replace('/etc/ayb', home).split('='))
+  const env = Object.fromEntries(filled)
+  expect(Object.keys(env)).toEqual(['PGSERVICE', 'PGSERVICEFILE', 'PGPASSFILE'])
+  const result = await ayb([...line.split(' '), '--once'], {env})
+  expect(result.code, result.stderr).toBe(0)
+  expect(result.stderr).toMatch(RegExp(`^\\{.*worker started, .*/${db.name}"`))
 })
