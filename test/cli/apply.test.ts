@@ -494,6 +494,21 @@ describe('ayb export', () => {
     await insertSchedule(db, 'odd', {})
     const whole = await ayb(['export'], db)
     expect(whole.stderr).toBe('Warning: the schedule odd is left out: its payload names no view\n')
+    await db.query(`update _ayb_job_schedules set max_attempts = 5000 where name = 'nightly'`)
+    await db.query(
+      `insert into _ayb_schedule_policies (schedule_id, jitter_ms) select id, 3000000000 from _ayb_job_schedules where name = 'weekly'`,
+    )
+    await db.query(
+      `update _ayb_matview_policies set lock_retry_for_ms = 3000000000 where view_name = 'leaderboard'`,
+    )
+    const some = await ayb(['export'], db)
+    expect(some.stderr.trimEnd().split('\n')).toEqual([
+      'Warning: the registration of public.leaderboard is left out: lockRetryFor: 50000m is too long',
+      'Warning: the schedule nightly is left out: maxAttempts: "5000" is not a number from 1 to 1000',
+      'Warning: the schedule odd is left out: its payload names no view',
+      'Warning: the schedule weekly is left out: jitter: 50000m is too long',
+    ])
+    expect(await apply(some.stdout)).toMatchObject({changes: []})
     const none = await documentOf<Declarations>(['export', '--schema', 'nowhere'], db)
     expect(none).toEqual({version: 1, views: {}, schedules: {}})
   })

@@ -11,7 +11,7 @@ import type {Registration} from '../../lib/records/registrations.ts'
 import type {Schedule} from '../../lib/records/schedules.ts'
 import {FILE_VERSION} from './declarations.ts'
 import {storedValues, whyUnwritable, writtenSchedule} from './schedules.ts'
-import {registeredValues, writtenView} from './views.ts'
+import {registeredValues, whyUnwritable as whyUnwritableView, writtenView} from './views.ts'
 
 /**
  * The registrations and the schedules as a file describes them, or those of the views of one schema.
@@ -40,8 +40,10 @@ function writtenViews(
   const views: [string, Record<string, unknown>][] = []
   for (const registration of registrations) {
     const name = qualifiedName(registration)
-    if (isReadable(name)) views.push([name, writtenView(registeredValues(registration))])
-    else onWarning(`the registration of ${name} is left out: no file can hold its name`)
+    const values = registeredValues(registration)
+    const reason = isReadable(name) ? whyUnwritableView(values) : 'no file can hold its name'
+    if (reason === null) views.push([name, writtenView(values)])
+    else onWarning(`the registration of ${name} is left out: ${reason}`)
   }
   return Object.fromEntries(views)
 }
@@ -62,8 +64,9 @@ function writtenSchedules(
 ): Declarations['schedules'] {
   const written: [string, Record<string, unknown>][] = []
   for (const schedule of schedules) {
-    const reason = whyUnwritable(schedule)
-    if (reason === null) written.push([schedule.name, writtenSchedule(storedValues(schedule))])
+    const values = storedValues(schedule)
+    const reason = whyUnwritable(schedule, values)
+    if (reason === null) written.push([schedule.name, writtenSchedule(values)])
     else onWarning(`the schedule ${schedule.name} is left out: ${reason}`)
   }
   return Object.fromEntries(written)

@@ -20,6 +20,7 @@ import {
   text,
   timeLimit,
   wholeNumber,
+  whyUnreadable,
 } from './values.ts'
 import type {Entry, YamlFile} from './yaml-file.ts'
 
@@ -193,12 +194,12 @@ function normal(text: string, check: (text: string) => string): string {
 }
 
 /** Why no file can describe a schedule, which another program wrote; null where one can. */
-export function whyUnwritable(schedule: Schedule): string | null {
-  const {name, cronExpr, timezone, maxAttempts, payload, notDuring} = schedule
-  if (viewOfPayload(payload) === null) return 'its payload names no view'
-  if (maxAttempts < 1 || maxAttempts > MOST_ATTEMPTS) return `it has ${maxAttempts} attempts`
+export function whyUnwritable({name, notDuring}: Schedule, values: StoredValues): string | null {
+  if (values.view === null) return 'its payload names no view'
+  const reason = whyUnreadable(writtenSchedule(values), PLAIN_KEYS)
+  if (reason !== null) return reason
   try {
-    checkInput({name, cron: cronExpr, timezone, notDuring})
+    checkInput({name, notDuring})
     return null
   } catch (error) {
     if (isAybError(error)) return error.message

@@ -38,6 +38,26 @@ export function attempt<T>(file: YamlFile, {place, path}: Entry, work: () => T):
   }
 }
 
+/**
+ * Why a file cannot have a value that another program has stored; null where it can have all of them. Keys
+ * that are not in `keys` are left to the caller.
+ */
+export function whyUnreadable(
+  written: Readonly<Record<string, unknown>>,
+  keys: Readonly<Record<string, Key<unknown>>>,
+): string | null {
+  try {
+    for (const [key, value] of Object.entries(written)) {
+      const kind = typeof value === 'number' ? 'number' : typeof value === 'boolean' ? 'boolean' : 'text'
+      keys[key]?.read({text: String(value), kind}, key)
+    }
+    return null
+  } catch (error) {
+    if (isAybError(error)) return error.message
+    throw error
+  }
+}
+
 const QUOTED = `a name without quotes has only letters, digits, _ and $; put any other name into double quotes, and the whole into single quotes: 'public."weekly stats"'`
 
 /**

@@ -17,6 +17,7 @@ import {
   readEntry,
   refuseKey,
   timeLimit,
+  whyUnreadable,
 } from './values.ts'
 import type {Entry, YamlFile} from './yaml-file.ts'
 
@@ -180,6 +181,10 @@ export function writtenView(values: ViewValues): Record<string, unknown> {
   const written = VIEW_KEYS.map((key) => [key, writtenValue(key, values)] as const)
   return Object.fromEntries(written.filter(([key, value]) => value !== null && value !== DEFAULTS[key]))
 }
+
+/** Why no file can describe a view with these values, which another program wrote; null where one can. */
+export const whyUnwritable = (values: ViewValues): string | null =>
+  whyUnreadable(writtenView(values), PLAIN_KEYS)
 
 /** The value of a key as a file has it; null where it says nothing. */
 export function writtenValue(key: keyof ViewValues, values: ViewValues): unknown {
