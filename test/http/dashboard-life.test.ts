@@ -63,7 +63,8 @@ describe('an open page', {timeout: 120_000}, () => {
     await page.route(LIST, (route) => {
       held.push(route)
     })
-    await page.clock.runFor(3000)
+    // A poll that took long is repeated the later.
+    await page.clock.runFor(30_000)
     await until(() => held.length === 1, {what: 'a poll', timeoutMs: PATIENCE_MS})
     // Not so long that it gives the poll up.
     await page.clock.runFor(9000)
