@@ -1,6 +1,6 @@
 import type {Page, Route} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
-import {rowOf, screenshot, stateOf} from '../support/browser.ts'
+import {rowOf, screenshot, stateOf, tabTo} from '../support/browser.ts'
 import {register, shows, signIn, start, visit} from '../support/dashboard.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {insertSchedule} from '../support/schedules.ts'
@@ -11,21 +11,6 @@ import {takeAway} from '../support/worker.ts'
 const LIST = /\/api\/admin\/matviews\?/
 
 const banner = (page: Page) => page.getByRole('alert').filter({hasText: 'Not reachable, trying again'})
-
-/** Presses Tab until the focus is on what has that name. */
-async function tabTo(page: Page, name: string): Promise<void> {
-  const seen: string[] = []
-  for (let count = 0; count < 40; count++) {
-    await page.keyboard.press('Tab')
-    const focused = await page.evaluate<string>(`(() => {
-      const element = document.activeElement
-      return element.getAttribute('aria-label') ?? element.labels?.[0]?.textContent ?? element.textContent
-    })()`)
-    if (focused.startsWith(name)) return
-    seen.push(focused)
-  }
-  throw new Error(`Tab does not come to ${name}, only to ${seen.join(', ')}`)
-}
 
 describe('an open page', {timeout: 120_000}, () => {
   test('follows the database, and leaves an open dialog, its text and the focus alone', async () => {

@@ -80,6 +80,21 @@ export async function choose(page: Page, title: string, action: string): Promise
   await page.getByRole('menuitem', {name: action, exact: true}).click()
 }
 
+/** Presses Tab until the focus is on what has that name. */
+export async function tabTo(page: Page, name: string): Promise<void> {
+  const seen: string[] = []
+  for (let count = 0; count < 40; count++) {
+    await page.keyboard.press('Tab')
+    const focused = await page.evaluate<string>(`(() => {
+      const element = document.activeElement
+      return element.getAttribute('aria-label') ?? element.labels?.[0]?.textContent ?? element.textContent
+    })()`)
+    if (focused.startsWith(name)) return
+    seen.push(focused)
+  }
+  throw new Error(`Tab does not come to ${name}, only to ${seen.join(', ')}`)
+}
+
 /** The outcome of what was done. */
 export const toast = (page: Page, text: string | RegExp): Locator =>
   page.locator('.toast').filter({hasText: text})

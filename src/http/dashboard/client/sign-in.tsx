@@ -63,7 +63,8 @@ export function SignIn({isExpired, onSignIn}: Props) {
           />
         </label>
         <p id="token-help" class="hint">
-          The server has it in AYB_ADMIN_TOKEN. It stays in this tab only.
+          The AYB_ADMIN_TOKEN of the server, or its AYB_READ_TOKEN for reading alone. This tab forgets the
+          token when it is closed.
         </p>
         {error && <ErrorNote error={error} />}
         <button type="submit" class="primary" aria-disabled={isBusy}>

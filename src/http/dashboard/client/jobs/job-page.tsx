@@ -62,6 +62,7 @@ export function JobPage({api, notify, id, database}: Props) {
   }
   const {job, schedule, runs} = data
   const view = payloadView(job.payload)
+  const shownTitle = <Breakable text={title} />
   const send = (what: 'retry' | 'cancel', outcome: string) =>
     act(job.id, async () => {
       await api.send('POST', `jobs/${job.id}/${what}`)
@@ -71,9 +72,7 @@ export function JobPage({api, notify, id, database}: Props) {
     <>
       {head}
       <div class="page-head">
-        <h1 tabIndex={-1}>
-          Job for <Breakable text={title} />
-        </h1>
+        <h1 tabIndex={-1}>Job for {shownTitle}</h1>
         {mayChange && (
           <div class="actions">
             {job.state === 'failed' && (
@@ -106,8 +105,11 @@ export function JobPage({api, notify, id, database}: Props) {
         )}
         <Facts
           facts={[
-            ['View', view ? <a href={viewLink(quotedView(view))}>{title}</a> : title],
-            ['Schedule', schedule?.name ?? (job.scheduleId === null ? 'none' : 'deleted')],
+            ['View', view ? <a href={viewLink(quotedView(view))}>{shownTitle}</a> : shownTitle],
+            [
+              'Schedule',
+              schedule ? <Breakable text={schedule.name} /> : job.scheduleId === null ? 'none' : 'deleted',
+            ],
             ['Attempts', `${job.attempts} of ${job.maxAttempts}`],
             ['Created', <Time key="created" at={job.createdAt} />],
             ['Due', job.runAt ? <Time key="due" at={job.runAt} /> : 'when it stops waiting'],
@@ -126,7 +128,14 @@ export function JobPage({api, notify, id, database}: Props) {
       )}
       <section class="panel" aria-labelledby="attempts">
         <h2 id="attempts">Attempts</h2>
-        {runs.length === 0 ? <p class="hint">No attempt has ended yet.</p> : <RunTable runs={runs} />}
+        {runs.length > 0 && <RunTable runs={runs} />}
+        {runs.length === 0 && (
+          <p class="hint">
+            {LIVE.includes(job.state)
+              ? 'No attempt has ended yet.'
+              : 'The history has no attempt of this job.'}
+          </p>
+        )}
       </section>
     </>
   )

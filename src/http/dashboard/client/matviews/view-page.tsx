@@ -2,7 +2,7 @@ import {useState} from 'preact/hooks'
 import {formatDuration} from '../../../../lib/duration.ts'
 import type {Diagnosis} from '../../../../lib/records/diagnosis.ts'
 import type {ViewGraph} from '../../../../lib/records/graph.ts'
-import type {Registration, RegistrationDetails} from '../../../../lib/records/registrations.ts'
+import type {Registration, RegistrationDetails, ViewPolicy} from '../../../../lib/records/registrations.ts'
 import type {Run} from '../../../../lib/records/runs.ts'
 import type {Schedule} from '../../../../lib/records/schedules.ts'
 import type {ViewDefinition} from '../../../../lib/records/views.ts'
@@ -142,6 +142,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
             ['Size', view?.sizeBytes == null ? 'not known' : formatSize(view.sizeBytes)],
             ['Owner', view?.owner ?? 'not known'],
             ['Holds data', view === null ? 'not known' : view.populated ? 'yes' : 'no'],
+            ...policyFacts(registration.policy),
           ]}
         />
       </section>
@@ -180,3 +181,19 @@ function promisedMs({policy}: Registration, schedules: readonly Schedule[]): num
 }
 
 const promise = (ms: number | null): string => (ms === null ? 'none' : `at most ${formatDuration(ms)}`)
+
+/** What somebody asked for, beside mode and promise. */
+function policyFacts(policy: ViewPolicy | null): [string, string][] {
+  if (policy === null) return []
+  const limits: [string, number | null][] = [
+    ['Refreshed at least every', policy.refreshAtLeastEveryMs],
+    ['Longest refresh', policy.refreshTimeoutMs],
+    ['Longest wait for a lock', policy.lockTimeoutMs],
+    ['Keeps trying for', policy.lockRetryForMs],
+  ]
+  const settings = Object.entries(policy.settings).map(([name, value]) => `${name}=${value}`)
+  return [
+    ...limits.flatMap(([name, ms]): [string, string][] => (ms === null ? [] : [[name, formatDuration(ms)]])),
+    ...(settings.length === 0 ? [] : [['Settings', settings.join(', ')] as [string, string]]),
+  ]
+}

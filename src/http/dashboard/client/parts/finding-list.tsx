@@ -32,7 +32,9 @@ export function FindingList({findings, of}: Props) {
             <p>
               <Badge state={finding.severity} />{' '}
               {view && !of && <a href={viewLink(quotedView(view))}>{viewTitle(view)}</a>}
-              {finding.schedule && <span class="hint"> schedule {finding.schedule}</span>} {finding.message}
+              {finding.schedule && <span class="hint"> schedule {finding.schedule}</span>}{' '}
+              {((view && !of) || finding.schedule) && <br />}
+              {finding.message}
             </p>
             {finding.evidence && <p class="hint">{finding.evidence}</p>}
             {finding.fix.sql && <Copyable text={finding.fix.sql} />}

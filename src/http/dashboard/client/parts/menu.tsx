@@ -17,13 +17,16 @@ export function Menu({label, actions}: Props) {
   const [isOpen, setOpen] = useState(false)
   const root = useRef<HTMLDivElement>(null)
   const button = useRef<HTMLButtonElement>(null)
+  const list = useRef<HTMLDivElement>(null)
   const id = useId()
   const items = () => [...(root.current?.querySelectorAll<HTMLElement>('[role=menuitem]') ?? [])]
 
   // Before the next key is pressed.
   useLayoutEffect(() => {
     if (!isOpen) return
-    items()[0]?.focus()
+    // The last row of a page has no room below it.
+    list.current?.scrollIntoView({block: 'nearest'})
+    items()[0]?.focus({preventScroll: true})
     const leave = (event: Event) => {
       if (!root.current?.contains(event.target as Node)) setOpen(false)
     }
@@ -69,7 +72,15 @@ export function Menu({label, actions}: Props) {
         <span aria-hidden="true">⋯</span>
       </button>
       {isOpen && (
-        <div class="menu-items" role="menu" tabIndex={-1} id={id} aria-label={label} onKeyDown={onKeyDown}>
+        <div
+          ref={list}
+          class="menu-items"
+          role="menu"
+          tabIndex={-1}
+          id={id}
+          aria-label={label}
+          onKeyDown={onKeyDown}
+        >
           {actions.map(({label: name, onSelect, isDanger}) => (
             <button
               key={name}

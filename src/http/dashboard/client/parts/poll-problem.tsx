@@ -8,7 +8,7 @@ export function PollProblem({error}: {error: ApiError | null}) {
   return (
     <div class="banner" role="alert">
       <strong>Not reachable, trying again.</strong> {error.message}
-      {error.hint && <span class="hint"> Hint: {error.hint}</span>}
+      {error.hint && <span class="hint">. Hint: {error.hint}</span>}
     </div>
   )
 }

@@ -8,7 +8,7 @@ export function Timing({schedule}: {schedule: Schedule}) {
     <>
       {maxAgeMs === null ? (
         <>
-          <code>{cronExpr}</code> <span class="hint">{timezone}</span>
+          <code class="cron">{cronExpr}</code> <span class="hint zone">{timezone}</span>
         </>
       ) : (
         <>data at most {formatDuration(maxAgeMs)} old</>
