@@ -1,6 +1,8 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {type Changes, watchChanges} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {serverVersion} from '../support/refresh.ts'
+import {startRewritingProxy} from '../support/rewriting-proxy.ts'
 import {until} from '../support/until.ts'
 
 let server: TestDatabase
@@ -45,12 +47,19 @@ describe('what moves a view', () => {
     ['VACUUM FULL', ['vacuum full t'], 'refreshed'],
     ['CLUSTER', ['cluster t using t_pkey'], 'refreshed'],
     ['SET UNLOGGED', ['alter table t set unlogged'], 'refreshed'],
+    ['SET LOGGED', ['alter table t set logged'], 'refreshed'],
     [
       'a rewriting ALTER TABLE',
       ['alter table t add column r double precision default random()'],
       'refreshed',
     ],
     ['a column that the view does not read', ['alter table t add column c int default 1'], 'unchanged'],
+    [
+      'another name of a column that the view does not read',
+      ['alter table t rename column c to d'],
+      'unchanged',
+    ],
+    ['the end of a column that the view does not read', ['alter table t drop column d'], 'unchanged'],
     ['an index', ['create index on t (n)'], 'unchanged'],
     [
       'a write with session_replication_role = replica',
@@ -176,6 +185,23 @@ describe('what moves a view', () => {
     expect([await check(view), await check(view)]).toEqual(['refreshed', 'unchanged'])
     await run('alter table pieces add column c regclass')
     expect(await check(view)).toContain('the definition uses the type regclass')
+  })
+
+  test.each([
+    ['another name of a column', 'alter table wide rename column a to z'],
+    ['the end of a column', 'alter table wide drop column b'],
+    ['another name of a column of a plain view', 'alter view narrow rename column a to z'],
+  ])('whole rows: %s', async (_, change) => {
+    const view = await settled(
+      'select to_jsonb(wide) as whole, to_jsonb(narrow) as part from wide, narrow',
+      'drop table if exists wide cascade',
+      'create table wide (id int, a int, b int)',
+      'create view narrow as select id, a from wide',
+      'insert into wide values (1, 2, 3)',
+    )
+    expect(await check(view)).toBe('unchanged')
+    await run(change)
+    expect([await check(view), await check(view)]).toEqual(['refreshed', 'unchanged'])
   })
 
   test('rows that somebody puts back from an older snapshot', async () => {
@@ -325,6 +351,8 @@ describe('what forbids skipping', () => {
   test.each([
     ['select * from f where at < now()', 'calls now()'],
     ['select current_date as d from f', 'calls current_date'],
+    ['select current_timestamp as t from f', 'calls current_timestamp'],
+    ['select localtime as t from f', 'calls localtime'],
     ['select age(at) from f', 'calls age()'],
     ['select random() from f', 'calls random(), which is volatile'],
     ['select current_user::text as u from f', 'current_user'],
@@ -332,6 +360,12 @@ describe('what forbids skipping', () => {
     ['select * from f tablesample system (10)', 'random sample'],
     ['select relname::text from pg_class', 'pg_class'],
     ['select last_value from seq', 'seq is a sequence'],
+    [`select nextval('seq') from f`, 'regclass'],
+    [`select has_table_privilege('f', 'select') from f`, 'calls has_table_privilege()'],
+    ['select pg_get_userbyid(10)::text as u from f', 'calls pg_get_userbyid()'],
+    ['select wild(id::int) from f', 'calls wild_step(), which is volatile'],
+    ['select id from through', 'secured has row security'],
+    ['select id from odd_method', 'odd_method has a table access method of its own'],
     [`select body::date from f`, 'date_in()'],
     ['select body::date[] from (select array[body] as body from f) x', 'date_in()'],
     ['select id::regclass::text from f', 'regclass'],
@@ -357,6 +391,12 @@ describe('what forbids skipping', () => {
       create or replace function with_clock(at timestamptz default now()) returns timestamptz immutable language sql as 'select at';
       create or replace function with_day(day date default current_date) returns date immutable language sql as 'select day';
       create table if not exists secured (id int); alter table secured enable row level security;
+      create or replace view through as select id from secured;
+      drop access method if exists odd_heap cascade;
+      create access method odd_heap type table handler heap_tableam_handler;
+      create table odd_method (id int) using odd_heap;
+      create or replace function wild_step(int, int) returns int language sql as 'select $1 + $2';
+      create or replace aggregate wild(int) (sfunc = wild_step, stype = int, initcond = '0');
       create extension if not exists file_fdw;
       drop server if exists files cascade; create server files foreign data wrapper file_fdw;
       create foreign table outside (id int) server files options (program 'echo 1');
@@ -379,16 +419,74 @@ describe('what forbids skipping', () => {
     expect(await check(view)).toBe('unchanged')
   })
 
-  test('track_counts of a role', async () => {
-    const view = await settled('select count(*) from counted', 'create table counted (id int)')
+  test('a type of users whose output is not immutable', async () => {
+    const view = await settled(
+      'select body from odd_texts',
+      `create type odd; create function odd_in(cstring) returns odd language internal immutable strict as 'textin';
+       create function odd_out(odd) returns cstring language internal stable strict as 'textout';
+       create type odd (input = odd_in, output = odd_out, like = text)`,
+      'create table odd_texts (body odd)',
+    )
+    expect(await check(view)).toBe(
+      'always refreshed: type odd has an input or output function that is not immutable',
+    )
+    // Any function of users could use the type.
+    await run('drop type odd cascade')
+  })
+
+  test.each(['database %I', 'role %I', 'role all'])('track_counts of a %s', async (whose) => {
+    const set = (change: string) =>
+      run(
+        `do $$ begin execute format('alter ${whose} ${change}', ${whose.startsWith('role') ? 'current_user' : 'current_database()'}); end $$`,
+      )
+    const view = await settled('select count(*) from counted', 'create table if not exists counted (id int)')
     expect(await check(view)).toBe('unchanged')
-    await run(
-      `do $$ begin execute format('alter database %I set track_counts = off', current_database()); end $$`,
-    )
+    await set('set track_counts = off')
     expect(await check(view)).toBe('always refreshed: track_counts is set for a role or for the database')
-    await run(
-      `do $$ begin execute format('alter database %I reset track_counts', current_database()); end $$`,
-    )
+    await set('reset track_counts')
     expect([await check(view), await check(view)]).toEqual(['refreshed', 'unchanged'])
+  })
+
+  test('track_counts of the session', async () => {
+    const view = await settled('select count(*) from tallied', 'create table tallied (id int)')
+    await changes.db.session.query('set track_counts = off')
+    expect(await check(view)).toBe('always refreshed: track_counts is off')
+    await changes.db.session.query('reset track_counts')
+    expect([await check(view), await check(view)]).toEqual(['refreshed', 'unchanged'])
+  })
+
+  test('a role that may not read what tells of lost counters', async () => {
+    const owner = await server.createRole('owner')
+    const view = await settled('select count(*) from closed', 'create table closed (id int)')
+    await run(
+      `alter materialized view ${view} owner to ${owner.name}`,
+      `grant select on closed to ${owner.name}`,
+      `grant select, insert, update, delete on all tables in schema public to ${owner.name}`,
+      'revoke execute on function pg_control_system() from public',
+    )
+    const elsewhere = await watchChanges(owner.url)
+    for (let time = 0; time < 2; time++) {
+      expect(await elsewhere.check(view)).toBe(
+        'always refreshed: ayb may not look for changes here, or may not store what it saw',
+      )
+    }
+    await elsewhere.close()
+    await run('grant execute on function pg_control_system() to public')
+  })
+
+  test('a version that is newer than those ayb was tested with', async ({skip}) => {
+    const number = String(await serverVersion(server))
+    skip(number < '170000', 'ayb sets what older servers do not know')
+    const view = await settled('select count(*) from future', 'create table future (id int)')
+    const {hostname, port} = new URL(server.url)
+    const proxy = await startRewritingProxy({host: hostname, port: Number(port)}, number, '990001')
+    const url = new URL(server.url)
+    url.port = String(proxy.port)
+    const elsewhere = await watchChanges(url.href)
+    expect(await elsewhere.check(view)).toBe(
+      'always refreshed: this version of Postgres is newer than those that ayb was tested with',
+    )
+    await elsewhere.close()
+    await proxy.close()
   })
 })
