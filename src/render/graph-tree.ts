@@ -34,7 +34,7 @@ export function renderTree(graph: ViewEdges, {terminal}: RenderContext): string 
       ? 'This database has no materialized views. Make one with: CREATE MATERIALIZED VIEW … AS SELECT …'
       : ''
   }
-  const lines = [...drawTrees(branchesOf(graph), terminal)]
+  const lines = drawTrees(branchesOf(graph), terminal)
   if (graph.opaque.length > 0) {
     lines.push('', terminal.isTerminal ? terminal.style.bold(UNTRACKED) : UNTRACKED)
     for (const view of graph.opaque) lines.push(`  ${printableName(view)} calls ${printable(view.function)}`)
@@ -58,21 +58,17 @@ function branchesOf({nodes, edges}: ViewEdges): Branch[] {
   return [...roots.filter((root) => !isAlone(root)), ...roots.filter(isAlone)]
 }
 
-function* drawTrees(roots: readonly Branch[], terminal: Terminal): Generator<string> {
+function drawTrees(roots: readonly Branch[], terminal: Terminal): string[] {
+  const lines: string[] = []
   const drawn = new Set<Branch>()
   const deepest = terminal.columns - NAME_COLUMNS
   // Grows while it is walked through.
   const toDraw = new Set(roots)
-  const draw = function* (
-    branch: Branch,
-    edge: GraphEdge | null,
-    first: string,
-    rest: string,
-  ): Generator<string> {
+  const draw = (branch: Branch, edge: GraphEdge | null, first: string, rest: string) => {
     const isTooDeep = edge !== null && rest.length > deepest && branch.children.length > 0
     const isElsewhere = drawn.has(branch) || isTooDeep
     const reference = drawn.has(branch) ? 'see above' : 'see below'
-    yield line(first, branch.node, edge, isElsewhere ? reference : null, terminal)
+    lines.push(line(first, branch.node, edge, isElsewhere ? reference : null, terminal))
     if (drawn.has(branch)) return
     if (isTooDeep) {
       toDraw.add(branch)
@@ -82,10 +78,11 @@ function* drawTrees(roots: readonly Branch[], terminal: Terminal): Generator<str
     const last = branch.children.length - 1
     for (const [index, child] of branch.children.entries()) {
       const [turn, trunk] = index === last ? ['└─ ', '   '] : ['├─ ', '│  ']
-      yield* draw(child.branch, child.edge, rest + turn, rest + trunk)
+      draw(child.branch, child.edge, rest + turn, rest + trunk)
     }
   }
-  for (const root of toDraw) if (!drawn.has(root)) yield* draw(root, null, '', '')
+  for (const root of toDraw) if (!drawn.has(root)) draw(root, null, '', '')
+  return lines
 }
 
 function line(

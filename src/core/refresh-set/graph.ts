@@ -44,7 +44,8 @@ export function untangle(edges: readonly Edge[]): Untangled {
       else tangled.add(component)
     }
   }
-  return {whole, graph: graphOf(kept), cycles: components.filter((_, index) => tangled.has(index))}
+  const graph = tangled.size === 0 ? whole : graphOf(kept)
+  return {whole, graph, cycles: components.filter((_, index) => tangled.has(index))}
 }
 
 /**

@@ -1,6 +1,7 @@
 import {listViews} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
+import type {ViewEdge} from '../../db/edges.ts'
 import {findSkipBlockers} from '../../db/fingerprint/blockers.ts'
 import type {Dependencies} from '../../db/reduce-dependencies.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
@@ -66,9 +67,9 @@ async function readGraph(
     return readGraph(db, references)
   }
   const {graph, whole, cycles} = untangle(all.edges)
-  const edges = all.edges.filter(({parent, child}) =>
-    graph.children.get(qualifiedName(parent))?.has(qualifiedName(child)),
-  )
+  const isKept = ({parent, child}: ViewEdge) =>
+    graph === whole || graph.children.get(qualifiedName(parent))?.has(qualifiedName(child))
+  const edges = all.edges.filter(isKept)
   const meant = names.map(qualifiedName)
   const shownNames = new Set([...meant, ...reach(meant, whole.parents), ...reach(meant, whole.children)])
   const isShown = (view: ViewName) => names.length === 0 || shownNames.has(qualifiedName(view))
