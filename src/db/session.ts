@@ -137,12 +137,23 @@ export class Session {
     values: readonly Value[] = [],
     options: CallOptions = {},
   ): Promise<Row[]> {
-    return this.#parts.transactions.run(this.#patienceOf(options), async () => {
-      // Without values it may be several statements, or one that no plan is made for.
-      const name = values.length > 0 ? this.#parts.statements?.nameOf(sql) : undefined
-      const result = await this.#parts.connection.client.query<Row>({name, text: sql, values: [...values]})
-      return result.rows
-    })
+    return this.#parts.transactions.run(this.#patienceOf(options), () => this.#send<Row>(sql, values))
+  }
+
+  /**
+   * Runs one statement, whose commit does not wait for a standby, as after `commitLocally`: with its transaction
+   * in one message.
+   */
+  async writeLocally<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
+    const send = () => this.#send<Row>(sql, values)
+    return this.#parts.transactions.runWith(commitLocally('transaction'), this.#patienceOf({}), send)
+  }
+
+  async #send<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
+    // Without values it may be several statements, or one that no plan is made for.
+    const name = values.length > 0 ? this.#parts.statements?.nameOf(sql) : undefined
+    const result = await this.#parts.connection.client.query<Row>({name, text: sql, values: [...values]})
+    return result.rows
   }
 
   /**

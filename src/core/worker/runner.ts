@@ -216,9 +216,9 @@ async function refreshView(
  */
 async function promiseBehind(
   db: Database,
-  {id, scheduleId, payload}: ClaimedJob,
+  {id, scheduleId, payload, isLook}: ClaimedJob,
 ): Promise<PromiseFacts | null> {
-  if (scheduleId === null || scopeOfPayload(payload) !== null) return null
+  if (!isLook || scheduleId === null || scopeOfPayload(payload) !== null) return null
   return (await readPromises(db, [scheduleId], {jobId: id})).get(scheduleId) ?? null
 }
 

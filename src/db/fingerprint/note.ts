@@ -76,7 +76,5 @@ export async function countCheck(
     at: '$4::timestamptz',
     when: 'true',
   })
-  const count = () =>
-    db.session.query(`with ${counted} select`, [schemaName, viewName, fingerprint, lookedAt])
-  await db.session.transaction(count, {commitsLocally: true})
+  await db.session.writeLocally(`with ${counted} select`, [schemaName, viewName, fingerprint, lookedAt])
 }

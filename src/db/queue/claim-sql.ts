@@ -10,6 +10,7 @@ import {quietZoneOf, type toQuietZone} from '../schedule-policies.ts'
 import {type DatabaseIdentity, databaseIdentity, stateRights} from '../states/identity.ts'
 import type {TableNames} from '../system.ts'
 import {LOCK_TRIES, type LockTries} from './lock-tries.ts'
+import {isLook} from './looks.ts'
 
 /** What `claimedJob` selects of a job. */
 export interface ClaimRow {
@@ -28,6 +29,7 @@ export interface ClaimRow {
   policy: ViewPolicy | null
   past_tries: LockTries | null
   remembered_oid: string | null
+  is_look: boolean
   quiet: Parameters<typeof toQuietZone>[0]
 }
 
@@ -85,7 +87,7 @@ export const claimedColumns = ({
 /** SQL: what a claim returns of the job under alias `j`, for `claimedJob`. */
 export const returnedOfClaim = (at: string): string =>
   `j.id, j.payload, j.attempts, j.max_attempts, j.schedule_id, j.last_run_at, j.run_at,
-                 case when isfinite(j.run_at) then ${at} - j.run_at else interval '0' end as lateness`
+                 case when isfinite(j.run_at) then ${at} - j.run_at else interval '0' end as lateness, ${isLook('j')} as is_look`
 
 /** What the states of views tell on a session whose role may read them. */
 export interface ReadableStates {
@@ -113,7 +115,7 @@ export function claimedJob(db: Database, states: ReadableStates | null): {column
             ${exactInstant('u.last_run_at')} as token,
             greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,
-            ${state.columns}, ${quietZoneOf(db, 'u')} as quiet`,
+            ${state.columns}, ${quietZoneOf(db, 'u')} as quiet, u.is_look`,
     joins: `
        left join lateral (
          select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r

@@ -36,6 +36,8 @@ export interface ClaimedJob extends RefreshJob {
   pastTries: LockTries | null
   /** The quiet times of its schedule; null where there are none. */
   quiet: QuietZone | null
+  /** Whether a promise made the job, and nobody had asked for it by the time of the claim. */
+  isLook: boolean
 }
 
 /**
@@ -132,6 +134,7 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
   pastTries: row.past_tries,
   rememberedOid: row.remembered_oid,
   quiet: toQuietZone(row.quiet),
+  isLook: row.is_look,
 })
 
 /** The job of a claim that shared a statement with the end of another job, on that session. */

@@ -40,24 +40,22 @@ export async function snoozeBlockedJob(
     runAt: (state) =>
       `case when ${state} = 'queued' then now() + $5::float8 * interval '1 ms' else j.run_at end`,
   })
-  const update = () =>
-    session.query<{state: 'queued' | 'canceled'}>(
-      `with j as (
+  // As snoozeJob: lost with the server, the job is rescued as that of a dead worker.
+  const [row] = await session.writeLocally<{state: 'queued' | 'canceled'}>(
+    `with j as (
        ${putBack}
      returning j.id, j.state::text)${states}
      select state from j`,
-      [
-        job.id,
-        job.workerId,
-        job.attempt,
-        job.token,
-        pauseMs,
-        job.scheduleId,
-        ...(mayWrite ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
-      ],
-    )
-  // As snoozeJob: lost with the server, the job is rescued as that of a dead worker.
-  const [row] = await session.transaction(update, {commitsLocally: true})
+    [
+      job.id,
+      job.workerId,
+      job.attempt,
+      job.token,
+      pauseMs,
+      job.scheduleId,
+      ...(mayWrite ? [view.schemaName, view.viewName, elapsedMs, tries, Math.round(waitMs)] : []),
+    ],
+  )
   return row?.state ?? null
 }
 

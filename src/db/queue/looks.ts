@@ -23,9 +23,9 @@ export const keyByHand = (alias: string): string =>
 
 /** Deletes the job of a look that found nothing, which is completed. */
 export async function forgetLook({session, tables}: Database, jobId: string): Promise<void> {
-  const remove = () =>
-    session.query(`delete from ${tables.jobs} j where j.id = $1 and j.state = 'completed'`, [jobId])
-  await session.transaction(remove, {commitsLocally: true})
+  await session.writeLocally(`delete from ${tables.jobs} j where j.id = $1 and j.state = 'completed'`, [
+    jobId,
+  ])
 }
 
 /**
@@ -34,9 +34,8 @@ export async function forgetLook({session, tables}: Database, jobId: string): Pr
  */
 export async function settleUndue(db: Database, job: JobFence, dueInMs: number): Promise<boolean> {
   const {session, tables} = db
-  const settle = () =>
-    session.query(
-      `with j as (
+  const rows = await session.writeLocally(
+    `with j as (
        delete from ${tables.jobs} j where ${isStillOurs('$1', '$2', '$3', '$4')} returning j.schedule_id),
      s as (
        update ${tables.schedules} s
@@ -47,8 +46,7 @@ export async function settleUndue(db: Database, job: JobFence, dueInMs: number):
      noted as (
        update ${tables.promises} p set due_at = s.next_run_at from s where p.schedule_id = s.id)
      select from j`,
-      [job.id, job.workerId, job.attempt, job.token, dueInMs],
-    )
-  const rows = await session.transaction(settle, {commitsLocally: true})
+    [job.id, job.workerId, job.attempt, job.token, dueInMs],
+  )
   return rows.length > 0
 }

@@ -24,17 +24,15 @@ export async function putOffJob(
          from j where s.schema_name = $7 and s.view_name = $8 and s.lock_job_id = j.id)`
     : ''
   const putBack = putBackSql(tables, {scheduleId: '$6', runAt: () => '$5::timestamptz'})
-  const update = () =>
-    session.query<{state: 'queued' | 'canceled'}>(
-      `with j as (
+  const [row] = await session.writeLocally<{state: 'queued' | 'canceled'}>(
+    `with j as (
        ${putBack}
      returning j.id, j.state::text)${states}
      select state from j`,
-      [
-        ...[job.id, job.workerId, job.attempt, job.token, until.toISOString(), job.scheduleId],
-        ...(isForgetful ? [view.schemaName, view.viewName] : []),
-      ],
-    )
-  const [row] = await session.transaction(update, {commitsLocally: true})
+    [
+      ...[job.id, job.workerId, job.attempt, job.token, until.toISOString(), job.scheduleId],
+      ...(isForgetful ? [view.schemaName, view.viewName] : []),
+    ],
+  )
   return row?.state ?? null
 }

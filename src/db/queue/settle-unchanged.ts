@@ -91,9 +91,8 @@ export async function settleUnchanged(
          from waiting
         where s.ctid = waiting.at)`
     : ''
-  const update = () =>
-    session.query<{state: 'completed' | 'queued' | 'canceled'}>(
-      `with j as (
+  const [row] = await session.writeLocally<{state: 'completed' | 'queued' | 'canceled'}>(
+    `with j as (
        update ${tables.jobs} as j
           set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
               completed_at = case when ${state} = 'completed' then now() else j.completed_at end,
@@ -105,20 +104,19 @@ export async function settleUnchanged(
      returning j.id, j.state::text, j.run_at),
      ${counted}${kept}
      select state from j`,
-      [
-        job.id,
-        job.workerId,
-        job.attempt,
-        job.token,
-        job.scheduleId,
-        schemaName,
-        viewName,
-        fingerprint,
-        lookedAt,
-        secondLookMs,
-        ...(readsOnlySet === 'false' ? [] : [JSON.stringify(reads)]),
-      ],
-    )
-  const [row] = await session.transaction(update, {commitsLocally: true})
+    [
+      job.id,
+      job.workerId,
+      job.attempt,
+      job.token,
+      job.scheduleId,
+      schemaName,
+      viewName,
+      fingerprint,
+      lookedAt,
+      secondLookMs,
+      ...(readsOnlySet === 'false' ? [] : [JSON.stringify(reads)]),
+    ],
+  )
   return row?.state ?? null
 }

@@ -28,9 +28,8 @@ export async function snoozeJob(
     runAt: () =>
       "now() + (now() - least(greatest(j.created_at, now() - interval '4 min'), now() - interval '4 s')) / 4",
   })
-  const update = () =>
-    session.query<{state: 'queued' | 'canceled'; delay_ms: number}>(
-      `with j as (
+  const [row] = await session.writeLocally<{state: 'queued' | 'canceled'; delay_ms: number}>(
+    `with j as (
        ${putBack}
      returning j.id, j.state::text, j.run_at),
      run as (
@@ -38,9 +37,8 @@ export async function snoozeJob(
        select $5, $6, $7, 'schedule', j.id, $2, 'skipped', 'refresh already in progress' from j
         where not exists (select from ${tables.runs} h where h.job_id = j.id and h.status = 'skipped'))
      select j.state, round(extract(epoch from j.run_at - now()) * 1000)::int as delay_ms from j`,
-      [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode, job.scheduleId],
-    )
-  const [row] = await session.transaction(update, {commitsLocally: true})
+    [job.id, job.workerId, job.attempt, job.token, schemaName, viewName, refreshMode, job.scheduleId],
+  )
   return row ? {state: row.state, delayMs: row.delay_ms} : null
 }
 
@@ -76,9 +74,8 @@ async function writeTransition(
 ): Promise<SettledState | null> {
   const queued = transition.state === 'queued' ? transition : null
   const state = endState(tables, {wanted: '$5::text', attemptsReturned: '$7::int', scheduleId: '$11'})
-  const update = () =>
-    session.query<{state: SettledState}>(
-      `with j as (
+  const rows = await session.writeLocally<{state: SettledState}>(
+    `with j as (
      update ${tables.jobs} as j
         set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
             run_at = coalesce(now() + $6::float8 * interval '1 ms', j.run_at),
@@ -95,21 +92,20 @@ async function writeTransition(
          from j
         where $8::text is not null and $9::text is not null and $7::int = 0)
      select state from j`,
-      [
-        job.id,
-        job.workerId,
-        job.attempt,
-        job.token,
-        transition.state,
-        queued?.delayMs ?? null,
-        queued?.isAttemptReturned ? 1 : 0,
-        reason?.message ?? null,
-        reason?.view?.schemaName ?? null,
-        reason?.view?.viewName ?? null,
-        job.scheduleId,
-      ],
-    )
-  const rows = await session.transaction(update, {commitsLocally: true})
+    [
+      job.id,
+      job.workerId,
+      job.attempt,
+      job.token,
+      transition.state,
+      queued?.delayMs ?? null,
+      queued?.isAttemptReturned ? 1 : 0,
+      reason?.message ?? null,
+      reason?.view?.schemaName ?? null,
+      reason?.view?.viewName ?? null,
+      job.scheduleId,
+    ],
+  )
   return rows[0]?.state ?? null
 }
 

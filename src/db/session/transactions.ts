@@ -60,13 +60,25 @@ export class Transactions {
    */
   async run<T>(patience: Patience, send: () => Promise<T>): Promise<T> {
     if (!this.#isPooled || this.#isOpen) return this.#connection.guard(send, patience)
+    return this.#enclose(this.#beginning, patience, send)
+  }
+
+  /**
+   * Runs a statement in a transaction that begins with that setting, too, in one message. A transaction that is
+   * open goes on with the setting and ends with the statement.
+   */
+  runWith<T>(setting: string, patience: Patience, send: () => Promise<T>): Promise<T> {
+    const beginning = this.#isOpen ? setting : `${this.#beginning}; ${setting}`
+    this.#isOpen = false
+    return this.#enclose(beginning, patience, send)
+  }
+
+  #enclose<T>(beginning: string, patience: Patience, send: () => Promise<T>): Promise<T> {
     return this.#connection.guard(async () => {
       const {client} = this.#connection
       // If the statement fails, Postgres turns the commit into a rollback.
       const [begun, done, ended] = await Promise.allSettled(
-        this.#connection.together(
-          () => [client.query(this.#beginning), send(), client.query('commit')] as const,
-        ),
+        this.#connection.together(() => [client.query(beginning), send(), client.query('commit')] as const),
       )
       if (begun.status === 'rejected') throw begun.reason
       if (done.status === 'rejected') throw done.reason
