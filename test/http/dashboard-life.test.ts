@@ -1,5 +1,6 @@
 import type {Page, Route} from 'playwright-core'
 import {describe, expect, test} from 'vitest'
+import {ayb} from '../support/ayb.ts'
 import {rowOf, screenshot, stateOf, tabTo} from '../support/browser.ts'
 import {register, shows, signIn, start, visit} from '../support/dashboard.ts'
 import {createTestDatabase} from '../support/database.ts'
@@ -64,6 +65,23 @@ describe('an open page', {timeout: 120_000}, () => {
     await page.evaluate(`delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))`)
     await until(() => held.length === 2, {what: 'a poll at once', timeoutMs: PATIENCE_MS})
     await page.unrouteAll({behavior: 'ignoreErrors'})
+  })
+
+  test('shows a refresh by somebody else at once where it is the page of the view, without a poll', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const server = await start(db)
+    await register(server)
+    const {page} = await signIn(server)
+    await page.clock.install()
+    const listening = page.waitForResponse(/\/api\/collections\/.*\/events$/)
+    await rowOf(page, 'leaderboard').getByRole('link', {name: 'leaderboard'}).click()
+    expect((await listening).status()).toBe(200)
+    await page.getByRole('button', {name: 'Refresh'}).first().waitFor()
+    // No timer runs from now on.
+    await page.clock.pauseAt(Date.now() + 60_000)
+    expect(await page.getByRole('row').filter({hasText: 'success'}).count()).toBe(0)
+    expect((await ayb(['matviews', 'refresh', 'leaderboard'], db)).code).toBe(0)
+    await page.getByRole('row').filter({hasText: 'success'}).waitFor()
   })
 
   test('says that the server is away, keeps what it had, and recovers by itself', async () => {

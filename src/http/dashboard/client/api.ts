@@ -71,6 +71,27 @@ export class Api {
     return this.#request<Answer | Job>('POST', path, undefined, signal, {prefer: 'respond-async'})
   }
 
+  /**
+   * What the server sends to listeners of a view, as it comes, until the server or `signal` ends it.
+   * @throws ApiError
+   */
+  async *listen(view: string, signal: AbortSignal): AsyncGenerator<string> {
+    const path = `/api/collections/${encodeURIComponent(view)}/events`
+    const headers = {authorization: `Bearer ${this.#token}`}
+    const response = await fetch(path, {headers, signal, cache: 'no-store'}).catch((error) => {
+      throw unreachable(error)
+    })
+    if (!response.ok || !response.body) throw await this.#failure(response)
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+    for (;;) {
+      const {done, value} = await reader.read().catch((error) => {
+        throw unreachable(error)
+      })
+      if (done) return
+      yield value
+    }
+  }
+
   async #request<Answer>(
     method: string,
     path: string,
@@ -89,13 +110,17 @@ export class Api {
     }).catch((error) => {
       throw unreachable(error)
     })
-    const text = await response.text().catch((error) => {
-      throw unreachable(error)
-    })
-    if (response.ok) return (text === '' ? undefined : parse(text, response.status)) as Answer
+    if (!response.ok) throw await this.#failure(response)
+    const text = await textOf(response)
+    return (text === '' ? undefined : parse(text, response.status)) as Answer
+  }
+
+  /** What the server answered in place of what was asked for. */
+  async #failure(response: Response): Promise<ApiError> {
+    const text = await textOf(response)
     if (response.status === 401) this.#onUnauthorized()
     const {code, message, hint} = parse(text, response.status) as Partial<ApiError>
-    throw new ApiError(
+    return new ApiError(
       response.status,
       code ?? 'INTERNAL',
       message ?? `status ${response.status}`,
@@ -103,6 +128,11 @@ export class Api {
     )
   }
 }
+
+const textOf = (response: Response): Promise<string> =>
+  response.text().catch((error) => {
+    throw unreachable(error)
+  })
 
 /** Headers hold no other characters; the server's token cannot have them either. */
 export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)

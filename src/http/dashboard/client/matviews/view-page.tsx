@@ -1,4 +1,4 @@
-import {useState} from 'preact/hooks'
+import {useEffect, useState} from 'preact/hooks'
 import {formatDuration} from '../../../../lib/duration.ts'
 import type {Diagnosis} from '../../../../lib/records/diagnosis.ts'
 import type {ViewGraph} from '../../../../lib/records/graph.ts'
@@ -14,6 +14,7 @@ import {FindingList} from '../parts/finding-list.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {Time} from '../parts/time.tsx'
 import {usePoll} from '../poll.ts'
+import {useRefreshEvents} from '../refresh-events.ts'
 import {cancelElsewhere, type Refreshes} from '../refreshes.ts'
 import {useRowAction} from '../row-action.ts'
 import {useTitle} from '../title.ts'
@@ -29,6 +30,8 @@ import {UnregisterDialog} from './unregister-dialog.tsx'
 import {ViewActions} from './view-actions.tsx'
 import {ViewState} from './view-state.tsx'
 
+/** While the server tells of refreshes: how often to look at the rest, such as a refresh that runs. */
+const TOLD_MS = 10_000
 /** What changes rarely, and is dear to read. */
 const SELDOM_MS = 60_000
 const RUNS = 200
@@ -45,13 +48,17 @@ interface Props {
 /** All of one view. */
 export function ViewPage({api, notify, refreshes, one, database}: Props) {
   const path = `matviews/${encodeURIComponent(one)}`
+  const [isTold, setIsTold] = useState(false)
   const {data, error, reload} = usePoll(
     async (signal) => ({
       ...(await api.get<RegistrationDetails>(`${path}/details`, signal)),
       runs: (await api.get<Items<Run>>(`${path}/history?limit=${RUNS}`, signal)).items,
     }),
     path,
+    isTold ? TOLD_MS : undefined,
   )
+  const isListening = useRefreshEvents(api, one, reload)
+  useEffect(() => setIsTold(isListening), [isListening])
   const seldom = usePoll(
     async (signal) => ({
       made: await api.get<ViewDefinition>(`${path}/definition`, signal).catch(() => null),
