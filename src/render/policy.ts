@@ -29,9 +29,16 @@ const limitField = (label: string, ms: number | null | undefined, zero = '0'): F
 })
 
 /** How a view is refreshed, for a sentence: `standard mode, settings work_mem=64MB, refresh timeout 10 m`. */
-export function describeRefresh(registration: Pick<Registration, 'refreshMode' | 'policy'>): string {
-  const wishes = policyFields(registration.policy).flatMap(({label, value, display}) =>
+export const describeRefresh = (registration: Pick<Registration, 'refreshMode' | 'policy'>): string =>
+  printable([modePhrase(registration), ...wishesOf(registration.policy)].join(', '))
+
+/** What a policy says beside the mode, as describeRefresh has it; null where it says nothing. */
+export function describePolicy(policy: ViewPolicy | null): string | null {
+  const wishes = wishesOf(policy)
+  return wishes.length === 0 ? null : wishes.join(', ')
+}
+
+const wishesOf = (policy: ViewPolicy | null): string[] =>
+  policyFields(policy).flatMap(({label, value, display}) =>
     value === null ? [] : [`${label.toLowerCase()} ${display ?? value}`],
   )
-  return printable([modePhrase(registration), ...wishes].join(', '))
-}

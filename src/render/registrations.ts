@@ -7,6 +7,7 @@ import type {ListedRegistration, Relinked} from '../lib/records/registrations.ts
 import {causeOf} from './cause.ts'
 import {stateStyle} from './freshness.ts'
 import {describeMode} from './mode.ts'
+import {describePolicy} from './policy.ts'
 import {registrationStatus, statusStyle} from './status.ts'
 import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
@@ -103,6 +104,7 @@ export function renderRegistrations(
       priority: 7,
       omitWhenEmpty: true,
     },
+    {header: 'POLICY', value: ({policy}) => describePolicy(policy), priority: 1, omitWhenEmpty: true},
   ]
   const table = renderTable(list, columns, terminal)
   if (!terminal.isTerminal) return table

@@ -63,8 +63,8 @@ describe('ayb matviews list', () => {
     const result = await ayb(['matviews', 'list'], db)
     expect(result).toMatchObject({code: 0, stderr: ''})
     expect(result.stdout.split('\n').map((line) => line.split('\t'))).toEqual([
-      ['"Odd one"."x y"', 'standard', '', '', '', '', '', odd?.id, 'never', '', '', '', 'false'],
-      ['public.gone', 'standard', 'view is gone', '', '', '', '', gone?.id, 'never', '', '', '', 'false'],
+      ['"Odd one"."x y"', 'standard', '', '', '', '', '', odd?.id, 'never', '', '', '', 'false', ''],
+      ['public.gone', 'standard', 'view is gone', '', '', '', '', gone?.id, 'never', '', '', '', 'false', ''],
       [
         'public.leaderboard',
         'standard',
@@ -79,8 +79,9 @@ describe('ayb matviews list', () => {
         '',
         leaderboard?.lastSuccessAt,
         'false',
+        '',
       ],
-      ['sales.top', 'standard', '', '', '', '', '', top?.id, 'never', '', '', '', 'false'],
+      ['sales.top', 'standard', '', '', '', '', '', top?.id, 'never', '', '', '', 'false', ''],
       [''],
     ])
   })

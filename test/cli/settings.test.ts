@@ -147,6 +147,9 @@ describe('the settings and limits of a view', () => {
     expect((await matviews('show', 'own')).stdout).toMatch(
       /^Settings\tjit=off, work_mem=33MB\nRefresh timeout\t600000\nLock timeout\t5000\nLock retry for\t0\n/m,
     )
+    expect((await matviews('list')).stdout).toMatch(
+      /^public\.own\t.*\tsettings jit=off, work_mem=33MB, refresh timeout 10 m 00 s, lock timeout 5\.0 s, lock retry for 0 \(tries once\)$/m,
+    )
     const again = await documentOf<Registered>(
       ['matviews', 'register', 'own', '--if-not-exists', '--set', 'jit=on'],
       db,

@@ -61,8 +61,8 @@ describe('renderRegistrations', () => {
   it('is exact in a pipe', () => {
     const list = [registration(), registration({viewName: 'weekly stats', exists: false, nextRunAt: null})]
     expect(renderRegistrations(list, PIPED).split('\n')).toEqual([
-      'public.leaderboard\tstandard\tsuccess\t2026-03-01T11:57:00.000Z\t61342\t2026-03-01T14:00:00.000Z\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse',
-      'public."weekly stats"\tstandard\tview is gone\t2026-03-01T11:57:00.000Z\t61342\t\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse',
+      'public.leaderboard\tstandard\tsuccess\t2026-03-01T11:57:00.000Z\t61342\t2026-03-01T14:00:00.000Z\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse\t',
+      'public."weekly stats"\tstandard\tview is gone\t2026-03-01T11:57:00.000Z\t61342\t\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse\t',
     ])
   })
 
