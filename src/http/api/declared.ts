@@ -38,7 +38,7 @@ export function declarationRoutes(app: FastifyInstance, context: ApiContext): vo
       schema: {
         tags,
         summary: 'Export the registrations and schedules as a file',
-        description: 'Values that are the default are left out.',
+        description: 'Keys with their default values are left out.',
         querystring: exactly({
           schema: {type: 'string', description: 'Only views of this schema, and their schedules'},
         }),

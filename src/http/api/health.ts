@@ -14,7 +14,7 @@ export function healthRoutes(app: FastifyInstance, source: HealthSource): void {
       schema: {
         tags,
         summary: 'Whether this process works, even without the database',
-        response: state('It does', 'It does not'),
+        response: state('The process works', 'The process does not work'),
       },
     },
     async (_request, reply) => {

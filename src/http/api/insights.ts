@@ -125,7 +125,7 @@ export function insightRoutes(app: FastifyInstance, context: ApiContext, version
         tags: VIEWS,
         summary: 'Show a registration with its freshness, its view, its schedules and its last runs',
         params,
-        response: answering('RegistrationDetails', 'All of it'),
+        response: answering('RegistrationDetails', 'The registration and what belongs to it'),
       },
     },
     async ({params: {id}}, reply) => {

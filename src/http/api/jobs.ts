@@ -118,7 +118,7 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Delete jobs that ended, and runs, that are older',
+        summary: 'Delete the ended jobs and the runs that are older than a given age',
         body: BODIES.pruning,
         response: answering('Pruned', 'How many were deleted'),
       },

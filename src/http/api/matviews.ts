@@ -56,7 +56,7 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
             description: 'urgency: the worst first',
           },
           limit: wholeNumber('The largest number of views to return', {minimum: 1, maximum: 1000}),
-          offset: wholeNumber('How many to skip', {minimum: 0, maximum: 1_000_000, default: 0}),
+          offset: wholeNumber('How many views to skip', {minimum: 0, maximum: 1_000_000, default: 0}),
         }),
         response: answering('Registrations', 'The views'),
       },

@@ -62,9 +62,12 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
           withDependencies: {
             type: 'boolean',
             default: false,
-            description: 'First refresh the registered views that these views read',
+            description: 'First refresh the registered views that this view reads',
           },
-          mode: {...requestedMode, description: 'The mode of this refresh alone; not for a job'},
+          mode: {
+            ...requestedMode,
+            description: 'The mode of this refresh alone. A request with a mode is never answered with a job',
+          },
           ifChanged,
         }),
         response: {

@@ -77,7 +77,7 @@ const policy = exactly({
 export const ifChanged = {
   ...flag,
   description:
-    'Refresh only what has changed, or all; without it, one view in any case, and several as they are registered. A view that looks unchanged is looked at again after 11 s',
+    'true: refresh only what has changed; false: refresh all. Without a value, one view is refreshed in any case, and several as they are registered. ayb looks again after 11 s at a view that looks unchanged',
 }
 
 /** Bodies of requests. */

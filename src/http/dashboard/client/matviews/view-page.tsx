@@ -155,7 +155,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
       </section>
       {seldom.data && seldom.data.doctor.findings.length > 0 && (
         <section class="panel" aria-labelledby="findings">
-          <h2 id="findings">What the doctor found</h2>
+          <h2 id="findings">Findings</h2>
           <FindingList findings={seldom.data.doctor.findings} of={registration} />
         </section>
       )}
