@@ -25,7 +25,8 @@ const AYB = `#!/bin/bash
 ayb=("$NODE" "$PROGRAM")
 case "$*" in
   worker | serve*)
-    "\${ayb[@]}" "$@" > service.log 2>&1 &
+    : > service.log
+    "\${ayb[@]}" "$@" >> service.log 2>&1 &
     pid=$!
     for ((turn = 0; turn < 300; turn++)); do
       grep -qE 'worker started|listening on' service.log && break
