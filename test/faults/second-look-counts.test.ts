@@ -44,6 +44,35 @@ describe.runIf(tells).concurrent('which looks count', {timeout: 90_000}, () => {
     await stopWorkers([third])
   })
 
+  test('without the column for second looks, a job waits until eleven seconds after it was made', async () => {
+    const db = await createChain()
+    await skipChain(db)
+    const role = await db.createRole('worker')
+    // The role may not add the column.
+    await db.query(`
+      alter materialized view sales owner to ${role.name};
+      grant select on orders to ${role.name};
+      grant select, insert, update, delete on all tables in schema public to ${role.name};
+      alter table _ayb_matview_states drop column second_looks;
+      delete from _ayb_cli_migrations where version = 11`)
+    await documentOf(['matviews', 'refresh', 'sales', '--if-changed'], {url: role.url})
+    const {id} = await createSchedule(db, 'nightly', {view: 'sales'})
+    await db.query(`
+      alter table _ayb_matview_states drop column if exists second_looks;
+      delete from _ayb_cli_migrations where version = 11`)
+    const {job} = await documentOf<ScheduleRun>(['schedules', 'run', id], role)
+    const worker = await startWorker(role, ['--poll-interval', '1s'])
+    await untilState(db, job.id, 'completed')
+    await stopWorkers([worker])
+    const events = worker.logs().flatMap(({jobId, event}) => (jobId === job.id ? event : []))
+    expect(events).toEqual([
+      'refresh.started',
+      'refresh.looks_unchanged',
+      'refresh.started',
+      'refresh.unchanged',
+    ])
+  })
+
   describe('a look counts from when it began, where 12 s pass before its answer is read', () => {
     /** A program that reads the database through `late` is stopped when the answer to its first look comes. */
     const setUp = async () => {
