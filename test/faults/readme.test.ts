@@ -25,11 +25,13 @@ const AYB = `#!/bin/bash
 ayb=("$NODE" "$PROGRAM")
 case "$*" in
   worker | serve*)
+    said='worker started'
+    if [ "$1" = serve ]; then said='listening on'; fi
     : > service.log
     "\${ayb[@]}" "$@" >> service.log 2>&1 &
     pid=$!
     for ((turn = 0; turn < 300; turn++)); do
-      grep -qE 'worker started|listening on' service.log && break
+      grep -q "$said" service.log && break
       kill -0 $pid || { cat service.log; exit 1; }
       sleep 0.1
     done
