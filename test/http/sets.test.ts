@@ -101,6 +101,23 @@ describe('sets of views', () => {
     await db.query('update divisors set by = 1')
   })
 
+  test('are refreshed with settings and limits of their own, after others that hold them', async () => {
+    const body = {views: ['top', 'beside'], settings: {work_mem: '65MB'}}
+    expect((await server.post(`${MATVIEWS}/refresh`, body)).status).toBe(200)
+    const [run] = await db.query(
+      `select settings from _ayb_matview_refresh_runs where view_name = 'beside' order by started_at desc limit 1`,
+    )
+    expect(run).toEqual({settings: {work_mem: '65MB'}})
+    const holder = await db.connect()
+    await holder.query('begin; select id from top')
+    const limited = await server.post(`${MATVIEWS}/refresh`, {views: ['top'], lockTimeoutMs: 50, wait: true})
+    expect(limited.json()).toMatchObject({refreshes: [{status: 'error', error: {code: 'TIMEOUT'}}]})
+    await holder.query('rollback')
+    for (const wrong of [{settings: {search_path: 'x'}}, {refreshTimeoutMs: 0}, {lockTimeoutMs: -1}]) {
+      expect((await server.post(`${MATVIEWS}/refresh`, {views: ['top'], ...wrong})).status).toBe(400)
+    }
+  })
+
   test.each([
     ['no views', {}],
     ['views and all', {views: ['top'], all: true}],

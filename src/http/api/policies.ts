@@ -9,13 +9,11 @@ export interface PolicyBody extends Omit<PolicyChanges, 'mode' | 'settings'> {
 const WHERE = 'settings in the body'
 
 /**
- * The changes of a policy that a body asks for.
+ * The settings of Postgres that a body asks for, by their names in lower case; null takes one away.
  * @throws AybError INVALID_ARGUMENT for a setting that a refresh cannot set
  */
-export function policyChangesOf(body: PolicyBody = {}): PolicyChanges {
-  const {settings, ...others} = body
-  if (settings === undefined || Object.keys(settings).length === 0) return others
-  const changes: SettingChanges = Object.fromEntries(
+export const settingsOf = (settings: Record<string, string | null>): SettingChanges =>
+  Object.fromEntries(
     Object.entries(settings).map(([name, value]) => {
       if (value === null) return [parseSettingName(name, WHERE), null]
       parseSettingName(name, WHERE)
@@ -23,5 +21,13 @@ export function policyChangesOf(body: PolicyBody = {}): PolicyChanges {
       return [setting.name, setting.value]
     }),
   )
-  return {...others, settings: changes}
+
+/**
+ * The changes of a policy that a body asks for.
+ * @throws AybError INVALID_ARGUMENT for a setting that a refresh cannot set
+ */
+export function policyChangesOf(body: PolicyBody = {}): PolicyChanges {
+  const {settings, ...others} = body
+  if (settings === undefined || Object.keys(settings).length === 0) return others
+  return {...others, settings: settingsOf(settings)}
 }

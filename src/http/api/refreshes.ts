@@ -2,12 +2,14 @@ import type {FastifyInstance, FastifyRequest} from 'fastify'
 import {cancelRefresh} from '../../core/cancel-refresh.ts'
 import {requireRegistration} from '../../core/lookup.ts'
 import {queueRefresh} from '../../core/queue-refresh.ts'
+import {wantedSettings} from '../../core/refresh/request.ts'
 import {invalidArgument} from '../../lib/errors.ts'
 import {parseIdentifier, parseViewReference} from '../../lib/identifier.ts'
 import {jobScope} from '../../lib/payload.ts'
 import type {RequestedMode} from '../../lib/records/values.ts'
 import {workingFor} from './answers.ts'
 import type {ApiContext} from './context.ts'
+import {settingsOf} from './policies.ts'
 import {refreshing} from './refreshing.ts'
 import {apiDocument} from './remedies.ts'
 import {BODIES, exactly, idOf, ifChanged, requestedMode} from './schemas/requests.ts'
@@ -29,6 +31,11 @@ interface SetBody {
   withDependencies: boolean
   mode?: RequestedMode
   ifChanged?: boolean
+  settings?: Record<string, string | null>
+  refreshTimeoutMs?: number | null
+  lockTimeoutMs?: number | null
+  lockRetryForMs?: number | null
+  wait: boolean
   concurrency: number
   failFast: boolean
   dryRun: boolean
@@ -98,7 +105,15 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
         {
           ...{names: [{id: registration.id}], schemaName: null, isUnpopulated: false},
           ...{isCascade: cascade, isWithDependencies: withDependencies},
-          ...{mode, postgres: {}, ifChanged, isFailFast: false, concurrency: VIEWS_AT_ONCE},
+          ...{
+            mode,
+            postgres: {},
+            settings: wantedSettings(),
+            isWaiting: false,
+            ifChanged,
+            isFailFast: false,
+            concurrency: VIEWS_AT_ONCE,
+          },
         },
         signal,
       )
@@ -128,6 +143,7 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
           'give "views", "schema", "unpopulated": true or "all": true',
         )
       }
+      const postgres = settingsOf(body.settings ?? {})
       const wish = {
         names: [...new Set(views)].map(parseViewReference),
         schemaName: schema === undefined ? null : parseIdentifier(schema, 'schema name'),
@@ -135,7 +151,12 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
         isCascade: body.cascade,
         isWithDependencies: body.withDependencies,
         mode: body.mode ?? null,
-        postgres: {},
+        postgres,
+        settings: wantedSettings({
+          ...{timeoutMs: body.refreshTimeoutMs, lockTimeoutMs: body.lockTimeoutMs},
+          ...{lockRetryForMs: body.lockRetryForMs, postgres},
+        }),
+        isWaiting: body.wait,
         ifChanged: body.ifChanged ?? null,
         isFailFast: body.failFast,
         concurrency,

@@ -1,4 +1,4 @@
-import {wantedSettings} from '../../core/refresh/request.ts'
+import type {WantedSettings} from '../../core/refresh/request.ts'
 import {describePlan, planSet, resolveSet, type SetRequest} from '../../core/refresh-set/plan.ts'
 import {refreshSet} from '../../core/refresh-set/run.ts'
 import type {SetListener} from '../../core/refresh-set/turn.ts'
@@ -16,6 +16,10 @@ export interface SetWish extends SetRequest {
   isFailFast: boolean
   /** Null: as the views are registered. */
   ifChanged: boolean | null
+  /** Overrules what the views say. */
+  settings: WantedSettings
+  /** Whether to wait while another session refreshes a view. */
+  isWaiting: boolean
 }
 
 /** Refreshes sets of views for clients. Tells the log, and whoever counts. */
@@ -31,13 +35,14 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
   }
 
   async function run(wish: SetWish, signal: AbortSignal): Promise<RefreshedSet> {
-    const {concurrency, isFailFast, ifChanged, mode, postgres} = wish
+    const {concurrency, isFailFast, ifChanged, mode, settings, isWaiting} = wish
     const changesUntil = performance.now()
     return refreshes.use(async (db) => {
       const planned = await planSet(db, await resolveSet(db, wish))
       const refreshed = await refreshSet(db, planned, {
         ...{mode, ifChanged, changesUntil, concurrency, isFailFast, signal},
-        settings: wantedSettings({postgres}),
+        settings,
+        wait: isWaiting ? {timeoutMs: null} : null,
         listener,
         describeError: errorRecord,
       })

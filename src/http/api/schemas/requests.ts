@@ -55,14 +55,8 @@ const limitMs = (description: string, limits: {minimum: number; maximum: number}
   ...limits,
 })
 
-/** What a policy may say; a part that is left out stays. */
-const policy = exactly({
-  maxAgeMs: limitMs('How old the data may become', {minimum: 1, maximum: LONGEST_AGE_MS}),
-  skipUnchanged: {...flag, description: 'Whether jobs and sets skip the view while nothing has changed'},
-  refreshAtLeastEveryMs: limitMs('After how long the view is refreshed in any case', {
-    minimum: 1,
-    maximum: LONGEST_AGE_MS,
-  }),
+/** How a refresh is done. */
+const refreshSettings = {
   settings: {
     type: 'object',
     description: 'Settings of Postgres for each refresh, by name; null takes one away',
@@ -71,6 +65,17 @@ const policy = exactly({
   refreshTimeoutMs: limitMs('The limit of one refresh', {minimum: 1, maximum: LONGEST_TIMEOUT_MS}),
   lockTimeoutMs: limitMs('The limit of one wait for a lock', {minimum: 0, maximum: LONGEST_TIMEOUT_MS}),
   lockRetryForMs: limitMs('How long to try again for the lock', {minimum: 0, maximum: LONGEST_TIMEOUT_MS}),
+}
+
+/** What a policy may say; a part that is left out stays. */
+const policy = exactly({
+  maxAgeMs: limitMs('How old the data may become', {minimum: 1, maximum: LONGEST_AGE_MS}),
+  skipUnchanged: {...flag, description: 'Whether jobs and sets skip the view while nothing has changed'},
+  refreshAtLeastEveryMs: limitMs('After how long the view is refreshed in any case', {
+    minimum: 1,
+    maximum: LONGEST_AGE_MS,
+  }),
+  ...refreshSettings,
 })
 
 /** The flag of a refresh. */
@@ -125,6 +130,8 @@ export const BODIES = {
     },
     mode: requestedMode,
     ifChanged,
+    ...refreshSettings,
+    wait: {...flag, default: false, description: 'Wait while another session refreshes a view'},
     concurrency: {type: 'integer', minimum: 1, maximum: MOST_AT_ONCE, default: 4},
     failFast: {...flag, default: false, description: 'Start no more views after a failure'},
     dryRun: {...flag, default: false, description: 'Answer with the order, and refresh nothing'},
