@@ -10,8 +10,11 @@ export const withinDocuments = (expression: string): string =>
  * role's DateStyle, which stays as it is for the sake of the views' own queries. Without the limits, to_char
  * makes nothing of infinity, `0044-…` of 44 BC, and five digits of a year that no Date reads.
  */
-export const isoInstant = (expression: string): string =>
-  `to_char(${withinDocuments(expression)} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+export const isoInstant = (expression: string): string => isoInstantOfClock(withinDocuments(expression))
+
+/** The same without limits, for what a clock of the server says now. */
+export const isoInstantOfClock = (expression: string): string =>
+  `to_char(${expression} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
 /** The same with microseconds and without limits: exact enough to be compared with what the server stored. */
 export const exactInstant = (expression: string): string =>

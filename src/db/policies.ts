@@ -20,9 +20,14 @@ const COLUMNS: Record<keyof ViewPolicy, {name: string; type: string}> = {
 
 const KEYS = Object.keys(COLUMNS) as (keyof ViewPolicy)[]
 
-/** SQL: the policy of the row under that alias as JSON. */
-const asJson = (alias: string): string =>
-  `json_build_object(${KEYS.map((key) => `'${key}', ${alias}.${COLUMNS[key].name}`).join(', ')})`
+/** A row of the table of policies as JSON. */
+export type StoredPolicy = Record<string, unknown>
+
+/**
+ * SQL: the policy of the row under that alias as JSON. The whole row: a list of its columns would take longer
+ * to start, in each claim of a job, than the row takes to read.
+ */
+const asJson = (alias: string): string => `to_json(${alias})`
 
 /**
  * SQL: the policy of a view as JSON; null if the view has none, or the table is missing or closed to the
@@ -34,12 +39,12 @@ export const policyOf = (db: Database, schema: string, view: string): string =>
     : 'null::json'
 
 /** The policy as `policyOf` gives it: any program may have written the row. */
-export const toPolicy = (stored: ViewPolicy | null): ViewPolicy | null =>
-  stored && {
-    ...stored,
-    mode: stored.mode === 'auto' ? 'auto' : null,
-    settings: storedSettings(stored.settings),
-  }
+export function toPolicy(stored: StoredPolicy | null): ViewPolicy | null {
+  if (stored === null) return null
+  const entries = KEYS.map((key) => [key, stored[COLUMNS[key].name] ?? null] as const)
+  const policy = Object.fromEntries(entries) as Record<keyof ViewPolicy, unknown> as ViewPolicy
+  return {...policy, mode: policy.mode === 'auto' ? 'auto' : null, settings: storedSettings(policy.settings)}
+}
 
 /** SQL: the statement that deletes the policies of the views in the rows of the common table expression. */
 export const deletePoliciesSql = ({policies}: TableNames, rows: string): string =>
@@ -62,7 +67,7 @@ export async function savePolicies(
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null))
   const takenAway = Object.keys(settings).filter((name) => settings[name] === null)
   const names = columns.map(({name}) => `, ${name}`).join('')
-  const rows = await session.query<{schema_name: string; view_name: string; policy: ViewPolicy}>(
+  const rows = await session.query<{schema_name: string; view_name: string; policy: StoredPolicy}>(
     `insert into ${tables.policies} as p (schema_name, view_name, settings${names})
      select v.schema_name, v.view_name, $3::jsonb${columns.map(({type}, place) => `, $${place + 5}::${type}`).join('')}
        from unnest($1::text[], $2::text[]) v(schema_name, view_name)
@@ -79,16 +84,15 @@ export async function savePolicies(
       ...keys.map((key) => others[key] ?? null),
     ],
   )
-  const policies = rows.map(
-    (row) =>
-      [
-        qualifiedName({schemaName: row.schema_name, viewName: row.view_name}),
-        toPolicy(row.policy) as ViewPolicy,
-      ] as const,
-  )
   const empty = rows.filter(({policy}) => isEmpty(policy))
   if (empty.length > 0) await deletePolicies({session, tables}, empty)
-  return new Map(policies.filter(([, policy]) => !isEmpty(policy)))
+  const policies = rows
+    .filter((row) => !empty.includes(row))
+    .map((row) => {
+      const view = {schemaName: row.schema_name, viewName: row.view_name}
+      return [qualifiedName(view), toPolicy(row.policy) as ViewPolicy] as const
+    })
+  return new Map(policies)
 }
 
 /** A policy to write: the columns of its keys; others stay. */
@@ -106,7 +110,7 @@ export async function writePolicies(
   if (!first) return
   const columns = KEYS.filter((key) => key in first.policy).map((key) => ({key, ...COLUMNS[key]}))
   const names = columns.map(({name}) => `, ${name}`).join('')
-  const rows = await session.query<{schema_name: string; view_name: string; policy: ViewPolicy}>(
+  const rows = await session.query<{schema_name: string; view_name: string; policy: StoredPolicy}>(
     `insert into ${tables.policies} as p (schema_name, view_name${names})
      select v.schema_name, v.view_name${columns.map(({name}) => `, v.${name}`).join('')}
        from jsonb_to_recordset($1::jsonb) v(schema_name text, view_name text${columns.map(({name, type}) => `, ${name} ${type}`).join('')})
@@ -137,10 +141,12 @@ export async function savePolicy(
   return (await savePolicies(db, [view], changes)).get(qualifiedName(view)) ?? null
 }
 
-const isEmpty = ({skipUnchanged, settings, ...others}: ViewPolicy): boolean =>
-  !skipUnchanged &&
-  Object.keys(settings).length === 0 &&
-  Object.values(others).every((value) => value === null)
+/** Whether no column of the policy asks for anything. */
+const isEmpty = (stored: StoredPolicy): boolean =>
+  KEYS.every((key) => {
+    const value = stored[COLUMNS[key].name] ?? null
+    return value === null || value === false || (typeof value === 'object' && Object.keys(value).length === 0)
+  })
 
 const deletePolicies = (
   {session, tables}: Pick<Database, 'session' | 'tables'>,
@@ -160,7 +166,7 @@ export async function movePolicy(db: Database, from: ViewName, to: ViewName): Pr
     to.schemaName,
     to.viewName,
   ])
-  const rows = await session.query<{policy: ViewPolicy}>(
+  const rows = await session.query<{policy: StoredPolicy}>(
     `update ${tables.policies} as p
         set schema_name = $3, view_name = $4
       where p.schema_name = $1 and p.view_name = $2

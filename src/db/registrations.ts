@@ -1,6 +1,6 @@
 import type {ViewReference} from '../lib/identifier.ts'
 import {JOB_TYPE} from '../lib/records/jobs.ts'
-import type {FoundRegistration, Registration, ViewPolicy} from '../lib/records/registrations.ts'
+import type {FoundRegistration, Registration} from '../lib/records/registrations.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import {columns, errorText, instant, plain, type Stored, text} from './columns.ts'
 import type {Database} from './database.ts'
@@ -8,7 +8,7 @@ import {noneIfUnencodable, notFoundIfUnencodable} from './encoding.ts'
 import {isoInstant} from './instant.ts'
 import {byNearness, MOST_NEAR_NAMES, typedPairs} from './near-names.ts'
 import {viewInPayload} from './payload.ts'
-import {policyOf, toPolicy} from './policies.ts'
+import {policyOf, type StoredPolicy, toPolicy} from './policies.ts'
 
 /** What the table of registrations itself holds. */
 export type StoredRegistration = Omit<Registration, 'policy'>
@@ -29,7 +29,7 @@ export const REGISTRATION = columns<StoredRegistration>({
 
 export type RegistrationRow = Stored<StoredRegistration>
 
-export type RowWithPolicy = RegistrationRow & {policy: ViewPolicy | null}
+export type RowWithPolicy = RegistrationRow & {policy: StoredPolicy | null}
 
 /** SQL: the select list of the registration under this alias, with the policy of the view. */
 export const selectWithPolicy = (db: Database, alias: string): string =>

@@ -40,30 +40,51 @@ const readTimes = (stored: StoredSchedulePolicy['notDuring']): string[] =>
   (stored ?? []).filter((time) => typeof time === 'string')
 
 /** Quiet times, and the time zone by whose clock they are meant. */
-export interface QuietZone {
+interface QuietZone {
   timezone: string
   notDuring: string[]
 }
 
+/** The schedule of a job, as far as a claim needs to know it. */
+export interface ScheduleOfJob {
+  id: string
+  name: string
+  /** Null where there are none. */
+  quiet: QuietZone | null
+}
+
+interface StoredScheduleOfJob {
+  id: string
+  name: string
+  timezone: string
+  not_during: StoredSchedulePolicy['notDuring']
+}
+
 /**
- * SQL: the quiet times of the schedule of a job under that alias, as JSON; null where it has none. A member
- * of a set has its schedule in the set.
+ * SQL: the schedule of a job under that alias, as JSON; null where it has none. A member of a set has its
+ * schedule in the set.
  */
-export const quietZoneOf = (db: Database, alias: string): string => {
-  if (!db.mayRead('schedulePolicies')) return 'null::json'
+export const scheduleOfJob = (db: Database, alias: string): string => {
   const {schedules, schedulePolicies, edges} = db.tables
   const scheduleId = db.mayRead('edges')
     ? `coalesce(${alias}.schedule_id, (select e.schedule_id from ${edges} e where e.job_id = ${alias}.id))`
     : `${alias}.schedule_id`
-  return `(select json_build_object('timezone', s.timezone, 'notDuring', ${quietTimes('sp')})
-               from ${schedulePolicies} sp join ${schedules} s on s.id = sp.schedule_id
-              where sp.schedule_id = ${scheduleId} and cardinality(sp.not_during) > 0)`
+  const [notDuring, policies] = db.mayRead('schedulePolicies')
+    ? [quietTimes('sp'), ` left join ${schedulePolicies} sp on sp.schedule_id = s.id`]
+    : ['null::text[]', '']
+  return `(select to_json(x) from (
+              select s.id, s.name, s.timezone, ${notDuring} as not_during
+                from ${schedules} s${policies}
+               where s.id = ${scheduleId}) x)`
 }
 
-/** The quiet times as `quietZoneOf` gives them. */
-export const toQuietZone = (
-  stored: {timezone: string; notDuring: StoredSchedulePolicy['notDuring']} | null,
-): QuietZone | null => stored && {timezone: stored.timezone, notDuring: readTimes(stored.notDuring)}
+/** The schedule as `scheduleOfJob` gives it. */
+export function toScheduleOfJob(stored: StoredScheduleOfJob | null): ScheduleOfJob | null {
+  if (stored === null) return null
+  const {id, name, timezone} = stored
+  const notDuring = readTimes(stored.not_during)
+  return {id, name, quiet: notDuring.length > 0 ? {timezone, notDuring} : null}
+}
 
 /** Writes the policies of schedules, in a transaction. A policy that asks for nothing goes. */
 export async function writeSchedulePolicies(

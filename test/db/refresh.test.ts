@@ -488,7 +488,7 @@ describe('a claim behind a refresh', () => {
                  to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
       [await queue(viewName, "'2000-01-03'"), claim.workerId],
     )
-    return {...attempt, job: {...(job as JobFence), rememberedOid: null}}
+    return {...attempt, job: job as JobFence}
   }
 
   const stateOf = async (id: string) =>

@@ -13,17 +13,20 @@ import type {LockPatience} from './lock-patience.ts'
  * Retries, members of sets and jobs of other programs are due at any time, so each job is looked at when it
  * is claimed.
  */
-export function endOfQuiet({quiet, token}: ClaimedJob): Date | null {
-  if (quiet === null) return null
+export function endOfQuiet({schedule, token}: ClaimedJob): Date | null {
+  const quiet = schedule?.quiet
+  if (!quiet) return null
   const claimedAt = Date.parse(token)
   const end = endOfQuietTime(quiet.notDuring, quiet.timezone, claimedAt)
   return end > claimedAt ? new Date(end) : null
 }
 
 /** Whether a run of the schedule of a job that comes due so long behind its claim would begin later. */
-export const isQuietAfter = ({quiet, token}: ClaimedJob, ms: number): boolean =>
-  quiet !== null &&
-  endOfQuietTime(quiet.notDuring, quiet.timezone, Date.parse(token) + ms) > Date.parse(token) + ms
+export function isQuietAfter({schedule, token}: ClaimedJob, ms: number): boolean {
+  const quiet = schedule?.quiet
+  const at = Date.parse(token) + ms
+  return !!quiet && endOfQuietTime(quiet.notDuring, quiet.timezone, at) > at
+}
 
 /** Puts a job back until the quiet time of its schedule is over, with its patience for locks as new. */
 export async function putOff(

@@ -1,15 +1,13 @@
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
-import type {ViewPolicy} from '../../lib/records/registrations.ts'
 import type {RefreshMode} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {exactInstant} from '../instant.ts'
 import {viewKey} from '../locks/advisory-keys.ts'
 import {lockNameOf, payloadOrNote, readablePayload, viewInPayload} from '../payload.ts'
-import {policyOf} from '../policies.ts'
-import {quietZoneOf, type toQuietZone} from '../schedule-policies.ts'
-import {type DatabaseIdentity, databaseIdentity, stateRights} from '../states/identity.ts'
+import {policyOf, type StoredPolicy} from '../policies.ts'
+import {scheduleOfJob, type toScheduleOfJob} from '../schedule-policies.ts'
 import type {TableNames} from '../system.ts'
-import {LOCK_TRIES, type LockTries} from './lock-tries.ts'
+import type {LockTries} from './lock-tries.ts'
 import {isLook} from './looks.ts'
 
 /** What `claimedJob` selects of a job. */
@@ -19,22 +17,26 @@ export interface ClaimRow {
   attempts: number
   max_attempts: number
   schedule_id: string | null
-  schedule: {id: string; name: string} | null
   token: string
-  lateness_ms: number
+  lateness_sec: number
   registration_id: string | null
   schema_name: string
   view_name: string
   refresh_mode: RefreshMode
-  policy: ViewPolicy | null
-  past_tries: LockTries | null
-  remembered_oid: string | null
+  policy: StoredPolicy | null
+  schedule: Parameters<typeof toScheduleOfJob>[0]
   is_look: boolean
-  quiet: Parameters<typeof toQuietZone>[0]
+}
+
+/** A claim on its own, which also reads the tries of the job. */
+export interface TriedRow extends ClaimRow {
+  past_tries: LockTries | null
 }
 
 /** A claim that took the lock too. */
 export interface LockedRow extends ClaimRow {
+  /** Whether the job was claimed before. */
+  is_tried: boolean
   lock_name: string | null
   locked_at: string | null
 }
@@ -54,7 +56,7 @@ export const isWithinBound = (alias: string, until: string, jobIds: string): str
   `(${alias}.run_at <= ${until}::timestamptz or ${alias}.id = any (${jobIds}::uuid[]))`
 
 /**
- * SQL: the ids of the oldest jobs that are due at that instant, under a lock. Literals for state and type:
+ * SQL: the ids of the oldest jobs that are due at that instant, under a lock, and whether each was claimed before. Literals for state and type:
  * with parameters the partial index would not be used.
  */
 export const oldestDueJobs = (
@@ -62,7 +64,7 @@ export const oldestDueJobs = (
   {busyViews, notBefore, bound}: WantedJobs,
   {at, limit}: {at: string; limit: string},
 ): string =>
-  `select j.id from ${jobs} j
+  `select j.id, j.last_run_at is not null as is_tried from ${jobs} j
         where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= ${at} and j.run_at >= ${notBefore}
           and j.attempts < j.max_attempts
           and coalesce(${lockNameOf('j')} <> all (${busyViews}::text[]), true)${bound ? ` and ${isWithinBound('j', bound.until, bound.jobIds)}` : ''}
@@ -89,64 +91,25 @@ export const returnedOfClaim = (at: string): string =>
   `j.id, j.payload, j.attempts, j.max_attempts, j.schedule_id, j.last_run_at, j.run_at,
                  case when isfinite(j.run_at) then ${at} - j.run_at else interval '0' end as lateness, ${isLook('j')} as is_look`
 
-/** What the states of views tell on a session whose role may read them. */
-export interface ReadableStates {
-  /** Null where views are not recognised by their OIDs. */
-  identity: DatabaseIdentity | null
-}
-
-/** Null where the role may not read the states of views. */
-export const readableStates = async (db: Database): Promise<ReadableStates | null> =>
-  (await stateRights(db)).mayRead ? {identity: await databaseIdentity(db)} : null
-
 /** SQL: the view of a claimed job. */
 const VIEW_OF_CLAIMED = viewInPayload(readablePayload('u.payload'))
 
 /**
  * SQL: the columns of a ClaimRow, of the job that a claim returned under alias `u`, and what they are joined
- * from.
+ * from. The registration is under alias `r`.
  */
-export function claimedJob(db: Database, states: ReadableStates | null): {columns: string; joins: string} {
-  const state = stateOfView(db, states)
-  return {
-    columns: `u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
-            (select json_build_object('id', s.id, 'name', s.name::text) from ${db.tables.schedules} s
-              where s.id = ${scheduleOfClaimed(db)}) as schedule,
+export const claimedJob = (db: Database): {columns: string; join: string} => ({
+  columns: `u.id as job_id, ${payloadOrNote('u.payload')} as payload, u.attempts, u.max_attempts, u.schedule_id,
             ${exactInstant('u.last_run_at')} as token,
-            greatest(round(extract(epoch from u.lateness) * 1000), 0)::float8 as lateness_ms,
+            extract(epoch from u.lateness)::float8 as lateness_sec,
             r.id as registration_id, r.schema_name::text, r.view_name::text, r.refresh_mode::text, ${policyOf(db, 'r.schema_name', 'r.view_name')} as policy,
-            ${state.columns}, ${quietZoneOf(db, 'u')} as quiet, u.is_look`,
-    joins: `
+            ${scheduleOfJob(db, 'u')} as schedule, u.is_look`,
+  join: `
        left join lateral (
          select r.id, r.schema_name, r.view_name, r.refresh_mode from ${db.tables.registrations} r
           where r.schema_name = ${VIEW_OF_CLAIMED.schema} and r.view_name = ${VIEW_OF_CLAIMED.view}
-         offset 0) r on true${state.join}`,
-  }
-}
-
-/** SQL: the id of the schedule that caused the job under alias `u`: the set of a member knows it, the job does not. */
-const scheduleOfClaimed = (db: Database): string =>
-  db.mayRead('edges')
-    ? `coalesce(u.schedule_id, (select e.schedule_id from ${db.tables.edges} e where e.job_id = u.id))`
-    : 'u.schedule_id'
-
-/** SQL: what the state of the view of a claimed job tells; the registration is under alias `r`. */
-function stateOfView(db: Database, states: ReadableStates | null): {columns: string; join: string} {
-  if (!states) return {columns: 'null::json as past_tries, null::text as remembered_oid', join: ''}
-  const {identity} = states
-  const isOfDatabase = identity
-    ? `s.database_oid = ${identity.databaseOid} and s.system_identifier = ${identity.systemIdentifier}`
-    : 'false'
-  return {
-    columns: 's.past_tries, s.remembered_oid',
-    join: `
-       left join lateral (
-         select ${LOCK_TRIES} as past_tries, case when ${isOfDatabase} then s.view_oid::text end as remembered_oid
-           from ${db.tables.states} s
-          where s.schema_name = r.schema_name and s.view_name = r.view_name
-         offset 0) s on true`,
-  }
-}
+         offset 0) r on true`,
+})
 
 /**
  * SQL: takes the lock of the view of the job in the rows of the common table expression `claimed`, and when;

@@ -2,28 +2,26 @@ import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Database} from '../database.ts'
 import {heldLock, type LockAnswer} from '../locks/refresh-lock.ts'
 import {toPolicy} from '../policies.ts'
-import {type QuietZone, toQuietZone} from '../schedule-policies.ts'
-import type {Session} from '../session.ts'
+import {type ScheduleOfJob, toScheduleOfJob} from '../schedule-policies.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
-import {forgetRights} from '../states/identity.ts'
+import {forgetRights, stateRights} from '../states/identity.ts'
 import {
   type ClaimRow,
   claimedColumns,
   claimedJob,
   type LockedRow,
   oldestDueJobs,
-  type ReadableStates,
-  readableStates,
   returnedOfClaim,
+  type TriedRow,
 } from './claim-sql.ts'
-import type {RefreshJob} from './fence.ts'
-import type {LockTries} from './lock-tries.ts'
+import type {JobFence} from './fence.ts'
+import {type LockTries, readTries, triesOfClaimed} from './lock-tries.ts'
 
 /** A job that was claimed, with what its refresh needs to know. */
-export interface ClaimedJob extends RefreshJob {
+export interface ClaimedJob extends JobFence {
   payload: unknown
-  /** What caused the job, or its set; null where no schedule did. */
-  schedule: {id: string; name: string} | null
+  /** Null without a schedule, or where the schedule is gone. */
+  schedule: ScheduleOfJob | null
   maxAttempts: number
   /** How long after its time it was claimed, by the server's clock, in milliseconds. */
   latenessMs: number
@@ -34,8 +32,6 @@ export interface ClaimedJob extends RefreshJob {
    * are none.
    */
   pastTries: LockTries | null
-  /** The quiet times of its schedule; null where there are none. */
-  quiet: QuietZone | null
   /** Whether a promise made the job, and nobody had asked for it by the time of the claim. */
   isLook: boolean
 }
@@ -83,21 +79,21 @@ export async function claimJobs(db: Database, request: ClaimRequest): Promise<Cl
   const {slots, workerId, leaseMs, busyViews, notBefore, bound} = request
   const values = [workerId, leaseMs, busyViews, notBefore ?? '-infinity']
   if (bound) values.push(bound.until, bound.jobIds)
-  const states = await readableStates(db)
-  const sql = claimSql(db, states, bound)
-  const rows = await db.session.query<ClaimRow>(sql, [...values, slots]).catch(async (error) => {
+  const sql = claimSql(db, await stateRights(db), bound)
+  const rows = await db.session.query<TriedRow>(sql, [...values, slots]).catch(async (error) => {
     if (hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) {
       forgetRights(db.session)
     }
     throw error
   })
-  return rows.map((row) => toClaimedJob(row, workerId))
+  return rows.map((row) => ({...toClaimedJob(row, workerId), pastTries: row.past_tries}))
 }
 
-function claimSql(db: Database, states: ReadableStates | null, bound: OnceBound | null | undefined): string {
+function claimSql(db: Database, rights: {mayRead: boolean}, bound: OnceBound | null | undefined): string {
   const wanted = {busyViews: '$3', notBefore: '$4', bound: bound ? {until: '$5', jobIds: '$6'} : null}
   const columns = Object.entries(claimedColumns({at: 'clock.at', workerId: '$1', leaseMs: '$2'}))
-  const claimed = claimedJob(db, states)
+  const claimed = claimedJob(db)
+  const tries = triesOfClaimed(db, rights)
   return `with clock as materialized (select clock_timestamp() as at),
      c as materialized (
        ${oldestDueJobs(db.tables, wanted, {at: '(select at from clock)', limit: bound ? '$7' : '$5'})}),
@@ -106,8 +102,8 @@ function claimSql(db: Database, states: ReadableStates | null, bound: OnceBound 
           set ${columns.map(([column, value]) => `${column} = ${value}`).join(', ')}
          from clock where j.id = any (array(select id from c))
        returning ${returnedOfClaim('clock.at')})
-     select ${claimed.columns}
-       from u${claimed.joins}
+     select ${claimed.columns}, ${tries.column}
+       from u${claimed.join}${tries.join}
       order by u.run_at`
 }
 
@@ -119,8 +115,8 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
   payload: row.payload,
   maxAttempts: row.max_attempts,
   scheduleId: row.schedule_id,
-  schedule: row.schedule,
-  latenessMs: row.lateness_ms,
+  schedule: toScheduleOfJob(row.schedule),
+  latenessMs: Math.max(Math.round(row.lateness_sec * 1000), 0),
   registration:
     row.registration_id === null
       ? null
@@ -131,20 +127,24 @@ const toClaimedJob = (row: ClaimRow, workerId: string): ClaimedJob => ({
           refreshMode: row.refresh_mode,
           policy: toPolicy(row.policy),
         },
-  pastTries: row.past_tries,
-  rememberedOid: row.remembered_oid,
-  quiet: toQuietZone(row.quiet),
+  pastTries: null,
   isLook: row.is_look,
 })
 
 /** The job of a claim that shared a statement with the end of another job, on that session. */
-export const toLockedJob = (session: Session, row: LockedRow, workerId: string): LockedJob => ({
-  job: toClaimedJob(row, workerId),
-  lock:
+export async function toLockedJob(db: Database, row: LockedRow, workerId: string): Promise<LockedJob> {
+  const job = toClaimedJob(row, workerId)
+  const lock =
     row.lock_name === null || row.locked_at === null
       ? 'refused'
-      : heldLock(session, row.lock_name, row.locked_at),
-})
+      : heldLock(db.session, row.lock_name, row.locked_at)
+  // Only few jobs were put back, so the tries are not worth a join in each claim. The job is claimed: should
+  // the session be lost here, its refresh finds that out.
+  if (row.is_tried && job.registration) {
+    job.pastTries = await readTries(db, job, job.registration).catch(() => null)
+  }
+  return {job, lock}
+}
 
 /** Keeps the jobs of a worker its own for another while. */
 export async function renewLeases(

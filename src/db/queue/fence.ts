@@ -17,12 +17,6 @@ export interface JobFence {
   scheduleId: string | null
 }
 
-/** The job of a refresh. */
-export interface RefreshJob extends JobFence {
-  /** The OID of its view as ayb remembers it for this database; null where nothing is remembered. */
-  rememberedOid: string | null
-}
-
 /**
  * What becomes of a job: it fails for good, or goes back into the queue, with or without having used up an
  * attempt. It is due again after `delayMs`; null leaves the time when it was due.

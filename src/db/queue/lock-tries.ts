@@ -59,13 +59,45 @@ export async function snoozeBlockedJob(
   return row?.state ?? null
 }
 
-/**
- * SQL: the tries of a job, for a claim that has the job under alias `u` and the state of its view under `s`;
- * null where there are none.
- */
-export const LOCK_TRIES = `case when s.lock_job_id = u.id then json_build_object(
+/** SQL: the tries of a job under alias `u`, from the state of its view under alias `s`; null for none. */
+const TRIES = `case when s.lock_job_id = u.id then json_build_object(
                 'tries', s.lock_tries, 'waitMs', s.lock_wait_ms,
                 'elapsedMs', greatest(extract(epoch from u.last_run_at - s.lock_first_try_at) * 1000, 0)::float8) end`
+
+/**
+ * SQL: the tries of a job that a claim has under alias `u`, with its registration under alias `r`, as the
+ * column `past_tries`, and what the column is joined from.
+ */
+export const triesOfClaimed = (
+  db: Database,
+  {mayRead}: {mayRead: boolean},
+): {column: string; join: string} =>
+  mayRead
+    ? {
+        column: 's.past_tries',
+        join: `
+       left join lateral (
+         select ${TRIES} as past_tries from ${db.tables.states} s
+          where s.schema_name = r.schema_name and s.view_name = r.view_name
+         offset 0) s on true`,
+      }
+    : {column: 'null::json as past_tries', join: ''}
+
+/** The tries of a job that a claim did not read; null for none. */
+export async function readTries(
+  db: Database,
+  {id}: JobFence,
+  view: RefreshTarget,
+): Promise<LockTries | null> {
+  if (!(await stateRights(db)).mayRead) return null
+  const [row] = await db.session.query<{past_tries: LockTries | null}>(
+    `select ${TRIES} as past_tries
+       from ${db.tables.jobs} u, ${db.tables.states} s
+      where u.id = $1 and s.schema_name = $2 and s.view_name = $3`,
+    [id, view.schemaName, view.viewName],
+  )
+  return row?.past_tries ?? null
+}
 
 /** SQL: what a state of a view is set to where no job waits for its lock. */
 export const NO_LOCK_TRIES =

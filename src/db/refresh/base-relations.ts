@@ -1,7 +1,7 @@
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import type {Session} from '../session.ts'
-import {filesOf, readShape, shapeOf} from './view-shapes.ts'
+import {FEW_FILES, filesOf, readShape, shapeOf} from './view-shapes.ts'
 
 /** A setting that holds the hash of the files, for the length of one transaction. */
 const SETTING = 'ayb.base_relations'
@@ -56,7 +56,7 @@ const arePlain = (oids: string): string =>
  * guard fails then, with SQLSTATE 22012, so that the transaction is rolled back.
  */
 export interface SnapshotGuard {
-  kind: 'tables' | 'all relations' | 'files' | 'hash'
+  kind: 'few tables' | 'tables' | 'all relations' | 'files' | 'hash'
   /** The statements in front of REFRESH. */
   before: string[]
   /** The values of the condition as literals, and their types. */
@@ -97,20 +97,26 @@ export async function snapshotGuard(db: Database, view: ViewName): Promise<Snaps
       holds: (_oid, [schema = '', name = '']) => `${SEEN} = ${filesHash(schema, name)}`,
     }
   }
-  const statement = await session.prepare('files by OID', ['oid[]'], () => remember(filesOf('$1')))
+  const of = {few: shape.relations <= FEW_FILES}
+  const kind = of.few ? 'few tables' : 'tables'
+  const statement = await session.prepare(`files of ${kind}`, ['oid[]'], () => remember(filesOf('$1', of)))
   return {
-    kind: 'tables',
+    kind,
     before: [`execute ${statement} ('${shape.oids}')`],
     values: [shape.viewOid, `'${shape.oids}'`],
     types: ['oid', 'oid[]'],
     viewOid: shape.viewOid,
-    holds: (oid, values) => areSame(oid, values, SEEN),
+    holds: (oid, values) => areSame(oid, values, SEEN, of),
   }
 }
 
 /** SQL: whether the view and its tables are the same, and the tables still have the files that were seen. */
-const areSame = (oid: string, [viewOid, oids = '']: readonly string[], seen: string | undefined): string =>
-  `${oid} = ${viewOid} and ${seen} = ${filesOf(oids)} and ${arePlain(oids)}`
+const areSame = (
+  oid: string,
+  [viewOid, oids = '']: readonly string[],
+  seen: string,
+  of: {few: boolean},
+): string => `${oid} = ${viewOid} and ${seen} = ${filesOf(oids, of)} and ${arePlain(oids)}`
 
 /**
  * For a session that keeps no statements: in front of REFRESH, the text would hide it in pg_stat_activity.
@@ -124,7 +130,7 @@ async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGua
       values: [shape.viewOid, `'${shape.oids}'`, `'${shape.files}'`],
       types: ['oid', 'oid[]', 'text'],
       viewOid: shape.viewOid,
-      holds: (oid, values) => areSame(oid, values, values[2]),
+      holds: (oid, values) => areSame(oid, values, values[2] ?? '', {few: false}),
     }
   }
   const [schema, name] = namesOf(session, view)

@@ -45,18 +45,18 @@ function endAndClaim(
   const bound = until !== undefined && jobIds !== undefined ? {until, jobIds} : null
   const claimed = claimedColumns({at: 'done.at', workerId, leaseMs})
   const columns = [...new Set([...Object.keys(ENDED_COLUMNS), ...Object.keys(claimed)])]
-  const set = columns.map(
-    (column) =>
-      `${column} = case when t.is_ended then ${ENDED_COLUMNS[column] ?? `j.${column}`} else ${claimed[column] ?? `j.${column}`} end`,
-  )
+  const set = columns.map((column) => {
+    const [ended, begun] = [ENDED_COLUMNS, claimed].map((values) => values[column] ?? `j.${column}`)
+    return `${column} = ${ended === begun ? ended : `case when t.is_ended then ${ended} else ${begun} end`}`
+  })
   return `c as materialized (
        ${oldestDueJobs(tables, {busyViews, notBefore, bound}, {at: '(select at from done)', limit: '1'})}),
 both_jobs as (
   update ${tables.jobs} as j
      set ${set.join(', ')}
-    from done, (select ${job.jobId} as id, true as is_ended union all select c.id, false from c) t
+    from done, (select ${job.jobId} as id, true as is_ended, true as is_tried union all select c.id, false, c.is_tried from c) t
    where j.id = t.id and (not t.is_ended or ${isStillOurs(job.jobId, job.workerId, job.attempt, job.token)})
-returning t.is_ended, ${returnedOfClaim('done.at')}),
+returning t.is_ended, t.is_tried, ${returnedOfClaim('done.at')}),
 j as (select id from both_jobs where is_ended),
 claimed as (select * from both_jobs where not is_ended)`
 }

@@ -17,7 +17,7 @@ import type {Attempt} from './attempt.ts'
 import {snapshotGuard} from './base-relations.ts'
 import {isSettingRefused, noteRefusals, resetSql, settingSql} from './postgres-settings.ts'
 import {successRecord} from './success-record.ts'
-import {forgetShape} from './view-shapes.ts'
+import {forgetShape, noteRemembered} from './view-shapes.ts'
 
 export interface RecordedRefresh {
   /** The registration after the refresh; null where it was removed meanwhile, and for a job. */
@@ -114,9 +114,10 @@ export async function runRefresh(
   }
   const position = message.findIndex(({step}) => step === 'record')
   const row = outcome.value[position]?.[0] as SuccessRow & (LockedRow | {job_id: null})
+  if (row.remembered_oid) noteRemembered(db, attempt.registration, row.remembered_oid)
   return {
     ...toRecorded(row),
-    next: claim && row.job_id ? toLockedJob(session, row, claim.workerId) : null,
+    next: claim && row.job_id ? await toLockedJob(db, row, claim.workerId) : null,
   }
 }
 
@@ -157,7 +158,10 @@ type SuccessRow = (RegistrationRow | {id: null}) & {
   run_started_at: string
   run_duration_ms: number
   is_settled: boolean
-  is_status_pending: boolean
+  /** Whether no other session held the row of the registration. */
+  is_free: boolean
+  /** The OID of the view where the record has written it to the table of states. */
+  remembered_oid?: string | null
 }
 
 const toRecorded = (row: SuccessRow): RecordedRefresh => ({
@@ -165,7 +169,7 @@ const toRecorded = (row: SuccessRow): RecordedRefresh => ({
   startedAt: row.run_started_at,
   durationMs: row.run_duration_ms,
   isSettled: row.is_settled,
-  isStatusPending: row.is_status_pending,
+  isStatusPending: row.is_settled && !row.is_free,
 })
 
 /** The step of a message that an error belongs to; null where that is not known. */
@@ -242,7 +246,7 @@ export async function findCommitted(
   const rows = await session.query<SuccessRow>(
     `select ${REGISTRATION.select('r')}, ${isoInstant('h.started_at')} as run_started_at,
             h.duration_ms as run_duration_ms, true as is_settled,
-            false as is_status_pending
+            true as is_free
        from ${tables.runs} h
        left join ${tables.registrations} r on r.schema_name = h.schema_name and r.view_name = h.view_name
       where h.id = $1 and h.status = 'success'`,

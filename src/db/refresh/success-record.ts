@@ -1,7 +1,7 @@
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
-import {isoInstant} from '../instant.ts'
-import {claimedJob, LOCK_OF_CLAIMED, type ReadableStates, readableStates} from '../queue/claim-sql.ts'
+import {isoInstantOfClock} from '../instant.ts'
+import {claimedJob, LOCK_OF_CLAIMED} from '../queue/claim-sql.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
 import {REGISTRATION} from '../registrations.ts'
 import type {Session} from '../session.ts'
@@ -10,6 +10,7 @@ import {rememberSql} from '../states/remember.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
 import {oneIf, type SnapshotGuard} from './base-relations.ts'
 import {endSql} from './job-end-sql.ts'
+import {isRemembered} from './view-shapes.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =
@@ -39,7 +40,7 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
 /**
  * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's
  * end. A job that is no longer ours leaves everything as it is. Where another session holds the row of the
- * registration, the statement leaves that row for later (`is_status_pending`): readers of the view wait until
+ * registration, the statement leaves that row for later (`is_free`): readers of the view wait until
  * this transaction ends. It travels with REFRESH in one message, which takes no parameters, so its values are
  * literals; a session that keeps statements has it planned beforehand. The statement fails with SQLSTATE
  * 22012 unless the guard holds.
@@ -75,37 +76,41 @@ export async function successRecord(
     settings: literal(storedSettingsOf(attempt)),
     reason: literal(attempt.reason),
   }
-  const isRemembered = guard !== null && guard.viewOid !== null && guard.viewOid === job?.rememberedOid
+  const viewOid = guard?.viewOid ?? null
   const options: RecordOptions = {
     hasJob: job !== null,
-    remembers: identity !== null && !isRemembered,
+    remembers: identity !== null && !(viewOid !== null && isRemembered(db, registration, viewOid)),
     // The columns came with the tables.
     hasLockWait: db.has('states'),
-    hasReasons: db.has('policies'),
+    hasReasons: db.has('policies') && (attempt.reason !== null || storedSettingsOf(attempt) !== null),
     guard,
-    claim: claim && {isBounded: !!claim.bound, states: await readableStates(db)},
+    claim: claim && {isBounded: !!claim.bound},
   }
   if (!session.keepsStatements) {
-    const expressions = NAMES.map((name) => [name, `${values[name]}::${RECORD_TYPES[name]}`])
+    const expressions = Object.entries(RECORD_TYPES).map(([name, type]) => [
+      name,
+      `${values[name as keyof RecordValues]}::${type}`,
+    ])
     const ofGuard = guard?.values.map((value, position) => `${value}::${guard.types[position]}`)
     return recordSql(db, options, Object.fromEntries(expressions) as RecordValues, ofGuard)
   }
   const ofClaim = claim ? claimValues(session, claim) : []
   const guardTypes = guard?.types ?? []
-  const types = [...Object.values(RECORD_TYPES), ...guardTypes, ...ofClaim.map(({type}) => type)]
+  const names = namesOf(options)
+  const types = [...names.map((name) => RECORD_TYPES[name]), ...guardTypes, ...ofClaim.map(({type}) => type)]
   const statement = await session.prepare(purposeOf(db, options), types, () => {
-    const parameter = (position: number) => `$${NAMES.length + position + 1}`
-    const ofGuard = guardTypes.map((_type, position) => parameter(position))
+    const parameters = types.map((_type, position) => `$${position + 1}`)
+    const [firstOfGuard, firstOfClaim] = [names.length, names.length + guardTypes.length]
     return recordSql(
       db,
       options,
-      PARAMETERS,
-      ofGuard,
-      ofClaim.map((_value, position) => parameter(ofGuard.length + position)),
+      Object.fromEntries(names.map((name, position) => [name, parameters[position]])) as RecordValues,
+      parameters.slice(firstOfGuard, firstOfClaim),
+      parameters.slice(firstOfClaim),
     )
   })
   const all = [
-    ...NAMES.map((name) => values[name]),
+    ...names.map((name) => values[name]),
     ...(guard?.values ?? []),
     ...ofClaim.map(({value}) => value),
   ]
@@ -134,9 +139,17 @@ function claimValues(
 }
 
 const NAMES = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
-const PARAMETERS = Object.fromEntries(
-  NAMES.map((name, position) => [name, `$${position + 1}`]),
-) as RecordValues
+const OF_REASONS: readonly (keyof RecordValues)[] = ['settings', 'reason']
+const OF_IDENTITY: readonly (keyof RecordValues)[] = ['databaseOid', 'systemIdentifier']
+const WITHOUT_REASONS = NAMES.filter((name) => !OF_REASONS.includes(name))
+const WITHOUT_IDENTITY = NAMES.filter((name) => !OF_IDENTITY.includes(name))
+const WITHOUT_BOTH = WITHOUT_REASONS.filter((name) => !OF_IDENTITY.includes(name))
+
+/** The values that a record takes as parameters: the server reads each parameter anew for each refresh. */
+function namesOf({remembers, hasReasons}: RecordOptions): readonly (keyof RecordValues)[] {
+  if (remembers) return hasReasons ? NAMES : WITHOUT_REASONS
+  return hasReasons ? WITHOUT_IDENTITY : WITHOUT_BOTH
+}
 
 interface RecordOptions {
   hasJob: boolean
@@ -144,11 +157,11 @@ interface RecordOptions {
   remembers: boolean
   /** Whether the history has a column for how long the refresh waited for the lock. */
   hasLockWait: boolean
-  /** Whether it has columns for the settings of the refresh, and for why it was not as asked for. */
+  /** Whether there are settings of the refresh to record, or why it was not as asked for. */
   hasReasons: boolean
   guard: SnapshotGuard | null
   /** Null where the statement claims nothing. */
-  claim: {isBounded: boolean; states: ReadableStates | null} | null
+  claim: {isBounded: boolean} | null
 }
 
 /** A claim reads these tables where the role may. */
@@ -159,7 +172,7 @@ const purposeOf = (
   db: Database,
   {hasJob, remembers, hasLockWait, hasReasons, guard, claim}: RecordOptions,
 ): string =>
-  `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind} ${claim && `${claim.isBounded} ${!!claim.states} ${TABLES_OF_CLAIM.map((table) => db.mayRead(table))}`}`
+  `record ${hasJob} ${remembers} ${hasLockWait} ${hasReasons} ${guard?.kind} ${claim && `${claim.isBounded} ${TABLES_OF_CLAIM.map((table) => db.mayRead(table))}`}`
 
 function recordSql(
   db: Database,
@@ -176,16 +189,18 @@ function recordSql(
     ? {columns: ', settings, reason', values: `, ${v.settings}, ${v.reason}`}
     : {columns: '', values: ''}
   const end = hasJob ? endSql(tables, v, claim ? ofClaim : null) : 'j as (select null::uuid as id)'
-  const next = claim && claimedJob(db, claim.states)
+  const next = claim && claimedJob(db)
   const seen = {...v, oid: '(select done.oid from done)', when: 'exists (select from j)'}
   const remember = remembers ? `,\n${rememberSql(tables, seen)}` : ''
   // Whoever looks at a view that reads this one sees at once that a concurrent refresh has changed rows.
   const flush = session.serverVersion >= 150_000 ? ', pg_stat_force_next_flush()' : ''
   // Nobody asks a worker for the registration.
   const registration = hasJob ? 'null::uuid as id' : REGISTRATION.select('r')
-  const oid = `to_regclass(${v.relation})::oid`
+  const named = `to_regclass(${v.relation})::oid`
   // The claim takes a lock that outlives a rollback, so the guard is checked before the claim.
-  const checked = guard ? ` * ${oneIf(guard.holds(oid, ofGuard))}` : ''
+  const checked = guard ? ` * ${oneIf(guard.holds(named, ofGuard))}` : ''
+  // Where the guard holds, the name has the OID that the guard compares.
+  const oid = guard?.viewOid ? ofGuard[0] : named
   // EXECUTE copies the columns at the end with all that stands in them: so the columns are plain names.
   return `with done as materialized (
   select ${ELAPSED_MS}${checked} as ms, clock_timestamp() as at, ${oid} as oid${flush}),
@@ -207,8 +222,7 @@ r as (
    where r.id = free.id
 returning r.*)${remember}${claim ? `,\n${LOCK_OF_CLAIMED.cte}` : ''}
 select x.* from (
-  select ${registration}, ${isoInstant('statement_timestamp()')} as run_started_at,
-         done.ms as run_duration_ms, exists (select from j) as is_settled,
-         exists (select from j) and not exists (select from free) as is_status_pending${next ? `,\n         ${next.columns}, ${LOCK_OF_CLAIMED.columns}` : ''}
-    from done${hasJob ? '' : ' left join r on true'}${next ? ` left join claimed u on true${next.joins}${LOCK_OF_CLAIMED.join}` : ''} offset 0) x`
+  select ${registration}, ${isoInstantOfClock('statement_timestamp()')} as run_started_at,
+         done.ms as run_duration_ms, exists (select from j) as is_settled, exists (select from free) as is_free${remembers ? `,\n         case when exists (select from remembered) then done.oid::text end as remembered_oid` : ''}${next ? `,\n         ${next.columns}, u.is_tried, ${LOCK_OF_CLAIMED.columns}` : ''}
+    from done${hasJob ? '' : ' left join r on true'}${next ? ` left join claimed u on true${next.join}${LOCK_OF_CLAIMED.join}` : ''} offset 0) x`
 }

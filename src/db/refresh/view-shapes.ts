@@ -3,20 +3,28 @@ import {quoteViewName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
 import type {Session} from '../session.ts'
+import {databaseIdentity} from '../states/identity.ts'
 
 /** What a view reads whose query names nothing but tables and materialized views. */
 export interface PlainShape {
   viewOid: string
   /** The OIDs of what its query reads, as oid[] reads them. They last as long as the view. */
   oids: string
+  /** How many OIDs these are. */
+  relations: number
 }
+
+/** So many files can be read without a subquery, whose plan takes longer to start than the files to read. */
+export const FEW_FILES = 2
 
 /**
  * SQL: the files of relations, by their OIDs. Calls functions alone: to start a plan that reads a catalog
- * takes ten times as long.
+ * takes ten times as long. With `few`, of up to FEW_FILES relations.
  */
-export const filesOf = (oids: string): string =>
-  `pg_catalog.array_to_string(array(select pg_catalog.pg_relation_filenode(o) from unnest(${oids}) o), ' ')`
+export const filesOf = (oids: string, {few}: {few: boolean}): string =>
+  few
+    ? `pg_catalog.concat_ws(' ', ${Array.from({length: FEW_FILES}, (_, place) => `pg_catalog.pg_relation_filenode((${oids})[${place + 1}])`).join(', ')})`
+    : `pg_catalog.array_to_string(array(select pg_catalog.pg_relation_filenode(o) from unnest(${oids}) o), ' ')`
 
 /**
  * A worker runs for months, while views come and go: without a limit, the shapes of all views that were ever
@@ -28,6 +36,8 @@ const MOST_SHAPES = 10_000
 interface KnownShapes {
   /** By the quoted names of views; null where a view reads more than tables. */
   byName: BoundedMap<string, PlainShape | null>
+  /** The OIDs of views that the table of states has under their names, and when that was seen last. */
+  remembered: BoundedMap<string, {viewOid: string; seenAt: number}>
   /** Whether a session reads the shapes of many views. */
   isReadingAhead: boolean
 }
@@ -35,13 +45,36 @@ interface KnownShapes {
 /** For all sessions of this process. */
 const shapes = new WeakMap<Server, KnownShapes>()
 
+function shapesOf({server}: Database): KnownShapes {
+  const known = shapes.get(server) ?? {
+    byName: new BoundedMap(MOST_SHAPES),
+    remembered: new BoundedMap(MOST_SHAPES),
+    isReadingAhead: false,
+  }
+  shapes.set(server, known)
+  return known
+}
+
+/** Another program may delete what the table of states has, so the table is written again from time to time. */
+const REMEMBER_AGAIN_MS = 3_600_000
+
+/** Whether this process saw not long ago that the table of states has this OID for the view. */
+export function isRemembered(db: Database, view: ViewName, viewOid: string): boolean {
+  const known = shapesOf(db).remembered.get(quoteViewName(view))
+  return known?.viewOid === viewOid && performance.now() - known.seenAt < REMEMBER_AGAIN_MS
+}
+
+/** Notes that the table of states has this OID for the view. */
+export function noteRemembered(db: Database, view: ViewName, viewOid: string): void {
+  shapesOf(db).remembered.set(quoteViewName(view), {viewOid, seenAt: performance.now()})
+}
+
 /**
  * Looks once for each view. When the view is made anew, or comes to read more than tables, the guard fails,
  * and `forgetShape` has the next guard look again.
  */
 export async function shapeOf(db: Database, view: ViewName): Promise<PlainShape | null> {
-  const known = shapes.get(db.server) ?? {byName: new BoundedMap(MOST_SHAPES), isReadingAhead: false}
-  shapes.set(db.server, known)
+  const known = shapesOf(db)
   const name = quoteViewName(view)
   const seen = known.byName.get(name)
   if (seen !== undefined) return seen
@@ -72,13 +105,18 @@ async function readAhead(
   }
   known.isReadingAhead = true
   try {
-    const rows = await db.session.query<ShapeRow>(
-      shapesSql(`(select $1::text as schema_name, $2::text as view_name
+    const views = `(select $1::text as schema_name, $2::text as view_name
          union (select r.schema_name, r.view_name from ${db.tables.registrations} r
                  where (r.schema_name, r.view_name) > ($1, $2)
-                 order by r.schema_name, r.view_name limit ${READ_AHEAD}))`),
+                 order by r.schema_name, r.view_name limit ${READ_AHEAD}))`
+    const rows = await db.session.query<ShapeRow & {is_remembered: boolean}>(
+      `select v.*, ${await isRememberedSql(db)} as is_remembered from (
+     ${shapesSql(views)}) v`,
       [view.schemaName, view.viewName],
     )
+    for (const row of rows.filter((each) => each.is_remembered)) {
+      noteRemembered(db, {schemaName: row.schema_name, viewName: row.view_name}, row.view_oid)
+    }
     return new Map(
       rows.map((row) => [
         quoteViewName({schemaName: row.schema_name, viewName: row.view_name}),
@@ -90,21 +128,33 @@ async function readAhead(
   }
 }
 
+/** SQL: whether the table of states has the OID of the view under alias `v`. */
+async function isRememberedSql(db: Database): Promise<string> {
+  const identity = await databaseIdentity(db)
+  return identity
+    ? `exists (select from ${db.tables.states} s
+                      where s.schema_name = v.schema_name and s.view_name = v.view_name and s.view_oid = v.view_oid::oid
+                        and s.database_oid = ${identity.databaseOid} and s.system_identifier = ${identity.systemIdentifier})`
+    : 'false'
+}
+
 interface ShapeRow {
   schema_name: string
   view_name: string
   view_oid: string
   oids: string
+  relations: number
   is_plain: boolean
 }
 
 const toShape = (row: ShapeRow): PlainShape | null =>
-  row.is_plain ? {viewOid: row.view_oid, oids: row.oids} : null
+  row.is_plain ? {viewOid: row.view_oid, oids: row.oids, relations: row.relations} : null
 
 /** SQL: the shapes of the views whose names are in the columns of an item of FROM. */
 const shapesSql = (views: string): string =>
   `select v.schema_name, v.view_name, t.oid::text as view_oid,
             coalesce(array_agg(distinct c.oid) filter (where c.oid is not null), '{}')::text as oids,
+            count(distinct c.oid)::int as relations,
             bool_or(d.refclassid = 'pg_proc'::regclass or c.relkind in ('v', 'p') or c.relhassubclass) is not true as is_plain
        from ${views} v
        join pg_namespace n on n.nspname = v.schema_name
@@ -123,7 +173,7 @@ export async function readShape(
   {schemaName, viewName}: ViewName,
 ): Promise<(PlainShape & {files: string}) | null> {
   const [row] = await session.query<ShapeRow & {files: string}>(
-    `select s.*, ${filesOf('s.oids::oid[]')} as files from (
+    `select s.*, ${filesOf('s.oids::oid[]', {few: false})} as files from (
      ${shapesSql('(select $1::text as schema_name, $2::text as view_name)')}) s`,
     [schemaName, viewName],
   )

@@ -17,7 +17,7 @@ interface SeenView {
 
 /**
  * SQL: two more parts of a WITH, which remember the OID of a view where its row has another OID or is
- * missing. A row that another session holds stays as it is.
+ * missing. A row that another session holds stays as it is. `remembered` has a row where one was written.
  */
 export const rememberSql = ({states}: TableNames, seen: SeenView): string => {
   const isOfView = `s.schema_name = ${seen.schema} and s.view_name = ${seen.view}`
@@ -33,7 +33,8 @@ remembered as (
      and (exists (select from outdated) or not exists (select from ${states} s where ${isOfView}))
       on conflict (schema_name, view_name) do update
      set view_oid = excluded.view_oid, database_oid = excluded.database_oid,
-         system_identifier = excluded.system_identifier, seen_at = excluded.seen_at)`
+         system_identifier = excluded.system_identifier, seen_at = excluded.seen_at
+  returning true)`
 }
 
 /** How long to wait for a session that locks the table of states. */

@@ -17,7 +17,7 @@ const job = (id: string): ClaimedJob => ({
     token: '',
     workerId: '',
   },
-  ...{registration: null, pastTries: null, rememberedOid: null, quiet: null, isLook: false},
+  ...{registration: null, pastTries: null, isLook: false},
 })
 
 test('a job that waits is told of at once, and then once a minute, however many tries it makes', () => {
