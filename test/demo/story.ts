@@ -2,6 +2,7 @@ import type {ListedRegistration, RegistrationDetails} from '../../src/lib/record
 import type {Run} from '../../src/lib/records/runs.ts'
 import type {View} from '../../src/lib/records/views.ts'
 import {ADVICE_STEPS} from './advice.ts'
+import {BROKEN_PROMISE_STEPS} from './broken-promise.ts'
 import {CHAIN_STEPS} from './chain.ts'
 import {CHANGE_STEPS} from './changes.ts'
 import {check, checkEqual} from './check.ts'
@@ -40,6 +41,7 @@ export const STORY: readonly Step[] = [
   ...CHAIN_STEPS,
   ...CHANGE_STEPS,
   ...SCHEDULE_STEPS,
+  ...BROKEN_PROMISE_STEPS,
   ...NOTICE_STEPS,
   ...ADVICE_STEPS,
   {title: 'A slip of the finger', play: misspell},
