@@ -1,3 +1,4 @@
+import {writtenDuration} from '../../../lib/duration.ts'
 import {qualifiedName} from '../../../lib/identifier.ts'
 import {scopeParts, viewOfPayload} from '../../../lib/payload.ts'
 import type {Schedule} from '../../../lib/records/schedules.ts'
@@ -30,10 +31,15 @@ export const guessedOrder: Check = {
           others: [parent],
           schedule: second.name,
           message: `the schedules ${first.name} and ${second.name} guess at the order: ${qualifiedName(child)} reads ${qualifiedName(parent)}, and nothing makes its refresh wait for that view`,
-          evidence: `${first.name} at ${first.cronExpr} ${first.timezone}, ${second.name} at ${second.cronExpr} ${second.timezone}`,
+          evidence: `${timingOf(first)}, ${timingOf(second)}`,
           repair: {kind: 'cascade-schedule' as const, schedule: first.name},
         },
       ]
     })
   },
 }
+
+const timingOf = ({name, cronExpr, timezone, maxAgeMs}: Schedule): string =>
+  maxAgeMs === null
+    ? `${name} at ${cronExpr} ${timezone}`
+    : `${name} with max age ${writtenDuration(maxAgeMs)}`

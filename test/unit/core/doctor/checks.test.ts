@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest'
 import type {Facts, ViewFacts} from '../../../../src/core/doctor/check.ts'
 import {medianOf} from '../../../../src/core/doctor/median.ts'
+import {guessedOrder} from '../../../../src/core/doctor/schedules/guessed-order.ts'
 import {oldRelease} from '../../../../src/core/doctor/server/old-release.ts'
 import {bareNames} from '../../../../src/core/doctor/views/bare-names.ts'
 import {foreignRefreshOf} from '../../../../src/core/doctor/views/foreign-refresh.ts'
@@ -58,6 +59,21 @@ describe('the names without a schema', () => {
   ])('of %j', (source, names) => {
     expect(namesWithoutSchema(source)).toEqual(names)
   })
+})
+
+test('two schedules that guess at the order are told with what makes each of them run', () => {
+  const schedule = (view: string, timing: object) => ({
+    ...{name: `of ${view}`, enabled: true, payload: {schema: 'public', view_name: view}, scope: null},
+    ...{cronExpr: '0 1 * * *', timezone: 'Europe/Berlin', maxAgeMs: null, ...timing},
+  })
+  const [parent, child] = ['parent', 'child'].map((viewName) => ({schemaName: 'public', viewName}))
+  const facts = {
+    schedules: [schedule('parent', {}), schedule('child', {cronExpr: '0 * * * *', maxAgeMs: 5_400_000})],
+    edges: [{parent, child}],
+  } as unknown as Facts
+  expect(guessedOrder.find(facts).map(({evidence, others}) => [evidence, others])).toEqual([
+    ['of parent at 0 1 * * * Europe/Berlin, of child with max age 90m', [parent]],
+  ])
 })
 
 describe('a function that seems to read a relation by a name without a schema', () => {
