@@ -1,5 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
+import {printable} from '../lib/printable.ts'
 import type {FreshnessState, ViewStatus} from '../lib/records/freshness.ts'
 import {causeOf} from './cause.ts'
 import {type Column, renderTable} from './table.ts'
@@ -17,10 +18,34 @@ const STYLES: Record<FreshnessState, Style> = {
 
 export const stateStyle = (state: FreshnessState): Style => STYLES[state]
 
+/** What a list of views was asked for. */
+export interface ViewSelection {
+  schema: string | null
+  /** Empty for all. */
+  states: readonly FreshnessState[]
+}
+
+/** Says that no view is in the list, for people. */
+export function describeNone({schema, states}: ViewSelection): string {
+  if (states.length > 0) {
+    const where = schema === null ? '' : ` of schema ${printable(schema)}`
+    return `No registered view${where} is ${states.join(' or ')}.`
+  }
+  if (schema !== null) {
+    return `No materialized view of schema ${printable(schema)} is registered. Leave out --schema to see all.`
+  }
+  return 'No materialized views are registered. Find some with: ayb matviews discover'
+}
+
 const duration = (ms: number | null): string | null => (ms === null ? null : formatDuration(ms))
 
 /** How fresh views are. */
-export function renderStatus(views: readonly ViewStatus[], {terminal, now}: RenderContext): string {
+export function renderStatus(
+  views: readonly ViewStatus[],
+  {terminal, now}: RenderContext,
+  selection: ViewSelection = {schema: null, states: []},
+): string {
+  if (views.length === 0 && terminal.isTerminal) return describeNone(selection)
   const columns: Column<ViewStatus>[] = [
     {header: 'VIEW', value: qualifiedName, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
     {header: 'STATE', value: ({state}) => state, style: (_, {state}) => stateStyle(state), priority: 8},

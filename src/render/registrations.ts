@@ -1,11 +1,10 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {FreshnessState} from '../lib/records/freshness.ts'
 import type {Refreshed} from '../lib/records/refreshes.ts'
 import type {ListedRegistration, Relinked} from '../lib/records/registrations.ts'
 import {causeOf} from './cause.ts'
-import {stateStyle} from './freshness.ts'
+import {describeNone, stateStyle, type ViewSelection} from './freshness.ts'
 import {describeMode} from './mode.ts'
 import {describePolicy} from './policy.ts'
 import {registrationStatus, statusStyle} from './status.ts'
@@ -16,10 +15,7 @@ import {printableName} from './text.ts'
 import {formatDue, formatRelative} from './time.ts'
 
 /** What a list of registrations was asked for, and how many there are. */
-interface RegistrationSelection {
-  schema?: string | null
-  /** Empty for all. */
-  states?: readonly FreshnessState[]
+interface RegistrationSelection extends Partial<ViewSelection> {
   total?: number
 }
 
@@ -29,16 +25,7 @@ export function renderRegistrations(
   {terminal, now}: RenderContext,
   {schema = null, states = [], total = list.length}: RegistrationSelection = {},
 ): string {
-  if (list.length === 0 && terminal.isTerminal) {
-    if (states.length > 0) {
-      const where = schema === null ? '' : ` of schema ${printable(schema)}`
-      return `No registered view${where} is ${states.join(' or ')}.`
-    }
-    if (schema !== null) {
-      return `No materialized view of schema ${printable(schema)} is registered. Leave out --schema to see all.`
-    }
-    return 'No materialized views are registered. Find some with: ayb matviews discover'
-  }
+  if (list.length === 0 && terminal.isTerminal) return describeNone({schema, states})
   const status = (entry: ListedRegistration) => registrationStatus(entry, entry)
   const columns: Column<ListedRegistration>[] = [
     {header: 'VIEW', value: qualifiedName, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},

@@ -1,10 +1,10 @@
 import {FRESHNESS_STATES, type ViewStatus} from '../lib/records/freshness.ts'
 import type {Terminal} from './terminal.ts'
-import {shorten} from './width.ts'
+import {wrapWords} from './width.ts'
 
-/** A table with a line below that sums it up. */
+/** A table with what sums it up below. */
 export const withSummary = (table: string, summary: string, {columns}: Terminal): string =>
-  `${table}\n${shorten(summary, columns)}`
+  `${table}\n${wrapWords(summary, columns)}`
 
 /** `200 views: 190 success, 10 error`, most first, or `20 of 200 views: …`; for what a list is about. */
 export function summarize(

@@ -59,6 +59,18 @@ export function shortenMiddle(text: string, columns: number): string {
   return `${parts.slice(0, start).join('')}…${parts.slice(end).join('')}`
 }
 
+/** The text in lines of at most so many columns, unless a word is longer. */
+export function wrapWords(text: string, columns: number): string {
+  const [first = '', ...words] = text.split(' ')
+  const lines = [first]
+  for (const word of words) {
+    const longer = `${lines.at(-1)} ${word}`
+    if (displayWidth(longer) <= columns) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return lines.join('\n')
+}
+
 function* graphemes(text: string): Generator<string> {
   if (SINGLE_WIDTH.test(text)) return yield* text
   for (const {segment} of segments(text)) yield segment

@@ -14,8 +14,8 @@ import {linesOf, openTerminal} from '../support/terminal.ts'
 
 let db: TestDatabase
 
-async function onTerminal(line: string, columns = 200): Promise<string[]> {
-  const {output} = await openTerminal(line.split(' '), {url: db.url, columns}).done
+async function onTerminal(line: string, columns = 200, {url} = db): Promise<string[]> {
+  const {output} = await openTerminal(line.split(' '), {url, columns}).done
   return linesOf(output)
 }
 
@@ -29,6 +29,9 @@ describe('an empty list', () => {
     expect(await onTerminal('matviews list --schema nope')).toEqual([
       'No materialized view of schema nope is registered. Leave out --schema to see all.',
     ])
+    for (const command of ['list', 'status']) {
+      expect(await onTerminal(`matviews ${command} --state stale`)).toEqual(['No registered view is stale.'])
+    }
     await insertJob(db, {view_name: 'leaderboard'}, {state: 'completed'})
     expect(await onTerminal('jobs list --state failed')).toEqual(['There are no failed jobs.'])
     await createSchedule(db, 'nightly')
@@ -275,6 +278,11 @@ describe('a list', () => {
     expect(await lastLine('jobs list --limit 1')).toBe(
       '1 job: 1 completed; these are the newest, --limit shows more',
     )
+    // Nothing of it is cut.
+    expect((await onTerminal('jobs list --limit 1', 40, many)).slice(-2)).toEqual([
+      '1 job: 1 completed; these are the',
+      'newest, --limit shows more',
+    ])
     expect(await lastLine('matviews history reports.a')).toBe('3 refreshes: 2 success, 1 error')
     expect(await lastLine('jobs list --view c --state failed')).toBe('The view public.c has no failed jobs.')
     expect((await ayb(['matviews', 'list'], many)).stdout.split('\n')).toHaveLength(4)

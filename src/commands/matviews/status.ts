@@ -5,7 +5,7 @@ import {isBehind, viewStatus} from '../../core/freshness/status.ts'
 import {arrange, descending, type SortKey} from '../../lib/arrange.ts'
 import {parseIdentifier, qualifiedName} from '../../lib/identifier.ts'
 import {FRESHNESS_STATES, type ViewStatus} from '../../lib/records/freshness.ts'
-import {summarizeStates} from '../../render/summary.ts'
+import {summarizeStates, withSummary} from '../../render/summary.ts'
 
 const SORTS = {
   urgency: () => null,
@@ -56,11 +56,12 @@ The age counts from the start of the refresh that made the data. If the view rea
     const {args, flags} = await this.parse(MatviewsStatus)
     return this.looking(flags, async () => {
       const schema = flags.schema === undefined ? null : parseIdentifier(flags.schema, 'schema name')
+      const states = flags.state ?? []
       const all = await this.withDatabase(flags, (db) =>
         viewStatus(db, {
           references: args.view ?? [],
           maxAgeMs: flags['max-age'] ?? null,
-          states: flags.state ?? [],
+          states,
           schema,
           onWarning: (warning) => this.addWarning(warning),
         }),
@@ -69,8 +70,9 @@ The age counts from the start of the refresh that made the data. If the view rea
       const summary = summarizeStates(all)
       await this.show(async (context) => {
         const {renderStatus} = await import('../../render/freshness.ts')
-        const table = renderStatus(views, context)
-        return context.terminal.isTerminal ? [table, summary].filter(Boolean).join('\n') : table
+        const table = renderStatus(views, context, {schema, states})
+        const isSummedUp = context.terminal.isTerminal && views.length > 0
+        return isSummedUp ? withSummary(table, summary, context.terminal) : table
       }, flags)
       if (process.stdout.isTTY !== true) this.printBeside(() => summary)
       if (flags['exit-code']) process.exitCode = all.some(isBehind) ? NOT_AS_WANTED : 0
