@@ -3,6 +3,7 @@ import {closeSync, openSync, readFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import pg from 'pg'
 import {describe, expect, test} from 'vitest'
+import {ayb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
@@ -188,6 +189,51 @@ describe.concurrent('a server that is stopped and started again', {timeout: 150_
       await server.stop()
     },
   )
+
+  test('immediate, amid concurrent refreshes that wait for no disk: what is recorded is there', async () => {
+    const {server, db} = await startServer()
+    const views = ['a', 'b', 'c', 'd']
+    for (const view of views) {
+      await db.query(
+        `create materialized view ${view} as
+         select 1 as id, clock_timestamp() as stamp, current_setting('synchronous_commit') as waits;
+         create unique index on ${view} (id)`,
+      )
+      expect((await ayb(['matviews', 'register', view, '--mode', 'concurrent'], {url: db.url})).code).toBe(0)
+    }
+    expect((await ayb(['matviews', 'refresh', 'a'], {url: db.url})).code).toBe(0)
+    expect(await db.query('select waits from a')).toEqual([{waits: 'on'}])
+    const worker = await startWorker(db)
+    for (let turn = 0; turn < 500; turn++) await insertJob(db, {view_name: views[turn % views.length]})
+    await db.query('notify ayb_cli_wake')
+    const completed = async () => (await db.query(`select from _ayb_jobs where state = 'completed'`)).length
+    await until(async () => (await completed()) > 50, {what: 'refreshes', timeoutMs: PATIENCE_MS})
+    const start = await stopServer(server, 'immediate')
+    worker.kill('SIGKILL')
+    await worker.done
+    await start()
+
+    const done = await completed()
+    expect(done).toBeGreaterThan(0)
+    expect(done).toBeLessThan(500)
+    expect(
+      await db.query(
+        `select from _ayb_jobs j
+          where j.state = 'completed'
+            and not exists (select from _ayb_matview_refresh_runs r where r.job_id = j.id and r.status = 'success')`,
+      ),
+    ).toEqual([])
+    for (const view of views) {
+      const rows = await db.query(
+        `select v.waits, v.stamp >= r.started_at and v.stamp <= r.started_at + (r.duration_ms + 1) * interval '1 ms' as is_there
+           from ${view} v, (select * from _ayb_matview_refresh_runs
+                             where view_name = $1 and status = 'success' order by started_at desc limit 1) r`,
+        [view],
+      )
+      expect(rows, view).toEqual([{waits: 'off', is_there: true}])
+    }
+    await server.stop()
+  })
 
   test('smart, under an idle worker: that works on while it has sessions, and comes back', async () => {
     const {server, db} = await startServer()

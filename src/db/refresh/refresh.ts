@@ -191,6 +191,14 @@ function explainStep(error: unknown, message: readonly StepStatement[], attempt:
  */
 const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concurrent' ? 30_000 : 5000)
 
+/**
+ * Of a concurrent refresh, the rows and the record are one transaction that deletes no file. Should the server
+ * crash, both are there or neither is, and the job is run again: so a worker need not wait for the disk, nor
+ * for a standby. Somebody who waits for a refresh by hand relies on what the command said.
+ */
+const commitSql = ({job, mode}: Attempt): string[] =>
+  job && mode === 'concurrent' ? ['set local synchronous_commit = off'] : []
+
 async function refreshMessage(
   db: Database,
   attempt: Attempt,
@@ -212,7 +220,7 @@ async function refreshMessage(
     ...as('guard', ...guard.before),
     ...as('setting', 'set local jit = default'),
     ...as('option', ...settingSql(session, postgres)),
-    ...as('setting', ...limits, ...rolePath),
+    ...as('setting', ...limits, ...rolePath, ...commitSql(attempt)),
     ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
     ...as(
       'setting',
