@@ -167,7 +167,9 @@ schedules:
     expect((await documentOf<Declarations>(['export'], db)).schedules.weekly).toMatchObject({
       notDuring: ['22:00-06:00'],
     })
-    const changed = file.replace('jitter: 5m, catchUp: none, ', '').replace(', notDuring: 22:00-6:00', '')
+    const changed = file
+      .replace('jitter: 5m, catchUp: none, ', '')
+      .replace('notDuring: 22:00-6:00', 'notDuring: none')
     const diff = await ayb(['diff', '-f', '-'], {url: db.url, input: changed})
     expect(diff.stdout).toContain('~ schedule nightly: jitter 5m → none, catchUp none → latest\n')
     expect(diff.stdout).toContain('~ schedule weekly: notDuring 22:00-06:00 → none\n')

@@ -145,7 +145,8 @@ export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | n
 
 function readQuietTimes(file: YamlFile, entry: Entry): string[] | undefined {
   const values = file.values(entry)
-  const texts = values?.map((value) => value.text)
+  // As on a command line, none takes them away.
+  const texts = values?.map((value) => value.text).filter((each) => each !== 'none')
   return texts && attempt(file, entry, () => checkQuietTimes(texts))
 }
 
