@@ -46,14 +46,21 @@ describe('an open page', {timeout: 120_000}, () => {
     await page.clock.install()
     await page.reload()
     await page.getByText('No materialized view is registered yet').waitFor()
+    // A second look can be on its way.
+    await page.waitForLoadState('networkidle')
     await page.route(LIST, (route) => {
       held.push(route)
     })
-    // A poll that took long is repeated the later.
-    await page.clock.runFor(30_000)
-    await until(() => held.length === 1, {what: 'a poll', timeoutMs: PATIENCE_MS})
+    await until(
+      async () => {
+        // A poll that took long is repeated the later.
+        if (held.length === 0) await page.clock.runFor(3000)
+        return held.length === 1
+      },
+      {what: 'a poll', timeoutMs: PATIENCE_MS},
+    )
     // Not so long that it gives the poll up.
-    await page.clock.runFor(9000)
+    await page.clock.runFor(6000)
     expect(held).toHaveLength(1)
 
     await page.evaluate(`Object.defineProperty(document, 'hidden', {value: true, configurable: true})`)

@@ -85,6 +85,7 @@ describe('the list of views', {timeout: 120_000}, () => {
     await page.getByText('51 to 100 of 121').waitFor()
     expect(page.url()).toContain('page=2')
     await page.getByLabel('Search views').fill('view_07')
+    await page.getByText('51 to 100 of 121').waitFor({state: 'detached'})
     await shows('ten views', async () => (await rows.count()) === 10)
     expect(page.url()).toContain('#/matviews?search=view_07')
     await page.getByRole('combobox', {name: 'Sort'}).selectOption({label: 'Slowest first'})

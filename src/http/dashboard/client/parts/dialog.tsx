@@ -1,5 +1,5 @@
 import type {ComponentChildren} from 'preact'
-import {useEffect, useId, useRef} from 'preact/hooks'
+import {useId, useLayoutEffect, useRef} from 'preact/hooks'
 
 interface Props {
   title: string
@@ -15,7 +15,8 @@ export function Dialog({title, onClose, children}: Props) {
   const titleId = useId()
   // Closed first and taken away then: the focus goes back only from a dialog that is still there.
   const close = () => dialog.current?.close()
-  useEffect(() => dialog.current?.showModal(), [])
+  // Before the next key is pressed.
+  useLayoutEffect(() => dialog.current?.showModal(), [])
 
   return (
     <dialog ref={dialog} onClose={onClose} aria-labelledby={titleId}>
