@@ -351,6 +351,8 @@ x: &base {mode: auto, maxAge: 2h}
 })
 
 describe('where ayb has no tables yet, or not all', () => {
+  // As it is from PostgreSQL 15 on.
+  const CLOSE = 'revoke create on schema public from public'
   const file = `version: 1
 views: {leaderboard: {mode: auto}}
 schedules: {nightly: {view: leaderboard, cron: "@daily", cascade: true}}`
@@ -363,6 +365,7 @@ schedules: {nightly: {view: leaderboard, cron: "@daily", cascade: true}}`
 
   test('diff and --dry-run say what would be created, and whether that would be refused', async () => {
     const own = await createTestDatabase()
+    await own.query(CLOSE)
     const reader = await own.createRole('reader')
     for (const {url, warning} of [
       {url: own.url, warning: null},
@@ -384,6 +387,7 @@ schedules: {nightly: {view: leaderboard, cron: "@daily", cascade: true}}`
 
   test('apply tells of an optional table that is missing before it is refused for that', async () => {
     const own = await createTestDatabase({hasTables: true})
+    await own.query(CLOSE)
     await own.query('drop table _ayb_job_edges')
     const {name, url} = await own.createRole('writer')
     await own.query(`grant select, insert, update, delete on all tables in schema public to ${name}`)
