@@ -15,6 +15,7 @@ import {freshness} from './rows/freshness.ts'
 import {graph} from './rows/graph.ts'
 import {idle} from './rows/idle.ts'
 import {lateness} from './rows/lateness.ts'
+import {listeners} from './rows/listeners.ts'
 import {manyViews} from './rows/many-views.ts'
 import {memory} from './rows/memory.ts'
 import {oldSnapshot} from './rows/old-snapshot.ts'
@@ -47,6 +48,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   sets,
   unchanged,
   freshness,
+  listeners,
   politeness,
   idle,
   memory,
