@@ -2,26 +2,16 @@ import {writtenDuration} from '../lib/duration.ts'
 import {qualifiedName, shellWord} from '../lib/identifier.ts'
 import type {RenamedView} from '../lib/records/registrations.ts'
 import type {ViewName} from '../lib/records/values.ts'
-import type {View} from '../lib/records/views.ts'
-import {type Advice, type Remedy, wordAdvice} from '../lib/remedies.ts'
-import {
-  type UnwordedView,
-  type Warning,
-  type Worded,
-  wordDocument,
-  wordView,
-  wordWarning,
-} from '../lib/unworded.ts'
+import type {Remedy} from '../lib/remedies.ts'
+import {wordings} from '../lib/unworded.ts'
 
-/** What an error advises, for somebody at a command line: a hint that is a command can be pasted. */
-export const commandLineHint = (advice: Advice): string | null => wordAdvice(advice, wordRemedy)
-
-export const commandLineWarning = (warning: Warning): string => wordWarning(warning, wordRemedy)
-
-/** A document of `core`, with its warnings worded for somebody at a command line. */
-export const commandLineDocument = <T>(document: T): Worded<T> => wordDocument(document, wordRemedy)
-
-export const commandLineView = (view: UnwordedView): View => wordView(view, wordRemedy)
+/** Words for somebody at a command line: a hint that is a command can be pasted. */
+export const {
+  hint: commandLineHint,
+  warning: commandLineWarning,
+  document: commandLineDocument,
+  view: commandLineView,
+} = wordings(wordRemedy)
 
 const viewWord = (view: ViewName): string => shellWord(qualifiedName(view))
 

@@ -19,9 +19,6 @@ export type UnwordedBlocker = Omit<ConcurrentBlocker, 'hint'> & Advice
 
 export type UnwordedView = Omit<View, 'concurrentBlockers'> & {concurrentBlockers: UnwordedBlocker[]}
 
-/** Words a remedy for the readers of one surface. */
-type WordRemedy = (remedy: Remedy) => string
-
 /** A warning whose advice is a remedy. */
 export const remediable = (message: string, lead: string | null, remedy: Remedy): Warning => ({
   message,
@@ -46,9 +43,6 @@ export const notReady = ({message, hint, remedy}: UnwordedBlocker, lead: string)
   remedy,
 })
 
-export const wordWarning = (warning: Warning, word: WordRemedy): string =>
-  wordWarningWith(warning, (advice) => wordAdvice(advice, word))
-
 /** The warning in words. `hintOf` words advice for the readers of one surface. */
 export function wordWarningWith(warning: Warning, hintOf: (advice: Advice) => string | null): string {
   if (typeof warning === 'string') return warning
@@ -58,20 +52,24 @@ export function wordWarningWith(warning: Warning, hintOf: (advice: Advice) => st
   return `${message}; ${lead === null ? advice : `${lead}: ${advice}`}`
 }
 
-export function wordDocument<Document>(document: Document, word: WordRemedy): Worded<Document> {
-  const {warnings} = (document ?? {}) as {warnings?: readonly Warning[]}
-  if (!warnings) return document as Worded<Document>
-  return {
-    ...document,
-    warnings: warnings.map((warning) => wordWarning(warning, word)),
-  } as Worded<Document>
+/**
+ * What words advice, warnings and documents for the readers of one surface. A document without warnings stays
+ * as is.
+ */
+export function wordings(word: (remedy: Remedy) => string) {
+  const hint = (advice: Advice): string | null => wordAdvice(advice, word)
+  const warning = (unworded: Warning): string => wordWarningWith(unworded, hint)
+  const document = <T>(unworded: T): Worded<T> => {
+    const {warnings} = (unworded ?? {}) as {warnings?: readonly Warning[]}
+    return (warnings ? {...unworded, warnings: warnings.map(warning)} : unworded) as Worded<T>
+  }
+  const view = (unworded: UnwordedView): View => ({
+    ...unworded,
+    concurrentBlockers: unworded.concurrentBlockers.map(({code, message, ...advice}) => ({
+      code,
+      message,
+      hint: hint(advice) ?? '',
+    })),
+  })
+  return {hint, warning, document, view}
 }
-
-export const wordView = (view: UnwordedView, word: WordRemedy): View => ({
-  ...view,
-  concurrentBlockers: view.concurrentBlockers.map(({code, message, ...advice}) => ({
-    code,
-    message,
-    hint: wordAdvice(advice, word) ?? '',
-  })),
-})

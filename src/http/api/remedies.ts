@@ -1,30 +1,12 @@
 import {qualifiedName, quoteIfNeeded, quoteViewName} from '../../lib/identifier.ts'
 import type {RenamedView} from '../../lib/records/registrations.ts'
 import type {ViewName} from '../../lib/records/values.ts'
-import type {View} from '../../lib/records/views.ts'
-import {type Advice, type Remedy, wordAdvice} from '../../lib/remedies.ts'
+import type {Remedy} from '../../lib/remedies.ts'
 import type {Repair} from '../../lib/repairs.ts'
-import {
-  type UnwordedView,
-  type Warning,
-  type Worded,
-  wordDocument,
-  wordView,
-  wordWarning,
-} from '../../lib/unworded.ts'
+import {wordings} from '../../lib/unworded.ts'
 
-/**
- * What an error advises, for readers of the API and of the dashboard, who have routes and SQL, and no command
- * line.
- */
-export const apiHint = (advice: Advice): string | null => wordAdvice(advice, wordRemedy)
-
-export const apiWarning = (warning: Warning): string => wordWarning(warning, wordRemedy)
-
-export const apiView = (view: UnwordedView): View => wordView(view, wordRemedy)
-
-/** A document of `core`, with its warnings worded for readers of the API. */
-export const apiDocument = <T>(document: T): Worded<T> => wordDocument(document, wordRemedy)
+/** Words for readers of the API and of the dashboard, who have routes and SQL, and no command line. */
+export const {hint: apiHint, warning: apiWarning, document: apiDocument, view: apiView} = wordings(wordRemedy)
 
 const MATVIEWS = '/api/admin/matviews'
 

@@ -1,24 +1,25 @@
 import {describe, expect, test} from 'vitest'
 import type {Remedy} from '../../../src/lib/remedies.ts'
-import {notReady, remediable, wordDocument, wordView, wordWarning} from '../../../src/lib/unworded.ts'
+import {notReady, remediable, wordings} from '../../../src/lib/unworded.ts'
 
 const word = (remedy: Remedy) => `do ${remedy.kind}`
+const words = wordings(word)
 const remedy = {kind: 'list-jobs'} as const
 
 describe('a warning', () => {
   test('that is a text stays as it is', () => {
-    expect(wordWarning('the disk is full', word)).toBe('the disk is full')
+    expect(words.warning('the disk is full')).toBe('the disk is full')
   })
 
   test('has its advice behind it, with what the advice is for', () => {
-    expect(wordWarning(remediable('the job waits', 'to end that', remedy), word)).toBe(
+    expect(words.warning(remediable('the job waits', 'to end that', remedy))).toBe(
       'the job waits; to end that: do list-jobs',
     )
-    expect(wordWarning(remediable('the job waits', null, remedy), word)).toBe('the job waits; do list-jobs')
+    expect(words.warning(remediable('the job waits', null, remedy))).toBe('the job waits; do list-jobs')
   })
 
   test('without advice is its message', () => {
-    expect(wordWarning({message: 'the job waits', lead: 'to end that', hint: null, remedy: null}, word)).toBe(
+    expect(words.warning({message: 'the job waits', lead: 'to end that', hint: null, remedy: null})).toBe(
       'the job waits',
     )
   })
@@ -30,7 +31,7 @@ describe('a warning', () => {
       hint: 'create one',
       remedy: null,
     } as const
-    expect(wordWarning(notReady(blocker, 'before its first refresh'), word)).toBe(
+    expect(words.warning(notReady(blocker, 'before its first refresh'))).toBe(
       'no index; before its first refresh: create one',
     )
   })
@@ -39,7 +40,7 @@ describe('a warning', () => {
 describe('a document', () => {
   test('keeps its keys, their order and all but its warnings', () => {
     const document = {jobs: 2, warnings: ['a text', remediable('fact', null, remedy)], later: [1]}
-    expect(JSON.stringify(wordDocument(document, word))).toBe(
+    expect(JSON.stringify(words.document(document))).toBe(
       '{"jobs":2,"warnings":["a text","fact; do list-jobs"],"later":[1]}',
     )
   })
@@ -47,7 +48,7 @@ describe('a document', () => {
   test.each([[[1, 2]], [undefined], [null], ['text'], [{warning: 1}]])(
     'without warnings is the same: %j',
     (document) => {
-      expect(wordDocument(document, word)).toBe(document)
+      expect(words.document(document)).toBe(document)
     },
   )
 })
@@ -70,10 +71,13 @@ test('a view has the hints of its blockers in words, and its keys in their order
     parents: [],
     children: [],
   } as const
-  const worded = wordView(
-    {...view, concurrentBlockers: [...view.concurrentBlockers], skipBlockers: [], parents: [], children: []},
-    word,
-  )
+  const worded = words.view({
+    ...view,
+    concurrentBlockers: [...view.concurrentBlockers],
+    skipBlockers: [],
+    parents: [],
+    children: [],
+  })
   expect(Object.keys(worded)).toEqual(Object.keys(view))
   expect(JSON.stringify(worded.concurrentBlockers)).toBe(
     '[{"code":"NOT_POPULATED","message":"no rows","hint":"do list-jobs"},{"code":"UNIQUE_INDEX_REQUIRED","message":"no index","hint":"create one"}]',
