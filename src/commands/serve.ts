@@ -5,11 +5,10 @@ import {logOptions} from '../cli/log-options.ts'
 import {notifyTargets} from '../cli/notify-settings.ts'
 import {serveSettings} from '../cli/serve-settings.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
-import {NoticeWatch} from '../core/notices/watch.ts'
+import {watchNotices} from '../core/notices/watch.ts'
 import {openServePools} from '../core/serve-pools.ts'
 import {Worker} from '../core/worker/worker.ts'
 import {invalidArgument} from '../lib/errors.ts'
-import type {WorkerEvent} from '../lib/worker-events.ts'
 import {senderTo} from '../observe/notices/sender.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
 
@@ -76,20 +75,13 @@ With --worker, the same process also runs the schedules, with the settings in th
     const server = this.server(flags, {keepsStatements: true})
     const {version} = this.config
     const open = server.open.bind(server)
-    const notices =
-      targets &&
-      new NoticeWatch({
-        open,
-        deliver: senderTo(targets),
-        after: flags['notify-after'],
-        emit: observer.onEvent,
-      })
-    const worker =
-      work &&
-      new Worker({...work, isOnce: false, version}, open, (event: WorkerEvent) => {
-        observer.onEvent(event)
-        notices?.observe(event)
-      })
+    const {notices, onEvent} = watchNotices({
+      open,
+      deliver: targets && senderTo(targets),
+      after: flags['notify-after'],
+      emit: observer.onEvent,
+    })
+    const worker = work && new Worker({...work, isOnce: false, version}, open, onEvent)
     const signal = this.untilClosed(process.stdout)
     const {collectionsUrl} = settings
     // Report a failed connection before the server listens.

@@ -11,12 +11,11 @@ import {
 import {logOptions} from '../cli/log-options.ts'
 import {notifyTargets} from '../cli/notify-settings.ts'
 import {workerSettings} from '../cli/worker-settings.ts'
-import {NoticeWatch} from '../core/notices/watch.ts'
+import {watchNotices} from '../core/notices/watch.ts'
 import {Worker} from '../core/worker/worker.ts'
 import {healthOf, serveHealth} from '../http/health.ts'
 import {invalidArgument} from '../lib/errors.ts'
 import type {WorkerResult} from '../lib/records/workers.ts'
-import type {WorkerEvent} from '../lib/worker-events.ts'
 import {senderTo} from '../observe/notices/sender.ts'
 import {observeWorker} from '../observe/worker-observer.ts'
 
@@ -101,22 +100,13 @@ The environment variables of the flags take the same values, except that AYB_JOB
     })
     const server = this.server(flags, {keepsStatements: true})
     const open = server.open.bind(server)
-    const notices =
-      targets &&
-      new NoticeWatch({
-        open,
-        deliver: senderTo(targets),
-        after: flags['notify-after'],
-        emit: observer.onEvent,
-      })
-    const worker = new Worker(
-      {...settings, isOnce: flags.once, version: this.config.version},
+    const {notices, onEvent} = watchNotices({
       open,
-      (event: WorkerEvent) => {
-        observer.onEvent(event)
-        notices?.observe(event)
-      },
-    )
+      deliver: targets && senderTo(targets),
+      after: flags['notify-after'],
+      emit: observer.onEvent,
+    })
+    const worker = new Worker({...settings, isOnce: flags.once, version: this.config.version}, open, onEvent)
     const source = healthOf({worker, pool: null, observer})
     const health = settings.listen && (await serveHealth(settings.listen, source))
     if (health)

@@ -24,13 +24,34 @@ const STATEMENT_DEADLINE_MS = 30_000
 const END_PATIENCE_MS = 10_000
 
 /** How notices are made and sent. */
-export interface WatchOptions {
+interface WatchOptions {
   /** Connects. The watch has a session of its own, so that no refresh waits for it. */
   open(how: OpenOptions): Promise<Database>
   deliver: Deliver
   /** After how many failures in a row a view counts as failing. */
   after: number
   emit: Emit
+}
+
+/**
+ * A watch where notices have somewhere to go, and the listener for a worker of the same process: its events
+ * reach `emit` and the watch.
+ */
+export function watchNotices({
+  deliver,
+  ...options
+}: Omit<WatchOptions, 'deliver'> & {deliver: Deliver | null}): {
+  notices: NoticeWatch | null
+  onEvent: Emit
+} {
+  const notices = deliver && new NoticeWatch({...options, deliver})
+  return {
+    notices,
+    onEvent: (event) => {
+      options.emit(event)
+      notices?.observe(event)
+    },
+  }
 }
 
 /**
