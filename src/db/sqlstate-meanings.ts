@@ -1,4 +1,5 @@
 import type {ErrorCode} from '../lib/errors.ts'
+import {FREE_CONNECTIONS_HINT} from '../lib/failures/connections.ts'
 import type {Advice} from '../lib/remedies.ts'
 
 /** What an error means by itself, outside a refresh, and what to do about it. */
@@ -96,7 +97,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   '53200': {code: 'SERVER_RESOURCES', hint: 'the server is out of memory: try again when it is less busy'},
   '53300': {
     code: 'SERVER_RESOURCES',
-    hint: 'end idle sessions, or connect through a pooler; the limit is max_connections, or that of a role or a database: ALTER ROLE … CONNECTION LIMIT',
+    hint: FREE_CONNECTIONS_HINT,
   },
   '53400': {code: 'SERVER_RESOURCES', hint: 'raise the limit of the server that the message names'},
   '54': BEYOND_LIMIT,

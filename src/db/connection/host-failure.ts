@@ -1,3 +1,4 @@
+import {FREE_CONNECTIONS_HINT} from '../../lib/failures/connections.ts'
 import {oneLine, presentable} from '../../lib/outside-text.ts'
 import {type ConnectionTarget, isSocketHost} from './connection-target.ts'
 
@@ -178,12 +179,7 @@ export function startupFailure(
         more,
       )
     case '53300':
-      return new HostFailure(
-        'server',
-        `too many connections (${said})`,
-        'end idle sessions, or connect through a pooler; the limit is max_connections, or that of a role or a database: ALTER ROLE … CONNECTION LIMIT',
-        more,
-      )
+      return new HostFailure('server', `too many connections (${said})`, FREE_CONNECTIONS_HINT, more)
     case '57P03':
       return new HostFailure(
         'server',
