@@ -1,6 +1,5 @@
 import {writtenDuration} from '../lib/duration.ts'
-import {isAybError} from '../lib/errors.ts'
-import {parseViewName, qualifiedName, shellWord} from '../lib/identifier.ts'
+import {isViewName, qualifiedName, shellWord} from '../lib/identifier.ts'
 import {scopeParts} from '../lib/payload.ts'
 import {printable} from '../lib/printable.ts'
 import type {Registration, ViewPolicy} from '../lib/records/registrations.ts'
@@ -34,22 +33,12 @@ export function createCommand(request: ScheduleRequest | null): string | null {
  */
 export function registerCommand(registration: Registration): string | null {
   const name = qualifiedName(registration)
-  if (!isAccepted(name)) return null
+  if (!isViewName(name)) return null
   const {refreshMode, policy} = registration
   return pastable([
     ...['ayb', 'matviews', 'register', shellWord(name), flag('mode', policy?.mode ?? refreshMode)],
     ...(policy === null ? [] : policyFlags(policy)),
   ])
-}
-
-function isAccepted(viewName: string): boolean {
-  try {
-    parseViewName(viewName)
-    return true
-  } catch (error) {
-    if (isAybError(error)) return false
-    throw error
-  }
 }
 
 function policyFlags({

@@ -1,4 +1,4 @@
-import {invalidArgument, invalidIdentifier} from './errors.ts'
+import {invalidArgument, invalidIdentifier, isAybError} from './errors.ts'
 import type {ViewName} from './records/values.ts'
 import type {Remedy} from './remedies.ts'
 
@@ -80,6 +80,17 @@ export function parseViewName(text: string): ViewName {
   }
   const viewName = parts.pop() as string
   return {schemaName: parts[0] ?? 'public', viewName}
+}
+
+/** Whether parseViewName reads the text: it refuses some names that Postgres allows. */
+export function isViewName(text: string): boolean {
+  try {
+    parseViewName(text)
+    return true
+  } catch (error) {
+    if (isAybError(error)) return false
+    throw error
+  }
 }
 
 /**

@@ -2,8 +2,7 @@ import {Document, Scalar, visit} from 'yaml'
 import type {Database} from '../../db/database.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {findSchedules} from '../../db/schedules.ts'
-import {isAybError} from '../../lib/errors.ts'
-import {parseViewName, qualifiedName} from '../../lib/identifier.ts'
+import {isViewName, qualifiedName} from '../../lib/identifier.ts'
 import {viewOfPayload} from '../../lib/payload.ts'
 import {printable} from '../../lib/printable.ts'
 import type {Declarations} from '../../lib/records/declarations.ts'
@@ -41,21 +40,11 @@ function writtenViews(
   for (const registration of registrations) {
     const name = qualifiedName(registration)
     const values = registeredValues(registration)
-    const reason = isReadable(name) ? whyUnwritableView(values) : 'no file can hold its name'
+    const reason = isViewName(name) ? whyUnwritableView(values) : 'no file can hold its name'
     if (reason === null) views.push([name, writtenView(values)])
     else onWarning(`the registration of ${name} is left out: ${reason}`)
   }
   return Object.fromEntries(views)
-}
-
-function isReadable(name: string): boolean {
-  try {
-    parseViewName(name)
-    return true
-  } catch (error) {
-    if (isAybError(error)) return false
-    throw error
-  }
 }
 
 function writtenSchedules(
