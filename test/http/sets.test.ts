@@ -3,6 +3,8 @@ import {tellsChanges} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {runsOf} from '../support/refresh.ts'
 import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
+import {until} from '../support/until.ts'
+import type {LogLine} from '../support/worker.ts'
 
 const MATVIEWS = '/api/admin/matviews'
 
@@ -18,12 +20,14 @@ interface RefreshedSet {
   counts: Record<string, number>
 }
 
+const tells = await tellsChanges(await createTestDatabase({template: false}))
+
 let db: TestDatabase
 let server: RunningServer
 
 beforeAll(async () => {
   db = await createTestDatabase()
-  server = await startServer(db)
+  server = await startServer(db, ['--log-level', 'debug'])
   await db.query(`
     create table divisors as select 1 as by;
     create materialized view top as select 1 / by as id from divisors;
@@ -191,4 +195,23 @@ test('old jobs are counted and pruned', async () => {
   expect((await server.post('/api/admin/jobs/prune', body)).json()).toMatchObject({deleted: 1, warnings: []})
   expect((await server.get('/api/admin/jobs?view=top')).json()).toMatchObject({count: 1})
   expect((await server.get('/api/admin/jobs?view=middle')).json()).toMatchObject({count: 0})
+})
+
+test.runIf(tells)('sets leave their place to others between the two looks', {timeout: 60_000}, async () => {
+  const path = `${MATVIEWS}/refresh`
+  const all = {views: ['top'], concurrency: 16, ifChanged: true}
+  expect((await server.post(path, all)).json<RefreshedSet>()).toMatchObject({counts: {success: 1}})
+  let isAnswered = false
+  const answer = server.post(path, all).finally(() => {
+    isAnswered = true
+  })
+  const isFirstLook = ({event}: LogLine) => event === 'refresh.looks_unchanged'
+  await until(() => server.logs().some(isFirstLook), {what: 'the first look'})
+  const other = {views: ['leaderboard'], concurrency: 1}
+  await until(async () => (await server.post(path, other)).status === 200, {
+    what: 'a place for another set',
+    timeoutMs: 8000,
+  })
+  expect(isAnswered).toBe(false)
+  expect((await answer).json<RefreshedSet>()).toMatchObject({counts: {unchanged: 1}})
 })

@@ -102,12 +102,25 @@ class SetRun {
         if (running.size === 0 && !this.#progress.hasAside) return
         const soon = this.#progress.runningSoon(AHEAD_MS)
         if (!signal.aborted) this.#sessions.openAhead(Math.min(soon, this.#limit))
-        await Promise.race([...running, ...(this.#secondLook === null ? [] : [this.#secondLook])])
+        await this.#news(running)
       }
     } finally {
       this.#over.abort()
       await this.#sessions.close()
     }
+  }
+
+  /** Until a turn ends, or the second looks are due. */
+  async #news(running: ReadonlySet<Promise<void>>): Promise<void> {
+    const secondLook = this.#secondLook === null ? [] : [this.#secondLook]
+    if (running.size > 0) {
+      await Promise.race([...running, ...secondLook])
+      return
+    }
+    const {listener} = this.#options
+    listener.onRest?.(true)
+    await Promise.race(secondLook)
+    listener.onRest?.(false)
   }
 
   /** The turn of a member. */

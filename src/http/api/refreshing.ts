@@ -8,9 +8,10 @@ import {refreshInProgress} from '../../lib/failures/refreshes.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Refreshed} from '../../lib/records/refreshes.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
-import type {RequestedMode} from '../../lib/records/values.ts'
+import type {RequestedMode, ViewName} from '../../lib/records/values.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
 import type {Warning} from '../../lib/unworded.ts'
+import type {LogEntry} from '../../observe/log.ts'
 import type {ApiContext} from './context.ts'
 import {apiWarning} from './remedies.ts'
 
@@ -25,6 +26,14 @@ interface Wish {
 }
 
 type Asked = Wish & Required<Pick<RefreshOptions, 'changesUntil' | 'wait'>>
+
+/** What the log says of a view that is to be looked at again. */
+export const looksUnchanged = (view: ViewName, {lookAgainMs}: LookAgain): LogEntry => ({
+  level: 'debug',
+  event: 'refresh.looks_unchanged',
+  msg: `looks unchanged, looking again in ${formatDuration(lookAgainMs)}:`,
+  view: qualifiedName(view),
+})
 
 /** Refreshes one view for a client; the signal cancels it. Tells the log, and whoever counts. */
 export function refreshing({refreshes, log, onRefresh}: ApiContext) {
@@ -91,9 +100,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
     const asked = {...wish, changesUntil: performance.now()}
     let done = await run(registration, {...asked, wait: null}).finally(() => underWay.delete(id))
     while ('lookAgainMs' in done) {
-      const again = formatDuration(done.lookAgainMs)
-      const msg = `looks unchanged, looking again in ${again}:`
-      log({level: 'debug', event: 'refresh.looks_unchanged', msg, view: qualifiedName(registration)})
+      log(looksUnchanged(registration, done))
       // Others may look at the view or refresh it meanwhile, and at the end of the pause.
       await pause(done.lookAgainMs, wish.signal)
       done = await run(registration, {...asked, wait: {timeoutMs: null}})

@@ -7,6 +7,7 @@ import {qualifiedName} from '../../lib/identifier.ts'
 import type {RefreshedSet, RefreshPlan} from '../../lib/records/refreshes.ts'
 import type {ApiContext} from './context.ts'
 import {errorRecord} from './errors.ts'
+import {looksUnchanged} from './refreshing.ts'
 import {apiDocument, apiWarning} from './remedies.ts'
 import {MOST_AT_ONCE} from './schemas/requests.ts'
 
@@ -37,13 +38,17 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
   async function run(wish: SetWish, signal: AbortSignal): Promise<RefreshedSet> {
     const {concurrency, isFailFast, ifChanged, mode, settings, isWaiting} = wish
     const changesUntil = performance.now()
+    // Between the two looks, other sets may take the place.
+    const onRest = (isResting: boolean) => {
+      free += isResting ? concurrency : -concurrency
+    }
     return refreshes.use(async (db) => {
       const planned = await planSet(db, await resolveSet(db, wish))
       const refreshed = await refreshSet(db, planned, {
         ...{mode, ifChanged, changesUntil, concurrency, isFailFast, signal},
         settings,
         wait: isWaiting ? {timeoutMs: null} : null,
-        listener,
+        listener: {...listener, onRest},
         describeError: errorRecord,
       })
       for (const warning of refreshed.warnings)
@@ -54,7 +59,9 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
 
   const listener: SetListener = {
     onStart() {},
-    onEvent() {},
+    onEvent({registration}, event) {
+      if (event.type === 'unchanged') log(looksUnchanged(registration, event))
+    },
     onPutBack() {},
     onEnd({registration}, {status, durationMs, error, reason}) {
       const view = qualifiedName(registration)
