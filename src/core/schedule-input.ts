@@ -102,7 +102,7 @@ export function checkInput<Input extends ScheduleChanges>(input: Input): Input {
 }
 
 /**
- * Refuses what counts only for due times beside a max age: such a schedule refreshes when the data gets too old.
+ * Refuses options for due times beside a max age: such a schedule refreshes when the data gets too old.
  * @throws AybError INVALID_ARGUMENT
  */
 export function checkPromise({

@@ -99,8 +99,8 @@ interface SchedulePromise extends PromiseFacts {
 }
 
 /**
- * What there is to know of the schedules among these that promise an age, by their ids; with a job, only where
- * a promise made that job.
+ * Reads the promises of these schedules, by the ids of the schedules that have one; with a job, only where a
+ * promise made that job.
  */
 export async function readPromises(
   db: Database,

@@ -141,8 +141,8 @@ export class Session {
   }
 
   /**
-   * Runs one statement, whose commit does not wait for a standby, as after `commitLocally`: with its transaction
-   * in one message.
+   * Runs one statement with its transaction in one message. The commit does not wait for a standby, as after
+   * `commitLocally`.
    */
   async writeLocally<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
     const send = () => this.#send<Row>(sql, values)

@@ -74,7 +74,7 @@ describe.runIf(tells).concurrent('which looks count', {timeout: 90_000}, () => {
   })
 
   describe('a look counts from when it began, where 12 s pass before its answer is read', () => {
-    /** A program that reads the database through `late` is stopped when the answer to its first look comes. */
+    /** A program that connects through `late` is stopped when the answer to its first look comes. */
     const setUp = async () => {
       const db = await createChain()
       await skipChain(db)

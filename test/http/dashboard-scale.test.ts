@@ -5,7 +5,7 @@ import {shows, signIn, start} from '../support/dashboard.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 
 const VIEWS = 5000
-/** What a task may build, that no task takes long: nobody waits for the page then, however slow the machine. */
+/** What one task may build: no task then takes long, so the page answers on a slow machine, too. */
 const MOST_ROWS_AT_ONCE = 10
 const MOST_ELEMENTS = 2000
 

@@ -8,8 +8,8 @@ export interface HoldingProxy {
 }
 
 /**
- * Passes sessions without TLS on to a PostgreSQL server. The first answer that contains the text is held back,
- * with all that follows on its connection, until `hold` is done.
+ * Passes sessions without TLS on to a PostgreSQL server. Until `hold` is done, the first answer that
+ * contains the text is held back, with all that follows on its connection.
  */
 export async function startHoldingProxy(
   server: {host: string; port: number},

@@ -35,7 +35,7 @@ export interface Terminal {
   done: Promise<{code: number; signal: number; output: string}>
 }
 
-/** The lines that stay on the screen: where a busy machine connects slowly, the first has been written over. */
+/** The lines that stay on the screen: on a busy machine, which connects slowly, the first is written over. */
 export const linesOf = (output: string): string[] =>
   stripVTControlCharacters(output)
     .trimEnd()

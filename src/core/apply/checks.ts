@@ -128,8 +128,8 @@ function checkSkips(db: Database, {newViews, changedViews}: Plan, problems: Prob
 }
 
 /**
- * Says a problem at the place of a key, once for each `what`: many views share one place where the defaults of
- * the file have the key.
+ * Adds a problem at the place of a key, once for each `what`: where the defaults of the file have the key, many
+ * views share one place.
  */
 function addAtKey(
   problems: Problems,
@@ -145,10 +145,7 @@ function addAtKey(
   told.add(at)
 }
 
-/**
- * What will keep schedules from working, as far as can be seen now. What is to be said of the modes of new views
- * is said already.
- */
+/** Warns of what will keep schedules from working. Other checks warn of the modes of new views. */
 async function warnOfSchedules(
   db: Database,
   {newViews, newSchedules, changedSchedules, modes}: Plan,

@@ -83,7 +83,7 @@ export async function lookForChanges(
     const row = await db.session
       .attempt(() => runLook(db, view, definition, settings))
       .catch((error) => {
-        // A right has gone, or the table, which an older ayb may have made again: the refresh goes on without.
+        // A right or the table is gone, perhaps because an older ayb made the table again: refresh without.
         if (!hasSqlstate(error, ...WITHOUT_TABLE)) throw error
         forgetRights(db.session)
         return null

@@ -64,8 +64,8 @@ export class Transactions {
   }
 
   /**
-   * Runs a statement in a transaction that begins with that setting, too, in one message. A transaction that is
-   * open goes on with the setting and ends with the statement.
+   * Runs a statement in a transaction that begins with that setting, too, in one message. An open transaction
+   * gets the setting, and ends with the statement.
    */
   runWith<T>(setting: string, patience: Patience, send: () => Promise<T>): Promise<T> {
     const beginning = this.#isOpen ? setting : `${this.#beginning}; ${setting}`

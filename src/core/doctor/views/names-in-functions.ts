@@ -73,7 +73,7 @@ export function namesWithoutSchema(source: string): string[] {
   return [...names]
 }
 
-/** The name that an item of a FROM clause begins with; null for a function, a query and a name with a schema. */
+/** The name at the start of an item of a FROM clause; null for a function, a query and a name with a schema. */
 function relationAt(tokens: readonly Token[], place: number): string | null {
   const token = tokens[place]
   if (!token) return null

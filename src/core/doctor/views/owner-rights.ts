@@ -1,6 +1,6 @@
 import {viewCheck} from '../check.ts'
 
-/** A refresh runs with the rights of the owner of the view, and reads a plain view with those of its owner. */
+/** A refresh has the rights of the owner of the view; reads of a plain view have those of its own owner. */
 export const ownerRights = viewCheck('owner-rights', ({name, schemaName, viewName, missingPrivileges}) =>
   missingPrivileges.map(({role, view, action, statement}) => ({
     severity: 'error',

@@ -10,7 +10,7 @@ interface Props {
   onChange: (form: PolicyForm) => void
 }
 
-/** How fresh a view is promised to be, when a refresh is skipped, and with which settings and limits it runs. */
+/** How fresh a view is to be, when its refresh is skipped, and the settings and limits of a refresh. */
 export function PolicyFields({form, isOpen, onChange}: Props) {
   const settingsId = useId()
   const field = (name: Exclude<keyof PolicyForm, 'skipUnchanged' | 'settings'>) => ({

@@ -7,7 +7,7 @@ interface Props {
   children: ComponentChildren
 }
 
-/** Fields that few people need. A field that is not valid opens them: a browser shows no message at a hidden field. */
+/** Fields that few people need. An invalid field opens them: a browser shows no message at a hidden field. */
 export function MoreFields({title, isOpen, children}: Props) {
   return (
     <details
