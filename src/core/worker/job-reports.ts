@@ -84,6 +84,18 @@ export interface FailedJob {
   isCalledOff: boolean
 }
 
+/** Tells that somebody else has taken the job. */
+export function reportLost(facts: JobFacts, emit: Emit): JobOutcome {
+  emit({type: 'job-lost', ...facts})
+  return 'lost'
+}
+
+/** Tells that the job was canceled in place of being put back: its schedule was called off. */
+export function reportCanceled(facts: JobFacts, emit: Emit): JobOutcome {
+  emit({type: 'job-canceled', ...facts})
+  return 'skipped'
+}
+
 /** Tells how an attempt failed, and what became of the job. */
 export function reportFailure(
   attempt: JobFacts,
@@ -91,10 +103,7 @@ export function reportFailure(
   {emit}: {emit: Emit},
 ): JobOutcome {
   const facts = {...attempt, durationMs: Math.round(durationMs)}
-  if (!isSettled) {
-    emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
+  if (!isSettled) return reportLost(facts, emit)
   if (isAybError(reason, 'CANCELED')) {
     emit({type: 'job-interrupted', ...facts, isReturned: !isCalledOff})
     return 'interrupted'

@@ -14,7 +14,7 @@ import {scopeOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {planJobSet} from '../refresh-set/job-set.ts'
-import {factsOf, type JobOutcome} from './job-reports.ts'
+import {factsOf, type JobOutcome, reportCanceled, reportLost} from './job-reports.ts'
 
 /**
  * Makes a set of a claimed job whose payload has a scope, unless the job belongs to a set already. Returns
@@ -42,14 +42,8 @@ export async function makeSet(
   const set = await planJobSet(db, view, scope, {scheduleId, maxAttempts, jobId})
   if (set === null) return null
   const making = await makeSetOf(db, job, set)
-  if (making === 'lost') {
-    emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
-  if (making === 'called off') {
-    emit({type: 'job-canceled', ...facts})
-    return 'skipped'
-  }
+  if (making === 'lost') return reportLost(facts, emit)
+  if (making === 'called off') return reportCanceled(facts, emit)
   if (making === 'under way') {
     emit({type: 'set-refused', ...facts})
     return 'skipped'

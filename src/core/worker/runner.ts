@@ -22,13 +22,20 @@ import {changeHandling} from '../refresh/decide.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import {refreshRequest, type WantedSettings} from '../refresh/request.ts'
 import type {RefreshResult} from '../refresh/result.ts'
-import {type FailedJob, factsOf, type JobOutcome, listenFor, reportFailure} from './job-reports.ts'
+import {
+  type FailedJob,
+  factsOf,
+  type JobOutcome,
+  listenFor,
+  reportFailure,
+  reportLost,
+} from './job-reports.ts'
 import {isMember, makeSet} from './job-sets.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
-import {endOfQuiet, putOff} from './quiet.ts'
+import {endOfQuiet} from './quiet.ts'
 import {transitionAfter, WITHOUT_SESSION} from './retry.ts'
-import {endUnchanged, endUndue, snoozeBlocked, snoozeSkipped} from './snooze.ts'
+import {endUnchanged, endUndue, putOff, snoozeBlocked, snoozeSkipped} from './snooze.ts'
 
 /** What the runner needs from the worker around it. */
 export interface RunnerContext {
@@ -202,10 +209,7 @@ async function refreshView(
     return doneAs('unrecorded')
   }
   const {next, durationMs} = result
-  if (!result.isSettled) {
-    emit({type: 'job-lost', ...facts})
-    return {outcome: 'lost', next}
-  }
+  if (!result.isSettled) return {outcome: reportLost(facts, emit), next}
   emit({type: 'job-succeeded', ...facts, durationMs, lockWaitMs: past.waitMs})
   return {outcome: 'succeeded', next}
 }

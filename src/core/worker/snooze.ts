@@ -3,15 +3,17 @@ import {findLockHolder} from '../../db/locks/blockers.ts'
 import type {ClaimedJob} from '../../db/queue/claims.ts'
 import {snoozeBlockedJob} from '../../db/queue/lock-tries.ts'
 import {forgetLook, settleUndue} from '../../db/queue/looks.ts'
+import {putOffJob} from '../../db/queue/put-off.ts'
 import {snoozeJob} from '../../db/queue/settle.ts'
 import {settleUnchanged} from '../../db/queue/settle-unchanged.ts'
 import {describeBlocker, describeWait} from '../../lib/blockers.ts'
+import {viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {SECOND_LOOK_MS} from '../refresh/decide.ts'
 import {JOB_PATIENCE_MS, persistently} from '../refresh/record.ts'
 import type {BlockedRefresh, UnchangedView, UndueView} from '../refresh/result.ts'
-import {factsOf, type JobOutcome} from './job-reports.ts'
+import {factsOf, type JobOutcome, reportCanceled, reportLost} from './job-reports.ts'
 import type {LockHolders} from './lock-holders.ts'
 import type {LockPatience} from './lock-patience.ts'
 import {isQuietAfter} from './quiet.ts'
@@ -36,14 +38,8 @@ export async function snoozeSkipped(
 ): Promise<JobOutcome> {
   const facts = factsOf(job, registration)
   const snoozed = await persistently(() => snoozeJob(db, job, registration), whileUsable(db, signal))
-  if (snoozed === null) {
-    emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
-  if (snoozed.state === 'canceled') {
-    emit({type: 'job-canceled', ...facts})
-    return 'skipped'
-  }
+  if (snoozed === null) return reportLost(facts, emit)
+  if (snoozed.state === 'canceled') return reportCanceled(facts, emit)
   const {delayMs} = snoozed
   const holder = await findLockHolder(db.session, registration).catch(() => null)
   const isNews = holders.isNews(registration, holder)
@@ -63,14 +59,10 @@ export async function snoozeBlocked(
     whileUsable(db, signal),
   )
   const facts = factsOf(job, registration)
-  if (state === null) {
-    emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
+  if (state === null) return reportLost(facts, emit)
   if (state === 'canceled') {
     patience.forget(job)
-    emit({type: 'job-canceled', ...facts})
-    return 'skipped'
+    return reportCanceled(facts, emit)
   }
   patience.remember(job, past)
   const waiting = describeWait(wait.blockers, past.elapsedMs)
@@ -97,14 +89,8 @@ export async function endUnchanged(
     whileUsable(db, signal),
   )
   const facts = factsOf(job, registration)
-  if (state === null) {
-    emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
-  if (state === 'canceled') {
-    emit({type: 'job-canceled', ...facts})
-    return 'skipped'
-  }
+  if (state === null) return reportLost(facts, emit)
+  if (state === 'canceled') return reportCanceled(facts, emit)
   if (state === 'queued') {
     emit({type: 'job-looks-unchanged', ...facts, delayMs: SECOND_LOOK_MS})
     return 'skipped'
@@ -123,12 +109,26 @@ export async function endUndue(
 ): Promise<JobOutcome> {
   const isSettled = await persistently(() => settleUndue(db, job, dueInMs), whileUsable(db, signal))
   const facts = factsOf(job, registration)
-  if (!isSettled) {
-    emit({type: 'job-lost', ...facts})
-    return 'lost'
-  }
+  if (!isSettled) return reportLost(facts, emit)
   emit({type: 'job-undue', ...facts, dueInMs})
   return 'unchanged'
+}
+
+/** Puts a job back until the quiet time of its schedule is over, with its patience for locks as new. */
+export async function putOff(
+  db: Database,
+  job: ClaimedJob,
+  until: Date,
+  {emit, patience, signal}: Omit<Snoozing, 'holders'>,
+): Promise<JobOutcome> {
+  const view = viewOfPayload(job.payload)
+  const facts = factsOf(job, view)
+  const state = await persistently(() => putOffJob(db, job, view, until), whileUsable(db, signal))
+  if (state === null) return reportLost(facts, emit)
+  patience.forget(job)
+  if (state === 'canceled') return reportCanceled(facts, emit)
+  emit({type: 'job-put-off', ...facts, until: until.toISOString()})
+  return 'skipped'
 }
 
 /**

@@ -37,10 +37,13 @@
  *                  │      └───────────── `jobs retry` ────────────┼─│ failed │
  *                  ▼                                              │ └────────┘
  *             ┌──────────┐                                        │
- *             │ canceled │ ◄────────── snooze or return * ────────┘
+ *             │ canceled │ ◄─ `jobs cancel`, snooze or return * ──┘
  *             └──────────┘
  *
  *   * when the schedule was disabled or deleted since the claim
+ *
+ * A job whose view is unchanged is completed without a REFRESH, perhaps after a second look, for which the job
+ * goes back into the queue. A job that is claimed in a quiet time of its schedule goes back as well.
  *
  * A running job has a slot of this process (slots.ts), where the runner (runner.ts) refreshes its view. The
  * heartbeat (heartbeat.ts) renews leases and finds dead connections. With a backlog, the message that ends a
