@@ -1,6 +1,6 @@
 import {presentable} from '../lib/outside-text.ts'
 import {JOB_TYPE} from '../lib/records/jobs.ts'
-import type {Instant, ViewName} from '../lib/records/values.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {Database} from './database.ts'
 import {exactMilliseconds, numberOf, withinDocuments} from './instant.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
@@ -18,14 +18,13 @@ export interface FreshnessFacts extends ViewName {
   consecutiveFailures: number
   lastSuccessStartedAtMs: number | null
   lastSuccessEndedAtMs: number | null
-  lastSuccessAt: Instant | null
   lastSuccessDurationMs: number | null
   /** After the last success; null where the history does not tell. */
   sizeBytes: number | null
   /** How old the data may be. */
   maxAgeMs: number | null
   hasSchedule: boolean
-  nextRunAt: Instant | null
+  nextRunAtMs: number | null
   /** The earlier of the next due time and the time of the oldest queued job. */
   dueAtMs: number | null
 }
@@ -108,10 +107,6 @@ export async function readFreshness(
   return {nowMs: Number(rows[0]?.now_ms ?? 0), views: rows.map(toFacts)}
 }
 
-/** The instant as documents have it. The server's own text takes three times as long. */
-const asInstant = (ms: string | null): Instant | null =>
-  ms === null ? null : new Date(Math.floor(Number(ms))).toISOString()
-
 interface FreshnessRow {
   id: string
   schema_name: string
@@ -143,12 +138,11 @@ const toFacts = (row: FreshnessRow): FreshnessFacts => ({
   consecutiveFailures: row.failures,
   lastSuccessStartedAtMs: numberOf(row.started_ms),
   lastSuccessEndedAtMs: numberOf(row.ended_ms),
-  lastSuccessAt: asInstant(row.ended_ms),
   lastSuccessDurationMs: row.duration_ms,
   sizeBytes: numberOf(row.size_bytes),
   maxAgeMs: numberOf(row.max_age_ms),
   hasSchedule: row.has_schedule,
-  nextRunAt: asInstant(row.next_run_ms),
+  nextRunAtMs: numberOf(row.next_run_ms),
   dueAtMs: numberOf(row.due_ms),
 })
 

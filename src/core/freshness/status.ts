@@ -81,10 +81,10 @@ function statusOf(
     ageMs: freshAsOfMs === null ? null : Math.max(0, Math.round(nowMs - freshAsOfMs)),
     freshAsOf: asInstant(freshAsOfMs),
     maxAgeMs,
-    lastSuccessAt: facts.lastSuccessAt,
+    lastSuccessAt: asInstant(facts.lastSuccessEndedAtMs),
     lastError: facts.lastError,
     consecutiveFailures: facts.consecutiveFailures,
-    nextRunAt: facts.nextRunAt,
+    nextRunAt: asInstant(facts.nextRunAtMs),
     running: running.get(name) ?? null,
     overdue,
   }

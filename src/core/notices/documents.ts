@@ -40,7 +40,7 @@ export function noticeOf(view: JudgedView, news: News): Notice {
       schemaName: facts.schemaName,
       viewName: facts.viewName,
       since: sinceWhen(view, news),
-      lastSuccessAt: facts.lastSuccessAt,
+      lastSuccessAt: asInstant(facts.lastSuccessEndedAtMs),
       maxAgeMs,
       consecutiveFailures: facts.consecutiveFailures,
       error: state === 'failing' ? errorOf(view) : null,
@@ -60,7 +60,7 @@ function sinceWhen(
     const tooOldMs = asOfMs === null || maxAgeMs === null ? null : asOfMs + maxAgeMs
     return asInstant(tooOldMs !== null && tooOldMs < nowMs ? tooOldMs : behindSinceMs)
   }
-  return facts.lastSuccessAt
+  return asInstant(facts.lastSuccessEndedAtMs)
 }
 
 function errorOf({facts}: JudgedView): NoticeData['error'] {

@@ -35,12 +35,11 @@ function view(
       consecutiveFailures: failures,
       lastSuccessStartedAtMs: startedAt,
       lastSuccessEndedAtMs: startedAt,
-      lastSuccessAt: null,
       lastSuccessDurationMs: null,
       sizeBytes: null,
       maxAgeMs,
       hasSchedule: true,
-      nextRunAt: null,
+      nextRunAtMs: null,
       dueAtMs: null,
     },
   }
