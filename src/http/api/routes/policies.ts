@@ -1,5 +1,5 @@
-import type {PolicyChanges} from '../../lib/policies.ts'
-import {parseSetting, parseSettingName, type SettingChanges} from '../../lib/postgres-settings.ts'
+import type {PolicyChanges} from '../../../lib/policies.ts'
+import {parseSetting, parseSettingName, type SettingChanges} from '../../../lib/postgres-settings.ts'
 
 /** What a body says of the refreshes of a view. */
 export interface PolicyBody extends Omit<PolicyChanges, 'mode' | 'settings'> {

@@ -1,11 +1,11 @@
 import type {FastifyInstance} from 'fastify'
-import {requireListenable, requireServed} from '../../core/collections.ts'
-import {parseViewName} from '../../lib/identifier.ts'
-import type {ApiContext} from './context.ts'
-import {HttpError} from './errors.ts'
-import {EventStream} from './event-stream.ts'
-import {failures} from './schemas/responses.ts'
-import {onceOver, untilGone} from './until-gone.ts'
+import {requireListenable, requireServed} from '../../../core/collections.ts'
+import {parseViewName} from '../../../lib/identifier.ts'
+import type {ApiContext} from '../context.ts'
+import {HttpError} from '../errors.ts'
+import {EventStream} from '../event-stream.ts'
+import {failures} from '../schemas/responses.ts'
+import {onceOver, untilGone} from '../until-gone.ts'
 
 /** Half of the connections that ayb takes. */
 const MOST_LISTENERS = 256

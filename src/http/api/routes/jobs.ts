@@ -1,12 +1,12 @@
 import type {FastifyInstance} from 'fastify'
-import {cancelJob, jobStats, listJobs, pruneJobs, retryJob, showJob} from '../../core/jobs.ts'
-import {parseJobId, parseViewReference} from '../../lib/identifier.ts'
-import {JOB_STATES, JOB_TYPE, type JobState} from '../../lib/records/jobs.ts'
-import {itemsOf, workingFor} from './answers.ts'
-import type {ApiContext} from './context.ts'
-import {apiDocument} from './remedies.ts'
-import {BODIES, exactly, idOf, wholeNumber} from './schemas/requests.ts'
-import {answering, listing} from './schemas/responses.ts'
+import {cancelJob, jobStats, listJobs, pruneJobs, retryJob, showJob} from '../../../core/jobs.ts'
+import {parseJobId, parseViewReference} from '../../../lib/identifier.ts'
+import {JOB_STATES, JOB_TYPE, type JobState} from '../../../lib/records/jobs.ts'
+import {itemsOf, workingFor} from '../answers.ts'
+import type {ApiContext} from '../context.ts'
+import {apiDocument} from '../remedies.ts'
+import {BODIES, exactly, idOf, wholeNumber} from '../schemas/requests.ts'
+import {answering, listing} from '../schemas/responses.ts'
 
 type One = {Params: {id: string}}
 

@@ -1,5 +1,5 @@
 import type {FastifyInstance} from 'fastify'
-import type {HealthSource} from '../health.ts'
+import type {HealthSource} from '../../health.ts'
 
 const tags = ['Health']
 const text = {type: 'string'}

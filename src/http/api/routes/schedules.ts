@@ -1,24 +1,24 @@
 import type {FastifyInstance} from 'fastify'
-import {requireSchedule} from '../../core/lookup.ts'
-import {previewRuns} from '../../core/preview.ts'
-import {runSchedule} from '../../core/run-schedule.ts'
-import {checkInput, checkJobType, type ScheduleTarget, scheduleTiming} from '../../core/schedule-input.ts'
+import {requireSchedule} from '../../../core/lookup.ts'
+import {previewRuns} from '../../../core/preview.ts'
+import {runSchedule} from '../../../core/run-schedule.ts'
+import {checkInput, checkJobType, type ScheduleTarget, scheduleTiming} from '../../../core/schedule-input.ts'
 import {
   createSchedule,
   deleteSchedule,
   listSchedules,
   setScheduleEnabled,
   updateSchedule,
-} from '../../core/schedules.ts'
-import {invalidArgument} from '../../lib/errors.ts'
-import {parsePayload} from '../../lib/payload.ts'
-import {JOB_TYPE} from '../../lib/records/jobs.ts'
-import type {CatchUp} from '../../lib/records/schedules.ts'
-import {itemsOf, workingFor} from './answers.ts'
-import type {ApiContext} from './context.ts'
-import {apiDocument} from './remedies.ts'
-import {BODIES, exactly, idOf, wholeNumber} from './schemas/requests.ts'
-import {answering, listing, NOTHING} from './schemas/responses.ts'
+} from '../../../core/schedules.ts'
+import {invalidArgument} from '../../../lib/errors.ts'
+import {parsePayload} from '../../../lib/payload.ts'
+import {JOB_TYPE} from '../../../lib/records/jobs.ts'
+import type {CatchUp} from '../../../lib/records/schedules.ts'
+import {itemsOf, workingFor} from '../answers.ts'
+import type {ApiContext} from '../context.ts'
+import {apiDocument} from '../remedies.ts'
+import {BODIES, exactly, idOf, wholeNumber} from '../schemas/requests.ts'
+import {answering, listing, NOTHING} from '../schemas/responses.ts'
 
 type One = {Params: {id: string}}
 

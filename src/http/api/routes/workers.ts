@@ -1,8 +1,8 @@
 import type {FastifyInstance} from 'fastify'
-import {workersAlive} from '../../core/workers.ts'
-import {itemsOf, workingFor} from './answers.ts'
-import type {ApiContext} from './context.ts'
-import {answering} from './schemas/responses.ts'
+import {workersAlive} from '../../../core/workers.ts'
+import {itemsOf, workingFor} from '../answers.ts'
+import type {ApiContext} from '../context.ts'
+import {answering} from '../schemas/responses.ts'
 
 /** Workers. */
 export function workerRoutes(app: FastifyInstance, context: ApiContext): void {
