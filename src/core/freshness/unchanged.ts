@@ -1,4 +1,5 @@
-import {type FreshnessFacts, ROUNDING_MS} from '../../db/freshness.ts'
+import type {FreshnessFacts} from '../../db/freshness/facts.ts'
+import {ROUNDING_MS} from '../../db/freshness/history.ts'
 import {SECOND_LOOK_MS} from '../refresh/decide.ts'
 import type {Neighbours} from '../refresh-set/graph.ts'
 

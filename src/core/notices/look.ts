@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import type {Database} from '../../db/database.ts'
-import {missedRefreshes} from '../../db/freshness.ts'
+import {missedRefreshes} from '../../db/freshness/parents.ts'
 import {addNotice, readNoticeFacts, readTold, type ToldState} from '../../db/notices.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {FreshnessState} from '../../lib/records/freshness.ts'

@@ -1,7 +1,7 @@
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import {lastUnchangedLooks} from '../../db/fingerprint/checks.ts'
-import {ROUNDING_MS} from '../../db/freshness.ts'
+import {ROUNDING_MS} from '../../db/freshness/history.ts'
 import {type LastSuccess, lastSuccesses} from '../../db/runs.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'

@@ -1,10 +1,11 @@
-import {presentable} from '../lib/outside-text.ts'
-import {JOB_TYPE} from '../lib/records/jobs.ts'
-import type {ViewName} from '../lib/records/values.ts'
-import type {Database} from './database.ts'
-import {exactMilliseconds, numberOf, withinDocuments} from './instant.ts'
-import {readablePayload, viewInPayload} from './payload.ts'
-import {promiseOf} from './promises.ts'
+import {presentable} from '../../lib/outside-text.ts'
+import {JOB_TYPE} from '../../lib/records/jobs.ts'
+import type {ViewName} from '../../lib/records/values.ts'
+import type {Database} from '../database.ts'
+import {exactMilliseconds, numberOf, withinDocuments} from '../instant.ts'
+import {readablePayload, viewInPayload} from '../payload.ts'
+import {promiseOf} from '../promises.ts'
+import {runsOf} from './history.ts'
 
 /** What the tables tell of how fresh a registered view is. Times in milliseconds since 1970. */
 export interface FreshnessFacts extends ViewName {
@@ -31,8 +32,6 @@ export interface FreshnessFacts extends ViewName {
 
 /** A view that never works makes an endless history. */
 const MOST_FAILURES = 1000
-/** The history rounds durations to milliseconds, so that the ends of runs are not exact. */
-export const ROUNDING_MS = 2
 
 /** SQL: as `exactMilliseconds`, of an instant that a document can hold. */
 const milliseconds = (instant: string): string => exactMilliseconds(withinDocuments(instant))
@@ -146,14 +145,6 @@ const toFacts = (row: FreshnessRow): FreshnessFacts => ({
   dueAtMs: numberOf(row.due_ms),
 })
 
-/** SQL: the history; an empty one where an AYB server has made the registrations, and ayb no table yet. */
-const runsOf = (db: Database): string =>
-  db.has('runs')
-    ? db.tables.runs
-    : `(select null::text as schema_name, null::text as view_name, null::text as status,
-               null::timestamptz as started_at, null::int as duration_ms, null::bigint as size_bytes
-         where false)`
-
 /** SQL: parts of a WITH: the enabled schedules and the queued jobs, each grouped by view once. */
 function scheduled(db: Database): string {
   const {tables} = db
@@ -175,102 +166,4 @@ function scheduled(db: Database): string {
          from ${tables.jobs} j
         where j.type = '${JOB_TYPE}' and j.state = 'queued'
         group by 1, 2)`
-}
-
-/** A parent, and the moment whose data of it a view holds. The view is known by its place. */
-interface ReadParent extends ViewName {
-  place: number
-  readAtMs: number
-}
-
-/**
- * Which views have missed a refresh of a parent that ended at least so long ago, by their places, with the
- * end of that refresh in milliseconds since 1970.
- */
-export async function missedRefreshes(
-  db: Database,
-  parents: readonly ReadParent[],
-  agoMs: number,
-): Promise<Map<number, number>> {
-  const rows = await db.session.query<{place: number; ended_ms: string}>(
-    `select p.place, ${exactMilliseconds('min(h.ended_at)')} as ended_ms
-       from unnest($1::int[], $2::text[], $3::text[], $4::float8[]) p(place, schema_name, view_name, read_at_ms)
-      cross join lateral (
-              select h.started_at + h.duration_ms * interval '1 ms' as ended_at from ${runsOf(db)} h
-               where h.schema_name = p.schema_name and h.view_name = p.view_name and h.status = 'success'
-                 and h.started_at < clock_timestamp() - $5 * interval '1 ms'
-                 and h.started_at + h.duration_ms * interval '1 ms' < clock_timestamp() - $5 * interval '1 ms'
-               order by h.started_at desc
-               limit 1) h
-      where h.ended_at > to_timestamp(p.read_at_ms / 1000) + ${ROUNDING_MS} * interval '1 ms'
-      group by p.place`,
-    [
-      parents.map(({place}) => place),
-      parents.map(({schemaName}) => schemaName),
-      parents.map(({viewName}) => viewName),
-      parents.map(({readAtMs}) => String(readAtMs)),
-      agoMs,
-    ],
-  )
-  return new Map(rows.map(({place, ended_ms}) => [place, Number(ended_ms)]))
-}
-
-/** A view whose data is computed from other materialized views. */
-export interface ComputedView extends ViewName {
-  isRegistered: boolean
-  lastSuccessStartedAtMs: number | null
-  /** Places in the list. */
-  parents: readonly number[]
-}
-
-/**
- * As of when the data of each view is that reads others, in milliseconds since 1970, by its place: the least
- * of the start of its last success and of the starts of the successes, of all views that it reads, that this
- * success has read. Null where the history does not tell one of them. No cycles.
- */
-export async function oldestInputs(
-  db: Database,
-  views: readonly ComputedView[],
-): Promise<Map<number, number | null>> {
-  const edges = views.flatMap(({parents}, child) => parents.map((parent) => ({child, parent})))
-  if (edges.length === 0) return new Map()
-  const rows = await db.session.query<{root: number; as_of_ms: string | null}>(
-    `with recursive edge as materialized (
-       select * from unnest($1::int[], $2::int[]) e(child, parent)),
-     view as materialized (
-       select v.*, (v.place - 1)::int as id
-         from unnest($3::text[], $4::text[], $5::bool[], $6::float8[])
-              with ordinality v(schema_name, view_name, is_registered, started_ms, place)),
-     walk(root, id, started_at) as (
-       select v.id, v.id, to_timestamp(v.started_ms / 1000)
-         from view v
-        where v.started_ms is not null and exists (select from edge e where e.child = v.id)
-        union
-       select w.root, e.parent, h.started_at
-         from walk w
-         join edge e on e.child = w.id
-         join view v on v.id = e.parent
-         left join lateral (
-                select h.started_at from ${runsOf(db)} h
-                 where v.is_registered and h.schema_name = v.schema_name and h.view_name = v.view_name
-                   and h.status = 'success' and h.started_at <= w.started_at
-                   and h.started_at + h.duration_ms * interval '1 ms' <= w.started_at + ${ROUNDING_MS} * interval '1 ms'
-                 order by h.started_at desc
-                 limit 1) h on true
-        where w.started_at is not null)
-     select w.root,
-            case when bool_and(w.started_at is not null)
-                 then ${exactMilliseconds('min(w.started_at)')} end as as_of_ms
-       from walk w
-      group by w.root`,
-    [
-      edges.map(({child}) => child),
-      edges.map(({parent}) => parent),
-      views.map(({schemaName}) => schemaName),
-      views.map(({viewName}) => viewName),
-      views.map(({isRegistered}) => String(isRegistered)),
-      views.map(({lastSuccessStartedAtMs: ms}) => (ms === null ? null : String(ms))),
-    ],
-  )
-  return new Map(rows.map(({root, as_of_ms}) => [root, numberOf(as_of_ms)]))
 }
