@@ -1,7 +1,6 @@
-import {once} from 'node:events'
-import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
+import {startAnswerProxy} from './answer-proxy.ts'
 
-export interface HoldingProxy {
+interface HoldingProxy {
   /** The same database as that URL's, by way of the proxy. */
   through(url: string): string
   close(): Promise<void>
@@ -16,45 +15,23 @@ export async function startHoldingProxy(
   text: string,
   hold: () => Promise<void>,
 ): Promise<HoldingProxy> {
-  const sockets = new Set<Socket>()
   let isSeen = false
-  const listener = createServer((client) => {
-    const upstream = connect(server.port, server.host)
-    for (const [socket, peer] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(socket)
-      socket.on('error', () => peer.destroy())
-      socket.on('close', () => {
-        sockets.delete(socket)
-        peer.destroy()
-      })
+  const {port, close} = await startAnswerProxy(server, async (bytes, client, upstream) => {
+    if (!isSeen && bytes.includes(text)) {
+      isSeen = true
+      upstream.pause()
+      await hold()
     }
-    client.pipe(upstream)
-    upstream.on('data', async (bytes) => {
-      if (!isSeen && bytes.includes(text)) {
-        isSeen = true
-        upstream.pause()
-        await hold()
-      }
-      client.write(bytes)
-      upstream.resume()
-    })
+    client.write(bytes)
+    upstream.resume()
   })
-  listener.listen(0, '127.0.0.1')
-  await once(listener, 'listening')
   return {
     through: (url) => {
       const changed = new URL(url)
       changed.hostname = '127.0.0.1'
-      changed.port = String((listener.address() as AddressInfo).port)
+      changed.port = String(port)
       return changed.href
     },
-    close: () =>
-      new Promise((resolve) => {
-        for (const socket of sockets) socket.destroy()
-        listener.close(() => resolve())
-      }),
+    close,
   }
 }

@@ -1,0 +1,44 @@
+import {once} from 'node:events'
+import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
+
+export interface AnswerProxy {
+  port: number
+  close(): Promise<void>
+}
+
+/**
+ * Passes sessions without TLS on to a PostgreSQL server. `answer` passes on what the server answers: it gets
+ * the bytes, and the sockets of the client and of the server.
+ */
+export async function startAnswerProxy(
+  server: {host: string; port: number},
+  answer: (bytes: Buffer, client: Socket, upstream: Socket) => void,
+): Promise<AnswerProxy> {
+  const sockets = new Set<Socket>()
+  const listener = createServer((client) => {
+    const upstream = connect(server.port, server.host)
+    for (const [socket, peer] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => peer.destroy())
+      socket.on('close', () => {
+        sockets.delete(socket)
+        peer.destroy()
+      })
+    }
+    client.pipe(upstream)
+    upstream.on('data', (bytes) => answer(bytes, client, upstream))
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  return {
+    port: (listener.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of sockets) socket.destroy()
+        listener.close(() => resolve())
+      }),
+  }
+}
