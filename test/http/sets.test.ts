@@ -198,8 +198,14 @@ test('old jobs are counted and pruned', async () => {
 })
 
 test.runIf(tells)('sets leave their place to others between the two looks', {timeout: 60_000}, async () => {
+  // The counters of what was written are there at once: counters that come late look like a change.
+  await db.query(`
+    create table still as select 1 as id;
+    create materialized view reads_still as select id from still;
+    select pg_stat_force_next_flush()`)
+  expect((await server.post(MATVIEWS, {viewName: 'reads_still'})).status).toBe(201)
   const path = `${MATVIEWS}/refresh`
-  const all = {views: ['top'], concurrency: 16, ifChanged: true}
+  const all = {views: ['reads_still'], concurrency: 16, ifChanged: true}
   expect((await server.post(path, all)).json<RefreshedSet>()).toMatchObject({counts: {success: 1}})
   let isAnswered = false
   const answer = server.post(path, all).finally(() => {
