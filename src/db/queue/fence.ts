@@ -55,9 +55,20 @@ export const endState = (
          when ${attemptsReturned} > 0 then 'canceled' else 'failed' end)`
 
 /**
+ * SQL: what leaves the job under alias `j` in that state, for SET: nobody holds the job any more. All are
+ * expressions.
+ */
+export const leftAs = (state: string, at = 'now()'): string =>
+  `state = ${state}, canceled_at = case when ${state} = 'canceled' then ${at} else j.canceled_at end,
+              lease_until = null, worker_id = null, updated_at = ${at}`
+
+/** SQL: the attempts of the job under alias `j` without the attempt of its claim. */
+export const ATTEMPTS_BEFORE = 'greatest(j.attempts, 1) - 1'
+
+/**
  * SQL: an UPDATE that puts the job of a claim back into the queue, without an attempt, or cancels the job
- * where its schedule was called off. RETURNING follows. `$1` to `$4` are the values of the fence. `runAt` gets an
- * expression for how the job is left.
+ * where its schedule was called off. RETURNING follows. `$1` to `$4` are the values of the fence. `runAt` gets
+ * an expression for how the job is left.
  */
 export function putBackSql(
   tables: TableNames,
@@ -65,8 +76,7 @@ export function putBackSql(
 ): string {
   const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId})
   return `update ${tables.jobs} as j
-          set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
-              attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now(),
-              run_at = ${runAt(state)}
+          set ${leftAs(state)},
+              attempts = ${ATTEMPTS_BEFORE}, run_at = ${runAt(state)}
         where ${isStillOurs('$1', '$2', '$3', '$4')}`
 }

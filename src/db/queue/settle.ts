@@ -3,10 +3,12 @@ import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {writeText} from '../encoding.ts'
 import {
+  ATTEMPTS_BEFORE,
   endState,
   isStillOurs,
   type JobFence,
   type JobTransition,
+  leftAs,
   putBackSql,
   type SettledState,
 } from './fence.ts'
@@ -77,10 +79,9 @@ async function writeTransition(
   const rows = await session.writeLocally<{state: SettledState}>(
     `with j as (
      update ${tables.jobs} as j
-        set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
+        set ${leftAs(state)},
             run_at = coalesce(now() + $6::float8 * interval '1 ms', j.run_at),
-            attempts = j.attempts - $7::int, last_error = coalesce($8::text, j.last_error), lease_until = null, worker_id = null,
-            updated_at = now()
+            attempts = j.attempts - $7::int, last_error = coalesce($8::text, j.last_error)
       where ${isStillOurs('$1', '$2', '$3', '$4')}
   returning j.id, j.state::text, j.last_run_at, $2::text as worker_was),
      run as (
@@ -117,8 +118,7 @@ export async function returnUnseenJob({session, tables}: Database, runId: string
   const state = endState(tables, {wanted: "'queued'", attemptsReturned: '1', scheduleId: 'null'})
   await session.query(
     `update ${tables.jobs} as j
-        set state = ${state}, canceled_at = case when ${state} = 'canceled' then now() else j.canceled_at end,
-            attempts = greatest(j.attempts, 1) - 1, lease_until = null, worker_id = null, updated_at = now()
+        set ${leftAs(state)}, attempts = ${ATTEMPTS_BEFORE}
        from ${tables.runs} h
       where h.id = $1 and j.xmin = h.xmin and j.state = 'running' and j.worker_id = h.worker_id`,
     [runId],

@@ -1,7 +1,7 @@
 import type {Database} from '../database.ts'
 import {writeText} from '../encoding.ts'
 import {isAhead} from '../instant.ts'
-import {endState, isStillOurs, type JobTransition, type SettledState} from '../queue/fence.ts'
+import {endState, isStillOurs, type JobTransition, leftAs, type SettledState} from '../queue/fence.ts'
 import type {TableNames} from '../system.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
 
@@ -75,9 +75,9 @@ async function writeFailure(db: Database, attempt: Attempt, failure: Failure): P
   const jobCte = job
     ? `j as (
        update ${tables.jobs} as j
-          set state = ${state}, run_at = case when ${state} = 'queued' then done.at + $11 * interval '1 ms' else j.run_at end,
-              canceled_at = case when ${state} = 'canceled' then done.at else j.canceled_at end,
-              attempts = j.attempts - $12::int, last_error = $9, lease_until = null, worker_id = null, updated_at = done.at
+          set ${leftAs(state, 'done.at')},
+              run_at = case when ${state} = 'queued' then done.at + $11 * interval '1 ms' else j.run_at end,
+              attempts = j.attempts - $12::int, last_error = $9
          from done
         where ${isStillOurs('$13', '$14', '$15', '$16')}
      returning j.id, j.state::text),`
