@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {invalidArgument, messageOf} from '../lib/errors.ts'
 import {FileProblems, fileError} from '../lib/file-problems.ts'
 import {printable} from '../lib/printable.ts'
+import {decodeUtf8} from '../lib/utf8.ts'
 import {commandLineHint} from './remedies.ts'
 
 /** A file with 20,000 views is smaller. */
@@ -41,11 +42,7 @@ async function readTextFile(path: string): Promise<string> {
       'split it into several files',
     )
   }
-  try {
-    return new TextDecoder('utf-8', {fatal: true}).decode(Buffer.concat(chunks))
-  } catch {
-    throw invalidArgument(`${nameOfFile(path)} is not UTF-8`, 'save it as UTF-8')
-  }
+  return decodeUtf8(Buffer.concat(chunks), nameOfFile(path))
 }
 
 const nameOfFile = (path: string): string => (path === '-' ? 'stdin' : path)

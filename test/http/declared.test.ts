@@ -104,6 +104,19 @@ describe('a file of views and schedules', () => {
     expect(text.status).toBe(415)
   })
 
+  test('that is not UTF-8 is refused, and changes nothing', async () => {
+    const latin1 = (text: string) => Buffer.from(text.replaceAll('nightly', 'n\u00e4chtlich'), 'latin1')
+    await sent('apply', FILE.replaceAll('nightly', 'n\u00e4chtlich'))
+    const before = (await server.get(`${ADMIN}/export`)).text
+    const answer = await server.post(`${ADMIN}/apply?prune=true`, latin1(FILE), AS_YAML)
+    expect(answer.status, answer.text).toBe(400)
+    expect(answer.json()).toMatchObject({code: 'INVALID_ARGUMENT', message: 'the body is not UTF-8'})
+    const schedule = {name: 'nightly', cronExpr: '0 1 * * *', payload: {view_name: 'leaderboard'}}
+    const asJson = await server.post(`${ADMIN}/schedules`, latin1(JSON.stringify(schedule)))
+    expect(asJson.json()).toMatchObject({code: 'INVALID_ARGUMENT', message: 'the body is not UTF-8'})
+    expect((await server.get(`${ADMIN}/export`)).text).toBe(before)
+  })
+
   test('is exported with the token that may read, and not applied', async () => {
     expect((await server.get(`${ADMIN}/export`, {token: READ_TOKEN})).status).toBe(200)
     const refused = await server.post(`${ADMIN}/apply`, FILE, {...AS_YAML, token: READ_TOKEN})

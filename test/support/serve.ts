@@ -22,7 +22,7 @@ interface Answer {
 }
 
 interface Ask {
-  /** Sent as JSON; a text goes out as it is. */
+  /** Sent as JSON; text and bytes go out as they are. */
   body?: unknown
   headers?: Record<string, string>
   /** Null sends none. */
@@ -115,7 +115,8 @@ export async function exchange(origin: string, sent: string | Buffer): Promise<s
 /** One request on a connection of its own: by node:http, since fetch normalises paths. */
 function askOnce(origin: string, method: string, path: string, asked: Ask): Promise<Answer> {
   const {body, headers = {}, token = TOKEN} = asked
-  const sent = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+  const isRaw = body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
+  const sent = isRaw ? body : JSON.stringify(body)
   const {hostname, port} = new URL(origin)
   return new Promise((resolve, reject) => {
     const outgoing = request(

@@ -1,5 +1,6 @@
-import type {FastifyInstance} from 'fastify'
+import type {FastifyInstance, FastifyRequest} from 'fastify'
 import {refuseInexact} from '../../lib/payload.ts'
+import {decodeUtf8} from '../../lib/utf8.ts'
 import {HttpError} from './errors.ts'
 
 /**
@@ -9,20 +10,19 @@ import {HttpError} from './errors.ts'
 export function takeEmptyBodies(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', {parseAs: 'string'}, (request, body, done) => {
-    if (body === '') done(null, undefined)
-    else {
-      parseJson(request, body as string, (error, parsed) => {
-        if (error) return done(error)
-        try {
-          refuseInexact(body as string)
-        } catch (inexact) {
-          return done(inexact as Error)
-        }
-        done(null, parsed)
-      })
-    }
-  })
+  app.addContentTypeParser(
+    'application/json',
+    {parseAs: 'buffer'},
+    async (request: FastifyRequest, bytes: Buffer) => {
+      if (bytes.length === 0) return undefined
+      const text = decodeUtf8(bytes, 'the body')
+      const parsed = await new Promise((resolve, reject) =>
+        parseJson(request, text, (error, value) => (error ? reject(error) : resolve(value))),
+      )
+      refuseInexact(text)
+      return parsed
+    },
+  )
   app.addContentTypeParser('*', {parseAs: 'buffer'}, (_request, body, done) => {
     if (body.length === 0) done(null, undefined)
     else

@@ -1,10 +1,11 @@
-import type {FastifyInstance} from 'fastify'
+import type {FastifyInstance, FastifyRequest} from 'fastify'
 import {apply, compare} from '../../../core/apply/apply.ts'
 import {type DeclaredFile, readDeclarations} from '../../../core/apply/declarations.ts'
 import {exportDeclarations} from '../../../core/apply/export.ts'
 import {FILE_SCHEMA} from '../../../core/apply/json-schema.ts'
 import {FileProblems, fileError} from '../../../lib/file-problems.ts'
 import {parseIdentifier} from '../../../lib/identifier.ts'
+import {decodeUtf8} from '../../../lib/utf8.ts'
 import {workingFor} from '../answers.ts'
 import type {ApiContext} from '../context.ts'
 import {apiDocument, apiHint, apiWarning} from '../remedies.ts'
@@ -28,7 +29,9 @@ const prune = {
 export function declarationRoutes(app: FastifyInstance, context: ApiContext): void {
   const work = workingFor(context)
   app.removeContentTypeParser('application/json')
-  app.addContentTypeParser(FILE_TYPES, {parseAs: 'string'}, (_request, text, done) => done(null, text))
+  app.addContentTypeParser(FILE_TYPES, {parseAs: 'buffer'}, async (_request: FastifyRequest, bytes: Buffer) =>
+    decodeUtf8(bytes, 'the body'),
+  )
   // The reader of files finds all errors of a body at once.
   app.setValidatorCompiler((part) => (part.httpPart === 'body' ? () => true : validatorOf(part)))
 
