@@ -23,8 +23,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   settings.enableAutoTranspile = false
   const config = await Config.load({root: ROOT, pjson: pjson as PJSON, devPlugins: false, userPlugins: false})
   try {
-    const [first, second] = argv
-    if (first === 'help' && second !== undefined) {
+    const [first, second, ...others] = argv
+    // Words behind the name of a topic make it the name of a command: ayb help jobs list.
+    if (first === 'help' && second !== undefined && others.every((word) => HELP_FLAGS.has(word))) {
       const {isHelpTopic, printHelp} = await import('./help-topics.ts')
       if (isHelpTopic(second)) {
         printHelp(HELP, second)

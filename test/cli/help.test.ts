@@ -39,6 +39,23 @@ describe('ayb help', () => {
     expect((await ayb(['help', 'tuning'], NOWHERE)).stdout).not.toContain('For the flags')
   })
 
+  test.each([
+    [['jobs', 'list'], 'ayb jobs list'],
+    [['jobs', 'retry'], 'ayb jobs retry'],
+    [['worker', 'list'], 'ayb worker list'],
+  ])('leads to the command where words follow the name of a topic: %s', async (words, usage) => {
+    const {code, stdout} = await ayb(['help', ...words], NOWHERE)
+    expect(code).toBe(0)
+    expect(stdout).toContain(`USAGE\n  $ ${usage}`)
+  })
+
+  test('refuses a word behind a topic that makes no command', async () => {
+    const near = await failureOf(['help', 'jobs', 'lits'], 'INVALID_ARGUMENT', NOWHERE)
+    expect(near.hint).toBe('did you mean: ayb jobs list?')
+    await failureOf(['help', 'tuning', 'nope'], 'INVALID_ARGUMENT', NOWHERE)
+    expect((await ayb(['help', 'tuning', '--help'], NOWHERE)).stdout).toMatch(/^MODE$/m)
+  })
+
   test('names each code of an error beside its exit code', async () => {
     const {stdout} = await ayb(['help', 'exit-codes'], NOWHERE)
     for (const [code, {exitCode}] of Object.entries(ERRORS)) {
