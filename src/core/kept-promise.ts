@@ -9,7 +9,7 @@ import {isKeepable} from '../lib/promise.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
-import {setBelow} from './promised-set.ts'
+import {setsBelow} from './promised-set.ts'
 import {timingProblem} from './schedule-warnings.ts'
 
 /** An expression shows its longest pause within so many runs, unless it is a strange one. */
@@ -29,9 +29,13 @@ export async function unkeepablePromises(
     db,
     promises.map(({view}) => view),
   )
+  const sets = await setsBelow(
+    db,
+    promises.filter(({isWithDependencies}) => isWithDependencies).map(({view}) => view),
+  )
   const warnings: Warning[] = []
   for (const {maxAgeMs, view, isWithDependencies} of promises) {
-    const set = isWithDependencies ? await setBelow(db, view) : null
+    const set = isWithDependencies ? sets.get(qualifiedName(view)) : undefined
     const usualMs = set?.usualMs ?? durations.get(qualifiedName(view)) ?? 0
     if (isKeepable(maxAgeMs, usualMs)) continue
     const what = set ? 'a refresh with all that it reads' : 'a refresh'

@@ -1,25 +1,24 @@
 import type {Database} from '../db/database.ts'
-import {findRegistration} from '../db/registrations.ts'
 import {usualDurations} from '../db/runs.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import type {PromiseFacts} from '../lib/promise.ts'
 import type {ViewName} from '../lib/records/values.ts'
-import {judgeOne} from './freshness/judged.ts'
+import {judgeSome} from './freshness/judged.ts'
 
 /**
- * How old the data of a view is, and how long it takes to refresh the view behind all that it reads. The age
- * counts from the oldest data that went into the view. Null for a view that is not registered.
+ * How old the data of each of the registered views is, and how long it takes to refresh the view behind all
+ * that it reads, by qualified names. The age counts from the oldest data that went into the view. One reading
+ * for all views.
  */
-export async function setBelow(
+export async function setsBelow(
   db: Database,
-  view: ViewName,
-): Promise<Pick<PromiseFacts, 'ageMs' | 'usualMs'> | null> {
-  const registration = await findRegistration(db, view)
-  if (!registration) return null
-  const {nowMs, views, parents} = await judgeOne(db, registration)
+  views: readonly ViewName[],
+): Promise<Map<string, Pick<PromiseFacts, 'ageMs' | 'usualMs'>>> {
+  if (views.length === 0) return new Map()
+  const {nowMs, views: judged, parents} = await judgeSome(db, views)
   const usual = await usualDurations(
     db,
-    views.map(({facts}) => facts),
+    judged.map(({facts}) => facts),
   )
   const known = new Map<string, number>()
   const longest = (name: string): number => {
@@ -30,8 +29,13 @@ export async function setBelow(
     known.set(name, ms)
     return ms
   }
-  const name = qualifiedName(registration)
-  const judged = views.find((each) => each.name === name)
-  const asOfMs = judged?.freshAsOfMs ?? judged?.facts.lastSuccessStartedAtMs ?? null
-  return {ageMs: asOfMs === null ? null : nowMs - asOfMs, usualMs: longest(name)}
+  const meant = new Set(views.map(qualifiedName))
+  return new Map(
+    judged
+      .filter(({name}) => meant.has(name))
+      .map(({name, freshAsOfMs, facts}) => {
+        const asOfMs = freshAsOfMs ?? facts.lastSuccessStartedAtMs
+        return [name, {ageMs: asOfMs === null ? null : nowMs - asOfMs, usualMs: longest(name)}]
+      }),
+  )
 }

@@ -37,11 +37,14 @@ const readsOf = (classId: string, id: string): string =>
        and ${key('d.refclassid', 'd.refobjid')} <> ${key(classId, id)})`
 
 /**
- * All materialized views of the database, or one and those that it reads, directly or not; which of them
+ * All materialized views of the database, or some and those that they read, directly or not; which of them
  * reads which, and which call a function whose body Postgres does not track. One statement, which looks at
  * each object once, however many views read it.
  */
-export async function readDependencies(db: Database, view: ViewName | null = null): Promise<Dependencies> {
+export async function readDependencies(
+  db: Database,
+  views: readonly ViewName[] | null = null,
+): Promise<Dependencies> {
   const registered = db.has('registrations')
     ? `exists (select from ${db.tables.registrations} r where r.schema_name = n.nspname and r.view_name = c.relname)`
     : 'false'
@@ -51,7 +54,7 @@ export async function readDependencies(db: Database, view: ViewName | null = nul
          from pg_class c
         cross join lateral ${readsOf("'pg_class'::regclass::oid", 'c.oid')} s
         where c.relkind = 'm'
-          ${view ? 'and c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relname = $2' : ''}
+          ${views ? `and c.oid in ${MEANT}` : ''}
         union
        select t.class_id, t.id, s.reads
          from (select distinct (k >> 32)::oid as class_id, (k & 4294967295)::oid as id
@@ -79,10 +82,15 @@ export async function readDependencies(db: Database, view: ViewName | null = nul
        from object o
       where o.class_id = 'pg_operator'::regclass
       order by schema_name, name, arguments`,
-    view ? [view.schemaName, view.viewName] : [],
+    views ? [views.map(({schemaName}) => schemaName), views.map(({viewName}) => viewName)] : [],
   )
   return reduceDependencies(rows.map(toObject))
 }
+
+/** SQL: the OIDs of what has the names in `$1` and `$2`. */
+const MEANT = `(select m.oid from unnest($1::text[], $2::text[]) v(schema_name, view_name)
+                             join pg_namespace x on x.nspname = v.schema_name
+                             join pg_class m on m.relnamespace = x.oid and m.relname = v.view_name)`
 
 /**
  * SQL: whether the function under alias `p` may read views unseen. The result of an immutable function

@@ -53,7 +53,8 @@ export async function judgeAll(
   db: Database,
   {edges, maxAgeMs = null}: WhichViews = {},
 ): Promise<JudgedViews> {
-  return judgeViews(db, await readFreshness(db, null), edges ?? (await readAllEdges(db)), maxAgeMs)
+  const freshness = await readFreshness(db, null)
+  return judgeViews(db, freshness, {names: null, edges: edges ?? (await readAllEdges(db)), maxAgeMs})
 }
 
 /** How fresh one view and those that it reads are. */
@@ -62,20 +63,33 @@ export async function judgeOne(
   view: ViewName & {id: string},
   maxAgeMs: number | null = null,
 ): Promise<JudgedViews> {
-  const {nodes, edges} = await readDependencies(db, view)
-  return judgeViews(db, await readFreshness(db, {id: view.id, names: nodes}), edges, maxAgeMs)
+  return judgeSome(db, [view], {id: view.id, maxAgeMs})
+}
+
+/** How fresh views and those that they read are; one of them is found by its id, too. */
+export async function judgeSome(
+  db: Database,
+  views: readonly ViewName[],
+  {id = null, maxAgeMs = null}: {id?: string | null; maxAgeMs?: number | null} = {},
+): Promise<JudgedViews> {
+  const {nodes, edges} = await readDependencies(db, views)
+  const names = [...views, ...nodes]
+  return judgeViews(db, await readFreshness(db, {id, names}), {names, edges, maxAgeMs})
 }
 
 async function judgeViews(
   db: Database,
   {nowMs, views}: {nowMs: number; views: FreshnessFacts[]},
-  edges: readonly ViewEdge[],
-  maxAgeMs: number | null,
+  {
+    names,
+    edges,
+    maxAgeMs,
+  }: {names: readonly ViewName[] | null; edges: readonly ViewEdge[]; maxAgeMs: number | null},
 ): Promise<JudgedViews> {
   const {parents} = untangle(edges).graph
   const named = views.map((facts) => ({name: qualifiedName(facts), facts}))
   const factsOf = new Map(named.map(({name, facts}) => [name, facts]))
-  const looks = await lastUnchangedLooks(db)
+  const looks = await lastUnchangedLooks(db, names)
   const inHistory = await inputsOf(db, factsOf, edges, parents)
   const asOf = withLooks({factsOf, parentsOf: parents, looks, inHistory})
   const graceMs = await overdueAfter(db)

@@ -18,13 +18,13 @@ const LOOK_DEADLINE_MS = 5000
 export async function staleParentsWarning(db: Database, view: ViewName): Promise<Warning | null> {
   const limited = db.within(LOOK_DEADLINE_MS)
   const look = async () => {
-    const {nodes, edges} = await readDependencies(limited, view)
+    const {nodes, edges} = await readDependencies(limited, [view])
     if (edges.length === 0) return null
     const unregistered = new Map(
       nodes.filter(({registered}) => !registered).map((node) => [qualifiedName(node), nameOf(node)]),
     )
     const times = await lastSuccesses(limited, nodes)
-    for (const [name, atMs] of await lastUnchangedLooks(limited)) {
+    for (const [name, atMs] of await lastUnchangedLooks(limited, nodes)) {
       const time = times.get(name)
       // Nothing that the view reads had changed by then: as if it had been refreshed again.
       if (time) times.set(name, {...time, startedAtMs: Math.max(time.startedAtMs, atMs)})

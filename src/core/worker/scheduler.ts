@@ -12,12 +12,13 @@ import {
 } from '../../db/queue/due.ts'
 import {parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
+import {qualifiedName} from '../../lib/identifier.ts'
 import {nextTurn} from '../../lib/promise.ts'
 import {hasPolicy, NO_POLICY} from '../../lib/schedule-policy.ts'
 import {startOf} from '../../lib/schedule-start.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {nextRunOf} from '../next-run.ts'
-import {setBelow} from '../promised-set.ts'
+import {setsBelow} from '../promised-set.ts'
 import {ClockJumps} from './clock-jumps.ts'
 
 const BATCH = 500
@@ -129,6 +130,10 @@ export class Scheduler {
     const advances: Advance[] = []
     const promising = due.filter(({maxAgeMs}) => maxAgeMs !== null).map(({id}) => id)
     const promises = await readPromises(db, promising)
+    const sets = await setsBelow(
+      db,
+      [...promises.values()].flatMap(({dependent}) => dependent ?? []),
+    )
     // Many schedules share an expression, such as every full hour.
     const known = new Map<string, Date | null>()
     for (const [position, schedule] of due.entries()) {
@@ -137,7 +142,7 @@ export class Scheduler {
       const promise = promises.get(schedule.id)
       try {
         if (promise) {
-          const ofSet = promise.dependent && (await setBelow(db, promise.dependent))
+          const ofSet = promise.dependent && sets.get(qualifiedName(promise.dependent))
           const {isQueued, nextInMs} = nextTurn({...promise, ...ofSet})
           // Where no job can be queued here, the schedule is due at once.
           const waitMs = isQueued && !isDue ? 0 : nextInMs

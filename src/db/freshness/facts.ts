@@ -37,13 +37,13 @@ const MOST_FAILURES = 1000
 const milliseconds = (instant: string): string => exactMilliseconds(withinDocuments(instant))
 
 /**
- * What the tables tell of the registered views, by name, and the time of the server: of all views, or of one
- * view, found by its id, and others, found by their names. A name with bytes that are not UTF-8 cannot be
+ * What the tables tell of the registered views, by name, and the time of the server: of all views, or of some:
+ * one found by its id, others found by their names. A name with bytes that are not UTF-8 cannot be
  * found. One statement.
  */
 export async function readFreshness(
   db: Database,
-  which: {id: string; names: readonly ViewName[]} | null,
+  which: {id: string | null; names: readonly ViewName[]} | null,
 ): Promise<{nowMs: number; views: FreshnessFacts[]}> {
   if (!db.has('registrations')) return {nowMs: 0, views: []}
   const {tables} = db
