@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {afterAll, describe, expect, test} from 'vitest'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {documentOf} from '../support/documents.ts'
 import {insertJob, untilState} from '../support/jobs.ts'
 import {inspectProcess} from '../support/processes.ts'
 import {type Receiver, startReceiver, URL_TOKEN} from '../support/receiver.ts'
@@ -283,36 +284,70 @@ describe.concurrent('notices', {timeout: 120_000}, () => {
     const db = await createTestDatabase({hasTables: true})
     const gate = await createGate(db, 'top')
     await db.query(`create materialized view base as select 1 as n;
-      create materialized view top as select n, top_gate() from base; create materialized view soon as select n from base`)
-    for (const view of ['base', 'top', 'soon']) await register(db, view)
-    expect(await ayb(['refresh', 'top', 'soon'], db)).toMatchObject({code: 0})
+      create materialized view top as select n, top_gate() from base; create materialized view soon as select n from base;
+      create materialized view queued as select n from base; create materialized view member as select n from base;
+      create materialized view kept as select n from base;
+      create materialized view stamped as select 1 as n; create materialized view below as select n from stamped`)
+    for (const view of ['base', 'top', 'soon', 'queued', 'member', 'kept', 'stamped', 'below'])
+      await register(db, view)
+    await documentOf(['matviews', 'update', 'kept', '--max-age', '1d'], db)
+    expect(await ayb(['refresh', 'top', 'soon', 'queued', 'member', 'kept', 'below'], db)).toMatchObject({
+      code: 0,
+    })
     for (let refresh = 0; refresh < 2; refresh++) {
       expect(await ayb(['refresh', 'base'], db)).toMatchObject({code: 0})
       await db.query(`
         update _ayb_matview_refresh_runs set started_at = started_at - interval '10 minutes';
         update _ayb_matview_refreshes set last_refresh_at = last_refresh_at - interval '10 minutes'`)
     }
+    // An AYB server, which writes no history, has refreshed the parent of `below`.
+    await db.query(
+      `update _ayb_matview_refreshes
+          set last_refresh_at = now() - interval '6 minutes', last_refresh_status = 'success', last_refresh_duration_ms = 1
+        where view_name = 'stamped'`,
+    )
+    // The turn of `queued` and `member` comes: a job waits for its time, a member of a set for such a job.
+    const later = {run_at: new Date(Date.now() + 3_600_000).toISOString()}
+    await insertJob(db, {view_name: 'queued'}, later)
+    const above = await insertJob(db, {view_name: 'base'}, later)
+    await db.query(
+      `insert into _ayb_job_edges (job_id, set_id, place, schema_name, view_name, parents, payload, max_attempts,
+                                   remaining_ms, created_at, released_at)
+       select case m.place when 0 then $1 else gen_random_uuid() end, s.id, m.place, 'public', m.view_name,
+              case m.place when 0 then '{}' else array[$1::uuid] end, jsonb_build_object('view_name', m.view_name),
+              3, 0, now(), case m.place when 0 then now() end
+         from (select gen_random_uuid() as id offset 0) s, (values (0, 'base'), (1, 'member')) m(place, view_name)`,
+      [above],
+    )
     // `soon` has missed only the last refresh of its parent, which was a moment ago.
     expect(await ayb(['refresh', 'soon'], db)).toMatchObject({code: 0})
     expect(await ayb(['refresh', 'base'], db)).toMatchObject({code: 0})
     const receiver = await startReceiver()
+    // The jobs of the set are left.
     const once = async () =>
-      expect(await ayb(['worker', '--once'], {...notifying(receiver), url: db.url})).toMatchObject({code: 0})
+      expect(await ayb(['worker', '--once'], {...notifying(receiver), url: db.url})).toMatchObject({code: 1})
     await once()
-    expect(receiver.notices()).toMatchObject([
+    const notices = receiver
+      .notices()
+      .sort((a, b) => ((a.data.viewName ?? '') < (b.data.viewName ?? '') ? -1 : 1))
+    expect(notices).toMatchObject([
+      {type: 'view.stale', data: {viewName: 'below', maxAgeMs: null, since: expect.any(String)}},
       {type: 'view.stale', data: {viewName: 'top', maxAgeMs: null, since: expect.any(String)}},
     ])
-    expect(Date.now() - Date.parse(receiver.notices()[0]?.data.since ?? '')).toBeGreaterThan(500_000)
+    const ages = notices.map(({data}) => Date.now() - Date.parse(data.since ?? ''))
+    expect(ages[0]).toBeGreaterThan(350_000)
+    // The first refresh of `base` that `top` has missed, not the latest one.
+    expect(ages[1]).toBeGreaterThan(1_100_000)
 
     await gate.close()
     const refresh = startAyb(['refresh', 'top'], {url: db.url, timeoutMs: 60_000})
     await untilRefreshing(db, 'top')
     await once()
-    expect(receiver.received).toHaveLength(1)
+    expect(receiver.received).toHaveLength(2)
     await gate.open()
     expect((await refresh.done).code).toBe(0)
     await once()
-    expect(receiver.notices()).toMatchObject([{}, {type: 'view.recovered', data: {viewName: 'top'}}])
+    expect(receiver.notices()).toMatchObject([{}, {}, {type: 'view.recovered', data: {viewName: 'top'}}])
   })
 
   test('go to the command as well: only what failed is tried again, and a slow command is killed', async () => {

@@ -12,16 +12,16 @@ const MOST_RECENT = 5
 export interface Behind {
   /** Since when, in milliseconds since 1970. */
   sinceMs: number
-  /** Whether it is refreshed right now. */
-  isRunning: boolean
+  /** Whether a refresh of it is running, queued, or waits for its turn in a set. */
+  isAwaited: boolean
 }
 
 export const isWell = (state: FreshnessState): boolean => state === 'fresh' || state === 'unwatched'
 
 /**
  * The state of a view as notices tell it; null where there is nothing to tell: the view is neither well, nor
- * has it failed so many times in a row. A view whose parent was refreshed a moment ago is about to be
- * refreshed, and does not count as stale.
+ * has it failed so many times in a row. A view that is older than a parent does not count as stale while its
+ * own refresh is on the way.
  */
 export function noticeState(
   {state, overdue, facts, freshAsOfMs, maxAgeMs}: JudgedView,
@@ -32,8 +32,9 @@ export function noticeState(
   if (hasFailed && consecutiveFailures >= after) return 'failing'
   const asOfMs = freshAsOfMs ?? lastSuccessStartedAtMs
   if (maxAgeMs !== null && asOfMs !== null && nowMs - asOfMs > maxAgeMs) return 'stale'
-  if (behind !== null) return behind.isRunning ? null : 'stale'
+  if (behind !== null && !behind.isAwaited) return 'stale'
   if (overdue) return 'overdue'
+  if (behind !== null) return null
   if (state === 'failing' || state === 'never') return null
   return state === 'stale' ? 'fresh' : state
 }

@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import type {Database} from '../../db/database.ts'
+import {awaitedViews} from '../../db/freshness/awaited.ts'
 import {missedRefreshes} from '../../db/freshness/parents.ts'
 import {addNotice, readNoticeFacts, readTold, type ToldState} from '../../db/notices.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
@@ -65,26 +66,35 @@ export async function lookForChanges(db: Database, {after}: {after: number}): Pr
   return {noted, unwell}
 }
 
-/** As the alert rule has it: a set has come to the views below by then. */
+/** As the alert rule has it. */
 const BEHIND_MS = 300_000
 
-/** The views that have been older than a parent for a while, by qualified names. */
+/**
+ * The views that have been older than a parent for a while, by qualified names. Of a view that has a limit
+ * for its age, that limit says what is fresh enough.
+ */
 async function viewsBehind(db: Database, views: readonly JudgedView[]): Promise<Map<string, Behind>> {
-  const candidates = views.filter(({newerParents}) => newerParents.length > 0)
+  const candidates = views.filter(({maxAgeMs, newerParents}) => maxAgeMs === null && newerParents.length > 0)
   if (candidates.length === 0) return new Map()
   const missed = await missedRefreshes(
     db,
     candidates.flatMap(({newerParents, readAtMs}, place) =>
-      newerParents.map(({schemaName, viewName}) => ({schemaName, viewName, place, readAtMs: readAtMs ?? 0})),
+      newerParents.map(({schemaName, viewName, lastSuccessEndedAtMs}) => ({
+        ...{schemaName, viewName, place},
+        readAtMs: readAtMs ?? 0,
+        endedAtMs: lastSuccessEndedAtMs ?? 0,
+      })),
     ),
     BEHIND_MS,
   )
   if (missed.size === 0) return new Map()
+  const awaited = new Set((await awaitedViews(db)).map(qualifiedName))
   const running = await runningNow(db, () => {})
   return new Map(
     candidates.flatMap(({name}, place) => {
       const sinceMs = missed.get(place)
-      return sinceMs === undefined ? [] : [[name, {sinceMs, isRunning: running.has(name)}] as const]
+      if (sinceMs === undefined) return []
+      return [[name, {sinceMs, isAwaited: awaited.has(name) || running.has(name)}] as const]
     }),
   )
 }

@@ -3,38 +3,53 @@ import type {Database} from '../database.ts'
 import {exactMilliseconds, numberOf} from '../instant.ts'
 import {ROUNDING_MS, runsOf} from './history.ts'
 
-/** A parent, and the moment whose data of it a view holds. The view is known by its place. */
+/**
+ * A parent, the end of its last success, and the moment whose data of the parent a view holds. The view is
+ * known by its place.
+ */
 interface ReadParent extends ViewName {
   place: number
   readAtMs: number
+  endedAtMs: number
 }
 
 /**
  * Which views have missed a refresh of a parent that ended at least so long ago, by their places, with the
- * end of that refresh in milliseconds since 1970.
+ * end of the first such refresh in milliseconds since 1970. Of the refreshes by an AYB server, which writes
+ * no history, only the last one is known.
  */
 export async function missedRefreshes(
   db: Database,
   parents: readonly ReadParent[],
   agoMs: number,
 ): Promise<Map<number, number>> {
+  const run = `select h.started_at + h.duration_ms * interval '1 ms' as ended_at from ${runsOf(db)} h
+                 where h.schema_name = p.schema_name and h.view_name = p.view_name
+                   and h.status = 'success' and h.duration_ms is not null`
   const rows = await db.session.query<{place: number; ended_ms: string}>(
-    `select p.place, ${exactMilliseconds('min(h.ended_at)')} as ended_ms
-       from unnest($1::int[], $2::text[], $3::text[], $4::float8[]) p(place, schema_name, view_name, read_at_ms)
+    `with parent as (
+       select p.place, p.schema_name, p.view_name, to_timestamp(p.ended_ms / 1000) as ended_at,
+              to_timestamp(p.read_ms / 1000) + ${ROUNDING_MS} * interval '1 ms' as read_at
+         from unnest($1::int[], $2::text[], $3::text[], $4::float8[], $5::float8[])
+              p(place, schema_name, view_name, read_ms, ended_ms))
+     select p.place, ${exactMilliseconds('min(h.ended_at)')} as ended_ms
+       from parent p
       cross join lateral (
-              select h.started_at + h.duration_ms * interval '1 ms' as ended_at from ${runsOf(db)} h
-               where h.schema_name = p.schema_name and h.view_name = p.view_name and h.status = 'success'
-                 and h.started_at < clock_timestamp() - $5 * interval '1 ms'
-                 and h.started_at + h.duration_ms * interval '1 ms' < clock_timestamp() - $5 * interval '1 ms'
-               order by h.started_at desc
-               limit 1) h
-      where h.ended_at > to_timestamp(p.read_at_ms / 1000) + ${ROUNDING_MS} * interval '1 ms'
-      group by p.place`,
+              -- Refreshes of one view do not overlap: the first one that ended later is one of these.
+              (${run} and h.started_at <= p.read_at order by h.started_at desc limit 1)
+               union all
+              (${run} and h.started_at > p.read_at order by h.started_at limit 1)
+               union all
+              select p.ended_at) h
+      where h.ended_at > p.read_at
+      group by p.place
+     having min(h.ended_at) < clock_timestamp() - $6 * interval '1 ms'`,
     [
       parents.map(({place}) => place),
       parents.map(({schemaName}) => schemaName),
       parents.map(({viewName}) => viewName),
       parents.map(({readAtMs}) => String(readAtMs)),
+      parents.map(({endedAtMs}) => String(endedAtMs)),
       agoMs,
     ],
   )

@@ -62,8 +62,9 @@ describe('the state that a notice tells', () => {
     expect(stateOf(view('stale'))).toBe('fresh')
     expect(stateOf(view('stale', {maxAgeMs: 2 * HOUR}))).toBe('fresh')
     expect(stateOf(view('stale', {overdue: true}))).toBe('overdue')
-    expect(stateOf(view('stale', {overdue: true}), 1, {sinceMs: 1, isRunning: false})).toBe('stale')
-    expect(stateOf(view('stale'), 1, {sinceMs: 1, isRunning: true})).toBeNull()
+    expect(stateOf(view('stale', {overdue: true}), 1, {sinceMs: 1, isAwaited: false})).toBe('stale')
+    expect(stateOf(view('stale'), 1, {sinceMs: 1, isAwaited: true})).toBeNull()
+    expect(stateOf(view('stale', {overdue: true}), 1, {sinceMs: 1, isAwaited: true})).toBe('overdue')
   })
 
   test('is failing after so many failures, and before that what else is wrong', () => {
