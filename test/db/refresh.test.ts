@@ -11,7 +11,7 @@ import {
 } from '../../src/db/locks/refresh-lock.ts'
 import {isEndedUnheard} from '../../src/db/locks/seen-lock.ts'
 import {claimJobs, type LockedJob} from '../../src/db/queue/claims.ts'
-import type {JobFence} from '../../src/db/queue/fence.ts'
+import type {RefreshJob} from '../../src/db/queue/fence.ts'
 import {returnUnseenJob} from '../../src/db/queue/settle.ts'
 import type {Attempt} from '../../src/db/refresh/attempt.ts'
 import {type Failure, recordFailure} from '../../src/db/refresh/failure-record.ts'
@@ -482,13 +482,13 @@ describe('a claim behind a refresh', () => {
   /** An attempt of a job in hand. */
   const beginJob = async (db: Database, viewName: string): Promise<Attempt> => {
     const attempt = await begin(db, viewName)
-    const [job] = await server.query<JobFence>(
+    const [job] = await server.query<RefreshJob>(
       `update _ayb_jobs set state = 'running', worker_id = $2, attempts = 1, last_run_at = now() where id = $1
-       returning id, worker_id as "workerId", attempts as attempt, schedule_id as "scheduleId",
+       returning id, worker_id as "workerId", attempts as attempt, max_attempts as "maxAttempts", schedule_id as "scheduleId",
                  to_char(last_run_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as token`,
       [await queue(viewName, "'2000-01-03'"), claim.workerId],
     )
-    return {...attempt, job: job as JobFence}
+    return {...attempt, job: job as RefreshJob}
   }
 
   const stateOf = async (id: string) =>

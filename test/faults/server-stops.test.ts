@@ -204,7 +204,11 @@ describe.concurrent('a server that is stopped and started again', {timeout: 150_
     expect((await ayb(['matviews', 'refresh', 'a'], {url: db.url})).code).toBe(0)
     expect(await db.query('select waits from a')).toEqual([{waits: 'on'}])
     const worker = await startWorker(db)
-    for (let turn = 0; turn < 500; turn++) await insertJob(db, {view_name: views[turn % views.length]})
+    for (const view of views) await insertSchedule(db, view, {view, nextRunAt: "'2100-01-01'"})
+    await db.query(
+      `insert into _ayb_jobs (type, payload, schedule_id)
+       select s.job_type, s.payload, s.id from _ayb_job_schedules s, generate_series(1, 125)`,
+    )
     await db.query('notify ayb_cli_wake')
     const completed = async () => (await db.query(`select from _ayb_jobs where state = 'completed'`)).length
     await until(async () => (await completed()) > 50, {what: 'refreshes', timeoutMs: PATIENCE_MS})

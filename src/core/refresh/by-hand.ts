@@ -89,9 +89,9 @@ export async function refresh(
 }
 
 /**
- * The same, but where the view looks unchanged and needs a second look, returns at once instead of waiting: the
- * caller uses the session for other views meanwhile. `set` has the qualified names of the views of its set; null where the view is
- * refreshed alone.
+ * The same, but where the view looks unchanged and needs a second look, returns at once instead of waiting:
+ * the caller uses the session for other views meanwhile. `set` has the qualified names of the views of its set;
+ * null where the view is refreshed alone.
  */
 export async function refreshOrLookAgain(
   db: Database,

@@ -1,4 +1,4 @@
-import type {JobFence} from '../../db/queue/fence.ts'
+import type {RefreshJob} from '../../db/queue/fence.ts'
 import {newRunId} from '../../db/refresh/refresh.ts'
 import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
 import type {PromiseFacts} from '../../lib/promise.ts'
@@ -39,7 +39,7 @@ export interface RefreshRequest<Target extends RefreshTarget = RefreshTarget> {
   /** Of the schedule that made the job; null where that promises nothing, or changes do not count. */
   promise: PromiseFacts | null
   /** Null for a refresh by hand. */
-  job: JobFence | null
+  job: RefreshJob | null
 }
 
 /** What one party wants; null where the party leaves the choice to others. */

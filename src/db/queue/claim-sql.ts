@@ -56,8 +56,8 @@ export const isWithinBound = (alias: string, until: string, jobIds: string): str
   `(${alias}.run_at <= ${until}::timestamptz or ${alias}.id = any (${jobIds}::uuid[]))`
 
 /**
- * SQL: the ids of the oldest jobs that are due at that instant, under a lock, and whether each was claimed before. Literals for state and type:
- * with parameters the partial index would not be used.
+ * SQL: the ids of the oldest jobs that are due at that instant, under a lock, and whether each was claimed
+ * before. Literals for state and type: with parameters the partial index would not be used.
  */
 export const oldestDueJobs = (
   {jobs}: TableNames,

@@ -14,15 +14,14 @@ import {
   returnedOfClaim,
   type TriedRow,
 } from './claim-sql.ts'
-import type {JobFence} from './fence.ts'
+import type {RefreshJob} from './fence.ts'
 import {type LockTries, readTries, triesOfClaimed} from './lock-tries.ts'
 
 /** A job that was claimed, with what its refresh needs to know. */
-export interface ClaimedJob extends JobFence {
+export interface ClaimedJob extends RefreshJob {
   payload: unknown
   /** Null without a schedule, or where the schedule is gone. */
   schedule: ScheduleOfJob | null
-  maxAttempts: number
   /** How long after its time it was claimed, by the server's clock, in milliseconds. */
   latenessMs: number
   /** Of the view that the payload names; null where there is none. */

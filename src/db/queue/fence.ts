@@ -17,6 +17,11 @@ export interface JobFence {
   scheduleId: string | null
 }
 
+/** The job of a refresh. */
+export interface RefreshJob extends JobFence {
+  maxAttempts: number
+}
+
 /**
  * What becomes of a job: it fails for good, or goes back into the queue, with or without having used up an
  * attempt. It is due again after `delayMs`; null leaves the time when it was due.

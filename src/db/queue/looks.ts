@@ -2,8 +2,8 @@ import type {Database} from '../database.ts'
 import {isStillOurs, type JobFence} from './fence.ts'
 
 /**
- * The beginning of the idempotency keys of jobs that promises made. All other jobs of their schedules were asked
- * for by somebody, or made by another program.
+ * The beginning of the idempotency keys of jobs that promises made. All other jobs of their schedules were
+ * asked for by somebody, or made by another program.
  */
 const LOOK_KEY = 'ayb-promise:'
 

@@ -6,9 +6,9 @@ import {NO_LOCK_TRIES} from './lock-tries.ts'
 
 /**
  * Puts a job back that was claimed in a quiet time of its schedule: due at its end, without an attempt. Where
- * its schedule was called off, the job is canceled instead. Its tries of the lock of the view are forgotten: the
- * quiet time does not count against its patience. Returns null where the job is no longer ours. The commit does
- * not wait for a standby, as in `snoozeJob`.
+ * its schedule was called off, the job is canceled instead. Its tries of the lock of the view are forgotten:
+ * the quiet time does not count against its patience. Returns null where the job is no longer ours. The commit
+ * does not wait for a standby, as in `snoozeJob`.
  */
 export async function putOffJob(
   db: Database,

@@ -3,7 +3,7 @@ import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {RefreshMode} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import type {SeenBefore} from '../fingerprint/note.ts'
-import type {JobFence} from '../queue/fence.ts'
+import type {RefreshJob} from '../queue/fence.ts'
 
 /** What is set for the REFRESH statement alone. Durations in milliseconds; null means no limit. */
 interface StatementSettings {
@@ -27,7 +27,7 @@ export interface Attempt {
   /** The fingerprint of the view and of everything that it reads; null where nobody asks for changes. */
   seen: SeenBefore | null
   /** Null for a refresh by hand. */
-  job: JobFence | null
+  job: RefreshJob | null
   settings: StatementSettings
   /** How long earlier tries waited for the lock of the view. */
   lockWaitMs: number

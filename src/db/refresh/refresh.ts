@@ -160,7 +160,7 @@ type SuccessRow = (RegistrationRow | {id: null}) & {
   is_settled: boolean
   /** Whether no other session held the row of the registration. */
   is_free: boolean
-  /** The OID of the view where the record has written it to the table of states. */
+  /** The OID of the view where the table of states has that OID by now. */
   remembered_oid?: string | null
 }
 
@@ -193,11 +193,14 @@ const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concurrent' 
 
 /**
  * Of a concurrent refresh, the rows and the record are one transaction that deletes no file. Should the server
- * crash, both are there or neither is, and the job is run again: so a worker need not wait for the disk, nor
- * for a standby. Somebody who waits for a refresh by hand relies on what the command said.
+ * crash, both are there or neither is, and the job of a schedule is run again while it has attempts left: so a
+ * worker need not wait for the disk, nor for a standby. Whoever asks for a refresh of one view relies on the
+ * answer.
  */
 const commitSql = ({job, mode}: Attempt): string[] =>
-  job && mode === 'concurrent' ? ['set local synchronous_commit = off'] : []
+  mode === 'concurrent' && job && job.scheduleId !== null && job.attempt < job.maxAttempts
+    ? ['set local synchronous_commit = off']
+    : []
 
 async function refreshMessage(
   db: Database,

@@ -223,6 +223,6 @@ r as (
 returning r.*)${remember}${claim ? `,\n${LOCK_OF_CLAIMED.cte}` : ''}
 select x.* from (
   select ${registration}, ${isoInstantOfClock('statement_timestamp()')} as run_started_at,
-         done.ms as run_duration_ms, exists (select from j) as is_settled, exists (select from free) as is_free${remembers ? `,\n         case when exists (select from remembered) then done.oid::text end as remembered_oid` : ''}${next ? `,\n         ${next.columns}, u.is_tried, ${LOCK_OF_CLAIMED.columns}` : ''}
+         done.ms as run_duration_ms, exists (select from j) as is_settled, exists (select from free) as is_free${remembers ? `,\n         case when exists (select from remembered) or exists (select from same) then done.oid::text end as remembered_oid` : ''}${next ? `,\n         ${next.columns}, u.is_tried, ${LOCK_OF_CLAIMED.columns}` : ''}
     from done${hasJob ? '' : ' left join r on true'}${next ? ` left join claimed u on true${next.join}${LOCK_OF_CLAIMED.join}` : ''} offset 0) x`
 }

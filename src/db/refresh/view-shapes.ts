@@ -3,7 +3,8 @@ import {quoteViewName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
 import type {Session} from '../session.ts'
-import {databaseIdentity} from '../states/identity.ts'
+import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
+import {databaseIdentity, forgetRights} from '../states/identity.ts'
 
 /** What a view reads whose query names nothing but tables and materialized views. */
 export interface PlainShape {
@@ -19,7 +20,7 @@ export const FEW_FILES = 2
 
 /**
  * SQL: the files of relations, by their OIDs. Calls functions alone: to start a plan that reads a catalog
- * takes ten times as long. With `few`, of up to FEW_FILES relations.
+ * takes ten times as long. With `few`, for up to FEW_FILES relations.
  */
 export const filesOf = (oids: string, {few}: {few: boolean}): string =>
   few
@@ -109,11 +110,18 @@ async function readAhead(
          union (select r.schema_name, r.view_name from ${db.tables.registrations} r
                  where (r.schema_name, r.view_name) > ($1, $2)
                  order by r.schema_name, r.view_name limit ${READ_AHEAD}))`
-    const rows = await db.session.query<ShapeRow & {is_remembered: boolean}>(
-      `select v.*, ${await isRememberedSql(db)} as is_remembered from (
+    const read = (isRemembered: string) =>
+      db.session.query<ShapeRow & {is_remembered: boolean}>(
+        `select v.*, ${isRemembered} as is_remembered from (
      ${shapesSql(views)}) v`,
-      [view.schemaName, view.viewName],
-    )
+        [view.schemaName, view.viewName],
+      )
+    const rows = await read(await isRememberedSql(db)).catch((error) => {
+      // The rights to the table of states may have gone since the session asked for them.
+      if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) throw error
+      forgetRights(db.session)
+      return read('false')
+    })
     for (const row of rows.filter((each) => each.is_remembered)) {
       noteRemembered(db, {schemaName: row.schema_name, viewName: row.view_name}, row.view_oid)
     }

@@ -16,15 +16,19 @@ interface SeenView {
 }
 
 /**
- * SQL: two more parts of a WITH, which remember the OID of a view where its row has another OID or is
- * missing. A row that another session holds stays as it is. `remembered` has a row where one was written.
+ * SQL: more parts of a WITH, which remember the OID of a view where its row has another OID or is missing. A
+ * row that another session holds stays as it is. `remembered` has a row where one was written, and `same`
+ * where the OID was there before.
  */
 export const rememberSql = ({states}: TableNames, seen: SeenView): string => {
   const isOfView = `s.schema_name = ${seen.schema} and s.view_name = ${seen.view}`
   const identity = `${seen.oid}, ${seen.databaseOid}::oid, ${seen.systemIdentifier}::bigint`
-  return `outdated as materialized (
+  const stored = '(s.view_oid, s.database_oid, s.system_identifier)'
+  return `same as (
+  select from ${states} s where ${isOfView} and ${stored} is not distinct from (${identity})),
+outdated as materialized (
   select from ${states} s
-   where ${isOfView} and (s.view_oid, s.database_oid, s.system_identifier) is distinct from (${identity})
+   where ${isOfView} and ${stored} is distinct from (${identity})
      for no key update skip locked),
 remembered as (
   insert into ${states} as s (schema_name, view_name, view_oid, database_oid, system_identifier, seen_at)
