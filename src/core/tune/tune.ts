@@ -60,7 +60,11 @@ export async function tune(
   await measureAll(db, registration, measured, options)
   const winner = winnerOf(measured.map(({times}) => times))
   const isApplied = options.isApplied && winner !== null && winner > 0
-  if (isApplied) warnings.push(...(await keep(short, registration, candidates, winner)))
+  if (isApplied) {
+    // The last measurement may have ended before it saw the signal.
+    options.signal.throwIfAborted()
+    warnings.push(...(await keep(short, registration, candidates, winner)))
+  }
   const {schemaName, viewName} = registration
   return {
     view: {schemaName, viewName},
