@@ -91,6 +91,26 @@ describe('an open page', {timeout: 120_000}, () => {
     await page.getByRole('row').filter({hasText: 'success'}).waitFor()
   })
 
+  test('does not listen for refreshes while it is hidden', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const server = await start(db)
+    await register(server)
+    const {page} = await signIn(server)
+    const EVENTS = /\/api\/collections\/.*\/events$/
+    const listening = page.waitForResponse(EVENTS)
+    const ended = page.waitForEvent('requestfailed', (request) => EVENTS.test(request.url()))
+    await rowOf(page, 'leaderboard').getByRole('link', {name: 'leaderboard'}).click()
+    await listening
+    const changeVisibility = `document.dispatchEvent(new Event('visibilitychange'))`
+    await page.evaluate(
+      `Object.defineProperty(document, 'hidden', {value: true, configurable: true}); ${changeVisibility}`,
+    )
+    await ended
+    const again = page.waitForResponse(EVENTS)
+    await page.evaluate(`delete document.hidden; ${changeVisibility}`)
+    expect((await again).status()).toBe(200)
+  })
+
   test('says that the server is away, keeps what it had, and recovers by itself', async () => {
     const db = await createTestDatabase({hasTables: true})
     const server = await start(db)

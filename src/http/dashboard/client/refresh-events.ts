@@ -7,7 +7,8 @@ const EVENT = '\nevent: refreshed\n'
 
 /**
  * Calls `onRefreshed` as soon as anybody has refreshed the view, and returns whether the server tells that
- * now. It does not for each view: where it refuses, the page goes on with its polls alone.
+ * now. It does not for each view: where it refuses, the page goes on with its polls alone. A hidden page does
+ * not listen: browsers open only six connections to a server, for all of its pages.
  */
 export function useRefreshEvents(api: Api, view: string, onRefreshed: () => void): boolean {
   const [isListening, setIsListening] = useState(false)
@@ -15,12 +16,11 @@ export function useRefreshEvents(api: Api, view: string, onRefreshed: () => void
   latest.current = onRefreshed
 
   useEffect(() => {
-    const stop = new AbortController()
-    const {signal} = stop
+    let stop = new AbortController()
     let timer: number | undefined
+    let isRefused = false
 
-    async function listen(): Promise<void> {
-      let isRefused = false
+    async function listen({signal}: AbortController): Promise<void> {
       try {
         for await (const text of api.listen(view, signal)) {
           setIsListening(true)
@@ -29,18 +29,31 @@ export function useRefreshEvents(api: Api, view: string, onRefreshed: () => void
         }
       } catch (error) {
         const {isOutage, status} = toApiError(error)
-        isRefused = !isOutage && status < 500
+        isRefused = !signal.aborted && !isOutage && status < 500
       }
       if (signal.aborted) return
       setIsListening(false)
-      if (!isRefused) timer = setTimeout(listen, RETRY_MS)
+      if (!isRefused) timer = setTimeout(listen, RETRY_MS, stop)
     }
 
-    listen()
-    return () => {
+    function end(): void {
       stop.abort()
       clearTimeout(timer)
       setIsListening(false)
+    }
+
+    function listenWhileVisible(): void {
+      end()
+      if (document.hidden || isRefused) return
+      stop = new AbortController()
+      listen(stop)
+    }
+
+    document.addEventListener('visibilitychange', listenWhileVisible)
+    listenWhileVisible()
+    return () => {
+      document.removeEventListener('visibilitychange', listenWhileVisible)
+      end()
     }
   }, [api, view])
   return isListening
