@@ -64,6 +64,7 @@ async function findMissing(
   let explained = 0
   for (const view of [...newViews, ...moded.map((changed) => changed.view)]) {
     const name = qualifiedName(view)
+    if (problems.isFull) return
     const before = renamed.get(name)
     if (before) addProblem(problems, view.entry, registeredBefore(before))
     else if (!catalog.has(name)) {
