@@ -77,11 +77,13 @@ export async function readStatistics(db: Database): Promise<ViewStatistics[]> {
   )
 }
 
-/** A function with a text as its body that a view calls, and that sets no search_path. */
-export interface CalledFunction extends ViewName {
+/** A function with a text as its body that views call, and that sets no search_path. */
+export interface CalledFunction {
   /** With its argument types. */
   signature: string
   source: string
+  /** The views that call the function. */
+  views: ViewName[]
 }
 
 /** More than functions of queries have. */
@@ -89,18 +91,20 @@ const MOST_SOURCE = 20_000
 
 export async function findCalledFunctions(db: Database): Promise<CalledFunction[]> {
   return db.session.query<CalledFunction>(
-    `select distinct v.schema_name as "schemaName", v.view_name as "viewName",
-            format('%I.%I(%s)', pn.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as signature,
-            left(p.prosrc, ${MOST_SOURCE}) as source
-       from ${registeredViews(db)}
-       join pg_rewrite w on w.ev_class = c.oid
-       join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_proc'::regclass
-       join pg_proc p on p.oid = d.refobjid
+    `select format('%I.%I(%s)', pn.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as signature,
+            left(p.prosrc, ${MOST_SOURCE}) as source, f.views
+       from (select d.refobjid as oid,
+                    json_agg(distinct jsonb_build_object('schemaName', v.schema_name, 'viewName', v.view_name)) as views
+               from ${registeredViews(db)}
+               join pg_rewrite w on w.ev_class = c.oid
+               join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_proc'::regclass
+              group by 1) f
+       join pg_proc p on p.oid = f.oid
        join pg_namespace pn on pn.oid = p.pronamespace
        join pg_language l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
       where p.prosqlbody is null and pn.nspname not in ('pg_catalog', 'information_schema')
         and not exists (select from unnest(p.proconfig) s where s like 'search_path=%')
-      order by 1, 2, 3`,
+      order by signature`,
   )
 }
 

@@ -9,14 +9,15 @@ export const bareNames: Check = {
   find: (facts) =>
     facts.functions
       .filter(({bareNames}) => bareNames.length > 0)
-      .flatMap(({schemaName, viewName, signature, bareNames, schemas}) => {
-        const name = qualifiedName({schemaName, viewName})
+      .flatMap(({views, ...called}) => views.map((view) => ({view, ...called})))
+      .flatMap(({view, signature, bareNames, schemas}) => {
+        const name = qualifiedName(view)
         const severity = severityOf(facts, name)
         if (severity === null) return []
         const isNow = facts.serverVersion >= PATH_RESET_SINCE
         return {
           severity,
-          view: {schemaName, viewName},
+          view,
           message: `${name} calls ${signature}, which seems to read ${bareNames.join(', ')} without a schema: ${isNow ? 'then its refreshes fail' : 'then its refreshes will fail from PostgreSQL 17 on'}`,
           evidence: 'a guess by the text of the function',
           sql: `ALTER FUNCTION ${signature} SET search_path = ${schemas.join(', ')}, pg_temp;`,

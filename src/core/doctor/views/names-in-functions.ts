@@ -7,17 +7,25 @@ interface Token {
 }
 
 const TOKEN =
-  /(?<skipped>--[^\n]*|'(?:[^']|'')*'|\$(?<tag>\w*)\$.*?\$\k<tag>\$)|"(?<quoted>(?:[^"]|"")+)"|(?<word>[a-z_\u0080-\uffff][\w$\u0080-\uffff]*)|(?<sign>[^\s\d])/gis
+  /--[^\n]*|'(?:[^']|'')*'|(?<dollars>\$(?:[a-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)|"(?<quoted>(?:[^"]|"")+)"|(?<word>[a-z_\u0080-\uffff][\w$\u0080-\uffff]*)|(?<sign>[^\s\d])/gi
 
 /** Comments nest. A backslash escapes in a text that begins with E. */
 function tokensOf(source: string): Token[] {
   const text = withoutComments(source).replaceAll(/\be'(?:[^'\\]|\\.|'')*'/gis, "''")
-  return [...text.matchAll(TOKEN)].flatMap(({groups = {}}): Token[] => {
-    const {quoted, word, sign} = groups
-    if (quoted !== undefined) return [{text: quoted.replaceAll('""', '"'), kind: 'quoted'}]
-    if (word !== undefined) return [{text: word.toLowerCase(), kind: 'word'}]
-    return sign === undefined ? [] : [{text: sign, kind: 'sign'}]
-  })
+  const tokens: Token[] = []
+  const pattern = new RegExp(TOKEN)
+  for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
+    const {dollars, quoted, word, sign} = match.groups ?? {}
+    if (dollars !== undefined) {
+      const end = text.indexOf(dollars, pattern.lastIndex)
+      // Only the beginning of a long source is here, which may end within a quote.
+      if (end === -1) break
+      pattern.lastIndex = end + dollars.length
+    } else if (quoted !== undefined) tokens.push({text: quoted.replaceAll('""', '"'), kind: 'quoted'})
+    else if (word !== undefined) tokens.push({text: word.toLowerCase(), kind: 'word'})
+    else if (sign !== undefined) tokens.push({text: sign, kind: 'sign'})
+  }
+  return tokens
 }
 
 function withoutComments(source: string): string {
@@ -74,19 +82,19 @@ export function namesWithoutSchema(source: string): string[] {
 }
 
 /** The name at the start of an item of a FROM clause; null for a function, a query and a name with a schema. */
-function relationAt(tokens: readonly Token[], place: number): string | null {
+function relationAt(tokens: readonly Token[], start: number): string | null {
+  let place = start
+  // ONLY, and a join in parentheses, unless a query follows.
+  while (isUnquoted(tokens[place], 'only') || isUnquoted(tokens[place], '(')) place++
   const token = tokens[place]
-  if (!token) return null
-  const isWord = token.kind === 'word'
-  if (isWord && token.text === 'only') return relationAt(tokens, place + 1)
-  // A join in parentheses, unless a query follows.
-  if (token.text === '(' && token.kind === 'sign') return relationAt(tokens, place + 1)
-  if (token.kind === 'sign' || (isWord && ['lateral', 'select', 'with', 'values'].includes(token.text))) {
-    return null
-  }
+  if (!token || token.kind === 'sign') return null
+  if (token.kind === 'word' && ['lateral', 'select', 'with', 'values'].includes(token.text)) return null
   const next = tokens[place + 1]
-  return next?.kind === 'sign' && (next.text === '.' || next.text === '(') ? null : token.text
+  return isUnquoted(next, '.') || isUnquoted(next, '(') ? null : token.text
 }
+
+const isUnquoted = (token: Token | undefined, text: string): boolean =>
+  token?.text === text && token.kind !== 'quoted'
 
 /** The names of the parts of WITH clauses. */
 function namesOfWith(tokens: readonly Token[]): Set<string> {

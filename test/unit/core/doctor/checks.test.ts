@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import type {Facts, ViewFacts} from '../../../../src/core/doctor/check.ts'
 import {medianOf} from '../../../../src/core/doctor/median.ts'
@@ -59,6 +60,33 @@ describe('the names without a schema', () => {
   ])('of %j', (source, names) => {
     expect(namesWithoutSchema(source)).toEqual(names)
   })
+
+  test('of a text that ends within a dollar quote leave out what is quoted', () => {
+    expect(namesWithoutSchema('select $1 from orders where $b$ from places $c$ from lines')).toEqual([
+      'orders',
+    ])
+  })
+
+  test('are found soon in texts of any length, however deep or open', () => {
+    const piece = fc.constantFrom(
+      ...['(', 'only ', ')', ',', "'", "e'\\", '"', '$', '$$', '/*', '*/', '--', 'not ', ') as (', 'from '],
+    )
+    const numbered = fc.constantFrom('$a', '$a$b', "'$a", '"a')
+    const repeated = fc.oneof(
+      fc.array(piece, {minLength: 1, maxLength: 3}).map((pieces) => () => pieces.join('')),
+      numbered.map((start) => (n: number) => `${start}${n}$`),
+    )
+    fc.assert(
+      fc.property(repeated, fc.nat(150_000), (part, length) => {
+        let source = 'select 1 from '
+        for (let n = 0; source.length < length; n++) source += part(n)
+        const startedAt = performance.now()
+        namesWithoutSchema(source)
+        expect(performance.now() - startedAt).toBeLessThan(2000)
+      }),
+      {numRuns: 60},
+    )
+  })
 })
 
 test('two schedules that guess at the order are told with what makes each of them run', () => {
@@ -84,8 +112,7 @@ describe('a function that seems to read a relation by a name without a schema', 
       views: new Map([['public.v', {runs}]]),
       functions: [
         {
-          schemaName: 'public',
-          viewName: 'v',
+          views: [{schemaName: 'public', viewName: 'v'}],
           signature: 'public.f()',
           bareNames: ['orders'],
           schemas: ['app'],
@@ -105,6 +132,13 @@ describe('a function that seems to read a relation by a name without a schema', 
     ],
   ])('%s', (_, serverVersion, runs, severities) => {
     expect(bareNames.find(facts(serverVersion, runs)).map(({severity}) => severity)).toEqual(severities)
+  })
+
+  test('is told of each view that calls the function', () => {
+    const {functions, ...others} = facts(180_000, [])
+    const views = ['v', 'w'].map((viewName) => ({schemaName: 'public', viewName}))
+    const found = bareNames.find({...others, functions: functions.map((each) => ({...each, views}))})
+    expect(found.map(({view}) => view)).toEqual(views)
   })
 })
 
