@@ -6,11 +6,14 @@ interface WaitOptions {
   signal?: AbortSignal | undefined
   /** Ends the wait after `afterMs` milliseconds; without it there is no end. */
   deadline?: {afterMs: number; reason(): unknown}
+  /** Whether there is room for this caller; without it any place will do. */
+  mayEnter?(): boolean
   /** Takes the place. Called within `admit`, before anybody else can look at what is free. */
   onTurn?(): void
 }
 
 interface Waiter {
+  mayEnter(): boolean
   enter(): void
   leave(reason: unknown): void
 }
@@ -29,7 +32,7 @@ export class WaitingLine {
    * Resolves when `admit` comes to this caller.
    * @throws the reason of the signal, of the deadline, or of `refuseAll`
    */
-  wait({signal, deadline, onTurn}: WaitOptions = {}): Promise<void> {
+  wait({signal, deadline, mayEnter = () => true, onTurn}: WaitOptions = {}): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void) => {
         clearTimeout(timer)
@@ -38,6 +41,7 @@ export class WaitingLine {
         finish()
       }
       const waiter: Waiter = {
+        mayEnter,
         enter: () =>
           settle(() => {
             onTurn?.()
@@ -52,11 +56,12 @@ export class WaitingLine {
     })
   }
 
-  /** Gives a place to the first in the line; false where nobody waits. */
+  /** Gives a place to the first in the line; false where nobody waits, or the first has no room yet. */
   admit(): boolean {
     const [first] = this.#waiters
-    first?.enter()
-    return first !== undefined
+    if (!first?.mayEnter()) return false
+    first.enter()
+    return true
   }
 
   /** Ends each wait with a reason of its own. */

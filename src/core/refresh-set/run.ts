@@ -31,34 +31,27 @@ export async function refreshSet(
   plan: SetPlan,
   options: SetOptions,
 ): Promise<Unworded<RefreshedSet>> {
-  const {signal} = options
-  const prepare = () => cancelOnAbort(db.session, signal, () => db.watched().prepareTables())
-  if (!signal.aborted) {
-    await prepare().catch((error) => {
-      if (!signal.aborted) throw error
-    })
-  }
-  const startedAt = performance.now()
-  const run = new SetRun(db, plan, options)
-  await run.toEnd()
-  const refreshes = await withLatest(db, run.inOrder())
-  return {
-    refreshes,
-    counts: countStatuses(refreshes),
-    durationMs: Math.round(performance.now() - startedAt),
-    warnings: distinct(run.warnings),
+  const run = new SetRun(plan, options)
+  for (;;) {
+    const refreshed = await run.proceed(db)
+    if (refreshed !== null) return refreshed
+    await run.rest()
   }
 }
 
-/** One set on its way. */
-class SetRun {
-  readonly warnings: Warning[]
+/**
+ * One set on its way. Rests while all that is left of the set waits for its second look, and needs no session
+ * then.
+ */
+export class SetRun {
+  readonly #warnings: Warning[]
   readonly #members: readonly Member[]
   readonly #options: SetOptions
   readonly #progress: SetProgress
-  readonly #sessions: SetSessions
   readonly #ended = new Map<Member, SetMember>()
   readonly #names: ReadonlySet<string>
+  /** When the first refresh could start, as performance.now() tells it; null before. */
+  #startedAt: number | null = null
   /** Ends a wait that nobody needs any more. */
   readonly #over = new AbortController()
   /**
@@ -73,73 +66,107 @@ class SetRun {
    */
   #isNarrow = false
 
-  constructor(db: Database, {members, warnings}: SetPlan, options: SetOptions) {
-    this.warnings = [...warnings, ...db.takeWarnings()]
+  constructor({members, warnings}: SetPlan, options: SetOptions) {
+    this.#warnings = [...warnings]
     this.#members = members
     this.#names = new Set(members.map(({registration}) => qualifiedName(registration)))
     this.#options = options
     this.#progress = new SetProgress(members, options)
-    this.#sessions = new SetSessions(db, options.signal, (warning) => this.warnings.push(warning))
     // Each refresh listens to the signal.
     setMaxListeners(0, options.signal)
   }
 
-  inOrder(): SetMember[] {
+  /**
+   * Refreshes until the set has ended, or rests: null then.
+   * @throws AybError the same as refreshSet
+   */
+  async proceed(db: Database): Promise<Unworded<RefreshedSet> | null> {
+    if (this.#startedAt === null) await this.#prepare(db)
+    this.#startedAt ??= performance.now()
+    this.#warnings.push(...db.takeWarnings())
+    const sessions = new SetSessions(db, this.#options.signal, (warning) => this.#warnings.push(warning))
+    const isResting = await this.#toRest(sessions).finally(() => sessions.close())
+    if (isResting) return null
+    this.#over.abort()
+    return this.#refreshed(await withLatest(db, this.#inOrder()))
+  }
+
+  /** Until the second look is due. */
+  async rest(): Promise<void> {
+    await this.#secondLook
+  }
+
+  /** Ends a set that rests and cannot proceed. */
+  giveUp(error: unknown): Unworded<RefreshedSet> {
+    this.#over.abort()
+    this.#dropCanceled()
+    this.#progress.bringBack()
+    for (let left = this.#progress.take(); left.length > 0; left = this.#progress.take())
+      for (const member of left) this.#end(member, failed(error, this.#options))
+    return this.#refreshed(this.#inOrder())
+  }
+
+  async #prepare(db: Database): Promise<void> {
+    const {signal} = this.#options
+    if (signal.aborted) return
+    await cancelOnAbort(db.session, signal, () => db.watched().prepareTables()).catch((error) => {
+      if (!signal.aborted) throw error
+    })
+  }
+
+  #inOrder(): SetMember[] {
     return this.#members.flatMap((member) => this.#ended.get(member) ?? [])
   }
 
-  async toEnd(): Promise<void> {
-    const {signal} = this.#options
-    const running = new Set<Promise<void>>()
-    try {
-      for (;;) {
-        if (signal.aborted)
-          for (const member of this.#progress.drop()) this.#end(member, {status: 'canceled'})
-        for (const member of this.#progress.take(this.#limit)) {
-          const turn = this.#run(member).finally(() => running.delete(turn))
-          running.add(turn)
-        }
-        if (running.size === 0 && !this.#progress.hasAside) return
-        const soon = this.#progress.runningSoon(AHEAD_MS)
-        if (!signal.aborted) this.#sessions.openAhead(Math.min(soon, this.#limit))
-        await this.#news(running)
-      }
-    } finally {
-      this.#over.abort()
-      await this.#sessions.close()
+  #refreshed(refreshes: SetMember[]): Unworded<RefreshedSet> {
+    return {
+      refreshes,
+      counts: countStatuses(refreshes),
+      durationMs: Math.round(performance.now() - (this.#startedAt ?? performance.now())),
+      warnings: distinct(this.#warnings),
     }
   }
 
-  /** Until a turn ends, or the second looks are due. */
-  async #news(running: ReadonlySet<Promise<void>>): Promise<void> {
-    const secondLook = this.#secondLook === null ? [] : [this.#secondLook]
-    if (running.size > 0) {
-      await Promise.race([...running, ...secondLook])
-      return
+  /** After a cancellation, what does not run has ended. */
+  #dropCanceled(): void {
+    if (!this.#options.signal.aborted) return
+    for (const member of this.#progress.drop()) this.#end(member, {status: 'canceled'})
+  }
+
+  /** Until nothing of the set runs: whether it rests then, or has ended. */
+  async #toRest(sessions: SetSessions): Promise<boolean> {
+    const {signal} = this.#options
+    const running = new Set<Promise<void>>()
+    for (;;) {
+      this.#dropCanceled()
+      for (const member of this.#progress.take(this.#limit)) {
+        const turn = this.#run(member, sessions).finally(() => running.delete(turn))
+        running.add(turn)
+      }
+      if (running.size === 0) return this.#progress.hasAside
+      const soon = this.#progress.runningSoon(AHEAD_MS)
+      if (!signal.aborted) sessions.openAhead(Math.min(soon, this.#limit))
+      await Promise.race(this.#secondLook === null ? running : [...running, this.#secondLook])
     }
-    const {listener} = this.#options
-    listener.onRest?.(true)
-    await Promise.race(secondLook)
-    listener.onRest?.(false)
   }
 
   /** The turn of a member. */
-  async #run(member: Member): Promise<void> {
+  async #run(member: Member, sessions: SetSessions): Promise<void> {
     const {listener} = this.#options
     try {
-      const db = await this.#sessions.acquire()
+      const db = await sessions.acquire()
       const turn = new Turn(member, db)
       listener.onStart(member)
       const ended = await turn.refresh(this.#options, this.#names)
       // The views that waited for this one need not wait for its session.
-      this.#sessions.release(db)
+      sessions.release(db)
       // Behind a pooler, a statement without an answer may wait for a connection that another view has.
       if (turn.lost !== null && db.session.isPooled && this.#progress.running > 1) {
         this.#isNarrow = true
         this.#putBack(member, `a session got no answer while other sessions did: ${turn.lost.message}`)
         return
       }
-      for (const warning of turn.warnings()) this.warnings.push(warning)
+      for (const warning of turn.warnings()) this.#warnings.push(warning)
       if (!this.#isNarrow) this.#limit = Number.POSITIVE_INFINITY
       if ('lookAgainMs' in ended) this.#putAside(member, ended)
       else this.#end(member, ended)
@@ -152,7 +179,7 @@ class SetRun {
 
   /** The member waits until another one has ended. */
   #putBack(member: Member, reason: string): void {
-    this.warnings.push(`fewer views are refreshed at once, because ${reason}`)
+    this.#warnings.push(`fewer views are refreshed at once, because ${reason}`)
     this.#options.listener.onPutBack(member)
     for (const skipped of this.#progress.putBack(member)) {
       this.#end(skipped.member, {status: 'skipped', reason: skipped.reason})

@@ -18,8 +18,6 @@ export interface SetListener {
   onEvent(member: Member, event: RefreshEvent): void
   /** There is no session for the view at the moment: its turn comes again. */
   onPutBack(member: Member): void
-  /** Whether all that is left of the set waits for its second look. */
-  onRest?(isResting: boolean): void
   /** A view has ended, also without a turn. */
   onEnd(member: Member, ended: SetMember): void
 }

@@ -1,10 +1,12 @@
 import type {WantedSettings} from '../../../core/refresh/request.ts'
 import {describePlan, planSet, resolveSet, type SetRequest} from '../../../core/refresh-set/plan.ts'
-import {refreshSet} from '../../../core/refresh-set/run.ts'
+import {SetRun} from '../../../core/refresh-set/run.ts'
 import type {SetListener} from '../../../core/refresh-set/turn.ts'
 import {AybError} from '../../../lib/errors.ts'
 import {qualifiedName} from '../../../lib/identifier.ts'
+import {Places} from '../../../lib/places.ts'
 import type {RefreshedSet, RefreshPlan} from '../../../lib/records/refreshes.ts'
+import type {Unworded} from '../../../lib/unworded.ts'
 import type {ApiContext} from '../context.ts'
 import {errorRecord} from '../errors.ts'
 import {apiDocument, apiWarning} from '../remedies.ts'
@@ -25,7 +27,7 @@ export interface SetWish extends SetRequest {
 
 /** Refreshes sets of views for clients. Tells the log, and whoever counts. */
 export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
-  let free = MOST_AT_ONCE
+  const places = new Places(MOST_AT_ONCE)
 
   /** What the set would do. Changes nothing. */
   async function plan(wish: SetWish, signal: AbortSignal): Promise<RefreshPlan> {
@@ -35,26 +37,31 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
     }, signal)
   }
 
-  async function run(wish: SetWish, signal: AbortSignal): Promise<RefreshedSet> {
+  async function begin(wish: SetWish, signal: AbortSignal) {
     const {concurrency, isFailFast, ifChanged, mode, settings, isWaiting} = wish
     const changesUntil = performance.now()
-    // Between the two looks, other sets may take the place.
-    const onRest = (isResting: boolean) => {
-      free += isResting ? concurrency : -concurrency
-    }
     return refreshes.use(async (db) => {
       const planned = await planSet(db, await resolveSet(db, wish))
-      const refreshed = await refreshSet(db, planned, {
+      const run = new SetRun(planned, {
         ...{mode, ifChanged, changesUntil, concurrency, isFailFast, signal},
         settings,
         wait: isWaiting ? {timeoutMs: null} : null,
-        listener: {...listener, onRest},
+        listener,
         describeError: errorRecord,
       })
-      for (const warning of refreshed.warnings)
-        log({level: 'warn', event: 'warning', msg: apiWarning(warning)})
-      return apiDocument(refreshed)
+      return {run, refreshed: await run.proceed(db)}
     }, signal)
+  }
+
+  /** The second looks, once there are places again. */
+  async function lookAgain(run: SetRun, {concurrency}: SetWish, signal: AbortSignal) {
+    await places.take(concurrency, signal)
+    return refreshes.use((db) => run.proceed(db), signal).finally(() => places.give(concurrency))
+  }
+
+  function answer(refreshed: Unworded<RefreshedSet>): RefreshedSet {
+    for (const warning of refreshed.warnings) log({level: 'warn', event: 'warning', msg: apiWarning(warning)})
+    return apiDocument(refreshed)
   }
 
   const listener: SetListener = {
@@ -87,7 +94,7 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
     plan,
     async refresh(wish: SetWish, signal: AbortSignal): Promise<RefreshedSet> {
       const {concurrency} = wish
-      if (concurrency > free) {
+      if (!places.tryTake(concurrency)) {
         throw new AybError(
           'TIMEOUT',
           `sets of views are refreshed already, ${MOST_AT_ONCE} views at once at most`,
@@ -96,10 +103,15 @@ export function refreshingSets({refreshes, log, onRefresh}: ApiContext) {
           },
         )
       }
-      free -= concurrency
-      return run(wish, signal).finally(() => {
-        free += concurrency
-      })
+      const begun = await begin(wish, signal).finally(() => places.give(concurrency))
+      const {run} = begun
+      let {refreshed} = begun
+      while (refreshed === null) {
+        // Other sets and refreshes may have the places and the session meanwhile.
+        await run.rest()
+        refreshed = await lookAgain(run, wish, signal).catch((error) => run.giveUp(error))
+      }
+      return answer(refreshed)
     },
   }
 }
