@@ -12,7 +12,8 @@ groups:
           time() - max without (instance, pod) (ayb_view_fresh_timestamp_seconds)
           > max without (instance, pod) (ayb_view_max_age_seconds)
           or (time() - max without (instance, pod) (ayb_view_fresh_timestamp_seconds)
-          and max without (instance, pod) (ayb_view_stale) > 0 unless max without (instance, pod) (ayb_view_max_age_seconds)
+          and max without (instance, pod) (ayb_view_stale) > 0
+          unless max without (instance, pod) (ayb_view_max_age_seconds)
           unless max without (instance, pod) (ayb_view_running_seconds) > 0)
         for: 5m
         labels:
@@ -52,7 +53,7 @@ groups:
       - alert: AybNoWorker
         expr: >-
           max without (instance, pod) (ayb_workers) < 1 or absent(ayb_workers)
-          or count by (database, system_identifier) (last_over_time(ayb_workers[1d]))
+          or count by (database, system_identifier) (last_over_time(ayb_workers{database!=""}[1d]))
           unless count by (database, system_identifier) (ayb_workers)
         for: 2m
         labels:

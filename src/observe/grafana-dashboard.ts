@@ -14,11 +14,15 @@ const DATA_SOURCE = 'datasource'
 const DATABASE = 'database'
 
 /**
- * The greatest value that any process tells, of each series of the databases that are chosen: all processes
- * tell the same of a database.
+ * The greatest value that any process tells, of each database that is chosen, and there of each view or state:
+ * all processes tell the same of a database, and may be scraped by several jobs of Prometheus.
  */
-const ofDatabases = (metric: string, selector = ''): string =>
-  `max without (instance, pod) (${metric}{database=~"$${DATABASE}"${selector}})`
+function ofDatabases(metric: string, part: 'view' | 'state' | null, selector = ''): string {
+  const labels = ['database', 'system_identifier', ...(part === null ? [] : [part])]
+  return `max by (${labels.join(', ')}) (${metric}{database=~"$${DATABASE}"${selector}})`
+}
+
+const ofViews = (metric: string): string => ofDatabases(metric, 'view')
 
 const OF_VIEW = '{{database}} {{view}}'
 
@@ -26,7 +30,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Workers',
     type: 'stat',
-    expr: `sum(${ofDatabases('ayb_workers')})`,
+    expr: `sum(${ofDatabases('ayb_workers', null)})`,
     unit: 'none',
     width: 6,
     height: 4,
@@ -34,7 +38,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Views older than allowed',
     type: 'stat',
-    expr: `count(time() - ${ofDatabases('ayb_view_fresh_timestamp_seconds')} > ${ofDatabases('ayb_view_max_age_seconds')}) or vector(0)`,
+    expr: `count(time() - ${ofViews('ayb_view_fresh_timestamp_seconds')} > ${ofViews('ayb_view_max_age_seconds')}) or vector(0)`,
     unit: 'none',
     width: 6,
     height: 4,
@@ -42,7 +46,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Views that fail',
     type: 'stat',
-    expr: `count(${ofDatabases('ayb_view_consecutive_failures')} > 0) or vector(0)`,
+    expr: `count(${ofViews('ayb_view_consecutive_failures')} > 0) or vector(0)`,
     unit: 'none',
     width: 6,
     height: 4,
@@ -50,7 +54,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Views that are overdue',
     type: 'stat',
-    expr: `sum(${ofDatabases('ayb_view_overdue')}) or vector(0)`,
+    expr: `sum(${ofViews('ayb_view_overdue')}) or vector(0)`,
     unit: 'none',
     width: 6,
     height: 4,
@@ -58,7 +62,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Age of the data, the oldest ten',
     type: 'timeseries',
-    expr: `topk(10, time() - (${ofDatabases('ayb_view_fresh_timestamp_seconds')} > 0))`,
+    expr: `topk(10, time() - (${ofViews('ayb_view_fresh_timestamp_seconds')} > 0))`,
     legend: OF_VIEW,
     unit: 's',
     width: 12,
@@ -67,7 +71,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Duration of the last refresh, the longest ten',
     type: 'timeseries',
-    expr: `topk(10, ${ofDatabases('ayb_view_last_duration_seconds')})`,
+    expr: `topk(10, ${ofViews('ayb_view_last_duration_seconds')})`,
     legend: OF_VIEW,
     unit: 's',
     width: 12,
@@ -76,7 +80,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Failures since the last success',
     type: 'timeseries',
-    expr: `${ofDatabases('ayb_view_consecutive_failures')} > 0`,
+    expr: `${ofViews('ayb_view_consecutive_failures')} > 0`,
     legend: OF_VIEW,
     unit: 'none',
     width: 12,
@@ -85,7 +89,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Running for',
     type: 'timeseries',
-    expr: `${ofDatabases('ayb_view_running_seconds')} > 0`,
+    expr: `${ofViews('ayb_view_running_seconds')} > 0`,
     legend: OF_VIEW,
     unit: 's',
     width: 12,
@@ -94,7 +98,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Size of the views, the largest ten',
     type: 'timeseries',
-    expr: `topk(10, ${ofDatabases('ayb_view_size_bytes')})`,
+    expr: `topk(10, ${ofViews('ayb_view_size_bytes')})`,
     legend: OF_VIEW,
     unit: 'bytes',
     width: 12,
@@ -103,7 +107,7 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Jobs',
     type: 'timeseries',
-    expr: ofDatabases('ayb_jobs', ',state=~"queued|running|waiting|failed"'),
+    expr: ofDatabases('ayb_jobs', 'state', ',state=~"queued|running|waiting|failed"'),
     legend: '{{database}} {{state}}',
     unit: 'none',
     width: 12,

@@ -72,8 +72,7 @@ async function firing(phases: Phases, expected: string[], by = 'alertname, view'
     }
     begin += length
   }
-  const file = join(folder, 'test.yml')
-  const test = {
+  await passes({
     rule_files: [rules],
     evaluation_interval: '1m',
     tests: [
@@ -89,7 +88,12 @@ async function firing(phases: Phases, expected: string[], by = 'alertname, view'
         ],
       },
     ],
-  }
+  })
+}
+
+/** Has promtool run a test of its own format. */
+async function passes(test: object): Promise<void> {
+  const file = join(folder, 'test.yml')
   writeFileSync(file, JSON.stringify(test, null, 2))
   const {stdout} = await promisify(execFile)('promtool', ['test', 'rules', file])
   expect(stdout).toContain('SUCCESS')
@@ -138,8 +142,9 @@ describe('the alert rules', {timeout: 120_000}, () => {
       create materialized view broken as select 1 / n as quotient from numbers;
       create materialized view stale as select 1 as one; create materialized view slow as select 1 as one;
       create materialized view late as select 1 as one;
-      create materialized view child as select * from slow`)
-    for (const view of ['leaderboard', 'broken', 'stale', 'slow', 'late', 'child']) {
+      create materialized view child as select * from slow;
+      create materialized view kept as select * from slow`)
+    for (const view of ['leaderboard', 'broken', 'stale', 'slow', 'late', 'child', 'kept']) {
       const promise = view === 'child' ? [] : ['--max-age', view === 'stale' ? '1h' : '30d']
       await documentOf(['matviews', 'register', view, ...promise], db)
       await documentOf(['matviews', 'refresh', view], db)
@@ -229,6 +234,13 @@ describe('the alert rules', {timeout: 120_000}, () => {
     ]
     await firingOfIll(gone, 'AybNoWorker')
 
+    // An older ayb told of no database.
+    const upgraded: Phases = [
+      [withoutDatabase(fresh), 15],
+      [together({c: fresh}), 10],
+    ]
+    await firing(upgraded, [])
+
     // Another server has a database of the same name.
     const renamed = [...fresh.samples].map(
       ([series, value]) =>
@@ -267,10 +279,52 @@ test('the dashboard asks for metrics that there are', async () => {
   const rules = (await ayb(['metrics', 'rules'], {})).stdout
   const asked = JSON.stringify(dashboard).match(/\bayb_\w+/g) ?? []
   for (const name of [...asked, ...(rules.match(/\bayb_\w+/g) ?? [])]) expect(known, name).toContain(name)
+  const help = (await ayb(['help', 'metrics'], {})).stdout
+  for (const name of known) if (name?.startsWith('ayb_')) expect(help).toContain(name)
   for (const name of [
     'ayb_build_info',
     'process_start_time_seconds',
     'ayb_schedule_next_run_timestamp_seconds',
   ])
     expect(known).toContain(name)
+})
+
+test('the dashboard counts each view and worker once, whoever tells of them', async () => {
+  const {panels} = await documentOf<{panels: {title: string; type: string; targets: {expr: string}[]}[]}>(
+    ['metrics', 'dashboard'],
+    {},
+  )
+  const series = (name: string, value: number, label = '') =>
+    ['serve', 'workers'].map((job) => ({
+      series: `${name}{database="shop",system_identifier="1",instance="${job}:9090",job="${job}"${label}}`,
+      values: `${value}x10`,
+    }))
+  const OF_VIEW = ',view="public.totals"'
+  const expected: Record<string, number> = {
+    Workers: 3,
+    'Views older than allowed': 1,
+    'Views that fail': 1,
+    'Views that are overdue': 1,
+  }
+  const counted = panels.filter(({type}) => type === 'stat')
+  expect(counted.map(({title}) => title)).toEqual(Object.keys(expected))
+  await passes({
+    tests: [
+      {
+        interval: '1m',
+        input_series: [
+          ...series('ayb_workers', 3),
+          ...series('ayb_view_fresh_timestamp_seconds', 1, OF_VIEW),
+          ...series('ayb_view_max_age_seconds', 60, OF_VIEW),
+          ...series('ayb_view_consecutive_failures', 2, OF_VIEW),
+          ...series('ayb_view_overdue', 1, OF_VIEW),
+        ],
+        promql_expr_test: counted.map(({title, targets}) => ({
+          expr: targets[0]?.expr.replaceAll('$database', 'shop'),
+          eval_time: '5m',
+          exp_samples: [{labels: '{}', value: expected[title]}],
+        })),
+      },
+    ],
+  })
 })
