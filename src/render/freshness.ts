@@ -1,10 +1,11 @@
 import {formatDuration} from '../lib/duration.ts'
-import {qualifiedName} from '../lib/identifier.ts'
+import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {FreshnessState, ViewStatus} from '../lib/records/freshness.ts'
 import {causeOf} from './cause.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
+import {printableName} from './text.ts'
 import {formatDue, formatRelative} from './time.ts'
 
 const STYLES: Record<FreshnessState, Style> = {
@@ -20,20 +21,19 @@ export const stateStyle = (state: FreshnessState): Style => STYLES[state]
 
 /** What a list of views was asked for. */
 export interface ViewSelection {
+  /** Empty for all. */
+  views?: readonly ViewReference[]
   schema: string | null
   /** Empty for all. */
   states: readonly FreshnessState[]
 }
 
 /** Says that no view is in the list, for people. */
-export function describeNone({schema, states}: ViewSelection): string {
-  if (states.length > 0) {
-    const where = schema === null ? '' : ` of schema ${printable(schema)}`
-    return `No registered view${where} is ${states.join(' or ')}.`
-  }
-  if (schema !== null) {
-    return `No materialized view of schema ${printable(schema)} is registered. Leave out --schema to see all.`
-  }
+export function describeNone({views = [], schema, states}: ViewSelection): string {
+  const named = views.map((view) => ('id' in view ? `with id ${view.id}` : `named ${printableName(view)}`))
+  const which = `${schema === null ? '' : ` of schema ${printable(schema)}`}${named.length === 0 ? '' : ` ${named.join(' or ')}`}`
+  if (states.length > 0) return `No registered view${which} is ${states.join(' or ')}.`
+  if (schema !== null) return `No materialized view${which} is registered. Leave out --schema to see all.`
   return 'No materialized views are registered. Find some with: ayb matviews discover'
 }
 

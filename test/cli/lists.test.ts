@@ -32,6 +32,15 @@ describe('an empty list', () => {
     for (const command of ['list', 'status']) {
       expect(await onTerminal(`matviews ${command} --state stale`)).toEqual(['No registered view is stale.'])
     }
+    expect(await onTerminal('status leaderboard --state failing --state stale')).toEqual([
+      'No registered view named public.leaderboard is failing or stale.',
+    ])
+    expect(await onTerminal('status leaderboard --schema nope --state failing')).toEqual([
+      'No registered view of schema nope named public.leaderboard is failing.',
+    ])
+    expect(await onTerminal('status leaderboard --schema nope')).toEqual([
+      'No materialized view of schema nope named public.leaderboard is registered. Leave out --schema to see all.',
+    ])
     await insertJob(db, {view_name: 'leaderboard'}, {state: 'completed'})
     expect(await onTerminal('jobs list --state failed')).toEqual(['There are no failed jobs.'])
     await createSchedule(db, 'nightly')

@@ -70,7 +70,7 @@ The age counts from the start of the refresh that made the data. If the view rea
       const summary = summarizeStates(all)
       await this.show(async (context) => {
         const {renderStatus} = await import('../../render/freshness.ts')
-        const table = renderStatus(views, context, {schema, states})
+        const table = renderStatus(views, context, {views: args.view ?? [], schema, states})
         const isSummedUp = context.terminal.isTerminal && views.length > 0
         return isSummedUp ? withSummary(table, summary, context.terminal) : table
       }, flags)
