@@ -93,6 +93,7 @@ export async function changeSchedules(
   db: Database,
   changed: readonly ChangedSchedule[],
 ): Promise<Schedule[]> {
+  if (changed.length === 0) return []
   const planned = changed.map((each) => ({...each, ...plannedTiming(each), policy: checkedPolicy(db, each)}))
   const isDisabling = ({changes}: ChangedSchedule) => changes.enabled === false
   const disabled = changed.filter(isDisabling).map(({before}) => before.id)

@@ -210,6 +210,24 @@ describe('ayb apply', () => {
     await db.query('drop index leaderboard_id_idx')
   })
 
+  test('wakes no worker where no schedule changes', async () => {
+    await apply(FILE)
+    const listener = await db.connect()
+    await listener.query('listen ayb_cli_wake')
+    const heard: (string | undefined)[] = []
+    const last = new Promise<void>((resolve) => {
+      listener.on('notification', ({payload}) => {
+        heard.push(payload)
+        if (payload === 'last') resolve()
+      })
+    })
+    const {changes} = await apply(FILE.replace('mode: standard, maxAge: 1h', 'mode: standard, maxAge: 2h'))
+    expect(changes).toHaveLength(1)
+    await db.query(`notify ayb_cli_wake, 'last'`)
+    await last
+    expect(heard).toEqual(['last'])
+  })
+
   test('warns of schedules as their creation does', async () => {
     await documentOf(['matviews', 'register', 'others', '--mode', 'concurrent'], db)
     await db.query(
