@@ -1,4 +1,6 @@
 import {describe, expect, test} from 'vitest'
+import {cancelRefresh} from '../../src/core/cancel-refresh.ts'
+import {Server} from '../../src/db/database.ts'
 import type {JobDocument} from '../../src/lib/records/jobs.ts'
 import type {CanceledRefreshes} from '../../src/lib/records/refreshes.ts'
 import type {RegistrationDetails} from '../../src/lib/records/registrations.ts'
@@ -180,6 +182,18 @@ describe.concurrent('a refresh', {timeout: 90_000}, () => {
     await before.query(`insert into _ayb_matview_states (schema_name, view_name) values ('public', 'first')`)
     await first.open()
     await until(() => holdsViewLock(db, pid, 'slow'), {what: 'the claim', timeoutMs: PATIENCE_MS})
+
+    // The commit takes longer than the command waits, or than its caller.
+    const impatient = await new Server({databaseUrl: db.url, env: {}, applicationName: 'test'}).open()
+    const reason = new Error('the client went away')
+    await expect(
+      cancelRefresh(impatient, {schemaName: 'public', viewName: 'slow'}, AbortSignal.abort(reason)),
+    ).rejects.toBe(reason)
+    await impatient.close()
+    expect(await failureOf(['matviews', 'cancel', 'slow'], 'JOB_STATE_CONFLICT', db)).toMatchObject({
+      message: 'a worker is just beginning the refresh of public.slow',
+      hint: 'try again in a moment',
+    })
 
     const canceling = cancel(db)
     const hasLooked = async () =>

@@ -14,7 +14,7 @@ export default class MatviewsCancel extends BaseCommand {
 
   async run(): Promise<CanceledRefreshes> {
     const {args, flags} = await this.parse(MatviewsCancel)
-    const document = await this.withDatabase(flags, (db) => cancelRefresh(db, args.view))
+    const document = await this.withDatabase(flags, (db) => cancelRefresh(db, args.view, this.signal))
     for (const {pid, user, application, runningMs} of document.canceled) {
       const whose = [application ?? 'a session', ...(user === null ? [] : [`of role ${user}`])].join(' ')
       const since = runningMs === null ? '' : `, after ${formatDuration(runningMs)}`

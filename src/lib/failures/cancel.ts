@@ -7,6 +7,12 @@ import type {ViewName} from '../records/values.ts'
 export const nothingToCancel = (view: ViewName): AybError =>
   new AybError('JOB_STATE_CONFLICT', `nobody refreshes ${qualifiedName(view)} right now`)
 
+/** A worker has claimed a job of the view, and the commit of its claim takes long. */
+export const refreshIsBeginning = (view: ViewName): AybError =>
+  new AybError('JOB_STATE_CONFLICT', `a worker is just beginning the refresh of ${qualifiedName(view)}`, {
+    hint: 'try again in a moment',
+  })
+
 /** Behind a pooler, the backend may work for somebody else by now. */
 export const cancelNeedsServer = (view: ViewName): AybError =>
   invalidArgument(

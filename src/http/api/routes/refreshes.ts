@@ -179,7 +179,7 @@ export function refreshRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async ({params: {id}}, reply) =>
-      apiDocument(await work(reply, (db) => cancelRefresh(db, parseViewReference(id)))),
+      apiDocument(await work(reply, (db, signal) => cancelRefresh(db, parseViewReference(id), signal))),
   )
 }
 
