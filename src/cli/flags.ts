@@ -6,6 +6,7 @@ import {parseJobReference, parseViewName, parseViewReference, type ViewReference
 import {LOG_LEVELS, type LogLevel} from '../lib/log-level.ts'
 import {parsePayload, type RefreshPayload} from '../lib/payload.ts'
 import {parseSetting, parseSettingName, type Setting} from '../lib/postgres-settings.ts'
+import {withoutNone} from '../lib/quiet-times.ts'
 import {CATCH_UPS, type CatchUp} from '../lib/records/schedules.ts'
 import {REQUESTED_MODES, type RequestedMode, type ViewName} from '../lib/records/values.ts'
 
@@ -207,12 +208,8 @@ export const schedulePolicyInput = (flags: {
 }) => ({
   jitterMs: flags.jitter === 'none' ? null : flags.jitter,
   catchUp: flags['catch-up'],
-  notDuring: quietTexts(flags['not-during']),
+  notDuring: flags['not-during'] && withoutNone(flags['not-during']),
 })
-
-/** Without the word that takes away what is stored. */
-export const quietTexts = (texts: string[] | undefined): string[] | undefined =>
-  texts?.filter((text) => text !== 'none')
 
 /** Which views a schedule refreshes beside its own. */
 export const scopeFlags = {

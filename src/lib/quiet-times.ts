@@ -11,6 +11,7 @@ const FIRST_WEEKDAY = 4
 
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 const MOST = 100
+const NONE = 'none'
 const EXAMPLE = 'for example: "22:00-06:00", or "08:00-18:00 mon-fri"'
 
 /** A time of the day in which no run of a schedule begins, by the clock of its time zone. */
@@ -37,6 +38,16 @@ export function checkQuietTimes(texts: readonly string[]): string[] {
     throw invalidArgument('the quiet times leave no minute of the week', 'leave some time for runs')
   }
   return times
+}
+
+/**
+ * The quiet times that a person has written, where the word none alone stands for no times.
+ * @throws AybError INVALID_ARGUMENT where none stands beside others
+ */
+export function withoutNone(texts: readonly string[]): string[] {
+  const times = texts.filter((text) => text !== NONE)
+  if (times.length === 0 || times.length === texts.length) return times
+  throw invalid(NONE, 'stands beside a quiet time', 'leave out none, or the times')
 }
 
 function parseQuietTime(text: string): QuietTime {

@@ -110,6 +110,12 @@ describe('the policy of a schedule', () => {
     const wrong = await failureOf(line('--not-during', 'at night'), 'INVALID_ARGUMENT', db)
     expect(wrong.message).toBe('not during: "at night" is not a quiet time')
     expect(wrong.hint).toContain('22:00-06:00')
+    const both = await failureOf(
+      line('--not-during', 'none', '--not-during', '09:00-10:00'),
+      'INVALID_ARGUMENT',
+      db,
+    )
+    expect(both.message).toBe('not during: "none" stands beside a quiet time')
     await failureOf(
       line('--not-during', '06:00-18:00', '--not-during', '18:00-06:00'),
       'INVALID_ARGUMENT',
@@ -177,6 +183,12 @@ schedules:
     expect(await policies()).toMatchObject([
       {jitter_ms: null, not_during: ['08:00-18:00 mon-fri', '00:00-24:00 sun']},
     ])
+    const both = file.replace('22:00-6:00', '[none, 09:00-10:00]')
+    expect(
+      await failureOf(['apply', '-f', '-'], 'INVALID_ARGUMENT', {url: db.url, input: both}),
+    ).toMatchObject({
+      details: {errors: [{line: 4, message: 'not during: "none" stands beside a quiet time'}]},
+    })
     const wrong = file.replace('catchUp: none', 'catchUp: last').replace('22:00-6:00', '{from: 22}')
     const {details} = await failureOf(['apply', '-f', '-'], 'INVALID_ARGUMENT', {url: db.url, input: wrong})
     expect(details).toMatchObject({

@@ -1,8 +1,9 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
-import {notDuringFlag, quietTexts} from '../../cli/flags.ts'
+import {notDuringFlag} from '../../cli/flags.ts'
 import {previewRuns} from '../../core/preview.ts'
+import {withoutNone} from '../../lib/quiet-times.ts'
 import type {NextRuns} from '../../lib/records/schedules.ts'
 
 export default class SchedulesNext extends BaseCommand {
@@ -35,7 +36,7 @@ export default class SchedulesNext extends BaseCommand {
 
   async run(): Promise<NextRuns> {
     const {args, flags} = await this.parse(SchedulesNext)
-    const notDuring = quietTexts(flags['not-during']) ?? []
+    const notDuring = withoutNone(flags['not-during'] ?? [])
     const next = previewRuns({cron: args.cron, timezone: flags.timezone, notDuring}, flags.count, new Date())
     await this.show(async (context) => {
       const {renderNextRuns} = await import('../../render/schedules.ts')

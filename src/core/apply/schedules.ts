@@ -5,7 +5,7 @@ import {writtenDuration} from '../../lib/duration.ts'
 import {isAybError} from '../../lib/errors.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import {scopeParts, viewOfPayload} from '../../lib/payload.ts'
-import {checkQuietTimes} from '../../lib/quiet-times.ts'
+import {checkQuietTimes, withoutNone} from '../../lib/quiet-times.ts'
 import {CATCH_UPS, type CatchUp, type Schedule} from '../../lib/records/schedules.ts'
 import {checkInput, MOST_ATTEMPTS} from '../schedule-input.ts'
 import {
@@ -145,9 +145,8 @@ export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | n
 
 function readQuietTimes(file: YamlFile, entry: Entry): string[] | undefined {
   const values = file.values(entry)
-  // As on a command line, none takes them away.
-  const texts = values?.map((value) => value.text).filter((each) => each !== 'none')
-  return texts && attempt(file, entry, () => checkQuietTimes(texts))
+  const texts = values?.map((value) => value.text)
+  return texts && attempt(file, entry, () => checkQuietTimes(withoutNone(texts)))
 }
 
 /**
