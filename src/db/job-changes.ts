@@ -1,16 +1,16 @@
 import {JOB_TYPE, type Job} from '../lib/records/jobs.ts'
 import type {Database} from './database.ts'
 import {findJob, type JobRow, selectJob, toJob} from './jobs.ts'
-import {isLook, keyByHand} from './queue/looks.ts'
+import {isLook, keyByHand, runAtByHand} from './queue/looks.ts'
 import {advanceSets} from './queue/set-progress.ts'
 import {cancelWaiting, lockSets} from './queue/sets.ts'
 import {wakeWorkers} from './queue/wake.ts'
 
 /**
- * The queued job of a schedule, or a new job. A queued job that waits for a retry becomes due now; one that a
- * promise made stays behind when it has ended, as somebody has asked for it. Within a
- * transaction that holds the row of the schedule, so that no other session creates a second job; touches the
- * row, so that a worker that read the row before does not create a second job either.
+ * The queued job of a schedule, or a new job. A queued job becomes due at the request; one that a promise
+ * made stays behind when it has ended, as somebody has asked for it. Within a transaction that holds the row
+ * of the schedule, so that no other session creates a second job; touches the row, so that a worker that read
+ * the row before does not create a second job either.
  */
 export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
   const rowsQueued = await db.session.query<JobRow & {is_look: boolean}>(
@@ -26,8 +26,8 @@ export async function enqueueJob(db: Database, scheduleId: string): Promise<Job>
   if (queued) {
     const advanced = await db.session.query<JobRow>(
       `update ${db.tables.jobs} as j
-          set run_at = least(j.run_at, now()), idempotency_key = ${keyByHand('j')}, updated_at = now()
-        where j.id = $1 and j.state = 'queued' and (j.run_at > now() or ${isLook('j')})
+          set run_at = ${runAtByHand('j')}, idempotency_key = ${keyByHand('j')}, updated_at = now()
+        where j.id = $1 and j.state = 'queued'
     returning ${selectJob(db, 'j')}`,
       [queued.id],
     )

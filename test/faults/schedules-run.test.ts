@@ -53,7 +53,12 @@ describe('ayb schedules run', () => {
       warnings: [],
       jobs: [document.job],
     })
-    expect(await run(db, id.toUpperCase())).toEqual(document)
+    const again = await run(db, id.toUpperCase())
+    // The job has to see what was written until the second request.
+    const {runAt, updatedAt} = again.job
+    const job = {...document.job, runAt, updatedAt}
+    expect(again).toEqual({...document, job, jobs: [job]})
+    expect(Date.parse(runAt ?? '')).toBeGreaterThan(Date.parse(createdAt))
     expect(await ayb(['schedules', 'run', 'nightly'], db)).toMatchObject({
       code: 0,
       stdout: `Queued job ${document.job.id}\n`,

@@ -89,15 +89,13 @@ const keepsLooks = (db: Database): boolean => db.hasApplied(SECOND_LOOKS)
 
 /**
  * SQL: whether the look came so early that changes may not have been seen. Changes until the job was made are
- * to be seen. The job of a member is made when the views above are done: a set waits once, as a whole. A job
- * that was retried is as old as before, but due at the time of the retry.
+ * to be seen. The job of a member is made when the views above are done, and is due at once: a set waits once,
+ * as a whole. A job that was retried or put off is as old as before, but due later than it was made.
  */
 function isYoung(db: Database): string {
-  const wantedAt = ofSet(
-    db,
-    'created_at',
-    keepsLooks(db) ? 'greatest(j.created_at, j.run_at)' : 'j.created_at',
-  )
+  const wantedAt = keepsLooks(db)
+    ? `greatest(${ofSet(db, 'created_at', 'j.created_at')}, case when j.run_at > j.created_at then j.run_at end)`
+    : ofSet(db, 'created_at', 'j.created_at')
   // A clock that was set back does not put the look off for ever.
   return `${wantedAt} between $9::timestamptz - ${PAUSE} and now() + ${PAUSE}`
 }
@@ -114,11 +112,11 @@ function isSoon(db: Database, soonMs: number | null): string {
   if (soonMs === null) return 'false'
   // At the most: half of the shortest period of the schedule may be less.
   const jitter = db.mayRead('schedulePolicies')
-    ? ` + coalesce((select least(sp.jitter_ms, 86400000) from ${db.tables.schedulePolicies} sp where sp.schedule_id = s.id), 0) * interval '1 ms'`
+    ? ` - coalesce((select least(sp.jitter_ms, 86400000) from ${db.tables.schedulePolicies} sp where sp.schedule_id = s.id), 0) * interval '1 ms'`
     : ''
   return `exists (select from ${db.tables.schedules} s
                            where s.id = ${ofSet(db, 'schedule_id', 'j.schedule_id')} and s.enabled
-                             and s.next_run_at${jitter} <= now() + interval '${soonMs} ms')`
+                             and s.next_run_at <= now() + interval '${soonMs} ms'${jitter})`
 }
 
 /** SQL: whether the view reads nothing but views of the set that the job is a member of. */
