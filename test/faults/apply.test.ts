@@ -217,11 +217,13 @@ describe('the recipe for GitHub Actions', {timeout: 60_000}, () => {
       expect.stringContaining('until then, auto means standard mode'),
     ])
     expect(readFileSync(join(place, 'comment.txt'), 'utf8').split('\n')).toEqual([
-      'pr comment 7 --body-file changes.txt',
+      'pr comment 7 --body-file changes.txt --edit-last --create-if-none',
+      '~~~~',
       '+ public.leaderboard: mode concurrent, maxAge 2h, set work_mem=64MB',
       '+ public."weekly stats": mode auto',
       '+ schedule nightly: view public.leaderboard, cron 30 2 * * *, timezone Europe/Berlin, cascade true',
       '3 to create',
+      '~~~~',
       '',
     ])
     const applied = run(runOf('push'))
