@@ -45,6 +45,9 @@ export type RefreshEvent =
   | {type: 'unchanged'; lookAgainMs: number}
   | {type: 'warning'; message: Warning}
 
+/** Whether the refresh has begun, as the event shows: whoever waits for the lock of the view has not. */
+export const showsBegun = ({type}: RefreshEvent): boolean => type !== 'queued'
+
 /** What a person should hear of an event besides the result of the refresh; null for nothing. */
 export const warningIn = (event: RefreshEvent): Warning | null =>
   event.type === 'warning' || event.type === 'fallback' || event.type === 'unrecorded' ? event.message : null

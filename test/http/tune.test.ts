@@ -31,7 +31,13 @@ test('a view is refreshed in several ways, each of which is in its history and i
   })
   expect(await runsOf(db, 'plain')).toHaveLength(4)
   expect(server.logs()).toEqual(
-    expect.arrayContaining([expect.objectContaining({event: 'refresh.tuning', view: 'public.plain'})]),
+    expect.arrayContaining([
+      expect.objectContaining({event: 'refresh.tuning', view: 'public.plain'}),
+      expect.objectContaining({event: 'warning', view: 'public.plain', msg: tuned.warnings[0]}),
+    ]),
+  )
+  expect((await server.get('/metrics')).text).toContain(
+    'ayb_refreshes_total{view="public.plain",status="success"} 4',
   )
 })
 

@@ -7,6 +7,7 @@ import type {PostgresSettings, Setting} from '../../lib/postgres-settings.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
 import type {TuneCandidate, Tuning} from '../../lib/records/tuning.ts'
 import type {ErrorRecord, RefreshMode} from '../../lib/records/values.ts'
+import {showsBegun} from '../../lib/refresh-events.ts'
 import type {Unworded, Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
 import {refresh} from '../refresh/by-hand.ts'
@@ -30,6 +31,8 @@ interface TuneOptions {
   signal: AbortSignal
   /** Before each refresh. */
   onRefresh(now: {candidate: Candidate; round: number}): void
+  /** After each refresh that has begun. */
+  onEnd?(end: {status: 'success' | 'error' | 'canceled'; durationMs: number | null}): void
   describeError(error: unknown): ErrorRecord
 }
 
@@ -102,7 +105,7 @@ async function measureAll(
   db: Database,
   registration: Registration,
   measured: readonly Measured[],
-  {rounds, budgetMs, signal, onRefresh, describeError}: TuneOptions,
+  {rounds, budgetMs, signal, onRefresh, onEnd = () => {}, describeError}: TuneOptions,
 ): Promise<void> {
   const budget = new AbortController()
   const timer = setTimeout(
@@ -118,7 +121,7 @@ async function measureAll(
         if (each.error !== null) continue
         onRefresh({candidate: each.candidate, round: round + 1})
         try {
-          await measure(db, registration, each, stop)
+          await measure(db, registration, each, {signal: stop, onEnd})
         } catch (error) {
           if (budget.signal.aborted && !signal.aborted) return
           const isBaseline = each === measured[0]
@@ -136,18 +139,34 @@ async function measure(
   db: Database,
   registration: Registration,
   measured: Measured,
-  signal: AbortSignal,
+  {signal, onEnd}: Required<Pick<TuneOptions, 'signal' | 'onEnd'>>,
 ): Promise<void> {
   const {mode} = measured.candidate
   // Only what differs is asked for: a setting of the view that its role may no longer set is no error then.
   const settings = ownDifferences(registration, measured.candidate)
   const {session} = db.within(ANSWER_DEADLINE_MS)
   const before = await readUsage(session)
+  let hasBegun = false
   const {durationMs} = await refresh(
     db,
     {id: registration.id},
-    {mode, settings: wantedSettings({postgres: settings}), wait: {timeoutMs: null}, ifChanged: false, signal},
-  )
+    {
+      ...{
+        mode,
+        settings: wantedSettings({postgres: settings}),
+        wait: {timeoutMs: null},
+        ifChanged: false,
+        signal,
+      },
+      onEvent(event) {
+        hasBegun ||= showsBegun(event)
+      },
+    },
+  ).catch((error) => {
+    if (hasBegun) onEnd({status: isAybError(error, 'CANCELED') ? 'canceled' : 'error', durationMs: null})
+    throw error
+  })
+  onEnd({status: 'success', durationMs})
   const after = await readUsage(session)
   measured.times.push(durationMs ?? 0)
   for (const kind of ['walBytes', 'tempBytes'] as const) {

@@ -9,7 +9,7 @@ import {qualifiedName} from '../../../lib/identifier.ts'
 import type {Refreshed} from '../../../lib/records/refreshes.ts'
 import type {Registration} from '../../../lib/records/registrations.ts'
 import type {RequestedMode, ViewName} from '../../../lib/records/values.ts'
-import {warningIn} from '../../../lib/refresh-events.ts'
+import {showsBegun, warningIn} from '../../../lib/refresh-events.ts'
 import type {Warning} from '../../../lib/unworded.ts'
 import type {LogEntry} from '../../../observe/log.ts'
 import type {ApiContext} from '../context.ts'
@@ -52,7 +52,7 @@ export function refreshing({refreshes, log, onRefresh}: ApiContext) {
       ...asked,
       settings: wantedSettings(),
       onEvent: (event) => {
-        hasBegun = true
+        hasBegun ||= showsBegun(event)
         const warning = warningIn(event)
         if (warning !== null) warnings.push(warning)
         if (event.type !== 'blocked' || performance.now() < nextWordAt) return

@@ -19,7 +19,7 @@ interface Tune {
 /** Which settings are fastest. */
 export function tuneRoutes(app: FastifyInstance, context: ApiContext): void {
   const work = workingFor(context)
-  const {refreshes, log, cutOff} = context
+  const {refreshes, log, cutOff, onRefresh} = context
   app.post<Tune>(
     '/matviews/:id/tune',
     {
@@ -52,12 +52,15 @@ export function tuneRoutes(app: FastifyInstance, context: ApiContext): void {
                 const msg = `tuning, round ${round} of ${rounds}: ${[mode, ...set].join(' ')}:`
                 log({level: 'info', event: 'refresh.tuning', msg, view})
               },
+              onEnd: (end) => onRefresh({view, ...end}),
               describeError: errorRecord,
             },
           ),
         signal,
       )
-      return apiDocument(tuned)
+      const answer = apiDocument(tuned)
+      for (const msg of answer.warnings) log({level: 'warn', event: 'warning', msg, view})
+      return answer
     },
   )
 }
