@@ -2,6 +2,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import type {DeclaredChanges} from '../../src/lib/records/declarations.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {register} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {type RunningServer, startServer, stopServers} from '../support/serve.ts'
 
 const ADMIN = '/api/admin'
@@ -102,6 +103,22 @@ describe('a file of views and schedules', () => {
     expect((await server.post(`${ADMIN}/apply`)).json()).toMatchObject({code: 'INVALID_ARGUMENT'})
     const text = await server.post(`${ADMIN}/apply`, FILE, {headers: {'content-type': 'text/csv'}})
     expect(text.status).toBe(415)
+    expect(text.json<{hint: string}>().hint).toContain('application/yaml')
+  })
+
+  test('is exported without what no file can describe, which a header names', async () => {
+    expect((await server.get(`${ADMIN}/export`)).headers.warning).toBeUndefined()
+    for (const name of ['n\u00e4chtlich', ...Array.from({length: 200}, (_, i) => `odd ${i}`)]) {
+      await insertSchedule(db, name, {})
+    }
+    const exported = await server.get(`${ADMIN}/export`)
+    expect(exported.json()).toMatchObject({schedules: {}})
+    const header = String(exported.headers.warning)
+    expect(header).toMatch(
+      /^299 ayb "the schedule n\\u00e4chtlich is left out: its payload names no view", 299 /,
+    )
+    expect(header).toMatch(/, 299 ayb "\d+ more: the log of the server has all"$/)
+    expect(header.length).toBeLessThan(4200)
   })
 
   test('that is not UTF-8 is refused, and changes nothing', async () => {

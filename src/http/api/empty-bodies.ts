@@ -23,15 +23,13 @@ export function takeEmptyBodies(app: FastifyInstance): void {
       return parsed
     },
   )
-  app.addContentTypeParser('*', {parseAs: 'buffer'}, (_request, body, done) => {
-    if (body.length === 0) done(null, undefined)
-    else
-      done(
-        new HttpError(
-          'UNSUPPORTED_MEDIA_TYPE',
-          'the body is not JSON',
-          'send content-type: application/json',
-        ),
-      )
+  refuseOtherBodies(app, 'the body is not JSON', 'send content-type: application/json')
+}
+
+/** Refuses a body with any Content-Type that has no parser, unless the body is empty. */
+export function refuseOtherBodies(app: FastifyInstance, message: string, hint: string): void {
+  app.removeContentTypeParser('*')
+  app.addContentTypeParser('*', {parseAs: 'buffer'}, async (_request: FastifyRequest, bytes: Buffer) => {
+    if (bytes.length > 0) throw new HttpError('UNSUPPORTED_MEDIA_TYPE', message, hint)
   })
 }

@@ -23,6 +23,9 @@ export const HTTP_ERRORS = {
 
 const SEE_DESCRIPTION = '/api/openapi.json describes the routes and what they take'
 
+const SEND_LESS =
+  'a file of views and schedules can be sent in parts: each as a file of its own, without prune=true'
+
 /** An error that only HTTP has. */
 export class HttpError extends Error implements Advice {
   readonly code: keyof typeof HTTP_ERRORS
@@ -122,7 +125,7 @@ function toFailure(error: FastifyError): AybError | HttpError {
   if (error.validation) return invalidArgument(describeValidation(error), SEE_DESCRIPTION)
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new HttpError('PAYLOAD_TOO_LARGE', 'the body is larger than 1 MB')
+      return new HttpError('PAYLOAD_TOO_LARGE', 'the body is larger than 1 MB', SEND_LESS)
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new HttpError(
         'UNSUPPORTED_MEDIA_TYPE',

@@ -8,10 +8,12 @@ import {parseIdentifier} from '../../../lib/identifier.ts'
 import {decodeUtf8} from '../../../lib/utf8.ts'
 import {workingFor} from '../answers.ts'
 import type {ApiContext} from '../context.ts'
+import {refuseOtherBodies} from '../empty-bodies.ts'
 import {apiDocument, apiHint, apiWarning} from '../remedies.ts'
 import {exactly} from '../schemas/requests.ts'
 import {answering} from '../schemas/responses.ts'
 import {validatorOf} from '../validators.ts'
+import {warningHeader} from '../warning-header.ts'
 
 const FILE_TYPES = ['application/json', 'application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml']
 
@@ -32,6 +34,11 @@ export function declarationRoutes(app: FastifyInstance, context: ApiContext): vo
   app.addContentTypeParser(FILE_TYPES, {parseAs: 'buffer'}, async (_request: FastifyRequest, bytes: Buffer) =>
     decodeUtf8(bytes, 'the body'),
   )
+  refuseOtherBodies(
+    app,
+    'the Content-Type is not one of a file of views and schedules',
+    'send content-type: application/yaml, or application/json',
+  )
   // The reader of files finds all errors of a body at once.
   app.setValidatorCompiler((part) => (part.httpPart === 'body' ? () => true : validatorOf(part)))
 
@@ -41,7 +48,8 @@ export function declarationRoutes(app: FastifyInstance, context: ApiContext): vo
       schema: {
         tags,
         summary: 'Export the registrations and schedules as a file',
-        description: 'Keys with their default values are left out.',
+        description:
+          'Keys with their default values are left out, and what no file can describe: a Warning header names that, since apply with prune=true would remove it.',
         querystring: exactly({
           schema: {type: 'string', description: 'Only views of this schema, and their schedules'},
         }),
@@ -50,11 +58,14 @@ export function declarationRoutes(app: FastifyInstance, context: ApiContext): vo
     },
     async ({query: {schema}}, reply) => {
       const schemaName = schema === undefined ? null : parseIdentifier(schema, 'schema name')
-      return work(reply, (db) =>
-        exportDeclarations(db, schemaName, (warning) =>
-          context.log({level: 'warn', event: 'warning', msg: apiWarning(warning)}),
-        ),
+      const warnings: string[] = []
+      const declarations = await work(reply, (db) =>
+        exportDeclarations(db, schemaName, (warning) => warnings.push(apiWarning(warning))),
       )
+      for (const msg of warnings) context.log({level: 'warn', event: 'warning', msg})
+      // The answer itself is a file, which holds no warnings.
+      if (warnings.length > 0) reply.header('warning', warningHeader(warnings))
+      return declarations
     },
   )
 
