@@ -7,7 +7,7 @@ import {ownIdentity} from '../db/states/identity.ts'
 import {countWorkers} from '../db/workers.ts'
 import {isAybError} from '../lib/errors.ts'
 import type {Measurements} from '../lib/measurements.ts'
-import {judgeAll} from './freshness/judged.ts'
+import {awaitedNow, judgeAll} from './freshness/judged.ts'
 
 const INTERVAL_MS = 15_000
 
@@ -48,6 +48,7 @@ async function measure(db: Database): Promise<Measurements> {
   const {oldestQueuedAgeSec: _, ...jobs} = await countJobs(db)
   const {nowMs, views} = await judgeAll(db)
   const running = isStandby ? null : await findRunningRefreshes(db)
+  const awaited = await awaitedNow(db, running ?? new Map())
   const runningSeconds = (view: string): number | null => {
     if (running === null) return null
     const since = running.get(view)?.since ?? null
@@ -69,6 +70,7 @@ async function measure(db: Database): Promise<Measurements> {
       consecutiveFailures: facts.consecutiveFailures,
       isStale,
       isOverdue: overdue,
+      isAwaited: awaited.has(name),
       running: runningSeconds(name),
       sizeBytes: facts.sizeBytes,
     })),

@@ -12,6 +12,8 @@ export interface ViewMeasurement {
   consecutiveFailures: number
   isStale: boolean
   isOverdue: boolean
+  /** Whether a refresh is running, queued, or waits for its turn in a set. */
+  isAwaited: boolean
   /** Null on a standby. */
   running: number | null
   sizeBytes: number | null

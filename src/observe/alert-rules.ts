@@ -14,7 +14,7 @@ groups:
           or (time() - max without (instance, pod) (ayb_view_fresh_timestamp_seconds)
           and max without (instance, pod) (ayb_view_stale) > 0
           unless max without (instance, pod) (ayb_view_max_age_seconds)
-          unless max without (instance, pod) (ayb_view_running_seconds) > 0)
+          unless max without (instance, pod) (ayb_view_awaited) > 0)
         for: 5m
         labels:
           severity: warning

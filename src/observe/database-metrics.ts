@@ -35,6 +35,11 @@ const VIEW_GAUGES: readonly (readonly [string, string, (view: ViewMeasurement) =
     ({isOverdue}) => (isOverdue ? 1 : 0),
   ],
   [
+    'ayb_view_awaited',
+    'Whether a refresh of the view is running, queued, or waits for its turn in a set.',
+    ({isAwaited}) => (isAwaited ? 1 : 0),
+  ],
+  [
     'ayb_view_running_seconds',
     'How long the refresh of the view has been running; 0 if none is running.',
     ({running}) => running,

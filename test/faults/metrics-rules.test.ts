@@ -7,6 +7,7 @@ import {afterAll, describe, expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
+import {insertJob} from '../support/jobs.ts'
 import {createGatedView, untilRefreshing} from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
 import {startServer, stopServers} from '../support/serve.ts'
@@ -143,9 +144,11 @@ describe('the alert rules', {timeout: 120_000}, () => {
       create materialized view stale as select 1 as one; create materialized view slow as select 1 as one;
       create materialized view late as select 1 as one;
       create materialized view child as select * from slow;
-      create materialized view kept as select * from slow`)
-    for (const view of ['leaderboard', 'broken', 'stale', 'slow', 'late', 'child', 'kept']) {
-      const promise = view === 'child' ? [] : ['--max-age', view === 'stale' ? '1h' : '30d']
+      create materialized view kept as select * from slow;
+      create materialized view awaited as select * from slow`)
+    for (const view of ['leaderboard', 'broken', 'stale', 'slow', 'late', 'child', 'kept', 'awaited']) {
+      const promise =
+        view === 'child' || view === 'awaited' ? [] : ['--max-age', view === 'stale' ? '1h' : '30d']
       await documentOf(['matviews', 'register', view, ...promise], db)
       await documentOf(['matviews', 'refresh', view], db)
     }
@@ -163,6 +166,7 @@ describe('the alert rules', {timeout: 120_000}, () => {
       update _ayb_matview_refresh_runs set started_at = started_at - interval '2 days' where view_name = 'stale';
       update _ayb_matview_refreshes set last_refresh_at = last_refresh_at - interval '2 days' where view_name = 'stale';
       update _ayb_matview_refresh_runs set duration_ms = 120000, started_at = now() - interval '2 minutes' where view_name = 'slow'`)
+    await insertJob(db, {view_name: 'awaited'}, {run_at: new Date(Date.now() + 3_600_000).toISOString()})
     // A worker whose one slot is taken does not come to what is due.
     const gate = await createGatedView(db, 'busy')
     await gate.close()

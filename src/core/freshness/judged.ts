@@ -4,6 +4,7 @@ import {readAllEdges, type ViewEdge} from '../../db/edges.ts'
 import {lastUnchangedLooks} from '../../db/fingerprint/checks.ts'
 import {type FreshnessFacts, readFreshness} from '../../db/freshness/facts.ts'
 import {ROUNDING_MS} from '../../db/freshness/history.ts'
+import {viewsWithJobs} from '../../db/freshness/jobs.ts'
 import {oldestInputs} from '../../db/freshness/parents.ts'
 import {findRunningRefreshes} from '../../db/locks/running.ts'
 import {countWorkers} from '../../db/workers.ts'
@@ -188,6 +189,14 @@ export async function runningNow(
   if (db.session.readOnlyReason !== 'recovery') return findRunningRefreshes(db)
   onWarning('this server is a standby, which does not show what the primary refreshes right now')
   return new Map()
+}
+
+/** The views in `running`, and those whose refresh is queued or waits in a set, by qualified names. */
+export async function awaitedNow(
+  db: Database,
+  running: ReadonlyMap<string, RunningRefresh>,
+): Promise<ReadonlySet<string>> {
+  return new Set([...running.keys(), ...(await viewsWithJobs(db)).map(qualifiedName)])
 }
 
 /** How fresh a view is, as documents have it. */

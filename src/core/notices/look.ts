@@ -1,11 +1,10 @@
 import {randomUUID} from 'node:crypto'
 import type {Database} from '../../db/database.ts'
-import {awaitedViews} from '../../db/freshness/awaited.ts'
 import {missedRefreshes} from '../../db/freshness/parents.ts'
 import {addNotice, readNoticeFacts, readTold, type ToldState} from '../../db/notices.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {FreshnessState} from '../../lib/records/freshness.ts'
-import {type JudgedView, judgeAll, runningNow} from '../freshness/judged.ts'
+import {awaitedNow, type JudgedView, judgeAll, runningNow} from '../freshness/judged.ts'
 import {type Behind, isWell, newsOf, noticeState} from './changes.ts'
 import {noticeOf} from './documents.ts'
 
@@ -88,13 +87,11 @@ async function viewsBehind(db: Database, views: readonly JudgedView[]): Promise<
     BEHIND_MS,
   )
   if (missed.size === 0) return new Map()
-  const awaited = new Set((await awaitedViews(db)).map(qualifiedName))
-  const running = await runningNow(db, () => {})
+  const awaited = await awaitedNow(db, await runningNow(db, () => {}))
   return new Map(
     candidates.flatMap(({name}, place) => {
       const sinceMs = missed.get(place)
-      if (sinceMs === undefined) return []
-      return [[name, {sinceMs, isAwaited: awaited.has(name) || running.has(name)}] as const]
+      return sinceMs === undefined ? [] : [[name, {sinceMs, isAwaited: awaited.has(name)}] as const]
     }),
   )
 }

@@ -49,7 +49,7 @@ test('count the refreshes of each registered view from 0 on, by each result', as
   metrics.countRefresh('public."a ""b"""', 'success', 1)
   const view = {
     ...{freshAt: 0, lastSuccessAt: 0, lastDuration: null, maxAge: null, consecutiveFailures: 0},
-    ...{isStale: false, isOverdue: false, running: null, sizeBytes: null},
+    ...{isStale: false, isOverdue: false, isAwaited: false, running: null, sizeBytes: null},
   }
   const jobs = {queued: 0, running: 0, completed: 0, failed: 0, canceled: 0, waiting: 0}
   const text = await metrics.text({
