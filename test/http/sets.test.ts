@@ -40,6 +40,8 @@ beforeAll(async () => {
 const ended = ({refreshes}: RefreshedSet): [string, string][] =>
   refreshes.map(({registration, status}) => [registration.viewName, status])
 
+const isFirstLook = ({event}: LogLine) => event === 'refresh.looks_unchanged'
+
 describe('sets of views', () => {
   test('are registered all at once, and those that are gone are forgotten', async () => {
     await db.query('create materialized view short_lived as select 1 as id')
@@ -216,7 +218,6 @@ test.runIf(tells)(
         answered++
       }),
     )
-    const isFirstLook = ({event}: LogLine) => event === 'refresh.looks_unchanged'
     await until(() => server.logs().filter(isFirstLook).length === 16, {what: 'the first looks'})
     expect((await server.post(`${MATVIEWS}/top/refresh`)).status).toBe(200)
     const other = {views: ['leaderboard'], concurrency: 16, wait: true}
@@ -238,3 +239,12 @@ test.runIf(tells)(
     for (const answer of resting) expect((await answer).json()).toMatchObject({counts: {unchanged: 1}})
   },
 )
+
+test.runIf(tells)('a set that rests when the server is stopped ends with its views canceled', async () => {
+  const own = await startServer(db, ['--log-level', 'debug', '--shutdown-timeout', '0s'])
+  const answer = own.post(`${MATVIEWS}/refresh`, {views: ['reads_still'], ifChanged: true})
+  await until(() => own.logs().some(isFirstLook), {what: 'the first look'})
+  own.kill()
+  expect((await answer).json()).toMatchObject({counts: {canceled: 1, error: 0}})
+  expect((await own.done).code).toBe(0)
+})
