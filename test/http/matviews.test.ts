@@ -1,8 +1,16 @@
 import {beforeAll, describe, expect, test} from 'vitest'
 import {tellsChanges} from '../support/changes.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {untilWaiting} from '../support/lock-waits.ts'
 import {createGatedView, runsOf, untilNothingIsLeft, untilRefreshing} from '../support/refresh.ts'
-import {type RunningServer, startServer, stopServers, untilLogged} from '../support/serve.ts'
+import {
+  openSocket,
+  type RunningServer,
+  startServer,
+  stopServers,
+  TOKEN,
+  untilLogged,
+} from '../support/serve.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import type {LogLine} from '../support/worker.ts'
 
@@ -216,6 +224,41 @@ describe('a refresh', () => {
     )
     await db.query('insert into numbers values (1); select pg_stat_force_next_flush()')
     expect((await ask()).json()).toMatchObject({status: 'success'})
+  })
+
+  test('has not begun for a client that leaves while it waits for the second look', {
+    timeout: 60_000,
+  }, async ({skip}) => {
+    skip(!(await tellsChanges(db)))
+    await db.query(`create table lines (n int); create materialized view queued as select sum(n) as n from lines;
+      select pg_stat_force_next_flush()`)
+    const {id} = await registerView('queued')
+    const path = `${MATVIEWS}/${id}/refresh?ifChanged=true`
+    expect((await server.post(path)).status).toBe(200)
+    const socket = await openSocket(server.origin)
+    socket.write(
+      [
+        `POST ${path} HTTP/1.1`,
+        `host: ${new URL(server.origin).host}`,
+        `authorization: Bearer ${TOKEN}`,
+        'content-length: 0\r\n\r\n',
+      ].join('\r\n'),
+    )
+    const ofView = ({view}: LogLine) => view === 'public.queued'
+    await untilLogged(server, (line) => ofView(line) && line.event === 'refresh.looks_unchanged', 'a look')
+    const keeper = await db.connect()
+    await keeper.query(`select pg_advisory_lock(hashtext('public.queued')::bigint)`)
+    await untilWaiting(db)
+    socket.destroy()
+    await until(
+      async () =>
+        (await db.query(`select from pg_locks where locktype = 'advisory' and not granted`)).length === 0,
+      {what: 'the end of the wait'},
+    )
+    await keeper.query('select pg_advisory_unlock_all()')
+    // The log has whatever came before this answer.
+    expect((await server.post(`${MATVIEWS}/${id}/refresh`)).status).toBe(200)
+    expect(server.logs().filter((line) => ofView(line) && line.event === 'refresh.failed')).toEqual([])
   })
 
   test('has the settings and limits of the view', async () => {
