@@ -13,13 +13,25 @@ interface Props {
 export function Dialog({title, onClose, children}: Props) {
   const dialog = useRef<HTMLDialogElement>(null)
   const titleId = useId()
-  // Closed first and taken away then: the focus goes back only from a dialog that is still there.
-  const close = () => dialog.current?.close()
+  const isClosed = useRef(false)
+  // Closed first and taken away then: the focus goes back only from a dialog that is still there. Taken away at
+  // once: the event of closing comes later, and whoever presses a button before would be too early to open the
+  // dialog again.
+  const close = () => {
+    if (isClosed.current) return
+    isClosed.current = true
+    dialog.current?.close()
+    onClose()
+  }
+  const closeInOrder = (event: Event) => {
+    event.preventDefault()
+    close()
+  }
   // Before the next key is pressed.
   useLayoutEffect(() => dialog.current?.showModal(), [])
 
   return (
-    <dialog ref={dialog} onClose={onClose} aria-labelledby={titleId}>
+    <dialog ref={dialog} onCancel={closeInOrder} onClose={close} aria-labelledby={titleId}>
       <h2 id={titleId}>{title}</h2>
       {children(close)}
     </dialog>
