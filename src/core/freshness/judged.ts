@@ -64,18 +64,20 @@ export async function judgeOne(
   view: ViewName & {id: string},
   maxAgeMs: number | null = null,
 ): Promise<JudgedViews> {
-  return judgeSome(db, [view], {id: view.id, maxAgeMs})
+  return judgeSome(db, [view], {ids: [view.id], maxAgeMs})
 }
 
-/** How fresh views and those that they read are; one of them is found by its id, too. */
+/**
+ * How fresh views are, and the views that they read. With `ids`, views of these ids are found under any name.
+ */
 export async function judgeSome(
   db: Database,
   views: readonly ViewName[],
-  {id = null, maxAgeMs = null}: {id?: string | null; maxAgeMs?: number | null} = {},
+  {ids = [], maxAgeMs = null}: {ids?: readonly string[]; maxAgeMs?: number | null} = {},
 ): Promise<JudgedViews> {
   const {nodes, edges} = await readDependencies(db, views)
   const names = [...views, ...nodes]
-  return judgeViews(db, await readFreshness(db, {id, names}), {names, edges, maxAgeMs})
+  return judgeViews(db, await readFreshness(db, {ids, names}), {names, edges, maxAgeMs})
 }
 
 async function judgeViews(

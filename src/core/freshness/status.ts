@@ -9,7 +9,7 @@ import {
 import type {Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
 import type {Edge} from '../refresh-set/graph.ts'
-import {asInstant, type JudgedView, judgeAll, judgeOne, runningNow} from './judged.ts'
+import {asInstant, type JudgedView, judgeAll, judgeSome, runningNow} from './judged.ts'
 
 /** Up to this many named views are read one by one. For more, reading all views is faster. */
 const FEW_VIEWS = 3
@@ -37,22 +37,17 @@ export async function viewStatus(db: Database, options: StatusOptions): Promise<
     const registration = await requireRegistration(db, reference)
     meant.set(registration.id, registration)
   }
-  const looks =
+  const {nowMs, views} =
     meant.size === 0 || meant.size > FEW_VIEWS
-      ? [await judgeAll(db, {maxAgeMs})]
-      : await Promise.all([...meant.values()].map((view) => judgeOne(db, view, maxAgeMs)))
+      ? await judgeAll(db, {maxAgeMs})
+      : await judgeSome(db, [...meant.values()], {ids: [...meant.keys()], maxAgeMs})
   const running = await runningNow(db, onWarning)
-  const isMeant = (id: string) => meant.size === 0 || meant.has(id)
-  const shown = new Map<string, ViewStatus>()
-  for (const {nowMs, views} of looks) {
-    for (const view of views) {
-      const {facts, state} = view
-      if (!isMeant(facts.id) || (states.length > 0 && !states.includes(state))) continue
-      if (schema !== null && facts.schemaName !== schema) continue
-      shown.set(facts.id, statusOf(view, nowMs, running))
-    }
-  }
-  return [...shown.values()].sort(byUrgency)
+  return views
+    .filter(({facts}) => meant.size === 0 || meant.has(facts.id))
+    .filter(({facts}) => schema === null || facts.schemaName === schema)
+    .filter(({state}) => states.length === 0 || states.includes(state))
+    .map((view) => statusOf(view, nowMs, running))
+    .sort(byUrgency)
 }
 
 /** The state of each registered view, by qualified names. `edges` are those of the whole graph. */

@@ -37,13 +37,12 @@ const MOST_FAILURES = 1000
 const milliseconds = (instant: string): string => exactMilliseconds(withinDocuments(instant))
 
 /**
- * What the tables tell of the registered views, by name, and the time of the server: of all views, or of some:
- * one found by its id, others found by their names. A name with bytes that are not UTF-8 cannot be
- * found. One statement.
+ * What the tables tell of the registered views, by name, and the time of the server: of all views, or of views
+ * with these ids or names. A name with bytes that are not UTF-8 is found by the id alone. One statement.
  */
 export async function readFreshness(
   db: Database,
-  which: {id: string | null; names: readonly ViewName[]} | null,
+  which: {ids: readonly string[]; names: readonly ViewName[]} | null,
 ): Promise<{nowMs: number; views: FreshnessFacts[]}> {
   if (!db.has('registrations')) return {nowMs: 0, views: []}
   const {tables} = db
@@ -55,7 +54,7 @@ export async function readFreshness(
     `with ${scheduled(db)},
      meant as (
        select * from ${tables.registrations} r
-        ${which ? 'where r.id = $1 or (r.schema_name, r.view_name) in (select * from unnest($2::text[], $3::text[]))' : ''}),
+        ${which ? 'where r.id = any ($1::uuid[]) or (r.schema_name, r.view_name) in (select * from unnest($2::text[], $3::text[]))' : ''}),
      success as (
        select r.id, h.started_at, h.duration_ms, h.size_bytes, h.started_at + h.duration_ms * interval '1 ms' as ended_at
          from meant r
@@ -100,7 +99,7 @@ export async function readFreshness(
                        limit ${MOST_FAILURES}) e) f on true
       order by r.schema_name, r.view_name`,
     which
-      ? [which.id, which.names.map(({schemaName}) => schemaName), which.names.map(({viewName}) => viewName)]
+      ? [which.ids, which.names.map(({schemaName}) => schemaName), which.names.map(({viewName}) => viewName)]
       : [],
   )
   return {nowMs: Number(rows[0]?.now_ms ?? 0), views: rows.map(toFacts)}
