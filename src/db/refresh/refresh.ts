@@ -13,11 +13,12 @@ import {SAFE_SEARCH_PATH} from '../session/settings.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE, StatementError} from '../sqlstate.ts'
 import {haveRightsChanged} from '../states/identity.ts'
+import {noteRemembered} from '../states/remembered-oids.ts'
 import type {Attempt} from './attempt.ts'
 import {snapshotGuard} from './base-relations.ts'
 import {isSettingRefused, noteRefusals, resetSql, settingSql} from './postgres-settings.ts'
 import {successRecord} from './success-record.ts'
-import {forgetShape, noteRemembered} from './view-shapes.ts'
+import {forgetShape} from './view-shapes.ts'
 
 export interface RecordedRefresh {
   /** The registration after the refresh; null where it was removed meanwhile, and for a job. */

@@ -7,10 +7,10 @@ import {REGISTRATION} from '../registrations.ts'
 import type {Session} from '../session.ts'
 import {writableIdentity} from '../states/identity.ts'
 import {rememberSql} from '../states/remember.ts'
+import {isRemembered} from '../states/remembered-oids.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
 import {oneIf, type SnapshotGuard} from './base-relations.ts'
 import {endSql} from './job-end-sql.ts'
-import {isRemembered} from './view-shapes.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
 const ELAPSED_MS =
@@ -157,7 +157,7 @@ interface RecordOptions {
   remembers: boolean
   /** Whether the history has a column for how long the refresh waited for the lock. */
   hasLockWait: boolean
-  /** Whether there are settings of the refresh to record, or why it was not as asked for. */
+  /** Whether to record the settings of the refresh, or why the refresh was not as asked for. */
   hasReasons: boolean
   guard: SnapshotGuard | null
   /** Null where the statement claims nothing. */

@@ -4,18 +4,19 @@ import type {ViewName} from '../../lib/records/values.ts'
 import type {Database, Server} from '../database.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
-import {databaseIdentity, forgetRights} from '../states/identity.ts'
+import {forgetRights} from '../states/identity.ts'
+import {isStoredSql, noteRemembered} from '../states/remembered-oids.ts'
 
 /** What a view reads whose query names nothing but tables and materialized views. */
 export interface PlainShape {
   viewOid: string
-  /** The OIDs of what its query reads, as oid[] reads them. They last as long as the view. */
+  /** The OIDs of the relations that the query reads, as text for oid[]. An OID lasts as long as the view. */
   oids: string
-  /** How many OIDs these are. */
+  /** The number of OIDs. */
   relations: number
 }
 
-/** So many files can be read without a subquery, whose plan takes longer to start than the files to read. */
+/** Up to this number, files are read without a subquery: to start its plan takes longer than to read the files. */
 export const FEW_FILES = 2
 
 /**
@@ -37,8 +38,6 @@ const MOST_SHAPES = 10_000
 interface KnownShapes {
   /** By the quoted names of views; null where a view reads more than tables. */
   byName: BoundedMap<string, PlainShape | null>
-  /** The OIDs of views that the table of states has under their names, and when that was seen last. */
-  remembered: BoundedMap<string, {viewOid: string; seenAt: number}>
   /** Whether a session reads the shapes of many views. */
   isReadingAhead: boolean
 }
@@ -49,25 +48,10 @@ const shapes = new WeakMap<Server, KnownShapes>()
 function shapesOf({server}: Database): KnownShapes {
   const known = shapes.get(server) ?? {
     byName: new BoundedMap(MOST_SHAPES),
-    remembered: new BoundedMap(MOST_SHAPES),
     isReadingAhead: false,
   }
   shapes.set(server, known)
   return known
-}
-
-/** Another program may delete what the table of states has, so the table is written again from time to time. */
-const REMEMBER_AGAIN_MS = 3_600_000
-
-/** Whether this process saw not long ago that the table of states has this OID for the view. */
-export function isRemembered(db: Database, view: ViewName, viewOid: string): boolean {
-  const known = shapesOf(db).remembered.get(quoteViewName(view))
-  return known?.viewOid === viewOid && performance.now() - known.seenAt < REMEMBER_AGAIN_MS
-}
-
-/** Notes that the table of states has this OID for the view. */
-export function noteRemembered(db: Database, view: ViewName, viewOid: string): void {
-  shapesOf(db).remembered.set(quoteViewName(view), {viewOid, seenAt: performance.now()})
 }
 
 /**
@@ -110,13 +94,13 @@ async function readAhead(
          union (select r.schema_name, r.view_name from ${db.tables.registrations} r
                  where (r.schema_name, r.view_name) > ($1, $2)
                  order by r.schema_name, r.view_name limit ${READ_AHEAD}))`
-    const read = (isRemembered: string) =>
+    const read = (isStored: string) =>
       db.session.query<ShapeRow & {is_remembered: boolean}>(
-        `select v.*, ${isRemembered} as is_remembered from (
+        `select v.*, ${isStored} as is_remembered from (
      ${shapesSql(views)}) v`,
         [view.schemaName, view.viewName],
       )
-    const rows = await read(await isRememberedSql(db)).catch((error) => {
+    const rows = await read(await isStoredSql(db)).catch((error) => {
       // The rights to the table of states may have gone since the session asked for them.
       if (!hasSqlstate(error, SQLSTATE.INSUFFICIENT_PRIVILEGE, SQLSTATE.UNDEFINED_TABLE)) throw error
       forgetRights(db.session)
@@ -134,16 +118,6 @@ async function readAhead(
   } finally {
     known.isReadingAhead = false
   }
-}
-
-/** SQL: whether the table of states has the OID of the view under alias `v`. */
-async function isRememberedSql(db: Database): Promise<string> {
-  const identity = await databaseIdentity(db)
-  return identity
-    ? `exists (select from ${db.tables.states} s
-                      where s.schema_name = v.schema_name and s.view_name = v.view_name and s.view_oid = v.view_oid::oid
-                        and s.database_oid = ${identity.databaseOid} and s.system_identifier = ${identity.systemIdentifier})`
-    : 'false'
 }
 
 interface ShapeRow {
