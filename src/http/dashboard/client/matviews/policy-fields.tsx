@@ -1,4 +1,5 @@
 import {useId} from 'preact/hooks'
+import {CheckField} from '../parts/check-field.tsx'
 import {DurationField} from '../parts/duration-field.tsx'
 import {MoreFields} from '../parts/more-fields.tsx'
 import type {PolicyForm} from './policy-form.ts'
@@ -23,15 +24,13 @@ export function PolicyFields({form, isOpen, onChange}: Props) {
         Older data counts as stale. Empty: no promise.
       </DurationField>
       <MoreFields title="More settings" isOpen={isOpen}>
-        <label class="choice">
-          <input
-            type="checkbox"
-            name="skipUnchanged"
-            checked={form.skipUnchanged}
-            onChange={(event) => onChange({...form, skipUnchanged: event.currentTarget.checked})}
-          />
+        <CheckField
+          name="skipUnchanged"
+          isChecked={form.skipUnchanged}
+          onChange={(skipUnchanged) => onChange({...form, skipUnchanged})}
+        >
           Skip refreshes while nothing has changed that the view reads
-        </label>
+        </CheckField>
         <DurationField label="Refresh at least every" {...field('refreshAtLeastEveryMs')}>
           Even if nothing has changed. Empty: no limit.
         </DurationField>

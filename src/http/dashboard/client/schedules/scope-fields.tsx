@@ -1,3 +1,4 @@
+import {CheckField} from '../parts/check-field.tsx'
 import type {ScheduleForm} from './schedule-form.ts'
 
 interface Props {
@@ -10,24 +11,20 @@ export function ScopeFields({form, onChange}: Props) {
   return (
     <fieldset>
       <legend>Also refresh</legend>
-      <label class="choice">
-        <input
-          type="checkbox"
-          name="withDependencies"
-          checked={form.isWithDependencies}
-          onChange={(event) => onChange({...form, isWithDependencies: event.currentTarget.checked})}
-        />
+      <CheckField
+        name="withDependencies"
+        isChecked={form.isWithDependencies}
+        onChange={(isWithDependencies) => onChange({...form, isWithDependencies})}
+      >
         The registered views that it reads, before it
-      </label>
-      <label class="choice">
-        <input
-          type="checkbox"
-          name="cascade"
-          checked={form.isCascade}
-          onChange={(event) => onChange({...form, isCascade: event.currentTarget.checked})}
-        />
+      </CheckField>
+      <CheckField
+        name="cascade"
+        isChecked={form.isCascade}
+        onChange={(isCascade) => onChange({...form, isCascade})}
+      >
         The registered views that read it, after it
-      </label>
+      </CheckField>
     </fieldset>
   )
 }

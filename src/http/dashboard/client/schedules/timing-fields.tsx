@@ -1,5 +1,6 @@
 import {useId, useState} from 'preact/hooks'
 import type {Api} from '../api.ts'
+import {CheckField} from '../parts/check-field.tsx'
 import {DurationField} from '../parts/duration-field.tsx'
 import {ErrorNote} from '../parts/error-note.tsx'
 import {MoreFields} from '../parts/more-fields.tsx'
@@ -73,15 +74,9 @@ export function TimingFields({api, form, onChange}: Props) {
       </datalist>
       <div id={errorId}>{next.error && <ErrorNote error={next.error} />}</div>
       {kind === 'times' && <NextRunsList next={next} />}
-      <label class="choice">
-        <input
-          type="checkbox"
-          name="enabled"
-          checked={enabled}
-          onChange={(event) => change({enabled: event.currentTarget.checked})}
-        />
+      <CheckField name="enabled" isChecked={enabled} onChange={(isChecked) => change({enabled: isChecked})}>
         Enabled
-      </label>
+      </CheckField>
       <MoreFields title="More about its runs" isOpen={isSpecial}>
         <div class="field">
           <label>
@@ -112,15 +107,13 @@ export function TimingFields({api, form, onChange}: Props) {
             >
               Up to this long after its due time, each schedule by an offset of its own. Empty: none.
             </DurationField>
-            <label class="choice">
-              <input
-                type="checkbox"
-                name="catchUp"
-                checked={catchUp === 'latest'}
-                onChange={(event) => change({catchUp: event.currentTarget.checked ? 'latest' : 'none'})}
-              />
+            <CheckField
+              name="catchUp"
+              isChecked={catchUp === 'latest'}
+              onChange={(isChecked) => change({catchUp: isChecked ? 'latest' : 'none'})}
+            >
               Make up for the last run that was missed while no worker was alive
-            </label>
+            </CheckField>
           </>
         )}
         <label class="field">
