@@ -1,5 +1,6 @@
 import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
 import {afterAll, expect, test} from 'vitest'
+import {tieTogether} from '../support/answer-proxy.ts'
 import {startAyb} from '../support/ayb.ts'
 import type {TestDatabase} from '../support/database.ts'
 import {createGatedView, createRefreshDatabase, runsOf, untilRefreshing} from '../support/refresh.ts'
@@ -31,15 +32,8 @@ async function openDoor(server: TestDatabase): Promise<Door> {
       door.open--
     })
     const upstream = connect(server.port, server.host)
-    for (const [socket, peer] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(socket)
-      socket.on('error', () => peer.destroy())
-      socket.on('close', () => peer.destroy())
-      socket.pipe(peer)
-    }
+    tieTogether(client, upstream, sockets)
+    client.pipe(upstream).pipe(client)
   })
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
   const shut = () => void listener.close()

@@ -17,17 +17,7 @@ export async function startAnswerProxy(
   const sockets = new Set<Socket>()
   const listener = createServer((client) => {
     const upstream = connect(server.port, server.host)
-    for (const [socket, peer] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(socket)
-      socket.on('error', () => peer.destroy())
-      socket.on('close', () => {
-        sockets.delete(socket)
-        peer.destroy()
-      })
-    }
+    tieTogether(client, upstream, sockets)
     client.pipe(upstream)
     upstream.on('data', (bytes) => answer(bytes, client, upstream))
   })
@@ -40,5 +30,20 @@ export async function startAnswerProxy(
         for (const socket of sockets) socket.destroy()
         listener.close(() => resolve())
       }),
+  }
+}
+
+/** Has each of two sockets end with the other. While a socket is open, the set has the socket. */
+export function tieTogether(client: Socket, upstream: Socket, open: Set<Socket>): void {
+  for (const [socket, peer] of [
+    [client, upstream],
+    [upstream, client],
+  ] as const) {
+    open.add(socket)
+    socket.on('error', () => peer.destroy())
+    socket.on('close', () => {
+      open.delete(socket)
+      peer.destroy()
+    })
   }
 }
