@@ -45,8 +45,8 @@ export interface Plan {
   newSchedules: DeclaredSchedule[]
   changedSchedules: ChangedSchedule[]
   /**
-   * What is not in the file. A view that a schedule of the file refreshes is: without its registration, the
-   * next run would register the view again.
+   * The views that the file leaves out, except views that a schedule of the file refreshes: the next run would
+   * register such a view again.
    */
   otherViews: FoundRegistration[]
   otherSchedules: Schedule[]

@@ -65,9 +65,9 @@ export interface ComputedView extends ViewName {
 }
 
 /**
- * As of when the data of each view is that reads others, in milliseconds since 1970, by its place: the least
- * of the start of its last success and of the starts of the successes, of all views that it reads, that this
- * success has read. Null where the history does not tell one of them. No cycles.
+ * The time that the data of each view shows which reads other views, in milliseconds since 1970, by the place
+ * of the view. The last success of a view has read a success of each view below: the time is that of the
+ * earliest start among all of these. Null where the history lacks a success. Takes no cycles.
  */
 export async function oldestInputs(
   db: Database,

@@ -19,9 +19,9 @@ export const keyByHand = (alias: string): string =>
   `case when not ${isLook(alias)} then ${alias}.idempotency_key end`
 
 /**
- * SQL: when the queued job under that alias is due, once somebody has asked for the job: at the request, as the
- * look has to see all changes until then. A job that is due and was made over a minute ago keeps its place in the
- * queue, so that requests one after the other do not keep the job from its turn.
+ * SQL: when the queued job under that alias is due, once somebody has asked for the job: at the time of the
+ * request, since the look has to see all changes until then. A job that is due and was made over a minute ago
+ * keeps its place in the queue. Otherwise a stream of requests would keep the job from its turn.
  */
 export const runAtByHand = (alias: string): string =>
   `case when ${alias}.run_at > now() or ${alias}.created_at > now() - interval '1 min' then now() else ${alias}.run_at end`

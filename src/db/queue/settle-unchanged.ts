@@ -100,7 +100,7 @@ function isYoung(db: Database): string {
   return `${wantedAt} between $9::timestamptz - ${PAUSE} and now() + ${PAUSE}`
 }
 
-/** SQL: whether the job was put back for this look. Whoever retries or puts off the job gives it another time. */
+/** SQL: whether the job was put back for this look. A retry or a quiet time gives the job another time. */
 const isSecondLook = (db: Database): string =>
   keepsLooks(db)
     ? `exists (select from ${db.tables.states} s
@@ -110,7 +110,7 @@ const isSecondLook = (db: Database): string =>
 /** SQL: whether the next run of the schedule begins within that time, even with the longest jitter. */
 function isSoon(db: Database, soonMs: number | null): string {
   if (soonMs === null) return 'false'
-  // At the most: half of the shortest period of the schedule may be less.
+  // An upper bound: no run begins later than half of the shortest period of its schedule.
   const jitter = db.mayRead('schedulePolicies')
     ? ` - coalesce((select least(sp.jitter_ms, 86400000) from ${db.tables.schedulePolicies} sp where sp.schedule_id = s.id), 0) * interval '1 ms'`
     : ''

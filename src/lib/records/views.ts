@@ -26,9 +26,9 @@ export interface View extends ViewName {
   /** Whether ayb can tell that nothing has changed since the last refresh. */
   skippable: boolean
   skipBlockers: SkipBlocker[]
-  /** The materialized views that the view reads, directly or through plain views and functions, by qualified names. */
+  /** The qualified names of the materialized views that the view reads, through plain views and functions too. */
   parents: string[]
-  /** Those that read the view. */
+  /** The qualified names of the materialized views that read the view. */
   children: string[]
 }
 

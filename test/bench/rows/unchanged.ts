@@ -113,7 +113,7 @@ const besideManyRefreshes = (bench: Bench, server: PostgresServer): Promise<Row[
     return besideRefreshes(checks, refreshes)
   })
 
-/** Has the policies skip unchanged views; the next refresh of each view stores what later looks compare with. */
+/** Lets all views be skipped: the next refresh of each view stores what later looks compare with. */
 async function skipAll(setting: Setting): Promise<void> {
   const {db} = setting
   await db.query(

@@ -6,9 +6,9 @@ const RETRY_MS = 15_000
 const EVENT = '\nevent: refreshed\n'
 
 /**
- * Calls `onRefreshed` as soon as anybody has refreshed the view, and returns whether the server tells that
- * now. It does not for each view: where it refuses, the page goes on with its polls alone. A hidden page does
- * not listen: browsers open only six connections to a server, for all of its pages.
+ * Calls `onRefreshed` at once when somebody has refreshed the view. Returns whether the server tells that now:
+ * the server refuses to tell of some views, and of these the page learns by its polls alone. A hidden page does
+ * not listen: browsers open only six connections to a server, for all pages of the server.
  */
 export function useRefreshEvents(api: Api, view: string, onRefreshed: () => void): boolean {
   const [isListening, setIsListening] = useState(false)
