@@ -4,7 +4,7 @@ import {copyFileSync, cpSync, existsSync, readdirSync, renameSync, rmSync} from 
 import {createRequire} from 'node:module'
 import {dirname, join, relative} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import {startUpPlugins} from './start-up-plugins.js'
+import {inOneChunk, PACKAGES, packagesApart, startUpPlugins} from './start-up-plugins.js'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
@@ -65,12 +65,8 @@ const bundleOptions = {
   // CommonJS inside an ES module needs a require, and some of it __dirname.
   banner: {
     js: [
-      "import {createRequire as __createRequire} from 'node:module'",
-      "import {dirname as __pathDirname} from 'node:path'",
-      "import {fileURLToPath as __fileURLToPath} from 'node:url'",
-      'const require = __createRequire(import.meta.url)',
-      'const __filename = __fileURLToPath(import.meta.url)',
-      'const __dirname = __pathDirname(__filename)',
+      "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url)",
+      'const {filename: __filename, dirname: __dirname} = import.meta',
     ].join('\n'),
   },
   logLevel: 'warning',
@@ -91,8 +87,9 @@ async function bundle() {
     await build({...options, entryPoints: ['src/cli/compile-cache.ts']})
     const entryPoints = [...commands, 'src/cli/main.ts']
     const {metafile} = await build({...options, entryPoints, write: false, metafile: true})
-    const plugins = [...startUpPlugins, commonFiles(commonInputs(metafile))]
-    await build({...options, entryPoints, plugins, inject: [COMMON]})
+    const plugins = [...startUpPlugins, inOneChunk(commonFiles(metafile))]
+    await build({...options, entryPoints, plugins})
+    await bundlePackages(build, join(fresh, PACKAGES))
     await bundleDashboard(build, join(fresh, 'dashboard'))
     cpSync(join(src, 'help'), join(fresh, 'help'), {recursive: true})
     rmSync(dist, {recursive: true, force: true})
@@ -102,21 +99,6 @@ async function bundle() {
   }
 }
 
-/** A module that every file imports: esbuild puts what all entry points reach into one chunk. */
-const COMMON = 'common-files'
-
-/** The module that imports these files. */
-const commonFiles = (inputs) => ({
-  name: COMMON,
-  setup(build) {
-    build.onResolve({filter: /^common-files$/}, () => ({path: COMMON, namespace: COMMON}))
-    build.onLoad({filter: /./, namespace: COMMON}, () => ({
-      contents: inputs.map((input) => `import ${JSON.stringify(`./${input}`)}`).join('\n'),
-      resolveDir: root,
-    }))
-  },
-})
-
 /** The share of all commands that makes a file common. */
 const COMMON_SHARE = 0.6
 
@@ -124,7 +106,7 @@ const COMMON_SHARE = 0.6
  * The files of src that many commands load. In one chunk, they take less time at each start than in a chunk
  * for each combination of commands that share a file.
  */
-function commonInputs({outputs}) {
+function commonFiles({outputs}) {
   const loaders = new Map()
   const commands = Object.keys(outputs).filter((path) =>
     outputs[path].entryPoint?.startsWith('src/commands/'),
@@ -146,6 +128,18 @@ function loadedInputs(outputs, path, seen = new Set()) {
   const loaded = imports.filter(({kind, external}) => kind === 'import-statement' && !external)
   return [...Object.keys(inputs), ...loaded.flatMap((each) => loadedInputs(outputs, each.path, seen))]
 }
+
+/** What starts that need these packages load, each by itself. */
+const bundlePackages = (build, outdir) =>
+  build({
+    ...bundleOptions,
+    outdir,
+    entryPoints: packagesApart,
+    banner: {},
+    splitting: false,
+    format: 'cjs',
+    outExtension: {'.js': '.cjs'},
+  })
 
 async function bundleDashboard(build, outdir) {
   await build({

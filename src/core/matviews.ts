@@ -28,21 +28,18 @@ export async function listMatviews(
   schemaName: string | null,
   onWarning: (warning: Warning) => void = () => {},
 ): Promise<ListedRegistration[]> {
-  const found = await registrations.listRegistrations(db, schemaName)
-  for (const renamed of await renamedAmong(db, found)) onWarning(renamedWarning(renamed))
-  return withFreshness(db, found, onWarning)
-}
-
-/** The registrations that are still there, each with how fresh its view is. */
-async function withFreshness(
-  db: Database,
-  found: readonly FoundRegistration[],
-  onWarning: (warning: Warning) => void,
-): Promise<ListedRegistration[]> {
+  const warnings: Warning[] = []
+  // Sent together, as the statements of a judgement are.
+  const [found, {views}, running] = await Promise.all([
+    registrations.listRegistrations(db, schemaName),
+    judgeAll(db),
+    runningNow(db, (warning) => warnings.push(warning)),
+  ])
   if (found.length === 0) return []
-  const {views} = await judgeAll(db)
-  const running = await runningNow(db, onWarning)
+  for (const renamed of await renamedAmong(db, found)) onWarning(renamedWarning(renamed))
+  for (const warning of warnings) onWarning(warning)
   const judged = new Map(views.map((view) => [view.facts.id, view]))
+  // Of views that were unregistered meanwhile, nothing is known.
   return found.flatMap((registration) => {
     const view = judged.get(registration.id)
     return view ? [Object.assign(registration, freshnessOf(view, running))] : []

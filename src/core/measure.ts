@@ -75,6 +75,6 @@ async function measure(db: Database): Promise<Measurements> {
       sizeBytes: facts.sizeBytes,
     })),
     schedules: await readNextRuns(db),
-    workers: isStandby ? null : (await countWorkers(db)).workers,
+    workers: isStandby ? null : await countWorkers(db),
   }
 }

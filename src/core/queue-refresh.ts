@@ -18,7 +18,7 @@ export async function queueRefresh(
   registration: Registration,
   scope: JobScope | null,
 ): Promise<Job | null> {
-  if ((await countWorkers(db)).workers === 0) return null
+  if ((await countWorkers(db)) === 0) return null
   await db.prepareTables()
   if (scope !== null && !db.mayWrite('edges')) return null
   const payload = payloadOf(registration)

@@ -25,13 +25,13 @@ export async function listWorkers(
 /** The same, and how many there are, those of older programs included; null on a standby. */
 export async function workersAlive(db: Database): Promise<{workers: LiveWorker[]; alive: number | null}> {
   if (isStandby(db)) return {workers: [], alive: null}
-  const {workers: alive} = await workers.countWorkers(db)
+  const alive = await workers.countWorkers(db)
   return {workers: await workers.listWorkers(db), alive}
 }
 
 /** A warning where nobody is there to run schedules. */
 export async function absentWorkers(db: Database): Promise<Warning[]> {
-  if (isStandby(db) || (await workers.countWorkers(db)).workers > 0) return []
+  if (isStandby(db) || (await workers.countWorkers(db)) > 0) return []
   return [remediable('no worker is alive, so schedules wait', null, {kind: 'start-worker'})]
 }
 

@@ -26,20 +26,26 @@ export function watchStatement(
   openSession: (how: OpenOptions) => Promise<Session>,
   onLost: (waitedMs: number) => void,
 ): () => void {
-  const stopped = new AbortController()
-  const watch = async () => {
-    const startedAt = performance.now()
-    for (let signAt = startedAt; ; ) {
-      await sleep(INTERVAL_MS, undefined, {signal: stopped.signal})
-      const sign = await look(watched, openSession, stopped.signal)
-      if (stopped.signal.aborted) return
+  const watch = async (stopped: AbortSignal) => {
+    const startedAt = performance.now() - INTERVAL_MS
+    for (let signAt = startedAt; ; await sleep(INTERVAL_MS, undefined, {signal: stopped})) {
+      const sign = await look(watched, openSession, stopped)
+      if (stopped.aborted) return
       const now = performance.now()
       if (sign === 'working') signAt = now
       else if (sign === 'silent' || now - signAt >= PATIENCE_MS) return onLost(now - startedAt)
     }
   }
-  watch().catch(() => {})
-  return () => stopped.abort()
+  // Most statements end before the first look: for them there is a timer alone.
+  let stopped: AbortController | undefined
+  const first = setTimeout(() => {
+    stopped = new AbortController()
+    watch(stopped.signal).catch(() => {})
+  }, INTERVAL_MS)
+  return () => {
+    clearTimeout(first)
+    stopped?.abort()
+  }
 }
 
 async function look(

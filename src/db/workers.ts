@@ -125,23 +125,15 @@ export async function listWorkers(db: Database): Promise<LiveWorker[]> {
   })
 }
 
-/** A summary of the programs that run schedules. */
-export interface WorkerCount {
-  workers: number
-  /** The longest of their poll intervals; 0 where none is known. */
-  pollIntervalMs: number
-}
-
 /**
  * How many workers are alive. Workers of older programs are not listed, but count, since they hold a key.
  * Sees none on a standby.
  */
-export async function countWorkers(db: Database): Promise<WorkerCount> {
+export async function countWorkers(db: Database): Promise<number> {
   const live = db.mayRead('workers')
     ? liveWorkers(db)
-    : `${HELD},
-     live as (select null::text as id, null::bigint as poll_interval_ms where false)`
-  const [row] = await db.session.query<{workers: number; poll_interval_ms: number}>(
+    : `${HELD}, live as (select null::text as id where false)`
+  const [row] = await db.session.query<{workers: number}>(
     `with ${live}
      select (select count(*) from live)::int
             + (select count(distinct h.key)
@@ -149,8 +141,17 @@ export async function countWorkers(db: Database): Promise<WorkerCount> {
                  join pg_stat_activity a on a.pid = h.pid
                 where h.mode = 'ShareLock' and h.key not between -2147483648 and 2147483647
                   and a.application_name like 'ayb %'
-                  and h.key not in (select key from (select ${keyOf('w')} as key from live w) k where key is not null))::int as workers,
-            coalesce((select max(${pollInterval('w')}) from live w), 0)::float8 as poll_interval_ms`,
+                  and h.key not in (select key from (select ${keyOf('w')} as key from live w) k where key is not null))::int as workers`,
   )
-  return {workers: row?.workers ?? 0, pollIntervalMs: row?.poll_interval_ms ?? 0}
+  return row?.workers ?? 0
+}
+
+/** The longest poll interval of the workers that are alive, in milliseconds; 0 where none is known. */
+export async function longestPollInterval(db: Database): Promise<number> {
+  if (!db.mayRead('workers')) return 0
+  const [row] = await db.session.query<{ms: number}>(
+    `with ${liveWorkers(db)}
+     select coalesce(max(${pollInterval('w')}), 0)::float8 as ms from live w`,
+  )
+  return row?.ms ?? 0
 }

@@ -65,8 +65,8 @@ export function isContinuousIntegration({CI}: Environment): boolean {
 
 function styles(level: ColorLevel): Terminal['style'] {
   // The level is explicit, since the detection of chalk ignores NO_COLOR.
-  const chalk = new Chalk({level})
-  const styled = (style: Style) => (text: string) => (level === 0 ? text : chalk[style](text))
+  const chalk = level === 0 ? null : new Chalk({level})
+  const styled = (style: Style) => (text: string) => (chalk === null ? text : chalk[style](text))
   return {
     bold: styled('bold'),
     dim: styled('dim'),

@@ -7,7 +7,7 @@ import {ROUNDING_MS} from '../../db/freshness/history.ts'
 import {viewsWithJobs} from '../../db/freshness/jobs.ts'
 import {oldestInputs} from '../../db/freshness/parents.ts'
 import {findRunningRefreshes} from '../../db/locks/running.ts'
-import {countWorkers} from '../../db/workers.ts'
+import {longestPollInterval} from '../../db/workers.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Freshness, RunningRefresh} from '../../lib/records/freshness.ts'
 import type {ViewName} from '../../lib/records/values.ts'
@@ -54,8 +54,8 @@ export async function judgeAll(
   db: Database,
   {edges, maxAgeMs = null}: WhichViews = {},
 ): Promise<JudgedViews> {
-  const freshness = await readFreshness(db, null)
-  return judgeViews(db, freshness, {names: null, edges: edges ?? (await readAllEdges(db)), maxAgeMs})
+  const [read, all] = await Promise.all([readTables(db, null), edges ?? readAllEdges(db)])
+  return judgeViews(db, read, {edges: all, maxAgeMs})
 }
 
 /** How fresh one view and those that it reads are. */
@@ -76,26 +76,42 @@ export async function judgeSome(
   {ids = [], maxAgeMs = null}: {ids?: readonly string[]; maxAgeMs?: number | null} = {},
 ): Promise<JudgedViews> {
   const {nodes, edges} = await readDependencies(db, views)
-  const names = [...views, ...nodes]
-  return judgeViews(db, await readFreshness(db, {ids, names}), {names, edges, maxAgeMs})
+  return judgeViews(db, await readTables(db, {ids, names: [...views, ...nodes]}), {edges, maxAgeMs})
+}
+
+/** What the tables tell of views, all or some. */
+interface TableReadings {
+  nowMs: number
+  views: FreshnessFacts[]
+  /** When a look last found that nothing had changed, in milliseconds since 1970, by qualified names. */
+  looks: ReadonlyMap<string, number>
+  /** How late a view may be before it counts as overdue. */
+  graceMs: number
+}
+
+/** The statements are sent together: a command that reads a few views mostly waits for answers. */
+async function readTables(
+  db: Database,
+  which: {ids: readonly string[]; names: readonly ViewName[]} | null,
+): Promise<TableReadings> {
+  const [{nowMs, views}, looks, graceMs] = await Promise.all([
+    readFreshness(db, which),
+    lastUnchangedLooks(db, which?.names ?? null),
+    overdueAfter(db),
+  ])
+  return {nowMs, views, looks, graceMs}
 }
 
 async function judgeViews(
   db: Database,
-  {nowMs, views}: {nowMs: number; views: FreshnessFacts[]},
-  {
-    names,
-    edges,
-    maxAgeMs,
-  }: {names: readonly ViewName[] | null; edges: readonly ViewEdge[]; maxAgeMs: number | null},
+  {nowMs, views, looks, graceMs}: TableReadings,
+  {edges, maxAgeMs}: {edges: readonly ViewEdge[]; maxAgeMs: number | null},
 ): Promise<JudgedViews> {
   const {parents} = untangle(edges).graph
   const named = views.map((facts) => ({name: qualifiedName(facts), facts}))
   const factsOf = new Map(named.map(({name, facts}) => [name, facts]))
-  const looks = await lastUnchangedLooks(db, names)
   const inHistory = await inputsOf(db, factsOf, edges, parents)
   const asOf = withLooks({factsOf, parentsOf: parents, looks, inHistory})
-  const graceMs = await overdueAfter(db)
   const judged = named.map(({name, facts}) => {
     const readAtMs = readAt(name, {factsOf, looks})
     const newerParents = newerParentsOf(readAtMs, parents.get(name), factsOf)
@@ -155,8 +171,7 @@ function newerParentsOf(
  * How late a view may be before it counts as overdue: a minute, and the longest poll interval of a worker.
  */
 async function overdueAfter(db: Database): Promise<number> {
-  const {pollIntervalMs} = await countWorkers(db)
-  return 60_000 + (pollIntervalMs || USUAL_POLL_MS)
+  return 60_000 + ((await longestPollInterval(db)) || USUAL_POLL_MS)
 }
 
 /** As of when the data is, for the registered views that read others, by qualified names. */

@@ -58,7 +58,7 @@ export async function glanceAtTables(
                              where c.attrelid = t.oid and c.attnum > 0 and not c.attisdropped
                                and (c.atttypid >= ${FIRST_USER_OID} or c.attcollation >= ${FIRST_USER_OID} or c.attacl is not null))
               as is_ordinary,
-            array(select pg_get_expr(d.adbin, t.oid) from pg_attrdef d where d.adrelid = t.oid
+            to_json(array(select pg_get_expr(d.adbin, t.oid) from pg_attrdef d where d.adrelid = t.oid
                    union all
                   select case when ${FIRST_USER_OID} <= any (k.conexclop || k.conpfeqop || k.conppeqop || k.conffeqop) then 'OPERATOR'
                               else pg_get_expr(k.conbin, t.oid) end
@@ -67,7 +67,7 @@ export async function glanceAtTables(
                    union all
                   select case when ${FIRST_USER_OID} <= any (i.indclass::oid[] || i.indcollation::oid[]) then 'OPERATOR'
                               else concat_ws(', ', pg_get_expr(i.indexprs, t.oid), pg_get_expr(i.indpred, t.oid)) end
-                    from pg_index i where i.indrelid = t.oid) as expressions
+                    from pg_index i where i.indrelid = t.oid)) as expressions
        from t`,
     [schemaName, names, trustedOwner, String(lockTimeoutMs)],
   )
