@@ -1,7 +1,6 @@
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
-import type {Refreshed} from '../lib/records/refreshes.ts'
 import type {ListedRegistration, Relinked} from '../lib/records/registrations.ts'
 import {causeOf} from './cause.ts'
 import {describeNone, stateStyle, type ViewSelection} from './freshness.ts'
@@ -97,17 +96,6 @@ export function renderRegistrations(
   if (!terminal.isTerminal) return table
   const shown = list.map(({state}) => state)
   return withSummary(table, summarize('view', shown, {total}), terminal)
-}
-
-/** The result of a refresh: `Refreshed public.leaderboard in 342 ms`. */
-export function renderRefreshed(
-  {registration, durationMs, lockWaitMs, reason}: Refreshed,
-  {terminal}: RenderContext,
-): string {
-  if (durationMs === null) return `${printableName(registration)} is ${reason}`
-  const duration = (ms: number) => (terminal.isTerminal ? formatDuration(ms) : `${ms} ms`)
-  const wait = lockWaitMs > 0 ? `, after waiting ${duration(lockWaitMs)} for its lock` : ''
-  return `Refreshed ${printableName(registration)} in ${duration(durationMs)}${wait}${reason === null ? '' : ` (${printable(reason)})`}`
 }
 
 /** The result of relink: `Relinked public.leaderboard to public.top, with the schedules hourly, nightly`. */

@@ -24,6 +24,7 @@ import type {RequestedMode} from '../../lib/records/values.ts'
 import {warningIn} from '../../lib/refresh-events.ts'
 import {watchProgress} from '../../render/progress.ts'
 import {progressAfter} from '../../render/progress-text.ts'
+import {renderRefreshed} from '../../render/refreshed.ts'
 
 const DEFAULT_CONCURRENCY = 4
 const MOST_CONCURRENCY = 1000
@@ -188,10 +189,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
         return stale === null ? done : {...done, warnings: [...done.warnings, stale]}
       })
       progress.stop()
-      await this.show(async (context) => {
-        const {renderRefreshed} = await import('../../render/registrations.ts')
-        return renderRefreshed(refreshed, context)
-      })
+      await this.show((context) => renderRefreshed(refreshed, context))
       return refreshed
     } finally {
       progress.stop()

@@ -1,5 +1,5 @@
 import type {Database} from '../../db/database.ts'
-import {readDependencies} from '../../db/dependencies.ts'
+import {readDependencies, readsTablesAlone} from '../../db/dependencies.ts'
 import {lastUnchangedLooks} from '../../db/fingerprint/checks.ts'
 import {ROUNDING_MS} from '../../db/freshness/history.ts'
 import {type LastSuccess, lastSuccesses} from '../../db/runs.ts'
@@ -18,6 +18,7 @@ const LOOK_DEADLINE_MS = 5000
 export async function staleParentsWarning(db: Database, view: ViewName): Promise<Warning | null> {
   const limited = db.within(LOOK_DEADLINE_MS)
   const look = async () => {
+    if (await readsTablesAlone(limited, view)) return null
     const {nodes, edges} = await readDependencies(limited, [view])
     if (edges.length === 0) return null
     const unregistered = new Map(

@@ -12,7 +12,7 @@ import {REGISTRATION, type RegistrationRow, type StoredRegistration} from '../re
 import {SAFE_SEARCH_PATH} from '../session/settings.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE, StatementError} from '../sqlstate.ts'
-import {haveRightsChanged} from '../states/identity.ts'
+import {haveRightsChanged, writableIdentity} from '../states/identity.ts'
 import {noteRemembered} from '../states/remembered-oids.ts'
 import type {Attempt} from './attempt.ts'
 import {snapshotGuard} from './base-relations.ts'
@@ -218,7 +218,8 @@ async function refreshMessage(
   // REFRESH sets a path of its own.
   const rolePath = session.serverVersion < 170_000 ? ['set local search_path = default'] : []
   const concurrently = attempt.mode === 'concurrent' ? 'concurrently ' : ''
-  const guard = await snapshotGuard(db, attempt.registration)
+  // The record asks for the identity: a new session learns both in one go.
+  const [guard] = await Promise.all([snapshotGuard(db, attempt.registration), writableIdentity(db)])
   const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
   return [
     ...as('guard', ...guard.before),

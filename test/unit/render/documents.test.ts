@@ -1,7 +1,8 @@
 import stringWidth from 'string-width'
 import {describe, expect, it} from 'vitest'
+import {renderRefreshed} from '../../../src/render/refreshed.ts'
 import {renderRegistrationDetails} from '../../../src/render/registration-details.ts'
-import {renderRefreshed, renderRegistrations} from '../../../src/render/registrations.ts'
+import {renderRegistrations} from '../../../src/render/registrations.ts'
 import {renderRuns} from '../../../src/render/runs.ts'
 import {renderViews} from '../../../src/render/views.ts'
 import {
