@@ -4,7 +4,8 @@ import {copyFileSync, cpSync, existsSync, readdirSync, renameSync, rmSync} from 
 import {createRequire} from 'node:module'
 import {dirname, join, relative} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import {inOneChunk, PACKAGES, packagesApart, startUpPlugins} from './start-up-plugins.js'
+import {fewChunks} from './chunks.js'
+import {PACKAGES, packagesApart, startUpPlugins} from './start-up-plugins.js'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
@@ -87,8 +88,7 @@ async function bundle() {
     await build({...options, entryPoints: ['src/cli/compile-cache.ts']})
     const entryPoints = [...commands, 'src/cli/main.ts']
     const {metafile} = await build({...options, entryPoints, write: false, metafile: true})
-    const plugins = [...startUpPlugins, inOneChunk(commonFiles(metafile))]
-    await build({...options, entryPoints, plugins})
+    await build({...options, entryPoints, plugins: [...startUpPlugins, fewChunks(metafile)]})
     await bundlePackages(build, join(fresh, PACKAGES))
     await bundleDashboard(build, join(fresh, 'dashboard'))
     cpSync(join(src, 'help'), join(fresh, 'help'), {recursive: true})
@@ -97,36 +97,6 @@ async function bundle() {
   } finally {
     rmSync(fresh, {recursive: true, force: true})
   }
-}
-
-/** The share of all commands that makes a file common. */
-const COMMON_SHARE = 0.6
-
-/**
- * The files of src that many commands load. In one chunk, they take less time at each start than in a chunk
- * for each combination of commands that share a file.
- */
-function commonFiles({outputs}) {
-  const loaders = new Map()
-  const commands = Object.keys(outputs).filter((path) =>
-    outputs[path].entryPoint?.startsWith('src/commands/'),
-  )
-  for (const command of commands) {
-    for (const input of loadedInputs(outputs, command)) loaders.set(input, (loaders.get(input) ?? 0) + 1)
-  }
-  return [...loaders]
-    .filter(([input, count]) => input.startsWith('src/') && count >= COMMON_SHARE * commands.length)
-    .map(([input]) => input)
-    .sort()
-}
-
-/** The files that an output loads at once. */
-function loadedInputs(outputs, path, seen = new Set()) {
-  if (seen.has(path)) return []
-  seen.add(path)
-  const {inputs, imports} = outputs[path]
-  const loaded = imports.filter(({kind, external}) => kind === 'import-statement' && !external)
-  return [...Object.keys(inputs), ...loaded.flatMap((each) => loadedInputs(outputs, each.path, seen))]
 }
 
 /** What starts that need these packages load, each by itself. */

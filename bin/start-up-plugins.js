@@ -1,7 +1,6 @@
 // esbuild plugins that keep out of a start what most starts never use, and what can end a start. Not shipped.
-import {readdirSync, readFileSync} from 'node:fs'
+import {readFileSync} from 'node:fs'
 import {builtinModules, createRequire} from 'node:module'
-import {dirname, join} from 'node:path'
 
 const fromOclif = createRequire(createRequire(import.meta.url).resolve('@oclif/core'))
 
@@ -184,43 +183,6 @@ const packagesOnUse = {
     }))
   },
 }
-
-/**
- * The entries of bundles: the entry points, and the files that code imports when it needs them. Not the entry
- * that turns the compile cache on, because what it imports is compiled without the cache.
- */
-function entriesOf({absWorkingDir, entryPoints}) {
-  const src = join(absWorkingDir, 'src')
-  const imported = readdirSync(src, {recursive: true})
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(src, name))
-    .flatMap((file) =>
-      [...readFileSync(file, 'utf8').matchAll(/\bimport\('(\.[^']+)'\)/g)].map(([, path]) =>
-        join(dirname(file), path),
-      ),
-    )
-  const entries = new Set([...entryPoints.map((entry) => join(absWorkingDir, entry)), ...imported])
-  entries.delete(join(src, 'cli', 'compile-cache.ts'))
-  return entries
-}
-
-/**
- * esbuild makes a chunk of all files that the same entries need, so that a file which one entry does without
- * becomes a chunk of its own. Each chunk costs half a millisecond of a start, so here all entries need the
- * common files.
- */
-export const inOneChunk = (files) => ({
-  name: 'in-one-chunk',
-  setup({initialOptions, onLoad}) {
-    const paths = files.map((file) => join(initialOptions.absWorkingDir, file))
-    const entries = entriesOf(initialOptions)
-    onLoad({filter: /[/\\]src[/\\].*\.ts$/}, ({path}) => {
-      if (!entries.has(path) || paths.includes(path)) return undefined
-      const imports = paths.map((file) => `import ${JSON.stringify(file)}\n`)
-      return {contents: `${readFileSync(path, 'utf8')}\n${imports.join('')}`, loader: 'ts'}
-    })
-  },
-})
 
 /** A text of a package with a part of it replaced; a version without that part stops the build. */
 function replaced(contents, part, replacement) {
