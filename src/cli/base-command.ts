@@ -7,6 +7,7 @@ import type {ErrorRecord} from '../lib/records/values.ts'
 import type {Warning, Worded} from '../lib/unworded.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import type {Verbosity} from '../render/progress.ts'
+import {type Rendered, textOf} from '../render/rendered.ts'
 import {describeTerminal, type RenderContext, type Terminal} from '../render/terminal.ts'
 import {tellOfConnecting} from './connecting.ts'
 import {type ConnectionFlags, connectionString, GLOBAL_FLAGS} from './global-flags.ts'
@@ -76,15 +77,16 @@ export abstract class BaseCommand extends Command {
    * `render` imports what it needs, so that scripts do not pay for it.
    */
   protected async show(
-    render: (context: RenderContext) => string | Promise<string>,
+    render: (context: RenderContext) => Rendered | Promise<Rendered>,
     {output}: {output?: 'wide' | undefined} = {},
   ): Promise<void> {
     if (this.jsonEnabled()) return
     const terminal = describeTerminal(process.stdout, process.env)
     const isWide = output === 'wide'
     const shown = isWide ? {...terminal, columns: Number.POSITIVE_INFINITY} : terminal
-    const text = await render({terminal: shown, now: new Date(), isWide})
-    if (this.#watch) return this.#watch.add(text)
+    const rendered = await render({terminal: shown, now: new Date(), isWide})
+    if (this.#watch) return this.#watch.add(rendered)
+    const text = textOf(rendered)
     if (terminal.isTerminal && text.includes('\n')) {
       const {pagerFor, showInPager} = await import('./pager.ts')
       const pager = pagerFor(text, {terminal, rows: process.stdout.rows}, process.env)

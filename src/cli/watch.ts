@@ -1,6 +1,7 @@
 import type {Database} from '../db/database.ts'
 import {invalidArgument, isAybError} from '../lib/errors.ts'
 import {localTime} from '../lib/local-time.ts'
+import type {Rendered} from '../render/rendered.ts'
 import {describeTerminal, type Terminal} from '../render/terminal.ts'
 import {displayWidth, shorten} from '../render/width.ts'
 
@@ -14,6 +15,16 @@ const HOME = '\u001b[H'
 const CLEAR_LINE = '\u001b[K'
 const CLEAR_BELOW = '\u001b[J'
 
+/** What a look has found, as lines. */
+interface Found {
+  list: string[]
+  summary: string[]
+  /** Warnings, or the error of a look that failed. */
+  remarks: readonly string[]
+}
+
+type Screen = Pick<Terminal, 'columns' | 'style'>
+
 /** What a watch needs of its command. */
 interface Surroundings {
   signal: AbortSignal
@@ -26,8 +37,8 @@ const RENEWAL = {deadlineMs: 10_000, lockPatienceMs: 2000}
 
 /** Looks at something again and again, and shows on the whole terminal what each look has found. */
 export class Watch {
-  /** What the look has printed so far. */
-  #texts: string[] = []
+  /** What the look has found: the list, what sums it up, and below that warnings, or an error. */
+  #found: Found = {list: [], summary: [], remarks: []}
   /** Open from one look to the next. */
   #db: Database | null = null
   readonly #stream: NodeJS.WriteStream
@@ -55,8 +66,10 @@ export class Watch {
   }
 
   /** Adds to what the look shows. */
-  add(text: string): void {
-    if (text !== '') this.#texts.push(text)
+  add(rendered: Rendered): void {
+    const {table, summary} = typeof rendered === 'string' ? {table: rendered, summary: ''} : rendered
+    this.#found.list.push(...linesOf(table))
+    this.#found.summary.push(...linesOf(summary))
   }
 
   /**
@@ -66,7 +79,7 @@ export class Watch {
    */
   async run<T>(look: () => Promise<T>, {signal, remarks}: Surroundings): Promise<T> {
     let result = await look()
-    this.#texts.push(...remarks(null))
+    this.#found.remarks = remarks(null)
     const leave = () => void this.#stream.write(END)
     this.#stream.write(BEGIN)
     process.once('exit', leave)
@@ -78,12 +91,12 @@ export class Watch {
           if (isAybError(signal.reason) && signal.reason.exitCode === 130) return result
           throw signal.reason
         }
-        this.#texts = []
+        this.#found = {list: [], summary: [], remarks: []}
         try {
           result = await look()
-          this.#texts.push(...remarks(null))
+          this.#found.remarks = remarks(null)
         } catch (error) {
-          this.#texts = remarks(error)
+          this.#found = {list: [], summary: [], remarks: remarks(error)}
         }
       }
     } finally {
@@ -99,20 +112,12 @@ export class Watch {
     const time = localTime(new Date())
     const title = shorten(`Every ${INTERVAL_MS / 1000} s: ${this.#title}`, columns - time.length - 2)
     const header = `${title}${' '.repeat(Math.max(2, columns - title.length - time.length))}${time}`
-    const lines = this.#texts.flatMap((text) => text.split('\n'))
-    const screen = [style.dim(header), '', ...this.#fitting(lines, {rows: rows - 2, columns, style})]
+    const screen = [
+      style.dim(shorten(header, columns)),
+      '',
+      ...fitting(this.#found, rows - 2, {columns, style}),
+    ]
     this.#stream.write(`${HOME}${screen.map((line) => `${line}${CLEAR_LINE}`).join('\n')}${CLEAR_BELOW}`)
-  }
-
-  /** The lines, or as many as the screen has room for, with the last line of the list, which sums it up. */
-  #fitting(
-    lines: readonly string[],
-    {rows, columns, style}: {rows: number} & Pick<Terminal, 'columns' | 'style'>,
-  ) {
-    if (beginningOf(lines, rows, columns).length === lines.length) return lines
-    const shown = beginningOf(lines, rows - 1, columns)
-    const summary = this.#texts[0]?.split('\n').at(-1) ?? ''
-    return [...shown, style.dim(`… and ${lines.length - shown.length - 1} more lines`), summary]
   }
 
   /** Until it is time for the next look; the terminal has another size; or the signal aborts. */
@@ -132,16 +137,28 @@ export class Watch {
   }
 }
 
-/** The lines that fit so many rows; if that is not all, with a row to spare. Lines that are too wide wrap. */
-function beginningOf(lines: readonly string[], rows: number, columns: number): readonly string[] {
-  const heights = lines.map((line) => Math.max(1, Math.ceil(displayWidth(line) / columns)))
-  if (heights.reduce((sum, height) => sum + height, 0) <= rows) return lines
-  let left = rows - 1
-  return lines.slice(
-    0,
-    heights.findIndex((height) => {
-      left -= height
-      return left < 0
-    }),
-  )
+/** The summary whole, remarks in up to half of the rows, and as much of the list as there is room for. */
+function fitting({list, summary, remarks}: Found, rows: number, terminal: Screen): string[] {
+  const below = list.length === 0 ? rows : Math.floor(rows / 2)
+  const told = cutTo(remarks.flatMap(linesOf), below, terminal)
+  const left = rows - heightOf(summary, terminal) - heightOf(told, terminal)
+  return [...cutTo(list, left, terminal), ...summary, ...told]
 }
+
+/** The lines that fit so many rows; if that is not all, with a line that says how many more there are. */
+function cutTo(lines: readonly string[], rows: number, terminal: Screen): readonly string[] {
+  if (heightOf(lines, terminal) <= rows) return lines
+  let left = rows - 1
+  const end = lines.findIndex((line) => {
+    left -= heightOf([line], terminal)
+    return left < 0
+  })
+  const more = lines.length - end
+  return [...lines.slice(0, end), terminal.style.dim(`… and ${more} more line${more === 1 ? '' : 's'}`)]
+}
+
+/** The rows that lines take: those that are too wide wrap. */
+const heightOf = (lines: readonly string[], {columns}: Screen): number =>
+  lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(displayWidth(line) / columns)), 0)
+
+const linesOf = (text: string): string[] => (text === '' ? [] : text.split('\n'))

@@ -5,6 +5,7 @@ import {printable} from '../lib/printable.ts'
 import {JOB_STATES, type Job, type JobState, type JobStats} from '../lib/records/jobs.ts'
 import {causeOf} from './cause.ts'
 import {type Field, renderDetails} from './details.ts'
+import type {Rendered} from './rendered.ts'
 import {shortIds} from './short-id.ts'
 import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
@@ -64,7 +65,7 @@ export function renderJobs(
   jobs: readonly Job[],
   {terminal, now, isWide}: RenderContext,
   selection: JobSelection,
-): string {
+): Rendered {
   if (jobs.length === 0 && terminal.isTerminal) return noJobs(selection)
   const ids = shortIds(jobs.map(({id}) => id))
   const columns: Column<Job>[] = [

@@ -6,6 +6,7 @@ import {causeOf} from './cause.ts'
 import {describeNone, stateStyle, type ViewSelection} from './freshness.ts'
 import {describeMode} from './mode.ts'
 import {describePolicy} from './policy.ts'
+import type {Rendered} from './rendered.ts'
 import {registrationStatus, statusStyle} from './status.ts'
 import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
@@ -23,7 +24,7 @@ export function renderRegistrations(
   list: readonly ListedRegistration[],
   {terminal, now}: RenderContext,
   {schema = null, states = [], total = list.length}: RegistrationSelection = {},
-): string {
+): Rendered {
   if (list.length === 0 && terminal.isTerminal) return describeNone({schema, states})
   const status = (entry: ListedRegistration) => registrationStatus(entry, entry)
   const columns: Column<ListedRegistration>[] = [

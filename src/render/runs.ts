@@ -2,6 +2,7 @@ import {formatDuration} from '../lib/duration.ts'
 import type {Run} from '../lib/records/runs.ts'
 import {causeOf} from './cause.ts'
 import {describeSettings} from './policy.ts'
+import type {Rendered} from './rendered.ts'
 import {formatBytes} from './size.ts'
 import {bar, sparkline} from './sparkline.ts'
 import {statusStyle} from './status.ts'
@@ -20,15 +21,28 @@ interface RunSelection {
   limit: number
 }
 
-/** The history of a view, newest first; on a terminal below a chart of its durations, oldest first. */
+/** The history of a view, as it was asked for, with a summary on a terminal. */
+export function renderHistory(
+  runs: readonly Run[],
+  context: RenderContext,
+  selection: RunSelection,
+): Rendered {
+  const {terminal} = context
+  if (runs.length === 0 && terminal.isTerminal && selection.state !== null) {
+    return `No refresh that is recorded ended with ${selection.state}.`
+  }
+  const shown = renderRuns(runs, context, {hasChart: selection.isNewestFirst})
+  if (runs.length === 0 || !terminal.isTerminal) return shown
+  return withSummary(shown, summaryOf(runs, selection), terminal)
+}
+
+/** Refreshes of a view, newest first; on a terminal below a chart of their durations, oldest first. */
 export function renderRuns(
   runs: readonly Run[],
   {terminal, now}: RenderContext,
-  selection?: RunSelection,
+  {hasChart = true}: {hasChart?: boolean} = {},
 ): string {
   if (runs.length === 0 && terminal.isTerminal) {
-    if (selection?.state) return `No refresh that is recorded ended with ${selection.state}.`
-
     return 'No refreshes are recorded yet. Start one with: ayb matviews refresh VIEW'
   }
   const longest = runs.reduce((max, {durationMs}) => Math.max(max, durationMs ?? 0), 0)
@@ -93,9 +107,8 @@ export function renderRuns(
   ]
   const table = renderTable(runs, columns, terminal)
   if (!terminal.isTerminal) return table
-  const chart = selection?.isNewestFirst === false ? null : durationChart(runs, terminal)
-  const shown = chart === null ? table : `${chart}\n\n${table}`
-  return selection === undefined ? shown : withSummary(shown, summaryOf(runs, selection), terminal)
+  const chart = hasChart ? durationChart(runs, terminal) : null
+  return chart === null ? table : `${chart}\n\n${table}`
 }
 
 function summaryOf(runs: readonly Run[], {limit, isNewestFirst}: RunSelection): string {

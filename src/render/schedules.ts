@@ -6,6 +6,7 @@ import type {JobScope} from '../lib/records/jobs.ts'
 import type {ListedSchedule, NextRuns, Schedule} from '../lib/records/schedules.ts'
 import {nextStart} from '../lib/schedule-start.ts'
 import {renderDetails} from './details.ts'
+import type {Rendered} from './rendered.ts'
 import {statusStyle, yesOrNo} from './status.ts'
 import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
@@ -46,7 +47,7 @@ export function renderSchedules(
   list: readonly ListedSchedule[],
   {terminal, now}: RenderContext,
   {state, schema, total}: ScheduleSelection = {state: null, schema: null, total: list.length},
-): string {
+): Rendered {
   if (list.length === 0 && terminal.isTerminal) {
     const schedules = state === null ? 'schedules' : `${state} schedules`
     if (schema !== null) return `There are no ${schedules} of views of schema ${printable(schema)}.`

@@ -1,10 +1,13 @@
 import {FRESHNESS_STATES, type ViewStatus} from '../lib/records/freshness.ts'
+import type {Rendered} from './rendered.ts'
 import type {Terminal} from './terminal.ts'
 import {wrapWords} from './width.ts'
 
-/** A table with what sums it up below. */
-export const withSummary = (table: string, summary: string, {columns}: Terminal): string =>
-  `${table}\n${wrapWords(summary, columns)}`
+/** A table with what sums it up below, which wraps. */
+export const withSummary = (table: string, summary: string, {columns}: Terminal): Rendered => ({
+  table,
+  summary: wrapWords(summary, columns),
+})
 
 /** `200 views: 190 success, 10 error`, most first, or `20 of 200 views: …`; for what a list is about. */
 export function summarize(

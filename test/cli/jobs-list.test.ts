@@ -7,7 +7,7 @@ import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
 import {idsOf, insertAgedJob, JOB_KEYS, STORED_STATES} from '../support/jobs.ts'
 import {createSchedule} from '../support/schedules.ts'
-import {openTerminal} from '../support/terminal.ts'
+import {linesOf, openTerminal} from '../support/terminal.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
 /** Nothing listens there: whoever gets as far as connecting fails with another code. */
@@ -24,7 +24,7 @@ const list = (...args: string[]) => documentOf<Job[]>(['jobs', 'list', ...args],
 async function onTerminal(args: string[], columns: number): Promise<string[]> {
   const {code, output} = await openTerminal(args, {url: db.url, columns}).done
   expect(code, output).toBe(0)
-  return stripVTControlCharacters(output).trimEnd().split('\r\n')
+  return linesOf(output)
 }
 
 beforeAll(async () => {

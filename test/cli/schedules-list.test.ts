@@ -12,7 +12,7 @@ import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
 import {insertAgedJob} from '../support/jobs.ts'
 import {createSchedule, insertSchedule, SCHEDULE_KEYS} from '../support/schedules.ts'
-import {openTerminal} from '../support/terminal.ts'
+import {linesOf, openTerminal} from '../support/terminal.ts'
 
 const UNKNOWN_ID = '550e8400-e29b-41d4-a716-446655440000'
 
@@ -35,7 +35,7 @@ const list = () => documentOf<ListedSchedule[]>(['schedules', 'list'], db)
 async function onTerminal(args: string[], columns: number): Promise<string[]> {
   const {code, output} = await openTerminal(args, {url: db.url, columns}).done
   expect(code, output).toBe(0)
-  return stripVTControlCharacters(output).trimEnd().split('\r\n')
+  return linesOf(output)
 }
 
 /** Adds a run of a new job of a schedule, some seconds ago. */

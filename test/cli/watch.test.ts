@@ -1,8 +1,10 @@
 import {stripVTControlCharacters} from 'node:util'
 import {describe, expect, test} from 'vitest'
+import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {errorOf, register} from '../support/refresh.ts'
+import {insertSchedule} from '../support/schedules.ts'
 import {openTerminal} from '../support/terminal.ts'
 import {takeAway} from '../support/worker.ts'
 
@@ -31,7 +33,8 @@ describe.concurrent('--watch', {timeout: 60_000}, () => {
     terminal.write('\x03')
     const {code, output} = await terminal.done
     expect(code).toBe(0)
-    expect(output.indexOf(BEGIN)).toBe(0)
+    // A slow connection is told before.
+    expect(output.slice(0, output.indexOf(BEGIN))).toMatch(/^(\rConnecting to .*\r *\r)?$/)
     expect(output.endsWith(END)).toBe(true)
     expect(output.split(BEGIN)).toHaveLength(2)
     // A frame is written over the one before.
@@ -63,6 +66,34 @@ describe.concurrent('--watch', {timeout: 60_000}, () => {
     await terminal.waitFor(/view_50[\s\S]*50 views/)
     terminal.kill('SIGTERM')
     expect((await terminal.done).code).toBe(143)
+  })
+
+  test('keeps the whole summary and the warnings where a narrow terminal cuts the list', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await db.query(
+      `insert into _ayb_jobs (type, payload, state, completed_at) select 'materialized_view_refresh',
+        '{"schema": "public", "view_name": "leaderboard"}', 'completed', now() from generate_series(1, 30)`,
+    )
+    await insertSchedule(db, 'odd', {view: 'leaderboard', cron: 'now and then'})
+    for (let n = 1; n <= 20; n++) await insertSchedule(db, `hourly_${n}`, {view: 'leaderboard'})
+    const [jobs, schedules] = [
+      openTerminal(['jobs', 'list', '--limit', '30', '--watch'], {url: db.url, columns: 40, rows: 12}),
+      openTerminal(['schedules', 'list', '--watch'], {url: db.url, columns: 60, rows: 14}),
+    ]
+    await jobs.waitFor(
+      /… and 24 more lines[^\n]*\n30 jobs: 30 completed; these are the[^\n]*\nnewest, --limit shows more/,
+    )
+    await schedules.waitFor(/… and \d+ more lines[^\n]*\n21 schedules: [^\n]*\n[^\n]*Warning:.* schedule odd/)
+    for (const [terminal, columns, rows] of [
+      [jobs, 40, 12],
+      [schedules, 60, 14],
+    ] as const) {
+      const [, frame = ''] = stripVTControlCharacters(terminal.output()).split('Every 2 s')
+      const heights = frame.split('\r\n').map((line) => Math.ceil(displayWidth(line) / columns) || 1)
+      expect(heights.reduce((sum, height) => sum + height)).toBeLessThanOrEqual(rows)
+      terminal.write('\x03')
+      expect((await terminal.done).code).toBe(0)
+    }
   })
 
   test('shows an error in place of the list, and goes on when the database is back', async () => {

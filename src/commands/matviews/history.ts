@@ -42,8 +42,8 @@ export default class MatviewsHistory extends BaseCommand {
         }),
       )
       await this.show(async (context) => {
-        const {renderRuns} = await import('../../render/runs.ts')
-        return renderRuns(runs, context, {
+        const {renderHistory} = await import('../../render/runs.ts')
+        return renderHistory(runs, context, {
           state: flags.state ?? null,
           isNewestFirst: flags.sort !== 'duration',
           limit: flags.limit,

@@ -3,7 +3,8 @@ import {describe, expect, it} from 'vitest'
 import {renderRefreshed} from '../../../src/render/refreshed.ts'
 import {renderRegistrationDetails} from '../../../src/render/registration-details.ts'
 import {renderRegistrations} from '../../../src/render/registrations.ts'
-import {renderRuns} from '../../../src/render/runs.ts'
+import {textOf} from '../../../src/render/rendered.ts'
+import {renderHistory, renderRuns} from '../../../src/render/runs.ts'
 import {renderViews} from '../../../src/render/views.ts'
 import {
   INDEX_HINT,
@@ -27,7 +28,7 @@ const fits = (text: string, columns: number) => {
 
 describe('renderRegistrations', () => {
   it('shows what people look for first', () => {
-    expect(renderRegistrations([registration()], onTerminal(100))).toBe(
+    expect(textOf(renderRegistrations([registration()], onTerminal(100)))).toBe(
       [
         'VIEW                MODE      STATUS   LAST REFRESH   DURATION  NEXT RUN    STATE  LAST SUCCESS',
         'public.leaderboard  standard  success  3 minutes ago  1 m 01 s  in 2 hours  fresh  3 minutes ago',
@@ -36,13 +37,22 @@ describe('renderRegistrations', () => {
     )
   })
 
+  it('hands the summary on its own, wrapped: a watch keeps the summary, and cuts the table', () => {
+    const list = ['fresh', 'failing', 'stale'].map((state) => registration({state} as never))
+    expect(renderRegistrations(list, onTerminal(20))).toEqual({
+      table: expect.stringMatching(/^VIEW(.*\n){3}.*$/),
+      summary: '3 views: 1 fresh, 1\nfailing, 1 stale',
+    })
+    expect(typeof renderRegistrations(list, PIPED)).toBe('string')
+  })
+
   it('says so when a view is gone, was never refreshed or failed', () => {
     const list = [
       registration({exists: false, nextRunAt: null}),
       registration({lastRefreshAt: null, lastRefreshDurationMs: null, lastRefreshStatus: null}),
       registration({lastRefreshStatus: 'error', lastRefreshError: 'division by zero'}),
     ]
-    const [, gone, fresh, failed] = renderRegistrations(list, onTerminal(200)).split('\n')
+    const [, gone, fresh, failed] = textOf(renderRegistrations(list, onTerminal(200))).split('\n')
     expect(gone).toContain('  view is gone  ')
     expect(fresh).toMatch(/ {2}- +never +-/)
     expect(failed).toMatch(/ {2}error .* division by zero {2}550e8400/)
@@ -50,28 +60,28 @@ describe('renderRegistrations', () => {
 
   it.each(WIDTHS)('fits %i columns', (columns) => {
     const list = NAMES.map((viewName) => registration({viewName, lastRefreshError: viewName}))
-    fits(renderRegistrations(list, onTerminal(columns)), columns)
-    fits(renderRegistrations(list, onTerminal(columns, {FORCE_COLOR: '1'})), columns)
+    fits(textOf(renderRegistrations(list, onTerminal(columns))), columns)
+    fits(textOf(renderRegistrations(list, onTerminal(columns, {FORCE_COLOR: '1'}))), columns)
   })
 
   it('colours the status', () => {
-    const text = renderRegistrations([registration()], onTerminal(100, {FORCE_COLOR: '1'}))
+    const text = textOf(renderRegistrations([registration()], onTerminal(100, {FORCE_COLOR: '1'})))
     expect(text).toContain('\u001b[32msuccess\u001b[39m')
   })
 
   it('is exact in a pipe', () => {
     const list = [registration(), registration({viewName: 'weekly stats', exists: false, nextRunAt: null})]
-    expect(renderRegistrations(list, PIPED).split('\n')).toEqual([
+    expect(textOf(renderRegistrations(list, PIPED)).split('\n')).toEqual([
       'public.leaderboard\tstandard\tsuccess\t2026-03-01T11:57:00.000Z\t61342\t2026-03-01T14:00:00.000Z\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse\t',
       'public."weekly stats"\tstandard\tview is gone\t2026-03-01T11:57:00.000Z\t61342\t\t\t550e8400-e29b-41d4-a716-446655440000\tfresh\t2026-03-01T11:55:58.658Z\t\t2026-03-01T11:57:00.000Z\tfalse\t',
     ])
   })
 
   it('says what to do about an empty list, to people only', () => {
-    expect(renderRegistrations([], onTerminal(80))).toBe(
+    expect(textOf(renderRegistrations([], onTerminal(80)))).toBe(
       'No materialized views are registered. Find some with: ayb matviews discover',
     )
-    expect(renderRegistrations([], PIPED)).toBe('')
+    expect(textOf(renderRegistrations([], PIPED))).toBe('')
   })
 })
 
@@ -162,6 +172,17 @@ describe('renderRuns', () => {
       '2 hours ago    skipped  concurrent  schedule         -                  -',
       '1 day ago      success  concurrent  manual      400 ms  ████      12.3 MB',
     ])
+  })
+
+  it('hands the summary of a history on its own', () => {
+    const selection = {state: null, isNewestFirst: true, limit: 4}
+    expect(renderHistory(runs, onTerminal(40), selection)).toEqual({
+      table: renderRuns(runs, onTerminal(40)),
+      summary: '4 refreshes: 2 success, 1 error, 1\nskipped; these are the newest, --limit\nshows more',
+    })
+    const longest = renderHistory(runs, onTerminal(200), {...selection, isNewestFirst: false})
+    expect(textOf(longest)).toMatch(/^STARTED[\s\S]*; these are the longest, --limit shows more$/)
+    expect(renderHistory(runs, PIPED, selection)).toBe(renderRuns(runs, PIPED))
   })
 
   it('draws no chart of a single run', () => {
