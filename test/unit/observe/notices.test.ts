@@ -1,19 +1,37 @@
 import {describe, expect, test} from 'vitest'
+import {notifyTargets} from '../../../src/cli/notify-settings.ts'
 import type {Notice} from '../../../src/lib/records/notices.ts'
 import {chatBody} from '../../../src/observe/notices/chat.ts'
 import {signatureOf} from '../../../src/observe/notices/signature.ts'
 
+/** The test vectors of the reference libraries of Standard Webhooks: of most, and of the one in Rust. */
+const VECTORS = [
+  {
+    key: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+    signed: {id: 'msg_p5jXN8AQM9LWM0D4loKWxJek', timestamp: 1614265330, body: '{"test": 2432232314}'},
+    signature: 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+  },
+  {
+    key: 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD',
+    signed: {
+      id: 'msg_27UH4WbU6Z5A5EzD8u03UvzRbpk',
+      timestamp: 1649367553,
+      body: '{"email":"test@example.com","username":"test_user"}',
+    },
+    signature: 'v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=',
+  },
+]
+
 describe('the signature of a webhook', () => {
-  // Of the reference libraries of Standard Webhooks.
-  test('is that of the public test vector', () => {
-    const signed = {
-      id: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
-      timestamp: 1614265330,
-      body: '{"test": 2432232314}',
-    }
-    const secret = Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64')
-    expect(signatureOf(signed, secret)).toBe('v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=')
-  })
+  test.each(VECTORS)(
+    'is that of the public test vector $signed.id, from the secret as it is configured',
+    ({key, signed, signature}) => {
+      const targets = notifyTargets({AYB_NOTIFY_URL: 'https://hooks.example.com', AYB_NOTIFY_SECRET: key})
+      const secret = targets?.webhook?.secret
+      if (!secret) throw new Error('no secret')
+      expect(signatureOf(signed, secret)).toBe(signature)
+    },
+  )
 })
 
 const notice = (type: Notice['type'], data: Partial<Notice['data']> = {}): Notice => ({
