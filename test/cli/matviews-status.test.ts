@@ -9,7 +9,8 @@ import type {
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, INSTANT, keysOf} from '../support/documents.ts'
-import {pretendWorker} from '../support/schedules.ts'
+import {insertJob} from '../support/jobs.ts'
+import {insertSchedule, pretendWorker} from '../support/schedules.ts'
 
 let db: TestDatabase
 
@@ -122,6 +123,37 @@ describe('ayb matviews status', () => {
     expect(await status('late')).toMatchObject([{state: 'fresh', overdue: false}])
     await db.query('delete from _ayb_workers')
     expect(await status('late')).toMatchObject([{state: 'overdue', overdue: true}])
+  })
+
+  // Each request moves a young job. If requests moved an old job too, a client that asks each minute would hide
+  // that no worker is there.
+  test('counts a queued refresh from when the oldest job was due, however often somebody asks for the refresh', async () => {
+    const asked = await createTestDatabase({hasTables: true})
+    await documentOf(['matviews', 'register', 'leaderboard'], asked)
+    await documentOf(['matviews', 'refresh', 'leaderboard'], asked)
+    const id = await insertSchedule(asked, 'yearly', {
+      view: 'leaderboard',
+      nextRunAt: `now() + interval '1 y'`,
+    })
+    const jobId = await insertJob(asked, {view_name: 'leaderboard'}, {schedule_id: id})
+    await insertJob(asked, {view_name: 'leaderboard'})
+    const age = (interval: string) =>
+      asked.query(
+        `update _ayb_jobs set created_at = now() - $2::interval, run_at = now() - $2::interval where id = $1`,
+        [jobId, interval],
+      )
+    const whenAskedFor = async () => {
+      await documentOf(['schedules', 'run', 'yearly'], asked)
+      const [view] = await documentOf<ViewStatus[]>(['matviews', 'status'], asked)
+      return view && `${view.state}: ${view.reason}`
+    }
+    await age('30 s')
+    expect(await whenAskedFor()).toBe('fresh: null')
+    await age('10 min 2 s')
+    for (let times = 0; times < 2; times++) {
+      expect(await whenAskedFor()).toMatch(/^overdue: a refresh was due 10 m \d\d s ago$/)
+    }
+    expect(await asked.query('select from _ayb_jobs')).toHaveLength(2)
   })
 
   test('ends with 9 where a view is not as wanted', async () => {
