@@ -1,20 +1,31 @@
+/** The labels that Prometheus, also in Kubernetes, gives to a process: its scrape job, address and container. */
+const OF_PROCESS = 'instance, job, pod, container, endpoint, service'
+
 /**
- * Rules for Prometheus. Every process tells the same of a database, so that the greatest value is taken where
- * several are scraped. All labels but those of the process are kept: a database, and whatever the
- * configuration of Prometheus adds to its targets, tells views of the same name apart.
+ * The greatest value that any process tells: all tell the same of a database, and may be scraped by several
+ * jobs of Prometheus. All other labels are kept: a database, and whatever the configuration of Prometheus adds
+ * to its targets, tells views of the same name apart.
  */
+const greatest = (metric: string): string => `max without (${OF_PROCESS}) (${metric})`
+
+const AGE = `time() - ${greatest('ayb_view_fresh_timestamp_seconds')}`
+const MAX_AGE = greatest('ayb_view_max_age_seconds')
+const DURATION = greatest('ayb_view_last_duration_seconds')
+const RUNNING = greatest('ayb_view_running_seconds')
+const USUAL = greatest('quantile_over_time(0.5, ayb_view_last_duration_seconds[7d])')
+
+/** Rules for Prometheus. */
 export const ALERT_RULES = `# Rules of ayb for Prometheus: ayb metrics rules > ayb-rules.yml, and name the file in rule_files.
 groups:
   - name: ayb
     rules:
       - alert: AybViewStale
         expr: >-
-          time() - max without (instance, pod) (ayb_view_fresh_timestamp_seconds)
-          > max without (instance, pod) (ayb_view_max_age_seconds)
-          or (time() - max without (instance, pod) (ayb_view_fresh_timestamp_seconds)
-          and max without (instance, pod) (ayb_view_stale) > 0
-          unless max without (instance, pod) (ayb_view_max_age_seconds)
-          unless max without (instance, pod) (ayb_view_awaited) > 0)
+          ${AGE} > ${MAX_AGE}
+          or (${AGE}
+          and ${greatest('ayb_view_stale')} > 0
+          unless ${MAX_AGE}
+          unless ${greatest('ayb_view_awaited')} > 0)
         for: 5m
         labels:
           severity: warning
@@ -22,7 +33,7 @@ groups:
           summary: The data of {{ $labels.view }} in {{ $labels.database }} is older than allowed, or than a view that it reads
           description: 'The data of {{ $labels.view }} is {{ $value | humanizeDuration }} old. See: ayb matviews status'
       - alert: AybViewFailing
-        expr: max without (instance, pod) (ayb_view_consecutive_failures) > 0
+        expr: ${greatest('ayb_view_consecutive_failures')} > 0
         for: 10m
         labels:
           severity: warning
@@ -30,7 +41,7 @@ groups:
           summary: The refresh of {{ $labels.view }} in {{ $labels.database }} fails
           description: 'The last {{ $value }} refreshes of {{ $labels.view }} failed. See: ayb matviews history'
       - alert: AybViewOverdue
-        expr: max without (instance, pod) (ayb_view_overdue) > 0
+        expr: ${greatest('ayb_view_overdue')} > 0
         for: 1m
         labels:
           severity: warning
@@ -39,12 +50,8 @@ groups:
           description: 'No worker has begun the refresh that is due. See: ayb worker list, ayb jobs list'
       - alert: AybViewSlow
         expr: >-
-          (max without (instance, pod) (ayb_view_last_duration_seconds) > 1
-          and max without (instance, pod) (ayb_view_last_duration_seconds)
-          > 5 * max without (instance, pod) (quantile_over_time(0.5, ayb_view_last_duration_seconds[7d])))
-          or (max without (instance, pod) (ayb_view_running_seconds) > 1
-          and max without (instance, pod) (ayb_view_running_seconds)
-          > 5 * max without (instance, pod) (quantile_over_time(0.5, ayb_view_last_duration_seconds[7d])))
+          (${DURATION} > 1 and ${DURATION} > 5 * ${USUAL})
+          or (${RUNNING} > 1 and ${RUNNING} > 5 * ${USUAL})
         labels:
           severity: warning
         annotations:
@@ -52,7 +59,7 @@ groups:
           description: 'It takes {{ $value | humanizeDuration }}. See: ayb matviews history'
       - alert: AybNoWorker
         expr: >-
-          max without (instance, pod) (ayb_workers) < 1 or absent(ayb_workers)
+          ${greatest('ayb_workers')} < 1 or absent(ayb_workers)
           or count by (database, system_identifier) (last_over_time(ayb_workers{database!=""}[1d]))
           unless count by (database, system_identifier) (ayb_workers)
         for: 2m

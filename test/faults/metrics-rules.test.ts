@@ -100,13 +100,17 @@ async function passes(test: object): Promise<void> {
   expect(stdout).toContain('SUCCESS')
 }
 
-/** The scrapes of several processes as Prometheus stores them. */
+/** The scrapes of several processes as Prometheus stores them, each process with a scrape job of its own. */
 const together = (scrapes: Record<string, Scrape>): Scrape => ({
   at: Math.max(...Object.values(scrapes).map(({at}) => at)),
   samples: new Map(
     Object.entries(scrapes).flatMap(([instance, {samples}]) =>
       [...samples].map(
-        ([series, value]) => [series.replace('}', `,instance="${instance}"}`), value] as const,
+        ([series, value]) =>
+          [
+            series.replace('}', `,instance="${instance}:9090",job="ayb-${instance}",service="${instance}"}`),
+            value,
+          ] as const,
       ),
     ),
   ),
@@ -189,18 +193,22 @@ describe('the alert rules', {timeout: 120_000}, () => {
     )
     await gate.open()
     await stopWorkers([worker])
+    const expected = [
+      alert('AybViewFailing', 'broken'),
+      alert('AybViewOverdue', 'late'),
+      alert('AybViewSlow', 'slow'),
+      alert('AybViewStale', 'child'),
+      alert('AybViewStale', 'stale'),
+    ]
+    const phases: Phases = [
+      [well, 600],
+      [ill, 15],
+    ]
+    await firing(phases, expected)
+    // The same, told by two processes.
     await firing(
-      [
-        [well, 600],
-        [ill, 15],
-      ],
-      [
-        alert('AybViewFailing', 'broken'),
-        alert('AybViewOverdue', 'late'),
-        alert('AybViewSlow', 'slow'),
-        alert('AybViewStale', 'child'),
-        alert('AybViewStale', 'stale'),
-      ],
+      phases.map(([scrape, minutes]) => [together({serve: scrape, worker: scrape}), minutes] as const),
+      expected,
     )
 
     const server = await startServer(db)
