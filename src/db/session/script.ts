@@ -1,10 +1,19 @@
 import type pg from 'pg'
 import type {Connected} from '../connection/connect.ts'
 
-/** What the driver calls after each statement of a query, and where it collects rows; its types lack both. */
+/** What the driver calls for the answers to a query, and where it collects rows; its types lack both. */
 interface CollectingQuery {
   handleCommandComplete(): void
-  readonly _result: {rows: object[]}
+  readonly _result: DriverResult
+}
+
+type Parse = (value: string) => unknown
+
+/** The result of the driver. `addFields` makes a row of nulls first, which takes 30 µs for 22 columns. */
+interface DriverResult {
+  rows: object[]
+  addFields(fields: readonly {name: string; dataTypeID: number; format?: string}[]): void
+  parseRow(values: readonly (string | null)[]): object
 }
 
 /**
@@ -41,7 +50,28 @@ export class Script {
         this.#rows.push(result.rows)
         result.rows = []
       }
+      readRowsBy(collecting._result, client)
       client.query(query)
     })
+  }
+}
+
+/** Has a result read the columns and the rows of a statement without the row of nulls. */
+function readRowsBy(result: DriverResult, types: Pick<pg.Client, 'getTypeParser'>): void {
+  let columns: {name: string; parse: Parse}[] = []
+  result.addFields = (fields) => {
+    columns = fields.map(({name, dataTypeID, format}) => ({
+      name,
+      parse: types.getTypeParser(dataTypeID, format as 'text'),
+    }))
+  }
+  result.parseRow = (values) => {
+    const row: Record<string, unknown> = {}
+    let position = 0
+    for (const {name, parse} of columns) {
+      const value = values[position++] as string | null
+      row[name] = value === null ? null : parse(value)
+    }
+    return row
   }
 }

@@ -20,6 +20,7 @@ function send(text: string) {
     query(sent: Answered) {
       query = sent
     },
+    getTypeParser: () => (value: string) => value,
   }
   const script = new Script({client: client as unknown as pg.Client, Query}, text)
   const rows = script.run()
