@@ -172,8 +172,10 @@ export abstract class BaseCommand extends Command {
   protected async withOwnCancellation<T>(
     flags: ConnectionFlags,
     work: (db: Database) => Promise<T>,
+    {keepsStatements = false} = {},
   ): Promise<Worded<T>> {
-    const db = await (this.#watch?.open(() => this.#open(flags)) ?? this.#open(flags))
+    const open = () => this.#open(flags, keepsStatements)
+    const db = await (this.#watch?.open(open) ?? open())
     if (db.session.isPooled && isDebugging(process.env)) {
       process.stderr.write(
         'ayb: connected through a pooler, so ayb holds the lock of a view only within the transaction of its refresh; AYB_POOLED=off changes that\n',
@@ -190,10 +192,13 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Opens the database, and tells of it where somebody waits. */
-  async #open(flags: ConnectionFlags): Promise<Database> {
+  async #open(flags: ConnectionFlags, keepsStatements: boolean): Promise<Database> {
     const waiting = tellOfConnecting(process.stderr, process.env, this.verbosity)
     try {
-      const db = await this.server(flags).open({signal: this.signal, onAttempt: waiting.tell})
+      const db = await this.server(flags, {keepsStatements}).open({
+        signal: this.signal,
+        onAttempt: waiting.tell,
+      })
       waiting.done(db.session.target)
       return db
     } finally {

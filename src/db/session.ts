@@ -238,17 +238,29 @@ export class Session {
    * server connection.
    */
   async reset(): Promise<void> {
+    this.#parts.statements?.forget()
+    await this.#clean(['discard all'])
+  }
+
+  /**
+   * The same behind a REFRESH, whose functions run under restrictions of Postgres: they can leave nothing but
+   * advisory locks. So the statements of this session stay prepared.
+   */
+  async tidy(): Promise<void> {
+    await this.#clean(['reset all', 'select pg_catalog.pg_advisory_unlock_all()'])
+  }
+
+  async #clean(statements: readonly string[]): Promise<void> {
     if (!this.isUsable) return
     const {client} = this.#parts.connection
     const open = this.#parts.transactions.isOpen ? ['rollback'] : []
     this.#parts.transactions.noteEnd()
-    this.#parts.statements?.forget()
     await this.#parts.connection
       .guard(
         () =>
           this.together(() =>
             Promise.all([
-              ...[...open, 'discard all'].map((statement) => client.query(statement)),
+              ...[...open, ...statements].map((statement) => client.query(statement)),
               useOwnDefaults(client, this.#parts.server),
             ]),
           ),

@@ -495,3 +495,21 @@ test('a session that was reset keeps its statements anew', async () => {
   await session.reset()
   expect(await ask()).toEqual(answers)
 })
+
+test('a session that was tidied up has its statements, and neither settings nor locks of others', async () => {
+  const {session} = db
+  const kept = () => session.query<{name: string}>('select name from pg_prepared_statements order by name')
+  await session.prepare('to keep', ['int'], () => 'select $1 + 2 as sum')
+  const [before, path] = [await kept(), await session.query('show search_path')]
+  await session.query("set search_path = public; set lock_timeout = '7s'; select pg_advisory_lock(4711)")
+  await session.tidy()
+  expect(await kept()).toEqual(before)
+  expect(await session.query('show search_path')).toEqual(path)
+  expect(await session.query('show lock_timeout')).toEqual([{lock_timeout: '0'}])
+  expect(
+    await session.query("select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"),
+  ).toEqual([])
+  await session.begin()
+  await session.tidy()
+  expect(await session.query('select now() = statement_timestamp() as is_new')).toEqual([{is_new: true}])
+})

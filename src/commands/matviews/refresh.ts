@@ -141,30 +141,34 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     const {describePlan, planSet, planUnseen, resolveSet} = await import('../../core/refresh-set/plan.ts')
     const {refreshSet} = await import('../../core/refresh-set/run.ts')
     const concurrency = flags.concurrency ?? DEFAULT_CONCURRENCY
-    return this.withOwnCancellation(flags, async (db) => {
-      const resolved = await this.endingAtSignal(db, (watched) => resolveSet(watched, request))
-      const plan = await this.endingAtSignal(db, (watched) => planSet(watched, resolved)).catch((error) => {
-        if (!this.signal.aborted || flags['dry-run']) throw error
-        return planUnseen(resolved)
-      })
-      if (flags['dry-run']) return this.#showPlan(commandLineDocument(describePlan(plan, {concurrency})))
-      const {listener, stop} = await this.#watch(plan)
-      try {
-        const refreshed = await refreshSet(db, plan, {
-          ...options,
-          concurrency,
-          isFailFast: flags['fail-fast'],
-          signal: this.signal,
-          followsProgress: this.verbosity !== 'silent',
-          listener,
-          describeError: (error) => this.describeFailure(error),
+    return this.withOwnCancellation(
+      flags,
+      async (db) => {
+        const resolved = await this.endingAtSignal(db, (watched) => resolveSet(watched, request))
+        const plan = await this.endingAtSignal(db, (watched) => planSet(watched, resolved)).catch((error) => {
+          if (!this.signal.aborted || flags['dry-run']) throw error
+          return planUnseen(resolved)
         })
-        stop()
-        return await this.#report(commandLineDocument(refreshed))
-      } finally {
-        stop()
-      }
-    })
+        if (flags['dry-run']) return this.#showPlan(commandLineDocument(describePlan(plan, {concurrency})))
+        const {listener, stop} = await this.#watch(plan)
+        try {
+          const refreshed = await refreshSet(db, plan, {
+            ...options,
+            concurrency,
+            isFailFast: flags['fail-fast'],
+            signal: this.signal,
+            followsProgress: this.verbosity !== 'silent',
+            listener,
+            describeError: (error) => this.describeFailure(error),
+          })
+          stop()
+          return await this.#report(commandLineDocument(refreshed))
+        } finally {
+          stop()
+        }
+      },
+      {keepsStatements: true},
+    )
   }
 
   async #refreshOne(

@@ -175,7 +175,7 @@ export class SetSessions {
 
   async #makeReady({session}: Database): Promise<void> {
     // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.
-    if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS).reset()
+    if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS).tidy()
   }
 
   /** Closes the sessions that the set has opened. All of them must have been released. */
