@@ -1,5 +1,5 @@
 import type {Database} from '../../db/database.ts'
-import {takeApplyLock} from '../../db/declared.ts'
+import {applyingAlone} from '../../db/declared.ts'
 import {lockRegistrations} from '../../db/registration-changes.ts'
 import {lockSchedules} from '../../db/schedule-changes.ts'
 import {rememberViews} from '../../db/states/remember.ts'
@@ -30,7 +30,14 @@ export async function compare(
   file: DeclaredFile,
   {isPruning = false}: Pick<ApplyOptions, 'isPruning'> = {},
 ): Promise<Unworded<DeclaredChanges>> {
-  const plan = await makePlan(db, file)
+  return documentOf(db, await makePlan(db, file), {isPruning})
+}
+
+async function documentOf(
+  db: Database,
+  plan: Plan,
+  {isPruning}: {isPruning: boolean},
+): Promise<Unworded<DeclaredChanges>> {
   const {warnings} = await checkPlan(db, plan, {triesSettings: true})
   return {
     changes: changesOf(plan, {isPruning}),
@@ -58,14 +65,16 @@ const MOST_ATTEMPTS = 5
  * Changes the database so that it matches the file. One transaction makes all changes, or none. What the file
  * does not name stays, unless `isPruning`.
  * @throws FileProblems; AybError PERMISSION_DENIED where something has no table, SCHEDULE_EXISTS where a
- * schedule of another program has the name, TRY_AGAIN where others change the same all the time
+ * schedule of another program has the name, TRY_AGAIN where others change the same all the time, TIMEOUT
+ * where another session holds a lock for long
  */
 export async function apply(
   db: Database,
   file: DeclaredFile,
   {isPruning = false, confirm = null}: ApplyOptions = {},
 ): Promise<Unworded<DeclaredChanges>> {
-  const looked = await compare(db, file, {isPruning})
+  const seen = await makePlan(db, file)
+  const looked = await documentOf(db, seen, {isPruning})
   const removed = looked.changes.filter(({action}) => action === 'delete')
   if (looked.changes.length === 0) return {...looked, applied: true}
   if (removed.length > 0 && confirm && !(await confirm(looked.changes))) return looked
@@ -73,7 +82,9 @@ export async function apply(
   const mayGo = new Set(removed.map(({kind, name}) => `${kind} ${name}`))
   for (let attempt = 1; ; attempt++) {
     try {
-      const {changes, created, warnings} = await db.session.transaction(() => applyOnce(db, file, mayGo))
+      const {changes, created, warnings} = await applyingAlone(db, async () =>
+        applyOnce(db, file, mayGo, attempt === 1 ? seen : await makePlan(db, file)),
+      )
       await rememberViews(db, created)
       return {changes, applied: true, warnings: [...db.takeWarnings(), ...warnings]}
     } catch (error) {
@@ -92,31 +103,38 @@ async function applyOnce(
   db: Database,
   file: DeclaredFile,
   mayGo: ReadonlySet<string>,
+  seen: Plan,
 ): Promise<{changes: DeclaredChange[]; created: DeclaredView[]; warnings: Warning[]}> {
-  await takeApplyLock(db)
-  const plan = await lockedPlan(db, file, mayGo)
+  const plan = await lockedPlan(db, file, mayGo, seen)
   const {catalog, warnings} = await checkPlan(db, plan, {triesSettings: false})
   await makeChanges(db, plan, catalog)
   return {changes: changesOf(plan, {isPruning: true}), created: plan.newViews, warnings}
 }
 
 /**
- * The plan, while the transaction holds the rows that it changes.
- * @throws Moved where they changed before they were held
+ * The plan, while the transaction holds the rows that it changes. `seen` is a plan from before, whose rows
+ * are held first.
+ * @throws Moved where the plan is about other rows by now
  */
-async function lockedPlan(db: Database, file: DeclaredFile, mayGo: ReadonlySet<string>): Promise<Plan> {
-  const before = onlyGoing(await makePlan(db, file), mayGo)
+async function lockedPlan(
+  db: Database,
+  file: DeclaredFile,
+  mayGo: ReadonlySet<string>,
+  seen: Plan,
+): Promise<Plan> {
+  const before = onlyGoing(seen, mayGo)
   const registrations = [...before.changedViews.map(({registration}) => registration), ...before.otherViews]
   const schedules = [...before.changedSchedules.map((changed) => changed.before), ...before.otherSchedules]
-  if (registrations.length === 0 && schedules.length === 0) return before
-  await lockRegistrations(
-    db,
-    registrations.map(({id}) => id),
-  )
-  await lockSchedules(
-    db,
-    schedules.map(({id}) => id),
-  )
+  if (registrations.length > 0)
+    await lockRegistrations(
+      db,
+      registrations.map(({id}) => id),
+    )
+  if (schedules.length > 0)
+    await lockSchedules(
+      db,
+      schedules.map(({id}) => id),
+    )
   const plan = onlyGoing(await makePlan(db, file), mayGo)
   const held = new Set([...registrations, ...schedules].map(({id}) => id))
   const needed = [

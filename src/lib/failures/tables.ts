@@ -15,20 +15,35 @@ export function migrationTimeout(timeoutMs: number, holder: Blocker | null): Ayb
   )
 }
 
+/** Another session applies a file, and does not end. `holder` is null where that had ended before ayb looked. */
+export const applyTimeout = (timeoutMs: number, holder: Blocker | null): AybError =>
+  new AybError(
+    'TIMEOUT',
+    `lock timeout: waited ${formatDuration(timeoutMs)} for another session that applies a file${holder ? `, ${describeBlocker(holder)}` : ''}`,
+    {
+      hint: `nothing was changed; ${endedOr(holder)}`,
+      details: {timeoutMs, timeout: 'lock', blockers: holder ? [holder] : []},
+    },
+  )
+
 /**
- * Another session locks one of ayb's own tables against readers. `table` and `holder` are null where the lock
+ * Another session locks one of ayb's own tables, or rows of one. `table` and `holder` are null where the lock
  * was gone before ayb looked.
  */
-export function tableLocked(table: string | null, timeoutMs: number, holder: Blocker | null): AybError {
-  const which = table === null ? "one of ayb's own tables" : `ayb's own table ${table}`
+export function tableLocked(
+  table: string | null,
+  timeoutMs: number,
+  holder: Blocker | null,
+  {isOfRows = false} = {},
+): AybError {
+  const whole = table === null ? "one of ayb's own tables" : `ayb's own table ${table}`
+  const which = isOfRows ? `rows of ${whole}` : whole
   const by = holder ? `, which ${describeBlocker(holder)} locks` : ''
   return new AybError(
     'TIMEOUT',
     `lock timeout: waited ${formatDuration(timeoutMs)} for a lock on ${which}${by}`,
     {
-      hint: holder
-        ? `wait until that session ends, or end it: ${endOf(holder)}; then try again`
-        : 'try again',
+      hint: endedOr(holder),
       details: {timeoutMs, timeout: 'table', blockers: holder ? [holder] : []},
     },
   )
@@ -65,6 +80,9 @@ export const takesNoWrites = (reason: 'recovery' | 'default_transaction_read_onl
           details: {reason},
         },
       )
+
+const endedOr = (holder: Blocker | null): string =>
+  holder ? `wait until that session ends, or end it: ${endOf(holder)}; then try again` : 'try again'
 
 /** The SQL that ends the session or the prepared transaction that holds the lock. */
 function endOf(holder: Blocker | null): string {
