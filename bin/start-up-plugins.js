@@ -66,13 +66,14 @@ const builtinsInPart = {
       return isImport && builtinModules.includes(name) ? {path: name, namespace: 'builtin'} : undefined
     })
     onLoad({filter: /.*/, namespace: 'builtin'}, ({path}) => {
-      const names = Object.keys(process.getBuiltinModule(path)).filter((name) => /^\w+$/.test(name))
-      const exported = names.map((name) => `export const ${name} = /* @__PURE__ */ part('${name}')`)
+      const names = Object.keys(process.getBuiltinModule(path)).filter(
+        (name) => /^\w+$/.test(name) && name !== 'default',
+      )
       const contents = [
         `const builtin = process.getBuiltinModule('node:${path}')`,
         'const part = (name) => builtin[name]',
         'export default builtin',
-        ...exported.filter((line) => !line.startsWith('export const default ')),
+        ...names.map((name) => `export const ${name} = /* @__PURE__ */ part('${name}')`),
       ]
       return {contents: contents.join('\n')}
     })
