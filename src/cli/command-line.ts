@@ -2,6 +2,7 @@ import type {Command} from '@oclif/core/command'
 import type {Config} from '@oclif/core/config'
 import {invalidArgument} from '../lib/errors.ts'
 import {nearest} from '../lib/nearest.ts'
+import {UsageError} from './usage-error.ts'
 
 export const HELP_FLAGS = new Set(['--help', '-h'])
 
@@ -58,9 +59,10 @@ export const isCommandWord = (config: Config, word: string): boolean =>
 /** oclif takes a word after a command without arguments as a part of the name of the command. */
 function refuseStrayArgument(command: Command.Loadable, name: string, word: string | undefined): void {
   if (word === undefined || word.startsWith('-') || Object.keys(command.args).length > 0) return
-  throw invalidArgument(
+  throw new UsageError(
     `ayb ${name} takes no argument ${JSON.stringify(word)} there`,
     `see: ayb ${name} --help`,
+    {command},
   )
 }
 
@@ -70,9 +72,10 @@ function refuseSwitchValue(command: Command.Loadable, name: string, words: reado
   for (const word of end === -1 ? words : words.slice(0, end)) {
     const [, flag, value] = /^(--[^=]+)=(.*)$/s.exec(word) ?? []
     if (flag === undefined || command.flags[flag.replace(/^--(no-)?/, '')]?.type !== 'boolean') continue
-    throw invalidArgument(
+    throw new UsageError(
       `ayb ${name}: ${flag} takes no value, not even ${JSON.stringify(value)}`,
       `see: ayb ${name} --help`,
+      {command},
     )
   }
 }

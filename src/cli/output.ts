@@ -6,6 +6,7 @@ import {renderError, renderWarning} from '../render/error.ts'
 import type {Verbosity} from '../render/progress.ts'
 import {describeTerminal} from '../render/terminal.ts'
 import {commandLineHint} from './remedies.ts'
+import {UsageError} from './usage-error.ts'
 
 /** Whether the command line has a flag without a value before any `--`. */
 function isRequested(argv: readonly string[], flag: string): boolean {
@@ -26,7 +27,11 @@ export function printFailure(error: AybError, {isJson}: {isJson: boolean}): void
   process.exitCode = error.exitCode
   const record = errorRecord(error)
   if (isJson) process.stdout.write(`${printableJson({error: record}, 2)}\n`)
-  else process.stderr.write(`${renderError(record, describeTerminal(process.stderr, process.env))}\n`)
+  else {
+    const terminal = describeTerminal(process.stderr, process.env)
+    const usage = error instanceof UsageError ? error.usage(terminal.columns) : null
+    process.stderr.write(`${renderError(record, terminal)}\n${usage === null ? '' : `${usage}\n`}`)
+  }
   printStack(error)
 }
 

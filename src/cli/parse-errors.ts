@@ -1,9 +1,10 @@
 import {stripVTControlCharacters} from 'node:util'
 import type {Config} from '@oclif/core/config'
 import * as Errors from '@oclif/core/errors'
-import {type AybError, invalidArgument, isAybError} from '../lib/errors.ts'
+import {type AybError, isAybError} from '../lib/errors.ts'
 import {nearest} from '../lib/nearest.ts'
 import {internalError} from './output.ts'
+import {UsageError} from './usage-error.ts'
 
 /** What an error of oclif's parser has beside its message. */
 interface ParseError extends Error {
@@ -22,21 +23,26 @@ export function toAybError(error: unknown, config: Config, id: string | undefine
 function explainParseError(error: ParseError, config: Config, id = ''): AybError {
   const command = `ayb ${id.replaceAll(':', ' ')}`
   const help = `see: ${command} --help`
+  const known = config.findCommand(id)
+  const usage = {command: known}
   const {flags, args} = error
   if (flags?.[0]) {
     const flag = flags[0]
-    const known = Object.keys(config.findCommand(id)?.flags ?? {}).map((name) => `--${name}`)
-    const guess = nearest(flag.replace(/=.*/s, ''), known)
-    return invalidArgument(`${command} has no flag ${flag}`, guess ? `did you mean ${guess}?` : help)
+    const names = Object.keys(known?.flags ?? {}).map((name) => `--${name}`)
+    const guess = nearest(flag.replace(/=.*/s, ''), names)
+    return new UsageError(`${command} has no flag ${flag}`, guess ? `did you mean ${guess}?` : help, {
+      command: known,
+      listsFlags: true,
+    })
   }
   if (typeof args?.[0] === 'string') {
-    return invalidArgument(`${command} takes no argument ${JSON.stringify(args[0])} there`, help)
+    return new UsageError(`${command} takes no argument ${JSON.stringify(args[0])} there`, help, usage)
   }
   if (args) {
     const missing = args.map((arg) => (typeof arg === 'string' ? arg : (arg.name ?? '').toUpperCase()))
-    return invalidArgument(`${command} needs ${missing.join(' and ')}`, help)
+    return new UsageError(`${command} needs ${missing.join(' and ')}`, help, usage)
   }
-  return invalidArgument(cleanMessage(error.message), help)
+  return new UsageError(cleanMessage(error.message), help, usage)
 }
 
 /** oclif's own sentence without its decoration: on one line, without colours and the pointer to the help. */

@@ -49,6 +49,7 @@ test('an error is the same with --json and without, on the other stream', async 
     const {error} = document.json() as {error: {message: string; hint: string}}
     expect([text.code, document.code]).toEqual([code, code])
     expect([text.stdout, document.stderr]).toEqual(['', ''])
-    expect(text.stderr).toBe(`Error: ${error.message}\nHint: ${error.hint}\n`)
+    const usage = code === 2 ? 'Usage: ayb matviews list [FLAGS]\n' : ''
+    expect(text.stderr).toBe(`Error: ${error.message}\nHint: ${error.hint}\n${usage}`)
   }
 })

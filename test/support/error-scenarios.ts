@@ -21,6 +21,8 @@ export interface Scenario {
   exitCode?: number
   message: RegExp
   hint: RegExp | null
+  /** The line below the hint, where the command line itself is wrong. */
+  usage?: string
 }
 
 const SLOW = ['matviews', 'refresh', 'slow']
@@ -81,7 +83,12 @@ const canceledBy = (signal: NodeJS.Signals, exitCode: number): Scenario => ({
 /** By code, at least one command line that ends with it. */
 export const SCENARIOS: Partial<Record<ErrorCode, Scenario[]>> = {
   INVALID_ARGUMENT: [
-    {args: ['matviews', 'list', '--frobnicate'], message: /has no flag --frobnicate/, hint: /--help/},
+    {
+      args: ['matviews', 'list', '--frobnicate'],
+      message: /has no flag --frobnicate/,
+      hint: /--help/,
+      usage: 'Usage: ayb matviews list [FLAGS]',
+    },
     {args: ['matviews', 'lst'], message: /there is no command/, hint: /did you mean/},
   ],
   INVALID_IDENTIFIER: [
@@ -419,8 +426,9 @@ export function expectText(text: AybResult | undefined, scenario: NamedScenario)
   })
   expect(text?.stdout).toBe('')
   expect(text?.stderr).not.toMatch(PLACES_IN_CODE)
-  const [message, hint, ...more] = (text?.stderr ?? '').replace(/\n$/, '').split('\n')
-  expect(more).toEqual([])
+  const [message, hint, usage, ...more] = (text?.stderr ?? '').replace(/\n$/, '').split('\n')
+  expect(usage).toBe(scenario.usage)
+  if (usage === undefined) expect(more).toEqual([])
   expect(message).toMatch(/^Error: ./)
   expect(message?.slice('Error: '.length)).toMatch(scenario.message)
   if (scenario.hint === null) {
