@@ -17,7 +17,7 @@ import type {Run} from '../lib/records/runs.ts'
 import type {ViewDefinition} from '../lib/records/views.ts'
 import type {Unworded, UnwordedView, Warning} from '../lib/unworded.ts'
 import {toViews} from './catalog.ts'
-import {freshnessOf, judgeAll, judgeOne, runningNow} from './freshness/judged.ts'
+import {asInstant, freshnessOf, judgeAll, judgeOne, runningNow} from './freshness/judged.ts'
 import {explainMissingView, explainUnregistered, requireRegistration} from './lookup.ts'
 
 const RECENT_RUNS = 10
@@ -31,19 +31,23 @@ export async function listMatviews(
   const warnings: Warning[] = []
   // Sent together, as the statements of a judgement are.
   const [found, {views}, running] = await Promise.all([
-    registrations.listRegistrations(db, schemaName),
+    registrations.listStored(db, schemaName),
     judgeAll(db),
     runningNow(db, (warning) => warnings.push(warning)),
   ])
   if (found.length === 0) return []
-  for (const renamed of await renamedAmong(db, found)) onWarning(renamedWarning(renamed))
-  for (const warning of warnings) onWarning(warning)
   const judged = new Map(views.map((view) => [view.facts.id, view]))
-  // Of views that were unregistered meanwhile, nothing is known.
-  return found.flatMap((registration) => {
-    const view = judged.get(registration.id)
-    return view ? [Object.assign(registration, freshnessOf(view, running))] : []
+  const listed = found.flatMap(({stored, policy}) => {
+    const view = judged.get(stored.id)
+    // Of views that were unregistered meanwhile, nothing is known.
+    if (!view) return []
+    const {exists, nextRunAtMs} = view.facts
+    const next = {exists, nextRunAt: asInstant(nextRunAtMs), policy}
+    return [Object.assign(stored, next, freshnessOf(view, running))]
   })
+  for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
+  for (const warning of warnings) onWarning(warning)
+  return listed
 }
 
 export async function renamedAmong(

@@ -39,7 +39,8 @@ export async function readAllEdges(db: Database): Promise<ViewEdge[]> {
                 union all
                select 'pg_operator'::regclass, p.oid, 'pg_operator'::regclass, p.oid from pg_operator p where p.oid >= 16384) o
            on o.by_class = d.classid and o.by = d.objid
-        where d.refobjid >= 16384 and ${key('d.refclassid', 'd.refobjid')} <> ${key('o.class_id', 'o.id')}
+        where d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_operator'::regclass)
+          and d.refobjid >= 16384 and ${key('d.refclassid', 'd.refobjid')} <> ${key('o.class_id', 'o.id')}
           and (d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from view)
                or d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)))
      select d.reader, d.read, n.nspname as reader_schema, v.relname as reader_name,

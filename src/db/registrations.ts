@@ -1,6 +1,6 @@
 import type {ViewReference} from '../lib/identifier.ts'
 import {JOB_TYPE} from '../lib/records/jobs.ts'
-import type {FoundRegistration, Registration} from '../lib/records/registrations.ts'
+import type {FoundRegistration, Registration, ViewPolicy} from '../lib/records/registrations.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import {columns, errorText, instant, plain, type Stored, text} from './columns.ts'
 import type {Database} from './database.ts'
@@ -63,6 +63,23 @@ export async function findRegistration(db: Database, reference: ViewReference): 
 /** SQL: whether the view of the registration under alias `r` is there. */
 export const VIEW_EXISTS = `exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
                      where n.nspname = r.schema_name and c.relname = r.view_name and c.relkind = 'm')`
+
+/** All registrations by name, or those of one schema, apart from their policies, which come last in documents. */
+export async function listStored(
+  db: Database,
+  schemaName: string | null,
+): Promise<{stored: StoredRegistration; policy: ViewPolicy | null}[]> {
+  if (!db.has('registrations')) return []
+  const found = db.session.query<RowWithPolicy>(
+    `select ${selectWithPolicy(db, 'r')}
+       from ${db.tables.registrations} r
+      where $1::text is null or r.schema_name = $1
+      order by r.schema_name, r.view_name`,
+    [schemaName],
+  )
+  const rows = await found.catch(noneIfUnencodable(schemaName ?? '', []))
+  return rows.map((row) => ({stored: REGISTRATION.toRecord(row), policy: toPolicy(row.policy)}))
+}
 
 /** All registrations by name, or those of one schema. */
 export async function listRegistrations(

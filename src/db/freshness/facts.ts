@@ -79,24 +79,17 @@ export async function readFreshness(
      select r.id, r.schema_name, r.view_name, c.oid is not null as exists,
             coalesce(c.relispopulated, false) as is_populated,
             coalesce(r.last_refresh_status = 'error', false) as has_failed, r.last_refresh_error as last_error,
-            case when r.last_refresh_status = 'error' then greatest(f.failures, 1) else 0 end as failures,
+            case when r.last_refresh_status = 'error' then greatest(${failuresOf(db, 'r')}, 1) else 0 end as failures,
             ${milliseconds('r.started_at')} as started_ms, ${milliseconds('r.ended_at')} as ended_ms,
             r.duration_ms, r.size_bytes::text as size_bytes, ${maxAge}::text as max_age_ms,
             s.schema_name is not null as has_schedule, ${milliseconds('s.next_run_at')} as next_run_ms,
             ${milliseconds('least(s.next_run_at, q.run_at)')} as due_ms,
-            ${exactMilliseconds('clock_timestamp()')} as now_ms
+            (select ${exactMilliseconds('clock_timestamp()')}) as now_ms
        from known r
        left join pg_namespace n on n.nspname = r.schema_name
        left join pg_class c on c.relnamespace = n.oid and c.relname = r.view_name and c.relkind = 'm'
        left join scheduled s on s.schema_name = r.schema_name and s.view_name = r.view_name
        left join queued q on q.schema_name = r.schema_name and q.view_name = r.view_name
-       left join lateral (
-              select count(*)::int as failures
-                from (select from ${runsOf(db)} e
-                       where r.last_refresh_status = 'error' and e.schema_name = r.schema_name
-                         and e.view_name = r.view_name and e.status = 'error'
-                         and e.started_at > coalesce(r.started_at, '-infinity')
-                       limit ${MOST_FAILURES}) e) f on true
       order by r.schema_name, r.view_name`,
     which
       ? [which.ids, which.names.map(({schemaName}) => schemaName), which.names.map(({viewName}) => viewName)]
@@ -104,6 +97,14 @@ export async function readFreshness(
   )
   return {nowMs: Number(rows[0]?.now_ms ?? 0), views: rows.map(toFacts)}
 }
+
+/** SQL: how many refreshes of the registration under that alias failed since `started_at`, its last success. */
+const failuresOf = (db: Database, alias: string): string =>
+  `(select count(*)::int
+                from (select from ${runsOf(db)} e
+                       where e.schema_name = ${alias}.schema_name and e.view_name = ${alias}.view_name and e.status = 'error'
+                         and e.started_at > coalesce(${alias}.started_at, '-infinity')
+                       limit ${MOST_FAILURES}) e)`
 
 interface FreshnessRow {
   id: string
