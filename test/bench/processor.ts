@@ -11,11 +11,11 @@ export interface ProcessorTime {
   clientMs: number
 }
 
+/** The programs whose processor time is meant: by their ids, or all that this process has started and that ended. */
+type Clients = readonly number[] | 'ended'
+
 /** What server and client have used so far; null where the kernel does not tell. */
-function processorTime(
-  server: Pick<PostgresServer, 'dataDir'>,
-  clientPids: readonly number[],
-): ProcessorTime | null {
+function processorTime(server: Pick<PostgresServer, 'dataDir'>, clients: Clients): ProcessorTime | null {
   const statOf = statReader()
   if (statOf === null) return null
   const postmaster = Number(readFileSync(join(server.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0])
@@ -24,7 +24,7 @@ function processorTime(
     pids.reduce<number>((sum, pid) => sum + (statOf(String(pid))?.usedMs ?? 0), 0)
   return {
     serverMs: usedBy([postmaster, ...backends]) + (statOf(String(postmaster))?.childrenMs ?? 0),
-    clientMs: usedBy(clientPids),
+    clientMs: clients === 'ended' ? (statOf(String(process.pid))?.childrenMs ?? 0) : usedBy(clients),
   }
 }
 
@@ -35,10 +35,10 @@ function processorTime(
  */
 export function startMeter(
   server: Pick<PostgresServer, 'dataDir'>,
-  clientPids: readonly number[],
+  clients: Clients,
 ): (times: number) => ProcessorTime | null {
-  const before = processorTime(server, clientPids)
-  return (times) => usedBetween(before, processorTime(server, clientPids), times)
+  const before = processorTime(server, clients)
+  return (times) => usedBetween(before, processorTime(server, clients), times)
 }
 
 /** Of two readings, what was used in between, each of so many times. */
