@@ -14,14 +14,11 @@ import {claimJobs, type LockedJob} from '../../src/db/queue/claims.ts'
 import type {RefreshJob} from '../../src/db/queue/fence.ts'
 import {returnUnseenJob} from '../../src/db/queue/settle.ts'
 import type {Attempt} from '../../src/db/refresh/attempt.ts'
+import {findCommitted, type RecordedRefresh} from '../../src/db/refresh/committed.ts'
 import {type Failure, recordFailure} from '../../src/db/refresh/failure-record.ts'
 import {writeStatus} from '../../src/db/refresh/pending-status.ts'
-import {
-  findCommitted,
-  OutdatedSnapshot,
-  type RecordedRefresh,
-  runRefresh,
-} from '../../src/db/refresh/refresh.ts'
+import {runRefresh} from '../../src/db/refresh/refresh.ts'
+import {OutdatedSnapshot} from '../../src/db/refresh/retryable.ts'
 import {findRegistration} from '../../src/db/registrations.ts'
 import {StatementError} from '../../src/db/sqlstate.ts'
 import type {RefreshMode} from '../../src/lib/records/values.ts'

@@ -2,7 +2,7 @@ import {BaseCommand} from '../../cli/base-command.ts'
 import {dryRunFlag, scheduleArg} from '../../cli/flags.ts'
 import {commandLineDocument} from '../../cli/remedies.ts'
 import {createCommand} from '../../cli/undo-commands.ts'
-import {deleteSchedule, previewDeletion} from '../../core/schedules.ts'
+import {deleteSchedule, previewDeletion} from '../../core/schedule-deletion.ts'
 import {requestOf} from '../../core/undo.ts'
 import type {ScheduleDocument} from '../../lib/records/schedules.ts'
 

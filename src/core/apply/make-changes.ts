@@ -9,11 +9,11 @@ import {qualifiedName} from '../../lib/identifier.ts'
 import {REFRESH_MODES, type RefreshMode} from '../../lib/records/values.ts'
 import {workingMode} from '../refresh/mode.ts'
 import {requirePolicies} from '../registrations.ts'
+import {removeSchedules} from '../schedule-deletion.ts'
 import {
   type ChangedSchedule,
   changeSchedules,
   nextRunWhileEnabled,
-  removeSchedules,
   requirePromises,
   requireSchedulePolicies,
   requireSets,

@@ -1,5 +1,5 @@
 import type {RefreshJob} from '../../db/queue/fence.ts'
-import {newRunId} from '../../db/refresh/refresh.ts'
+import {newRunId} from '../../db/refresh/attempt.ts'
 import {changeSettings, type PostgresSettings, type SettingChanges} from '../../lib/postgres-settings.ts'
 import type {PromiseFacts} from '../../lib/promise.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'

@@ -1,3 +1,4 @@
+import {randomUUID} from 'node:crypto'
 import type {PostgresSettings} from '../../lib/postgres-settings.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {RefreshMode} from '../../lib/records/values.ts'
@@ -47,3 +48,5 @@ export async function isRecorded({session, tables}: Database, runId: string): Pr
   const rows = await session.query(`select from ${tables.runs} h where h.id = $1`, [runId])
   return rows.length > 0
 }
+
+export const newRunId = (): string => randomUUID()

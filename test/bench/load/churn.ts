@@ -3,7 +3,7 @@ import {type Database, Server} from '../../../src/db/database.ts'
 import {type ClaimedJob, claimJobs} from '../../../src/db/queue/claims.ts'
 import {planByIndex} from '../../../src/db/queue/plans.ts'
 import {type Poll, poll} from '../../../src/db/queue/poll.ts'
-import {newRunId} from '../../../src/db/refresh/refresh.ts'
+import {newRunId} from '../../../src/db/refresh/attempt.ts'
 import {successRecord} from '../../../src/db/refresh/success-record.ts'
 import type {BenchDatabase} from '../server.ts'
 
