@@ -17,6 +17,38 @@ export interface HealthSource {
   metrics(): Promise<{contentType: string; text: string}>
 }
 
+/** A question that is answered with ok, or with 503 and the problem. */
+interface Probe {
+  path: string
+  isGood(source: HealthSource): boolean | Promise<boolean>
+  problem: string
+  /** The question and both answers, for the description of the API. */
+  description: {question: string; good: string; bad: string}
+}
+
+export const PROBES: readonly Probe[] = [
+  {
+    path: '/healthz',
+    isGood: (source) => source.isAlive(),
+    problem: 'the worker hangs',
+    description: {
+      question: 'Whether this process works, even without the database',
+      good: 'The process works',
+      bad: 'The process does not work',
+    },
+  },
+  {
+    path: '/readyz',
+    isGood: (source) => source.isReady(),
+    problem: 'the database cannot be reached, or its tables cannot be trusted',
+    description: {
+      question: 'Whether the database can be reached',
+      good: 'The database can be reached',
+      bad: 'The database cannot be reached',
+    },
+  },
+]
+
 /** What a worker tells of itself. */
 export interface WorkerHealth {
   readonly isTurning: boolean
@@ -85,22 +117,17 @@ async function answer(
 ): Promise<void> {
   const path = (url ?? '').replace(/\?.*/s, '')
   if (method !== 'GET' && method !== 'HEAD') return send(response, 405, 'method not allowed\n')
-  if (path === '/healthz') return sendState(response, (await source.isAlive()) ? null : 'the worker hangs')
-  if (path === '/readyz')
-    return sendState(
-      response,
-      (await source.isReady()) ? null : 'the database cannot be reached, or its tables cannot be trusted',
-    )
+  const probe = PROBES.find((each) => each.path === path)
+  if (probe) {
+    const isGood = await probe.isGood(source)
+    return send(response, isGood ? 200 : 503, isGood ? 'ok\n' : `${probe.problem}\n`)
+  }
   if (path === '/metrics') {
     const {contentType, text} = await source.metrics()
     return send(response, 200, text, contentType)
   }
   send(response, 404, 'not found: there are /healthz, /readyz and /metrics\n')
 }
-
-/** `fault` describes the problem; null where there is none. */
-const sendState = (response: ServerResponse, fault: string | null): void =>
-  send(response, fault === null ? 200 : 503, `${fault ?? 'ok'}\n`)
 
 function send(
   response: ServerResponse,

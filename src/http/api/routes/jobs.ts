@@ -13,6 +13,25 @@ type One = {Params: {id: string}}
 const tags = ['Jobs']
 const params = idOf("A job's id")
 
+/** The routes that answer with the job in their path. */
+const ONE_JOB = [
+  {method: 'GET', path: '/jobs/:id', summary: 'Show a job', answer: 'The job', use: showJob},
+  {
+    method: 'POST',
+    path: '/jobs/:id/retry',
+    summary: 'Queue a failed job again, or a canceled job of a set, with its full number of attempts',
+    answer: 'The job as it is now',
+    use: retryJob,
+  },
+  {
+    method: 'POST',
+    path: '/jobs/:id/cancel',
+    summary: 'Cancel a job that is queued, waiting or running',
+    answer: 'The job as it is now',
+    use: cancelJob,
+  },
+] as const
+
 /** Jobs. */
 export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
   const work = workingFor(context)
@@ -72,46 +91,14 @@ export function jobRoutes(app: FastifyInstance, context: ApiContext): void {
     async (_request, reply) => work(reply, (db) => jobStats(db)),
   )
 
-  app.get<One>(
-    '/jobs/:id',
-    {schema: {tags, summary: 'Show a job', params, response: answering('Job', 'The job')}},
-    async ({params: {id}}, reply) => {
-      const {job} = await work(reply, (db) => showJob(db, parseJobId(id)))
-      return job
-    },
-  )
-
-  app.post<One>(
-    '/jobs/:id/retry',
-    {
-      schema: {
-        tags,
-        summary: 'Queue a failed job again, or a canceled job of a set, with its full number of attempts',
-        params,
-        response: answering('Job', 'The job as it is now'),
-      },
-    },
-    async ({params: {id}}, reply) => {
-      const {job} = await work(reply, (db) => retryJob(db, parseJobId(id)))
-      return job
-    },
-  )
-
-  app.post<One>(
-    '/jobs/:id/cancel',
-    {
-      schema: {
-        tags,
-        summary: 'Cancel a job that is queued, waiting or running',
-        params,
-        response: answering('Job', 'The job as it is now'),
-      },
-    },
-    async ({params: {id}}, reply) => {
-      const {job} = await work(reply, (db) => cancelJob(db, parseJobId(id)))
-      return job
-    },
-  )
+  for (const {method, path, summary, answer, use} of ONE_JOB) {
+    app.route<One>({
+      method,
+      url: path,
+      schema: {tags, summary, params, response: answering('Job', answer)},
+      handler: async ({params: {id}}, reply) => (await work(reply, (db) => use(db, parseJobId(id)))).job,
+    })
+  }
 
   app.post<{Body: {olderThanMs: number; dryRun: boolean}}>(
     '/jobs/prune',

@@ -2,14 +2,9 @@ import type {FastifyInstance} from 'fastify'
 import {requireSchedule} from '../../../core/lookup.ts'
 import {previewRuns} from '../../../core/preview.ts'
 import {runSchedule} from '../../../core/run-schedule.ts'
+import {deleteSchedule} from '../../../core/schedule-deletion.ts'
 import {checkInput, checkJobType, type ScheduleTarget, scheduleTiming} from '../../../core/schedule-input.ts'
-import {
-  createSchedule,
-  deleteSchedule,
-  listSchedules,
-  setScheduleEnabled,
-  updateSchedule,
-} from '../../../core/schedules.ts'
+import {createSchedule, listSchedules, setScheduleEnabled, updateSchedule} from '../../../core/schedules.ts'
 import {invalidArgument} from '../../../lib/errors.ts'
 import {parsePayload} from '../../../lib/payload.ts'
 import {JOB_TYPE} from '../../../lib/records/jobs.ts'

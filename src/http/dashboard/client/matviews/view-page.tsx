@@ -1,3 +1,4 @@
+import type {ComponentChildren} from 'preact'
 import {useEffect, useState} from 'preact/hooks'
 import {formatDuration} from '../../../../lib/duration.ts'
 import type {Diagnosis} from '../../../../lib/records/diagnosis.ts'
@@ -79,14 +80,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
   if (!data) {
     return (
       <>
-        <p>
-          <a href="#/matviews">All materialized views</a>
-        </p>
-        <div class="page-head">
-          <h1 tabIndex={-1}>
-            <Breakable text={one.replaceAll('"', '')} />
-          </h1>
-        </div>
+        <PageHead title={one.replaceAll('"', '')} />
         <PollProblem error={error} />
         {!error && <p class="empty">Loading…</p>}
       </>
@@ -101,13 +95,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
   }
   return (
     <>
-      <p>
-        <a href="#/matviews">All materialized views</a>
-      </p>
-      <div class="page-head">
-        <h1 tabIndex={-1}>
-          <Breakable text={title} />
-        </h1>
+      <PageHead title={title}>
         <div class="actions">
           <ViewActions
             registration={registration}
@@ -118,7 +106,7 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
             onUnregister={() => setOpen('unregister')}
           />
         </div>
-      </div>
+      </PageHead>
       <PollProblem error={error} />
       {data.warnings.map((warning) => (
         <p key={warning} class="banner">
@@ -175,6 +163,23 @@ export function ViewPage({api, notify, refreshes, one, database}: Props) {
       {open === 'unregister' && (
         <UnregisterDialog api={api} registration={registration} onDone={done} onClose={close} />
       )}
+    </>
+  )
+}
+
+/** The way back, and the name of the view beside what can be done with the view. */
+function PageHead({title, children}: {title: string; children?: ComponentChildren}) {
+  return (
+    <>
+      <p>
+        <a href="#/matviews">All materialized views</a>
+      </p>
+      <div class="page-head">
+        <h1 tabIndex={-1}>
+          <Breakable text={title} />
+        </h1>
+        {children}
+      </div>
     </>
   )
 }
