@@ -33,7 +33,7 @@ const refresh = (server: {url: string}, view: ViewName) =>
     }),
   )
 
-const registerView = (server: {url: string}, view = LEADERBOARD, isExistingFine = false) =>
+const registerView = (server: {url: string}, view = LEADERBOARD, {isExistingFine = false} = {}) =>
   using(server, (db) => register(db, view, {mode: 'standard'}, {isExistingFine}))
 
 const warningsOf = (server: {url: string}, view = LEADERBOARD) =>
@@ -101,7 +101,7 @@ describe('what ayb remembers of a view', () => {
 
   test('is made up for where a registration has none, and goes with the registration', async () => {
     await server.query('delete from _ayb_matview_states')
-    await registerView(server, LEADERBOARD, true)
+    await registerView(server, LEADERBOARD, {isExistingFine: true})
     expect(await statesOf(server)).toMatchObject([{view_oid: await oidOf(server, 'leaderboard')}])
     await using(server, (db) => unregister(db, LEADERBOARD))
     expect(await statesOf(server)).toEqual([])

@@ -8,8 +8,8 @@ export interface DatabaseIdentity {
   systemIdentifier: string
 }
 
-/** A session stays in its database, so each session asks once. */
-const identities = new WeakMap<Session, DatabaseIdentity | null>()
+/** A session stays in its database, so each session asks once, for all who ask at the same time, too. */
+const identities = new WeakMap<Session, Promise<DatabaseIdentity | null>>()
 
 /**
  * The identity of the database; null where views cannot be recognised: there is no table of states, or the
@@ -22,11 +22,13 @@ export async function databaseIdentity(db: Database): Promise<DatabaseIdentity |
 
 /** The same, whatever the role may do with the table of states. */
 export async function ownIdentity(db: Database): Promise<DatabaseIdentity | null> {
-  const known = identities.get(db.session.origin)
-  if (known !== undefined) return known
-  const identity = await readIdentity(db)
-  identities.set(db.session.origin, identity)
-  return identity
+  const {origin} = db.session
+  const identity = identities.get(origin) ?? readIdentity(db)
+  identities.set(origin, identity)
+  return identity.catch((error) => {
+    identities.delete(origin)
+    throw error
+  })
 }
 
 async function readIdentity({session}: Database): Promise<DatabaseIdentity | null> {
@@ -48,8 +50,13 @@ interface StateRights {
   mayWrite: boolean
 }
 
-/** With the time of performance.now() at which a session asked. */
-const rightsOf = new WeakMap<Session, StateRights & {askedAt: number}>()
+/** What a session was answered, and when it asked, by performance.now(). */
+interface AskedRights {
+  rights: Promise<StateRights>
+  askedAt: number
+}
+
+const rightsOf = new WeakMap<Session, AskedRights>()
 
 /** A worker keeps its sessions for months, and GRANT and REVOKE come meanwhile. */
 const ASK_AGAIN_MS = 60_000
@@ -60,19 +67,27 @@ const ASK_AGAIN_MS = 60_000
  */
 export async function stateRights(db: Database): Promise<StateRights> {
   if (!db.has('states')) return {mayRead: false, mayWrite: false}
-  const known = rightsOf.get(db.session.origin)
-  if (known && performance.now() - known.askedAt < ASK_AGAIN_MS) return known
-  const rows = await db.session.query<{may_read: boolean; may_write: boolean}>(
+  const {origin} = db.session
+  const now = performance.now()
+  const known = rightsOf.get(origin)
+  const asked = known && now - known.askedAt < ASK_AGAIN_MS ? known : {rights: readRights(db), askedAt: now}
+  rightsOf.set(origin, asked)
+  return asked.rights.catch((error) => {
+    rightsOf.delete(origin)
+    throw error
+  })
+}
+
+async function readRights({session, tables}: Database): Promise<StateRights> {
+  const rows = await session.query<{may_read: boolean; may_write: boolean}>(
     `select has_table_privilege(t, 'SELECT') as may_read,
             has_table_privilege(t, 'INSERT') and has_table_privilege(t, 'UPDATE')
               and has_table_privilege(t, 'DELETE') as may_write
        from (select to_regclass($1)::oid as t) t`,
-    [db.tables.states],
+    [tables.states],
   )
   const mayRead = rows[0]?.may_read === true
-  const rights = {mayRead, mayWrite: mayRead && rows[0]?.may_write === true}
-  rightsOf.set(db.session.origin, {...rights, askedAt: performance.now()})
-  return rights
+  return {mayRead, mayWrite: mayRead && rows[0]?.may_write === true}
 }
 
 /** Has the session ask for its rights again, after a statement was refused. */
@@ -82,8 +97,9 @@ export function forgetRights(session: Session): void {
 
 /** Whether the rights of the role have changed since the session looked. */
 export async function haveRightsChanged(db: Database): Promise<boolean> {
-  const before = rightsOf.get(db.session.origin)
-  if (!before || !db.session.isUsable) return false
+  const asked = rightsOf.get(db.session.origin)
+  if (!asked || !db.session.isUsable) return false
+  const before = await asked.rights
   forgetRights(db.session)
   const {mayRead, mayWrite} = await stateRights(db)
   return before.mayRead !== mayRead || before.mayWrite !== mayWrite
