@@ -4,6 +4,7 @@
 import type {ViewName} from '../lib/records/values.ts'
 import {USABLE_INDEX} from './catalog.ts'
 import type {Database} from './database.ts'
+import {viewKey} from './locks/advisory-keys.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 
 /** An index of a view. */
@@ -172,7 +173,7 @@ export async function findLockCollisions(db: Database): Promise<ViewName[][]> {
     `select json_agg(json_build_object('schemaName', v.schema_name, 'viewName', v.view_name)
                      order by v.schema_name, v.view_name) as views
        from ${db.tables.registrations} v
-      group by hashtext(v.schema_name || '.' || v.view_name)
+      group by ${viewKey("v.schema_name || '.' || v.view_name")}
      having count(*) > 1`,
   )
   return rows.map(({views}) => views)

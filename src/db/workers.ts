@@ -3,7 +3,7 @@ import {JOB_TYPE} from '../lib/records/jobs.ts'
 import type {LiveWorker} from '../lib/records/workers.ts'
 import type {Database} from './database.ts'
 import {isoInstant} from './instant.ts'
-import {heldKey} from './locks/advisory-keys.ts'
+import {heldKey, isHeldKey} from './locks/advisory-keys.ts'
 import {readablePayload, viewInPayload} from './payload.ts'
 
 /** What a worker tells of itself. Durations in milliseconds. */
@@ -73,8 +73,7 @@ const keyOf = (alias: string): string =>
 const HELD = `held as materialized (
        select ${heldKey('l')} as key, l.pid, l.mode
          from pg_locks l
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-          and l.database = (select d.oid from pg_database d where d.datname = current_database()))`
+        where ${isHeldKey('l')})`
 
 /**
  * SQL: parts of a WITH. `live` holds the workers that have lately said that they live, and whose key somebody

@@ -4,7 +4,7 @@ import type {CanceledRefresh} from '../../lib/records/refreshes.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {lockNameOf} from '../payload.ts'
-import {heldKey, viewKey} from './advisory-keys.ts'
+import {heldKey, isHeldKey, viewKey} from './advisory-keys.ts'
 
 /** A session that holds the lock of a view, and whether this role may cancel its statement. */
 interface Holder extends CanceledRefresh {
@@ -15,7 +15,7 @@ interface HolderRow extends Omit<Holder, 'runningMs'> {
   running_ms: number | null
   /** Whether its statement was canceled. */
   is_sent: boolean
-  /** Whether it is a session of a worker, of whose job this statement sees nothing. */
+  /** Whether the session is that of a worker, and this statement does not see the job of the session. */
   is_between: boolean
   /** Whether the session holds the lock of this view alone. */
   is_alone: boolean
@@ -31,11 +31,11 @@ export interface CancelAnswer {
   /** The jobs that are canceled now. */
   jobIds: string[]
   /**
-   * Whether a worker has claimed a job of this view with the end of another refresh, in a transaction that
-   * has not been committed, or only now: nothing was canceled, and the next attempt sees more.
+   * Whether a worker is claiming a job of this view together with the end of another refresh: the claim is
+   * not committed, or was committed too late for this statement. Nothing was canceled; try again.
    */
   isBetween: boolean
-  /** Workers' sessions that held the lock of this view alone, though no job of theirs was seen. */
+  /** The sessions of workers that held only the lock of this view, and whose job was not seen. */
   jobless: number[]
 }
 
@@ -51,10 +51,6 @@ const WORKER_KEY = `case when j.worker_id ~ '^ayb:[0-9a-f]{16}:' then ('x' || su
 
 /** SQL: whether a key is one of a view, not of a worker. */
 const isViewKey = (key: string): string => `${key} between -2147483648 and 2147483647`
-
-/** SQL: whether `l` is an advisory lock that a session holds in this database. */
-const HELD_HERE = `l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-          and l.database = (select d.oid from pg_database d where d.datname = current_database())`
 
 /**
  * Cancels what refreshes a view, or with `jobId` what one job does, even where its refresh has not begun. One
@@ -105,12 +101,12 @@ export async function cancelHolders(
   const locksNow = `(select coalesce(bool_or(${heldKey('l')} = ${viewKey('$1')}), false)
                                   and (h."jobId" is not null or not h.is_worker or count(*) = 1)
                              from pg_locks l
-                            where ${HELD_HERE} and l.pid = h.pid and l.mode = 'ExclusiveLock' and ${isViewKey(heldKey('l'))})`
+                            where ${isHeldKey('l')} and l.pid = h.pid and l.mode = 'ExclusiveLock' and ${isViewKey(heldKey('l'))})`
   const rows = await db.session.query<HolderRow>(
     `with lock as materialized (
        select l.pid, l.mode, ${heldKey('l')} as key
          from pg_locks l
-        where ${HELD_HERE}),
+        where ${isHeldKey('l')}),
      meant as materialized (${job}),
      holder as materialized (
        select coalesce(l.pid, 0) as pid, a.usename as user, nullif(a.application_name, '') as application,

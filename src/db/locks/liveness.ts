@@ -1,7 +1,7 @@
 import {randomBytes} from 'node:crypto'
 import type {Blocker} from '../../lib/errors.ts'
 import type {Session} from '../session.ts'
-import {heldKey} from './advisory-keys.ts'
+import {heldKey, isHeldKey} from './advisory-keys.ts'
 import {findKeyWaiter} from './blockers.ts'
 
 /**
@@ -91,8 +91,7 @@ export async function endWorkers(
          from k
          join pg_locks l on ${heldKey('l')} = k.key
          left join pg_stat_activity a on a.pid = l.pid
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.pid <> pg_backend_pid()
-          and l.database = (select d.oid from pg_database d where d.datname = current_database())),
+        where ${isHeldKey('l')} and l.pid <> pg_backend_pid()),
      worker as materialized (
        select h.hex, bool_or(h.is_ayb) as has_ayb, coalesce(bool_or(h.is_awake) filter (where h.is_ayb), false) as is_awake,
               min(format('pid %s, %s of role %s', h.pid, coalesce(nullif(h.application_name, ''), 'a session'),

@@ -4,7 +4,7 @@ import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
 import {isoInstant} from '../instant.ts'
 import {readablePayload, viewInPayload} from '../payload.ts'
-import {heldKey, viewKey} from './advisory-keys.ts'
+import {heldKey, isHeldKey, viewKey} from './advisory-keys.ts'
 
 /**
  * Who refreshes which registered view right now, by qualified names: who holds the locks of the views. Sees
@@ -24,8 +24,7 @@ export async function findRunningRefreshes(db: Database): Promise<Map<string, Ru
     `with held as materialized (
        select l.pid, ${heldKey('l')} as key
          from pg_locks l
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'ExclusiveLock'
-          and l.database = (select d.oid from pg_database d where d.datname = current_database()))
+        where ${isHeldKey('l')} and l.mode = 'ExclusiveLock')
      select r.schema_name, r.view_name, coalesce(h.pid, 0) as pid,
             ${isoInstant('coalesce(a.xact_start, a.query_start)')} as since,
             a.usename as user, nullif(a.application_name, '') as application,

@@ -2,7 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Session} from '../session.ts'
-import {heldKey, viewKey} from './advisory-keys.ts'
+import {heldKey, isHeldKey, viewKey} from './advisory-keys.ts'
 import type {TransactionLock} from './refresh-lock.ts'
 
 /** A backend looks every second whether its client is still there. */
@@ -41,8 +41,7 @@ async function isLockHeld(session: Session, view: ViewName, lock: SeenLock): Pro
   const rows = await session.query(
     `select from pg_locks l
        left join pg_stat_activity a on a.pid = l.pid
-      where l.pid = $1 and l.locktype = 'advisory' and l.granted and l.objsubid = 1
-        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      where l.pid = $1 and ${isHeldKey('l')}
         and ${heldKey('l')} = ${viewKey('$2')}
         and (a.xact_start is null or a.xact_start = $3::timestamptz)`,
     [lock.pid, lockName(view), lock.transactionStartedAt],

@@ -1,6 +1,6 @@
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import {isAhead, millisecondsUntil} from '../instant.ts'
-import {heldKey, viewKey} from '../locks/advisory-keys.ts'
+import {heldKey, isHeldKey, viewKey} from '../locks/advisory-keys.ts'
 import {AWAKE} from '../locks/liveness.ts'
 import {lockNameOf, readablePayload, viewInPayload} from '../payload.ts'
 import type {TableNames} from '../system.ts'
@@ -77,8 +77,7 @@ export const rescueLostJobs = (tables: TableNames): string => {
   return `held as materialized (
        select ${heldKey('l')} as key, l.pid
          from pg_locks l
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-          and l.database = (select d.oid from pg_database d where d.datname = current_database())),
+        where ${isHeldKey('l')}),
      running as materialized (
        (select j.id, j.payload, j.worker_id, j.attempts, j.lease_until, j.last_run_at
           from ${jobs} j
