@@ -1,6 +1,6 @@
 import {Command} from '@oclif/core/command'
 import {type Database, Server} from '../db/database.ts'
-import {dropOnAbort} from '../lib/abort.ts'
+import {dropOnAbort, onAbort} from '../lib/abort.ts'
 import {invalidArgument, mayBeDone} from '../lib/errors.ts'
 import {printableJson} from '../lib/printable.ts'
 import type {ErrorRecord} from '../lib/records/values.ts'
@@ -137,13 +137,13 @@ export abstract class BaseCommand extends Command {
   protected async endingAtSignal<T>(db: Database, work: (db: Database) => Promise<T>): Promise<T> {
     // A backend that waits for a lock or a standby does not notice that its client is gone, so cancel it.
     const cancel = () => void (db.isForChanges && db.session.cancel())
-    this.signal.addEventListener('abort', cancel, {once: true})
+    const stopListening = onAbort(this.signal, cancel)
     try {
       return await dropOnAbort(db.session, this.signal, () => work(db.watched()))
     } catch (error) {
       throw db.isForChanges ? mayBeDone(error) : error
     } finally {
-      this.signal.removeEventListener('abort', cancel)
+      stopListening()
     }
   }
 
