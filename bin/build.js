@@ -54,7 +54,7 @@ const bundleOptions = {
   platform: 'node',
   target: 'node20.19',
   sourcemap: true,
-  // Less to read at each start; the names stay, for stacks in reports.
+  // Each start has less to read. Names stay as they are, so that stacks in bug reports can be read.
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'external',
@@ -84,7 +84,7 @@ async function bundle() {
   const fresh = join(root, `.dist-${process.pid}`)
   try {
     const options = {...bundleOptions, outdir: fresh}
-    // Read before Node.js keeps what it compiles, so apart from all else.
+    // A build of its own: the file runs before the compile cache is on, so it shares no chunk with others.
     await build({...options, entryPoints: ['src/cli/compile-cache.ts']})
     const entryPoints = [...commands, 'src/cli/main.ts']
     const {metafile} = await build({...options, entryPoints, write: false, metafile: true})
@@ -99,7 +99,7 @@ async function bundle() {
   }
 }
 
-/** What starts that need these packages load, each by itself. */
+/** A bundle for each package that few starts need. */
 const bundlePackages = (build, outdir) =>
   build({
     ...bundleOptions,

@@ -47,10 +47,10 @@ export async function cancelRunningJob(db: Database, {id, state, payload}: Job):
 
 /** How long to wait for the commit of a claim. */
 const CLAIM_PATIENCE_MS = 5000
-/** Between two looks for that. */
+/** The pause between two tries. */
 const LOOK_MS = 50
 
-/** Cancels what refreshes a view, for a while even where a worker's claim has not been committed. */
+/** Cancels the refresh of a view. Tries again for a while if a worker has not committed its claim yet. */
 async function untilCommitted(db: Database, view: ViewName, signal: AbortSignal): Promise<CancelAnswer> {
   const deadline = performance.now() + CLAIM_PATIENCE_MS
   let answer = await cancelHolders(db, view)

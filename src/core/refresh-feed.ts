@@ -15,7 +15,7 @@ const LISTENING_MS = 15_000
 const DEAF_MS = 2000
 /** Between two looks. */
 const PAUSE_MS = 100
-/** From one attempt to open the session for notifications to the next, where it failed or was lost. */
+/** The pause before another attempt to open the session for notifications. */
 const RECONNECT_MS = 15_000
 
 /** A refresh of a view that has succeeded. */

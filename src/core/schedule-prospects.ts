@@ -15,17 +15,17 @@ import {absentWorkers} from './workers.ts'
 /** What schedules refresh, by qualified names. */
 export interface Targets {
   views: ReadonlyMap<string, CatalogView>
-  /** Of the registered views. */
+  /** The modes of the registered views. */
   modes: ReadonlyMap<string, RequestedMode>
 }
 
-/** What warnings look at. */
+/** The parts of a schedule that warnings are about. */
 type PlannedSchedule = Pick<
   Schedule,
   'name' | 'payload' | 'cronExpr' | 'timezone' | 'enabled' | 'maxAgeMs' | 'jitterMs'
 >
 
-/** What will keep schedules, which somebody is about to create, from working, as far as can be seen now. */
+/** Warnings about new schedules: why their runs will fail, be late or never begin, as far as ayb sees now. */
 export async function scheduleProspects(
   db: Database,
   schedules: readonly PlannedSchedule[],
@@ -50,7 +50,7 @@ export async function readTargets(db: Database, payload: unknown): Promise<Targe
   }
 }
 
-/** That views are not there, or not ready for their mode. */
+/** Warnings about views that do not exist, or are not ready for their mode. */
 export async function targetWarnings(
   db: Database,
   schedules: readonly Pick<Schedule, 'payload'>[],

@@ -7,10 +7,10 @@ import {cancelWaiting, lockSets} from './queue/sets.ts'
 import {wakeWorkers} from './queue/wake.ts'
 
 /**
- * The queued job of a schedule, or a new job. A queued job becomes due at the request; one that a promise
- * made stays behind when it has ended, as somebody has asked for it. Within a transaction that holds the row
- * of the schedule, so that no other session creates a second job; touches the row, so that a worker that read
- * the row before does not create a second job either.
+ * Returns the queued job of a schedule, which becomes due now, or creates a job. A job that a promise made is
+ * deleted at its end, unless somebody has asked for the job: so this marks the job as asked for. Call this in
+ * a transaction that holds the row of the schedule, so that no other session creates a second job. It updates
+ * the row, so that a worker that read the row before does not create a second job either.
  */
 export async function enqueueJob(db: Database, scheduleId: string): Promise<Job> {
   const rowsQueued = await db.session.query<JobRow & {is_look: boolean}>(
@@ -86,8 +86,8 @@ export async function cancelQueuedJobs(db: Database, scheduleIds: readonly strin
 }
 
 /**
- * Makes the attempts that run of schedules their jobs' last, for schedules that are deleted: behind that,
- * nobody who finds such a job without its worker could tell that it had a schedule.
+ * Makes the running attempts of the jobs of schedules the last ones, before the schedules are deleted. If the
+ * worker dies later, nobody could tell that the job had a schedule, and the job would be tried again.
  */
 export async function endRetries(db: Database, scheduleIds: readonly string[]): Promise<void> {
   await db.session.query(

@@ -191,7 +191,7 @@ async function listWaiting(
   return rows.map(toJob)
 }
 
-/** What was asked for by name: where the database cannot hold that, no view with a job is called so. */
+/** The names that somebody asked for. If the encoding of the database lacks a character, no job matches. */
 const namesIn = (view: ViewName | null, search: string | null): string =>
   `${view === null ? '' : qualifiedName(view)}${search ?? ''}`
 

@@ -94,7 +94,7 @@ interface PromiseRow {
 
 /** What there is to know of a schedule that promises an age. */
 interface SchedulePromise extends PromiseFacts {
-  /** The view of the schedule, where it refreshes first what the view reads. */
+  /** The view of the schedule, if the schedule first refreshes the views that this view reads; else null. */
   dependent: ViewName | null
 }
 

@@ -31,7 +31,7 @@ export async function findTrustedTables(
 ): Promise<Map<SystemTable, SystemRelation>> {
   const names = Object.values(SYSTEM_TABLES)
   const glances = await glanceAtTables(session, settings, names, lockTimeoutMs)
-  // Most of the expressions stand in several tables.
+  // Tables share most of their expressions, so each expression is checked once.
   const expressions = new Set(glances.flatMap((glance) => glance.expressions))
   const arePlain = [...expressions].every((each) => each === null || isPlainExpression(each))
   if (!arePlain || glances.some(({is_ordinary}) => !is_ordinary)) {

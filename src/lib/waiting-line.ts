@@ -6,7 +6,7 @@ interface WaitOptions {
   signal?: AbortSignal | undefined
   /** Ends the wait after `afterMs` milliseconds; without it there is no end. */
   deadline?: {afterMs: number; reason(): unknown}
-  /** Whether there is room for this caller; without it any place will do. */
+  /** Whether there is room for this caller. Without this function, any free place will do. */
   mayEnter?(): boolean
   /** Takes the place. Called within `admit`, before anybody else can look at what is free. */
   onTurn?(): void

@@ -117,7 +117,7 @@ describe('the keyboard alone', {timeout: 120_000}, () => {
     await type('Name', 'live')
     await page.locator('dialog option').nth(1).waitFor({state: 'attached'})
     await type('View', 'public.leader')
-    await press('The registered views that read it', 'Space')
+    await press('The registered views that read this view', 'Space')
     await press('At certain times', 'ArrowDown')
     await press('Oldest data', 'Control+A')
     await page.keyboard.type('15m')

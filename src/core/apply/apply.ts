@@ -46,7 +46,7 @@ async function documentOf(
   }
 }
 
-/** That a plan would be refused, since a table is missing that the role may not create. */
+/** A warning where a plan would be refused: a table is missing, and the role may not create the table. */
 async function foreseeRefusal(db: Database, plan: Plan): Promise<Warning[]> {
   if (await db.couldPrepareTables()) return []
   try {

@@ -17,7 +17,7 @@ export interface ViewFacts extends ViewName {
   shape: ViewShape | null
   /** Null before ANALYZE. */
   statistics: ViewStatistics | null
-  /** What the owners of the view, and of the plain views below, may not do. */
+  /** The privileges that the owners of the view, and of the plain views below, lack. */
   missingPrivileges: MissingPrivilege[]
   /** Newest first. */
   runs: PastRun[]

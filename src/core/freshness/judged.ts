@@ -27,9 +27,12 @@ export interface JudgedView extends Judgement {
   /** The time that the data shows, in milliseconds since 1970; null where that is unknown. */
   freshAsOfMs: number | null
   maxAgeMs: number | null
-  /** The moment whose parents the view holds, in milliseconds since 1970; null where it holds none. */
+  /**
+   * When the view read its parents: the data of the view is as they were at this time, in milliseconds since
+   * 1970. Null where the view holds no data.
+   */
   readAtMs: number | null
-  /** The registered parents that were refreshed since, by name. */
+  /** The registered parents that were refreshed since then, by name. */
   newerParents: readonly FreshnessFacts[]
 }
 
@@ -38,7 +41,7 @@ export interface JudgedViews {
   nowMs: number
   /** By name. */
   views: JudgedView[]
-  /** Which materialized views each of them reads, by qualified names; without cycles. */
+  /** The materialized views that each view reads, by qualified names; without cycles. */
   parents: Neighbours
 }
 

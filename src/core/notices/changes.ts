@@ -8,11 +8,11 @@ type NoticeState = Extract<FreshnessState, 'failing' | 'stale' | 'overdue' | 'fr
 /** After so many notices about a view within an hour, its recovery is told later. */
 const MOST_RECENT = 5
 
-/** What a view is like that has been older than a parent for a while. */
+/** A view that has been older than one of its parents for a while. */
 export interface Behind {
   /** Since when, in milliseconds since 1970. */
   sinceMs: number
-  /** Whether a refresh of it is running, queued, or waits for its turn in a set. */
+  /** Whether a refresh of the view is running, queued, or waits for its turn in a set. */
   isAwaited: boolean
 }
 

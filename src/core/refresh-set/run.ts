@@ -40,8 +40,8 @@ export async function refreshSet(
 }
 
 /**
- * One set on its way. Rests while all that is left of the set waits for its second look, and needs no session
- * then.
+ * A set that is being refreshed. The set rests, and needs no session, while all views that are left wait for
+ * their second look.
  */
 export class SetRun {
   readonly #warnings: Warning[]
@@ -77,7 +77,7 @@ export class SetRun {
   }
 
   /**
-   * Refreshes until the set has ended, or rests: null then.
+   * Refreshes views until the set has ended, or rests. Returns null if the set rests.
    * @throws AybError the same as refreshSet
    */
   async proceed(db: Database): Promise<Unworded<RefreshedSet> | null> {
@@ -91,7 +91,7 @@ export class SetRun {
     return this.#refreshed(await withLatest(db, this.#inOrder()))
   }
 
-  /** Until the second look is due. */
+  /** Waits until the second look is due. */
   async rest(): Promise<void> {
     await this.#secondLook
   }
@@ -127,13 +127,13 @@ export class SetRun {
     }
   }
 
-  /** After a cancellation, what does not run has ended. */
+  /** After a cancellation, ends the views that do not run. */
   #dropCanceled(): void {
     if (!this.#options.signal.aborted) return
     for (const member of this.#progress.drop()) this.#end(member, {status: 'canceled'})
   }
 
-  /** Until nothing of the set runs: whether it rests then, or has ended. */
+  /** Runs views until no more view can run. Returns whether the set rests; otherwise the set has ended. */
   async #toRest(sessions: SetSessions): Promise<boolean> {
     const {signal} = this.#options
     const running = new Set<Promise<void>>()

@@ -14,7 +14,7 @@ export function endOfQuiet({schedule, token}: ClaimedJob): Date | null {
   return end > claimedAt ? new Date(end) : null
 }
 
-/** Whether a run of the schedule of a job that comes due so long behind its claim would begin later. */
+/** Whether the schedule of a job has a quiet time `ms` milliseconds after the claim of the job. */
 export function isQuietAfter({schedule, token}: ClaimedJob, ms: number): boolean {
   const quiet = schedule?.quiet
   const at = Date.parse(token) + ms

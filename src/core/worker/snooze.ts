@@ -70,7 +70,7 @@ export async function snoozeBlocked(
   return 'skipped'
 }
 
-/** A schedule whose next run begins so soon brings the next look itself. */
+/** If the next run of the schedule begins within this time, that run takes the second look. */
 const SOON_MS = 60_000
 
 /**

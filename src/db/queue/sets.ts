@@ -176,8 +176,8 @@ export async function lockSets(
 }
 
 /**
- * Has the sets that somebody runs by hand go on, behind a change of their schedules that leaves these
- * disabled.
+ * Lets sets that somebody runs by hand go on after a change of their disabled schedules. Without this, such a
+ * set ends: it looks as if the schedule was disabled after the set was made.
  */
 export async function keepSets(db: Database, scheduleIds: readonly string[]): Promise<void> {
   if (scheduleIds.length === 0) return

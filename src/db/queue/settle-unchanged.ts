@@ -88,9 +88,9 @@ const ofSet = (db: Database, column: string, otherwise: string): string =>
 const keepsLooks = (db: Database): boolean => db.hasApplied(SECOND_LOOKS)
 
 /**
- * SQL: whether the look came so early that changes may not have been seen. Changes until the job was made are
- * to be seen. The job of a member is made when the views above are done, and is due at once: a set waits once,
- * as a whole. A job that was retried or put off is as old as before, but due later than it was made.
+ * SQL: whether the look came too early to see all changes until the job was made, or became due if that was
+ * later: a retry or a quiet time makes a job due later. For a member of a set, the time at which the set was
+ * made counts, so that a set waits once, as a whole.
  */
 function isYoung(db: Database): string {
   const wantedAt = keepsLooks(db)
@@ -107,7 +107,7 @@ const isSecondLook = (db: Database): string =>
                            where s.schema_name = $6 and s.view_name = $7 and j.run_at = any (s.second_looks))`
     : 'false'
 
-/** SQL: whether the next run of the schedule begins within that time, even with the longest jitter. */
+/** SQL: whether the next run of the schedule begins within `soonMs`, even with the longest jitter. */
 function isSoon(db: Database, soonMs: number | null): string {
   if (soonMs === null) return 'false'
   // An upper bound: no run begins later than half of the shortest period of its schedule.
@@ -130,7 +130,8 @@ const readsOnlyItsSet = ({edges}: TableNames): string =>
 
 /**
  * SQL: more parts of the WITH, which note in the state of the view when the second look is due. Under the lock
- * of the view nobody else writes the row; a row that somebody holds brings a look too many.
+ * of the view nobody else writes the row. If another session holds the row, nothing is noted, and the view is
+ * looked at once more than needed.
  */
 const keepSecondLook = (db: Database): string =>
   keepsLooks(db)

@@ -48,7 +48,7 @@ export function repairRequest(repair: Repair | null): string | null {
       return `GET ${viewPath(repair.view)}/history`
     case 'tune':
       return `POST ${viewPath(repair.view)}/tune`
-    // Only by command.
+    // There is a command for this, and no route.
     case 'start-worker':
       return null
   }

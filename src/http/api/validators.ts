@@ -7,6 +7,6 @@ const bodies = new Ajv(options)
 /** In paths and queries all is text, and one value can be a list. */
 const texts = new Ajv({...options, coerceTypes: 'array'})
 
-/** What checks a part of requests. */
+/** Returns a function that checks one part of requests. */
 export const validatorOf = ({schema, httpPart}: {schema: object; httpPart?: string}): ValidateFunction =>
   (httpPart === 'body' ? bodies : texts).compile(schema)

@@ -19,9 +19,9 @@ import {describeValues, median} from '../statistics.ts'
 const VIEW_ROWS = 200_000
 /** Due times of the large views. */
 const CHECKS = 300
-/** From one due time to the next. */
+/** The time from one due time to the next. */
 const CHECK_EVERY_MS = 50
-/** That are due in turn: jobs of one view at once would be in each other's way. */
+/** The large views are due in turn, because jobs of the same view would wait for each other. */
 const LARGE_VIEWS = 20
 const REFRESHES = 5
 const ROUNDS = 3

@@ -7,7 +7,7 @@ const FIXED_IN = new Map([
   [16, 2],
 ])
 
-/** From this version on, nobody knows a way to use the fault. */
+/** Older versions can be attacked. For this version and newer ones, no attack is known. */
 const SAFE_SINCE = 16
 
 /** The server lacks the mend of a known fault of REFRESH. */
@@ -18,7 +18,7 @@ export const oldRelease = serverCheck('old-release', ({serverVersion}) => {
   if (version >= SAFE_SINCE) {
     return {
       severity: 'info',
-      message: `PostgreSQL ${version}.${release} lacks a safeguard against a fault of concurrent refreshes that older versions have (CVE-2024-0985); upgrade to ${version}.${fixedIn} or newer`,
+      message: `PostgreSQL ${version}.${release} lacks a safeguard for concurrent refreshes (CVE-2024-0985), though no attack is known for this version; upgrade to ${version}.${fixedIn} or newer`,
     }
   }
   return {

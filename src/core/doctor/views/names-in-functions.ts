@@ -1,7 +1,7 @@
 // A guess at what a function reads. Postgres could tell, but would have to run code of the types in it.
 
 interface Token {
-  /** Of a name in double quotes, the name. */
+  /** Without the double quotes. */
   text: string
   kind: 'word' | 'quoted' | 'sign'
 }
@@ -18,7 +18,7 @@ function tokensOf(source: string): Token[] {
     const {dollars, quoted, word, sign} = match.groups ?? {}
     if (dollars !== undefined) {
       const end = text.indexOf(dollars, pattern.lastIndex)
-      // Only the beginning of a long source is here, which may end within a quote.
+      // A long source is cut, perhaps within a quote.
       if (end === -1) break
       pattern.lastIndex = end + dollars.length
     } else if (quoted !== undefined) tokens.push({text: quoted.replaceAll('""', '"'), kind: 'quoted'})
@@ -105,7 +105,7 @@ function namesOfWith(tokens: readonly Token[]): Set<string> {
     while (['not', 'materialized'].includes(tokens[next]?.text ?? '')) next++
     if (tokens[next]?.text !== '(') continue
     let before = place - 1
-    // The names of its columns.
+    // Skip the names of the columns.
     if (tokens[before]?.text === ')') {
       while (before > 0 && tokens[before]?.text !== '(') before--
       before--

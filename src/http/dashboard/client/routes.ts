@@ -74,7 +74,7 @@ function decoded(text: string): string {
   }
 }
 
-/** What is as usual is left out. */
+/** The link has only what differs from the defaults. */
 export function jobsLink({search, state}: JobQuery): string {
   const query = new URLSearchParams({...(search !== '' && {search}), ...(state !== null && {state})})
   return query.size === 0 ? '#/jobs' : `#/jobs?${query}`

@@ -14,9 +14,9 @@ export function Dialog({title, onClose, children}: Props) {
   const dialog = useRef<HTMLDialogElement>(null)
   const titleId = useId()
   const isClosed = useRef(false)
-  // Closed first and taken away then: the focus goes back only from a dialog that is still there. Taken away at
-  // once: the event of closing comes later, and whoever presses a button before would be too early to open the
-  // dialog again.
+  // Close the dialog before it is removed: the browser gives the focus back only from a dialog that is still in
+  // the page. Do not wait for the event of closing: a button that is pressed before that event could not open
+  // the dialog again.
   const close = () => {
     if (isClosed.current) return
     isClosed.current = true
@@ -27,7 +27,7 @@ export function Dialog({title, onClose, children}: Props) {
     event.preventDefault()
     close()
   }
-  // Before the next key is pressed.
+  // A layout effect, so that the dialog is open before the next key is pressed.
   useLayoutEffect(() => dialog.current?.showModal(), [])
 
   return (

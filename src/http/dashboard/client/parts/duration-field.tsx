@@ -7,10 +7,10 @@ interface Props {
   name: string
   /** As it is typed; empty for none. */
   value: string
-  /** Whether `0` is a duration too. */
+  /** Whether `0` is allowed. */
   isZeroFine?: boolean
   isRequired?: boolean
-  /** What an empty field means, and the like. */
+  /** A hint below the field, such as what an empty field means. */
   children?: ComponentChildren
   onChange: (value: string) => void
 }

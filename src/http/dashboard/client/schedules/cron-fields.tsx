@@ -10,9 +10,9 @@ const PRESETS = [
 
 interface Props {
   cronExpr: string
-  /** What the server has against it. */
+  /** Why the server refuses the expression; null if it does not. */
   error: ApiError | null
-  /** Of the element with that error. */
+  /** The id of the element that shows the error. */
   errorId: string
   onChange: (timing: {cronExpr: string}) => void
 }

@@ -56,7 +56,7 @@ export const quietTimesOf = ({quietTimes}: ScheduleForm): string[] =>
     .map((line) => line.trim())
     .filter((line) => line !== '')
 
-/** What the API is sent of it, beside name and payload. */
+/** The body for the API, without name and payload. */
 export function bodyOf(form: ScheduleForm) {
   const {kind, cronExpr, maxAge, timezone, maxAttempts, enabled} = form
   const timing =
@@ -81,7 +81,7 @@ export function payloadOf(payload: object, {isCascade, isWithDependencies}: Sche
   return {...rest, ...names, ...(scope === null ? {} : {scope})}
 }
 
-/** Only what differs: somebody else may have changed the rest meanwhile. Empty where nothing does. */
+/** Only the values that differ, since somebody else may have changed the others. Empty if no value differs. */
 export function changesOf(schedule: Schedule, form: ScheduleForm): object {
   const before: Record<string, unknown> = bodyOf(formOf(schedule))
   const changed = Object.entries(bodyOf(form)).filter(([key, value]) => !isSame(before[key], value))

@@ -6,7 +6,7 @@ interface Props {
   onChange: (form: ScheduleForm) => void
 }
 
-/** Which views are refreshed beside that of the schedule. */
+/** Which views a schedule refreshes beside its own view. */
 export function ScopeFields({form, onChange}: Props) {
   return (
     <fieldset>
@@ -16,14 +16,14 @@ export function ScopeFields({form, onChange}: Props) {
         isChecked={form.isWithDependencies}
         onChange={(isWithDependencies) => onChange({...form, isWithDependencies})}
       >
-        The registered views that it reads, before it
+        The registered views that this view reads, first
       </CheckField>
       <CheckField
         name="cascade"
         isChecked={form.isCascade}
         onChange={(isCascade) => onChange({...form, isCascade})}
       >
-        The registered views that read it, after it
+        The registered views that read this view, afterwards
       </CheckField>
     </fieldset>
   )

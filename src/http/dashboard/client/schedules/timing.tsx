@@ -26,7 +26,7 @@ function exceptions({timezone, maxAgeMs, jitterMs, catchUp, notDuring}: Schedule
   const quiet = notDuring.map((time) => `not during ${time}`)
   return [
     ...(jitterMs === null ? [] : [`up to ${formatDuration(jitterMs)} later`]),
-    // Beside an expression the zone is said already.
+    // With a cron expression, the time zone is shown already.
     ...(quiet.length > 0 && maxAgeMs !== null ? [...quiet, timezone] : quiet),
     ...(catchUp === 'none' ? ['missed runs are left out'] : []),
   ]
