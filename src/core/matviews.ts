@@ -14,6 +14,7 @@ import type {
   RenamedView,
 } from '../lib/records/registrations.ts'
 import type {Run} from '../lib/records/runs.ts'
+import type {ViewName} from '../lib/records/values.ts'
 import type {ViewDefinition} from '../lib/records/views.ts'
 import type {Unworded, UnwordedView, Warning} from '../lib/unworded.ts'
 import {toViews} from './catalog.ts'
@@ -86,6 +87,16 @@ export async function show(
 /** All materialized views of the database, registered or not. */
 export async function discover(db: Database): Promise<UnwordedView[]> {
   return toViews(db, await describeViews(db))
+}
+
+/**
+ * One materialized view of the database, registered or not.
+ * @throws AybError VIEW_NOT_FOUND
+ */
+export async function discoverOne(db: Database, name: ViewName): Promise<UnwordedView> {
+  const [view] = await toViews(db, await describeViews(db, name))
+  if (!view) throw await explainMissingView(db, name)
+  return view
 }
 
 /**

@@ -2,6 +2,7 @@ import {qualifiedName} from '../lib/identifier.ts'
 import {viewOfPayload} from '../lib/payload.ts'
 import {JOB_TYPE} from '../lib/records/jobs.ts'
 import type {ViewName} from '../lib/records/values.ts'
+import type {NamedView} from '../lib/records/views.ts'
 import type {Database} from './database.ts'
 import {payloadOrNote} from './payload.ts'
 
@@ -26,16 +27,35 @@ export async function offeredViews(db: Database): Promise<OfferedName[]> {
   return rows.map((row) => ({name: nameOf(row), note: row.refresh_mode}))
 }
 
-/** Materialized views that are not registered. */
-export async function offeredUnregisteredViews(db: Database): Promise<OfferedName[]> {
-  const isRegistered = db.mayRead('registrations')
+/** SQL: whether the view is registered, for its row `c` in pg_class and the row `n` of its schema. */
+const registered = (db: Database): string =>
+  db.mayRead('registrations')
     ? `exists (select from ${db.tables.registrations} r where r.schema_name = n.nspname and r.view_name = c.relname)`
     : 'false'
+
+/** All materialized views by their names alone, which takes a hundredth of the time of all their facts. */
+export async function listViewNames(db: Database): Promise<NamedView[]> {
+  const rows = await db.session.query<{schema_name: string; view_name: string; registered: boolean}>(
+    `select n.nspname as schema_name, c.relname as view_name, ${registered(db)} as registered
+       from pg_class c
+       join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind = 'm'
+      order by n.nspname, c.relname`,
+  )
+  return rows.map((row) => ({
+    schemaName: row.schema_name,
+    viewName: row.view_name,
+    registered: row.registered,
+  }))
+}
+
+/** Materialized views that are not registered. */
+export async function offeredUnregisteredViews(db: Database): Promise<OfferedName[]> {
   const rows = await db.session.query<{schema_name: string; view_name: string}>(
     `select n.nspname as schema_name, c.relname as view_name
        from pg_class c
        join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind = 'm' and not ${isRegistered}
+      where c.relkind = 'm' and not ${registered(db)}
       order by n.nspname, c.relname
       limit ${MOST_NAMES}`,
   )

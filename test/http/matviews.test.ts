@@ -166,6 +166,42 @@ describe('discovery', () => {
       }),
     )
   })
+
+  test('names them, registered ones first, and finds names by a part', async () => {
+    const other = await createTestDatabase()
+    await other.query(`
+      create schema "Odd place"; create materialized view "Odd place"."A view" as select 1 as id;
+      do $$ begin for n in 1..30 loop execute format('create materialized view many_%s as select 1 as id', n); end loop; end $$`)
+    const own = await startServer(other)
+    const names = async (query: string) => {
+      const answer = await own.get(`${MATVIEWS}/discover/names?${query}`)
+      expect(answer.status).toBe(200)
+      return answer.json<{items: {viewName: string}[]; count: number; total: number; counts: object}>()
+    }
+    const counts = {all: 32, registered: 0}
+    // Without ayb's tables, nothing is registered.
+    expect(await names('search=odd%20PLACE.a')).toEqual({
+      items: [{schemaName: 'Odd place', viewName: 'A view', registered: false}],
+      ...{count: 1, total: 1, counts},
+    })
+    expect((await own.post(MATVIEWS, {viewName: 'many_7'})).status).toBe(201)
+    const some = await names('search=many&limit=3')
+    expect(some).toMatchObject({count: 3, total: 30, counts: {all: 32, registered: 1}})
+    expect(some.items.map(({viewName}) => viewName)).toEqual(['many_7', 'many_1', 'many_10'])
+    const free = await names('search=many&registered=false&limit=3&offset=27')
+    expect(free).toMatchObject({count: 2, total: 29})
+    expect(free.items.map(({viewName}) => viewName)).toEqual(['many_8', 'many_9'])
+    expect(await names('registered=true')).toMatchObject({count: 1, total: 1})
+    expect((await own.get(`${MATVIEWS}/discover/names?limit=0`)).status).toBe(400)
+
+    const shown = await own.get(`${MATVIEWS}/discover/${encodeURIComponent('"Odd place"."A view"')}`)
+    expect(shown.json()).toMatchObject({viewName: 'A view', registered: false, concurrentReady: false})
+    expect((await own.get(`${MATVIEWS}/discover/many_7`)).json()).toMatchObject({registered: true})
+    const missing = await own.get(`${MATVIEWS}/discover/many_x`)
+    expect(missing.status).toBe(404)
+    expect(missing.json()).toMatchObject({code: 'VIEW_NOT_FOUND'})
+    await stopServers([own])
+  })
 })
 
 describe('a refresh', () => {

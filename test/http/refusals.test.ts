@@ -11,6 +11,8 @@ const GUARDED: [string, string][] = [
   ['GET', '/api/admin/matviews'],
   ['POST', '/api/admin/matviews'],
   ['GET', '/api/admin/matviews/discover'],
+  ['GET', '/api/admin/matviews/discover/names'],
+  ['GET', '/api/admin/matviews/discover/leaderboard'],
   ['GET', `/api/admin/matviews/${ID}`],
   ['PUT', `/api/admin/matviews/${ID}`],
   ['DELETE', `/api/admin/matviews/${ID}`],

@@ -12,6 +12,7 @@ import {answerError, answerErrors, refuseBrokenQuery, refusingUnknown} from './e
 import {learnMethods} from './methods.ts'
 import {collectionRoutes} from './routes/collections.ts'
 import {declarationRoutes} from './routes/declared.ts'
+import {discoveryRoutes} from './routes/discovery.ts'
 import {healthRoutes} from './routes/health.ts'
 import {insightRoutes} from './routes/insights.ts'
 import {jobRoutes} from './routes/jobs.ts'
@@ -80,6 +81,7 @@ export async function buildApp(context: ApiContext, version: string): Promise<Fa
       })
       // Without the token, a request does not learn which routes exist.
       admin.setNotFoundHandler(refuseUnknown)
+      discoveryRoutes(admin, context)
       matviewRoutes(admin, context)
       refreshRoutes(admin, context)
       tuneRoutes(admin, context)

@@ -32,6 +32,20 @@ export interface View extends ViewName {
   children: string[]
 }
 
+/** A materialized view by its name alone. */
+export interface NamedView extends ViewName {
+  registered: boolean
+}
+
+/** A part of the names of all materialized views, and how many there are. */
+export interface ViewNames {
+  items: NamedView[]
+  /** The number of views that pass the filter, on all pages. */
+  total: number
+  /** The number of views of the database, whatever the filter says. */
+  counts: {all: number; registered: number}
+}
+
 /** How a view is made. */
 export interface ViewDefinition {
   /** Its query; null while a refresh holds the view. */

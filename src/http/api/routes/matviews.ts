@@ -1,6 +1,6 @@
 import type {FastifyInstance} from 'fastify'
 import {requireRegistration} from '../../../core/lookup.ts'
-import {discover, history} from '../../../core/matviews.ts'
+import {history} from '../../../core/matviews.ts'
 import {registerAll} from '../../../core/register-all.ts'
 import {register, unregister, unregisterMissing, update} from '../../../core/registrations.ts'
 import {relink} from '../../../core/relink.ts'
@@ -11,7 +11,7 @@ import type {RequestedMode, ViewName} from '../../../lib/records/values.ts'
 import {itemsOf, workingFor} from '../answers.ts'
 import type {ApiContext} from '../context.ts'
 import {errorRecord} from '../errors.ts'
-import {apiDocument, apiView} from '../remedies.ts'
+import {apiDocument} from '../remedies.ts'
 import {BODIES, exactly, idOf, wholeNumber} from '../schemas/requests.ts'
 import {answering, listing, NOTHING} from '../schemas/responses.ts'
 import {parseStates} from './insights.ts'
@@ -133,18 +133,6 @@ export function matviewRoutes(app: FastifyInstance, context: ApiContext): void {
     },
     async ({body: {dryRun}}, reply) =>
       apiDocument(await work(reply, (db) => unregisterMissing(db, {isDryRun: dryRun}))),
-  )
-
-  app.get(
-    '/matviews/discover',
-    {
-      schema: {
-        tags,
-        summary: 'List all materialized views of the database, registered or not',
-        response: listing('View', 'All materialized views'),
-      },
-    },
-    async (_request, reply) => itemsOf((await work(reply, (db) => discover(db))).map(apiView)),
   )
 
   app.get<One>(

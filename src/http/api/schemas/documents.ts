@@ -82,6 +82,15 @@ export const DOCUMENTS = [
     parents: {...listOf(text), description: 'The materialized views that the view reads'},
     children: {...listOf(text), description: 'The materialized views that read the view'},
   }),
+  documentOf('ViewNames', {
+    items: listOf(objectOf({...view, registered: flag})),
+    count: {...whole, description: 'The number of items'},
+    total: {...whole, description: 'The number of views that pass the filter, on all pages'},
+    counts: {
+      ...objectOf({all: whole, registered: whole}),
+      description: 'The number of views of the database, whatever the filter says',
+    },
+  }),
   documentOf('Run', {
     id: uuid,
     ...view,

@@ -1,11 +1,13 @@
 import {useState} from 'preact/hooks'
-import type {RequestedMode, ViewName} from '../../../../lib/records/values.ts'
+import type {RequestedMode} from '../../../../lib/records/values.ts'
+import type {NamedView, View} from '../../../../lib/records/views.ts'
 import type {Api} from '../api.ts'
-import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
-import {formatSize, isSameView, quoted, viewTitle} from '../format.ts'
+import {formatSize, quoted, quotedView, viewTitle} from '../format.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {ViewSelect} from '../parts/view-select.tsx'
+import {usePoll} from '../poll.ts'
+import {NO_VIEWS, useViewNames} from '../view-names.ts'
 import {ModeFields} from './mode-fields.tsx'
 
 interface Props {
@@ -16,11 +18,17 @@ interface Props {
 
 /** Polls like the pages: an index that is made meanwhile counts at once. */
 export function RegisterDialog({api, onDone, onClose}: Props) {
-  const {data, error} = useDiscoveredViews(api)
-  const [chosen, setChosen] = useState<ViewName | null>(null)
+  const {names, error, setSearch} = useViewNames(api, {registered: false})
+  const [chosen, setChosen] = useState<NamedView | null>(null)
   const [mode, setMode] = useState<RequestedMode>('standard')
-  const free = data?.items.filter(({registered}) => !registered) ?? []
-  const view = free.find((each) => chosen && isSameView(each, chosen))
+  const path = chosen ? `matviews/discover/${encodeURIComponent(quotedView(chosen))}` : ''
+  const {data: found, error: missing} = usePoll(
+    async (signal) => (chosen ? api.get<View>(path, signal) : null),
+    path,
+  )
+  // Somebody else may have registered the view meanwhile.
+  const view = found?.registered ? null : chosen
+  const free = names ? names.counts.all - names.counts.registered : 0
 
   async function register(): Promise<void> {
     if (!view) return
@@ -33,33 +41,30 @@ export function RegisterDialog({api, onDone, onClose}: Props) {
     <FormDialog
       title="Register a materialized view"
       action="Register"
-      isReady={view !== undefined}
+      isReady={view !== null}
       onSubmit={register}
       onClose={onClose}
     >
-      <PollProblem error={error} />
-      {!data && !error && <p>Looking for views…</p>}
-      {data && free.length === 0 && (
+      <PollProblem error={error ?? missing} />
+      {!names && !error && <p>Looking for views…</p>}
+      {names && free === 0 && (
         <p class="empty">
-          {data.items.length === 0
+          {names.counts.all === 0
             ? NO_VIEWS
             : 'All materialized views are registered. New views appear here.'}
         </p>
       )}
-      {free.length > 0 && (
+      {names && free > 0 && (
         <>
-          <ViewSelect
-            groups={[{label: 'Not registered', views: free}]}
-            value={view ?? null}
-            onChange={setChosen}
-          />
+          <ViewSelect names={names} all={free} onSearch={setSearch} value={view} onChange={setChosen} />
           {view && (
             <p class="hint">
-              Owner {view.owner}, {view.sizeBytes === null ? 'size unknown' : formatSize(view.sizeBytes)},{' '}
-              {view.populated ? 'populated' : 'not populated'}
+              {found
+                ? `Owner ${found.owner}, ${found.sizeBytes === null ? 'size unknown' : formatSize(found.sizeBytes)}, ${found.populated ? 'populated' : 'not populated'}`
+                : 'Looking at the view…'}
             </p>
           )}
-          <ModeFields mode={mode} view={view} onChange={setMode} />
+          <ModeFields mode={mode} view={view && found ? found : undefined} onChange={setMode} />
         </>
       )}
     </FormDialog>

@@ -1,45 +1,48 @@
-import {useState} from 'preact/hooks'
-import type {ViewName} from '../../../../lib/records/values.ts'
+import {useEffect, useState} from 'preact/hooks'
+import type {NamedView, ViewNames} from '../../../../lib/records/views.ts'
 import {isSameView, viewTitle} from '../format.ts'
-
-interface Group {
-  label: string
-  views: readonly ViewName[]
-}
+import {MOST_NAMES} from '../view-names.ts'
 
 interface Props {
-  groups: readonly Group[]
-  value: ViewName | null
-  onChange: (view: ViewName | null) => void
+  /** What was found; undefined until the first answer. */
+  names: ViewNames | undefined
+  /** How many views there are to choose from, whatever is searched. */
+  all: number
+  /** Whether registered views and others are apart. */
+  isGrouped?: boolean
+  onSearch: (part: string) => void
+  value: NamedView | null
+  onChange: (view: NamedView | null) => void
 }
 
-/** A list of thousands holds the page up, and nobody reads it. */
-const MOST = 200
+/** Somebody who types sends one request, not one for each letter. */
+const TYPING_MS = 200
+
+// A name can have any character, so a joined one cannot be taken apart again.
+const keyOf = ({schemaName, viewName}: NamedView) => JSON.stringify([schemaName, viewName])
 
 /** The choice of a view, by a part of its name where there are many. */
-export function ViewSelect({groups, value, onChange}: Props) {
-  const all = groups.flatMap(({views}) => views)
-  // A name can have any character, so a joined one cannot be taken apart again.
-  const keyOf = ({schemaName, viewName}: ViewName) => JSON.stringify([schemaName, viewName])
-  const options = (views: readonly ViewName[]) =>
-    views.map((view) => (
+export function ViewSelect({names, all, isGrouped = false, onSearch, value, onChange}: Props) {
+  const found = names?.items ?? []
+  // The choice stays, whatever is searched.
+  const isLeftOut = value !== null && !found.some((each) => isSameView(each, value))
+  const views = isLeftOut ? [...found, value] : found
+  const groups = [
+    {label: 'Registered', views: views.filter(({registered}) => registered)},
+    {
+      label: 'Not registered yet: the first run registers the view',
+      views: views.filter(({registered}) => !registered),
+    },
+  ].filter((group) => group.views.length > 0)
+  const options = (some: readonly NamedView[]) =>
+    some.map((view) => (
       <option key={keyOf(view)} value={keyOf(view)}>
         {viewTitle(view)}
       </option>
     ))
-  const [search, setSearch] = useState('')
-  const isLong = all.length > MOST
-  const found = isLong ? groups.map(({label, views}) => ({label, views: matching(views, search)})) : groups
-  const filled = shortened(found, value)
-  const left = count(found) - count(filled)
   return (
     <>
-      {isLong && (
-        <label class="field">
-          Part of its name
-          <input type="search" value={search} onInput={({currentTarget}) => setSearch(currentTarget.value)} />
-        </label>
-      )}
+      {all > MOST_NAMES && <PartOfName onSearch={onSearch} />}
       <label class="field">
         View
         <select
@@ -47,41 +50,39 @@ export function ViewSelect({groups, value, onChange}: Props) {
           required
           value={value ? keyOf(value) : ''}
           onChange={({currentTarget}) =>
-            onChange(all.find((view) => keyOf(view) === currentTarget.value) ?? null)
+            onChange(views.find((view) => keyOf(view) === currentTarget.value) ?? null)
           }
         >
           <option value="">Choose a view</option>
-          {groups.length === 1
-            ? options(filled.flatMap(({views}) => views))
-            : filled.map(({label, views}) => (
-                <optgroup key={label} label={label}>
-                  {options(views)}
+          {isGrouped
+            ? groups.map((group) => (
+                <optgroup key={group.label} label={group.label}>
+                  {options(group.views)}
                 </optgroup>
-              ))}
+              ))
+            : options(views)}
         </select>
       </label>
-      {isLong && (
+      {all > MOST_NAMES && (
         <p class="hint" aria-live="polite">
-          {count(filled).toLocaleString('en')} of {all.length.toLocaleString('en')} views
-          {left > 0 && ': type a part of a name to find others'}
+          {views.length.toLocaleString('en')} of {all.toLocaleString('en')} views
+          {(names?.total ?? 0) > found.length && ': type a part of a name to find others'}
         </p>
       )}
     </>
   )
 }
 
-const matching = (views: readonly ViewName[], search: string): ViewName[] =>
-  views.filter((view) => viewTitle(view).toLowerCase().includes(search.toLowerCase()))
-
-const count = (groups: readonly Group[]): number => groups.reduce((sum, {views}) => sum + views.length, 0)
-
-/** The groups that have views, with as many views as a list can show, and the chosen view in any case. */
-function shortened(groups: readonly Group[], chosen: ViewName | null): Group[] {
-  let room = MOST
-  const short = groups.map(({label, views}) => {
-    const shown = views.filter((view, position) => position < room || (chosen && isSameView(view, chosen)))
-    room = Math.max(0, room - shown.length)
-    return {label, views: shown}
-  })
-  return short.filter(({views}) => views.length > 0)
+function PartOfName({onSearch}: Pick<Props, 'onSearch'>) {
+  const [text, setText] = useState('')
+  useEffect(() => {
+    const timer = setTimeout(() => onSearch(text), TYPING_MS)
+    return () => clearTimeout(timer)
+  }, [text, onSearch])
+  return (
+    <label class="field">
+      Part of its name
+      <input type="search" value={text} onInput={({currentTarget}) => setText(currentTarget.value)} />
+    </label>
+  )
 }

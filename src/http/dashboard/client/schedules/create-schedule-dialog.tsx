@@ -1,11 +1,11 @@
 import {useState} from 'preact/hooks'
-import type {ViewName} from '../../../../lib/records/values.ts'
+import type {NamedView} from '../../../../lib/records/views.ts'
 import type {Api} from '../api.ts'
-import {NO_VIEWS, useDiscoveredViews} from '../discovered-views.ts'
 import {FormDialog} from '../parts/form-dialog.tsx'
 import {PollProblem} from '../parts/poll-problem.tsx'
 import {ViewSelect} from '../parts/view-select.tsx'
 import {JOB_TYPE} from '../payload.ts'
+import {NO_VIEWS, useViewNames} from '../view-names.ts'
 import {bodyOf, NEW_SCHEDULE, payloadOf} from './schedule-form.ts'
 import {ScopeFields} from './scope-fields.tsx'
 import {TimingFields} from './timing-fields.tsx'
@@ -17,18 +17,10 @@ interface Props {
 }
 
 export function CreateScheduleDialog({api, onDone, onClose}: Props) {
-  const {data, error} = useDiscoveredViews(api)
+  const {names, error, setSearch} = useViewNames(api)
   const [name, setName] = useState('')
-  const [view, setView] = useState<ViewName | null>(null)
+  const [view, setView] = useState<NamedView | null>(null)
   const [form, setForm] = useState(NEW_SCHEDULE)
-  const views = data?.items ?? []
-  const groups = [
-    {label: 'Registered', views: views.filter(({registered}) => registered)},
-    {
-      label: 'Not registered yet: the first run registers the view',
-      views: views.filter(({registered}) => !registered),
-    },
-  ]
 
   async function create(): Promise<void> {
     if (!view) return
@@ -58,8 +50,15 @@ export function CreateScheduleDialog({api, onDone, onClose}: Props) {
           onInput={(event) => setName(event.currentTarget.value)}
         />
       </label>
-      {data && views.length === 0 && <p class="empty">{NO_VIEWS}</p>}
-      <ViewSelect groups={groups} value={view} onChange={setView} />
+      {names?.counts.all === 0 && <p class="empty">{NO_VIEWS}</p>}
+      <ViewSelect
+        names={names}
+        all={names?.counts.all ?? 0}
+        isGrouped
+        onSearch={setSearch}
+        value={view}
+        onChange={setView}
+      />
       <ScopeFields form={form} onChange={setForm} />
       <TimingFields api={api} form={form} onChange={setForm} />
     </FormDialog>
