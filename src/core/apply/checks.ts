@@ -17,7 +17,7 @@ import {scheduleProspects} from '../schedule-prospects.ts'
 import type {Plan} from './plan.ts'
 import {settingsOf} from './schedule-settings.ts'
 import {type DeclaredView, placeOfKey, type ViewValues} from './views.ts'
-import type {Entry} from './yaml-file.ts'
+import type {KeyPlace} from './yaml-file.ts'
 
 /** A search for similar names takes a few statements, so only so many names get one. */
 const MOST_EXPLAINED = 20
@@ -79,7 +79,7 @@ async function findMissing(
   }
 }
 
-const addProblem = (problems: Problems, {place, path}: Entry, error: AybError): void =>
+const addProblem = (problems: Problems, {place, path}: KeyPlace, error: AybError): void =>
   problems.add(place, path, error)
 
 /**

@@ -3,7 +3,7 @@ import {checkInput} from '../schedule-input.ts'
 import {type DeclaredSchedule, readSchedule} from './schedules.ts'
 import {attempt, readViewName, refuseKey} from './values.ts'
 import {type DeclaredView, readViewKeys, type ViewDefaults, viewValues} from './views.ts'
-import {type Entry, YamlFile} from './yaml-file.ts'
+import {type Entry, placeOf, YamlFile} from './yaml-file.ts'
 
 /** The newest version of files that this program reads. */
 export const FILE_VERSION = 1
@@ -85,7 +85,7 @@ function readViews(
     views.set(key, {
       ...name,
       values: viewValues(own.values, defaults?.values ?? {}),
-      entry,
+      entry: placeOf(entry),
       entries: new Map([...(defaults?.entries ?? []), ...own.entries]),
     })
   }

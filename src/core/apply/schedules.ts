@@ -107,40 +107,37 @@ export const SCHEDULE_SCHEMA = {
 export interface DeclaredSchedule {
   name: string
   values: ScheduleValues
-  /** Of the name. */
-  entry: Entry
-  entries: Map<string, Entry>
 }
 
 /** The schedule of an entry; null where it is not described as it must be, which is a problem of the file. */
 export function readSchedule(file: YamlFile, entry: Entry): DeclaredSchedule | null {
   const values: Partial<Record<keyof ScheduleValues, unknown>> = {}
-  const entries = new Map<string, Entry>()
+  const keys = new Set<string>()
   for (const each of file.entries(entry.value, entry.path, entry.place)) {
     const key = SCHEDULE_KEYS.find((known) => known === each.key)
     if (key === undefined) {
       refuseKey(file, each, SCHEDULE_KEYS)
       continue
     }
-    entries.set(key, each)
+    keys.add(key)
     const read =
       key === 'notDuring' ? readQuietTimes(file, each) : readEntry<unknown>(file, each, PLAIN_KEYS[key])
     if (read !== undefined) values[key] = read
   }
   const say = (message: string, hint: string) => file.problems.say(entry.place, entry.path, message, hint)
-  if (!entries.has('view')) say('the schedule has no view', 'for example: view: public.leaderboard')
-  const timings = TIMINGS.filter((key) => entries.has(key))
+  if (!keys.has('view')) say('the schedule has no view', 'for example: view: public.leaderboard')
+  const timings = TIMINGS.filter((key) => keys.has(key))
   if (timings.length === 0) say('the schedule has neither cron nor maxAge', 'for example: cron: "30 2 * * *"')
   if (timings.length > 1) say('the schedule has both cron and maxAge', 'leave one of them out')
   for (const [key, counts] of [
     ['jitter', values.jitter],
     ['catchUp', values.catchUp === 'none'],
   ] as const) {
-    if (counts && entries.has('maxAge')) say(`${key} has no effect beside maxAge`, 'leave one of them out')
+    if (counts && keys.has('maxAge')) say(`${key} has no effect beside maxAge`, 'leave one of them out')
   }
   if (values.view === undefined || timings.length !== 1) return null
   if (timings.some((key) => values[key] === undefined)) return null
-  return {name: entry.key, values: {...DEFAULTS, ...values} as ScheduleValues, entry, entries}
+  return {name: entry.key, values: {...DEFAULTS, ...values} as ScheduleValues}
 }
 
 function readQuietTimes(file: YamlFile, entry: Entry): string[] | undefined {

@@ -19,7 +19,7 @@ import {
   timeLimit,
   whyUnreadable,
 } from './values.ts'
-import type {Entry, YamlFile} from './yaml-file.ts'
+import {type Entry, type KeyPlace, placeOf, type YamlFile} from './yaml-file.ts'
 
 /** How a view is to be refreshed, by the keys of a file. */
 export interface ViewValues {
@@ -84,15 +84,15 @@ export const VIEW_SCHEMA = {
 export interface DeclaredView extends ViewName {
   values: ViewValues
   /** Of the name. */
-  entry: Entry
+  entry: KeyPlace
   /** Of the keys, as far as the view has its own or the file has defaults. */
-  entries: Map<string, Entry>
+  entries: Map<string, KeyPlace>
 }
 
 /** What some keys say, and where. */
 export interface ViewDefaults {
   values: Partial<ViewValues>
-  entries: Map<string, Entry>
+  entries: Map<string, KeyPlace>
 }
 
 /** The keys of a view, or of the defaults. */
@@ -101,14 +101,14 @@ export function readViewKeys(
   {value, path, place}: Pick<Entry, 'value' | 'path' | 'place'>,
 ): ViewDefaults {
   const values: Partial<Record<keyof ViewValues, unknown>> = {}
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, KeyPlace>()
   for (const entry of file.entries(value, path, place)) {
     const key = VIEW_KEYS.find((known) => known === entry.key)
     if (key === undefined) {
       refuseKey(file, entry, VIEW_KEYS)
       continue
     }
-    entries.set(key, entry)
+    entries.set(key, placeOf(entry))
     const read = key === 'set' ? readSettings(file, entry) : readEntry<unknown>(file, entry, PLAIN_KEYS[key])
     if (read !== undefined) values[key] = read
   }

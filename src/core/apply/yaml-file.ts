@@ -23,16 +23,23 @@ import {parseText} from './yaml-text.ts'
 /** Far more than anybody writes, aliases followed. */
 const MOST_KEYS = 250_000
 
+/** Where a key stands. */
+export interface KeyPlace {
+  place: Place
+  /** The keys that lead there, and the key. */
+  path: string
+}
+
 /** What a map says under one key. */
-export interface Entry {
+export interface Entry extends KeyPlace {
   key: string
   /** Whether YAML took double quotes off the key. */
   isInDoubleQuotes: boolean
-  /** Of the key. */
-  place: Place
-  path: string
   value: Node | null
 }
+
+/** An entry without its nodes, which hold the whole file in memory and cannot go from thread to thread. */
+export const placeOf = ({place, path}: KeyPlace): KeyPlace => ({place, path})
 
 /** A plain value, with its text as written. */
 export interface Value {

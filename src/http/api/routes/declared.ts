@@ -1,6 +1,6 @@
-import type {FastifyInstance, FastifyRequest} from 'fastify'
+import type {FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {apply, compare} from '../../../core/apply/apply.ts'
-import {type DeclaredFile, readDeclarations} from '../../../core/apply/declarations.ts'
+import type {DeclaredFile} from '../../../core/apply/declarations.ts'
 import {exportDeclarations} from '../../../core/apply/export.ts'
 import {FILE_SCHEMA} from '../../../core/apply/json-schema.ts'
 import {FileProblems, fileError} from '../../../lib/file-problems.ts'
@@ -9,13 +9,18 @@ import {decodeUtf8} from '../../../lib/utf8.ts'
 import {workingFor} from '../answers.ts'
 import type {ApiContext} from '../context.ts'
 import {refuseOtherBodies} from '../empty-bodies.ts'
+import {FileReader, MOST_DESCRIBED} from '../file-reader.ts'
 import {apiDocument, apiHint, apiWarning} from '../remedies.ts'
 import {exactly} from '../schemas/requests.ts'
 import {answering} from '../schemas/responses.ts'
+import {untilGone} from '../until-gone.ts'
 import {validatorOf} from '../validators.ts'
 import {warningHeader} from '../warning-header.ts'
 
 const FILE_TYPES = ['application/json', 'application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml']
+
+/** For the description of the API. */
+const LIMITS = `A body has at most 1 MB, with at most ${MOST_DESCRIBED.toLocaleString('en-US')} views and schedules; others get 413.`
 
 const tags = ['Files of views and schedules']
 const prune = {
@@ -30,6 +35,7 @@ const prune = {
  */
 export function declarationRoutes(app: FastifyInstance, context: ApiContext): void {
   const work = workingFor(context)
+  const withFile = fileTaker(context)
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser(FILE_TYPES, {parseAs: 'buffer'}, async (_request: FastifyRequest, bytes: Buffer) =>
     decodeUtf8(bytes, 'the body'),
@@ -75,13 +81,15 @@ export function declarationRoutes(app: FastifyInstance, context: ApiContext): vo
       schema: {
         tags,
         summary: 'Show how the database differs from a file, and change nothing',
-        description: 'What the file does not name does not count.',
+        description: `What the file does not name does not count. ${LIMITS}`,
         body: file(),
         response: answering('DeclaredChanges', 'What differs'),
       },
     },
     async ({body}, reply) =>
-      withFile(body, async (declared) => apiDocument(await work(reply, (db) => compare(db, declared)))),
+      withFile(reply, body, async (declared) =>
+        apiDocument(await work(reply, (db) => compare(db, declared))),
+      ),
   )
 
   app.post<{Body: string | undefined; Querystring: {dryRun: boolean; prune: boolean}}>(
@@ -90,8 +98,7 @@ export function declarationRoutes(app: FastifyInstance, context: ApiContext): vo
       schema: {
         tags,
         summary: 'Change registrations and schedules to what a file describes',
-        description:
-          'One transaction makes all changes, or none. A value that the file leaves out becomes the default; only `enabled` of a schedule stays as it is.',
+        description: `One transaction makes all changes, or none. A value that the file leaves out becomes the default; only \`enabled\` of a schedule stays as it is. ${LIMITS}`,
         querystring: exactly({
           dryRun: {type: 'boolean', default: false, description: 'Show the changes, and make none'},
           prune,
@@ -101,7 +108,7 @@ export function declarationRoutes(app: FastifyInstance, context: ApiContext): vo
       },
     },
     async ({body, query: {dryRun, prune: isPruning}}, reply) =>
-      withFile(body, async (declared) =>
+      withFile(reply, body, async (declared) =>
         apiDocument(await work(reply, (db) => (dryRun ? compare : apply)(db, declared, {isPruning}))),
       ),
   )
@@ -118,14 +125,18 @@ function file() {
   }
 }
 
-/**
- * Runs work on the file that a body holds. All problems of the file become one error.
- * @throws AybError
- */
-async function withFile<T>(body: string | undefined, work: (file: DeclaredFile) => Promise<T>): Promise<T> {
-  try {
-    return await work(readDeclarations(body ?? ''))
-  } catch (error) {
-    throw error instanceof FileProblems ? fileError('the body', error, apiHint).error : error
+/** Runs work on the file that a body holds. All problems of the file become one error. */
+function fileTaker({cutOff}: ApiContext) {
+  const reader = new FileReader()
+  return async <T>(
+    reply: FastifyReply,
+    body: string | undefined,
+    work: (file: DeclaredFile) => Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await work(await reader.read(body ?? '', untilGone(reply, cutOff)))
+    } catch (error) {
+      throw error instanceof FileProblems ? fileError('the body', error, apiHint).error : error
+    }
   }
 }
