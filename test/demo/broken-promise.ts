@@ -1,7 +1,8 @@
 import type {ViewStatus} from '../../src/lib/records/freshness.ts'
-import {check, checkEqual} from './check.ts'
+import {printAlerts} from './alerts.ts'
+import {checkEqual} from './check.ts'
 import {VIEW} from './data.ts'
-import {printRemark, say} from './print.ts'
+import {say} from './print.ts'
 import type {Stage, Step} from './stage.ts'
 
 const PROMISED = 'leaderboard_in_time'
@@ -20,12 +21,7 @@ async function breakPromise({shell}: Stage): Promise<void> {
   say('A script sees that by the exit code, which is 9:')
   await shell.run(['matviews', 'status', '--exit-code'], {exitCode: 9})
   say('Prometheus sees it, too, once it has the rules of ayb metrics rules. It would say:')
-  const {rules} = await shell.json<{rules: string}>(['metrics', 'rules'])
-  for (const alert of ['AybViewStale', 'AybNoWorker']) {
-    const summary = new RegExp(`alert: ${alert}\\n[^]*?summary: (.*)`).exec(rules)?.[1]
-    check(summary !== undefined, `the rules have the alert ${alert}`)
-    printRemark(`${alert}: ${filledIn(summary ?? '')}`)
-  }
+  await printAlerts(shell, VIEW, ['AybViewStale', 'AybNoWorker'])
   await shell.run(['schedules', 'delete', PROMISED])
 }
 
@@ -43,10 +39,3 @@ async function untilStale(shell: Stage['shell']): Promise<void> {
     }
   }
 }
-
-/** The summary of an alert, as Prometheus words it. */
-const filledIn = (summary: string): string =>
-  summary
-    .replace('{{ $labels.view }}', VIEW)
-    .replace('{{ $labels.database }}', 'the database')
-    .replace(/\{\{ with .*?\}\}.*\{\{ end \}\}/, '')

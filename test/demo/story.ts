@@ -20,6 +20,7 @@ import {
 } from './data.ts'
 import {withHeldRefresh} from './held-refresh.ts'
 import {NOTICE_STEPS} from './notices.ts'
+import {ON_CALL_STEPS} from './on-call.ts'
 import {say} from './print.ts'
 import {HOURLY, LIVE, SCHEDULE_STEPS} from './schedules.ts'
 import type {Shell} from './shell.ts'
@@ -43,6 +44,7 @@ export const STORY: readonly Step[] = [
   ...SCHEDULE_STEPS,
   ...BROKEN_PROMISE_STEPS,
   ...NOTICE_STEPS,
+  ...ON_CALL_STEPS,
   ...ADVICE_STEPS,
   {title: 'A slip of the finger', play: misspell},
   {title: 'Take it off the list', play: unregister},
