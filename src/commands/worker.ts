@@ -125,10 +125,10 @@ The environment variables of the flags take the same values, except that AYB_JOB
 
   #report(result: WorkerResult): WorkerResult {
     this.signal.throwIfAborted()
-    const {claimed, succeeded, failed, retried, skipped, remaining} = result
+    const {claimed, succeeded, unchanged, failed, retried, skipped, remaining} = result
     if (failed > 0 || remaining.length > 0) process.exitCode = 1
     this.print(
-      `${claimed} claimed: ${succeeded} succeeded, ${failed} failed, ${retried} to be retried, ${skipped} skipped`,
+      `${claimed} claimed: ${succeeded} succeeded, ${unchanged} unchanged, ${failed} failed, ${retried} to be retried, ${skipped} skipped`,
     )
     for (const {jobId, scheduleId, reason} of remaining) {
       const what = jobId === null ? `schedule ${scheduleId}` : `job ${jobId}`

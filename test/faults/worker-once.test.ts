@@ -55,7 +55,7 @@ describe.concurrent('worker --once', {timeout: 90_000}, () => {
     const text = await ayb(ONCE, {url: db.url})
     expect(text).toMatchObject({
       code: 0,
-      stdout: '0 claimed: 0 succeeded, 0 failed, 0 to be retried, 0 skipped\n',
+      stdout: '0 claimed: 0 succeeded, 0 unchanged, 0 failed, 0 to be retried, 0 skipped\n',
     })
   })
 

@@ -17,7 +17,7 @@ export default class JobsList extends BaseCommand {
     output: outputFlag(),
     watch: watchFlag,
     state: Flags.custom<JobState>({options: [...JOB_STATES]})({
-      summary: 'List only jobs in this state.',
+      summary: `List only jobs in this state: ${JOB_STATES.join(', ')}.`,
       helpValue: '<state>',
     }),
     schedule: Flags.string({
