@@ -103,6 +103,8 @@ function paste(text: string) {
     NODE: process.execPath,
     PROGRAM: programPath(),
     STAGING_URL: server.url('staging'),
+    // Whoever has it in production must not disable the schedules there.
+    ...(text.includes('STAGING_URL') && {AYB_DATABASE_URL: server.url('app')}),
   }
   return promisify(execFile)('bash', ['-c', script], {cwd: folder, timeout: 90_000, env})
 }
@@ -156,7 +158,7 @@ describe('after all of them', () => {
       'npm ci',
       'npm pack',
       `npm install --global ./${PACKAGE}`,
-      `npx ./${PACKAGE} list`,
+      `npx --yes ./${PACKAGE} list`,
       'dbt run --exclude config.materialized:materialized_view',
     ])
   })

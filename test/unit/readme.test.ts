@@ -84,7 +84,47 @@ const headings = (text: string) =>
       .replaceAll(' ', '-'),
   )
 
+const results = readFileSync(join(PACKAGE_ROOT, 'test', 'bench', 'RESULTS.md'), 'utf8').split('\n')
+const lineOf = (words: string) => results.find((line) => line.startsWith(words)) ?? ''
+
+/** What RESULTS.md measured of ayb, and its ratio to the other, in the first row that begins with these words. */
+function measured(words: string): {figures: number[]; ratio: string} {
+  const [, , , ayb = '', , ratio] = lineOf(words).split('|')
+  const figures = [...ayb.matchAll(/\d+(\.\d+)?/g)].map(([figure]) => Number(figure))
+  return {figures, ratio: Number(ratio).toFixed(1)}
+}
+
 describe('README', () => {
+  test('has the figures of RESULTS.md, with the version and the disk that they were measured with', () => {
+    const [, section = ''] = /^## How fast\n(.*?)^## /ms.exec(readme()) ?? []
+    const text = section.replace(/\s+/g, ' ')
+    const ayb = lineOf('- ayb: ').slice('- ayb: '.length)
+    const [postgres] = /[\d.]+$/.exec(lineOf('- PostgreSQL: ')) ?? []
+    const [disk] = /[\d.]+ ms/.exec(lineOf('- disk: ')) ?? []
+    expect(text).toContain(
+      `Measured with ayb ${ayb}, Node.js 20 and PostgreSQL ${postgres} on two cores and a disk that needs ${disk} to write 8 kB`,
+    )
+    for (const command of ['list --json', 'refresh']) {
+      const [ms = 0] = measured(`| matviews ${command}, Node.js 20 |`).figures
+      expect(text).toContain(`about ${(ms / 1000).toFixed(1)} s in all`)
+    }
+    // The first figure is the 50 of p50.
+    expect(text).toContain(
+      `${measured('| lateness of 1200 refreshes').figures[1]} ms after its due time (median)`,
+    )
+    const [transactions, memory] = measured('| idle worker with 100 schedules').figures
+    expect(text).toContain(`${transactions} transactions a second, and its own machine ${memory} MB`)
+    const ratios = [4, 8, 16].flatMap((slots) =>
+      ['standard', 'concurrent'].map(
+        (mode) => measured(`| 2000 refreshes due at once, ${mode}, ${slots} slots | pgbench |`).ratio,
+      ),
+    )
+    const [least, ...more] = ratios.toSorted()
+    expect(text).toContain(`${least} to ${more.at(-1)} of the near-empty refreshes`)
+    const {ratio} = measured('| 1000 refreshes due at once, standard, 4 slots | pg_cron')
+    expect(text).toContain(`${ratio} times those of pg_cron`)
+  })
+
   test('can be read in a quarter of an hour', () => {
     expect(readme().split(/\s+/).length).toBeLessThan(3500)
   })
