@@ -9,7 +9,6 @@ import {renderError, renderWarning} from '../render/error.ts'
 import type {Verbosity} from '../render/progress.ts'
 import {type Rendered, textOf} from '../render/rendered.ts'
 import {describeTerminal, type RenderContext, type Terminal} from '../render/terminal.ts'
-import {tellOfConnecting} from './connecting.ts'
 import {type ConnectionFlags, connectionString, GLOBAL_FLAGS} from './global-flags.ts'
 import {
   errorRecord,
@@ -23,6 +22,7 @@ import {
 import {toAybError} from './parse-errors.ts'
 import {commandLineDocument, commandLineWarning} from './remedies.ts'
 import {listenForSignals} from './signals.ts'
+import {WaitingLine} from './waiting-line.ts'
 import type {Watch} from './watch.ts'
 
 /** The base of all commands: the global flags, the database, JSON output, and the handling of errors. */
@@ -34,6 +34,7 @@ export abstract class BaseCommand extends Command {
   protected readonly signal = listenForSignals()
   readonly #warnings: string[] = []
   #watch: Watch | null = null
+  readonly #waiting = new WaitingLine(process.stderr, process.env, this.verbosity)
 
   override jsonEnabled(): boolean {
     return isJsonRequested(this.argv)
@@ -81,6 +82,7 @@ export abstract class BaseCommand extends Command {
     {output}: {output?: 'wide' | undefined} = {},
   ): Promise<void> {
     if (this.jsonEnabled()) return
+    this.endWaiting()
     const terminal = describeTerminal(process.stdout, process.env)
     const isWide = output === 'wide'
     const shown = isWide ? {...terminal, columns: Number.POSITIVE_INFINITY} : terminal
@@ -97,6 +99,7 @@ export abstract class BaseCommand extends Command {
 
   /** Prints text on stdout, unless the text is empty or --json is set. */
   protected print(text: string): void {
+    this.endWaiting()
     if (this.#watch) this.#watch.add(text)
     else if (text !== '' && !this.jsonEnabled()) process.stdout.write(`${text}\n`)
   }
@@ -104,9 +107,28 @@ export abstract class BaseCommand extends Command {
   /** Prints text on stderr, unless the text is empty or --json is set. */
   protected printBeside(render: (terminal: Terminal) => string): void {
     if (this.jsonEnabled()) return
+    this.endWaiting()
     const text = render(describeTerminal(process.stderr, process.env))
     if (this.#watch) this.#watch.add(text)
     else if (text !== '') process.stderr.write(`${text}\n`)
+  }
+
+  /** Takes away the line that says what the command waits for, before something else is written. */
+  protected endWaiting(): void {
+    this.#waiting.end()
+  }
+
+  /** Says what the work waits for, if that takes long. Work that prints takes the line away. */
+  protected async waitingFor<T>(what: string, work: () => Promise<T>): Promise<T> {
+    this.#waiting.tell(what)
+    this.#waiting.begin()
+    return work().finally(() => this.endWaiting())
+  }
+
+  /** Asks somebody at the terminal, while nothing else is written. */
+  protected async asking<T>(ask: () => Promise<T>): Promise<T> {
+    this.endWaiting()
+    return ask().finally(() => this.#waiting.begin())
   }
 
   /** Prints on stderr the command that undoes the change, and `once` what. Nothing with --json or --quiet. */
@@ -174,36 +196,34 @@ export abstract class BaseCommand extends Command {
     work: (db: Database) => Promise<T>,
     {keepsStatements = false} = {},
   ): Promise<Worded<T>> {
-    const open = () => this.#open(flags, keepsStatements)
-    const db = await (this.#watch?.open(open) ?? open())
-    if (db.session.isPooled && isDebugging(process.env)) {
-      process.stderr.write(
-        'ayb: connected through a pooler, so ayb holds the lock of a view only within the transaction of its refresh; AYB_POOLED=off changes that\n',
-      )
-    }
+    this.#waiting.begin({line: this.#watch?.line})
     try {
-      return commandLineDocument(await work(db))
-    } catch (error) {
-      throw await db.explain(error).catch(() => error)
+      const open = () => this.#open(flags, keepsStatements)
+      const db = await (this.#watch?.open(open) ?? open())
+      if (db.session.isPooled && isDebugging(process.env)) {
+        this.endWaiting()
+        process.stderr.write(
+          'ayb: connected through a pooler, so ayb holds the lock of a view only within the transaction of its refresh; AYB_POOLED=off changes that\n',
+        )
+      }
+      try {
+        return commandLineDocument(await work(db))
+      } catch (error) {
+        throw await db.explain(error).catch(() => error)
+      } finally {
+        this.#warnings.unshift(...db.takeWarnings().map(commandLineWarning))
+        if (this.#watch === null) await db.close()
+      }
     } finally {
-      this.#warnings.unshift(...db.takeWarnings().map(commandLineWarning))
-      if (this.#watch === null) await db.close()
+      this.endWaiting()
     }
   }
 
-  /** Opens the database, and tells of it where somebody waits. */
   async #open(flags: ConnectionFlags, keepsStatements: boolean): Promise<Database> {
-    const waiting = tellOfConnecting(process.stderr, process.env, this.verbosity)
-    try {
-      const db = await this.server(flags, {keepsStatements}).open({
-        signal: this.signal,
-        onAttempt: waiting.tell,
-      })
-      waiting.done(db.session.target)
-      return db
-    } finally {
-      waiting.stop()
-    }
+    const onAttempt = (place: string) => this.#waiting.connecting(place)
+    const db = await this.server(flags, {keepsStatements}).open({signal: this.signal, onAttempt})
+    this.#waiting.connected(db.session.target)
+    return db
   }
 
   /** Adds to the warnings beside a result that has none in itself, or beside an error. */
@@ -217,6 +237,7 @@ export abstract class BaseCommand extends Command {
    */
   protected tellAtOnce(warnings: readonly Warning[]): readonly Warning[] {
     if (!this.jsonEnabled()) {
+      this.endWaiting()
       printWarnings(warnings.map(commandLineWarning))
       return []
     }

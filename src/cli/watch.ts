@@ -12,6 +12,7 @@ const DEFAULT_ROWS = 24
 const BEGIN = '\u001b[?1049h\u001b[?25l'
 const END = '\u001b[?25h\u001b[?1049l'
 const HOME = '\u001b[H'
+const SECOND_ROW = '\u001b[2;1H'
 const CLEAR_LINE = '\u001b[K'
 const CLEAR_BELOW = '\u001b[J'
 
@@ -41,6 +42,7 @@ export class Watch {
   #found: Found = {list: [], summary: [], remarks: []}
   /** Open from one look to the next. */
   #db: Database | null = null
+  #isDrawn = false
   readonly #stream: NodeJS.WriteStream
   readonly #env: NodeJS.ProcessEnv
   readonly #title: string
@@ -56,6 +58,16 @@ export class Watch {
       `--watch needs a terminal${isTerminal ? ' that can be redrawn; TERM or CI say that this one cannot' : '; stdout is not a terminal'}`,
       'leave out --watch to look once',
     )
+  }
+
+  /** Where a look says what it waits for: below the title, once that is on the screen. */
+  get line() {
+    if (!this.#isDrawn) return undefined
+    const show = (text: string) => {
+      const {columns, style} = describeTerminal(this.#stream, this.#env)
+      this.#stream.write(`${SECOND_ROW}${style.dim(shorten(text, columns))}${CLEAR_LINE}`)
+    }
+    return {show, clear: () => show('')}
   }
 
   /** The database of the last look, or a new connection. */
@@ -82,6 +94,7 @@ export class Watch {
     this.#found.remarks = remarks(null)
     const leave = () => void this.#stream.write(END)
     this.#stream.write(BEGIN)
+    this.#isDrawn = true
     process.once('exit', leave)
     try {
       for (;;) {

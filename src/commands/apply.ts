@@ -39,7 +39,7 @@ Registrations and schedules that the file does not name stay. With --prune, ayb 
     let isWanted = true
     const ask = async (changes: readonly DeclaredChange[]) => {
       this.printBeside((terminal) => renderChanges(changes, terminal))
-      isWanted = await confirm(`Apply that (${countChanges(changes)})?`, this.signal)
+      isWanted = await this.asking(() => confirm(`Apply that (${countChanges(changes)})?`, this.signal))
       return isWanted
     }
     const document = await withFile(

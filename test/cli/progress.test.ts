@@ -35,7 +35,7 @@ describe.concurrent('a command', {timeout: 60_000}, () => {
     ])
     mute.close()
     expect(code).toBe(6)
-    expect(stripVTControlCharacters(output)).toMatch(/…\r +\rError: [^…]*\r\n(Hint: [^…]*\r\n)?$/)
+    expect(stripVTControlCharacters(output)).toMatch(/…[^…]*\r +\rError: [^…]*\r\n(Hint: [^…]*\r\n)?$/)
     expect(output).not.toContain('secret')
     for (const text of [piped.stderr, quiet.output]) {
       expect(text).toMatch(/^\S*Error:/)

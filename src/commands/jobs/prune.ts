@@ -27,7 +27,7 @@ export default class JobsPrune extends BaseCommand {
     const isAsking = !flags.yes && !this.jsonEnabled() && canAsk(process.env)
     let isWanted = true
     const ask = async ({jobs, runs}: {jobs: number; runs: number}) => {
-      isWanted = await confirm(`Delete ${renderPruneCount(jobs, runs)}?`, this.signal)
+      isWanted = await this.asking(() => confirm(`Delete ${renderPruneCount(jobs, runs)}?`, this.signal))
       return isWanted
     }
     const pruned = await this.withDatabase(flags, (db) =>

@@ -184,6 +184,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
           signal: this.signal,
           followsProgress: this.verbosity !== 'silent',
           onEvent: (event, registration) => {
+            this.endWaiting()
             progress.update(progressAfter(event, qualifiedName(registration)))
             const warning = warningIn(event)
             if (warning !== null) this.addWarning(warning)
@@ -205,6 +206,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
     const {watchSet} = await import('../../render/set-progress.ts')
     const {renderMember} = await import('../../render/refresh-set.ts')
     const progress = watchSet(process.stderr, process.env, this.verbosity)
+    this.endWaiting()
     progress.begin(members.length)
     const listener: SetListener = {
       onStart: ({registration, expectedMs}) => progress.start(registration, expectedMs),

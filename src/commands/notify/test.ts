@@ -25,7 +25,9 @@ export default class NotifyTest extends BaseCommand {
     }
     const {deliverNotice} = await import('../../observe/notices/deliver.ts')
     const notice = {id: randomUUID(), body: JSON.stringify(testNotice(new Date())), delivered: []}
-    const deliveries = await deliverNotice(targets, notice, this.signal)
+    const deliveries = await this.waitingFor('Waiting for the targets to answer', () =>
+      deliverNotice(targets, notice, this.signal),
+    )
     this.signal.throwIfAborted()
     if (deliveries.some(({ok}) => !ok)) process.exitCode = 1
     await this.show(async ({terminal}) => {
