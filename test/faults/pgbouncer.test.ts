@@ -13,6 +13,7 @@ import {
   untilRefreshing,
 } from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
+import {startServer, stopServers} from '../support/serve.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
@@ -109,6 +110,51 @@ describe.concurrent.each(MODES)('through PgBouncer in %s mode', {timeout: 120_00
     expect(refreshed.stderr).toContain('ran without temp_tablespaces = "gone"')
     expect(await db.query('select * from probe')).toEqual([{work_mem: '88MB'}])
     expect(await settingsThrough(pooler)).toEqual(before)
+  })
+
+  test('the settings of a view hold for a worker, a set and a request over HTTP, and for nobody else', async () => {
+    const {db, pooler} = await start(mode, mode === 'transaction' ? 2 : undefined)
+    const before = await settingsThrough(pooler)
+    for (const name of ['own', 'other']) {
+      await db.query(`create materialized view ${name} as
+        select current_setting('work_mem') as work_mem, current_setting('jit') as jit`)
+      await register(db, name)
+    }
+    const set = ['matviews', 'update', 'own', '--set', 'work_mem=77MB', '--set', 'jit=off']
+    expect(await ayb(set, {url: pooler.url})).toMatchObject({code: 0})
+    const [untouched] = await db.query('select * from other')
+    const ways: [string, () => Promise<{code: number | null}>][] = [
+      ['a command', () => ayb(['matviews', 'refresh', 'own'], {url: pooler.url})],
+      ['a set', () => ayb(['matviews', 'refresh', 'own', 'other'], {url: pooler.url})],
+      [
+        'a worker',
+        async () => {
+          for (const name of ['own', 'other']) await insertJob(db, {view_name: name})
+          return ayb(['worker', '--once'], {url: pooler.url})
+        },
+      ],
+      [
+        'HTTP',
+        async () => {
+          const server = await startServer({url: pooler.url})
+          const answer = await server.post('/api/admin/matviews/own/refresh')
+          await stopServers([server])
+          return {code: answer.status === 200 ? 0 : answer.status}
+        },
+      ],
+    ]
+    for (const [way, refresh] of ways) {
+      await db.query('refresh materialized view own')
+      expect(await db.query('select * from own'), way).toEqual([untouched])
+      expect(await refresh(), way).toMatchObject({code: 0})
+      expect(await db.query('select * from own'), way).toEqual([{work_mem: '77MB', jit: 'off'}])
+      expect((await runsOf(db, 'own'))[0], way).toMatchObject({
+        status: 'success',
+        settings: {work_mem: '77MB', jit: 'off'},
+      })
+      expect(await db.query('select * from other'), way).toEqual([untouched])
+      expect(await settingsThrough(pooler), way).toEqual(before)
+    }
   })
 
   test('a refresh and one past the pooler exclude each other', async () => {
