@@ -1,5 +1,5 @@
+import {setMaxListeners} from 'node:events'
 import type {FastifyReply} from 'fastify'
-import {onAbort} from '../../lib/abort.ts'
 import {AybError} from '../../lib/errors.ts'
 
 /**
@@ -29,9 +29,12 @@ export function onceOver({raw, request}: FastifyReply, callback: () => void): vo
  */
 export function untilGone(reply: FastifyReply, cutOff: AbortSignal): AbortSignal {
   const gone = new AbortController()
-  const stopListening = onAbort(cutOff, () => gone.abort(cutOff.reason))
+  const onCutOff = () => gone.abort(cutOff.reason)
+  if (cutOff.aborted) onCutOff()
+  setMaxListeners(0, cutOff)
+  cutOff.addEventListener('abort', onCutOff)
   onceOver(reply, () => {
-    stopListening()
+    cutOff.removeEventListener('abort', onCutOff)
     if (!reply.raw.writableFinished) gone.abort(new AybError('CANCELED', 'canceled: the client went away'))
   })
   return gone.signal
