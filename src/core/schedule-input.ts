@@ -6,7 +6,7 @@ import type {RefreshPayload} from '../lib/payload.ts'
 import {nearestCron, SHORTEST_MS} from '../lib/promise.ts'
 import {checkQuietTimes} from '../lib/quiet-times.ts'
 import {JOB_TYPE} from '../lib/records/jobs.ts'
-import type {CatchUp} from '../lib/records/schedules.ts'
+import type {SchedulePolicyChanges} from '../lib/schedule-policy.ts'
 
 const LONGEST_NAME = 100
 const LONGEST_TIMEZONE = 50
@@ -17,7 +17,7 @@ export const MOST_ATTEMPTS = 1000
 export type ScheduleTarget = {payload: RefreshPayload} | {view: ViewReference}
 
 /** What a person may say about a schedule. */
-export interface ScheduleInput {
+export interface ScheduleInput extends SchedulePolicyChanges {
   name: string
   cron: string
   /**
@@ -32,10 +32,6 @@ export interface ScheduleInput {
   /** Whether to refresh the views that read the view as well, and the views that it reads. */
   isCascade?: boolean | undefined
   isWithDependencies?: boolean | undefined
-  /** Null for none. */
-  jitterMs?: number | null | undefined
-  catchUp?: CatchUp | undefined
-  notDuring?: readonly string[] | undefined
 }
 
 /**

@@ -4,6 +4,7 @@ import {quoteIfNeeded} from '../lib/identifier.ts'
 import {parsePayload, scopeOfPayload, viewOfPayload} from '../lib/payload.ts'
 import {printableJson} from '../lib/printable.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
+import {policyIn} from '../lib/schedule-policy.ts'
 import type {ScheduleRequest} from '../lib/schedule-request.ts'
 import {checkInput, MOST_ATTEMPTS} from './schedule-input.ts'
 
@@ -12,16 +13,14 @@ import {checkInput, MOST_ATTEMPTS} from './schedule-input.ts'
  * another program wrote.
  */
 export function requestOf(schedule: Schedule): ScheduleRequest | null {
-  const {name, cronExpr, timezone, enabled, maxAttempts, payload, scope, jitterMs, catchUp, notDuring} =
-    schedule
-  const {maxAgeMs} = schedule
+  const {name, cronExpr, maxAgeMs, timezone, enabled, maxAttempts, payload, scope, notDuring} = schedule
   if (maxAttempts > MOST_ATTEMPTS) return null
   try {
     const target = targetOf(payload)
     if (target === null) return null
     const input = checkInput({name, cron: cronExpr, timezone, notDuring})
     const ownScope = 'view' in target ? scope : null
-    return {...input, maxAgeMs, enabled, maxAttempts, target, scope: ownScope, jitterMs, catchUp}
+    return {...policyIn(schedule), ...input, maxAgeMs, enabled, maxAttempts, target, scope: ownScope}
   } catch (error) {
     if (isAybError(error)) return null
     throw error

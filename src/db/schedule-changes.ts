@@ -1,7 +1,7 @@
 import {unencodableSchedule} from '../lib/failures/schedules.ts'
 import {JOB_TYPE, type JobScope} from '../lib/records/jobs.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
-import {NO_POLICY, type SchedulePolicy} from '../lib/schedule-policy.ts'
+import {NO_POLICY, policyIn, type SchedulePolicy} from '../lib/schedule-policy.ts'
 import type {Database} from './database.ts'
 import {isUnencodable} from './encoding.ts'
 import {forgetPromises, type NewPromise, writePromises} from './promises.ts'
@@ -102,7 +102,7 @@ export async function insertSchedules(
   })
   await writeSchedulePolicies(
     db,
-    added.map((schedule) => ({id: schedule.id, policy: policyOf(schedule)})),
+    added.map((schedule) => ({id: schedule.id, policy: policyIn(schedule)})),
   )
   await writePromises(db, added.filter(({maxAgeMs}) => maxAgeMs !== null).map(promiseIn))
   await wakeWorkers(db.session)
@@ -163,10 +163,6 @@ const refuseUnencodable =
   (error: unknown): never => {
     throw isUnencodable(error, JSON.stringify(settings)) ? unencodableSchedule(error) : error
   }
-
-const policyOf = ({jitterMs, catchUp, notDuring}: Schedule): SchedulePolicy => ({
-  ...{jitterMs, catchUp, notDuring},
-})
 
 /** Deletes schedules, within a transaction. Their jobs stay, without a schedule. */
 export async function deleteSchedules(db: Database, ids: readonly string[]): Promise<void> {

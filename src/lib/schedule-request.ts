@@ -1,9 +1,9 @@
 import type {JobScope} from './records/jobs.ts'
-import type {CatchUp} from './records/schedules.ts'
 import type {ViewName} from './records/values.ts'
+import type {SchedulePolicy} from './schedule-policy.ts'
 
 /** What a person asks for to create a schedule, as data: each surface words it for its own readers. */
-export interface ScheduleRequest {
+export interface ScheduleRequest extends SchedulePolicy {
   name: string
   cron: string
   /** In place of the expression; null where the schedule promises nothing. */
@@ -17,7 +17,4 @@ export interface ScheduleRequest {
   target: {view: ViewName} | {payload: string}
   /** Null where there is none, or the payload says it. */
   scope: JobScope | null
-  jitterMs: number | null
-  catchUp: CatchUp
-  notDuring: readonly string[]
 }

@@ -8,7 +8,7 @@ import {createSchedule, listSchedules, setScheduleEnabled, updateSchedule} from 
 import {invalidArgument} from '../../../lib/errors.ts'
 import {parsePayload} from '../../../lib/payload.ts'
 import {JOB_TYPE} from '../../../lib/records/jobs.ts'
-import type {CatchUp} from '../../../lib/records/schedules.ts'
+import {policyIn, type SchedulePolicyChanges} from '../../../lib/schedule-policy.ts'
 import {itemsOf, workingFor} from '../answers.ts'
 import type {ApiContext} from '../context.ts'
 import {apiDocument} from '../remedies.ts'
@@ -17,7 +17,7 @@ import {answering, listing, NOTHING} from '../schemas/responses.ts'
 
 type One = {Params: {id: string}}
 
-interface ScheduleBody {
+interface ScheduleBody extends SchedulePolicyChanges {
   name: string
   jobType?: string
   cronExpr?: string
@@ -27,9 +27,6 @@ interface ScheduleBody {
   payload: object
   enabled?: boolean
   maxAttempts?: number
-  jitterMs?: number | null
-  catchUp?: CatchUp
-  notDuring?: string[]
 }
 
 const tags = ['Schedules']
@@ -70,7 +67,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
         target: targetOf(body.payload),
         enabled: body.enabled ?? true,
         maxAttempts: body.maxAttempts ?? 3,
-        ...policyOf(body),
+        ...policyIn(body),
       })
       const {schedule} = await work(reply, (db) => createSchedule(db, input))
       return reply.code(201).send(schedule)
@@ -138,7 +135,7 @@ export function scheduleRoutes(app: FastifyInstance, context: ApiContext): void 
         target: body.payload && targetOf(body.payload),
         enabled: body.enabled,
         maxAttempts: body.maxAttempts,
-        ...policyOf(body),
+        ...policyIn(body),
       })
       const {schedule} = await work(reply, (db) => updateSchedule(db, id, changes))
       return schedule
@@ -198,7 +195,5 @@ function timingOf({cronExpr, maxAgeMs}: Partial<ScheduleBody>) {
   if (cronExpr === undefined || maxAgeMs === undefined) return scheduleTiming(cronExpr, maxAgeMs)
   throw invalidArgument('the body has two timings', 'give "cronExpr" or "maxAgeMs", not both')
 }
-
-const policyOf = ({jitterMs, catchUp, notDuring}: Partial<ScheduleBody>) => ({jitterMs, catchUp, notDuring})
 
 const targetOf = (payload: object): ScheduleTarget => ({payload: parsePayload(JSON.stringify(payload))})
