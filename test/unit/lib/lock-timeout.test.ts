@@ -15,7 +15,7 @@ const blocker = (pid: number, applicationName: string | null = null): Blocker =>
 })
 
 const FIVE = [1, 2, 3, 4, 5].map((pid) => blocker(pid))
-const timeout = (blockers: Blocker[], isOfView = true) =>
+const timeout = (blockers: Blocker[], {isOfView = true} = {}) =>
   lockTimeout(VIEW, {
     timeoutMs: 2000,
     tries: 1,
@@ -36,7 +36,7 @@ describe('the error of a lock that could not be had', () => {
     ['of the view', timeout([blocker(1)]), /--lock-retry-for, or refresh in concurrent mode/],
     [
       'of another relation',
-      timeout([blocker(1)], false),
+      timeout([blocker(1)], {isOfView: false}),
       /^refresh again when the lock is free; --lock-timeout 5m/,
     ],
     [

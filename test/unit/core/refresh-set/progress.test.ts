@@ -9,6 +9,9 @@ interface Options {
   durations?: Record<string, number>
 }
 
+const reasonsOf = (skipped: ReturnType<SetProgress['end']>) =>
+  skipped.map(({member, reason}) => `${member.registration.viewName}: ${reason}`)
+
 /** A set whose members are told by their names. */
 function startSet(
   views: string,
@@ -20,18 +23,9 @@ function startSet(
   const member = (view: string) => members.find(({registration}) => registration.viewName === view) as Member
   return {
     take: (limit?: number) => viewsOf(progress.take(limit)),
-    end: (view: string, isSuccess = true) =>
-      progress
-        .end(member(view), {isSuccess})
-        .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
-    putBack: (view: string) =>
-      progress
-        .putBack(member(view))
-        .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
-    putAside: (view: string) =>
-      progress
-        .putAside(member(view))
-        .map((skipped) => `${skipped.member.registration.viewName}: ${skipped.reason}`),
+    end: (view: string, {isSuccess = true} = {}) => reasonsOf(progress.end(member(view), {isSuccess})),
+    putBack: (view: string) => reasonsOf(progress.putBack(member(view))),
+    putAside: (view: string) => reasonsOf(progress.putAside(member(view))),
     bringBack: () => progress.bringBack(),
     hasAside: () => progress.hasAside,
     drop: () => viewsOf(progress.drop()),
@@ -58,11 +52,11 @@ describe('what is put aside', () => {
     const set = startSet('a b', [], {concurrency: 2, isFailFast: true})
     set.take()
     set.putAside('a')
-    expect(set.end('b', false)).toEqual(['a: fail fast'])
+    expect(set.end('b', {isSuccess: false})).toEqual(['a: fail fast'])
     expect([set.hasAside(), set.take()]).toEqual([false, ''])
     const late = startSet('a b', [], {concurrency: 2, isFailFast: true})
     late.take()
-    late.end('b', false)
+    late.end('b', {isSuccess: false})
     expect([late.putAside('a'), late.hasAside()]).toEqual([['a: fail fast'], false])
   })
 })
@@ -150,7 +144,7 @@ describe('a member that fails', () => {
   test('and ends the set is not followed by a member that was put back', () => {
     const set = startSet('a b', [], {isFailFast: true})
     expect(set.take()).toBe('a b')
-    expect(set.end('a', false)).toEqual([])
+    expect(set.end('a', {isSuccess: false})).toEqual([])
     expect(set.putBack('b')).toEqual(['b: fail fast'])
     expect(set.take()).toBe('')
   })
@@ -158,7 +152,7 @@ describe('a member that fails', () => {
   test('takes its descendants with it, and the rest goes on', () => {
     const set = startSet('a b c d e', ['a > b > c', 'd > c', 'd > e'])
     expect(set.take()).toBe('a d')
-    expect(set.end('a', false)).toEqual(['b: parent failed', 'c: parent failed'])
+    expect(set.end('a', {isSuccess: false})).toEqual(['b: parent failed', 'c: parent failed'])
     expect(set.end('d')).toEqual([])
     expect(set.take()).toBe('e')
   })
@@ -166,14 +160,14 @@ describe('a member that fails', () => {
   test('is told of its descendants once, however many of their parents fail', () => {
     const set = startSet('a b c', ['a > c', 'b > c'])
     set.take()
-    expect(set.end('a', false)).toEqual(['c: parent failed'])
-    expect(set.end('b', false)).toEqual([])
+    expect(set.end('a', {isSuccess: false})).toEqual(['c: parent failed'])
+    expect(set.end('b', {isSuccess: false})).toEqual([])
   })
 
   test('ends what has not started where the first failure is to end the set', () => {
     const set = startSet('a b c d', ['a > b', 'c > d'], {concurrency: 2, isFailFast: true})
     expect(set.take()).toBe('a c')
-    expect(set.end('a', false)).toEqual(['b: parent failed', 'd: fail fast'])
+    expect(set.end('a', {isSuccess: false})).toEqual(['b: parent failed', 'd: fail fast'])
     expect(set.end('c')).toEqual([])
     expect(set.take()).toBe('')
   })
