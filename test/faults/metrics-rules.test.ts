@@ -266,6 +266,20 @@ describe('the alert rules', {timeout: 120_000}, () => {
   })
 })
 
+test('every process tells the same of the views of a database, also one that was started anew', async () => {
+  const db = await createTestDatabase({hasTables: true})
+  await documentOf(['matviews', 'register', 'leaderboard', '--max-age', '1d'], db)
+  await documentOf(['matviews', 'refresh', 'leaderboard'], db)
+  const server = await startServer(db)
+  const ofViews = ({samples}: Scrape) => [...samples].filter(([series]) => series.startsWith('ayb_view_'))
+  const [worker, another] = [await scrapeWorker(db), await scrapeWorker(db)]
+  const serve = parse((await server.get('/metrics', {token: null})).text)
+  await stopServers([server])
+  expect(ofViews(worker).length).toBeGreaterThan(8)
+  expect(ofViews(another)).toEqual(ofViews(worker))
+  expect(ofViews(serve)).toEqual(ofViews(worker))
+})
+
 test('the dashboard asks for metrics that there are', async () => {
   const db = await createTestDatabase({hasTables: true})
   await documentOf(['matviews', 'register', 'leaderboard', '--max-age', '1d'], db)
