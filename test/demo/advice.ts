@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import type {Declarations, DeclaredChanges} from '../../src/lib/records/declarations.ts'
 import type {Diagnosis} from '../../src/lib/records/diagnosis.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
 import {checkEqual} from './check.ts'
 import {VIEW} from './data.ts'
 import {say} from './print.ts'
@@ -18,6 +19,7 @@ const MONTHLY = 'public.monthly'
  */
 export const ADVICE_STEPS: readonly Step[] = [
   {title: 'What is wrong?', play: consult},
+  {title: 'Which settings are fastest?', play: tuneView},
   {title: 'All of it in a file', play: applyFile},
 ]
 
@@ -40,6 +42,20 @@ async function consult({shell, owner}: Stage): Promise<void> {
   await owner.show(missingIndex?.fix.sql ?? '')
   await shell.run(['matviews', 'refresh', MONTHLY, '--mode', 'standard'])
   await shell.run(['doctor', MONTHLY], {prints: '1 view: 1 error'})
+}
+
+async function tuneView({shell}: Stage): Promise<void> {
+  say(
+    'Would the leaderboard be refreshed faster with more memory, or in the other mode? ayb tries all of that in turn, ' +
+      'twice, and names a winner only where the difference is larger than the spread:',
+  )
+  await shell.run(['matviews', 'tune', VIEW, '--try', 'work_mem=64MB', '--rounds', '2'])
+  say('A view can have settings of its own. They hold for its refreshes, and for nothing else:')
+  await shell.run(['matviews', 'update', VIEW, '--set', 'work_mem=64MB'])
+  await shell.run(['matviews', 'refresh', VIEW])
+  const [run] = await shell.json<Run[]>(['matviews', 'history', VIEW, '--limit', '1'])
+  checkEqual(run?.settings, {work_mem: '64MB'}, 'the settings of the refresh')
+  await shell.run(['matviews', 'update', VIEW, '--unset', 'work_mem'])
 }
 
 async function applyFile({shell, owner}: Stage): Promise<void> {
