@@ -6,7 +6,7 @@ import {GuardedConnection, type Patience, type Watch} from './session/guarded-co
 import {KeptStatements} from './session/kept-statements.ts'
 import {type OpenConnection, openConnection, type ReadOnlyReason} from './session/opening.ts'
 import {Script} from './session/script.ts'
-import {commitLocally, useOwnDefaults} from './session/settings.ts'
+import {COMMIT_LOCALLY, COMMITS_LOCALLY, useOwnDefaults} from './session/settings.ts'
 import {Transactions} from './session/transactions.ts'
 import {StatementError} from './sqlstate.ts'
 
@@ -122,13 +122,14 @@ export class Session {
   }
 
   /**
-   * From now on a commit waits for the disk of this server alone, not for a synchronous standby, which may be
-   * gone for hours. For what may be lost with the server, such as a claim. A setting that waits even less is
-   * kept.
+   * From now on a commit waits for nothing: not for a synchronous standby, which may be gone for hours, nor for
+   * the disk. For what may be lost with the server, such as a claim: whatever is committed behind it is lost
+   * with it, or kept with it.
    */
-  async commitLocally(): Promise<void> {
-    if (this.isPooled) this.#parts.transactions.alsoBeginWith(commitLocally('transaction'))
-    else await this.query(commitLocally('session'))
+  async commitAtOnce(): Promise<void> {
+    const off = (scope: string) => `set ${scope} synchronous_commit = off`
+    if (this.isPooled) this.#parts.transactions.alsoBeginWith(off('local'))
+    else await this.query(off('session'))
   }
 
   /** Runs one statement and returns its rows. */
@@ -141,12 +142,21 @@ export class Session {
   }
 
   /**
-   * Runs one statement with its transaction in one message. The commit does not wait for a standby, as after
-   * `commitLocally`.
+   * Runs one statement with its transaction in one message. The commit does not wait for a standby. A
+   * function gets an expression that the statement selects in a row of its answer, and that has the commit not
+   * wait: cheaper than a transaction around the statement. Where the statement returns no row, it must have
+   * written nothing.
    */
-  async writeLocally<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
-    const send = () => this.#send<Row>(sql, values)
-    return this.#parts.transactions.runWith(commitLocally('transaction'), this.#patienceOf({}), send)
+  async writeLocally<Row extends object>(
+    sql: string | ((commitsLocally: string) => string),
+    values: readonly Value[],
+  ): Promise<Row[]> {
+    const {transactions} = this.#parts
+    if (typeof sql !== 'string' && !this.isPooled && !transactions.isOpen) {
+      return this.query<Row>(sql(COMMITS_LOCALLY), values)
+    }
+    const send = () => this.#send<Row>(typeof sql === 'string' ? sql : sql('null'), values)
+    return transactions.runWith(COMMIT_LOCALLY, this.#patienceOf({}), send)
   }
 
   async #send<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
@@ -271,12 +281,12 @@ export class Session {
 
   /**
    * Runs `work` in a READ COMMITTED transaction: committed when it returns, rolled back when it throws. With
-   * `commitsLocally`, as after `commitLocally`.
+   * `commitsLocally`, the commit does not wait for a standby.
    */
   async transaction<T>(work: () => Promise<T>, {commitsLocally = false} = {}): Promise<T> {
     await this.begin()
     try {
-      if (commitsLocally) await this.script([commitLocally('transaction')])
+      if (commitsLocally) await this.script([COMMIT_LOCALLY])
       const result = await work()
       await this.script([], {commits: true})
       return result

@@ -5,6 +5,7 @@ import {enqueueJob} from '../../src/db/job-changes.ts'
 import {enqueueByHand} from '../../src/db/queue/by-hand.ts'
 import {claimJobs} from '../../src/db/queue/claims.ts'
 import {settleUnchanged} from '../../src/db/queue/settle-unchanged.ts'
+import {scopeOfPayload} from '../../src/lib/payload.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob} from '../support/jobs.ts'
 import {openDatabase} from '../support/open-database.ts'
@@ -40,6 +41,7 @@ async function findUnchanged({soonMs = null as number | null} = {}) {
   const look = {fingerprint: 'x', lookedAt: now?.at as string, readsTables: true, reads: []}
   return settleUnchanged(db, job, {id: registrationId, ...VIEW} as never, look, {
     secondLookMs: 11_000,
+    mayBeMember: scopeOfPayload(job.payload) !== null,
     soonMs,
   })
 }
@@ -102,12 +104,13 @@ describe('the job of a member of a set', () => {
   /** A member of an old set, whose job was made a minute ago, or just now, and is due at `runAt`. */
   const insertMember = async (createdAt: string, runAt: string) => {
     const id = randomUUID()
+    const payload = {...PAYLOAD, scope: 'cascade'}
     await server.query(
       `insert into _ayb_job_edges (job_id, set_id, place, schema_name, view_name, parents, payload, max_attempts, remaining_ms, created_at, released_at)
        values ($1, $1, 0, 'public', 'leaderboard', '{}', $2, 3, 0, now() - interval '2 h', now() - interval '1 min')`,
-      [id, JSON.stringify(PAYLOAD)],
+      [id, JSON.stringify(payload)],
     )
-    await insertJob(server, PAYLOAD, {id})
+    await insertJob(server, payload, {id})
     await server.query(`update _ayb_jobs set created_at = ${createdAt}, run_at = ${runAt}`)
   }
 

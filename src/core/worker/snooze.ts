@@ -7,7 +7,7 @@ import {putOffJob} from '../../db/queue/put-off.ts'
 import {snoozeJob} from '../../db/queue/settle.ts'
 import {settleUnchanged} from '../../db/queue/settle-unchanged.ts'
 import {describeBlocker, describeWait} from '../../lib/blockers.ts'
-import {viewOfPayload} from '../../lib/payload.ts'
+import {scopeOfPayload, viewOfPayload} from '../../lib/payload.ts'
 import type {RefreshTarget} from '../../lib/records/registrations.ts'
 import type {Emit} from '../../lib/worker-events.ts'
 import {SECOND_LOOK_MS} from '../refresh/decide.ts'
@@ -84,8 +84,9 @@ export async function endUnchanged(
   {emit, signal}: Pick<Snoozing, 'emit' | 'signal'>,
 ): Promise<JobOutcome> {
   const soonMs = isQuietAfter(job, SOON_MS) ? null : SOON_MS
+  const mayBeMember = scopeOfPayload(job.payload) !== null
   const state = await persistently(
-    () => settleUnchanged(db, job, registration, look, {secondLookMs: SECOND_LOOK_MS, soonMs}),
+    () => settleUnchanged(db, job, registration, look, {secondLookMs: SECOND_LOOK_MS, mayBeMember, soonMs}),
     whileUsable(db, signal),
   )
   const facts = factsOf(job, registration)

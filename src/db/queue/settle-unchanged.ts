@@ -3,12 +3,15 @@ import type {Database} from '../database.ts'
 import type {Look} from '../fingerprint/look.ts'
 import {countCheckSql} from '../fingerprint/note.ts'
 import {SECOND_LOOKS} from '../migrations/0011-second-looks.ts'
+import {COMMITS_AT_ONCE} from '../session/settings.ts'
 import type {TableNames} from '../system.ts'
-import {ATTEMPTS_BEFORE, endState, isStillOurs, type JobFence, leftAs} from './fence.ts'
+import {ATTEMPTS_BEFORE, endState, isStillOurs, leftAs, type RefreshJob} from './fence.ts'
 
 interface SecondLook {
   /** How long behind the moment whose changes are to be seen, in milliseconds. */
   secondLookMs: number
+  /** Whether the job may be a member of a set. */
+  mayBeMember: boolean
   /** The next run of the schedule brings the look where it begins so soon; null: it may begin later. */
   soonMs: number | null
 }
@@ -22,20 +25,31 @@ type SettledLook = Pick<Look, 'fingerprint' | 'lookedAt' | 'readsTables' | 'read
  * unless the next run of its schedule begins soon anyway. The state of the view keeps the time of the second
  * look, which counts whichever worker takes it. A member of a set that reads nothing but views of its set
  * needs one look: of these, ayb has seen all changes at once. Returns how the job was left; null where the job
- * is no longer ours. The commit does not wait for a standby, as in `snoozeJob`.
+ * is no longer ours. The commit does not wait for a standby, as in `snoozeJob`; and not for the disk where a
+ * server that crashes brings the job of a schedule another look, as after a concurrent refresh.
  */
 export async function settleUnchanged(
   db: Database,
-  job: JobFence,
+  job: RefreshJob,
   {schemaName, viewName}: RefreshTarget,
   look: SettledLook,
-  {secondLookMs, soonMs}: SecondLook,
+  {secondLookMs, mayBeMember, soonMs}: SecondLook,
 ): Promise<'completed' | 'queued' | 'canceled' | null> {
   const {session, tables} = db
-  const asksForSet = !look.readsTables && db.mayRead('edges')
-  const enough = [isSecondLook(db), isSoon(db, soonMs), ...(asksForSet ? [readsOnlyItsSet(tables)] : [])]
-  const wanted = `(case when ${isYoung(db)} and not (${enough.join(' or ')}) then 'queued' else 'completed' end)`
-  const state = endState(tables, {wanted, attemptsReturned: '1', scheduleId: '$5'})
+  const hasSets = mayBeMember && db.mayRead('edges')
+  const asksForSet = !look.readsTables && hasSets
+  const ofSet: OfSet = (column, otherwise) =>
+    hasSets
+      ? `coalesce((select e.${column} from ${tables.edges} e where e.job_id = j.id), ${otherwise})`
+      : otherwise
+  const enough = [
+    isSecondLook(db),
+    isSoon(db, ofSet, soonMs),
+    ...(asksForSet ? [readsOnlyItsSet(tables)] : []),
+  ]
+  const wanted = `(case when ${isYoung(db, ofSet)} and not (${enough.join(' or ')}) then 'queued' else 'completed' end)`
+  const left = endState(tables, {wanted, attemptsReturned: '1', scheduleId: '$5'})
+  const mayBeRepeated = job.scheduleId !== null && job.attempt < job.maxAttempts
   const counted = countCheckSql(tables.states, {
     schema: '$6::text',
     view: '$7::text',
@@ -43,18 +57,25 @@ export async function settleUnchanged(
     at: '$9::timestamptz',
     when: `exists (select from j where j.state = 'completed')`,
   })
+  // The state is found once, for all the columns that depend on it: to prepare the subqueries takes the server
+  // longer than to run them.
   const [row] = await session.writeLocally<{state: 'completed' | 'queued' | 'canceled'}>(
-    `with j as (
-       update ${tables.jobs} as j
-          set ${leftAs(state)},
-              completed_at = case when ${state} = 'completed' then now() else j.completed_at end,
-              last_error = case when ${state} = 'completed' then null else j.last_error end,
-              attempts = case when ${state} = 'queued' then ${ATTEMPTS_BEFORE} else j.attempts end,
-              run_at = case when ${state} = 'queued' then now() + ${PAUSE} else j.run_at end
+    (commitsLocally) => `with ours as materialized (
+       select j.id, ${left} as state from ${tables.jobs} j
         where ${isStillOurs('$1', '$2', '$3', '$4')}
+          for no key update),
+     j as (
+       update ${tables.jobs} as j
+          set ${leftAs('ours.state')},
+              completed_at = case when ours.state = 'completed' then now() else j.completed_at end,
+              last_error = case when ours.state = 'completed' then null else j.last_error end,
+              attempts = case when ours.state = 'queued' then ${ATTEMPTS_BEFORE} else j.attempts end,
+              run_at = case when ours.state = 'queued' then now() + ${PAUSE} else j.run_at end
+         from ours
+        where j.id = ours.id
      returning j.id, j.state::text, j.run_at),
      ${counted}${keepSecondLook(db)}
-     select state from j`,
+     select state, ${mayBeRepeated ? COMMITS_AT_ONCE : commitsLocally} from j`,
     [
       job.id,
       job.workerId,
@@ -79,10 +100,7 @@ export async function settleUnchanged(
 const PAUSE = `$10::float8 * interval '1 ms'`
 
 /** SQL: a column of the set that the job is a member of; `otherwise` where there is no set. */
-const ofSet = (db: Database, column: string, otherwise: string): string =>
-  db.mayRead('edges')
-    ? `coalesce((select e.${column} from ${db.tables.edges} e where e.job_id = j.id), ${otherwise})`
-    : otherwise
+type OfSet = (column: string, otherwise: string) => string
 
 /** Whether the state of a view keeps when second looks are due. */
 const keepsLooks = (db: Database): boolean => db.hasApplied(SECOND_LOOKS)
@@ -92,10 +110,10 @@ const keepsLooks = (db: Database): boolean => db.hasApplied(SECOND_LOOKS)
  * later: a retry or a quiet time makes a job due later. For a member of a set, the time at which the set was
  * made counts, so that a set waits once, as a whole.
  */
-function isYoung(db: Database): string {
+function isYoung(db: Database, ofSet: OfSet): string {
   const wantedAt = keepsLooks(db)
-    ? `greatest(${ofSet(db, 'created_at', 'j.created_at')}, case when j.run_at > j.created_at then j.run_at end)`
-    : ofSet(db, 'created_at', 'j.created_at')
+    ? `greatest(${ofSet('created_at', 'j.created_at')}, case when j.run_at > j.created_at then j.run_at end)`
+    : ofSet('created_at', 'j.created_at')
   // A clock that was set back does not put the look off for ever.
   return `${wantedAt} between $9::timestamptz - ${PAUSE} and now() + ${PAUSE}`
 }
@@ -108,14 +126,14 @@ const isSecondLook = (db: Database): string =>
     : 'false'
 
 /** SQL: whether the next run of the schedule begins within `soonMs`, even with the longest jitter. */
-function isSoon(db: Database, soonMs: number | null): string {
+function isSoon(db: Database, ofSet: OfSet, soonMs: number | null): string {
   if (soonMs === null) return 'false'
   // An upper bound: no run begins later than half of the shortest period of its schedule.
   const jitter = db.mayRead('schedulePolicies')
     ? ` - coalesce((select least(sp.jitter_ms, 86400000) from ${db.tables.schedulePolicies} sp where sp.schedule_id = s.id), 0) * interval '1 ms'`
     : ''
   return `exists (select from ${db.tables.schedules} s
-                           where s.id = ${ofSet(db, 'schedule_id', 'j.schedule_id')} and s.enabled
+                           where s.id = ${ofSet('schedule_id', 'j.schedule_id')} and s.enabled
                              and s.next_run_at <= now() + interval '${soonMs} ms'${jitter})`
 }
 
