@@ -83,6 +83,16 @@ export async function describeViews(db: Database, view: ViewName | null = null):
 /** All materialized views without their sizes. Needs no lock on a view. */
 export const listViews = (db: Database): Promise<CatalogView[]> => queryViews(db, null)
 
+/** The OIDs of all materialized views. */
+export async function listViewOids({session}: Database): Promise<(ViewName & {oid: number})[]> {
+  const rows = await session.query<{oid: number; schema_name: string; view_name: string}>(
+    `select c.oid, n.nspname as schema_name, c.relname as view_name
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind = 'm'`,
+  )
+  return rows.map((row) => ({oid: row.oid, schemaName: row.schema_name, viewName: row.view_name}))
+}
+
 /** The view of that name without its size. Needs no lock on the view. */
 export async function describeView(db: Database, view: ViewName): Promise<CatalogView | null> {
   const [found] = await queryViews(db, view)

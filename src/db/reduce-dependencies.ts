@@ -26,13 +26,20 @@ export function reduceDependencies(objects: readonly DependencyObject[]): Depend
   const position = new Map(objects.map(({key}, index) => [key, index]))
   const inOrder = (a: DependencyObject, b: DependencyObject) =>
     (position.get(a.key) ?? 0) - (position.get(b.key) ?? 0)
+  const names = new Map<Matview, ViewName>()
+  const nameOf = (view: Matview): ViewName => {
+    const {schemaName, viewName} = view.node
+    const name = names.get(view) ?? {schemaName, viewName}
+    names.set(view, name)
+    return name
+  }
   for (const object of objects) {
     if (object.kind !== 'matview') continue
     nodes.push(object.node)
     const below = lookBelow(object, graph)
-    const child = nameOf(object.node)
+    const child = nameOf(object)
     for (const parent of [...below.parents.keys()].sort(inOrder)) {
-      edges.push({parent: nameOf(parent.node), child, through: wayTo(parent, below)})
+      edges.push({parent: nameOf(parent), child, through: wayTo(parent, below)})
     }
     const opaqueOnes = below.between.filter(({isOpaque}) => isOpaque).sort(inOrder)
     for (const {label} of opaqueOnes) opaque.push({...child, function: label ?? ''})
@@ -40,23 +47,23 @@ export function reduceDependencies(objects: readonly DependencyObject[]): Depend
   return {nodes, edges, opaque}
 }
 
-const nameOf = ({schemaName, viewName}: ViewName): ViewName => ({schemaName, viewName})
-
 /**
  * The objects by key, without objects that lead to no materialized view and no opaque function. Otherwise
  * each materialized view above a tower of plain views would walk through the whole tower.
  */
 function relevantObjects(objects: readonly DependencyObject[]): Map<string, DependencyObject> {
-  const readers = new Map<string, DependencyObject[]>()
-  for (const object of objects) {
+  const relevant = new Map<string, DependencyObject>()
+  for (const object of objects) if (object.kind === 'matview') relevant.set(object.key, object)
+  const between = objects.filter((object) => object.kind === 'between')
+  const readers = new Map<string, Between[]>()
+  for (const object of between) {
     for (const key of object.reads) {
       const known = readers.get(key)
       if (known) known.push(object)
       else readers.set(key, [object])
     }
   }
-  const relevant = new Map<string, DependencyObject>()
-  const toVisit = objects.filter((object) => object.kind === 'matview' || object.isOpaque)
+  const toVisit = between.filter(({isOpaque, reads}) => isOpaque || reads.some((key) => relevant.has(key)))
   for (let object = toVisit.pop(); object; object = toVisit.pop()) {
     if (relevant.has(object.key)) continue
     relevant.set(object.key, object)

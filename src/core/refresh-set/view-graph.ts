@@ -1,4 +1,4 @@
-import {listViews} from '../../db/catalog.ts'
+import {listViewOids} from '../../db/catalog.ts'
 import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import type {ViewEdge} from '../../db/edges.ts'
@@ -26,17 +26,23 @@ export const viewEdges = async (
 
 /**
  * The same, with how fresh the views are, and whether they can be skipped. To read the definitions of
- * thousands of views takes a second.
+ * thousands of views takes the server half a second. Where all are to be shown, the server does that while this
+ * program arranges the graph.
  */
 export async function viewGraph(
   db: Database,
   references: readonly ViewReference[] = [],
 ): Promise<Unworded<ViewGraph>> {
-  const {all, shown} = await readGraph(db, references)
-  const names = new Set(shown.nodes.map(qualifiedName))
+  const oids = await listViewOids(db)
+  const graph = readGraph(db, references)
+  const ofAll = references.length === 0 ? findSkipBlockers(db, oids) : null
+  // A failure counts where the answer is awaited.
+  ofAll?.catch(() => {})
+  const {all, shown} = await graph
   const states = await viewStates(db, all.edges)
-  const views = (await listViews(db)).filter((view) => names.has(qualifiedName(view)))
-  const always = await findSkipBlockers(db, views)
+  const names = new Set(shown.nodes.map(qualifiedName))
+  const views = oids.filter((view) => names.has(qualifiedName(view)))
+  const always = await (ofAll ?? findSkipBlockers(db, views))
   const blockersOf = new Map(views.map((view) => [qualifiedName(view), always.get(view.oid) ?? []]))
   return {
     ...shown,

@@ -12,22 +12,55 @@ export async function findSkipBlockers(
   const found = new Map(views.map(({oid}) => [oid, [] as FoundBlocker[]]))
   if (views.length === 0) return found
   if (!tellsChanges(db)) return new Map(views.map(({oid}) => [oid, [{kind: 'old-version', name: ''}]]))
-  const definitions = await readDefinitionBlockers(db, [...found.keys()])
-  const relations = await db.session.query<FoundBlocker & {oid: number}>(
-    relationBlockersSql('$1::oid[]', '$2::oid[]'),
-    [definitions.flatMap(({oid, base}) => base.map(() => oid)), definitions.flatMap(({base}) => base)],
-  )
-  const everywhere = await db.session.query<FoundBlocker>(surroundingsSql)
+  const [definitions, everywhere, lenient] = await Promise.all([
+    readDefinitionBlockers(db, [...found.keys()]),
+    db.session.query<FoundBlocker>(surroundingsSql),
+    findTimeLimits(db, views),
+  ])
   if (db.session.serverVersion >= FIRST_UNKNOWN_VERSION) everywhere.push({kind: 'version', name: ''})
-  const lenient = await findTimeLimits(db, views)
-  for (const {oid, blockers} of definitions) found.get(oid)?.push(...blockers)
-  for (const {oid, kind, name} of relations) found.get(oid)?.push({kind, name})
+  const blockersBelow = await findRelationBlockers(db, new Set(definitions.flatMap(({base}) => base)))
+  for (const {oid, base, blockers} of definitions) {
+    found.get(oid)?.push(...blockers, ...(blockersBelow.size > 0 ? gather(base, blockersBelow) : []))
+  }
   for (const [oid, blockers] of found) {
     blockers.push(...everywhere)
     if (lenient.has(oid) && blockers.every(({kind}) => kind === 'clock')) blockers.length = 0
   }
   return found
 }
+
+/** What forbids skipping in a relation under a view. */
+interface RelationBlocker extends FoundBlocker {
+  relation: number
+}
+
+/** What forbids skipping in these relations, and in their partitions and children, by OID. */
+async function findRelationBlockers(
+  db: Database,
+  relations: ReadonlySet<number>,
+): Promise<Map<number, RelationBlocker[]>> {
+  const rows = await db.session.query<RelationBlocker & {oid: number}>(relationBlockersSql('$1::oid[]'), [
+    [...relations],
+  ])
+  const found = new Map<number, RelationBlocker[]>()
+  for (const {oid, ...blocker} of rows) found.set(oid, [...(found.get(oid) ?? []), blocker])
+  return found
+}
+
+/** The blockers of all these relations, in one order; those of a partition that is named itself, too, once. */
+function gather(
+  relations: readonly number[],
+  blockersOf: ReadonlyMap<number, readonly RelationBlocker[]>,
+): FoundBlocker[] {
+  const found = new Map<string, FoundBlocker>()
+  for (const oid of relations) {
+    for (const {relation, kind, name} of blockersOf.get(oid) ?? [])
+      found.set(`${kind} ${relation}`, {kind, name})
+  }
+  return [...found.values()].sort((a, b) => compare(a.kind, b.kind) || compare(a.name, b.name))
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** The views whose user has said how much time may pass between two refreshes. */
 async function findTimeLimits(

@@ -41,7 +41,7 @@ rels as materialized (
 
 /** SQL: what forbids skipping in the relations, a row each. */
 const RELATION_BLOCKERS = `
-  select r.root, f.kind, r.relname::text as name
+  select r.root, r.oid as relation, f.kind, r.relname::text as name
     from rels r
    cross join lateral (values ('catalog', r.oid < ${FIRST_USER_OID}), ('foreign', r.relkind = 'f'), ('sequence', r.relkind = 'S'),
                               ('kind', r.relkind not in ('r', 'p', 'm', 'f', 'S')), ('row-security', r.relrowsecurity),
@@ -114,11 +114,11 @@ select md5(concat_ws(chr(10), epoch.parts, ${values.extra}, ${SETTINGS}, keys.ke
   from target, epoch, keys`
 }
 
-/** SQL: what forbids skipping in the relations under views; the parameters are arrays of the same length. */
-export const relationBlockersSql = (roots: string, base: string): string => `with recursive${relations(
-  `select v.root, v.oid, false from unnest(${roots}, ${base}) v(root, oid)`,
+/** SQL: what forbids skipping in these relations, and in their partitions and children, a row each. */
+export const relationBlockersSql = (oids: string): string => `with recursive${relations(
+  `select v.oid, v.oid, false from unnest(${oids}) v(oid)`,
 )}
-select b.root as oid, b.kind, b.name from (${RELATION_BLOCKERS}) b order by b.root, b.kind, b.name`
+select b.root as oid, b.relation, b.kind, b.name from (${RELATION_BLOCKERS}) b`
 
 /** SQL: what forbids skipping any view of the database, a row each. */
 export const surroundingsSql = `${SURROUNDINGS}
