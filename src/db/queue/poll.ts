@@ -78,7 +78,7 @@ interface PollOptions {
 }
 
 /** The polling worker, whose own key and jobs need no proof of life. */
-export interface Poller {
+interface Poller {
   /** Its key, and its earlier keys from before it lost all sessions: jobs in hand may still have these. */
   keys: readonly string[]
   /** The ids of its jobs in hand. */
