@@ -22,14 +22,14 @@ export const policyFlags = {
     summary: 'Refresh the view after this long in any case; none: after 24 hours.',
   }),
   'refresh-timeout': limitFlag({
-    summary: 'Cancel a refresh of the view that takes longer than this; none: as the worker does.',
+    summary: 'Cancel a refresh of the view that takes longer than this; none: as for other views.',
   }),
   'lock-timeout': lockLimitFlag({
     summary:
-      'Give up if a lock is not free within this time; 0 waits without limit; none: as the worker does.',
+      'Give up if a lock is not free within this time; 0 waits without limit; none: as for other views.',
   }),
   'lock-retry-for': lockLimitFlag({
-    summary: 'How long to keep trying to lock the view; 0 tries once; none: as the worker does.',
+    summary: 'How long to keep trying to lock the view; 0 tries once; none: as for other views.',
   }),
 }
 

@@ -36,7 +36,7 @@ export default class MatviewsRefresh extends BaseCommand {
 
 While a standard refresh waits for its lock, everybody who wants to read the view waits behind the refresh. So ayb waits in short tries, with pauses in which others can read, for ten minutes in all. --lock-retry-for changes the ten minutes; --lock-timeout gives up after one try of that length. A concurrent refresh does not block readers, so ayb waits without pauses.
 
-Several views are a set. ayb refreshes a view after the views that it reads, and views that do not read each other side by side. If a refresh fails, ayb skips the views that read the failed view, and goes on with the others. The exit code is 0 if all views were refreshed or are unchanged, else 1. Timeouts apply to each view. Views that are registered with --skip-unchanged are refreshed only if something has changed. Ctrl-C (exit code 130), SIGTERM (143) and SIGHUP (129) cancel the refreshes that run; ayb then prints what was done so far.`
+Several views are a set. ayb refreshes a view after the views that it reads, and at the same time the views that do not read each other. If a refresh fails, ayb skips the views that read the failed view, and goes on with the others. The exit code is 0 if all views were refreshed or are unchanged, else 1. Timeouts apply to each view. Views that are registered with --skip-unchanged are refreshed only if something has changed. Ctrl-C (exit code 130), SIGTERM (143) and SIGHUP (129) cancel the refreshes that run; ayb then prints what was done so far.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> public.leaderboard',
     '<%= config.bin %> <%= command.id %> 550e8400-e29b-41d4-a716-446655440000',
