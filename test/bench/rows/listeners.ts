@@ -42,12 +42,12 @@ export const listeners: Measurement = {
       return [
         speedRow(speedsOf(beside), speedsOf(without)),
         ...processorRow(
-          'worker',
+          'the worker',
           profiles.map((each) => each.map(({clientMs}) => clientMs)),
           MOST,
         ),
         ...processorRow(
-          'server',
+          'the server',
           profiles.map((each) => each.map(({serverMs}) => serverMs)),
           null,
         ),
@@ -89,7 +89,7 @@ function processorRow(
   const ratio = medianRatio(beside, without)
   return [
     {
-      what: `processor time of the ${program} for a refresh beside ${LISTENERS} listeners`,
+      what: `processor time of ${program} for a refresh beside ${LISTENERS} listeners`,
       beside: BESIDE,
       ours: describeValues(beside, 'ms'),
       theirs: describeValues(without, 'ms'),
