@@ -2,6 +2,7 @@ import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {Diagnosis, Finding, Severity} from '../lib/records/diagnosis.ts'
 import type {RenderContext, Style} from './terminal.ts'
+import {wrapWords} from './width.ts'
 
 const STYLES: Record<Severity, Style> = {error: 'red', warning: 'yellow', info: 'cyan'}
 
@@ -11,9 +12,13 @@ export const renderDiagnosis = ({findings}: Diagnosis, {terminal}: RenderContext
     .map((finding) => {
       const {severity, check, message, evidence, fix} = finding
       if (!terminal.isTerminal) return pipeLine(finding)
+      const {columns, style} = terminal
+      const said = wrapped(`${severity} ${printable(message)} [${check}]`, columns)
+      const coloured = `${style[STYLES[severity]](severity)}${said.slice(severity.length)}`
       const lines = [
-        `${terminal.style[STYLES[severity]](severity)} ${printable(message)} ${terminal.style.dim(`[${check}]`)}`,
-        ...(evidence === null ? [] : [`  ${printable(evidence)}`]),
+        coloured.replace(/\[[^[]*\]$/, (name) => style.dim(name)),
+        ...(evidence === null ? [] : [`  ${wrapped(printable(evidence), columns - 2)}`]),
+        // On one line, to be pasted.
         ...[fix.sql, fix.command].flatMap((text) => (text === null ? [] : [`  fix: ${printable(text)}`])),
       ]
       return lines.join('\n')
@@ -34,6 +39,10 @@ function pipeLine({
   const values = [severity, check, view, schedule, message, evidence, fix.sql, fix.command]
   return values.map((value) => printable(value ?? '')).join('\t')
 }
+
+/** In lines of whole words; those behind the first are indented. */
+const wrapped = (text: string, columns: number): string =>
+  wrapWords(text, columns - 2).replaceAll('\n', '\n  ')
 
 /** `12 views: 1 error, 2 warnings`. */
 export function summarizeDiagnosis({counts, checkedViews}: Diagnosis): string {

@@ -1,5 +1,6 @@
 import stringWidth from 'string-width'
 import {describe, expect, it} from 'vitest'
+import {renderDiagnosis} from '../../../src/render/diagnosis.ts'
 import {renderRefreshed} from '../../../src/render/refreshed.ts'
 import {renderRegistrationDetails} from '../../../src/render/registration-details.ts'
 import {renderRegistrations} from '../../../src/render/registrations.ts'
@@ -333,5 +334,41 @@ Lock retry for:   0 (tries once)`,
       'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t342\t12897485\t\t0\t\t',
       'run\t2026-03-01T11:00:00.000Z\tsuccess\tconcurrent\tschedule\t500\t12897485\t\t0\t\t',
     ])
+  })
+})
+
+describe('renderDiagnosis', () => {
+  const finding = {
+    check: 'guessed-order',
+    severity: 'warning',
+    ...{schemaName: null, viewName: null, schedule: 'nightly'},
+    message: 'the schedules nightly and weekly guess at the order: public.weekly reads public.leaderboard',
+    evidence: 'nightly at 0 * * * * Europe/Berlin, weekly at 0 * * * * Europe/Berlin, in the same minute',
+    fix: {sql: null, command: 'ayb schedules update nightly --cascade --timezone Europe/Berlin --enabled'},
+  } as const
+  const diagnosis = {
+    findings: [finding],
+    counts: {error: 0, warning: 1, info: 0},
+    checkedViews: 2,
+    warnings: [],
+  }
+
+  it('wraps between words, but leaves on one line what gets pasted', () => {
+    const text = renderDiagnosis(diagnosis, onTerminal(60))
+    expect(text.split('\n')).toEqual([
+      'warning the schedules nightly and weekly guess at the',
+      '  order: public.weekly reads public.leaderboard',
+      '  [guessed-order]',
+      '  nightly at 0 * * * * Europe/Berlin, weekly at 0 * * * *',
+      '  Europe/Berlin, in the same minute',
+      `  fix: ${finding.fix.command}`,
+    ])
+    const coloured = renderDiagnosis(diagnosis, onTerminal(60, {FORCE_COLOR: '1'}))
+    expect(coloured).toContain('\u001b[33mwarning\u001b[39m the')
+    expect(coloured).toContain('\u001b[2m[guessed-order]\u001b[22m\n')
+  })
+
+  it('is a line for each finding in a pipe', () => {
+    expect(renderDiagnosis(diagnosis, PIPED).split('\n')).toHaveLength(1)
   })
 })
