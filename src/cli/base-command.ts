@@ -125,6 +125,19 @@ export abstract class BaseCommand extends Command {
     return work().finally(() => this.endWaiting())
   }
 
+  /** Opens sessions of a server. Says where the first connects to, if that takes long. */
+  protected openerOf(server: Server): Server['open'] {
+    let isFirst = true
+    return async (how) => {
+      if (!isFirst) return server.open(how)
+      isFirst = false
+      this.#waiting.begin()
+      this.signal.addEventListener('abort', () => this.endWaiting(), {once: true})
+      const onAttempt = (place: string) => this.#waiting.connecting(place)
+      return server.open({...how, onAttempt}).finally(() => this.endWaiting())
+    }
+  }
+
   /** Asks somebody at the terminal, while nothing else is written. */
   protected async asking<T>(ask: () => Promise<T>): Promise<T> {
     this.endWaiting()

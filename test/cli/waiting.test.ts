@@ -1,7 +1,7 @@
 import {once} from 'node:events'
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:http'
-import type {AddressInfo} from 'node:net'
+import {type AddressInfo, createServer as createConnectionServer} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
@@ -97,6 +97,23 @@ describe.concurrent('says on a terminal that it waits for the server:', {timeout
     for (const text of linesOf(output)) expect(text).not.toContain('…')
   })
 })
+
+test.each(['worker', 'worker --once', 'serve --listen 127.0.0.1:0'])(
+  'ayb %s says on a terminal where it connects to',
+  async (line) => {
+    const mute = createConnectionServer()
+    mute.listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const {port} = mute.address() as AddressInfo
+    const url = `postgres://me@127.0.0.1:${port}/db`
+    const env = {AYB_ADMIN_TOKEN: 'a'.repeat(48)}
+    const terminal = openTerminal(line.split(' '), {url, env, columns: 200})
+    await terminal.waitFor(new RegExp(`\\rConnecting to (127\\.0\\.0\\.1:${port}|the database)…`))
+    terminal.write('\x03')
+    await terminal.done
+    mute.close()
+  },
+)
 
 test('ayb notify test says on a terminal that it waits for its targets', async () => {
   const target = createServer()
