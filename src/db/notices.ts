@@ -16,6 +16,9 @@ export interface ToldState {
   recent: number
 }
 
+/** JavaScript counts exactly up to there. Ayb gives no notice such a place, but another program can. */
+const LAST_PLACE = Number.MAX_SAFE_INTEGER - 1
+
 /** The last notice of each view, by schema and name. */
 export async function readTold(db: Database): Promise<(ToldState & ViewName)[]> {
   const rows = await db.session.query<{
@@ -29,6 +32,7 @@ export async function readTold(db: Database): Promise<(ToldState & ViewName)[]> 
             (array_agg(n.state order by n.place desc))[1] as state,
             count(*) filter (where n.created_at > clock_timestamp() - interval '1 hour')::int as recent
        from ${db.tables.notices} n
+      where n.place between 0 and ${LAST_PLACE}
       group by n.schema_name, n.view_name`,
   )
   return rows.map(({schema_name, view_name, place, state, recent}) => ({
@@ -126,6 +130,15 @@ const TRIED_FOR = `interval '1 hour'`
 /** Far more than the growing pauses leave room for in that time. */
 const MOST_TRIES = 40
 
+/** SQL: the first try of the notice `n`; null where none can have been at that time. */
+const FIRST_TRY = `(case when not ${isAhead('n.first_try_at')} then n.first_try_at end)`
+
+/** SQL: the notice `n` has been tried for long enough. */
+const IS_TRIED = `${FIRST_TRY} <= clock_timestamp() - ${TRIED_FOR}`
+
+/** SQL: how often the notice `n` was tried, within what can be counted on from. */
+const TRIES = 'least(greatest(n.attempts, 0), 1000000)'
+
 /**
  * Claims up to `limit` notices that are due, for the length of the lease: a process that dies before it has
  * sent a notice leaves it to whoever looks after the lease. Of each view only the oldest, so that none
@@ -146,13 +159,14 @@ export async function claimNotices(
         limit $1
           for update skip locked)
      update ${tables.notices} n
-        set attempts = n.attempts + 1, first_try_at = coalesce(n.first_try_at, clock_timestamp()),
+        set attempts = ${TRIES} + 1, first_try_at = coalesce(${FIRST_TRY}, clock_timestamp()),
             next_try_at = clock_timestamp() + $2::float8 * interval '1 ms',
-            ended_at = case when n.attempts >= $3 and n.first_try_at + ${TRIED_FOR} <= clock_timestamp()
+            ended_at = case when ${TRIES} >= $3 and ${IS_TRIED}
                             then clock_timestamp() end
        from due
       where n.id = due.id
-  returning n.id, n.schema_name as "schemaName", n.view_name as "viewName", n.state, n.body, n.delivered, n.attempts,
+  returning n.id, n.schema_name as "schemaName", n.view_name as "viewName", n.state, n.body,
+            array(select t from unnest(n.delivered) t where t is not null) as delivered, n.attempts,
             n.last_error as "lastError", n.ended_at is not null as "isOver"`,
     [limit, leaseMs, MOST_TRIES],
   )
@@ -188,7 +202,7 @@ export async function settleNotice(
     db.session.query<{is_over: boolean}>(
       `update ${db.tables.notices} n
         set delivered = $3::text[], last_error = $4,
-            ended_at = case when $4::text is null or n.first_try_at + ${TRIED_FOR} <= clock_timestamp()
+            ended_at = case when $4::text is null or ${IS_TRIED}
                             then clock_timestamp() end,
             next_try_at = clock_timestamp() + $5::float8 * interval '1 ms'
       where n.id = $1 and n.attempts = $2 and n.ended_at is null

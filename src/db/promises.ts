@@ -1,3 +1,4 @@
+import {MAX_AGE_MS} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import type {PromiseFacts} from '../lib/promise.ts'
 import type {ViewName} from '../lib/records/values.ts'
@@ -8,13 +9,20 @@ import {hasLiveSet} from './queue/sets.ts'
 import {usualDurations} from './runs.ts'
 
 /**
+ * SQL: the promised age under that alias, in milliseconds, within the bounds of what a command takes. Another
+ * program can store an age whose end no clock can tell.
+ */
+export const agePromised = (alias: string): string =>
+  `(case when ${alias}.max_age_ms is not null then least(greatest(${alias}.max_age_ms, 1), ${MAX_AGE_MS}) end)`
+
+/**
  * SQL: how old the data of the view of the schedule under that alias may become, in milliseconds; null where
  * the schedule promises nothing. A program that does not know promises has given the schedule another time
  * where the expression is another one.
  */
 export const promiseOf = (db: Database, alias: string): string =>
   db.mayRead('promises')
-    ? `(select p.max_age_ms from ${db.tables.promises} p
+    ? `(select ${agePromised('p')} from ${db.tables.promises} p
          where p.schedule_id = ${alias}.id and p.cron_expr = ${alias}.cron_expr)`
     : 'null::bigint'
 
@@ -123,7 +131,7 @@ export async function readPromises(
   const ofLook =
     jobId === null ? '' : ` and exists (select from ${tables.jobs} j where j.id = $2 and ${isLook('j')})`
   const rows = await session.query<PromiseRow>(
-    `select s.id, p.max_age_ms::text, v.schema_name, v.view_name,
+    `select s.id, ${agePromised('p')}::text as max_age_ms, v.schema_name, v.view_name,
             (extract(epoch from clock_timestamp() - ${started}) * 1000)::float8 as age_ms,
             ${skips} as skips, v.scope,
             exists (select from ${tables.jobs} j

@@ -40,7 +40,7 @@ export function parseDuration(
 }
 
 /** A hundred years. */
-const MAX_AGE_MS = 36_525 * 86_400_000
+export const MAX_AGE_MS = 36_525 * 86_400_000
 
 /**
  * Like parseDuration, for an age.

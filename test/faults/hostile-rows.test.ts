@@ -3,9 +3,22 @@ import type {JobDocument, JobStats} from '../../src/lib/records/jobs.ts'
 import type {ListedRegistration, RegistrationDetails} from '../../src/lib/records/registrations.ts'
 import type {Run} from '../../src/lib/records/runs.ts'
 import type {ListedSchedule, ScheduleDocument} from '../../src/lib/records/schedules.ts'
-import {type AybResult, ayb} from '../support/ayb.ts'
+import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {documentOf, INSTANT} from '../support/documents.ts'
+import {documentOf} from '../support/documents.ts'
+import {
+  ATTEMPTS,
+  BIGINTS,
+  CONTROLS,
+  each,
+  expectInstants,
+  INSTANTS,
+  INTEGERS,
+  lookAt,
+  nested,
+  type Row,
+  withJson,
+} from '../support/hostile-rows.ts'
 import {insertJob, jobOf, runsOfJob, untilState} from '../support/jobs.ts'
 import {createGatedView, register, untilRefreshing} from '../support/refresh.ts'
 import {insertSchedule} from '../support/schedules.ts'
@@ -13,24 +26,7 @@ import {startServer, stopServers} from '../support/serve.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import {complaints, startWorker, stopWorkers} from '../support/worker.ts'
 
-type Row = Record<string, string | number | boolean | null>
-
 const TYPE = 'materialized_view_refresh'
-const INSTANTS = [
-  ...[
-    'infinity',
-    '294276-12-31 23:59:59.999999Z',
-    '275760-09-13 00:00:00.001Z',
-    '10000-01-01Z',
-    '2100-01-01Z',
-  ],
-  ...['0044-03-15Z BC', '4713-01-01Z BC', '-infinity'],
-]
-const INTEGERS = [-2_147_483_648, -1, 0, 2_147_483_647]
-const ATTEMPTS = [1, 4, 2_147_483_647]
-const BIGINTS = ['-9223372036854775808', '-1', '9007199254740993', '9223372036854775807']
-const CONTROLS = '\u0001\t\n\r\u001b[31m\u0085\u009b\u202e\u2028"\'\\%s'
-const nested = (depth: number, inside = '') => '['.repeat(depth) + inside + ']'.repeat(depth)
 const PAYLOADS = [
   ...['null', 'true', '5', '"leaderboard"', '[]', '[{"view_name": "leaderboard"}]', '{}', nested(10_000)],
   ...['{"view_name": null}', '{"view_name": 5}', '{"view_name": ["leaderboard"]}', '{"view_name": ""}'],
@@ -67,9 +63,6 @@ const NAMES = ['', ' ', CONTROLS, 'x'.repeat(60), '"', '.', '550e8400-e29b-41d4-
 
 /** A worker refreshes one view once at a time. */
 const VIEWS = 8
-
-const each = <V extends Row[string]>(column: string, values: readonly V[]): Row[] =>
-  values.map((value) => ({[column]: value}))
 
 /** One row for each value in each column of each table; the other columns are as ever. */
 const SCHEDULES: Row[] = [
@@ -161,32 +154,6 @@ async function createHostileDatabase(): Promise<TestDatabase> {
   await db.query(`insert into _ayb_jobs (type, schedule_id, payload)
     select '${TYPE}', id, '{"view_name": "leaderboard"}' from _ayb_job_schedules where name = 'mail'`)
   return db
-}
-
-/** Runs a command as text, which moves no cursor, and as JSON, which is returned. */
-async function lookAt<T>(db: TestDatabase, args: string[]): Promise<T> {
-  const [text, json] = [await ayb(args, {url: db.url, timeoutMs: 60_000}), await withJson(db, args)]
-  for (const {code, stdout, stderr} of [text, json]) {
-    expect({args, code}, stderr).toEqual({args, code: 0})
-    expect(stdout + stderr).not.toMatch(/\n\s+at |unexpected:|Invalid Date|NaN/)
-  }
-  expect((text.stdout + text.stderr).replaceAll(/[\n\t]/g, '')).not.toMatch(/\p{Cc}/u)
-  return json.json() as T
-}
-
-const withJson = (db: TestDatabase, args: string[]): Promise<AybResult> =>
-  ayb([...args, '--json'], {url: db.url, timeoutMs: 60_000})
-
-/** Every key of a document that ends in At or Until holds an instant or null. */
-function expectInstants(document: unknown): void {
-  if (typeof document !== 'object' || document === null) return
-  for (const [key, value] of Object.entries(document)) {
-    if (key === 'payload') continue
-    if (/(At|Until)$/.test(key) && value !== null) {
-      expect(value, key).toMatch(INSTANT)
-      expect(Number.isFinite(Date.parse(value as string)), `${key} ${value}`).toBe(true)
-    } else expectInstants(value)
-  }
 }
 
 /** How often the view that nobody attacks was refreshed, by the server's clock within so many seconds. */

@@ -15,7 +15,7 @@ import type {Rhythm, TurnEnd} from './rhythm.ts'
 import type {Scheduler} from './scheduler.ts'
 import type {WorkerSessions} from './sessions.ts'
 import type {Slots} from './slots.ts'
-import type {WarningThrottle} from './warning-throttle.ts'
+import {WarningThrottle} from './warning-throttle.ts'
 
 /** While there is a backlog, slots that become free within this time share one claim. */
 const GATHER_MS = 1
@@ -47,6 +47,8 @@ interface TurnParts {
 /** The turns of a worker's loop, as drawn in `worker.ts`. */
 export class Turns {
   readonly #parts: TurnParts
+  /** Sets have their own, since jobs that are no members go on: the success of such a job says nothing. */
+  readonly #setThrottle = new WarningThrottle()
 
   constructor(parts: TurnParts) {
     this.#parts = parts
@@ -141,13 +143,15 @@ export class Turns {
    * told, and keeps no other job from its turn.
    */
   async #advanceSets(control: Database): Promise<boolean> {
-    const {throttle, emit} = this.#parts
+    const {emit} = this.#parts
     try {
-      return await advance(control, 'all', emit)
+      const hasQueued = await advance(control, 'all', emit)
+      this.#setThrottle.reset()
+      return hasQueued
     } catch (error) {
       if (isTransient(error) || !isAybError(error) || error.code === 'UNTRUSTED_TABLE') throw error
       const message = `sets of jobs wait: ${error.message}`
-      if (throttle.isNews(error)) emit({type: 'warning', message})
+      if (this.#setThrottle.isNews(error)) emit({type: 'warning', message})
       return false
     }
   }

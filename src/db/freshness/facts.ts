@@ -4,7 +4,7 @@ import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {exactMilliseconds, numberOf, withinDocuments} from '../instant.ts'
 import {readablePayload, viewInPayload} from '../payload.ts'
-import {promiseOf} from '../promises.ts'
+import {agePromised, promiseOf} from '../promises.ts'
 import {runsOf} from './history.ts'
 
 /** What the tables tell of how fresh a registered view is. Times in milliseconds since 1970. */
@@ -47,7 +47,7 @@ export async function readFreshness(
   if (!db.has('registrations')) return {nowMs: 0, views: []}
   const {tables} = db
   const ownMaxAge = db.mayRead('policies')
-    ? `(select p.max_age_ms from ${tables.policies} p where p.schema_name = r.schema_name and p.view_name = r.view_name)`
+    ? `(select ${agePromised('p')} from ${tables.policies} p where p.schema_name = r.schema_name and p.view_name = r.view_name)`
     : 'null'
   const maxAge = `coalesce(${ownMaxAge}, s.max_age_ms)`
   const rows = await db.session.query<FreshnessRow>(

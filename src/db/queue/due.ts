@@ -2,7 +2,7 @@ import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {SchedulePolicy} from '../../lib/schedule-policy.ts'
 import type {Database} from '../database.ts'
 import {exactInstant, isAhead, millisecondsUntil, numberOf, wholeMilliseconds} from '../instant.ts'
-import {promiseOf} from '../promises.ts'
+import {agePromised, promiseOf} from '../promises.ts'
 import {type StoredSchedulePolicy, schedulePolicyOf, toSchedulePolicy} from '../schedule-policies.ts'
 
 /**
@@ -205,7 +205,7 @@ export async function readMovedPromises(
        join ${db.tables.schedules} s on s.id = q.schedule_id and s.cron_expr = q.cron_expr
       where q.max_age_ms is not null and s.enabled and s.job_type = '${JOB_TYPE}'
         and s.next_run_at > now()
-        and (q.due_at is distinct from s.next_run_at or s.next_run_at > now() + q.max_age_ms * interval '1 ms')
+        and (q.due_at is distinct from s.next_run_at or s.next_run_at > now() + ${agePromised('q')} * interval '1 ms')
       order by s.next_run_at
       limit $1`,
     [limit],

@@ -2,7 +2,7 @@ import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
 import {COMMIT_LOCALLY} from '../session/settings.ts'
 import type {TableNames} from '../system.ts'
-import {CALLED_OFF, isLive, TAKEN_ALONG} from './sets.ts'
+import {CALLED_OFF, isLive, jobOfMember, TAKEN_ALONG} from './sets.ts'
 import {wakeWorkers} from './wake.ts'
 
 /** A member that was canceled because of another one, or because of its schedule. */
@@ -150,10 +150,10 @@ const cancelDescendants = (tables: TableNames, isMeant: string): string => {
        select e.job_id, e.parents, ${isCalledOff(tables)} as is_called_off
          from ${edges} e where ${isLive('e')} and ${isMeant} and e.released_at is null),
      pair as materialized (
-       select w.job_id as child, p.id as parent from waiting w cross join lateral unnest(w.parents) p(id)),
+       select w.job_id as child, p.id as parent from waiting w cross join lateral unnest(w.parents) p(id) where p.id is not null),
      doomed(job_id, cause) as (
-       select pair.child, x.job_id from pair join ${edges} x on x.job_id = pair.parent
-        where x.outcome in ('failed', 'canceled', 'gone', '${TAKEN_ALONG}')
+       select pair.child, pair.parent from pair left join ${edges} x on x.job_id = pair.parent
+        where x.job_id is null or x.outcome in ('failed', 'canceled', 'gone', '${TAKEN_ALONG}')
         union
        select pair.child, d.cause from doomed d join pair on pair.parent = d.job_id),
      chosen as materialized (
@@ -168,14 +168,15 @@ const cancelDescendants = (tables: TableNames, isMeant: string): string => {
          from chosen where m.job_id = chosen.job_id and ${isLive('m')} and m.released_at is null
        returning m.job_id, m.schema_name, m.view_name, m.payload, m.max_attempts, m.created_at, m.place, chosen.cause),
      reasons as materialized (
-       select c.*, case when x.job_id is null then '${CALLED_OFF}'
+       select c.*, case when c.cause is null then '${CALLED_OFF}'
+                        when x.job_id is null then 'a view above is no longer in the set'
                         when x.outcome = 'gone' then 'the job of a view above was deleted: ' || x.schema_name || '.' || x.view_name
                         when x.outcome = 'failed' then 'parent failed: ' || x.schema_name || '.' || x.view_name
                         else 'parent canceled: ' || x.schema_name || '.' || x.view_name end as reason
          from canceled c left join ${edges} x on x.job_id = c.cause),
      written as (
        insert into ${jobs} (id, type, payload, state, max_attempts, created_at, canceled_at, last_error)
-       select r.job_id, '${JOB_TYPE}', r.payload, 'canceled', r.max_attempts, r.created_at, now(), r.reason from reasons r
+       select r.job_id, '${JOB_TYPE}', r.payload, 'canceled', ${jobOfMember('r').maxAttempts}, ${jobOfMember('r').createdAt}, now(), r.reason from reasons r
            on conflict (id) do nothing)
      select r.job_id, r.schema_name || '.' || r.view_name as view, r.reason from reasons r order by r.place`
 }
@@ -186,13 +187,13 @@ const queueReady = ({edges, jobs}: TableNames, isMeant: string): string =>
        select e.job_id from ${edges} e
         where ${isLive('e')} and ${isMeant} and e.released_at is null
           and not exists (select from unnest(e.parents) p(id) left join ${edges} x on x.job_id = p.id
-                           where x.outcome is distinct from 'completed')),
+                           where p.id is not null and x.outcome is distinct from 'completed')),
      released as (
        update ${edges} as m set released_at = clock_timestamp()
          from ready where m.job_id = ready.job_id and ${isLive('m')} and m.released_at is null
        returning m.job_id, m.payload, m.max_attempts, m.remaining_ms, m.place)
      insert into ${jobs} (id, type, payload, max_attempts, run_at)
-     select r.job_id, '${JOB_TYPE}', r.payload, r.max_attempts, now() from released r
+     select r.job_id, '${JOB_TYPE}', r.payload, ${jobOfMember('r').maxAttempts}, now() from released r
       order by r.remaining_ms desc, r.place
          on conflict (id) do nothing
   returning id`

@@ -1,6 +1,7 @@
 import {JOB_TYPE, type JobScope} from '../../lib/records/jobs.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
+import {isAhead} from '../instant.ts'
 import {isCalledOff, isStillOurs, type JobFence} from './fence.ts'
 
 /** A member of a set of jobs that is to be made. */
@@ -35,6 +36,15 @@ export const CALLED_OFF = 'the schedule was disabled or deleted'
 
 /** The outcome of a member that never had its turn, since the job of a view above was not completed. */
 export const TAKEN_ALONG = 'skipped'
+
+/**
+ * SQL: what the member under that alias gives its job. Jobs have a CHECK that members lack, and an instant at
+ * infinity breaks an AYB server: another program can have written either.
+ */
+export const jobOfMember = (alias: string) => ({
+  maxAttempts: `greatest(${alias}.max_attempts, 1)`,
+  createdAt: `(case when ${alias}.created_at < '0001-01-02' or ${isAhead(`${alias}.created_at`)} then now() else ${alias}.created_at end)`,
+})
 
 /** SQL: the set of the row under that alias is under way with this member. */
 export const isLive = (alias: string): string => `${alias}.ended_at is null`
@@ -197,7 +207,7 @@ export async function cancelWaiting({session, tables}: Database, jobId: string):
         where e.job_id = $1 and ${isLive('e')} and e.released_at is null
        returning e.job_id, e.payload, e.max_attempts, e.created_at)
      insert into ${tables.jobs} (id, type, payload, state, max_attempts, created_at, canceled_at)
-     select ended.job_id, '${JOB_TYPE}', ended.payload, 'canceled', ended.max_attempts, ended.created_at, now() from ended
+     select ended.job_id, '${JOB_TYPE}', ended.payload, 'canceled', ${jobOfMember('ended').maxAttempts}, ${jobOfMember('ended').createdAt}, now() from ended
   returning id`,
     [jobId],
   )
