@@ -171,10 +171,14 @@ function runInTime(what: string, look: () => unknown): void {
       if (!isAybError(error)) throw error
     }
   }
+  const before = process.cpuUsage()
   try {
     runInContext('work()', createContext({work}), {timeout: DEADLINE_MS})
   } catch (error) {
-    throw new Error(what, {cause: error})
+    const {user, system} = process.cpuUsage(before)
+    if ((user + system) / 1000 > DEADLINE_MS / 2) throw new Error(what, {cause: error})
+    // Others had the processor.
+    runInContext('work()', createContext({work}), {timeout: 6 * DEADLINE_MS})
   }
 }
 
@@ -281,7 +285,7 @@ describe('a long text', () => {
     (_, look) => {
       for (const text of TEXTS) runInTime(told(text), () => look(text))
     },
-    120_000,
+    300_000,
   )
 })
 
