@@ -261,6 +261,9 @@ describe('the page of materialized views', {timeout: 120_000}, () => {
     await row.locator('summary').click()
     expect(await row.locator('pre').textContent()).toContain('long end')
     expect(await row.locator('b').count()).toBe(0)
+    // The error tells it already.
+    await stateOf(row, 'never').waitFor()
+    expect(await row.getByText('the last refresh failed').count()).toBe(0)
     await screenshot(page, 'long-error')
   })
 })

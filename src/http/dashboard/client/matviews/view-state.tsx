@@ -34,6 +34,9 @@ export function ViewState({registration, refresh, onCancel, onCancelElsewhere}: 
   } = registration
   const title = viewTitle(registration)
   const mayChange = useMayChange()
+  const failure = lastRefreshStatus === 'error' ? lastRefreshError : null
+  // The reason would only say again that the refresh failed.
+  const isReasonTold = state === 'failing' || (state === 'never' && failure !== null)
   const isUnderWay = refresh !== undefined || running !== null
   const sinceMs = refresh?.sinceMs ?? (running?.since ? Date.parse(running.since) : null)
   return (
@@ -57,10 +60,8 @@ export function ViewState({registration, refresh, onCancel, onCancelElsewhere}: 
       {!exists && <Badge state="missing" />}
       {renamedTo !== null && <LongText text={`was renamed to ${renamedTo}`} />}
       {exists && <Badge state={state} />}
-      {exists && !isUnderWay && reason !== null && state !== 'failing' && (
-        <span class="hint reason">{reason}</span>
-      )}
-      {lastRefreshStatus === 'error' && lastRefreshError && <LongText text={lastRefreshError} />}
+      {exists && !isUnderWay && reason !== null && !isReasonTold && <span class="hint reason">{reason}</span>}
+      {failure && <LongText text={failure} />}
     </>
   )
 }

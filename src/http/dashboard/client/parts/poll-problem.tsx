@@ -7,7 +7,7 @@ export function PollProblem({error}: {error: ApiError | null}) {
   if (!error.isOutage) return <ErrorNote error={error} />
   return (
     <div class="banner" role="alert">
-      <strong>Not reachable, trying again.</strong> {error.message}
+      <strong>Not reachable, trying again:</strong> {error.message}
       {error.hint && <span class="hint">. Hint: {error.hint}</span>}
     </div>
   )
