@@ -86,7 +86,9 @@ async function bundle() {
     const options = {...bundleOptions, outdir: fresh}
     // A build of its own: the file runs before the compile cache is on, so it shares no chunk with others.
     await build({...options, entryPoints: ['src/cli/compile-cache.ts']})
-    const entryPoints = [...commands, 'src/cli/main.ts', 'src/http/api/file-thread.ts']
+    // A thread loads what it needs, and nothing of a command.
+    await build({...options, entryPoints: ['src/http/api/file-thread.ts'], splitting: false})
+    const entryPoints = [...commands, 'src/cli/main.ts']
     const {metafile} = await build({...options, entryPoints, write: false, metafile: true})
     await build({...options, entryPoints, plugins: [...startUpPlugins, fewChunks(metafile)]})
     await bundlePackages(build, join(fresh, PACKAGES))
@@ -104,7 +106,7 @@ const bundlePackages = (build, outdir) =>
   build({
     ...bundleOptions,
     outdir,
-    entryPoints: packagesApart,
+    entryPoints: packagesApart(),
     banner: {},
     splitting: false,
     format: 'cjs',

@@ -46,6 +46,8 @@ function groupsOf(loadedBy) {
   for (const [, loaded] of commands) {
     for (const input of loaded) loaders.set(input, (loaders.get(input) ?? 0) + 1)
   }
+  const gone = FREQUENT.filter((entry) => !loadedBy.has(entry))
+  if (gone.length > 0) throw new Error(`FREQUENT names ${gone.join(' and ')}, which is no command`)
   const isCommon = (input) => loaders.get(input) >= COMMON_SHARE * commands.length
   const grouped = new Set()
   return [[...loaders.keys()].filter(isCommon), ...FREQUENT.map((entry) => loadedBy.get(entry))].map(

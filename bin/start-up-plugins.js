@@ -2,8 +2,6 @@
 import {readFileSync} from 'node:fs'
 import {builtinModules, createRequire} from 'node:module'
 
-const fromOclif = createRequire(createRequire(import.meta.url).resolve('@oclif/core'))
-
 /**
  * Importing node:process reads every property of it, and opens stdin and stdout on the way: 30 ms of each
  * start.
@@ -149,7 +147,10 @@ const APART = [
 export const PACKAGES = 'packages'
 
 /** The entry points of the bundles of these packages, as oclif finds them. */
-export const packagesApart = Object.fromEntries(APART.map((name) => [name, fromOclif.resolve(name)]))
+export function packagesApart() {
+  const fromOclif = createRequire(createRequire(import.meta.url).resolve('@oclif/core'))
+  return Object.fromEntries(APART.map((name) => [name, fromOclif.resolve(name)]))
+}
 
 const oclifLoadsApart = {
   name: 'oclif-loads-apart',

@@ -2,8 +2,9 @@ import {Command} from '@oclif/core/command'
 import {type Database, Server} from '../db/database.ts'
 import {dropOnAbort, onAbort} from '../lib/abort.ts'
 import {invalidArgument, mayBeDone} from '../lib/errors.ts'
-import {printableJson} from '../lib/printable.ts'
+import {printable, printableJson} from '../lib/printable.ts'
 import type {ErrorRecord} from '../lib/records/values.ts'
+import {redact} from '../lib/redact.ts'
 import type {Warning, Worded} from '../lib/unworded.ts'
 import {renderError, renderWarning} from '../render/error.ts'
 import type {Verbosity} from '../render/progress.ts'
@@ -50,7 +51,8 @@ export abstract class BaseCommand extends Command {
       throw invalidArgument('--watch has no one result for --json', 'leave out one of them')
     }
     const {Watch} = await import('./watch.ts')
-    const title = ['ayb', ...(this.id?.split(':') ?? []), ...this.argv].join(' ')
+    const words = ['ayb', ...(this.id?.split(':') ?? []), ...this.argv]
+    const title = printable(redact(words.join(' ')))
     this.#watch = new Watch(process.stdout, process.env, title)
     return this.#watch.run(look, {signal: this.signal, remarks: (error) => this.#takeRemarks(error)})
   }

@@ -37,7 +37,7 @@ export class WaitingLine {
     this.#line = ownLine(stream, columns)
   }
 
-  /** Begins to wait, for what was said last, or is said next; on another line than at the end of stderr. */
+  /** Starts the clock. The text is that of the last `tell`. `line` is where to draw, if not at the end of stderr. */
   begin({line = this.#line}: {line?: Line | undefined} = {}): void {
     this.end()
     this.#line = line
@@ -45,6 +45,8 @@ export class WaitingLine {
     if (!this.#isWanted) return
     const tell = () => {
       this.#isTold = true
+      // A second signal ends the process at once.
+      process.once('exit', this.#clear)
       this.#timer = setInterval(() => this.#show(), TICK_MS).unref()
       this.#show()
     }
@@ -72,9 +74,12 @@ export class WaitingLine {
   /** Takes the line away: the command has something to print, or has ended. */
   end(): void {
     clearTimeout(this.#timer)
-    if (this.#isTold) this.#line.clear()
+    process.off('exit', this.#clear)
+    if (this.#isTold) this.#clear()
     this.#isTold = false
   }
+
+  readonly #clear = (): void => this.#line.clear()
 
   #show(): void {
     const took = Date.now() - this.#startedAt

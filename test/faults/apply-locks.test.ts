@@ -22,7 +22,7 @@ describe.concurrent('ayb apply', {timeout: 120_000}, () => {
     [
       'who changes a row',
       `update _ayb_job_schedules set max_attempts = 9`,
-      "a lock on rows of ayb's own table _ayb_job_schedules, which ",
+      "a lock on rows of ayb's own table _ayb_job_schedules, which probably ",
       'table',
     ],
   ])('names %s, waits for half a minute, and changes nothing', async (_, sql, which, timeout) => {

@@ -276,7 +276,8 @@ const LOOKS: Record<string, (text: string) => unknown> = {
   },
   'a lost connection': (text) => translateError(serverError(text, '57P01'), target),
   scheduleNotFound: (text) => scheduleNotFound(text, nearest(text, NAMES)),
-  "oclif's own words": (text) => toAybError(new Errors.CLIError(text), {} as never, 'jobs:list'),
+  "oclif's own words": (text) =>
+    toAybError(new Errors.CLIError(text), {findCommand: () => undefined} as never, 'jobs:list'),
 }
 
 describe('a long text', () => {

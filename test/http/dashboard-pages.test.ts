@@ -1,4 +1,5 @@
 import {describe, expect, test} from 'vitest'
+import type {Diagnosis} from '../../src/lib/records/diagnosis.ts'
 import {choose, openDashboard, rowOf, screenshot, stateOf, toast} from '../support/browser.ts'
 import {countPatiently, refreshing, register, shows, signIn, start} from '../support/dashboard.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
@@ -169,6 +170,34 @@ describe('the page of a view', {timeout: 120_000}, () => {
     await page.goto(`${server.origin}/#/matviews/nothing`)
     await page.getByRole('alert').filter({hasText: 'is not registered'}).waitFor()
   })
+})
+
+test('findings are counted in the head, listed, and told on the page of their view', {
+  timeout: 60_000,
+}, async () => {
+  const db = await createTestDatabase({hasTables: true})
+  const server = await start(db)
+  await register(server)
+  await db.query(`create materialized view going as select 1 as id`)
+  await register(server, 'going')
+  await db.query('drop materialized view going')
+  const {findings, counts} = (await server.get(`${ADMIN}/doctor`)).json<Diagnosis>()
+  const [gone] = findings.filter(({viewName}) => viewName === 'going')
+  if (!gone) throw new Error('the doctor found nothing')
+  const {page} = await signIn(server)
+  const link = page.getByRole('link', {name: /^Findings/})
+  await shows('the number of problems', async () => {
+    return (await link.textContent()) === `Findings${counts.error + counts.warning}`
+  })
+  await link.click()
+  const list = page.getByRole('region', {name: 'Findings, the worst first'})
+  await shows('all findings', async () => (await list.locator('li').count()) === findings.length)
+  await list.getByText(gone.message).waitFor()
+  await list.getByRole('link', {name: 'public.going'}).first().click()
+  await page.getByRole('region', {name: 'Findings'}).getByText(gone.message).waitFor()
+  await page.goto(`${server.origin}/#/matviews/leaderboard`)
+  await page.getByRole('heading', {name: 'Refreshes'}).waitFor()
+  expect(await page.getByText(gone.message).count()).toBe(0)
 })
 
 test('a deletion of a schedule says what it cancels', {timeout: 60_000}, async () => {

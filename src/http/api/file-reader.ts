@@ -12,7 +12,7 @@ import type {FileReading, FileToRead} from './file-thread.ts'
 /** dist/commands/serve.js or dist/chunks/….js → dist/http/api/file-thread.js. */
 const THREAD = join(dirname(dirname(fileURLToPath(import.meta.url))), 'http', 'api', 'file-thread.js')
 
-/** Takes less than 0.1 s, as long as a thread takes to start. */
+/** Takes less than 0.1 s, as long as a thread takes to start: unless aliases repeat parts of the file. */
 const SMALL_LENGTH = 16_384
 
 /** What is done with a file after it was read keeps other requests waiting: 20 µs for each view. */
@@ -33,7 +33,7 @@ export class FileReader {
    * @throws FileProblems; HttpError where the file is too large; the reason of the signal
    */
   async read(text: string, signal: AbortSignal): Promise<DeclaredFile> {
-    if (text.length <= SMALL_LENGTH) return readDeclarations(text)
+    if (text.length <= SMALL_LENGTH && !text.includes('*')) return readDeclarations(text)
     await this.#threads.take(1, signal)
     try {
       return fileOf(await readInThread(text, signal))
@@ -50,18 +50,22 @@ function readInThread(text: string, signal: AbortSignal): Promise<FileReading> {
     workerData,
     resourceLimits: {maxOldGenerationSizeMb: MOST_MEMORY_MB},
   })
+  let answer: FileReading | undefined
+  let failure: unknown = new Error('the thread that reads a file ended without an answer')
+  const stopListening = onAbort(signal, () => void thread.terminate())
+  thread.once('message', (reading: FileReading) => {
+    answer = reading
+  })
+  thread.once('error', (error: NodeJS.ErrnoException) => {
+    failure = error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLarge('the body takes too much memory') : error
+  })
   return new Promise((resolve, reject) => {
-    const stopListening = onAbort(signal, () => {
-      thread.terminate()
-      reject(signal.reason)
-    })
-    thread.once('message', resolve)
-    thread.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLarge('the body takes too much memory') : error),
-    )
+    // Its memory is free by then, for the next file.
     thread.once('exit', () => {
       stopListening()
-      reject(new Error('the thread that reads a file ended without an answer'))
+      if (signal.aborted) reject(signal.reason)
+      else if (answer) resolve(answer)
+      else reject(failure)
     })
   })
 }

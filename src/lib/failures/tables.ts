@@ -38,7 +38,8 @@ export function tableLocked(
 ): AybError {
   const whole = table === null ? "one of ayb's own tables" : `ayb's own table ${table}`
   const which = isOfRows ? `rows of ${whole}` : whole
-  const by = holder ? `, which ${describeBlocker(holder)} locks` : ''
+  // Of rows, Postgres tells who waits, and not which session has the row.
+  const by = holder ? `, which ${isOfRows ? 'probably ' : ''}${describeBlocker(holder)} locks` : ''
   return new AybError(
     'TIMEOUT',
     `lock timeout: waited ${formatDuration(timeoutMs)} for a lock on ${which}${by}`,

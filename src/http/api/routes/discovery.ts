@@ -60,9 +60,16 @@ export function discoveryRoutes(app: FastifyInstance, context: ApiContext): void
       schema: {
         tags,
         summary: 'Show a materialized view of the database, registered or not',
-        params: exactly({view: {type: 'string', description: 'schema.view, or a view in schema public'}}, [
-          'view',
-        ]),
+        params: exactly(
+          {
+            view: {
+              type: 'string',
+              description:
+                'schema.view, or a view in schema public; a view called names only with its schema',
+            },
+          },
+          ['view'],
+        ),
         response: answering('View', 'The view'),
       },
     },
