@@ -7,9 +7,7 @@
  *      │ no                                │                                           (5 s at most)    │
  *      │                                   │ a slot stayed free                                         │
  *      ▼                                   ▼                                                            │
- *   a schedule came due during the sleep, and not --once? ──yes──► make its jobs → claim → start        │
- *      ▼                                                                                                │
- *   poll: rescues the jobs of dead workers and finds what is due                                        │
+ *   poll: one statement that rescues the jobs of dead workers and finds what is due                     │
  *      ▼                                                                                                │
  *   end frozen workers → make jobs of due schedules → claim → start → keep house                        │
  *      │                                                                                                │

@@ -117,33 +117,6 @@ describe('a pause for work that another worker holds', () => {
   })
 })
 
-describe('a schedule is due before the poll', () => {
-  test('once the time has come that the last poll has seen', () => {
-    expect(rhythm.isScheduleDue).toBe(false)
-    rhythm.afterPoll(turn({nextScheduleInMs: 300}))
-    now += 299
-    expect(rhythm.isScheduleDue).toBe(false)
-    now += 1
-    expect(rhythm.isScheduleDue).toBe(true)
-    rhythm.afterPoll(turn({nextScheduleInMs: 500}))
-    expect(rhythm.isScheduleDue).toBe(false)
-  })
-
-  test.each<[string, () => void]>([
-    [
-      'the poll saw schedules that were due',
-      () => rhythm.afterPoll(turn({isDue: true, nextScheduleInMs: 0})),
-    ],
-    ['the poll saw no schedule', () => rhythm.afterPoll(turn({}))],
-    ['a turn failed', () => rhythm.afterFailure({isLost: true})],
-  ])('not where %s', (_, then) => {
-    rhythm.afterPoll(turn({nextScheduleInMs: 300}))
-    then()
-    now += 300
-    expect(rhythm.isScheduleDue).toBe(false)
-  })
-})
-
 describe('a worker with a backlog', () => {
   /** A poll after which a claim filled all of two slots. */
   function fillAll(): void {
