@@ -63,8 +63,6 @@ export class Rhythm {
   #nextPollAt = 0
   #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
   #endedAtLastWait = 0
-  /** When the next schedule is due that the last poll has seen. */
-  #nextScheduleAt = Number.POSITIVE_INFINITY
 
   constructor({pollIntervalMs, now = () => performance.now()}: {pollIntervalMs: number; now?: () => number}) {
     this.#pollIntervalMs = pollIntervalMs
@@ -79,14 +77,6 @@ export class Rhythm {
   /** Whether the last claim filled all free slots, so that more jobs are probably due. */
   get hasBacklog(): boolean {
     return this.#hasBacklog
-  }
-
-  /**
-   * Whether a schedule is due that was not due at the last poll: the turn then makes its job first, and its poll
-   * sees what comes next, where another order would need a poll more.
-   */
-  get isScheduleDue(): boolean {
-    return this.#now() >= this.#nextScheduleAt
   }
 
   /** Something may be new, such as after a NOTIFY: the next turn polls. */
@@ -114,10 +104,6 @@ export class Rhythm {
   /** How a turn ends after a poll and all that followed from the poll. */
   afterPoll(facts: TurnFacts): TurnEnd {
     const {seen, freeSlots, claimed} = facts
-    this.#nextScheduleAt =
-      facts.isDue || seen.nextScheduleInMs === null
-        ? Number.POSITIVE_INFINITY
-        : this.#now() + seen.nextScheduleInMs
     const poll = this.#pollIntervalMs
     const waits = [poll, seen.nextScheduleInMs ?? poll, seen.ownFreshInMs ?? poll]
     if (freeSlots > 0) waits.push(seen.nextJobInMs ?? poll)
@@ -140,7 +126,6 @@ export class Rhythm {
    * its own.
    */
   afterFailure({isLost}: {isLost: boolean}): TurnEnd {
-    this.#nextScheduleAt = Number.POSITIVE_INFINITY
     return isLost ? {as: 'again', pauseMs: 0} : {as: 'failed', pauseMs: FAILURE_PAUSE_MS}
   }
 

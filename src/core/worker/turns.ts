@@ -67,11 +67,6 @@ export class Turns {
       const end = rhythm.afterClaim()
       if (end) return end
     }
-    if (!once && rhythm.isScheduleDue) {
-      await this.#queueDue(control, slots, signal)
-      if (signal.aborted) return {as: 'done'}
-      await this.#fill(control, slots)
-    }
     // The poll leaves out the views in hand. A job that ends while the poll runs may leave another job of its
     // view.
     const wasBusy = slots.busy > 0

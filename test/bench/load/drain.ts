@@ -16,8 +16,7 @@ import {createSchedules} from './schedules.ts'
  * From the creation of schedules or jobs to when they are due: whoever is to run them is up and idle by then.
  */
 export const LEAD_MS = 5000
-/** Rarely: what the looks take the server counts. */
-const LOOK_EVERY_MS = 1000
+const LOOK_EVERY_MS = 200
 const DEADLINE_MS = 300_000
 
 /** What is drained, and by whom. */
