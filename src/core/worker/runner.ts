@@ -69,8 +69,6 @@ interface JobContext extends RunnerContext {
 interface DoneJob {
   outcome: JobOutcome
   next: LockedJob | null
-  /** Whether the query of the view may have run. */
-  hasRunQuery: boolean
 }
 
 /** Runs one claimed job on a session of its own, and settles the job whatever happens. */
@@ -133,11 +131,7 @@ async function endWithoutRefresh(
   return doneAs(reportFailure(factsOf(job, view), failed, context))
 }
 
-const doneAs = (outcome: JobOutcome, {hasRunQuery = true} = {}): DoneJob => ({
-  outcome,
-  next: null,
-  hasRunQuery,
-})
+const doneAs = (outcome: JobOutcome): DoneJob => ({outcome, next: null})
 
 const persistence = ({signal}: RunnerContext) => ({patienceMs: JOB_PATIENCE_MS, signal})
 
@@ -205,14 +199,9 @@ async function refreshView(
   if (result.status === 'blocked')
     return doneAs(await snoozeBlocked(db, {job, registration}, result, context))
   patience.forget(job)
-  if (result.status === 'unchanged') {
-    const isLook = promise !== null
-    const outcome = await endUnchanged(db, {job, registration, isLook}, result, context)
-    return doneAs(outcome, {hasRunQuery: false})
-  }
-  if (result.status === 'undue') {
-    return doneAs(await endUndue(db, {job, registration}, result, context), {hasRunQuery: false})
-  }
+  if (result.status === 'unchanged')
+    return doneAs(await endUnchanged(db, {job, registration, isLook: promise !== null}, result, context))
+  if (result.status === 'undue') return doneAs(await endUndue(db, {job, registration}, result, context))
   if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {
     if (result.isRecorded) return doneAs(reportFailure(facts, result, context))
@@ -220,9 +209,9 @@ async function refreshView(
     return doneAs('unrecorded')
   }
   const {next, durationMs} = result
-  if (!result.isSettled) return {outcome: reportLost(facts, emit), next, hasRunQuery: true}
+  if (!result.isSettled) return {outcome: reportLost(facts, emit), next}
   emit({type: 'job-succeeded', ...facts, durationMs, lockWaitMs: past.waitMs})
-  return {outcome: 'succeeded', next, hasRunQuery: true}
+  return {outcome: 'succeeded', next}
 }
 
 /**

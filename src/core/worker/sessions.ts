@@ -1,7 +1,7 @@
 import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
 import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/locks/liveness.ts'
-import type {OpenOptions, Session} from '../../db/session.ts'
+import type {OpenOptions} from '../../db/session.ts'
 import {describeBlocker} from '../../lib/blockers.ts'
 import {LostBackends} from './lost-backends.ts'
 
@@ -47,8 +47,6 @@ export class WorkerSessions {
   readonly #lost = new LostBackends()
   readonly #idle: Database[] = []
   readonly #distrusted: Database[] = []
-  /** The sessions that have taken the key; the query of a view may have released the key since. */
-  readonly #keyHolders = new WeakSet<Session>()
   #identity: Identity | null = null
   readonly #formerKeys: string[] = []
   #isPooled = false
@@ -115,10 +113,7 @@ export class WorkerSessions {
     session.onEnd(forget)
     try {
       const failure = session.isPooled ? null : await holdLivenessKey(session, identity.keyHex)
-      if (!failure) {
-        this.#keyHolders.add(session.origin)
-        return true
-      }
+      if (!failure) return true
       forget()
       if (!identity.hasWarned) {
         const by = failure.by ? `: ${describeBlocker(failure.by)}` : ''
@@ -178,14 +173,11 @@ export class WorkerSessions {
   }
 
   /** Keeps a session for the next refresh, or closes the session when the worker ends. */
-  async release(db: Database, {hasRunQuery} = {hasRunQuery: true}): Promise<void> {
+  async release(db: Database): Promise<void> {
     if (!db.session.isUsable) return
     const {keyHex} = this.#current()
     // The query of a view can take an advisory lock that lasts as long as the session.
-    const isClean =
-      this.#isClosed ||
-      (!hasRunQuery && this.#keyHolders.has(db.session.origin)) ||
-      (await holdsKeyAlone(db.session, keyHex).catch(() => false))
+    const isClean = this.#isClosed || (await holdsKeyAlone(db.session, keyHex).catch(() => false))
     if (isClean) await this.#keep(db)
     else await db.close()
   }
