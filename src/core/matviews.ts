@@ -5,6 +5,7 @@ import * as registrations from '../db/registrations.ts'
 import {listRecentRuns, listRuns, type RunFilter} from '../db/runs.ts'
 import {listSchedulesOfView} from '../db/schedules.ts'
 import {findRenamedViews} from '../db/states/renamed.ts'
+import {allDone} from '../lib/all-done.ts'
 import {notRegistered, renamedWarning} from '../lib/failures/registrations.ts'
 import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
 import type {
@@ -31,7 +32,7 @@ export async function listMatviews(
 ): Promise<ListedRegistration[]> {
   const warnings: Warning[] = []
   // Sent together, as the statements of a judgement are.
-  const [found, {views}, running] = await Promise.all([
+  const [found, {views}, running] = await allDone([
     registrations.listStored(db, schemaName),
     judgeAll(db),
     runningNow(db, (warning) => warnings.push(warning)),

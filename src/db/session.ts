@@ -6,7 +6,7 @@ import {GuardedConnection, type Patience, type Watch} from './session/guarded-co
 import {KeptStatements} from './session/kept-statements.ts'
 import {type OpenConnection, openConnection, type ReadOnlyReason} from './session/opening.ts'
 import {Script} from './session/script.ts'
-import {COMMIT_LOCALLY, COMMITS_LOCALLY, useOwnDefaults} from './session/settings.ts'
+import {commitLocally, useOwnDefaults} from './session/settings.ts'
 import {Transactions} from './session/transactions.ts'
 import {StatementError} from './sqlstate.ts'
 
@@ -122,14 +122,13 @@ export class Session {
   }
 
   /**
-   * From now on a commit waits for nothing: not for a synchronous standby, which may be gone for hours, nor for
-   * the disk. For what may be lost with the server, such as a claim: whatever is committed behind it is lost
-   * with it, or kept with it.
+   * From now on a commit waits for the disk of this server alone, not for a synchronous standby, which may be
+   * gone for hours. For what may be lost with the server, such as a lease. Not less than that: a claim counts
+   * the attempt, also where the refresh behind the claim ends the server.
    */
-  async commitAtOnce(): Promise<void> {
-    const off = (scope: string) => `set ${scope} synchronous_commit = off`
-    if (this.isPooled) this.#parts.transactions.alsoBeginWith(off('local'))
-    else await this.query(off('session'))
+  async commitLocally(): Promise<void> {
+    if (this.isPooled) this.#parts.transactions.alsoBeginWith(`select ${commitLocally('transaction')}`)
+    else await this.query(`select ${commitLocally('session')}`)
   }
 
   /** Runs one statement and returns its rows. */
@@ -142,21 +141,22 @@ export class Session {
   }
 
   /**
-   * Runs one statement with its transaction in one message. The commit does not wait for a standby. A
-   * function gets an expression that the statement selects in a row of its answer, and that has the commit not
-   * wait: cheaper than a transaction around the statement. Where the statement returns no row, it must have
-   * written nothing.
+   * Runs one statement with its transaction in one message. The commit does not wait for a standby, as after
+   * `commitLocally`.
    */
-  async writeLocally<Row extends object>(
-    sql: string | ((commitsLocally: string) => string),
-    values: readonly Value[],
-  ): Promise<Row[]> {
-    const {transactions} = this.#parts
-    if (typeof sql !== 'string' && !this.isPooled && !transactions.isOpen) {
-      return this.query<Row>(sql(COMMITS_LOCALLY), values)
-    }
-    const send = () => this.#send<Row>(typeof sql === 'string' ? sql : sql('null'), values)
-    return transactions.runWith(COMMIT_LOCALLY, this.#patienceOf({}), send)
+  async writeLocally<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
+    const send = () => this.#send<Row>(sql, values)
+    const beginning = `select ${commitLocally('transaction')}`
+    return this.#parts.transactions.runWith(beginning, this.#patienceOf({}), send)
+  }
+
+  /**
+   * The same for a statement that selects in each row of its answer how its commit waits, by an expression of
+   * `session/settings.ts`: cheaper than a transaction around the statement. Where the statement returns no
+   * row, it must have written nothing.
+   */
+  async writeAlone<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
+    return this.#parts.transactions.isOpen ? this.writeLocally(sql, values) : this.query(sql, values)
   }
 
   async #send<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
@@ -253,11 +253,17 @@ export class Session {
   }
 
   /**
-   * The same behind a REFRESH, whose functions run under restrictions of Postgres: they can leave nothing but
-   * advisory locks. So the statements of this session stay prepared.
+   * The same behind a REFRESH, but the statements of this session stay prepared: Postgres keeps the functions of
+   * a view from preparing and discarding any. They can leave advisory locks, and event triggers a role and
+   * temporary tables.
    */
   async tidy(): Promise<void> {
-    await this.#clean(['reset all', 'select pg_catalog.pg_advisory_unlock_all()'])
+    await this.#clean([
+      'set session authorization default',
+      'reset all',
+      'discard temp',
+      'select pg_catalog.pg_advisory_unlock_all()',
+    ])
   }
 
   async #clean(statements: readonly string[]): Promise<void> {
@@ -286,7 +292,7 @@ export class Session {
   async transaction<T>(work: () => Promise<T>, {commitsLocally = false} = {}): Promise<T> {
     await this.begin()
     try {
-      if (commitsLocally) await this.script([COMMIT_LOCALLY])
+      if (commitsLocally) await this.script([`select ${commitLocally('transaction')}`])
       const result = await work()
       await this.script([], {commits: true})
       return result

@@ -281,3 +281,50 @@ test('workers survive a server that crashes and recovers', async () => {
   await after.end()
   await server.stop()
 }, 120_000)
+
+test.each([{behind: 'a claim'}, {behind: 'a concurrent refresh, which claimed its job'}])(
+  'a view whose refresh ends the server runs out of attempts, behind $behind',
+  async ({behind}) => {
+    // What waits for no disk is lost in each crash.
+    const server = await startPostgres({settings: {synchronous_commit: 'on', wal_writer_delay: '10s'}})
+    const {Client} = (await import('pg')).default
+    const ask = async (sql: string) => {
+      const client = new Client({connectionString: server.url()})
+      client.on('error', () => {})
+      try {
+        await client.connect()
+        return (await client.query(sql)).rows
+      } catch {
+        // The server recovers.
+        return []
+      } finally {
+        await client.end().catch(() => {})
+      }
+    }
+    await ask(`create function end_server() returns int language plpgsql as
+    $$ begin execute 'copy (select 1) to program ''kill -9 $PPID'''; return 1; end $$`)
+    await ask('create materialized view deadly as select public.end_server() as one with no data')
+    await ask('create materialized view calm as select 1 as id; create unique index on calm (id)')
+    const worker = await startWorker({url: server.url()}, ['--concurrency', '1'])
+    await ask(`insert into _ayb_matview_refreshes (schema_name, view_name, refresh_mode)
+    values ('public', 'deadly', 'standard'), ('public', 'calm', 'concurrent')`)
+    await ask(`with calm as (
+      insert into _ayb_job_schedules (name, job_type, payload, cron_expr, next_run_at)
+      values ('calm', 'materialized_view_refresh', '{"view_name": "calm"}', '0 3 * * *', now() + interval '1 day') returning *)
+    insert into _ayb_jobs (type, payload, max_attempts, schedule_id, run_at)
+    select job_type, payload, 3, id, now() - interval '1 min' from calm where ${behind !== 'a claim'}
+     union all select 'materialized_view_refresh', '{"view_name": "deadly"}', 2, null, now()`)
+    await ask('notify ayb_cli_wake')
+    await until(async () => (await ask(`select from _ayb_jobs where state = 'failed'`)).length === 1, {
+      what: 'a failed job',
+      timeoutMs: 60_000,
+    })
+    expect(await ask('select attempts from _ayb_jobs where schedule_id is null')).toEqual([{attempts: 2}])
+    // The claim behind the concurrent refresh was lost once.
+    const refreshes = worker.logs().filter(({msg, view}) => msg === 'refreshing' && view === 'public.deadly')
+    expect(refreshes.length).toBeLessThanOrEqual(3)
+    await stopWorkers([worker])
+    await server.stop()
+  },
+  120_000,
+)

@@ -8,6 +8,7 @@ import {viewsWithJobs} from '../../db/freshness/jobs.ts'
 import {oldestInputs} from '../../db/freshness/parents.ts'
 import {findRunningRefreshes} from '../../db/locks/running.ts'
 import {longestPollInterval} from '../../db/workers.ts'
+import {allDone} from '../../lib/all-done.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Freshness, RunningRefresh} from '../../lib/records/freshness.ts'
 import type {ViewName} from '../../lib/records/values.ts'
@@ -57,7 +58,7 @@ export async function judgeAll(
   db: Database,
   {edges, maxAgeMs = null}: WhichViews = {},
 ): Promise<JudgedViews> {
-  const [read, all] = await Promise.all([readTables(db, null), edges ?? readAllEdges(db)])
+  const [read, all] = await allDone([readTables(db, null), edges ?? readAllEdges(db)])
   return judgeViews(db, read, {edges: all, maxAgeMs})
 }
 
@@ -97,7 +98,7 @@ async function readTables(
   db: Database,
   which: {ids: readonly string[]; names: readonly ViewName[]} | null,
 ): Promise<TableReadings> {
-  const [{nowMs, views}, looks, graceMs] = await Promise.all([
+  const [{nowMs, views}, looks, graceMs] = await allDone([
     readFreshness(db, which),
     lastUnchangedLooks(db, which?.names ?? null),
     overdueAfter(db),

@@ -3,7 +3,9 @@ import type {Database} from '../../db/database.ts'
 import {readDependencies} from '../../db/dependencies.ts'
 import type {ViewEdge} from '../../db/edges.ts'
 import {findSkipBlockers} from '../../db/fingerprint/blockers.ts'
+import type {FoundBlocker} from '../../db/fingerprint/definitions.ts'
 import type {Dependencies} from '../../db/reduce-dependencies.ts'
+import {allDone} from '../../lib/all-done.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {ViewEdges, ViewGraph} from '../../lib/records/graph.ts'
@@ -33,26 +35,33 @@ export async function viewGraph(
   db: Database,
   references: readonly ViewReference[] = [],
 ): Promise<Unworded<ViewGraph>> {
-  const oids = await listViewOids(db)
-  const graph = readGraph(db, references)
-  const ofAll = references.length === 0 ? findSkipBlockers(db, oids) : null
-  // A failure counts where the answer is awaited.
-  ofAll?.catch(() => {})
-  const {all, shown} = await graph
+  const [{all, shown}, early] = await allDone([
+    readGraph(db, references),
+    references.length === 0 ? blockersOf(db, null) : new Map<string, FoundBlocker[]>(),
+  ])
   const states = await viewStates(db, all.edges)
-  const names = new Set(shown.nodes.map(qualifiedName))
-  const views = oids.filter((view) => names.has(qualifiedName(view)))
-  const always = await (ofAll ?? findSkipBlockers(db, views))
-  const blockersOf = new Map(views.map((view) => [qualifiedName(view), always.get(view.oid) ?? []]))
+  // Where only some views are to be shown, and views that were created since.
+  const left = new Set(shown.nodes.map(qualifiedName).filter((name) => !early.has(name)))
+  const blockers = new Map([...early, ...(left.size > 0 ? await blockersOf(db, left) : [])])
   return {
     ...shown,
     nodes: shown.nodes.map((node) => {
-      const skipBlockers = (blockersOf.get(qualifiedName(node)) ?? []).map(skipBlocker)
+      const skipBlockers = (blockers.get(qualifiedName(node)) ?? []).map(skipBlocker)
       const state = states.get(qualifiedName(node)) ?? null
       return {...node, state, skippable: skipBlockers.length === 0, skipBlockers}
     }),
     warnings: [...shown.warnings, ...db.takeWarnings()],
   }
+}
+
+/** Why views are always refreshed, by qualified names: all views, or those of these names. */
+async function blockersOf(
+  db: Database,
+  names: ReadonlySet<string> | null,
+): Promise<Map<string, FoundBlocker[]>> {
+  const views = (await listViewOids(db)).filter((view) => names === null || names.has(qualifiedName(view)))
+  const found = await findSkipBlockers(db, views)
+  return new Map(views.map((view) => [qualifiedName(view), found.get(view.oid) ?? []]))
 }
 
 /** The whole graph, and the part that is to be shown. */

@@ -144,7 +144,7 @@ export class ControlSession {
       await db.prepareTables()
       await this.#sessions.adoptControl(db)
       this.#sessions.closeDistrusted()
-      await db.session.commitAtOnce()
+      await db.session.commitLocally()
       if (!db.session.isPooled) {
         await planByIndex(db.session)
         this.#plansUntil = performance.now() + PLANS_LAST_MS

@@ -1,3 +1,4 @@
+import {allDone} from '../../lib/all-done.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
 import {type FoundBlocker, readDefinitionBlockers} from './definitions.ts'
@@ -12,7 +13,7 @@ export async function findSkipBlockers(
   const found = new Map(views.map(({oid}) => [oid, [] as FoundBlocker[]]))
   if (views.length === 0) return found
   if (!tellsChanges(db)) return new Map(views.map(({oid}) => [oid, [{kind: 'old-version', name: ''}]]))
-  const [definitions, everywhere, lenient] = await Promise.all([
+  const [definitions, everywhere, lenient] = await allDone([
     readDefinitionBlockers(db, [...found.keys()]),
     db.session.query<FoundBlocker>(surroundingsSql),
     findTimeLimits(db, views),

@@ -134,7 +134,7 @@ called as materialized (
   select b.root, b.id from below b where b.class_id = 'pg_proc'::regclass),
 functions as materialized (
   select u.root, p.oid, p.proname, p.provolatile,
-         left(p.proname, 3) = 'ts_' or left(p.proname, 7) in ('tsquery', 'tsvector')
+         starts_with(p.proname, 'ts_') or starts_with(p.proname, 'tsquery') or starts_with(p.proname, 'tsvector')
          or right(p.proname, 8) = '_tsquery' or right(p.proname, 9) = '_tsvector' as is_search,
          case when p.provolatile = 's' or p.proname in ('clock_timestamp', 'timeofday')
               then p.proname || '(' || oidvectortypes(p.proargtypes) || ')' end as signature

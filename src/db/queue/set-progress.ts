@@ -1,6 +1,6 @@
 import {JOB_TYPE} from '../../lib/records/jobs.ts'
 import type {Database} from '../database.ts'
-import {COMMIT_LOCALLY} from '../session/settings.ts'
+import {commitLocally} from '../session/settings.ts'
 import type {TableNames} from '../system.ts'
 import {CALLED_OFF, isLive, jobOfMember, TAKEN_ALONG} from './sets.ts'
 import {wakeWorkers} from './wake.ts'
@@ -75,7 +75,7 @@ export async function advanceSets(
   const settings = [
     `select set_config('${LOCK_TIMEOUT_BEFORE}', current_setting('lock_timeout'), true)`,
     `set local lock_timeout = '${LOCK_TIMEOUT}'`,
-    ...(commitsLocally ? [COMMIT_LOCALLY] : []),
+    ...(commitsLocally ? [`select ${commitLocally('transaction')}`] : []),
   ]
   const results = await session.script([
     ...settings,

@@ -3,7 +3,7 @@ import type {Database} from '../database.ts'
 import type {Look} from '../fingerprint/look.ts'
 import {countCheckSql} from '../fingerprint/note.ts'
 import {SECOND_LOOKS} from '../migrations/0011-second-looks.ts'
-import {COMMITS_AT_ONCE} from '../session/settings.ts'
+import {COMMIT_AT_ONCE, commitLocally} from '../session/settings.ts'
 import type {TableNames} from '../system.ts'
 import {ATTEMPTS_BEFORE, endState, isStillOurs, leftAs, type RefreshJob} from './fence.ts'
 
@@ -59,8 +59,8 @@ export async function settleUnchanged(
   })
   // The state is found once, for all the columns that depend on it: to prepare the subqueries takes the server
   // longer than to run them.
-  const [row] = await session.writeLocally<{state: 'completed' | 'queued' | 'canceled'}>(
-    (commitsLocally) => `with ours as materialized (
+  const [row] = await session.writeAlone<{state: 'completed' | 'queued' | 'canceled'}>(
+    `with ours as materialized (
        select j.id, ${left} as state from ${tables.jobs} j
         where ${isStillOurs('$1', '$2', '$3', '$4')}
           for no key update),
@@ -75,7 +75,7 @@ export async function settleUnchanged(
         where j.id = ours.id
      returning j.id, j.state::text, j.run_at),
      ${counted}${keepSecondLook(db)}
-     select state, ${mayBeRepeated ? COMMITS_AT_ONCE : commitsLocally} from j`,
+     select state, ${mayBeRepeated ? COMMIT_AT_ONCE : commitLocally('transaction')} from j`,
     [
       job.id,
       job.workerId,

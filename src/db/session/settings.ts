@@ -79,16 +79,13 @@ export async function useOwnDefaults(client: pg.Client, {version, encoding}: Ser
   }
 }
 
-/** SQL: commits wait for no standby from now on, for the rest of the transaction. */
-export const COMMIT_LOCALLY = `select pg_catalog.set_config('synchronous_commit', 'local', true)
-    where pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')`
-
-/** SQL: an expression that has the commit of its transaction wait for no standby. */
-export const COMMITS_LOCALLY = `case when pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')
-            then pg_catalog.set_config('synchronous_commit', 'local', true) end`
+/** SQL: an expression: commits wait for no standby from now on, for the rest of the session or of the transaction. */
+export const commitLocally = (scope: 'session' | 'transaction'): string =>
+  `case when pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')
+            then pg_catalog.set_config('synchronous_commit', 'local', ${scope === 'transaction'}) end`
 
 /** SQL: an expression that has the commit of its transaction wait for nothing, not even for the disk. */
-export const COMMITS_AT_ONCE = `pg_catalog.set_config('synchronous_commit', 'off', true)`
+export const COMMIT_AT_ONCE = `pg_catalog.set_config('synchronous_commit', 'off', true)`
 
 /**
  * Begins a transaction with the same settings. Behind a pooler, the next transaction may use another server
