@@ -312,7 +312,7 @@ test.each([{behind: 'a claim'}, {behind: 'a concurrent refresh, which claimed it
       insert into _ayb_job_schedules (name, job_type, payload, cron_expr, next_run_at)
       values ('calm', 'materialized_view_refresh', '{"view_name": "calm"}', '0 3 * * *', now() + interval '1 day') returning *)
     insert into _ayb_jobs (type, payload, max_attempts, schedule_id, run_at)
-    select job_type, payload, 3, id, now() - interval '1 min' from calm where ${behind !== 'a claim'}
+    select job_type, payload, 100, id, now() - interval '1 min' from calm where ${behind !== 'a claim'}
      union all select 'materialized_view_refresh', '{"view_name": "deadly"}', 2, null, now()`)
     await ask('notify ayb_cli_wake')
     await until(async () => (await ask(`select from _ayb_jobs where state = 'failed'`)).length === 1, {

@@ -1,6 +1,6 @@
 import {allDone} from '../../lib/all-done.ts'
 import {quoteViewName} from '../../lib/identifier.ts'
-import type {Database, Server} from '../database.ts'
+import type {Database} from '../database.ts'
 import {noteSeenSql} from '../fingerprint/note.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
 import {SAFE_SEARCH_PATH} from '../session/settings.ts'
@@ -45,7 +45,7 @@ export async function refreshMessage(
     ...as('guard', ...guard.before),
     ...as('setting', 'set local jit = default'),
     ...as('option', ...settingSql(session, postgres)),
-    ...as('setting', ...limits, ...rolePath, ...commitSql(db, attempt)),
+    ...as('setting', ...limits, ...rolePath, ...commitSql(attempt)),
     ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
     ...as(
       'setting',
@@ -80,24 +80,7 @@ export const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concu
  * worker need not wait for the disk, nor for a standby. Whoever asks for a refresh of one view relies on the
  * answer.
  */
-const commitSql = ({server}: Database, {job, mode}: Attempt): string[] =>
-  mode === 'concurrent' &&
-  job &&
-  job.scheduleId !== null &&
-  job.attempt < job.maxAttempts &&
-  performance.now() - (losses.get(server) ?? Number.NEGATIVE_INFINITY) > WARY_MS
+const commitSql = ({job, mode}: Attempt): string[] =>
+  mode === 'concurrent' && job && job.scheduleId !== null && job.attempt < job.maxAttempts
     ? ['set local synchronous_commit = off']
     : []
-
-/** When a refresh last lost its connection, by performance.now(). */
-const losses = new WeakMap<Server, number>()
-
-/**
- * The server may have crashed, because of what the view runs, and have lost the claim of the job with what was
- * committed just before: the attempt would not count, and the crash repeat for ever. So for this long after a
- * loss, commits wait.
- */
-const WARY_MS = 600_000
-
-/** Notes that a refresh has lost its connection. */
-export const noteLoss = ({server}: Database): void => void losses.set(server, performance.now())

@@ -11,7 +11,6 @@ import {type RecordedRefresh, type SuccessRow, toRecorded} from './committed.ts'
 import {isSettingRefused, noteRefusals} from './postgres-settings.ts'
 import {
   failedStep,
-  noteLoss,
   RECORDING,
   recordLockTimeoutMs,
   refreshMessage,
@@ -48,7 +47,6 @@ export async function runRefresh(
   const sent = session.together(() => sendWithUnlock(session, message, lock, {deadlineMs}))
   const [outcome] = await Promise.allSettled(sent)
   if (outcome.status === 'rejected') {
-    if (!session.isUsable) noteLoss(db)
     if (claim) await releaseClaimed(session)
     const step = failedStep(outcome.reason, message)
     if (step && RECORDING.has(step) && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
