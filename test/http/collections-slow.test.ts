@@ -68,8 +68,15 @@ describe.concurrent('clients that ask and never read', {timeout: 120_000}, () =>
     const startedAt = performance.now()
     expect((await server.get('/readyz')).status).toBe(200)
     expect((await server.get('/api/admin/matviews')).status).toBe(200)
-    const answer = await server.get(PAGE, {token: null})
-    expect(answer.status, answer.text.slice(0, 300)).toBe(200)
+    // Whoever waits behind the 72 others for too long is told to try again.
+    const answer = await until(
+      async () => {
+        const got = await server.get(PAGE, {token: null})
+        expect([200, 503], got.text.slice(0, 300)).toContain(got.status)
+        return got.status === 200 && got
+      },
+      {what: 'an answer', timeoutMs: 2 * PATIENCE_MS},
+    )
     expect(answer.text.length).toBeGreaterThan(6.9 * MB)
     expect(performance.now() - startedAt).toBeGreaterThan(15_000)
     // Others may still have a moment, and go on as soon as they are read.
