@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import {compileCacheFolder} from '../dist/cli/compile-cache.js'
 
-// Not imported: an import reads all that the module exports.
+// An import would read each export of the module.
 const module = process.getBuiltinModule('node:module')
 // What was compiled once is not compiled again, where Node can keep it.
 const cache = module.enableCompileCache ? compileCacheFolder(process.env) : null

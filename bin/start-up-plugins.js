@@ -114,8 +114,8 @@ const oclifOnUse = {
 }
 
 /**
- * oclif's debug output prints the command line, and with it the password of --database-url; to load the package
- * that prints it takes 3 ms. So oclif gets one that prints nothing.
+ * oclif's debug output prints the command line, and with that the password of --database-url. The package for
+ * debug output takes 3 ms to load. So oclif gets a function that prints nothing instead.
  */
 const oclifInSilence = {
   name: 'oclif-in-silence',

@@ -134,9 +134,12 @@ export abstract class BaseCommand extends Command {
       if (!isFirst) return server.open(how)
       isFirst = false
       this.#waiting.begin()
-      this.signal.addEventListener('abort', () => this.endWaiting(), {once: true})
+      const stopListening = onAbort(this.signal, () => this.endWaiting())
       const onAttempt = (place: string) => this.#waiting.connecting(place)
-      return server.open({...how, onAttempt}).finally(() => this.endWaiting())
+      return server.open({...how, onAttempt}).finally(() => {
+        stopListening()
+        this.endWaiting()
+      })
     }
   }
 

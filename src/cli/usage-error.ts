@@ -1,6 +1,6 @@
 import type {Command} from '@oclif/core/command'
 import {AybError} from '../lib/errors.ts'
-import {wrapWords} from '../render/width.ts'
+import {wrapHanging} from '../render/width.ts'
 
 /** Help pages are no wider either. */
 const MAX_COLUMNS = 80
@@ -25,7 +25,7 @@ export class UsageError extends AybError {
     const {command, listsFlags = false} = this.#usage
     if (command === undefined) return null
     const lines = listsFlags ? [usageLine(command), flagLine(command)] : [usageLine(command)]
-    return lines.map((line) => indented(line, Math.min(columns, MAX_COLUMNS))).join('\n')
+    return lines.map((line) => wrapHanging(line, Math.min(columns, MAX_COLUMNS))).join('\n')
   }
 }
 
@@ -51,6 +51,3 @@ function flagLine({flags}: Command.Loadable): string {
 }
 
 const isGlobal = ({helpGroup}: {helpGroup?: string | undefined}): boolean => helpGroup === 'GLOBAL'
-
-const indented = (text: string, columns: number): string =>
-  wrapWords(text, columns - 2).replaceAll('\n', '\n  ')

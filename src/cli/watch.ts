@@ -38,7 +38,7 @@ const RENEWAL = {deadlineMs: 10_000, lockPatienceMs: 2000}
 
 /** Looks at something again and again, and shows on the whole terminal what each look has found. */
 export class Watch {
-  /** What the look has found: the list, what sums it up, and below that warnings, or an error. */
+  /** The findings of the last look. */
   #found: Found = {list: [], summary: [], remarks: []}
   /** Open from one look to the next. */
   #db: Database | null = null

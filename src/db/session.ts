@@ -123,12 +123,12 @@ export class Session {
 
   /**
    * From now on a commit waits for the disk of this server alone, not for a synchronous standby, which may be
-   * gone for hours. For what may be lost with the server, such as a lease. Not less than that: a claim counts
-   * the attempt, also where the refresh behind the claim ends the server.
+   * gone for hours. A setting that waits even less is kept. The commit has to wait for the disk: a claim counts
+   * the attempt, and the refresh that follows the claim may crash the server.
    */
   async commitLocally(): Promise<void> {
-    if (this.isPooled) this.#parts.transactions.alsoBeginWith(`select ${commitLocally('transaction')}`)
-    else await this.query(`select ${commitLocally('session')}`)
+    if (this.isPooled) this.#parts.transactions.alsoBeginWith(commitLocally('transaction'))
+    else await this.query(commitLocally('session'))
   }
 
   /** Runs one statement and returns its rows. */
@@ -146,14 +146,13 @@ export class Session {
    */
   async writeLocally<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
     const send = () => this.#send<Row>(sql, values)
-    const beginning = `select ${commitLocally('transaction')}`
-    return this.#parts.transactions.runWith(beginning, this.#patienceOf({}), send)
+    return this.#parts.transactions.runWith(commitLocally('transaction'), this.#patienceOf({}), send)
   }
 
   /**
-   * The same for a statement that selects in each row of its answer how its commit waits, by an expression of
-   * `session/settings.ts`: cheaper than a transaction around the statement. Where the statement returns no
-   * row, it must have written nothing.
+   * Runs one statement that selects, in each row of its answer, an expression of `session/settings.ts` for how
+   * the commit waits. This is cheaper than `writeLocally`. A statement that returns no row must not have
+   * written anything.
    */
   async writeAlone<Row extends object>(sql: string, values: readonly Value[]): Promise<Row[]> {
     return this.#parts.transactions.isOpen ? this.writeLocally(sql, values) : this.query(sql, values)
@@ -253,9 +252,9 @@ export class Session {
   }
 
   /**
-   * The same behind a REFRESH, but the statements of this session stay prepared: Postgres keeps the functions of
-   * a view from preparing and discarding any. They can leave advisory locks, and event triggers a role and
-   * temporary tables.
+   * Brings the session back after a REFRESH, and keeps its prepared statements: Postgres does not let the
+   * functions of a view prepare or discard statements. Such functions can leave advisory locks; event triggers
+   * can leave a role and temporary tables. Never rejects, and is not for a pooled session, as `reset`.
    */
   async tidy(): Promise<void> {
     await this.#clean([
@@ -292,7 +291,7 @@ export class Session {
   async transaction<T>(work: () => Promise<T>, {commitsLocally = false} = {}): Promise<T> {
     await this.begin()
     try {
-      if (commitsLocally) await this.script([`select ${commitLocally('transaction')}`])
+      if (commitsLocally) await this.script([commitLocally('transaction')])
       const result = await work()
       await this.script([], {commits: true})
       return result

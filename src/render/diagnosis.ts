@@ -2,7 +2,7 @@ import {qualifiedName} from '../lib/identifier.ts'
 import {printable} from '../lib/printable.ts'
 import type {Diagnosis, Finding, Severity} from '../lib/records/diagnosis.ts'
 import type {RenderContext, Style} from './terminal.ts'
-import {wrapWords} from './width.ts'
+import {wrapHanging} from './width.ts'
 
 const STYLES: Record<Severity, Style> = {error: 'red', warning: 'yellow', info: 'cyan'}
 
@@ -13,11 +13,11 @@ export const renderDiagnosis = ({findings}: Diagnosis, {terminal}: RenderContext
       const {severity, check, message, evidence, fix} = finding
       if (!terminal.isTerminal) return pipeLine(finding)
       const {columns, style} = terminal
-      const said = wrapped(`${severity} ${printable(message)} [${check}]`, columns)
+      const said = wrapHanging(`${severity} ${printable(message)} [${check}]`, columns)
       const coloured = `${style[STYLES[severity]](severity)}${said.slice(severity.length)}`
       const lines = [
         coloured.replace(/\[[^[]*\]$/, (name) => style.dim(name)),
-        ...(evidence === null ? [] : [`  ${wrapped(printable(evidence), columns - 2)}`]),
+        ...(evidence === null ? [] : [`  ${wrapHanging(printable(evidence), columns - 2)}`]),
         // On one line, to be pasted.
         ...[fix.sql, fix.command].flatMap((text) => (text === null ? [] : [`  fix: ${printable(text)}`])),
       ]
@@ -39,10 +39,6 @@ function pipeLine({
   const values = [severity, check, view, schedule, message, evidence, fix.sql, fix.command]
   return values.map((value) => printable(value ?? '')).join('\t')
 }
-
-/** In lines of whole words; those behind the first are indented. */
-const wrapped = (text: string, columns: number): string =>
-  wrapWords(text, columns - 2).replaceAll('\n', '\n  ')
 
 /** `12 views: 1 error, 2 warnings`. */
 export function summarizeDiagnosis({counts, checkedViews}: Diagnosis): string {

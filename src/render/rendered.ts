@@ -1,4 +1,4 @@
-/** A list, and what sums it up below. Where only a part has room, the table is cut, never the summary. */
+/** A table and its summary. Where there is too little room, the table is cut, never the summary. */
 interface SummedUp {
   table: string
   summary: string
@@ -7,6 +7,6 @@ interface SummedUp {
 /** What a renderer makes of a document. */
 export type Rendered = string | SummedUp
 
-/** All of it as one text. */
+/** The table and the summary as one text. */
 export const textOf = (rendered: Rendered): string =>
   typeof rendered === 'string' ? rendered : `${rendered.table}\n${rendered.summary}`

@@ -3,7 +3,7 @@ import type {Rendered} from './rendered.ts'
 import type {Terminal} from './terminal.ts'
 import {wrapWords} from './width.ts'
 
-/** A table with what sums it up below, which wraps. */
+/** A table with a summary below; the summary wraps. */
 export const withSummary = (table: string, summary: string, {columns}: Terminal): Rendered => ({
   table,
   summary: wrapWords(summary, columns),

@@ -71,6 +71,10 @@ export function wrapWords(text: string, columns: number): string {
   return lines.join('\n')
 }
 
+/** The same, with each line after the first indented by two columns. */
+export const wrapHanging = (text: string, columns: number): string =>
+  wrapWords(text, columns - 2).replaceAll('\n', '\n  ')
+
 function* graphemes(text: string): Generator<string> {
   if (SINGLE_WIDTH.test(text)) return yield* text
   for (const {segment} of segments(text)) yield segment

@@ -75,7 +75,7 @@ export async function advanceSets(
   const settings = [
     `select set_config('${LOCK_TIMEOUT_BEFORE}', current_setting('lock_timeout'), true)`,
     `set local lock_timeout = '${LOCK_TIMEOUT}'`,
-    ...(commitsLocally ? [`select ${commitLocally('transaction')}`] : []),
+    ...(commitsLocally ? [commitLocally('transaction')] : []),
   ]
   const results = await session.script([
     ...settings,

@@ -3,7 +3,7 @@ import type {Database} from '../database.ts'
 import type {Look} from '../fingerprint/look.ts'
 import {countCheckSql} from '../fingerprint/note.ts'
 import {SECOND_LOOKS} from '../migrations/0011-second-looks.ts'
-import {COMMIT_AT_ONCE, commitLocally} from '../session/settings.ts'
+import {COMMIT_AT_ONCE, commitsLocally} from '../session/settings.ts'
 import type {TableNames} from '../system.ts'
 import {ATTEMPTS_BEFORE, endState, isStillOurs, leftAs, type RefreshJob} from './fence.ts'
 
@@ -25,8 +25,9 @@ type SettledLook = Pick<Look, 'fingerprint' | 'lookedAt' | 'readsTables' | 'read
  * unless the next run of its schedule begins soon anyway. The state of the view keeps the time of the second
  * look, which counts whichever worker takes it. A member of a set that reads nothing but views of its set
  * needs one look: of these, ayb has seen all changes at once. Returns how the job was left; null where the job
- * is no longer ours. The commit does not wait for a standby, as in `snoozeJob`; and not for the disk where a
- * server that crashes brings the job of a schedule another look, as after a concurrent refresh.
+ * is no longer ours. The commit does not wait for a standby, as in `snoozeJob`. If the job has
+ * a schedule and another attempt, the commit does not wait for the disk either: after a crash of the server, the
+ * job is run again.
  */
 export async function settleUnchanged(
   db: Database,
@@ -75,7 +76,7 @@ export async function settleUnchanged(
         where j.id = ours.id
      returning j.id, j.state::text, j.run_at),
      ${counted}${keepSecondLook(db)}
-     select state, ${mayBeRepeated ? COMMIT_AT_ONCE : commitLocally('transaction')} from j`,
+     select state, ${mayBeRepeated ? COMMIT_AT_ONCE : commitsLocally('transaction')} from j`,
     [
       job.id,
       job.workerId,
@@ -99,7 +100,7 @@ export async function settleUnchanged(
 /** SQL: how long after a look the second look is taken. */
 const PAUSE = `$10::float8 * interval '1 ms'`
 
-/** SQL: a column of the set that the job is a member of; `otherwise` where there is no set. */
+/** Writes SQL: a column of the set of the job; `otherwise` if the job is in no set. */
 type OfSet = (column: string, otherwise: string) => string
 
 /** Whether the state of a view keeps when second looks are due. */

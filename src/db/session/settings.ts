@@ -79,8 +79,11 @@ export async function useOwnDefaults(client: pg.Client, {version, encoding}: Ser
   }
 }
 
-/** SQL: an expression: commits wait for no standby from now on, for the rest of the session or of the transaction. */
-export const commitLocally = (scope: 'session' | 'transaction'): string =>
+/** SQL: commits wait for no standby from now on, for the rest of the session or of the transaction. */
+export const commitLocally = (scope: 'session' | 'transaction'): string => `select ${commitsLocally(scope)}`
+
+/** SQL: the same as an expression. */
+export const commitsLocally = (scope: 'session' | 'transaction'): string =>
   `case when pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')
             then pg_catalog.set_config('synchronous_commit', 'local', ${scope === 'transaction'}) end`
 
