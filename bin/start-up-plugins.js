@@ -146,10 +146,14 @@ const APART = [
 /** The folder of these packages, beside that of the chunks. */
 export const PACKAGES = 'packages'
 
-/** The entry points of the bundles of these packages, as oclif finds them. */
+/** The entry points of the bundles of the packages that have files of their own. */
 export function packagesApart() {
-  const fromOclif = createRequire(createRequire(import.meta.url).resolve('@oclif/core'))
-  return Object.fromEntries(APART.map((name) => [name, fromOclif.resolve(name)]))
+  const fromHere = createRequire(import.meta.url)
+  const fromOclif = createRequire(fromHere.resolve('@oclif/core'))
+  return Object.fromEntries([
+    ...APART.map((name) => [name, fromOclif.resolve(name)]),
+    ...Object.keys(ON_USE).map((name) => [name, fromHere.resolve(name)]),
+  ])
 }
 
 const oclifLoadsApart = {
@@ -165,24 +169,26 @@ const oclifLoadsApart = {
 
 /**
  * Packages of which src imports one function that most starts never call: a call of the function loads the
- * package. string-width makes a segmenter and the set of all emoji as it loads, 40 ms; chalk takes 2 ms.
+ * package from a file of its own. string-width makes a segmenter and the set of all emoji as it loads, 40 ms;
+ * chalk takes 2 ms.
  */
+const ON_USE = {
+  chalk: 'export function Chalk(options) { return new (load().Chalk)(options) }',
+  'string-width': 'export default (text, options) => load().default(text, options)',
+}
+
 const packagesOnUse = {
   name: 'packages-on-use',
   setup({onLoad, onResolve}) {
-    const functions = {
-      chalk: 'export function Chalk(options) { return new (load().Chalk)(options) }',
-      'string-width': 'export default (text, options) => load().default(text, options)',
-    }
     const namespace = 'on-use'
     onResolve({filter: /^(chalk|string-width)$/}, ({path, kind, resolveDir}) =>
       kind === 'import-statement' && !/[/\\]node_modules[/\\]/.test(resolveDir)
-        ? {path, namespace, pluginData: resolveDir}
+        ? {path, namespace}
         : undefined,
     )
-    onLoad({filter: /.*/, namespace}, ({path, pluginData: resolveDir}) => ({
-      contents: `const load = () => require('${path}')\n${functions[path]}`,
-      resolveDir,
+    onResolve({filter: /.*/, namespace}, ({path}) => ({path, external: true}))
+    onLoad({filter: /.*/, namespace}, ({path}) => ({
+      contents: `const load = () => require('../${PACKAGES}/${path}.cjs')\n${ON_USE[path]}`,
     }))
   },
 }
