@@ -2,10 +2,9 @@ import {AybError} from '../lib/errors.ts'
 import type {Session} from './session.ts'
 import {hasSqlstate, SQLSTATE} from './sqlstate.ts'
 import {SYSTEM_TABLES, type SystemSettings, type SystemTable} from './system.ts'
-import {lookClosely, type TableLook} from './trust/close-look.ts'
+import type {TableLook} from './trust/close-look.ts'
 import {glanceAtTables} from './trust/glance.ts'
 import {isPlainExpression} from './trust/plain-expression.ts'
-import {distrustOf, untrustedTable} from './trust/untrusted-table.ts'
 
 /** A system table that exists and can be trusted. */
 export interface SystemRelation {
@@ -35,7 +34,9 @@ export async function findTrustedTables(
   const expressions = new Set(glances.flatMap((glance) => glance.expressions))
   const arePlain = [...expressions].every((each) => each === null || isPlainExpression(each))
   if (!arePlain || glances.some(({is_ordinary}) => !is_ordinary)) {
-    refuseUntrusted(await lookClosely(session, settings, names, lockTimeoutMs), settings)
+    // Tables are ordinary nearly always, so no start reads these files in advance.
+    const {lookClosely} = await import('./trust/close-look.ts')
+    await refuseUntrusted(await lookClosely(session, settings, names, lockTimeoutMs), settings)
   }
   const found = new Map<SystemTable, SystemRelation>()
   for (const [key, name] of Object.entries(SYSTEM_TABLES) as [SystemTable, string][]) {
@@ -47,7 +48,8 @@ export async function findTrustedTables(
   return found
 }
 
-function refuseUntrusted(looks: readonly TableLook[], settings: SystemSettings): void {
+async function refuseUntrusted(looks: readonly TableLook[], settings: SystemSettings): Promise<void> {
+  const {distrustOf, untrustedTable} = await import('./trust/untrusted-table.ts')
   for (const look of looks) {
     const distrust = distrustOf(look, settings)
     if (distrust) throw untrustedTable(look, settings, distrust)
