@@ -5,61 +5,18 @@ import * as registrations from '../db/registrations.ts'
 import {listRecentRuns, listRuns, type RunFilter} from '../db/runs.ts'
 import {listSchedulesOfView} from '../db/schedules.ts'
 import {findRenamedViews} from '../db/states/renamed.ts'
-import {allDone} from '../lib/all-done.ts'
 import {notRegistered, renamedWarning} from '../lib/failures/registrations.ts'
-import {qualifiedName, type ViewReference} from '../lib/identifier.ts'
-import type {
-  FoundRegistration,
-  ListedRegistration,
-  RegistrationDetails,
-  RenamedView,
-} from '../lib/records/registrations.ts'
+import type {ViewReference} from '../lib/identifier.ts'
+import type {RegistrationDetails} from '../lib/records/registrations.ts'
 import type {Run} from '../lib/records/runs.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import type {ViewDefinition} from '../lib/records/views.ts'
 import type {Unworded, UnwordedView, Warning} from '../lib/unworded.ts'
 import {toViews} from './catalog.ts'
-import {asInstant, freshnessOf, judgeAll, judgeOne, runningNow} from './freshness/judged.ts'
+import {freshnessOf, judgeOne, runningNow} from './freshness/judged.ts'
 import {explainMissingView, explainUnregistered, requireRegistration} from './lookup.ts'
 
 const RECENT_RUNS = 10
-
-/** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
-export async function listMatviews(
-  db: Database,
-  schemaName: string | null,
-  onWarning: (warning: Warning) => void = () => {},
-): Promise<ListedRegistration[]> {
-  const warnings: Warning[] = []
-  // Sent together, as the statements of a judgement are.
-  const [found, {views}, running] = await allDone([
-    registrations.listStored(db, schemaName),
-    judgeAll(db),
-    runningNow(db, (warning) => warnings.push(warning)),
-  ])
-  if (found.length === 0) return []
-  const judged = new Map(views.map((view) => [view.facts.id, view]))
-  const listed = found.flatMap(({stored, policy}) => {
-    const view = judged.get(stored.id)
-    // Of views that were unregistered meanwhile, nothing is known.
-    if (!view) return []
-    const {exists, nextRunAtMs} = view.facts
-    const next = {exists, nextRunAt: asInstant(nextRunAtMs), policy}
-    return [Object.assign(stored, next, freshnessOf(view, running))]
-  })
-  for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
-  for (const warning of warnings) onWarning(warning)
-  return listed
-}
-
-export async function renamedAmong(
-  db: Database,
-  listed: readonly FoundRegistration[],
-): Promise<RenamedView[]> {
-  const gone = new Set(listed.filter(({exists}) => !exists).map(qualifiedName))
-  if (gone.size === 0) return []
-  return (await findRenamedViews(db)).filter(({from}) => gone.has(qualifiedName(from)))
-}
 
 /**
  * One registration with its view, its schedules and its last runs.

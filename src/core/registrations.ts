@@ -26,10 +26,10 @@ import {notReady, remediable, type Unworded, type UnwordedBlocker, type Warning}
 import {findConcurrentBlockers} from './catalog.ts'
 import {unkeptPromise} from './kept-promise.ts'
 import {requireRegistration, requireView} from './lookup.ts'
-import {renamedAmong} from './matviews.ts'
 import {requireChanges} from './refresh/decide.ts'
 import {requestedMode, workingMode} from './refresh/mode.ts'
 import {requireSettings} from './refresh/required-settings.ts'
+import {renamedAmong} from './view-list.ts'
 
 /** How somebody wants a view to be refreshed. */
 interface Wishes {

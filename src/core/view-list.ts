@@ -1,10 +1,55 @@
 import type {Database} from '../db/database.ts'
 import * as registrations from '../db/registrations.ts'
+import {findRenamedViews} from '../db/states/renamed.ts'
+import {allDone} from '../lib/all-done.ts'
+import {renamedWarning} from '../lib/failures/registrations.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {FRESHNESS_STATES, type FreshnessState} from '../lib/records/freshness.ts'
-import type {RegistrationItem} from '../lib/records/registrations.ts'
-import {freshnessOf, judgeAll, runningNow} from './freshness/judged.ts'
-import {renamedAmong} from './matviews.ts'
+import type {
+  FoundRegistration,
+  ListedRegistration,
+  RegistrationItem,
+  RenamedView,
+} from '../lib/records/registrations.ts'
+import type {Warning} from '../lib/unworded.ts'
+import {asInstant, freshnessOf, judgeAll, runningNow} from './freshness/judged.ts'
+
+/** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
+export async function listMatviews(
+  db: Database,
+  schemaName: string | null,
+  onWarning: (warning: Warning) => void = () => {},
+): Promise<ListedRegistration[]> {
+  const warnings: Warning[] = []
+  // Sent together, as the statements of a judgement are.
+  const [found, {views}, running] = await allDone([
+    registrations.listStored(db, schemaName),
+    judgeAll(db),
+    runningNow(db, (warning) => warnings.push(warning)),
+  ])
+  if (found.length === 0) return []
+  const judged = new Map(views.map((view) => [view.facts.id, view]))
+  const listed = found.flatMap(({stored, policy}) => {
+    const view = judged.get(stored.id)
+    // Of views that were unregistered meanwhile, nothing is known.
+    if (!view) return []
+    const {exists, nextRunAtMs} = view.facts
+    const next = {exists, nextRunAt: asInstant(nextRunAtMs), policy}
+    return [Object.assign(stored, next, freshnessOf(view, running))]
+  })
+  for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
+  for (const warning of warnings) onWarning(warning)
+  return listed
+}
+
+export async function renamedAmong(
+  db: Database,
+  listed: readonly FoundRegistration[],
+): Promise<RenamedView[]> {
+  const gone = new Set(listed.filter(({exists}) => !exists).map(qualifiedName))
+  if (gone.size === 0) return []
+  return (await findRenamedViews(db)).filter(({from}) => gone.has(qualifiedName(from)))
+}
 
 export const VIEW_SORTS = ['name', 'urgency', 'duration', 'age', 'nextRun'] as const
 

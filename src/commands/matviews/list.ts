@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../cli/base-command.ts'
 import {outputFlag, rowsFlag, sortFlag, watchFlag} from '../../cli/flags.ts'
-import {listMatviews} from '../../core/matviews.ts'
+import {listMatviews} from '../../core/view-list.ts'
 import {arrange, descending, type SortKey} from '../../lib/arrange.ts'
 import {parseIdentifier} from '../../lib/identifier.ts'
 import {FRESHNESS_STATES} from '../../lib/records/freshness.ts'
