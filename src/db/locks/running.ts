@@ -11,7 +11,7 @@ import {heldKey, isHeldKey, viewKey} from './advisory-keys.ts'
  * nothing on a standby.
  */
 export async function findRunningRefreshes(db: Database): Promise<Map<string, RunningRefresh>> {
-  if (!db.has('registrations')) return new Map()
+  if (!db.has('registrations') || !(await isAnyLockHeld(db))) return new Map()
   const job = viewInPayload(readablePayload('j.payload'))
   const jobs = db.has('jobs')
     ? `left join lateral (
@@ -24,7 +24,7 @@ export async function findRunningRefreshes(db: Database): Promise<Map<string, Ru
     `with held as materialized (
        select l.pid, ${heldKey('l')} as key
          from pg_locks l
-        where ${isHeldKey('l')} and l.mode = 'ExclusiveLock')
+        where ${isViewLock('l')})
      select r.schema_name, r.view_name, coalesce(h.pid, 0) as pid,
             ${isoInstant('coalesce(a.xact_start, a.query_start)')} as since,
             a.usename as user, nullif(a.application_name, '') as application,
@@ -42,4 +42,13 @@ export async function findRunningRefreshes(db: Database): Promise<Map<string, Ru
       ],
     ),
   )
+}
+
+/** SQL: whether the row of pg_locks under this alias may be the lock of a view that is refreshed. */
+const isViewLock = (locks: string): string => `${isHeldKey(locks)} and ${locks}.mode = 'ExclusiveLock'`
+
+/** Most of the time nobody refreshes anything, and to plan the whole question takes 2 ms on a new session. */
+async function isAnyLockHeld(db: Database): Promise<boolean> {
+  const held = await db.session.query(`select from pg_locks l where ${isViewLock('l')} limit 1`)
+  return held.length > 0
 }
