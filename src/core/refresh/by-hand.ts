@@ -1,6 +1,7 @@
 import {announceRefresh} from '../../db/announcements.ts'
 import type {Database} from '../../db/database.ts'
 import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
+import {askIdentityAhead} from '../../db/refresh/refresh-message.ts'
 import {withDeadline} from '../../lib/abort.ts'
 import {AybError, isAybError} from '../../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
@@ -254,6 +255,7 @@ async function prepare(
   {settings, signal, ifChanged}: Pick<RefreshOptions, 'settings' | 'signal' | 'ifChanged'>,
 ): Promise<Registration> {
   const watched = db.watched()
+  askIdentityAhead(watched)
   return endingWith(signal, () =>
     cancelOnAbort(db.session, signal, async () => {
       const registration = await requireRegistration(watched, reference)
