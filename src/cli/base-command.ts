@@ -36,6 +36,8 @@ export abstract class BaseCommand extends Command {
   readonly #warnings: string[] = []
   #watch: Watch | null = null
   readonly #waiting = new WaitingLine(process.stderr, process.env, this.verbosity)
+  /** The database that was opened last, and its end. */
+  #last: {db: Database; closed: Promise<void>} | null = null
 
   override jsonEnabled(): boolean {
     return isJsonRequested(this.argv)
@@ -230,7 +232,8 @@ export abstract class BaseCommand extends Command {
         throw await db.explain(error).catch(() => error)
       } finally {
         this.#warnings.unshift(...db.takeWarnings().map(commandLineWarning))
-        if (this.#watch === null) await db.close()
+        // The result is shown meanwhile.
+        if (this.#watch === null) this.#last = {db, closed: db.close()}
       }
     } finally {
       this.endWaiting()
@@ -238,6 +241,8 @@ export abstract class BaseCommand extends Command {
   }
 
   async #open(flags: ConnectionFlags, keepsStatements: boolean): Promise<Database> {
+    // The role may have the right to one connection only.
+    await this.#last?.closed
     const onAttempt = (place: string) => this.#waiting.connecting(place)
     const db = await this.server(flags, {keepsStatements}).open({signal: this.signal, onAttempt})
     this.#waiting.connected(db.session.target)
@@ -276,6 +281,11 @@ export abstract class BaseCommand extends Command {
     const failure = toAybError(error, this.config, this.id)
     printStack(failure)
     return errorRecord(failure)
+  }
+
+  /** The end of a session takes the server 2 ms, for which nobody has to wait. */
+  protected override async finally(): Promise<void> {
+    this.#last?.db.session.unref()
   }
 
   /** The one place where an error becomes text or JSON, and an exit code. */

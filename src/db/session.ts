@@ -353,6 +353,11 @@ export class Session {
     return this.#parts.connection.close()
   }
 
+  /** From now on the process may end before the server has hung up. */
+  unref(): void {
+    this.#parts.connection.unref()
+  }
+
   /** Drops the connection at once, whatever runs on it: its locks go with it. */
   destroy(): void {
     this.#parts.connection.destroy()

@@ -26,6 +26,8 @@ export interface Connected {
    * rejects.
    */
   cancel(): Promise<void>
+  /** From now on the process may end while the connection is open. */
+  unref(): void
   /** Closes the connection without notice to the server. */
   destroy(): void
 }
@@ -190,6 +192,9 @@ async function login(
         processId,
         secretKey,
       })
+    },
+    unref() {
+      stream.unref()
     },
     destroy() {
       stream.destroy()

@@ -28,6 +28,7 @@ export class GuardedConnection {
   readonly #keepsStatements: boolean
   #isLost = false
   #isClosed = false
+  #closing: NodeJS.Timeout | null = null
 
   constructor(connected: Connected, {keepsStatements}: {keepsStatements: boolean}) {
     this.#connected = connected
@@ -95,9 +96,15 @@ export class GuardedConnection {
     if (this.#isClosed) return
     this.#isClosed = true
     // A backend that does not answer never hangs up by itself.
-    const deadline = setTimeout(() => this.#connected.destroy(), CLOSE_DEADLINE_MS)
+    this.#closing = setTimeout(() => this.#connected.destroy(), CLOSE_DEADLINE_MS)
     await this.client.end().catch(() => {})
-    clearTimeout(deadline)
+    clearTimeout(this.#closing)
+  }
+
+  /** From now on the process may end while the connection is open, as after `unref` of a socket. */
+  unref(): void {
+    this.#connected.unref()
+    this.#closing?.unref()
   }
 
   /** Drops the connection at once, whatever runs on it. */

@@ -43,6 +43,7 @@ export function fakeConnected(): FakeConnected {
     target: {host: 'db', port: 5432, database: 'shop', user: 'ann'},
     warnings: [],
     cancel: async () => {},
+    unref() {},
     destroy() {
       fake.isDestroyed = true
       // As of the driver: each statement that waits fails.
