@@ -1,10 +1,10 @@
 import type {Database} from '../db/database.ts'
-import * as registrations from '../db/registrations.ts'
+import {listStored} from '../db/registrations.ts'
 import {findRenamedViews} from '../db/states/renamed.ts'
 import {allDone} from '../lib/all-done.ts'
 import {renamedWarning} from '../lib/failures/registrations.ts'
 import {qualifiedName} from '../lib/identifier.ts'
-import {FRESHNESS_STATES, type FreshnessState} from '../lib/records/freshness.ts'
+import {FRESHNESS_STATES, type FreshnessState, type RunningRefresh} from '../lib/records/freshness.ts'
 import type {
   FoundRegistration,
   ListedRegistration,
@@ -12,7 +12,7 @@ import type {
   RenamedView,
 } from '../lib/records/registrations.ts'
 import type {Warning} from '../lib/unworded.ts'
-import {asInstant, freshnessOf, judgeAll, runningNow} from './freshness/judged.ts'
+import {asInstant, freshnessOf, type JudgedView, judgeAll, runningNow} from './freshness/judged.ts'
 
 /** All registrations, or those of one schema. `onWarning` is told of each view that was renamed. */
 export async function listMatviews(
@@ -21,25 +21,40 @@ export async function listMatviews(
   onWarning: (warning: Warning) => void = () => {},
 ): Promise<ListedRegistration[]> {
   const warnings: Warning[] = []
-  // Sent together, as the statements of a judgement are.
-  const [found, {views}, running] = await allDone([
-    registrations.listStored(db, schemaName),
-    judgeAll(db),
-    runningNow(db, (warning) => warnings.push(warning)),
-  ])
-  if (found.length === 0) return []
-  const judged = new Map(views.map((view) => [view.facts.id, view]))
-  const listed = found.flatMap(({stored, policy}) => {
-    const view = judged.get(stored.id)
-    // Of views that were unregistered meanwhile, nothing is known.
-    if (!view) return []
-    const {exists, nextRunAtMs} = view.facts
-    const next = {exists, nextRunAt: asInstant(nextRunAtMs), policy}
-    return [Object.assign(stored, next, freshnessOf(view, running))]
-  })
+  const {judged, running} = await readJudged(db, schemaName, (warning) => warnings.push(warning))
+  const listed = judged.map(({registration, view}) => Object.assign(registration, freshnessOf(view, running)))
   for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
   for (const warning of warnings) onWarning(warning)
   return listed
+}
+
+/** A registration, and how fresh its view is. */
+interface JudgedRegistration {
+  registration: FoundRegistration
+  view: JudgedView
+}
+
+/** All registrations by name, or those of one schema, with the views that are refreshed right now. */
+async function readJudged(
+  db: Database,
+  schemaName: string | null,
+  onWarning: (warning: Warning) => void,
+): Promise<{judged: JudgedRegistration[]; running: ReadonlyMap<string, RunningRefresh>}> {
+  // Sent together, as the statements of a judgement are.
+  const [found, {views}, running] = await allDone([
+    listStored(db, schemaName),
+    judgeAll(db),
+    runningNow(db, onWarning),
+  ])
+  const viewOf = new Map(views.map((view) => [view.facts.id, view]))
+  const judged = found.flatMap(({stored, policy}) => {
+    const view = viewOf.get(stored.id)
+    // Of views that were unregistered meanwhile, nothing is known.
+    if (!view) return []
+    const {exists, nextRunAtMs} = view.facts
+    return [{registration: Object.assign(stored, {exists, nextRunAt: asInstant(nextRunAtMs), policy}), view}]
+  })
+  return {judged, running}
 }
 
 export async function renamedAmong(
@@ -82,20 +97,13 @@ export interface ViewList {
 
 /** The registered views as the API lists them, each with the name that its view has now. */
 export async function listViewItems(db: Database, filter: ViewListFilter): Promise<ViewList> {
-  const found = await registrations.listRegistrations(db, filter.schemaName)
+  const {judged, running} = await readJudged(db, filter.schemaName, () => {})
   const counts = noCounts()
-  if (found.length === 0) return {items: [], total: 0, counts}
-  const {views} = await judgeAll(db)
-  const running = await runningNow(db, () => {})
-  const judged = new Map(views.map((view) => [view.facts.id, view]))
   const search = filter.search.toLowerCase()
-  const matching = found.flatMap((registration) => {
-    const {schemaName, viewName, id} = registration
-    if (search !== '' && !`${schemaName}.${viewName}`.toLowerCase().includes(search)) return []
-    const view = judged.get(id)
-    return view ? [{registration, view}] : []
-  })
-  const isRunning = ({view}: Candidate) => running.has(view.name)
+  const matching = judged.filter(({registration: {schemaName, viewName}}) =>
+    `${schemaName}.${viewName}`.toLowerCase().includes(search),
+  )
+  const isRunning = ({view}: JudgedRegistration) => running.has(view.name)
   for (const candidate of matching) {
     counts.all++
     counts[candidate.view.state]++
@@ -130,14 +138,6 @@ export async function listViewItems(db: Database, filter: ViewListFilter): Promi
   }
 }
 
-type Found = Awaited<ReturnType<typeof registrations.listRegistrations>>[number]
-type Judged = Awaited<ReturnType<typeof judgeAll>>['views'][number]
-
-interface Candidate {
-  registration: Found
-  view: Judged
-}
-
 const noCounts = (): ViewList['counts'] =>
   ({
     ...Object.fromEntries(FRESHNESS_STATES.map((state) => [state, 0])),
@@ -149,14 +149,14 @@ const noCounts = (): ViewList['counts'] =>
 const ascending = (a: number | null, b: number | null): number =>
   a === b ? 0 : a === null ? 1 : b === null ? -1 : a - b
 
-const urgencyOf = ({view}: Candidate): number => FRESHNESS_STATES.indexOf(view.state)
+const urgencyOf = ({view}: JudgedRegistration): number => FRESHNESS_STATES.indexOf(view.state)
 
-const dueOf = ({registration: {nextRunAt}}: Candidate): number | null =>
+const dueOf = ({registration: {nextRunAt}}: JudgedRegistration): number | null =>
   nextRunAt === null ? null : Date.parse(nextRunAt)
 
 const minus = (value: number | null): number | null => (value === null ? null : -value)
 
-const ORDERS: Record<Exclude<ViewSort, 'name'>, (a: Candidate, b: Candidate) => number> = {
+const ORDERS: Record<Exclude<ViewSort, 'name'>, (a: JudgedRegistration, b: JudgedRegistration) => number> = {
   urgency: (a, b) => urgencyOf(a) - urgencyOf(b) || ascending(a.view.freshAsOfMs, b.view.freshAsOfMs),
   duration: (a, b) =>
     ascending(minus(a.view.facts.lastSuccessDurationMs), minus(b.view.facts.lastSuccessDurationMs)),

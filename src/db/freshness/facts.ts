@@ -79,7 +79,7 @@ export async function readFreshness(
      select r.id, r.schema_name, r.view_name, c.oid is not null as exists,
             coalesce(c.relispopulated, false) as is_populated,
             coalesce(r.last_refresh_status = 'error', false) as has_failed, r.last_refresh_error as last_error,
-            case when r.last_refresh_status = 'error' then greatest(${failuresOf(db, 'r')}, 1) else 0 end as failures,
+            case when r.last_refresh_status = 'error' then greatest(${failures(db)}, 1) else 0 end as failures,
             ${milliseconds('r.started_at')} as started_ms, ${milliseconds('r.ended_at')} as ended_ms,
             r.duration_ms, r.size_bytes::text as size_bytes, ${maxAge}::text as max_age_ms,
             s.schema_name is not null as has_schedule, ${milliseconds('s.next_run_at')} as next_run_ms,
@@ -98,12 +98,12 @@ export async function readFreshness(
   return {nowMs: Number(rows[0]?.now_ms ?? 0), views: rows.map(toFacts)}
 }
 
-/** SQL: how many refreshes of the registration under that alias failed since `started_at`, its last success. */
-const failuresOf = (db: Database, alias: string): string =>
+/** SQL: how many refreshes of the registration `r` failed since `started_at`, its last success. */
+const failures = (db: Database): string =>
   `(select count(*)::int
                 from (select from ${runsOf(db)} e
-                       where e.schema_name = ${alias}.schema_name and e.view_name = ${alias}.view_name and e.status = 'error'
-                         and e.started_at > coalesce(${alias}.started_at, '-infinity')
+                       where e.schema_name = r.schema_name and e.view_name = r.view_name and e.status = 'error'
+                         and e.started_at > coalesce(r.started_at, '-infinity')
                        limit ${MOST_FAILURES}) e)`
 
 interface FreshnessRow {
