@@ -11,6 +11,8 @@ import {takeAway} from '../support/worker.ts'
 
 const LIST = /\/api\/admin\/matviews\?/
 
+const JOB = '550e8400-e29b-41d4-a716-446655440000'
+
 const banner = (page: Page) => page.getByRole('alert').filter({hasText: 'Not reachable, trying again'})
 
 describe('an open page', {timeout: 120_000}, () => {
@@ -127,6 +129,45 @@ describe('an open page', {timeout: 120_000}, () => {
     await banner(page).waitFor({state: 'detached'})
     await db.query('drop materialized view leaderboard')
     await rowOf(page, 'leaderboard').getByText('missing').waitFor()
+  })
+
+  test('says on no page that there is nothing, nor anything twice, while the server is away', async () => {
+    const {page} = await signIn(await start(await createTestDatabase({hasTables: true})), {
+      viewport: {width: 390, height: 844},
+    })
+    const origin = new URL(page.url()).origin
+    const pages = [
+      'matviews',
+      'matviews/leaderboard',
+      'schedules',
+      'jobs',
+      `jobs/${JOB}`,
+      'workers',
+      'findings',
+    ]
+    await page.route('**/api/admin/**', (route) => route.abort())
+    for (const hash of pages) {
+      await page.goto(`${origin}/#/${hash}`)
+      await page.reload()
+      await banner(page).waitFor()
+      expect(await page.getByRole('alert').count(), hash).toBe(1)
+      expect(await page.locator('.empty').count(), hash).toBe(0)
+    }
+    const signOut = await page.getByRole('button', {name: 'Sign out'}).boundingBox()
+    expect(signOut?.x).toBeGreaterThan(290)
+
+    await page.goto(`${origin}/#/schedules`)
+    await page.getByRole('button', {name: 'Create a schedule'}).click()
+    const dialog = page.getByRole('dialog')
+    const next = page.waitForEvent('requestfailed', (request) => request.url().includes('/schedules/next'))
+    await dialog.getByLabel('Cron expression').fill('0 3 * * *')
+    await next
+    await dialog.getByRole('alert').waitFor()
+    expect(await dialog.getByRole('alert').count()).toBe(1)
+    expect(await dialog.getByLabel('Cron expression').getAttribute('aria-invalid')).toBe('false')
+    await page.unrouteAll()
+    await dialog.getByText('Next runs in').waitFor()
+    expect(await dialog.getByRole('alert').count()).toBe(0)
   })
 
   test('says that a server is frozen, and recovers once it is not', async () => {

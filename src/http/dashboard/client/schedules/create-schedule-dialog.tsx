@@ -60,7 +60,7 @@ export function CreateScheduleDialog({api, onDone, onClose}: Props) {
         onChange={setView}
       />
       <ScopeFields form={form} onChange={setForm} />
-      <TimingFields api={api} form={form} onChange={setForm} />
+      <TimingFields api={api} form={form} isOutageTold={error?.isOutage ?? false} onChange={setForm} />
     </FormDialog>
   )
 }

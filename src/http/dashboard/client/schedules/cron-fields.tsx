@@ -1,5 +1,3 @@
-import type {ApiError} from '../api.ts'
-
 const PRESETS = [
   {cron: '*/5 * * * *', text: 'Every 5 minutes'},
   {cron: '0 * * * *', text: 'Hourly'},
@@ -10,15 +8,15 @@ const PRESETS = [
 
 interface Props {
   cronExpr: string
-  /** Why the server refuses the expression; null if it does not. */
-  error: ApiError | null
+  /** Whether the server refuses the expression. */
+  isRefused: boolean
   /** The id of the element that shows the error. */
   errorId: string
   onChange: (timing: {cronExpr: string}) => void
 }
 
 /** A cron expression. */
-export function CronFields({cronExpr, error, errorId, onChange}: Props) {
+export function CronFields({cronExpr, isRefused, errorId, onChange}: Props) {
   return (
     <>
       <label class="field">
@@ -31,7 +29,7 @@ export function CronFields({cronExpr, error, errorId, onChange}: Props) {
           spellcheck={false}
           value={cronExpr}
           onInput={(event) => onChange({cronExpr: event.currentTarget.value})}
-          aria-invalid={error !== null}
+          aria-invalid={isRefused}
           aria-describedby={errorId}
         />
       </label>

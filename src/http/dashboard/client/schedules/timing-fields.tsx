@@ -2,8 +2,8 @@ import {useId, useState} from 'preact/hooks'
 import type {Api} from '../api.ts'
 import {CheckField} from '../parts/check-field.tsx'
 import {DurationField} from '../parts/duration-field.tsx'
-import {ErrorNote} from '../parts/error-note.tsx'
 import {MoreFields} from '../parts/more-fields.tsx'
+import {PollProblem} from '../parts/poll-problem.tsx'
 import {CronFields} from './cron-fields.tsx'
 import {NextRunsList} from './next-runs-list.tsx'
 import {quietTimesOf, type ScheduleForm} from './schedule-form.ts'
@@ -13,11 +13,13 @@ import {ZONES} from './zones.ts'
 interface Props {
   api: Api
   form: ScheduleForm
+  /** Whether the dialog says already that the server is away. */
+  isOutageTold?: boolean
   onChange: (form: ScheduleForm) => void
 }
 
 /** When a schedule runs, with what that comes to. */
-export function TimingFields({api, form, onChange}: Props) {
+export function TimingFields({api, form, isOutageTold = false, onChange}: Props) {
   const {kind, timezone, maxAttempts, enabled, jitter, catchUp, quietTimes} = form
   const next = useNextRuns(api, kind === 'times' ? form.cronExpr : '@hourly', timezone, quietTimesOf(form))
   const [errorId, zonesId, quietId] = [useId(), useId(), useId()]
@@ -42,7 +44,12 @@ export function TimingFields({api, form, onChange}: Props) {
         </label>
       </fieldset>
       {kind === 'times' ? (
-        <CronFields cronExpr={form.cronExpr} error={next.error} errorId={errorId} onChange={change} />
+        <CronFields
+          cronExpr={form.cronExpr}
+          isRefused={next.error?.isOutage === false}
+          errorId={errorId}
+          onChange={change}
+        />
       ) : (
         <DurationField
           label="Oldest data"
@@ -72,7 +79,9 @@ export function TimingFields({api, form, onChange}: Props) {
           <option key={zone} value={zone} />
         ))}
       </datalist>
-      <div id={errorId}>{next.error && <ErrorNote error={next.error} />}</div>
+      <div id={errorId}>
+        <PollProblem error={isOutageTold && next.error?.isOutage ? null : next.error} />
+      </div>
       {kind === 'times' && <NextRunsList next={next} />}
       <CheckField name="enabled" isChecked={enabled} onChange={(isChecked) => change({enabled: isChecked})}>
         Enabled

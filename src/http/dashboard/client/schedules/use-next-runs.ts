@@ -5,6 +5,8 @@ import {type Api, type ApiError, toApiError} from '../api.ts'
 const SHOWN = 5
 /** A pause in typing of this length counts as its end. */
 const PAUSE_MS = 300
+/** When to ask again where there is no answer. */
+const AGAIN_MS = 3000
 
 export interface NextRunsPreview {
   answer: Omit<NextRuns, 'warnings'> | null
@@ -28,14 +30,18 @@ export function useNextRuns(
   useEffect(() => {
     const stop = new AbortController()
     const {signal} = stop
-    const timer = setTimeout(async () => {
+    async function ask(): Promise<void> {
       try {
         const answer = await api.get<NextRuns>(`schedules/next?${query}`, signal)
         if (!signal.aborted) setPreview({answer, error: null})
-      } catch (error) {
-        if (!signal.aborted) setPreview({answer: null, error: toApiError(error)})
+      } catch (cause) {
+        if (signal.aborted) return
+        const error = toApiError(cause)
+        setPreview({answer: null, error})
+        if (error.isOutage) timer = setTimeout(ask, AGAIN_MS)
       }
-    }, PAUSE_MS)
+    }
+    let timer = setTimeout(ask, PAUSE_MS)
     return () => {
       clearTimeout(timer)
       stop.abort()
