@@ -97,7 +97,7 @@ describe('the list of views', {timeout: 120_000}, () => {
     await page.getByText('No registered view has “nothing like it” in its name.').waitFor()
     await page.getByLabel('Search views').fill('')
     await page.getByRole('navigation', {name: 'Views by state'}).getByRole('link', {name: 'stale'}).click()
-    await page.getByText('No view is stale.').waitFor()
+    await page.getByText('No view is in the state “stale”.').waitFor()
   })
 })
 
@@ -153,6 +153,9 @@ describe('the page of a view', {timeout: 120_000}, () => {
       .evaluateAll((all) => new Set(all.map((each) => each.getAttribute('d'))).size)
     expect(shapes).toBe(4)
     expect(await plot.locator('.wait').count()).toBe(7)
+    // In the same words as the table.
+    for (const status of ['success', 'error', 'canceled', 'skipped'])
+      await page.locator('figcaption').getByText(status, {exact: true}).waitFor()
     await page.getByText('at most 1 h').waitFor()
     await page.getByText('nightly').waitFor()
     await page.getByText('The view is always refreshed').waitFor()
@@ -163,6 +166,7 @@ describe('the page of a view', {timeout: 120_000}, () => {
     expect((await page.locator('pre.code').textContent())?.length).toBe(1300)
     await page.getByRole('heading', {name: 'Attempts'}).waitFor()
     await shows('one attempt', async () => (await page.locator('tbody tr').count()) === 1)
+    expect(await page.locator('main').getByRole('link', {name: 'a job'}).count()).toBe(0)
     await page.goBack()
     await page.locator('.graph a').filter({hasText: 'public.above'}).click()
     await page.getByText('Concurrent mode works').waitFor()
@@ -192,7 +196,10 @@ test('findings are counted in the head, listed, and told on the page of their vi
   await link.click()
   const list = page.getByRole('region', {name: 'Findings, the worst first'})
   await shows('all findings', async () => (await list.locator('li').count()) === findings.length)
-  await list.getByText(gone.message).waitFor()
+  const told = list.locator('li').filter({hasText: gone.message})
+  await told.waitFor()
+  // The name is said once, and is the link.
+  expect((await told.locator('p').first().textContent())?.split('public.going')).toHaveLength(2)
   await list.getByRole('link', {name: 'public.going'}).first().click()
   await page.getByRole('region', {name: 'Findings'}).getByText(gone.message).waitFor()
   await page.goto(`${server.origin}/#/matviews/leaderboard`)
@@ -239,6 +246,9 @@ test('whoever may only read sees everything, and no button that changes anything
     await page.locator('main').getByText(ready).first().waitFor()
     expect(await page.locator('main button').count(), link).toBe(0)
   }
+  await db.query('delete from _ayb_matview_refreshes')
+  await page.getByRole('link', {name: 'Materialized views'}).click()
+  await page.getByText('No materialized view is registered yet.', {exact: true}).waitFor()
   expect(complaints).toEqual([])
   await page.context().close()
   await stopServers([server])

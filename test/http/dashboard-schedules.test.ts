@@ -151,7 +151,7 @@ describe('the page of jobs', {timeout: 120_000}, () => {
     expect(page.url()).toContain('#/jobs?state=failed')
     await rowOf(page, 'broken').getByRole('button', {name: 'Retry'}).click()
     await toast(page, 'Job for public.broken is queued again').waitFor()
-    await page.getByText('No job is failed.').waitFor()
+    await page.getByText('No job is in the state “failed”.').waitFor()
     await untilState(db, failed, 'queued')
 
     await states.getByRole('link', {name: 'all'}).click()

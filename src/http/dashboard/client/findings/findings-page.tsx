@@ -15,12 +15,7 @@ export function FindingsPage({doctor: {data, error, reload}}: {doctor: Poll<Diag
       <PollProblem error={error} />
       {!data && !error && <p class="empty">Loading…</p>}
       {!error && data?.findings.length === 0 && (
-        <p class="empty">
-          {data.checkedViews === 1
-            ? 'One view was checked, with its schedules and the server.'
-            : `${data.checkedViews} views were checked, with their schedules and the server.`}{' '}
-          Nothing is wrong.
-        </p>
+        <p class="empty">{whatWasChecked(data.checkedViews)} Nothing is wrong.</p>
       )}
       {data && data.findings.length > 0 && (
         <section class="panel" aria-label="Findings, the worst first">
@@ -29,4 +24,11 @@ export function FindingsPage({doctor: {data, error, reload}}: {doctor: Poll<Diag
       )}
     </>
   )
+}
+
+function whatWasChecked(views: number): string {
+  if (views === 0) return 'No view is registered: the schedules and the server were checked.'
+  return views === 1
+    ? 'One view was checked, with its schedules and the server.'
+    : `${views} views were checked, with their schedules and the server.`
 }

@@ -128,7 +128,7 @@ export function JobPage({api, notify, id, database}: Props) {
       )}
       <section class="panel" aria-labelledby="attempts">
         <h2 id="attempts">Attempts</h2>
-        {runs.length > 0 && <RunTable runs={runs} />}
+        {runs.length > 0 && <RunTable runs={runs} isOneJob />}
         {runs.length === 0 && (
           <p class="hint">
             {LIVE.includes(job.state)

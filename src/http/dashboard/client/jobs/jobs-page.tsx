@@ -93,8 +93,8 @@ export function JobsPage({api, notify, query}: Props) {
 
 function emptyText({search, state}: JobQuery): string {
   if (search !== '')
-    return `No job${state ? ` that is ${state}` : ''} is for a view with “${search}” in its name.`
-  if (state !== null) return `No job is ${state}.`
+    return `No job${state ? ` in the state “${state}”` : ''} is for a view with “${search}” in its name.`
+  if (state !== null) return `No job is in the state “${state}”.`
   return 'There are no jobs yet. A schedule creates a job when it is due, and a worker (ayb worker, or ayb serve --worker) runs the job.'
 }
 

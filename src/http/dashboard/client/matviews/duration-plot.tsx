@@ -12,11 +12,11 @@ const BOTTOM = 26
 const STEPS = [1, 2, 5]
 
 /** How a run ended, as a shape beside a colour. */
-const SHAPES: Record<Run['status'], {path: string; text: string}> = {
-  success: {path: 'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0', text: 'success'},
-  error: {path: 'M-4 -4l8 8m0 -8l-8 8', text: 'failed'},
-  canceled: {path: 'M0 -5l5 5l-5 5l-5 -5z', text: 'canceled'},
-  skipped: {path: 'M-4 -4h8v8h-8z', text: 'skipped'},
+const SHAPES: Record<Run['status'], string> = {
+  success: 'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0',
+  error: 'M-4 -4l8 8m0 -8l-8 8',
+  canceled: 'M0 -5l5 5l-5 5l-5 -5z',
+  skipped: 'M-4 -4h8v8h-8z',
 }
 
 const DAY = new Intl.DateTimeFormat('en-GB', {
@@ -65,7 +65,7 @@ export function DurationPlot({runs}: {runs: readonly Run[]}) {
             {(run.lockWaitMs ?? 0) > 0 && (
               <path class="wait" d={`M${x(at)} ${y(ms)}V${y(ms + (run.lockWaitMs ?? 0))}`} />
             )}
-            <path d={SHAPES[run.status].path} transform={`translate(${x(at)} ${y(ms)})`}>
+            <path d={SHAPES[run.status]} transform={`translate(${x(at)} ${y(ms)})`}>
               <title>{describeRun(run)}</title>
             </path>
           </g>
@@ -76,10 +76,10 @@ export function DurationPlot({runs}: {runs: readonly Run[]}) {
           <span key={status}>
             <svg viewBox="-6 -6 12 12" width="12" height="12" aria-hidden="true">
               <g class={`run-${status}`}>
-                <path d={SHAPES[status].path} />
+                <path d={SHAPES[status]} />
               </g>
             </svg>{' '}
-            {SHAPES[status].text}
+            {status}
           </span>
         ))}
         {hasWaits && (
@@ -105,7 +105,7 @@ function niceCeiling(value: number): number {
 function describeRun({startedAt, status, durationMs, lockWaitMs}: Run): string {
   const took = durationMs === null ? '' : ` ${formatDuration(durationMs)}`
   const waited = lockWaitMs ? `, waited ${formatDuration(lockWaitMs)}` : ''
-  return `${DAY.format(Date.parse(startedAt))}: ${SHAPES[status].text}${took}${waited}`
+  return `${DAY.format(Date.parse(startedAt))}: ${status}${took}${waited}`
 }
 
 function describe(runs: readonly Run[]): string {
@@ -117,5 +117,5 @@ function describe(runs: readonly Run[]): string {
     good.length === 0
       ? ''
       : `, successes from ${formatDuration(Math.min(...good))} to ${formatDuration(Math.max(...good))}`
-  return `Durations of the last ${runs.length} refreshes: ${failed} failed${range}`
+  return `Durations of the last ${runs.length} refreshes: ${failed} with an error${range}`
 }

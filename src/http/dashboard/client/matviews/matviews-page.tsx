@@ -72,7 +72,7 @@ export function MatviewsPage({api, notify, histories, refreshes, query}: Props) 
       <PollProblem error={error} />
       {!views && !error && <p class="empty">Loading…</p>}
       {views && <ListFilter query={query} counts={views.counts} />}
-      {data && data.total === 0 && <p class="empty">{emptyText(query)}</p>}
+      {data && data.total === 0 && <p class="empty">{emptyText(query, mayChange)}</p>}
       {views && views.items.length > 0 && (
         <table class="cards">
           <thead>
@@ -132,12 +132,12 @@ function pathOf({search, state, sort, page}: ViewQuery): string {
   return `matviews?${query}`
 }
 
-function emptyText({search, state}: ViewQuery): string {
+function emptyText({search, state}: ViewQuery, mayChange: boolean): string {
   if (search !== '')
-    return `No registered view has “${search}” in its name${state ? ` and is ${state}` : ''}.`
+    return `No registered view${state ? ` in the state “${state}”` : ''} has “${search}” in its name.`
   if (state === 'running') return 'No view is being refreshed right now.'
-  if (state !== null) return `No view is ${state}.`
-  return 'No materialized view is registered yet. Register one to refresh it here or by a schedule.'
+  if (state !== null) return `No view is in the state “${state}”.`
+  return `No materialized view is registered yet.${mayChange ? ' Register a view to refresh it here or by a schedule.' : ''}`
 }
 
 /** Has a registration stand for its view under the new name; returns what to say. */

@@ -11,8 +11,14 @@ const FIRST = 10
 /** A phone leaves out what says nothing. */
 const unlessEmpty = (isEmpty: boolean): string | undefined => (isEmpty ? 'none' : undefined)
 
+interface Props {
+  runs: readonly Run[]
+  /** Whether the page is about the job of all the runs. */
+  isOneJob?: boolean
+}
+
 /** Runs in words, for whoever cannot see the plot, and wants to know more. */
-export function RunTable({runs}: {runs: readonly Run[]}) {
+export function RunTable({runs, isOneJob = false}: Props) {
   const [isWhole, setWhole] = useState(false)
   if (runs.length === 0) return null
   const shown = isWhole ? runs : runs.slice(0, FIRST)
@@ -26,7 +32,7 @@ export function RunTable({runs}: {runs: readonly Run[]}) {
             <th>Duration</th>
             <th>Waited</th>
             <th>Mode</th>
-            <th>By</th>
+            {!isOneJob && <th>By</th>}
             <th>Remarks</th>
           </tr>
         </thead>
@@ -46,7 +52,11 @@ export function RunTable({runs}: {runs: readonly Run[]}) {
                 {run.lockWaitMs ? formatDuration(run.lockWaitMs) : '–'}
               </td>
               <td data-label="Mode">{run.refreshMode}</td>
-              <td data-label="By">{run.jobId === null ? 'hand' : <a href={jobLink(run.jobId)}>a job</a>}</td>
+              {!isOneJob && (
+                <td data-label="By">
+                  {run.jobId === null ? 'hand' : <a href={jobLink(run.jobId)}>a job</a>}
+                </td>
+              )}
               <td data-label="Remarks" class={unlessEmpty(!run.error && run.reason === null)}>
                 {run.error ? <LongText text={run.error} /> : (run.reason ?? '–')}
               </td>

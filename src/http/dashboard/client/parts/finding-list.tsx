@@ -24,17 +24,16 @@ export function FindingList({findings, of}: Props) {
         </li>
       )}
       {findings.slice(0, SHOWN).map((finding) => {
-        const view = viewOf(finding)
+        const view = of ? null : viewOf(finding)
+        const isScheduleNamed = finding.schedule === null || finding.message.includes(finding.schedule)
         return (
           <li
             key={`${finding.check} ${finding.schemaName} ${finding.viewName} ${finding.schedule} ${finding.message}`}
           >
             <p>
               <Badge state={finding.severity} />{' '}
-              {view && !of && <a href={viewLink(quotedView(view))}>{viewTitle(view)}</a>}
-              {finding.schedule && <span class="hint"> schedule {finding.schedule}</span>}{' '}
-              {((view && !of) || finding.schedule) && <br />}
-              {finding.message}
+              {!isScheduleNamed && <span class="hint">schedule {finding.schedule}: </span>}
+              {view ? <Linked text={finding.message} view={view} /> : finding.message}
             </p>
             {finding.evidence && <p class="hint">{finding.evidence}</p>}
             {finding.fix.sql && <Copyable text={finding.fix.sql} />}
@@ -43,6 +42,15 @@ export function FindingList({findings, of}: Props) {
       })}
     </ul>
   )
+}
+
+/** A text whose first mention of the view leads to the page of the view; before the text where there is none. */
+function Linked({text, view}: {text: string; view: ViewName}) {
+  const title = viewTitle(view)
+  const link = <a href={viewLink(quotedView(view))}>{title}</a>
+  const start = text.indexOf(title)
+  if (start < 0) return [link, ': ', text]
+  return [text.slice(0, start), link, text.slice(start + title.length)]
 }
 
 const viewOf = ({schemaName, viewName}: Finding): ViewName | null =>

@@ -73,7 +73,9 @@ export function SchedulesPage({api, notify}: {api: Api; notify: Notify}) {
       )}
       {!data && !error && <p class="empty">Loading…</p>}
       {!error && data?.items.length === 0 && (
-        <p class="empty">There are no schedules yet. Create a schedule to refresh a view automatically.</p>
+        <p class="empty">
+          There are no schedules yet.{mayChange && ' Create a schedule to refresh a view automatically.'}
+        </p>
       )}
       {data && data.items.length > FEW && (
         <div class="filter">
