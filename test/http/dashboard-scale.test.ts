@@ -8,6 +8,8 @@ const VIEWS = 5000
 /** What one task may build: no task then takes long, so the page answers on a slow machine, too. */
 const MOST_ROWS_AT_ONCE = 10
 const MOST_ELEMENTS = 2000
+const LONGEST_TASK_MS = 100
+const FIRST_PAINT_MS = 1000
 
 let db: TestDatabase
 
@@ -38,6 +40,37 @@ const watch = (page: Page) =>
 
 const rowsOf = (page: Page) => page.locator('tbody tr').count()
 
+interface TraceEvent {
+  name: string
+  tid: number
+  pid: number
+  ts: number
+  /** What the thread did on a processor, in microseconds: whatever else the machine does. */
+  tdur?: number
+}
+
+/** The tasks of the page's main thread while something happens, and until when its first text was painted. */
+async function traced(page: Page, work: () => Promise<void>) {
+  const browser = page.context().browser()
+  if (!browser) throw new Error('the page has no browser')
+  await browser.startTracing(page, {
+    categories: ['toplevel', 'loading'],
+  })
+  await work()
+  const {traceEvents} = JSON.parse(`${await browser.stopTracing()}`) as {traceEvents: TraceEvent[]}
+  const paint = traceEvents.find(({name}) => name === 'firstContentfulPaint')
+  if (!paint) throw new Error('nothing was painted')
+  const tasks = traceEvents.filter(
+    ({name, pid, tid, tdur}) =>
+      name.endsWith('RunTask') && pid === paint.pid && tid === paint.tid && tdur !== undefined,
+  )
+  const ms = (some: TraceEvent[]) => some.map(({tdur = 0}) => tdur / 1000)
+  return {
+    tasks: ms(tasks),
+    untilPaintMs: ms(tasks.filter(({ts}) => ts <= paint.ts)).reduce((sum, each) => sum + each, 0),
+  }
+}
+
 describe(`with ${VIEWS} views`, {timeout: 120_000}, () => {
   test('each list is built a few rows at a time, of few elements', async () => {
     const {page} = await signIn(await start(db))
@@ -56,6 +89,31 @@ describe(`with ${VIEWS} views`, {timeout: 120_000}, () => {
       ).toBe(50)
       expect(await page.evaluate('document.querySelectorAll("*").length'), hash).toBeLessThan(MOST_ELEMENTS)
       await screenshot(page, `scale-${hash.split('?')[0]}`)
+    }
+  })
+
+  test('each page paints soon, and no task takes long, by the time on a processor', async () => {
+    const {page} = await signIn(await start(db))
+    for (const hash of [
+      'matviews',
+      'matviews?sort=name&page=100',
+      'matviews/view_4999',
+      'schedules',
+      'jobs',
+      'findings',
+    ]) {
+      await page.goto(`${new URL(page.url()).origin}/#/${hash}`)
+      const {tasks, untilPaintMs} = await traced(page, async () => {
+        await page.reload()
+        await page
+          .locator('main')
+          .locator('tbody tr:nth-child(10), .findings li:nth-child(10)')
+          .first()
+          .waitFor()
+      })
+      expect(tasks.length, hash).toBeGreaterThan(50)
+      expect(untilPaintMs, hash).toBeLessThan(FIRST_PAINT_MS)
+      expect(Math.max(...tasks), hash).toBeLessThan(LONGEST_TASK_MS)
     }
   })
 
