@@ -1,9 +1,12 @@
 import {CLOCK_FUNCTIONS, REPEATABLE_FUNCTIONS} from './functions.ts'
 import {definitionKey, FIRST_USER_OID} from './parts.ts'
 
-/** Fields of a stored query that hold the OID of a function, of an operator, and of a type. */
-const FUNCTION_FIELDS = ['funcid', 'aggfnoid', 'winfnoid', 'tsmhandler', 'startInRangeFunc', 'endInRangeFunc']
-const OPERATOR_FIELDS = ['opno', 'eqop', 'sortop', 'cycle_mark_neop']
+/**
+ * Marks of the fields of a stored query that hold the OID of a function, and of an operator. Fields whose names end
+ * alike share a mark: aggfnoid and winfnoid, startInRangeFunc and endInRangeFunc.
+ */
+const FUNCTION_MARKS = [' :funcid ', 'fnoid ', ' :tsmhandler ', 'InRangeFunc ']
+const OPERATOR_MARKS = [' :opno ', ' :eqop ', ' :sortop ', ' :cycle_mark_neop ']
 /** How the names of fields go on behind `typ` that hold the OID of a type; `typmod` does not. */
 const TYPE_ENDS = "'', 'e', 'eid', 'id', 'eId'"
 
@@ -58,40 +61,40 @@ below(root, class_id, id, kind) as (
         and d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)) s
     left join pg_class c on s.class_id = 'pg_class'::regclass and c.oid = s.id
    where s.class_id <> 'pg_class'::regclass or s.id <> b.root),
-rules as materialized (
-  select b.root, r.ev_class, r.ev_action::text as action
-    from below b join pg_rewrite r on r.ev_class = b.id and r.ev_type = '1'
-   where b.class_id = 'pg_class'::regclass and b.kind = 'v'
-   union all
-  select b.root, b.id, p.proargdefaults::text
-    from below b join pg_proc p on p.oid = b.id
-   where b.class_id = 'pg_proc'::regclass and p.proargdefaults is not null),
-special as materialized (
-  select r.root, r.ev_class, r.action
-    from (select root, ev_class, action || '' as action from rules offset 0) r
-   where ${SPECIAL.map((mark) => `strpos(r.action, '${mark}') > 0`).join('\n      or ')}),
 marks as materialized (
-  select distinct r.root, r.ev_class, m.kind,
-         split_part(m.part, case m.kind when 'type' then ':' when 'list' then ')' else ' ' end, 1) as value
-    from (select root, ev_class, action || '' as action from rules offset 0) r
+  select distinct r.root, r.ev_class, m.kind, m.value
+    from (select s.root, s.ev_class, s.action || '' as action
+            from (select b.root, r.ev_class, r.ev_action::text as action
+                    from below b join pg_rewrite r on r.ev_class = b.id and r.ev_type = '1'
+                   where b.class_id = 'pg_class'::regclass and b.kind = 'v'
+                   union all
+                  select b.root, b.id, p.proargdefaults::text
+                    from below b join pg_proc p on p.oid = b.id
+                   where b.class_id = 'pg_proc'::regclass and p.proargdefaults is not null) s
+          offset 0) r
    cross join lateral (
-     select 'relation', part from ${behind([' :relid '])} part
+     select 'relation', split_part(part, ' ', 1) from ${behind([' :relid '])} part
       union all
-     select 'function', part from ${behind(FUNCTION_FIELDS.map((field) => ` :${field} `))} part
+     select 'function', split_part(part, ' ', 1) from ${behind(FUNCTION_MARKS)} part
       union all
-     select 'operator', part from ${behind(OPERATOR_FIELDS.map((field) => ` :${field} `))} part
+     select 'operator', split_part(part, ' ', 1) from ${behind(OPERATOR_MARKS)} part
       union all
-     select 'constant', part from ${behind([' :consttype '])} part
+     select 'constant', split_part(part, ' ', 1) from ${behind([' :consttype '])} part
       union all
-     select 'list', part from ${behind(['(o '])} part
+     select 'list', split_part(part, ')', 1) from ${behind(['(o '])} part
       union all
-     select 'type', part from string_to_table(r.action, 'typ') part where left(part, 1) in (' ', 'e', 'i')) m(kind, part)),
+     select 'type', split_part(part, ':', 1) from string_to_table(r.action, 'typ') part where left(part, 1) in (' ', 'e', 'i')
+      union all
+     select 'special', r.action
+      where ${SPECIAL.map((mark) => `strpos(r.action, '${mark}') > 0`).join('\n         or ')}) m(kind, value)),
+special as materialized (
+  select root, value as action from marks where kind = 'special'),
 fields as materialized (
-  select distinct f.root, f.ev_class, f.kind, f.digits::oid as id
+  select f.root, f.ev_class, f.kind, f.digits::oid as id
     from (select root, ev_class, kind,
                  substring(split_part(value, ' ', case kind when 'type' then 2 else 1 end) from '^[0-9]+') as digits
             from marks
-           where kind <> 'list' and (kind <> 'type' or split_part(value, ' ', 1) in (${TYPE_ENDS}))
+           where kind not in ('list', 'special') and (kind <> 'type' or split_part(value, ' ', 1) in (${TYPE_ENDS}))
           offset 0) f
    where f.digits <> '0'),
 lists as materialized (
@@ -159,7 +162,7 @@ facts as materialized (
            union all
           select root, id >= ${FIRST_USER_OID}, false from lists
            union all
-          select root, false, false from rules) m
+          select root, false, false from below where id = root) m
    group by m.root)`
 
 /** SQL: what forbids skipping, a row each. */
