@@ -47,8 +47,8 @@ export interface JudgedViews {
 }
 
 interface WhichViews {
-  /** Of all views, where the caller has read them already. */
-  edges?: readonly ViewEdge[] | undefined
+  /** Of all views, where the caller reads them anyway. */
+  edges?: Promise<readonly ViewEdge[]> | undefined
   /** How old the data may be, in place of what was set for the views. */
   maxAgeMs?: number | null
 }

@@ -53,7 +53,7 @@ export async function viewStatus(db: Database, options: StatusOptions): Promise<
 /** The state of each registered view, by qualified names. `edges` are those of the whole graph. */
 export async function viewStates(
   db: Database,
-  edges: readonly Edge[],
+  edges: Promise<readonly Edge[]>,
 ): Promise<ReadonlyMap<string, FreshnessState>> {
   const {views} = await judgeAll(db, {edges})
   return new Map(views.map(({name, state}) => [name, state]))

@@ -29,17 +29,17 @@ export const viewEdges = async (
 /**
  * The same, with how fresh the views are, and whether they can be skipped. To read the definitions of
  * thousands of views takes the server half a second. Where all are to be shown, the server does that while this
- * program arranges the graph.
+ * program arranges the graph and the states: so the OIDs, which the statement needs, are asked for first. An answer
+ * that comes while this program arranges waits until that has ended.
  */
 export async function viewGraph(
   db: Database,
   references: readonly ViewReference[] = [],
 ): Promise<Unworded<ViewGraph>> {
-  const [{all, shown}, early] = await allDone([
-    readGraph(db, references),
-    references.length === 0 ? blockersOf(db, null) : new Map<string, FoundBlocker[]>(),
-  ])
-  const states = await viewStates(db, all.edges)
+  const searching = references.length === 0 ? blockersOf(db, null) : new Map<string, FoundBlocker[]>()
+  const reading = readGraph(db, references)
+  const edges = reading.then(({all}) => all.edges)
+  const [early, {shown}, states] = await allDone([searching, reading, viewStates(db, edges)])
   // Where only some views are to be shown, and views that were created since.
   const left = new Set(shown.nodes.map(qualifiedName).filter((name) => !early.has(name)))
   const blockers = new Map([...early, ...(left.size > 0 ? await blockersOf(db, left) : [])])
