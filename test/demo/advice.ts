@@ -41,7 +41,13 @@ async function consult({shell, owner}: Stage): Promise<void> {
   const [, , missingIndex] = findings
   await owner.show(missingIndex?.fix.sql ?? '')
   await shell.run(['matviews', 'refresh', MONTHLY, '--mode', 'standard'])
-  await shell.run(['doctor', MONTHLY], {prints: '1 view: 1 error'})
+  await shell.run(['doctor', MONTHLY])
+  const left = await shell.json<Diagnosis>(['doctor', MONTHLY])
+  checkEqual(
+    left.findings.map((finding) => finding.check),
+    ['no-worker'],
+    'what is left for the doctor to find',
+  )
 }
 
 async function tuneView({shell}: Stage): Promise<void> {

@@ -1,7 +1,8 @@
 import type {Diagnosis} from '../../src/lib/records/diagnosis.ts'
 import type {ViewStatus} from '../../src/lib/records/freshness.ts'
+import type {Run} from '../../src/lib/records/runs.ts'
 import {printAlerts} from './alerts.ts'
-import {checkEqual} from './check.ts'
+import {check, checkEqual} from './check.ts'
 import {say} from './print.ts'
 import type {Stage, Step} from './stage.ts'
 
@@ -25,7 +26,9 @@ async function findFailing({shell, owner}: Stage): Promise<void> {
   for (let night = 1; night <= 2; night++) await shell.run(['refresh', PRICES], {exitCode: 1})
   say('Readers still see the old price. What is not as wanted, and why?')
   await shell.run(['status', PRICES])
-  await shell.run(['matviews', 'history', PRICES], {prints: 'division by zero'})
+  await shell.run(['matviews', 'history', PRICES])
+  const [lastRun] = await shell.json<Run[]>(['matviews', 'history', PRICES])
+  check(lastRun?.error?.includes('division by zero') === true, 'the history says why the refresh fails')
   const [status] = await shell.json<ViewStatus[]>(['matviews', 'status', PRICES])
   checkEqual(
     {state: status?.state, times: status?.consecutiveFailures},

@@ -37,7 +37,7 @@ export class SqlSession {
     printInput(this.#prompt, sql)
     const {rows, rowCount} = await this.#client.query<Row>(sql)
     if (rows.length > 0) printRows(rows)
-    else if (rowCount) printRemark(`${rowCount.toLocaleString('en')} rows`)
+    else if (rowCount) printRemark(`${rowCount.toLocaleString('en')} ${rowCount === 1 ? 'row' : 'rows'}`)
     return rows
   }
 
