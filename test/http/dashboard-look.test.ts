@@ -49,6 +49,23 @@ describe('the dashboard', {timeout: 120_000}, () => {
     expect(cut).toBe(0)
   })
 
+  test('has a view on one line of its list, with the reason of its state, whatever names the others have', async () => {
+    const own = await createTestDatabase({hasTables: true})
+    await own.query(`
+      create materialized view daily_revenue as select 1 as day;
+      create materialized view report as select day from daily_revenue;
+      create materialized view report_by_region_and_channel_and_month_and_weekday_of_each_shop as select day from report;
+      insert into _ayb_matview_refreshes (view_name, last_refresh_at, last_refresh_status, last_refresh_duration_ms)
+      select matviewname, now() - length(matviewname) * interval '1 min', 'success', 1 from pg_matviews where schemaname = 'public';
+      update _ayb_matview_refreshes set last_refresh_at = now() where view_name = 'daily_revenue'`)
+    const {page} = await signIn(await start(own), {viewport: {width: 1280, height: 800}})
+    const reason = rowOf(page, 'report').filter({hasNotText: 'region'}).locator('.reason')
+    await reason.getByText('public.daily_revenue was refreshed since').waitFor()
+    expect(await reason.evaluate((element) => element.getClientRects().length)).toBe(1)
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(1280)
+    await screenshot(page, 'reasons')
+  })
+
   test('shows all of itself on a phone, the actions too', async () => {
     const viewport = {width: 390, height: 844}
     const {page} = await signIn(await start(db), {viewport, isMobile: true, hasTouch: true})

@@ -44,7 +44,7 @@ export function MatviewRow({
           <Breakable text={viewName} />
         </a>
       </td>
-      <td data-label="State">
+      <td data-label="State" class="state">
         <ViewState
           registration={registration}
           refresh={refresh}
