@@ -23,6 +23,8 @@ interface Running {
   db: Database | null
   /** Null until the refresh holds the lock of the view. */
   lock: RefreshLock | null
+  /** Whether no query of a view has run on the session for this slot. */
+  hasOnlyLooked: boolean
   done: Promise<void>
 }
 
@@ -81,7 +83,11 @@ export class Slots {
       }
       this.#context.tally.countClaim()
       const startedAt = performance.now()
-      const running: Running = {job, startedAt, db: null, lock: null, done: Promise.resolve()}
+      const running: Running = {
+        ...{job, startedAt, db: null, lock: null},
+        hasOnlyLooked: true,
+        done: Promise.resolve(),
+      }
       this.#running.set(job.id, running)
       running.done = this.#run(running)
     }
@@ -147,7 +153,7 @@ export class Slots {
           this.#context.tally.countClaim()
           next = await this.#runOne(running, next, db)
         }
-        await this.#sessions.release(db)
+        await this.#sessions.release(db, running)
       }
     } catch (error) {
       // A later poll rescues the job. Nobody knows what the session holds.
@@ -173,7 +179,8 @@ export class Slots {
     const onLocked = (lock: RefreshLock) => {
       running.lock = lock
     }
-    const {next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
+    const {next, hasOnlyLooked} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
+    if (!hasOnlyLooked) running.hasOnlyLooked = false
     if (db.session.isUsable) await advanceBehind(db, job, this.#context.emit)
     if (!next) return null
     this.#running.delete(running.job.id)
