@@ -26,6 +26,8 @@ import {listenForSignals} from './signals.ts'
 import {WaitingLine} from './waiting-line.ts'
 import type {Watch} from './watch.ts'
 
+type OpenOptions = NonNullable<Parameters<Server['open']>[0]>
+
 /** The base of all commands: the global flags, the database, JSON output, and the handling of errors. */
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true
@@ -129,19 +131,28 @@ export abstract class BaseCommand extends Command {
     return work().finally(() => this.endWaiting())
   }
 
-  /** Opens sessions of a server. Says where the first connects to, if that takes long. */
-  protected openerOf(server: Server): Server['open'] {
+  /**
+   * Opens sessions as `open` does. Says where the first connects to, if that takes long; verbose: in any
+   * case, once connected.
+   */
+  protected tellingOfFirst<T extends Pick<Database, 'session'>>(
+    open: (how: OpenOptions) => Promise<T>,
+  ): (how?: OpenOptions) => Promise<T> {
     let isFirst = true
-    return async (how) => {
-      if (!isFirst) return server.open(how)
+    return async (how = {}) => {
+      if (!isFirst) return open(how)
       isFirst = false
       this.#waiting.begin()
       const stopListening = onAbort(this.signal, () => this.endWaiting())
       const onAttempt = (place: string) => this.#waiting.connecting(place)
-      return server.open({...how, onAttempt}).finally(() => {
+      try {
+        const opened = await open({...how, onAttempt})
+        this.#waiting.connected(opened.session.target)
+        return opened
+      } finally {
         stopListening()
         this.endWaiting()
-      })
+      }
     }
   }
 

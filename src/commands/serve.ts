@@ -85,9 +85,11 @@ With --worker, the same process also runs the schedules, with the settings in th
     const signal = this.untilClosed(process.stdout)
     const {collectionsUrl} = settings
     // Report a failed connection before the server listens.
-    const pools = await this.waitingFor('Connecting to the database', () =>
-      openServePools(this.connection(flags), {collectionsUrl, signal}),
-    )
+    const pools = await openServePools(this.connection(flags), {
+      collectionsUrl,
+      signal,
+      telling: (open) => this.tellingOfFirst(open),
+    })
     const {serve} = await import('../http/serve.ts')
     notices?.start()
     try {

@@ -99,7 +99,7 @@ The environment variables of the flags take the same values, except that AYB_JOB
       version: this.config.version,
     })
     const server = this.server(flags, {keepsStatements: true})
-    const open = this.openerOf(server)
+    const open = this.tellingOfFirst(server.open.bind(server))
     const {notices, onEvent} = watchNotices({
       open,
       deliver: targets && senderTo(targets),

@@ -1,6 +1,7 @@
 import type {ConnectOptions} from '../db/connection/connect.ts'
 import {Server} from '../db/database.ts'
 import {DatabasePool} from '../db/pool.ts'
+import type {OpenOptions, Session} from '../db/session.ts'
 import {AybError} from '../lib/errors.ts'
 import {openReaders, type ReaderPool} from './readers.ts'
 
@@ -16,6 +17,15 @@ export interface ServePools {
   openSession: Server['openSession']
   /** Whether the database was reached through a pooler. */
   isPooled: boolean
+}
+
+interface ServeConnections {
+  collectionsUrl: string | null
+  signal: AbortSignal
+  /** Tells a person about the first session that is opened. */
+  telling: <T extends {session: Session}>(
+    open: (how: OpenOptions) => Promise<T>,
+  ) => (how: OpenOptions) => Promise<T>
 }
 
 const SESSIONS = 8
@@ -44,12 +54,13 @@ const FOR_REFRESHES = {
  */
 export async function openServePools(
   connection: ConnectOptions,
-  {collectionsUrl, signal}: {collectionsUrl: string | null; signal: AbortSignal},
+  {collectionsUrl, signal, telling}: ServeConnections,
 ): Promise<ServePools> {
   const server = new Server(connection)
-  const open = server.open.bind(server)
+  const open = telling(server.open.bind(server))
   const pool = new DatabasePool(open, {size: SESSIONS, isKept: true, ...FOR_REQUESTS})
-  const openReader = openReaders(connection, collectionsUrl, pool)
+  const openAnyReader = openReaders(connection, collectionsUrl, pool)
+  const openReader = collectionsUrl === null ? openAnyReader : telling(openAnyReader)
   const readers = new DatabasePool(openReader, {size: READERS, isKept: true, ...FOR_REQUESTS})
   const refreshes = new DatabasePool(open, {size: REFRESHES, isKept: false, ...FOR_REFRESHES})
   const isPooled = await pool.use(async ({session}) => session.isPooled, signal)

@@ -1,12 +1,16 @@
 import {once} from 'node:events'
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:http'
 import {type AddressInfo, createServer as createConnectionServer} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import type {Interfaces} from '@oclif/core'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {startAnswerProxy} from '../support/answer-proxy.ts'
+import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
+import {insertJob} from '../support/jobs.ts'
+import {MANIFEST_FILE} from '../support/manifest.ts'
 import {register} from '../support/refresh.ts'
 import {createSchedule} from '../support/schedules.ts'
 import {linesOf, openTerminal} from '../support/terminal.ts'
@@ -22,6 +26,9 @@ const COMMANDS = [
   'matviews register leaderboard --if-not-exists',
   'matviews register --all',
   'matviews update leaderboard --max-age 1h',
+  'matviews relink leaderboard moved',
+  'matviews cancel leaderboard',
+  'matviews unregister leaderboard --dry-run',
   'matviews unregister --missing',
   'matviews refresh leaderboard',
   'matviews refresh --all',
@@ -29,8 +36,15 @@ const COMMANDS = [
   'schedules list',
   'schedules show nightly',
   'schedules update nightly --max-attempts 4',
+  'schedules create --name daily --cron @daily --view leaderboard',
+  'schedules enable nightly',
+  'schedules disable idle',
+  'schedules delete idle --dry-run',
   'schedules run nightly',
   'jobs list',
+  'jobs show 550e8400-e29b-41d4-a716-446655440000',
+  'jobs cancel 550e8400-e29b-41d4-a716-446655440000',
+  'jobs retry 550e8400-e29b-41d4-a716-446655440000',
   'jobs stats',
   'jobs prune --older-than 7d --yes',
   'worker list',
@@ -59,18 +73,23 @@ beforeAll(async () => {
   db = await createTestDatabase({hasTables: true})
   await register(db, 'leaderboard')
   await createSchedule(db, 'nightly')
+  await createSchedule(db, 'idle')
 })
 
 afterAll(() => rmSync(folder, {recursive: true}))
 
 /** A server that answers a session until it is open, and then not before `release`. */
-async function startSlowServer() {
+async function startSlowServer(database = db) {
   let release = () => {}
-  const released = new Promise<void>((resolve) => {
-    release = resolve
-  })
+  let released: Promise<void>
+  const hold = () => {
+    released = new Promise((resolve) => {
+      release = resolve
+    })
+  }
+  hold()
   let answers = 0
-  const proxy = await startAnswerProxy(db, async (bytes, client, upstream) => {
+  const proxy = await startAnswerProxy(database, async (bytes, client, upstream) => {
     if (answers >= OPENING_ANSWERS) {
       upstream.pause()
       await released
@@ -79,11 +98,22 @@ async function startSlowServer() {
     client.write(bytes)
     upstream.resume()
   })
-  const url = new URL(db.url)
+  const url = new URL(database.url)
   url.hostname = '127.0.0.1'
   url.port = String(proxy.port)
-  return {url: url.href, port: proxy.port, release, close: proxy.close}
+  return {url: url.href, port: proxy.port, hold, release: () => release(), close: proxy.close}
 }
+
+test('each command is in the list, or needs no answer of a database, or has a test below', () => {
+  const elsewhere = ['serve', 'notify test']
+  const alone = ['completion', 'metrics dashboard', 'metrics rules', 'schedules next']
+  const {commands}: Interfaces.Manifest = JSON.parse(readFileSync(MANIFEST_FILE, 'utf8'))
+  const shown = Object.entries(commands).flatMap(([id, {hidden}]) =>
+    hidden ? [] : [id.replaceAll(':', ' ')],
+  )
+  const missing = shown.filter((name) => !COMMANDS.some((line) => `${line} `.startsWith(`${name} `)))
+  expect(missing.sort()).toEqual([...alone, ...elsewhere].sort())
+})
 
 describe.concurrent('says on a terminal that it waits for the server:', {timeout: 60_000}, () => {
   test.each(COMMANDS)('ayb %s', async (line) => {
@@ -98,6 +128,48 @@ describe.concurrent('says on a terminal that it waits for the server:', {timeout
   })
 })
 
+test('a question stands alone on its line, and behind the answer the command says again that it waits', async () => {
+  const own = await createTestDatabase({hasTables: true})
+  await insertJob(
+    own,
+    {view_name: 'leaderboard'},
+    {state: 'failed', created_at: '2020-01-01T00:00:00Z', updated_at: '2020-01-01T00:00:00Z'},
+  )
+  const server = await startSlowServer(own)
+  const terminal = openTerminal(['jobs', 'prune', '--older-than', '7d'], {url: server.url})
+  const waiting = `Waiting for 127\\.0\\.0\\.1:${server.port}…`
+  await terminal.waitFor(RegExp(waiting))
+  server.release()
+  // The line is written over with spaces before the question.
+  await terminal.waitFor(RegExp(`${waiting}[^…]*\\r +\\rDelete 1 job and 0 runs\\? \\[y/N\\] $`))
+  server.hold()
+  terminal.write('y\r')
+  await terminal.waitFor(RegExp(`\\[y/N\\] y[^]*${waiting}`))
+  server.release()
+  const {code, output} = await terminal.done
+  await server.close()
+  expect(code, output).toBe(0)
+  expect(linesOf(output).at(-1)).toBe('Deleted 1 job and 0 runs')
+})
+
+test('ayb worker and ayb serve tell with --verbose where they connected to', async () => {
+  const own = await createTestDatabase({hasTables: true})
+  const role = await own.createRole('reader')
+  const connected = (user = '\\S+') =>
+    RegExp(`^Connected to 127\\.0\\.0\\.1:${own.port}/${own.name} as ${user} in \\d+ ms$`, 'm')
+  const once = await ayb(['worker', '--once', '--verbose'], own)
+  expect(once.stderr.match(connected())).toHaveLength(1)
+  expect((await ayb(['worker', '--once'], own)).stderr).not.toContain('Connected')
+  const env = {AYB_ADMIN_TOKEN: 'a'.repeat(48), AYB_COLLECTIONS_URL: role.url}
+  const serve = startAyb(['serve', '--listen', '127.0.0.1:0', '--verbose'], {url: own.url, env})
+  await serve.waitForOutput(/http\.listening/)
+  serve.kill()
+  const {stderr} = await serve.done
+  expect(stderr).toMatch(connected())
+  // The login that reads views, too.
+  expect(stderr).toMatch(connected(role.name))
+})
+
 test.each(['worker', 'worker --once', 'serve --listen 127.0.0.1:0'])(
   'ayb %s says on a terminal where it connects to',
   async (line) => {
@@ -108,7 +180,7 @@ test.each(['worker', 'worker --once', 'serve --listen 127.0.0.1:0'])(
     const url = `postgres://me@127.0.0.1:${port}/db`
     const env = {AYB_ADMIN_TOKEN: 'a'.repeat(48)}
     const terminal = openTerminal(line.split(' '), {url, env, columns: 200})
-    await terminal.waitFor(new RegExp(`\\rConnecting to (127\\.0\\.0\\.1:${port}|the database)…`))
+    await terminal.waitFor(new RegExp(`\\rConnecting to 127\\.0\\.0\\.1:${port}…`))
     terminal.write('\x03')
     await terminal.done
     mute.close()
