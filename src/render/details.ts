@@ -1,7 +1,7 @@
 import {printable} from '../lib/printable.ts'
 import {exactText, type Value} from './table.ts'
 import type {Style, Terminal} from './terminal.ts'
-import {displayWidth} from './width.ts'
+import {displayWidth, wrapWords} from './width.ts'
 
 export interface Field {
   label: string
@@ -12,18 +12,25 @@ export interface Field {
   style?: Style | null
 }
 
+/** On a terminal with less room than this beside the labels, the terminal wraps the values. */
+const MIN_VALUE_WIDTH = 20
+
 /** One record: on a terminal an aligned block of `Label:  value`, else lines of label, tab, exact value. */
 export function renderDetails(fields: readonly Field[], terminal: Terminal): string {
   if (!terminal.isTerminal) {
     return fields.map(({label, value}) => `${printable(label)}\t${exactText(value)}`).join('\n')
   }
   const shown = fields.filter(({value, display = value}) => display !== null)
-  const labelWidth = Math.max(0, ...shown.map(({label}) => displayWidth(label)))
+  const indent = Math.max(0, ...shown.map(({label}) => displayWidth(label))) + 3
+  const room = Math.max(MIN_VALUE_WIDTH, terminal.columns - indent)
   return shown
     .map(({label, value, display, style}) => {
       const text = display ? printable(display) : exactText(value)
-      const padding = ' '.repeat(labelWidth - displayWidth(label) + 2)
-      return `${terminal.style.bold(`${label}:`)}${padding}${style ? terminal.style[style](text) : text}`.trimEnd()
+      const wrapped = wrapWords(text, room).split('\n')
+      const lines = wrapped.map((line) => (style ? terminal.style[style](line) : line))
+      const padding = ' '.repeat(indent - displayWidth(label) - 1)
+      const first = `${terminal.style.bold(`${label}:`)}${padding}`
+      return `${first}${lines.join(`\n${' '.repeat(indent)}`)}`.trimEnd()
     })
     .join('\n')
 }

@@ -98,7 +98,7 @@ export function renderJobs(
       minWidth: 16,
       omitWhenEmpty: true,
     },
-    {header: 'WAITS FOR', value: parentsOf, priority: 6, minWidth: 16, omitWhenEmpty: true},
+    {header: 'WAITS FOR', value: parentsOf, priority: 6, minWidth: 16, cut: 'middle', omitWhenEmpty: true},
   ]
   const table = renderTable(jobs, columns, terminal)
   if (!terminal.isTerminal) return table

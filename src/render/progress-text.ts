@@ -3,7 +3,7 @@ import {formatDuration} from '../lib/duration.ts'
 import {bounded} from '../lib/outside-text.ts'
 import {printable} from '../lib/printable.ts'
 import type {RefreshEvent, RefreshPhase} from '../lib/refresh-events.ts'
-import {displayWidth, shorten} from './width.ts'
+import {displayWidth, shortenMiddle} from './width.ts'
 
 /** How far work is. */
 export interface Progress {
@@ -81,7 +81,7 @@ export function progressText(
     if (displayWidth(text) <= columns) return text
   }
   const room = columns - elapsed.length
-  return room < 1 ? shorten(short, columns) : `${shorten(short, room)}${elapsed}`
+  return room < 1 ? shortenMiddle(short, columns) : `${shortenMiddle(short, room)}${elapsed}`
 }
 
 const inParentheses = (text: string): string => (text === '' ? '' : ` (${text})`)

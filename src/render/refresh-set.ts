@@ -12,6 +12,7 @@ import type {ErrorRecord, ViewName} from '../lib/records/values.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style, Terminal} from './terminal.ts'
 import {printableName} from './text.ts'
+import {wrapHanging} from './width.ts'
 
 const STYLES: Record<SetMemberStatus, Style> = {
   success: 'green',
@@ -21,8 +22,16 @@ const STYLES: Record<SetMemberStatus, Style> = {
   canceled: 'yellow',
 }
 
+const VIEW_COLUMN: Column<PlannedRefresh | SetMember> = {
+  header: 'VIEW',
+  value: ({registration}) => qualifiedName(registration),
+  priority: 9,
+  isKey: true,
+  cut: 'middle',
+}
+
 const MEMBER_COLUMNS: Column<SetMember>[] = [
-  {header: 'VIEW', value: ({registration}) => qualifiedName(registration), priority: 9, minWidth: 32},
+  {...VIEW_COLUMN, minWidth: 32},
   {header: 'STATUS', value: ({status}) => status, style: (_, {status}) => STYLES[status], priority: 8},
   {
     header: 'DURATION',
@@ -91,7 +100,7 @@ export function renderPlan(plan: RefreshPlan, {terminal}: RenderContext): string
   if (rows.length === 0) return terminal.isTerminal ? 'No view to refresh' : ''
   const columns: Column<PlannedRow>[] = [
     {header: 'WAVE', value: ({wave}) => wave, align: 'right', priority: 8},
-    {header: 'VIEW', value: ({registration}) => qualifiedName(registration), priority: 9, minWidth: 24},
+    {...VIEW_COLUMN, minWidth: 24},
     {header: 'MODE', value: ({mode}) => mode, priority: 5},
     {
       header: 'USUALLY',
@@ -106,6 +115,7 @@ export function renderPlan(plan: RefreshPlan, {terminal}: RenderContext): string
       display: ({parents}) => names(parents) ?? '',
       priority: 6,
       minWidth: 16,
+      cut: 'middle',
       omitWhenEmpty: true,
     },
   ]
@@ -114,7 +124,8 @@ export function renderPlan(plan: RefreshPlan, {terminal}: RenderContext): string
   const {criticalPath, criticalPathMs} = plan
   const path = shortPath(criticalPath.map(printableName)).join(' → ')
   const takes = criticalPathMs === null ? '' : `, about ${formatDuration(criticalPathMs)}`
-  return `${table}\n\n${viewCount(rows.length)}, ${expectation(plan, rows)}\nLongest path: ${path}${takes}`
+  const longest = wrapHanging(`Longest path: ${path}${takes}`, terminal.columns)
+  return `${table}\n\n${viewCount(rows.length)}, ${expectation(plan, rows)}\n${longest}`
 }
 
 /** How long the set takes, and which part of that is estimated. */

@@ -32,7 +32,7 @@ export function renderRegistrationDetails(document: RegistrationDetails, context
   const sections = [details]
   const section = (title: string, text: string) => sections.push(`${terminal.style.bold(title)}\n${text}`)
   if (view && !view.concurrentReady) {
-    section('Before it can be refreshed concurrently:', blockerLines(view).join('\n'))
+    section('Before it can be refreshed concurrently:', blockerLines(view, terminal).join('\n'))
   }
   if (schedules.length > 0) section('Schedules:', scheduleTable)
   if (recentRuns.length > 0) section('Recent refreshes:', runs)

@@ -11,7 +11,7 @@ import {statusStyle, yesOrNo} from './status.ts'
 import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext} from './terminal.ts'
-import {formatDue, formatRelative} from './time.ts'
+import {formatDue, formatRelative, relativeAndExact} from './time.ts'
 
 const viewOf = ({payload}: Schedule): string | null => {
   const view = viewOfPayload(payload)
@@ -143,10 +143,10 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
         value: schedule.nextRunAt,
         display: schedule.nextRunAt && `${formatDue(schedule.nextRunAt, now)} (${schedule.nextRunAt})`,
       },
-      {label: 'Last run', value: schedule.lastRunAt, display: formatRelative(schedule.lastRunAt, now)},
+      {label: 'Last run', value: schedule.lastRunAt, display: relativeAndExact(schedule.lastRunAt, now)},
       {label: 'Payload', value: payloadText(schedule.payload)},
-      {label: 'Created', value: schedule.createdAt, display: formatRelative(schedule.createdAt, now)},
-      {label: 'Updated', value: schedule.updatedAt, display: formatRelative(schedule.updatedAt, now)},
+      {label: 'Created', value: schedule.createdAt, display: relativeAndExact(schedule.createdAt, now)},
+      {label: 'Updated', value: schedule.updatedAt, display: relativeAndExact(schedule.updatedAt, now)},
       {label: 'Also refreshes', value: schedule.scope, display: describeScope(schedule.scope)},
       {
         label: 'Jitter',

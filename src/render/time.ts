@@ -41,3 +41,7 @@ function inUnits(seconds: number): string | null {
   }
   return null
 }
+
+/** `3 minutes ago (2026-01-31T12:00:00.000Z)`; null for `never`. */
+export const relativeAndExact = (instant: string | null, now: Date): string =>
+  instant === null ? formatRelative(instant, now) : `${formatRelative(instant, now)} (${instant})`

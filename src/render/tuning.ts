@@ -3,6 +3,7 @@ import type {TuneCandidate, Tuning} from '../lib/records/tuning.ts'
 import {formatBytes} from './size.ts'
 import {type Column, renderTable} from './table.ts'
 import type {Terminal} from './terminal.ts'
+import {wrapWords} from './width.ts'
 
 /** The ways that were tried, and which one is fastest. */
 export function renderTuning({candidates, winner, applied}: Tuning, terminal: Terminal): string {
@@ -36,7 +37,9 @@ export function renderTuning({candidates, winner, applied}: Tuning, terminal: Te
     {header: 'ERROR', value: ({error}) => error?.message ?? null, priority: 1, omitWhenEmpty: true},
   ]
   const table = renderTable(candidates, columns, terminal)
-  return terminal.isTerminal ? `${table}\n${verdict({candidates, winner, applied})}` : table
+  return terminal.isTerminal
+    ? `${table}\n${wrapWords(verdict({candidates, winner, applied}), terminal.columns)}`
+    : table
 }
 
 /** What the figures say, in a sentence. */

@@ -4,7 +4,8 @@ import type {View} from '../lib/records/views.ts'
 import {formatBytes} from './size.ts'
 import {yesOrNo} from './status.ts'
 import {type Column, renderTable} from './table.ts'
-import type {RenderContext} from './terminal.ts'
+import type {RenderContext, Terminal} from './terminal.ts'
+import {wrapWords} from './width.ts'
 
 const COLUMNS: Column<View>[] = [
   {header: 'VIEW', value: qualifiedName, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
@@ -65,7 +66,7 @@ export function renderViews(
     return `${table}\n\n${count} cannot be refreshed concurrently yet.\nTo see why: ayb matviews discover --hints`
   }
   const title = terminal.style.bold('Before they can be refreshed concurrently:')
-  return [table, '', title, ...unready.flatMap(blockerLines)].join('\n')
+  return [table, '', title, ...unready.flatMap((view) => blockerLines(view, terminal))].join('\n')
 }
 
 /** Whether a view can be refreshed concurrently: `ready`, or the codes of what is missing. */
@@ -79,6 +80,9 @@ export function alwaysRefreshed({skippable, skipBlockers}: View): string | null 
 }
 
 /** Hints are on lines of their own, of any length, so that they can be pasted. */
-export function blockerLines(view: View): string[] {
-  return view.concurrentBlockers.flatMap(({message, hint}) => [printable(message), `  ${printable(hint)}`])
+export function blockerLines(view: View, {columns}: Terminal): string[] {
+  return view.concurrentBlockers.flatMap(({message, hint}) => [
+    wrapWords(printable(message), columns),
+    `  ${printable(hint)}`,
+  ])
 }

@@ -10,7 +10,7 @@ export function renderWorkers(workers: readonly LiveWorker[], {terminal, now}: R
     return 'No worker is alive. Start one with: ayb worker'
   }
   const columns: Column<LiveWorker>[] = [
-    {header: 'HOST', value: ({host}) => host, priority: 9, isKey: true, minWidth: 16},
+    {header: 'HOST', value: ({host}) => host, priority: 9, isKey: true, minWidth: 16, cut: 'middle'},
     {header: 'PID', value: ({pid}) => pid, align: 'right', priority: 8, isKey: true},
     {header: 'VERSION', value: ({version}) => version, priority: 4},
     {

@@ -177,6 +177,23 @@ describe('a table', () => {
     expect((await shown('matviews list --output wide', 60)).join('')).toContain(`public.${LONG[0]}`)
   })
 
+  test('of a set keeps the ends of names, which tell them apart, at every width', async () => {
+    const own = await createTestDatabase()
+    await own.query('drop materialized view leaderboard')
+    for (const name of LONG) await own.query(`create materialized view ${name} as select 1 as one`)
+    await documentOf(['matviews', 'register', '--all'], own)
+    for (const columns of [60, 100, 200]) {
+      for (const line of ['refresh --all --dry-run', 'refresh --all', 'matviews discover --hints']) {
+        const lines = await onTerminal(line, columns, own)
+        for (const text of lines.filter((shown) => !shown.startsWith('  CREATE'))) {
+          expect(displayWidth(text), text).toBeLessThanOrEqual(columns)
+        }
+        expect(lines[1]).toMatch(/public\.cu\S+25 /)
+        expect(lines[2]).toMatch(/public\.cu\S+26 /)
+      }
+    }
+  })
+
   test('takes as much of the id of a job as no other has', async () => {
     const [one, other] = ['abcd1234-0000-4000-8000-000000000001', 'abcd1234-0000-4000-8000-000000000002']
     for (const id of [one, other]) await insertJob(db, {view_name: 'leaderboard'}, {id, state: 'failed'})
@@ -219,6 +236,28 @@ test('LAST SUCCESS, RUNNING and OVERDUE have a colour beside their word', async 
   for (const [colour, word] of Object.entries({31: 'never', 36: `pid ${pid}`, 33: 'overdue'})) {
     expect(output).toContain(`\u001b[${colour}m${word}\u001b[39m`)
   }
+})
+
+describe('one record', () => {
+  test('fits the terminal, between words', async () => {
+    const own = await createTestDatabase()
+    const failure = `the refresh of public.leaderboard failed: ${'division by zero in a ledger '.repeat(10)}`
+    await documentOf(['matviews', 'register', 'leaderboard'], own)
+    await own.query(
+      `update _ayb_matview_refreshes set last_refresh_status = 'error', last_refresh_error = $1`,
+      [failure.trim()],
+    )
+    const id = await insertJob(own, {view_name: 'leaderboard'}, {state: 'failed', last_error: failure.trim()})
+    for (const columns of [60, 100, 200]) {
+      for (const line of ['show leaderboard', `jobs show ${id}`]) {
+        const lines = await onTerminal(line, columns, own)
+        for (const text of lines.filter((shown) => !shown.startsWith('  CREATE'))) {
+          expect(displayWidth(text), text).toBeLessThanOrEqual(columns)
+        }
+        expect(lines.join(' ').replaceAll(/ +/g, ' ')).toContain(`Error: ${failure.trim()}`)
+      }
+    }
+  })
 })
 
 describe('a list', () => {

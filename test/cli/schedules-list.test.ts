@@ -172,6 +172,11 @@ describe('ayb schedules show', () => {
     expect(lines).toContainEqual(
       expect.stringMatching(/^Next run: +in .+ \(\d{4}-\d\d-\d\dT03:00:00\.000Z\)$/),
     )
+    for (const label of ['Created', 'Updated']) {
+      expect(lines).toContainEqual(
+        expect.stringMatching(RegExp(`^${label}: +\\S.* \\(\\d{4}-\\d\\d-\\d\\dT\\S+Z\\)$`)),
+      )
+    }
     const off = await onTerminal(['schedules', 'show', 'off'], 80)
     expect(off).toContainEqual(expect.stringMatching(/^Last run: +never$/))
     expect(off.join('\n')).not.toContain('Next run')

@@ -22,6 +22,29 @@ it('aligns the values on a terminal, and leaves out what is absent', () => {
   ])
 })
 
+it('wraps between words below the value, and leaves room for words on a narrow terminal', () => {
+  const fields = [
+    {label: 'View', value: 'public.customer_lifetime_value_by_region'},
+    {label: 'Last error', value: 'division by zero in the ledger of a region'},
+  ]
+  expect(renderDetails(fields, terminalOf(40)).split('\n')).toEqual([
+    'View:        public.customer_lifetime_value_by_region',
+    'Last error:  division by zero in the',
+    '             ledger of a region',
+  ])
+  expect(renderDetails(fields, terminalOf(10)).split('\n').slice(1)).toEqual([
+    'Last error:  division by zero in',
+    '             the ledger of a',
+    '             region',
+  ])
+  const [, first, second] = renderDetails(
+    fields.map((field) => ({...field, style: 'red' as const})),
+    terminalOf(40, {FORCE_COLOR: '1'}),
+  ).split('\n')
+  expect(first?.endsWith(' \u001b[31mdivision by zero in the\u001b[39m')).toBe(true)
+  expect(second).toBe(`${' '.repeat(13)}\u001b[31mledger of a region\u001b[39m`)
+})
+
 it('colours a value that has a style', () => {
   expect(renderDetails(FIELDS, terminalOf(80, {FORCE_COLOR: '1'}))).toContain('\u001b[31merror\u001b[39m')
 })

@@ -33,8 +33,8 @@ describe('progressText', () => {
     [55, 'Refreshing public.leaderboard, running its query  1.4 s'],
     [49, 'Refreshing public.leaderboard  1.4 s (3.6 s left)'],
     [36, 'Refreshing public.leaderboard  1.4 s'],
-    [20, 'Refreshing p…  1.4 s'],
-    [4, 'Ref…'],
+    [20, 'Refres…rboard  1.4 s'],
+    [4, 'Re…d'],
   ])('in %i columns, keeps the time for longest', (columns, text) => {
     expect(progressText(progress, 1432, columns)).toBe(text)
     expect(progressText(progress, 1432, columns - 1)).not.toBe(text)

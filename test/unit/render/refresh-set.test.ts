@@ -95,8 +95,23 @@ describe('the plan of a set', () => {
     const long = planned('orders_by_region_and_week', 2000, ['orders_by_region', 'orders_by_week'])
     const lines = renderPlan({...plan, waves: [...plan.waves, [long]]}, onTerminal(60)).split('\n')
     expect(lines[0]).toMatch(/^WAVE {2}VIEW +USUALLY {2}AFTER$/)
-    expect(lines[4]).toMatch(/^ {3}3 {2}public\.orders_by_region\S*… +2\.0 s {2}public\.orders_by\S*…$/)
+    expect(lines[4]).toMatch(/^ {3}3 {2}public\.orde\S*…\S*and_week +2\.0 s {2}public\.o\S*…\S*by_week$/)
     for (const line of lines.slice(0, 5)) expect(displayWidth(line)).toBeLessThanOrEqual(60)
+  })
+
+  it('keeps the ends of long names, which tell them apart, and wraps the longest path', () => {
+    const [a, b] = [31, 32].map((month) => planned(`customer_lifetime_value_by_region_and_month_${month}`, 1))
+    const long = {...plan, waves: [[a, b].flatMap((one) => one ?? [])]}
+    const path = {...long, criticalPath: long.waves.flat().map(({registration}) => registration)}
+    const lines = renderPlan(path, onTerminal(60)).split('\n')
+    expect(lines[1]).toMatch(/ public\.cust\S+…\S+31 /)
+    expect(lines[2]).toMatch(/ public\.cust\S+…\S+32 /)
+    expect(lines.slice(5)).toEqual([
+      'Longest path:',
+      '  public.customer_lifetime_value_by_region_and_month_31 →',
+      '  public.customer_lifetime_value_by_region_and_month_32,',
+      '  about 3.0 s',
+    ])
   })
 
   it('is a line a view for a pipe', () => {
@@ -111,7 +126,7 @@ describe('the plan of a set', () => {
   it('says no times where none are known, and leaves out the middle of a long path', () => {
     const criticalPath = Array.from({length: 20}, (_, index) => name(`v${index}`))
     const text = renderPlan({...plan, criticalPath, criticalPathMs: null, expectedMs: null}, onTerminal(100))
-    expect(text).toMatch(
+    expect(text.replaceAll('\n  ', ' ')).toMatch(
       /\n3 views, of unknown duration\nLongest path: public.v0 → public.v1 → public.v2 → public.v3 → 13 more → public.v17 → public.v18 → public.v19$/,
     )
   })
