@@ -90,8 +90,18 @@ export class Watch {
    * @throws the reason of any other signal, and what the first look throws
    */
   async run<T>(look: () => Promise<T>, {signal, remarks}: Surroundings): Promise<T> {
-    let result = await look()
-    this.#found.remarks = remarks(null)
+    try {
+      const first = await look()
+      this.#found.remarks = remarks(null)
+      return await this.#redraw(first, look, {signal, remarks})
+    } finally {
+      await this.#db?.close()
+    }
+  }
+
+  /** Shows a look and those that follow, and gives the terminal back at the end. */
+  async #redraw<T>(first: T, look: () => Promise<T>, {signal, remarks}: Surroundings): Promise<T> {
+    let result = first
     const leave = () => void this.#stream.write(END)
     this.#stream.write(BEGIN)
     this.#isDrawn = true
@@ -115,7 +125,6 @@ export class Watch {
     } finally {
       process.off('exit', leave)
       leave()
-      await this.#db?.close()
     }
   }
 

@@ -131,4 +131,13 @@ describe.concurrent('--watch', {timeout: 60_000}, () => {
     expect(code).toBe(6)
     expect(output).not.toContain(BEGIN)
   })
+
+  test('ends at once where the first look fails on an open connection', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    const terminal = openTerminal(['matviews', 'history', 'nothing', '--watch'], {url: db.url})
+    const {code, output} = await terminal.done
+    expect(code).toBe(3)
+    expect(output).toContain('public.nothing is not registered')
+    expect(output).not.toContain(BEGIN)
+  })
 })

@@ -36,11 +36,13 @@ export interface Terminal {
 }
 
 /** The lines that stay on the screen: on a busy machine, which connects slowly, the first is written over. */
-export const linesOf = (output: string): string[] =>
-  stripVTControlCharacters(output)
-    .trimEnd()
+export function linesOf(output: string): string[] {
+  const lines = stripVTControlCharacters(output)
     .split('\r\n')
-    .map((line) => line.slice(line.lastIndexOf('\r') + 1))
+    .map((line) => line.slice(line.lastIndexOf('\r') + 1).trimEnd())
+  const last = lines.findLastIndex((line) => line !== '')
+  return lines.slice(0, Math.max(last, 0) + 1)
+}
 
 /** Starts `ayb` on a real pseudoterminal and kills it at the end of the test file. */
 export function openTerminal(args: string[], options: TerminalOptions = {}): Terminal {
