@@ -69,8 +69,6 @@ interface JobContext extends RunnerContext {
 interface DoneJob {
   outcome: JobOutcome
   next: LockedJob | null
-  /** Whether no query of a view has run on the session: ayb has only looked at the view. */
-  hasOnlyLooked: boolean
 }
 
 /** Runs one claimed job on a session of its own, and settles the job whatever happens. */
@@ -133,11 +131,7 @@ async function endWithoutRefresh(
   return doneAs(reportFailure(factsOf(job, view), failed, context))
 }
 
-const doneAs = (outcome: JobOutcome, {hasOnlyLooked = false} = {}): DoneJob => ({
-  outcome,
-  next: null,
-  hasOnlyLooked,
-})
+const doneAs = (outcome: JobOutcome): DoneJob => ({outcome, next: null})
 
 const persistence = ({signal}: RunnerContext) => ({patienceMs: JOB_PATIENCE_MS, signal})
 
@@ -205,10 +199,8 @@ async function refreshView(
   if (result.status === 'blocked')
     return doneAs(await snoozeBlocked(db, {job, registration}, result, context))
   patience.forget(job)
-  if (result.status === 'unchanged') {
-    const outcome = await endUnchanged(db, {job, registration, isLook: promise !== null}, result, context)
-    return doneAs(outcome, {hasOnlyLooked: outdatedTries === 0})
-  }
+  if (result.status === 'unchanged')
+    return doneAs(await endUnchanged(db, {job, registration, isLook: promise !== null}, result, context))
   if (result.status === 'undue') return doneAs(await endUndue(db, {job, registration}, result, context))
   if (past.tries > 0) await forgetTriesAfter(result, db, job, registration)
   if (result.status === 'failed') {
@@ -217,9 +209,9 @@ async function refreshView(
     return doneAs('unrecorded')
   }
   const {next, durationMs} = result
-  if (!result.isSettled) return {outcome: reportLost(facts, emit), next, hasOnlyLooked: false}
+  if (!result.isSettled) return {outcome: reportLost(facts, emit), next}
   emit({type: 'job-succeeded', ...facts, durationMs, lockWaitMs: past.waitMs})
-  return {outcome: 'succeeded', next, hasOnlyLooked: false}
+  return {outcome: 'succeeded', next}
 }
 
 /**

@@ -1,7 +1,7 @@
 import {hostname} from 'node:os'
 import type {Database} from '../../db/database.ts'
 import {holdLivenessKey, holdsKeyAlone, newLivenessKey} from '../../db/locks/liveness.ts'
-import type {OpenOptions, Session} from '../../db/session.ts'
+import type {OpenOptions} from '../../db/session.ts'
 import {describeBlocker} from '../../lib/blockers.ts'
 import {LostBackends} from './lost-backends.ts'
 
@@ -47,8 +47,6 @@ export class WorkerSessions {
   readonly #lost = new LostBackends()
   readonly #idle: Database[] = []
   readonly #distrusted: Database[] = []
-  /** The key that each session took. */
-  readonly #keyOf = new WeakMap<Session, string>()
   #identity: Identity | null = null
   readonly #formerKeys: string[] = []
   #isPooled = false
@@ -115,10 +113,7 @@ export class WorkerSessions {
     session.onEnd(forget)
     try {
       const failure = session.isPooled ? null : await holdLivenessKey(session, identity.keyHex)
-      if (!failure) {
-        this.#keyOf.set(session, identity.keyHex)
-        return true
-      }
+      if (!failure) return true
       forget()
       if (!identity.hasWarned) {
         const by = failure.by ? `: ${describeBlocker(failure.by)}` : ''
@@ -165,7 +160,7 @@ export class WorkerSessions {
     try {
       return await work(db)
     } finally {
-      await this.release(db, {hasOnlyLooked: false})
+      await this.release(db)
     }
   }
 
@@ -177,16 +172,12 @@ export class WorkerSessions {
     )
   }
 
-  /**
-   * Keeps a session for the next refresh, or closes the session when the worker ends. `hasOnlyLooked`: no query of a
-   * view has run on the session, so the session still holds what it held.
-   */
-  async release(db: Database, {hasOnlyLooked}: {hasOnlyLooked: boolean}): Promise<void> {
+  /** Keeps a session for the next refresh, or closes the session when the worker ends. */
+  async release(db: Database): Promise<void> {
     if (!db.session.isUsable) return
     const {keyHex} = this.#current()
-    const isKnown = this.#isClosed || (hasOnlyLooked && this.#keyOf.get(db.session) === keyHex)
     // The query of a view can take an advisory lock that lasts as long as the session.
-    const isClean = isKnown || (await holdsKeyAlone(db.session, keyHex).catch(() => false))
+    const isClean = this.#isClosed || (await holdsKeyAlone(db.session, keyHex).catch(() => false))
     if (isClean) await this.#keep(db)
     else await db.close()
   }

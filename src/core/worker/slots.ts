@@ -23,8 +23,6 @@ interface Running {
   db: Database | null
   /** Null until the refresh holds the lock of the view. */
   lock: RefreshLock | null
-  /** Whether no query of a view has run on the session for this slot. */
-  hasOnlyLooked: boolean
   done: Promise<void>
 }
 
@@ -83,11 +81,7 @@ export class Slots {
       }
       this.#context.tally.countClaim()
       const startedAt = performance.now()
-      const running: Running = {
-        ...{job, startedAt, db: null, lock: null},
-        hasOnlyLooked: true,
-        done: Promise.resolve(),
-      }
+      const running: Running = {job, startedAt, db: null, lock: null, done: Promise.resolve()}
       this.#running.set(job.id, running)
       running.done = this.#run(running)
     }
@@ -153,7 +147,7 @@ export class Slots {
           this.#context.tally.countClaim()
           next = await this.#runOne(running, next, db)
         }
-        await this.#sessions.release(db, running)
+        await this.#sessions.release(db)
       }
     } catch (error) {
       // A later poll rescues the job. Nobody knows what the session holds.
@@ -179,8 +173,7 @@ export class Slots {
     const onLocked = (lock: RefreshLock) => {
       running.lock = lock
     }
-    const {next, hasOnlyLooked} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
-    if (!hasOnlyLooked) running.hasOnlyLooked = false
+    const {next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
     if (db.session.isUsable) await advanceBehind(db, job, this.#context.emit)
     if (!next) return null
     this.#running.delete(running.job.id)
