@@ -11,9 +11,10 @@ import {
   runSet,
   untilMembers,
 } from '../support/job-sets.ts'
+import {insertJob, untilState} from '../support/jobs.ts'
 import {untilWaiting} from '../support/lock-waits.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
-import {untilRefreshing} from '../support/refresh.ts'
+import {register, untilRefreshing} from '../support/refresh.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
 import {startWorker, startWorkers, stopWorkers} from '../support/worker.ts'
 
@@ -202,6 +203,36 @@ describe.concurrent('a set of jobs', {timeout: 120_000}, () => {
     const {stdout, stderr} = await ayb(['schedules', 'run', 'nightly'], {url: db.url})
     expect(stdout).toMatch(/^Queued job \S+ of public\.a\nWaiting: job \S+ of public\.b\n$/)
     expect(stderr).toContain('the jobs of an earlier run have not all ended, so no new run begins')
+  })
+
+  test('ends where another program has members wait for each other, once nothing else of the set is to do', async () => {
+    const {db, gates} = await createGatedSet({a: [], b: ['a'], c: ['b'], d: ['c'], e: ['a'], f: ['a']})
+    await register(db, 'leaderboard')
+    await gates.e?.close()
+    const run = await runSet(db)
+    const {b, c, f} = idsByView(run)
+    const waitFor = (member: string, parent: string) =>
+      db.query('update _ayb_job_edges set parents = array[$2::uuid] where job_id = $1', [member, parent])
+    await waitFor(b ?? '', c ?? '')
+    await waitFor(f ?? '', f ?? '')
+    const worker = await startWorker(db, SOON)
+    await untilRefreshing(db, 'e')
+    // A poll behind the release of `e`.
+    await untilState(db, await insertJob(db, {view_name: 'leaderboard'}), 'completed')
+    expect(await memberStates(db, run)).toMatchObject({
+      b: 'waiting',
+      c: 'waiting',
+      d: 'waiting',
+      f: 'waiting',
+    })
+    await gates.e?.open()
+    await untilMembers(db, run, {
+      ...{a: 'completed', b: 'canceled', c: 'canceled', d: 'canceled', e: 'completed', f: 'canceled'},
+    })
+    const canceled = await db.query(`select distinct last_error from _ayb_jobs where state = 'canceled'`)
+    expect(canceled).toEqual([{last_error: 'the jobs of the set wait for each other'}])
+    await untilMembers(db, await runSet(db), {b: 'completed', d: 'completed', f: 'completed'})
+    await stopWorkers([worker])
   })
 
   test('loses no job to a deadlock where a view of the set is relinked and its job canceled', async () => {

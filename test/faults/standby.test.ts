@@ -1,10 +1,13 @@
 import pg from 'pg'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import type {ViewStatus} from '../../src/lib/records/freshness.ts'
 import {type AybOptions, ayb, type RunningAyb, startAyb} from '../support/ayb.ts'
 import {documentOf, parseFailure} from '../support/documents.ts'
+import {listenTo} from '../support/events.ts'
 import {type PostgresServer, startPostgres} from '../support/postgres.ts'
 import {readPidFile} from '../support/postgres-folder.ts'
 import {inspectProcess} from '../support/processes.ts'
+import {startServer, stopServers} from '../support/serve.ts'
 import {ask, startStandby, untilCaughtUp} from '../support/standby.ts'
 import {fillTemplate} from '../support/template.ts'
 import {PATIENCE_MS, until} from '../support/until.ts'
@@ -176,6 +179,40 @@ describe('on a standby', () => {
     const seen = comparable(document)
     expect(seen).toEqual(comparable(await documentOf(args, {url: primary.url()})))
     expect(JSON.stringify(seen).length).toBeGreaterThan(10)
+  })
+
+  test('views are as fresh as the standby knows, and it knows neither workers nor who refreshes now', async () => {
+    const [status] = await documentOf<ViewStatus[]>(['matviews', 'status', 'leaderboard'], {
+      url: primary.url(),
+    })
+    const seen = await ayb(['matviews', 'status', 'leaderboard', '--json'], options)
+    expect(seen).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('does not show what the primary refreshes right now'),
+    })
+    const {state, freshAsOf, lastSuccessAt} = status as ViewStatus
+    expect(seen.json()).toMatchObject([{state, freshAsOf, lastSuccessAt, running: null}])
+    const workers = await ayb(['worker', 'list', '--json'], options)
+    expect(workers).toMatchObject({code: 0, stderr: expect.stringContaining('standby')})
+    expect(workers.json()).toEqual([])
+    const server = await startServer({url: standby.url()})
+    const {text} = await server.get('/metrics', {token: null})
+    expect(text).toContain('ayb_view_fresh_timestamp_seconds{view="public.leaderboard"')
+    expect(text).not.toMatch(/^ayb_(workers|view_running_seconds)[{ ]/m)
+    await stopServers([server])
+  })
+
+  test('a listener is told of a refresh on the primary', async () => {
+    const server = await startServer({url: standby.url()})
+    const listener = await listenTo(server, 'leaderboard')
+    await documentOf(['matviews', 'refresh', 'leaderboard'], {url: primary.url()})
+    const [run] = await ask<{id: string}>(
+      primary,
+      'select id from _ayb_matview_refresh_runs order by started_at desc limit 1',
+    )
+    expect((await listener.untilEvents(1)).map(({id}) => id)).toEqual([run?.id])
+    listener.close()
+    await stopServers([server])
   })
 
   test('a database without the tables is empty, and stays as it is', async () => {

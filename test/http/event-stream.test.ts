@@ -1,7 +1,7 @@
 import {connect, type Socket} from 'node:net'
 import {setImmediate as turn} from 'node:timers/promises'
 import fastify, {type FastifyReply} from 'fastify'
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {afterAll, beforeAll, describe, expect, onTestFinished, test, vi} from 'vitest'
 import {EventStream} from '../../src/http/api/event-stream.ts'
 import {until} from '../support/until.ts'
 
@@ -61,4 +61,49 @@ test('a listener that does not read is dropped, and one beside it that reads is 
   // What is said to a listener that has gone goes nowhere.
   silent.stream.send(EVENT)
   silent.stream.end()
+})
+
+describe('every 15 s, a comment', () => {
+  const COMMENT_MS = 15_000
+
+  const stopClock = () => {
+    vi.useFakeTimers({toFake: ['setInterval', 'clearInterval']})
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+  }
+
+  test('says that the connection is alive', async () => {
+    stopClock()
+    const {socket, stream} = await listen()
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    const comments = () => text.split(':\n\n').length - 1
+    for (const count of [1, 2]) {
+      vi.advanceTimersByTime(COMMENT_MS - 1)
+      stream.send(EVENT)
+      await until(() => text.split('event: refreshed').length - 1 === count, {what: 'the event'})
+      expect(comments()).toBe(count - 1)
+      vi.advanceTimersByTime(1)
+      await until(() => comments() === count, {what: 'the comment'})
+    }
+    expect(text).toContain(': listening\n\n')
+  })
+
+  test('drops a listener that has read nothing since the one before', async () => {
+    stopClock()
+    const {socket, stream} = await listen()
+    socket.pause()
+    const {raw} = replies.at(-1) as FastifyReply
+    let sent = 0
+    while (!raw.destroyed && sent < MOST_EVENTS) {
+      // Less than what has a listener dropped at once.
+      while (!raw.writableNeedDrain && !raw.destroyed && sent++ < MOST_EVENTS) stream.send(EVENT)
+      vi.advanceTimersByTime(COMMENT_MS)
+      await turn()
+    }
+    expect(raw.destroyed).toBe(true)
+  })
 })

@@ -41,9 +41,16 @@ const isCalledOff = ({schedules}: TableNames): string =>
       where s.id = e.schedule_id and (s.enabled or s.updated_at <= e.created_at)))`
 
 /**
+ * SQL: the sets that are under way, and of which all members wait. Unless one of them is ready, they wait for
+ * each other: another program has written their parents.
+ */
+const setsThatWait = ({edges}: TableNames): string =>
+  `select e.set_id from ${edges} e where ${isLive('e')} group by e.set_id having count(e.released_at) = 0`
+
+/**
  * SQL: `advanceSets` has something to do: a member that is under way has no job that is, a member waits for
- * nothing, or a schedule was called off. False where sets have no table. Members that wait for jobs that run
- * are not written to.
+ * nothing, a schedule was called off, or all members wait. False where sets have no table. Members that wait
+ * for jobs that run are not written to.
  */
 export const hasSetsToAdvance = (db: Database): string => {
   if (!db.mayWrite('edges')) return 'false'
@@ -54,7 +61,8 @@ export const hasSetsToAdvance = (db: Database): string => {
                  and (case when e.released_at is null
                            then not exists (select from unnest(e.parents) p(id) join ${edges} x on x.job_id = p.id and ${isLive('x')})
                            else not exists (select from ${jobs} j where j.id = e.job_id and j.state in ('queued', 'running')) end
-                      or ${isCalledOff(db.tables)}))`
+                      or ${isCalledOff(db.tables)}))
+            or exists (${setsThatWait(db.tables)})`
 }
 
 /**
@@ -85,11 +93,17 @@ export async function advanceSets(
     noteGone(tables, isMeant),
     cancelDescendants(tables, isMeant),
     queueReady(tables, isMeant),
+    // Rows of another program can wait a moment: the end of a job costs no more because of them.
+    ...(which === 'all' ? [cancelCircles(tables, isMeant)] : []),
     // The transaction of a caller goes on.
     `select set_config('lock_timeout', current_setting('${LOCK_TIMEOUT_BEFORE}'), true)`,
   ])
-  const [canceledRows, queuedRows] = results.slice(-3)
-  const canceled = (canceledRows ?? []) as {job_id: string; view: string; reason: string}[]
+  const [canceledRows, queuedRows, circleRows] = results.slice(settings.length + 4, -1)
+  const canceled = [...(canceledRows ?? []), ...(circleRows ?? [])] as {
+    job_id: string
+    view: string
+    reason: string
+  }[]
   const queued = (queuedRows ?? []) as {id: string}[]
   if (queued.length > 0) await wakeWorkers(session)
   return {
@@ -174,12 +188,26 @@ const cancelDescendants = (tables: TableNames, isMeant: string): string => {
                         when x.outcome = 'failed' then 'parent failed: ' || x.schema_name || '.' || x.view_name
                         else 'parent canceled: ' || x.schema_name || '.' || x.view_name end as reason
          from canceled c left join ${edges} x on x.job_id = c.cause),
-     written as (
+     ${writeReasons(jobs)}`
+}
+
+/** Behind `queueReady`: where all members of a set still wait, they wait for each other. */
+const cancelCircles = (tables: TableNames, isMeant: string): string =>
+  `with stuck as materialized (select e.set_id from (${setsThatWait(tables)}) e where ${isMeant}),
+     reasons as (
+       update ${tables.edges} as m set outcome = 'canceled', ended_at = clock_timestamp()
+         from stuck where m.set_id = stuck.set_id and ${isLive('m')}
+       returning m.job_id, m.schema_name, m.view_name, m.payload, m.max_attempts, m.created_at, m.place,
+                 'the jobs of the set wait for each other' as reason),
+     ${writeReasons(tables.jobs)}`
+
+/** SQL: the end of a statement that has canceled members: writes their jobs, and returns the members. */
+const writeReasons = (jobs: string): string =>
+  `written as (
        insert into ${jobs} (id, type, payload, state, max_attempts, created_at, canceled_at, last_error)
        select r.job_id, '${JOB_TYPE}', r.payload, 'canceled', ${jobOfMember('r').maxAttempts}, ${jobOfMember('r').createdAt}, now(), r.reason from reasons r
            on conflict (id) do nothing)
      select r.job_id, r.schema_name || '.' || r.view_name as view, r.reason from reasons r order by r.place`
-}
 
 /** Of members that are ready at once, the one with the longest way to go comes first. */
 const queueReady = ({edges, jobs}: TableNames, isMeant: string): string =>
