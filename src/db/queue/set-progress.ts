@@ -41,6 +41,13 @@ const isCalledOff = ({schedules}: TableNames): string =>
       where s.id = e.schedule_id and (s.enabled or s.updated_at <= e.created_at)))`
 
 /**
+ * SQL: a value of the member under alias `x` that is the parent `p` of another one; null where there is none.
+ * By the key: where one large set is most of the table, Postgres would read the table for each join.
+ */
+const ofParent = (edges: string, value: string): string =>
+  `(select ${value} from ${edges} x where x.job_id = p.id)`
+
+/**
  * SQL: the sets that are under way, and of which all members wait. Unless one of them is ready, they wait for
  * each other: another program has written their parents.
  */
@@ -59,7 +66,7 @@ export const hasSetsToAdvance = (db: Database): string => {
               select from ${edges} e
                where ${isLive('e')}
                  and (case when e.released_at is null
-                           then not exists (select from unnest(e.parents) p(id) join ${edges} x on x.job_id = p.id and ${isLive('x')})
+                           then not exists (select from unnest(e.parents) p(id) where ${ofParent(edges, isLive('x'))})
                            else not exists (select from ${jobs} j where j.id = e.job_id and j.state in ('queued', 'running')) end
                       or ${isCalledOff(db.tables)}))
             or exists (${setsThatWait(db.tables)})`
@@ -136,11 +143,13 @@ const lockFreeSets = ({edges}: TableNames): string =>
        having count(*) = (select count(*) from ${edges} e where ${isLive('e')} and e.set_id = h.set_id))
      select set_config('${FREE_SETS}', coalesce((select array_agg(free.set_id) from free), '{}')::text, true)`
 
+/** The members first: joined in another order, all members of a large set are read for each queued job. */
 const cancelQueued = (tables: TableNames, isMeant: string): string =>
-  `update ${tables.jobs} j set state = 'canceled', canceled_at = now(), updated_at = now()
-     from ${tables.edges} e
-    where ${isLive('e')} and ${isMeant} and e.released_at is not null and ${isCalledOff(tables)}
-      and j.id = e.job_id and j.state = 'queued'`
+  `with called_off as materialized (
+       select e.job_id from ${tables.edges} e
+        where ${isLive('e')} and ${isMeant} and e.released_at is not null and ${isCalledOff(tables)})
+     update ${tables.jobs} j set state = 'canceled', canceled_at = now(), updated_at = now()
+       from called_off where j.id = called_off.job_id and j.state = 'queued'`
 
 /** The lock on a job that has ended keeps somebody from queuing the job again at the same time. */
 const noteEnded = ({edges, jobs}: TableNames, isMeant: string): string =>
@@ -214,8 +223,8 @@ const queueReady = ({edges, jobs}: TableNames, isMeant: string): string =>
   `with ready as materialized (
        select e.job_id from ${edges} e
         where ${isLive('e')} and ${isMeant} and e.released_at is null
-          and not exists (select from unnest(e.parents) p(id) left join ${edges} x on x.job_id = p.id
-                           where p.id is not null and x.outcome is distinct from 'completed')),
+          and not exists (select from unnest(e.parents) p(id)
+                           where p.id is not null and ${ofParent(edges, 'x.outcome')} is distinct from 'completed')),
      released as (
        update ${edges} as m set released_at = clock_timestamp()
          from ready where m.job_id = ready.job_id and ${isLive('m')} and m.released_at is null
