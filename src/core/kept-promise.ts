@@ -1,11 +1,12 @@
 import type {Database} from '../db/database.ts'
+import {readAllEdges, type ViewEdge} from '../db/edges.ts'
 import {usualDurations} from '../db/runs.ts'
-import {listSchedulesOfView} from '../db/schedules.ts'
+import {listSchedulesOfView, listSchedulesOfViews} from '../db/schedules.ts'
 import {nextRuns, parseCron} from '../lib/cron.ts'
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {scopeOfPayload, scopeParts, viewOfPayload} from '../lib/payload.ts'
-import {isKeepable} from '../lib/promise.ts'
+import {isKeepable, SHORTEST_MS} from '../lib/promise.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
@@ -48,21 +49,66 @@ export async function unkeepablePromises(
 
 /** A warning where no schedule keeps the data of a view as fresh as was promised; null for none. */
 export async function unkeptPromise(db: Database, view: ViewName, maxAgeMs: number): Promise<Warning | null> {
-  const enabled = (await listSchedulesOfView(db, view)).filter((schedule) => schedule.enabled)
   const usualMs = (await usualDurations(db, [view])).get(qualifiedName(view)) ?? 0
   const now = await db.session.serverTime()
-  const ages = enabled.flatMap((schedule) => oldestAge(schedule, usualMs, now) ?? [])
-  const oldestMs = ages.length === 0 ? null : Math.min(...ages)
-  if (oldestMs !== null && oldestMs <= maxAgeMs) return null
+  const own = (await listSchedulesOfView(db, view)).filter(({enabled}) => enabled)
+  const agesOf = (schedules: readonly Schedule[]) =>
+    schedules.flatMap((schedule) => oldestAge(schedule, usualMs, now) ?? [])
+  const isKept = (ages: readonly number[]) => ages.some((ageMs) => ageMs <= maxAgeMs)
+  const ownAges = agesOf(own)
+  if (isKept(ownAges)) return null
+  const ages = [...ownAges, ...agesOf(await schedulesOfSets(db, view))]
+  if (isKept(ages)) return null
   const why =
-    oldestMs === null
+    ages.length === 0
       ? 'it has no enabled schedule'
-      : `with its schedule, the data gets ${formatDuration(oldestMs)} old`
-  return remediable(
-    `nothing keeps the data of ${qualifiedName(view)} younger than ${formatDuration(maxAgeMs)}: ${why}`,
-    'to change that',
-    {kind: 'keep-promise', view, maxAgeMs, schedule: enabled[0]?.name ?? null},
-  )
+      : `with its schedule, the data gets ${formatDuration(Math.min(...ages))} old`
+  const message = `nothing keeps the data of ${qualifiedName(view)} younger than ${formatDuration(maxAgeMs)}: ${why}`
+  // No schedule can keep that.
+  if (maxAgeMs < SHORTEST_MS) return message
+  const remedy = {kind: 'keep-promise', view, maxAgeMs, schedule: own[0]?.name ?? null} as const
+  return remediable(message, 'to change that', remedy)
+}
+
+/** The enabled schedules of other views whose sets have this view. */
+async function schedulesOfSets(db: Database, view: ViewName): Promise<Schedule[]> {
+  const edges = await readAllEdges(db)
+  const [above, below] = [reached(view, edges, 'parent'), reached(view, edges, 'child')]
+  const schedules = await listSchedulesOfViews(db, [...above.values(), ...below.values()])
+  return schedules.filter(({enabled, scope, payload}) => {
+    const ofSchedule = viewOfPayload(payload)
+    if (!enabled || ofSchedule === null) return false
+    const {isCascade, isWithDependencies} = scopeParts(scope)
+    const other = qualifiedName(ofSchedule)
+    return (isCascade && above.has(other)) || (isWithDependencies && below.has(other))
+  })
+}
+
+/** The views above a view, or those below it, by qualified names. */
+function reached(
+  view: ViewName,
+  edges: readonly ViewEdge[],
+  to: 'parent' | 'child',
+): ReadonlyMap<string, ViewName> {
+  const from = to === 'parent' ? 'child' : 'parent'
+  const byOrigin = new Map<string, ViewEdge[]>()
+  for (const edge of edges) {
+    const origin = qualifiedName(edge[from])
+    const known = byOrigin.get(origin)
+    if (known) known.push(edge)
+    else byOrigin.set(origin, [edge])
+  }
+  const found = new Map<string, ViewName>()
+  const toVisit = [qualifiedName(view)]
+  for (let name = toVisit.pop(); name !== undefined; name = toVisit.pop()) {
+    for (const edge of byOrigin.get(name) ?? []) {
+      const next = qualifiedName(edge[to])
+      if (found.has(next)) continue
+      found.set(next, edge[to])
+      toVisit.push(next)
+    }
+  }
+  return found
 }
 
 /** How old a schedule lets the data become, in milliseconds; null where that is not known. */

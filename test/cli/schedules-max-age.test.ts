@@ -206,6 +206,30 @@ describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
     expect(await promise('none')).toEqual([])
   })
 
+  test('keeps the promises of the views of its set, too', async () => {
+    const db = await createRegistered()
+    await db.query('create materialized view above as select count(*) from leaderboard')
+    await documentOf(['matviews', 'register', 'above'], db)
+    const promise = async (view: string, maxAge: string) =>
+      (await documentOf<RegistrationDocument>(['matviews', 'update', view, '--max-age', maxAge], db)).warnings
+    await create(db, '1h')
+    const unkept = expect.stringContaining('it has no enabled schedule')
+    expect(await promise('above', '2h')).toEqual([unkept])
+    await update(db, '--cascade')
+    expect(await promise('above', '2h')).toEqual([])
+    expect(await promise('above', '30m')).toEqual([
+      'nothing keeps the data of public.above younger than 30 m 00 s: with its schedule, the data gets 1 h 00 m old; to change that: ayb schedules create --name above --max-age 30m --view public.above',
+    ])
+    await update(db, '--no-cascade', '--view', 'above', '--with-dependencies')
+    expect(await promise('leaderboard', '2h')).toEqual([])
+    await documentOf(['schedules', 'disable', 'live'], db)
+    expect(await promise('leaderboard', '2h')).toEqual([unkept])
+    // No command can help.
+    expect(await promise('leaderboard', '10ms')).toEqual([
+      'nothing keeps the data of public.leaderboard younger than 10 ms: it has no enabled schedule',
+    ])
+  })
+
   test('comes out of a file as it went in', async () => {
     const db = await createRegistered()
     await create(db, '90m')
