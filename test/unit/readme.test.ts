@@ -120,7 +120,7 @@ describe('README', () => {
       ),
     )
     const [least, ...more] = ratios.toSorted()
-    expect(text).toContain(`${least} to ${more.at(-1)} times as many a second as pgbench`)
+    expect(text).toContain(`${least} to ${more.at(-1)} times as many views per second as pgbench`)
     const {ratio} = measured('| 1000 refreshes due at once, standard, 4 slots | pg_cron')
     expect(text).toContain(`${ratio} times as many as pg_cron`)
   })
