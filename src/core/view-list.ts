@@ -23,6 +23,8 @@ export async function listMatviews(
   const warnings: Warning[] = []
   const {judged, running} = await readJudged(db, schemaName, (warning) => warnings.push(warning))
   const listed = judged.map(({registration, view}) => Object.assign(registration, freshnessOf(view, running)))
+  // What a standby does not show is no loss where there are no views.
+  if (listed.length === 0) return []
   for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
   for (const warning of warnings) onWarning(warning)
   return listed
