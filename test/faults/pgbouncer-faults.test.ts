@@ -34,6 +34,13 @@ const untilUnlocked = (db: TestDatabase) =>
     {what: 'the locks to be free', timeoutMs: PATIENCE_MS},
   )
 
+/** A backend that ends gives its locks away a moment before it is gone. */
+const untilGone = (db: TestDatabase, pid: number) =>
+  until(async () => (await db.query('select from pg_stat_activity where pid = $1', [pid])).length === 0, {
+    timeoutMs: PATIENCE_MS,
+    what: `the end of backend ${pid}`,
+  })
+
 describe.concurrent.each(MODES)('a refresh through PgBouncer in %s mode', {timeout: 150_000}, (mode) => {
   test('is left alone while it runs, and found to be a success where the link to the pooler goes dead', async () => {
     const {db, pooler, gate} = await startGated(mode)
@@ -123,7 +130,7 @@ describe.concurrent.each(MODES)('a refresh through PgBouncer in %s mode', {timeo
     expect(errorOf(result)).toMatchObject({code: 'CONNECTION_LOST', status: 503})
     expect(result.stderr).toMatch(/public\.gated .*could not be recorded: .*(refused|closed the connection)/)
     await untilUnlocked(db)
-    expect(await db.query('select from pg_stat_activity where pid = $1', [pid])).toEqual([])
+    await untilGone(db, pid)
     await gate.open()
     expect(await runsOf(db, 'gated')).toEqual([])
     await pooler.restart()

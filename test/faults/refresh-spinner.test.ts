@@ -70,11 +70,11 @@ describe('on a terminal', () => {
   test('the spinner fits a narrow one', async () => {
     await gate.close()
     const terminal = openTerminal(ARGS, {url: db.url, columns: 20})
-    await terminal.waitFor(/Refresh/)
+    await terminal.waitFor(/Refre…ated {2}/)
     await gate.open()
     const {output} = await terminal.done
     const lines = output.split(CSI).map((part) => part.replace(/^[\d;?]*[A-Za-z]/, ''))
-    const drawn = lines.filter((line) => line.includes('Refreshin'))
+    const drawn = lines.filter((line) => line.includes('Refre…'))
     expect(drawn.length).toBeGreaterThan(0)
     expect(Math.max(...drawn.map((line) => line.length))).toBeLessThan(20)
   })
