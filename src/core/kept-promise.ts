@@ -6,7 +6,7 @@ import {nextRuns, parseCron} from '../lib/cron.ts'
 import {formatDuration} from '../lib/duration.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {scopeOfPayload, scopeParts, viewOfPayload} from '../lib/payload.ts'
-import {isKeepable, SHORTEST_MS} from '../lib/promise.ts'
+import {isKeepable, refreshIntervalMs, SHORTEST_MS} from '../lib/promise.ts'
 import type {Schedule} from '../lib/records/schedules.ts'
 import type {ViewName} from '../lib/records/values.ts'
 import {remediable, type Warning} from '../lib/unworded.ts'
@@ -52,12 +52,10 @@ export async function unkeptPromise(db: Database, view: ViewName, maxAgeMs: numb
   const usualMs = (await usualDurations(db, [view])).get(qualifiedName(view)) ?? 0
   const now = await db.session.serverTime()
   const own = (await listSchedulesOfView(db, view)).filter(({enabled}) => enabled)
-  const agesOf = (schedules: readonly Schedule[]) =>
-    schedules.flatMap((schedule) => oldestAge(schedule, usualMs, now) ?? [])
   const isKept = (ages: readonly number[]) => ages.some((ageMs) => ageMs <= maxAgeMs)
-  const ownAges = agesOf(own)
+  const ownAges = own.flatMap((schedule) => oldestAge(schedule, usualMs, now) ?? [])
   if (isKept(ownAges)) return null
-  const ages = [...ownAges, ...agesOf(await schedulesOfSets(db, view))]
+  const ages = [...ownAges, ...(await agesBySets(db, view, now))]
   if (isKept(ages)) return null
   const why =
     ages.length === 0
@@ -68,6 +66,22 @@ export async function unkeptPromise(db: Database, view: ViewName, maxAgeMs: numb
   if (maxAgeMs < SHORTEST_MS) return message
   const remedy = {kind: 'keep-promise', view, maxAgeMs, schedule: own[0]?.name ?? null} as const
   return remediable(message, 'to change that', remedy)
+}
+
+/** How old the schedules of other views let the data of this view become, in milliseconds. */
+async function agesBySets(db: Database, view: ViewName, now: Date): Promise<number[]> {
+  const schedules = await schedulesOfSets(db, view)
+  if (schedules.length === 0) return []
+  // At most: a set may begin above some of the views that this view reads.
+  const chainMs = (await setsBelow(db, [view])).get(qualifiedName(view))?.usualMs ?? 0
+  return schedules.flatMap((schedule) => {
+    const {maxAgeMs, scope} = schedule
+    const ageMs = oldestAge(schedule, chainMs, now)
+    if (ageMs === null) return []
+    // A promise is that of the first view of a cascade, and this view is refreshed later.
+    const isLater = maxAgeMs !== null && scopeParts(scope).isCascade
+    return [isLater ? Math.max(ageMs, refreshIntervalMs(maxAgeMs, 0) + chainMs) : ageMs]
+  })
 }
 
 /** The enabled schedules of other views whose sets have this view. */

@@ -220,6 +220,13 @@ describe.concurrent('a schedule with a max age', {timeout: 90_000}, () => {
     expect(await promise('above', '30m')).toEqual([
       'nothing keeps the data of public.above younger than 30 m 00 s: with its schedule, the data gets 1 h 00 m old; to change that: ayb schedules create --name above --max-age 30m --view public.above',
     ])
+    await db.query(
+      `insert into _ayb_matview_refresh_runs (schema_name, view_name, refresh_mode, trigger, started_at, duration_ms, status)
+       values ('public', 'above', 'standard', 'manual', now() - interval '1 day', 1800000, 'success')`,
+    )
+    expect(await promise('above', '1h')).toEqual([
+      expect.stringContaining('with its schedule, the data gets 1 h 29 m old'),
+    ])
     await update(db, '--no-cascade', '--view', 'above', '--with-dependencies')
     expect(await promise('leaderboard', '2h')).toEqual([])
     await documentOf(['schedules', 'disable', 'live'], db)
