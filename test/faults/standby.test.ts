@@ -218,6 +218,7 @@ describe('on a standby', () => {
   test('a database without the tables is empty, and stays as it is', async () => {
     const bare = {url: standby.url('bare')}
     expect(await documentOf(['matviews', 'list'], bare)).toEqual([])
+    expect(await documentOf(['matviews', 'status'], bare)).toEqual([])
     for (const args of [['migrate'], ['jobs', 'prune', '--older-than', '1d']]) {
       const result = await ayb([...args, '--json'], bare)
       expect({exitCode: result.code, code: parseFailure(result).code}).toEqual({

@@ -41,13 +41,14 @@ export async function viewStatus(db: Database, options: StatusOptions): Promise<
     meant.size === 0 || meant.size > FEW_VIEWS
       ? await judgeAll(db, {maxAgeMs})
       : await judgeSome(db, [...meant.values()], {ids: [...meant.keys()], maxAgeMs})
-  const running = await runningNow(db, onWarning)
-  return views
+  const shown = views
     .filter(({facts}) => meant.size === 0 || meant.has(facts.id))
     .filter(({facts}) => schema === null || facts.schemaName === schema)
     .filter(({state}) => states.length === 0 || states.includes(state))
-    .map((view) => statusOf(view, nowMs, running))
-    .sort(byUrgency)
+  // What a standby does not show is no loss where there are no views.
+  if (shown.length === 0) return []
+  const running = await runningNow(db, onWarning)
+  return shown.map((view) => statusOf(view, nowMs, running)).sort(byUrgency)
 }
 
 /** The state of each registered view, by qualified names. `edges` are those of the whole graph. */

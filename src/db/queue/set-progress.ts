@@ -48,7 +48,7 @@ const ofParent = (edges: string, value: string): string =>
   `(select ${value} from ${edges} x where x.job_id = p.id)`
 
 /**
- * SQL: the sets that are under way, and of which all members wait. Unless one of them is ready, they wait for
+ * SQL: the sets whose members that have not ended all wait. Unless one of these members is ready, they wait for
  * each other: another program has written their parents.
  */
 const setsThatWait = ({edges}: TableNames): string =>
@@ -100,7 +100,7 @@ export async function advanceSets(
     noteGone(tables, isMeant),
     cancelDescendants(tables, isMeant),
     queueReady(tables, isMeant),
-    // Rows of another program can wait a moment: the end of a job costs no more because of them.
+    // Only the poll looks for such sets, so the end of a job stays cheap.
     ...(which === 'all' ? [cancelCircles(tables, isMeant)] : []),
     // The transaction of a caller goes on.
     `select set_config('lock_timeout', current_setting('${LOCK_TIMEOUT_BEFORE}'), true)`,
