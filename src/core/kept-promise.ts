@@ -1,9 +1,10 @@
 import type {Database} from '../db/database.ts'
-import {readAllEdges, type ViewEdge} from '../db/edges.ts'
+import {readAllEdges} from '../db/edges.ts'
 import {usualDurations} from '../db/runs.ts'
 import {listSchedulesOfView, listSchedulesOfViews} from '../db/schedules.ts'
 import {nextRuns, parseCron} from '../lib/cron.ts'
 import {formatDuration} from '../lib/duration.ts'
+import {reach, untangle} from '../lib/graph.ts'
 import {qualifiedName} from '../lib/identifier.ts'
 import {scopeOfPayload, scopeParts, viewOfPayload} from '../lib/payload.ts'
 import {isKeepable, refreshIntervalMs, SHORTEST_MS} from '../lib/promise.ts'
@@ -72,13 +73,13 @@ export async function unkeptPromise(db: Database, view: ViewName, maxAgeMs: numb
 async function agesBySets(db: Database, view: ViewName, now: Date): Promise<number[]> {
   const schedules = await schedulesOfSets(db, view)
   if (schedules.length === 0) return []
-  // At most: a set may begin above some of the views that this view reads.
+  // The longest time that may pass: a set can begin above some of the views that this view reads.
   const chainMs = (await setsBelow(db, [view])).get(qualifiedName(view))?.usualMs ?? 0
   return schedules.flatMap((schedule) => {
     const {maxAgeMs, scope} = schedule
     const ageMs = oldestAge(schedule, chainMs, now)
     if (ageMs === null) return []
-    // A promise is that of the first view of a cascade, and this view is refreshed later.
+    // A cascade keeps the promise for its first view, and refreshes this view later.
     const isLater = maxAgeMs !== null && scopeParts(scope).isCascade
     return [isLater ? Math.max(ageMs, refreshIntervalMs(maxAgeMs, 0) + chainMs) : ageMs]
   })
@@ -87,8 +88,13 @@ async function agesBySets(db: Database, view: ViewName, now: Date): Promise<numb
 /** The enabled schedules of other views whose sets have this view. */
 async function schedulesOfSets(db: Database, view: ViewName): Promise<Schedule[]> {
   const edges = await readAllEdges(db)
-  const [above, below] = [reached(view, edges, 'parent'), reached(view, edges, 'child')]
-  const schedules = await listSchedulesOfViews(db, [...above.values(), ...below.values()])
+  const {whole} = untangle(edges)
+  const above = reach([qualifiedName(view)], whole.parents)
+  const below = reach([qualifiedName(view)], whole.children)
+  const others = edges
+    .flatMap(({parent, child}) => [parent, child])
+    .filter((each) => above.has(qualifiedName(each)) || below.has(qualifiedName(each)))
+  const schedules = await listSchedulesOfViews(db, others)
   return schedules.filter(({enabled, scope, payload}) => {
     const ofSchedule = viewOfPayload(payload)
     if (!enabled || ofSchedule === null) return false
@@ -96,33 +102,6 @@ async function schedulesOfSets(db: Database, view: ViewName): Promise<Schedule[]
     const other = qualifiedName(ofSchedule)
     return (isCascade && above.has(other)) || (isWithDependencies && below.has(other))
   })
-}
-
-/** The views above a view, or those below it, by qualified names. */
-function reached(
-  view: ViewName,
-  edges: readonly ViewEdge[],
-  to: 'parent' | 'child',
-): ReadonlyMap<string, ViewName> {
-  const from = to === 'parent' ? 'child' : 'parent'
-  const byOrigin = new Map<string, ViewEdge[]>()
-  for (const edge of edges) {
-    const origin = qualifiedName(edge[from])
-    const known = byOrigin.get(origin)
-    if (known) known.push(edge)
-    else byOrigin.set(origin, [edge])
-  }
-  const found = new Map<string, ViewName>()
-  const toVisit = [qualifiedName(view)]
-  for (let name = toVisit.pop(); name !== undefined; name = toVisit.pop()) {
-    for (const edge of byOrigin.get(name) ?? []) {
-      const next = qualifiedName(edge[to])
-      if (found.has(next)) continue
-      found.set(next, edge[to])
-      toVisit.push(next)
-    }
-  }
-  return found
 }
 
 /** How old a schedule lets the data become, in milliseconds; null where that is not known. */

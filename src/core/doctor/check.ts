@@ -1,12 +1,12 @@
 import type {CalledFunction, PastRun, TemporaryFiles, ViewShape, ViewStatistics} from '../../db/doctor.ts'
 import type {MissingPrivilege} from '../../lib/failures/refreshes.ts'
+import type {Edge} from '../../lib/graph.ts'
 import type {Severity} from '../../lib/records/diagnosis.ts'
 import type {OpaqueView} from '../../lib/records/graph.ts'
 import type {Registration, RenamedView} from '../../lib/records/registrations.ts'
 import type {Schedule} from '../../lib/records/schedules.ts'
 import type {RequestedMode, ViewName} from '../../lib/records/values.ts'
 import type {Repair} from '../../lib/repairs.ts'
-import type {Edge} from '../refresh-set/graph.ts'
 
 /** All that is known of a registered view. */
 export interface ViewFacts extends ViewName {

@@ -9,11 +9,11 @@ import {oldestInputs} from '../../db/freshness/parents.ts'
 import {findRunningRefreshes} from '../../db/locks/running.ts'
 import {longestPollInterval} from '../../db/workers.ts'
 import {allDone} from '../../lib/all-done.ts'
+import {type Neighbours, untangle} from '../../lib/graph.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Freshness, RunningRefresh} from '../../lib/records/freshness.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Warning} from '../../lib/unworded.ts'
-import {type Neighbours, untangle} from '../refresh-set/graph.ts'
 import {type Judgement, judge} from './state.ts'
 import {readAt, withLooks} from './unchanged.ts'
 
@@ -47,7 +47,7 @@ export interface JudgedViews {
 }
 
 interface WhichViews {
-  /** Of all views, where the caller reads them anyway. */
+  /** The edges of all views, if the caller reads the edges anyway. */
   edges?: Promise<readonly ViewEdge[]> | undefined
   /** How old the data may be, in place of what was set for the views. */
   maxAgeMs?: number | null

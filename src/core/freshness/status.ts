@@ -1,4 +1,5 @@
 import type {Database} from '../../db/database.ts'
+import type {Edge} from '../../lib/graph.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import {
   FRESHNESS_STATES,
@@ -8,7 +9,6 @@ import {
 } from '../../lib/records/freshness.ts'
 import type {Warning} from '../../lib/unworded.ts'
 import {requireRegistration} from '../lookup.ts'
-import type {Edge} from '../refresh-set/graph.ts'
 import {asInstant, type JudgedView, judgeAll, judgeSome, runningNow} from './judged.ts'
 
 /** Up to this many named views are read one by one. For more, reading all views is faster. */
@@ -45,7 +45,7 @@ export async function viewStatus(db: Database, options: StatusOptions): Promise<
     .filter(({facts}) => meant.size === 0 || meant.has(facts.id))
     .filter(({facts}) => schema === null || facts.schemaName === schema)
     .filter(({state}) => states.length === 0 || states.includes(state))
-  // What a standby does not show is no loss where there are no views.
+  // Without views, a standby hides nothing.
   if (shown.length === 0) return []
   const running = await runningNow(db, onWarning)
   return shown.map((view) => statusOf(view, nowMs, running)).sort(byUrgency)

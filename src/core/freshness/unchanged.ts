@@ -1,7 +1,7 @@
 import type {FreshnessFacts} from '../../db/freshness/facts.ts'
 import {ROUNDING_MS} from '../../db/freshness/history.ts'
+import type {Neighbours} from '../../lib/graph.ts'
 import {SECOND_LOOK_MS} from '../refresh/decide.ts'
-import type {Neighbours} from '../refresh-set/graph.ts'
 
 /** By qualified names. */
 interface Sources {

@@ -1,7 +1,7 @@
+import {type Graph, type Neighbours, reach, type Untangled} from '../../lib/graph.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
 import type {RefreshMode} from '../../lib/records/values.ts'
-import {type Graph, type Neighbours, reach, type Untangled} from './graph.ts'
 
 /** A view of a set, and its place in the order of the set. */
 export interface Member {

@@ -1,6 +1,6 @@
+import {type Graph, reach} from '../../lib/graph.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {Registration} from '../../lib/records/registrations.ts'
-import {type Graph, reach} from './graph.ts'
 
 /** Which views a set is made of. */
 export interface Selection {

@@ -3,10 +3,10 @@ import {readDependencies, readsTablesAlone} from '../../db/dependencies.ts'
 import {lastUnchangedLooks} from '../../db/fingerprint/checks.ts'
 import {ROUNDING_MS} from '../../db/freshness/history.ts'
 import {type LastSuccess, lastSuccesses} from '../../db/runs.ts'
+import {type Edge, untangle} from '../../lib/graph.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import {remediable, type Warning} from '../../lib/unworded.ts'
-import {type Edge, untangle} from './graph.ts'
 
 /** The refresh is done by then. Nobody should wait long for a warning. */
 const LOOK_DEADLINE_MS = 5000

@@ -7,6 +7,7 @@ import type {FoundBlocker} from '../../db/fingerprint/definitions.ts'
 import type {Dependencies} from '../../db/reduce-dependencies.ts'
 import {allDone} from '../../lib/all-done.ts'
 import {cycleWarning} from '../../lib/failures/views.ts'
+import {reach, untangle} from '../../lib/graph.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {ViewEdges, ViewGraph} from '../../lib/records/graph.ts'
 import type {ViewName} from '../../lib/records/values.ts'
@@ -14,7 +15,6 @@ import {skipBlocker} from '../../lib/skip-blockers.ts'
 import type {Unworded} from '../../lib/unworded.ts'
 import {viewStates} from '../freshness/status.ts'
 import {requireRegistration, requireView} from '../lookup.ts'
-import {reach, untangle} from './graph.ts'
 
 /**
  * Which materialized views read which; with `references`, only these views and what is connected to them: the
@@ -29,8 +29,8 @@ export const viewEdges = async (
 /**
  * The same, with how fresh the views are, and whether they can be skipped. To read the definitions of
  * thousands of views takes the server half a second. Where all are to be shown, the server does that while this
- * program arranges the graph and the states: so the OIDs, which the statement needs, are asked for first. An answer
- * that comes while this program arranges waits until that has ended.
+ * program arranges the graph and the states. The statement for the definitions needs OIDs, so the OIDs are asked
+ * for first: this program reads no answer while it arranges.
  */
 export async function viewGraph(
   db: Database,

@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest'
-import {untangle} from '../../../../src/core/refresh-set/graph.ts'
 import {criticalPath, type Member, orderMembers, ownMs} from '../../../../src/core/refresh-set/order.ts'
+import {untangle} from '../../../../src/lib/graph.ts'
 import {edgesOf, membersOf, registration, viewsOf} from './sets.ts'
 
 const wavesOf = (members: readonly Member[]): string => {

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
-import {untangle} from '../../../../src/core/refresh-set/graph.ts'
 import {type Catalog, type Selection, selectMembers} from '../../../../src/core/refresh-set/selection.ts'
+import {untangle} from '../../../../src/lib/graph.ts'
 import {edgesOf, registration} from './sets.ts'
 
 const registrations = [

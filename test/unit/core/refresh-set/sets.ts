@@ -1,6 +1,6 @@
-import type {Edge} from '../../../../src/core/refresh-set/graph.ts'
-import {untangle} from '../../../../src/core/refresh-set/graph.ts'
 import {type Member, orderMembers} from '../../../../src/core/refresh-set/order.ts'
+import type {Edge} from '../../../../src/lib/graph.ts'
+import {untangle} from '../../../../src/lib/graph.ts'
 import type {Registration} from '../../../../src/lib/records/registrations.ts'
 
 /** `a > b > c` and `a > d` as edges: b reads a, c reads b, d reads a. All views are in schema public. */

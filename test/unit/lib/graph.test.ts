@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
-import {reach, untangle} from '../../../../src/core/refresh-set/graph.ts'
-import {edgesOf} from './sets.ts'
+import {reach, untangle} from '../../../src/lib/graph.ts'
+import {edgesOf} from '../core/refresh-set/sets.ts'
 
 const childrenOf = (...paths: string[]) => {
   const {graph, cycles} = untangle(edgesOf(...paths))

@@ -1,7 +1,7 @@
-import {qualifiedName} from '../../lib/identifier.ts'
-import type {ViewName} from '../../lib/records/values.ts'
+import {qualifiedName} from './identifier.ts'
+import type {ViewName} from './records/values.ts'
 
-/** One materialized view reads another. */
+/** One materialized view reads another, directly or through plain views, functions and operators. */
 export interface Edge {
   parent: ViewName
   child: ViewName
