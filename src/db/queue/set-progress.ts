@@ -41,8 +41,8 @@ const isCalledOff = ({schedules}: TableNames): string =>
       where s.id = e.schedule_id and (s.enabled or s.updated_at <= e.created_at)))`
 
 /**
- * SQL: a value of the member under alias `x` that is the parent `p` of another one; null where there is none.
- * By the key: where one large set is most of the table, Postgres would read the table for each join.
+ * SQL: a value of the member `x` whose job is the parent `p` of another member; null where there is no such member.
+ * Not a join: where one large set is most of the table, Postgres would read the whole table for each member.
  */
 const ofParent = (edges: string, value: string): string =>
   `(select ${value} from ${edges} x where x.job_id = p.id)`
@@ -87,25 +87,25 @@ export async function advanceSets(
   if (!db.mayWrite('edges')) return {queued: [], canceled: []}
   const {session, tables} = db
   const isMeant = conditionOf(db, which)
-  const settings = [
+  const preparing = [
     `select set_config('${LOCK_TIMEOUT_BEFORE}', current_setting('lock_timeout'), true)`,
     `set local lock_timeout = '${LOCK_TIMEOUT}'`,
     ...(commitsLocally ? [commitLocally('transaction')] : []),
-  ]
-  const results = await session.script([
-    ...settings,
     which === 'all' ? lockFreeSets(tables) : lockMembers(tables, isMeant),
     cancelQueued(tables, isMeant),
     noteEnded(tables, isMeant),
     noteGone(tables, isMeant),
+  ]
+  const results = await session.script([
+    ...preparing,
     cancelDescendants(tables, isMeant),
     queueReady(tables, isMeant),
-    // Only the poll looks for such sets, so the end of a job stays cheap.
+    // Only the poll looks for members that wait for each other, so the end of a job stays cheap.
     ...(which === 'all' ? [cancelCircles(tables, isMeant)] : []),
     // The transaction of a caller goes on.
     `select set_config('lock_timeout', current_setting('${LOCK_TIMEOUT_BEFORE}'), true)`,
   ])
-  const [canceledRows, queuedRows, circleRows] = results.slice(settings.length + 4, -1)
+  const [canceledRows, queuedRows, circleRows] = results.slice(preparing.length, -1)
   const canceled = [...(canceledRows ?? []), ...(circleRows ?? [])] as {
     job_id: string
     view: string
@@ -143,7 +143,7 @@ const lockFreeSets = ({edges}: TableNames): string =>
        having count(*) = (select count(*) from ${edges} e where ${isLive('e')} and e.set_id = h.set_id))
      select set_config('${FREE_SETS}', coalesce((select array_agg(free.set_id) from free), '{}')::text, true)`
 
-/** The members first: joined in another order, all members of a large set are read for each queued job. */
+/** Finds the members first: else Postgres reads all members of a large set for each queued job. */
 const cancelQueued = (tables: TableNames, isMeant: string): string =>
   `with called_off as materialized (
        select e.job_id from ${tables.edges} e
@@ -200,7 +200,7 @@ const cancelDescendants = (tables: TableNames, isMeant: string): string => {
      ${writeReasons(jobs)}`
 }
 
-/** Behind `queueReady`: where all members of a set still wait, they wait for each other. */
+/** Runs behind `queueReady`: members of a set that all wait even then wait for each other. */
 const cancelCircles = (tables: TableNames, isMeant: string): string =>
   `with stuck as materialized (select e.set_id from (${setsThatWait(tables)}) e where ${isMeant}),
      reasons as (
