@@ -11,7 +11,7 @@ import {summarize, withSummary} from './summary.ts'
 import {type Column, renderTable} from './table.ts'
 import type {RenderContext, Style} from './terminal.ts'
 import {printableName} from './text.ts'
-import {formatDue, formatRelative} from './time.ts'
+import {formatDue, formatRelative, relativeAndExact} from './time.ts'
 
 const STATE_STYLES: Record<JobState, Style> = {
   queued: 'cyan',
@@ -116,14 +116,10 @@ export function renderJobs(
 
 /** One job. */
 export function renderJob(job: Job, {terminal, now}: RenderContext): string {
-  const instant = (
-    label: string,
-    value: string | null,
-    shown = (at: string): string | null => formatRelative(at, now),
-  ) => ({
+  const instant = (label: string, value: string | null, relative: typeof formatDue = formatRelative) => ({
     label,
     value,
-    display: value && `${shown(value)} (${value})`,
+    display: value && relativeAndExact(value, now, relative),
   })
   return renderDetails(
     [

@@ -141,7 +141,7 @@ export function renderSchedule(schedule: Schedule, {terminal, now}: RenderContex
       {
         label: 'Next run',
         value: schedule.nextRunAt,
-        display: schedule.nextRunAt && `${formatDue(schedule.nextRunAt, now)} (${schedule.nextRunAt})`,
+        display: relativeAndExact(schedule.nextRunAt, now, formatDue),
       },
       {label: 'Last run', value: schedule.lastRunAt, display: relativeAndExact(schedule.lastRunAt, now)},
       {label: 'Payload', value: payloadText(schedule.payload)},

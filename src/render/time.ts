@@ -42,6 +42,15 @@ function inUnits(seconds: number): string | null {
   return null
 }
 
-/** `3 minutes ago (2026-01-31T12:00:00.000Z)`; null for `never`. */
-export const relativeAndExact = (instant: string | null, now: Date): string =>
-  instant === null ? formatRelative(instant, now) : `${formatRelative(instant, now)} (${instant})`
+/**
+ * An instant for people, with the exact one: `3 minutes ago (2026-01-31T12:00:00.000Z)`; for null what
+ * `relative` says.
+ */
+export function relativeAndExact(
+  instant: string | null,
+  now: Date,
+  relative: (instant: string | null, now: Date) => string | null = formatRelative,
+): string | null {
+  const text = relative(instant, now)
+  return instant === null ? text : `${text} (${instant})`
+}
