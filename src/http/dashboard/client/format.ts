@@ -21,6 +21,17 @@ export const quotedView = ({schemaName, viewName}: ViewName): string =>
 export const isSameView = (one: ViewName, other: ViewName): boolean =>
   one.schemaName === other.schemaName && one.viewName === other.viewName
 
+/**
+ * The text before the first mention of a name and the text behind the mention; null where the text does not mention
+ * the name. A part of a longer name is no mention.
+ */
+export function partsAround(text: string, name: string): [string, string] | null {
+  const literal = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const mention = new RegExp(`(?<![\\p{L}\\d_$.])${literal}(?![\\p{L}\\d_$]|\\.[\\p{L}\\d_])`, 'u')
+  const start = text.search(mention)
+  return start < 0 ? null : [text.slice(0, start), text.slice(start + name.length)]
+}
+
 /** As a clock that counts: whole seconds below a minute. */
 export const formatElapsed = (ms: number): string =>
   ms < MINUTE ? `${Math.max(0, Math.floor(ms / SECOND))} s` : formatDuration(ms)

@@ -1,6 +1,6 @@
 import type {Finding} from '../../../../lib/records/diagnosis.ts'
 import type {ViewName} from '../../../../lib/records/values.ts'
-import {quotedView, viewTitle} from '../format.ts'
+import {partsAround, quotedView, viewTitle} from '../format.ts'
 import {viewLink} from '../routes.ts'
 import {Badge} from './badge.tsx'
 import {Copyable} from './copyable.tsx'
@@ -25,14 +25,12 @@ export function FindingList({findings, of}: Props) {
       )}
       {findings.slice(0, SHOWN).map((finding) => {
         const view = of ? null : viewOf(finding)
-        const isScheduleNamed = finding.schedule === null || finding.message.includes(finding.schedule)
         return (
           <li
             key={`${finding.check} ${finding.schemaName} ${finding.viewName} ${finding.schedule} ${finding.message}`}
           >
             <p>
               <Badge state={finding.severity} />{' '}
-              {!isScheduleNamed && <span class="hint">schedule {finding.schedule}: </span>}
               {view ? <Linked text={finding.message} view={view} /> : finding.message}
             </p>
             {finding.evidence && <p class="hint">{finding.evidence}</p>}
@@ -44,13 +42,12 @@ export function FindingList({findings, of}: Props) {
   )
 }
 
-/** A text whose first mention of the view leads to the page of the view; before the text where there is none. */
+/** A text with a link to the page of a view: the first mention of the view, or before the text. */
 function Linked({text, view}: {text: string; view: ViewName}) {
   const title = viewTitle(view)
   const link = <a href={viewLink(quotedView(view))}>{title}</a>
-  const start = text.indexOf(title)
-  if (start < 0) return [link, ': ', text]
-  return [text.slice(0, start), link, text.slice(start + title.length)]
+  const parts = partsAround(text, title)
+  return parts === null ? [link, ': ', text] : [parts[0], link, parts[1]]
 }
 
 const viewOf = ({schemaName, viewName}: Finding): ViewName | null =>
