@@ -132,8 +132,8 @@ export abstract class BaseCommand extends Command {
   }
 
   /**
-   * Opens sessions as `open` does. Says where the first connects to, if that takes long; verbose: in any
-   * case, once connected.
+   * Opens sessions as `open` does. If the first session takes long to connect, says where to; with --verbose,
+   * says so in any case, once the session is open.
    */
   protected tellingOfFirst<T extends Pick<Database, 'session'>>(
     open: (how: OpenOptions) => Promise<T>,
@@ -243,7 +243,7 @@ export abstract class BaseCommand extends Command {
         throw await db.explain(error).catch(() => error)
       } finally {
         this.#warnings.unshift(...db.takeWarnings().map(commandLineWarning))
-        // The result is shown meanwhile.
+        // The command shows its result while the server hangs up.
         if (this.#watch === null) this.#last = {db, closed: db.close()}
       }
     } finally {

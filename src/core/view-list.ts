@@ -23,7 +23,7 @@ export async function listMatviews(
   const warnings: Warning[] = []
   const {judged, running} = await readJudged(db, schemaName, (warning) => warnings.push(warning))
   const listed = judged.map(({registration, view}) => Object.assign(registration, freshnessOf(view, running)))
-  // What a standby does not show is no loss where there are no views.
+  // Without views, a standby hides nothing.
   if (listed.length === 0) return []
   for (const renamed of await renamedAmong(db, listed)) onWarning(renamedWarning(renamed))
   for (const warning of warnings) onWarning(warning)
@@ -59,6 +59,7 @@ async function readJudged(
   return {judged, running}
 }
 
+/** The views among `listed` that were renamed, with their new names. */
 export async function renamedAmong(
   db: Database,
   listed: readonly FoundRegistration[],

@@ -34,7 +34,7 @@ export async function findTrustedTables(
   const expressions = new Set(glances.flatMap((glance) => glance.expressions))
   const arePlain = [...expressions].every((each) => each === null || isPlainExpression(each))
   if (!arePlain || glances.some(({is_ordinary}) => !is_ordinary)) {
-    // Tables are ordinary nearly always, so no start reads these files in advance.
+    // Nearly all tables are ordinary, so a start does not read the files of the close look.
     const {lookClosely} = await import('./trust/close-look.ts')
     await refuseUntrusted(await lookClosely(session, settings, names, lockTimeoutMs), settings)
   }

@@ -45,7 +45,9 @@ function whatHappened(type: Notice['type'], data: NoticeData): string {
         ? `The last ${failures} refreshes failed${from}, ${last}`
         : `The last refresh failed, ${last}`
     case 'view.stale':
-      return `The data is older than ${maxAgeMs === null ? 'that of a view that this view reads' : formatDuration(maxAgeMs)}${from}, ${last}`
+      return maxAgeMs === null
+        ? `The view reads a view with newer data${from}, ${last}`
+        : `The data is older than ${formatDuration(maxAgeMs)}${from}, ${last}`
     case 'view.overdue':
       return `A refresh was due${since === null ? '' : ` at ${since}`} and has not started, ${last}`
     default:

@@ -16,7 +16,7 @@ import {createSchedules} from './schedules.ts'
  * From the creation of schedules or jobs to when they are due: whoever is to run them is up and idle by then.
  */
 export const LEAD_MS = 5000
-/** The server time of these looks counts as that of the jobs: 0.65 ms each, on a loaded machine. */
+/** The server time of a look counts as server time of the jobs: 0.65 ms on a loaded machine. */
 const LOOK_EVERY_MS = 1000
 const DEADLINE_MS = 300_000
 

@@ -71,7 +71,7 @@ Schedule: hourly`,
     ])
     // A view without a limit for its age is stale because of a view that it reads.
     expect(textOf(notice('view.stale', {maxAgeMs: null})).split('\n')[1]).toBe(
-      'The data is older than that of a view that this view reads since 2026-03-01T11:00:00.000Z, last refreshed at 2026-03-01T10:00:00.000Z',
+      'The view reads a view with newer data since 2026-03-01T11:00:00.000Z, last refreshed at 2026-03-01T10:00:00.000Z',
     )
     expect(textOf(notice('view.overdue', {lastSuccessAt: null})).split('\n')[1]).toBe(
       'A refresh was due at 2026-03-01T11:00:00.000Z and has not started, never refreshed before',
