@@ -87,26 +87,30 @@ async function ask(database: string, sql: string): Promise<object[]> {
 }
 
 /**
- * Pastes a block of README into a shell that knows what the blocks before have exported.
+ * Pastes a block of README into a shell that knows what the blocks before have exported. `database` is where a backup
+ * is restored, null for nowhere. With `stops`, the shell ends where a line fails, unlike the shell of a person.
  * @throws Error with what was printed, where a line fails
  */
-function paste(text: string) {
+function paste(text: string, {database = 'staging' as string | null, stops = true} = {}) {
   const here = text
     .replaceAll('postgres://user@localhost/database', `'${server.url('app')}'`)
     .replaceAll('https://hooks.example.com/ayb', receiver.url)
     .replaceAll('127.0.0.1:8090', `127.0.0.1:${port}`)
     .replaceAll('ayb serve --worker', `ayb serve --worker --listen 127.0.0.1:${port}`)
-  const script = `. ./environment\nset -eo pipefail\n${here}\nexport -p > environment`
+  const lines = [
+    '. ./environment',
+    `export STAGING_URL='${database === null ? '' : server.url(database)}'`,
+    ...(stops ? ['set -eo pipefail', here, 'export -p > environment'] : [here]),
+  ]
   const env = {
     PATH: `${folder}:${process.env.PATH}`,
     HOME: folder,
     NODE: process.execPath,
     PROGRAM: programPath(),
-    STAGING_URL: server.url('staging'),
     // Whoever has it in production must not disable the schedules there.
     ...(text.includes('STAGING_URL') && {AYB_DATABASE_URL: server.url('app')}),
   }
-  return promisify(execFile)('bash', ['-c', script], {cwd: folder, timeout: 90_000, env})
+  return promisify(execFile)('bash', ['-c', lines.join('\n')], {cwd: folder, timeout: 90_000, env})
 }
 
 describe('a block of README, pasted into a shell', {timeout: 100_000}, () => {
@@ -137,6 +141,32 @@ describe('after all of them', () => {
     expect(
       await ask('staging', `select relname from pg_class where relkind = 'm' and not relispopulated`),
     ).toEqual([])
+  })
+
+  test.skipIf(!canDump)('schedules are off, too, where the restore met an error', async () => {
+    await ask('postgres', 'create database remote')
+    // The restore finds the table there already, as it would miss a role: it goes on, and ends with an error.
+    await ask('app', 'create table clash (id int)')
+    await ask('remote', 'create table clash (id int)')
+    const [{text} = {text: ''}] = readmeBlocks('sh').filter(({text}) => text.includes('pg_restore'))
+    const {stderr} = await paste(text, {database: 'remote', stops: false})
+    expect(stderr).toContain('errors ignored on restore: 1')
+    expect(await ask('remote', 'select name, enabled from _ayb_job_schedules order by name')).toEqual([
+      {name: 'live', enabled: false},
+      {name: 'nightly', enabled: false},
+    ])
+    expect(
+      await ask('remote', `select relname from pg_class where relkind = 'm' and not relispopulated`),
+    ).toEqual([])
+    expect(await ask('app', 'select distinct enabled from _ayb_job_schedules')).toEqual([{enabled: true}])
+  })
+
+  test.skipIf(!canDump)('nothing is touched where nobody has said where to restore', async () => {
+    const [{text} = {text: ''}] = readmeBlocks('sh').filter(({text}) => text.includes('pg_restore'))
+    await expect(paste(text, {database: null, stops: false})).rejects.toMatchObject({
+      stderr: expect.stringMatching(/STAGING_URL: parameter null or not set\n$/),
+    })
+    expect(await ask('app', 'select distinct enabled from _ayb_job_schedules')).toEqual([{enabled: true}])
   })
 
   test('the statement of ayb help install leaves nothing of ayb behind', async () => {
