@@ -99,13 +99,18 @@ export class Scheduler {
     }
   }
 
-  /**
-   * Every two seconds, gives schedules with a promise the next run that keeps the promise, where another
-   * program has set one. Returns whether there were any.
-   */
-  async mendPromises(db: Database): Promise<boolean> {
+  /** Whether the next poll looks for schedules with a promise whose next run another program has set. */
+  takeMovedLook(): boolean {
     if (performance.now() < this.#movedAt) return false
     this.#movedAt = performance.now() + MOVED_INTERVAL_MS
+    return true
+  }
+
+  /**
+   * Gives schedules with a promise the next run that keeps the promise, where another program has set one.
+   * Returns whether there were any.
+   */
+  async mendPromises(db: Database): Promise<boolean> {
     const {due: moved, now} = await readMovedPromises(db, BATCH)
     if (now === null) return false
     const advances = await this.#advances(db, moved, now, {isDue: false})

@@ -76,7 +76,7 @@ export class Turns {
     const queued = isDue ? await this.#queueDue(control, slots, signal) : {isContended: false, schedules: 0}
     if (signal.aborted) return {as: 'done'}
     const claimed = isDue || seen.hasClaimable ? await this.#fill(control, slots) : 0
-    await this.#keepHouse(control)
+    await this.#keepHouse(control, seen)
     // A turn without a write does not prove that writes work again.
     if (seen.rescued.length + seen.exhausted + queued.schedules + claimed > 0) throttle.reset()
     if (queued.isContended) seen.nextScheduleInMs = await scheduler.untilNext(control)
@@ -125,8 +125,11 @@ export class Turns {
   async #poll(control: Database, slots: Slots): Promise<Poll> {
     const {sessions, bounds, scheduler, once, emit} = this.#parts
     const look = {busyViews: slots.busyViews, unreadable: scheduler.unreadable}
+    const looksForMoved = scheduler.takeMovedLook()
     const poller = {keys: sessions.keys, jobIds: slots.jobIds}
-    const seen = await bounds.poll(look.busyViews, (from) => poll(control, {poller, ...look, ...from}))
+    const seen = await bounds.poll(look.busyViews, (from) =>
+      poll(control, {poller, ...look, ...from, looksForMoved}),
+    )
     for (const job of seen.rescued) emit({type: 'job-rescued', ...job})
     if (seen.exhausted > 0) emit({type: 'jobs-exhausted', jobs: seen.exhausted})
     if (seen.hasSetsToAdvance && (await this.#advanceSets(control))) seen.hasClaimable = true
@@ -175,14 +178,14 @@ export class Turns {
   }
 
   /** What can wait until the due jobs are started. */
-  async #keepHouse(control: Database): Promise<void> {
+  async #keepHouse(control: Database, {hasMovedPromises}: Poll): Promise<void> {
     const {control: session, presence, retention, scheduler, once, emit, onNews} = this.#parts
     await presence?.say(control)
     if (once) await retention.pruneOnce()
     else retention.start()
     for (const message of control.takeWarnings()) emit({type: 'warning', message})
     if (await scheduler.timeUntimed(control)) onNews()
-    if (await scheduler.mendPromises(control)) onNews()
+    if (hasMovedPromises && (await scheduler.mendPromises(control))) onNews()
     await session.renewPlans()
     if (await scheduler.mendClockJumps(control)) onNews()
   }

@@ -4,6 +4,7 @@ import type {Database} from '../database.ts'
 import {exactInstant, isAhead, millisecondsUntil, numberOf, wholeMilliseconds} from '../instant.ts'
 import {agePromised, promiseOf} from '../promises.ts'
 import {type StoredSchedulePolicy, schedulePolicyOf, toSchedulePolicy} from '../schedule-policies.ts'
+import type {TableNames} from '../system.ts'
 
 /**
  * SQL: the next run of the schedule under alias `s` is a time that JavaScript can hold, not infinity or BC.
@@ -190,22 +191,31 @@ async function readSchedules(
 }
 
 /**
- * Enabled schedules with a promise whose next run another program has set: one that does not know promises
- * goes by the expression. Also those whose next run is so far ahead that the clock must have been wrong.
+ * SQL: enabled schedules under alias `s` with a promise whose next run another program has set: one that does
+ * not know promises goes by the expression. Also those whose next run is so far ahead that the clock must have
+ * been wrong.
  */
+const movedPromises = ({promises, schedules}: TableNames): string =>
+  `from ${promises} q
+       join ${schedules} s on s.id = q.schedule_id and s.cron_expr = q.cron_expr
+      where q.max_age_ms is not null and s.enabled and s.job_type = '${JOB_TYPE}'
+        and s.next_run_at > now()
+        and (q.due_at is distinct from s.next_run_at or s.next_run_at > now() + ${agePromised('q')} * interval '1 ms')`
+
+/**
+ * SQL: `readMovedPromises` would find some. Who may not note the next runs would find each of them moved.
+ */
+export const hasMovedPromises = (db: Database): string =>
+  db.mayWrite('promises') ? `exists (select ${movedPromises(db.tables)})` : 'false'
+
+/** Enabled schedules with a promise whose next run is not the one that keeps the promise. */
 export async function readMovedPromises(
   db: Database,
   limit: number,
 ): Promise<{due: DueSchedule[]; now: Date | null}> {
-  // Who may not note the next runs would find each of them moved.
-  if (!db.mayWrite('promises')) return {due: [], now: null}
   const rows = await db.session.query<DueRow>(
     `select ${dueColumns(db)}
-       from ${db.tables.promises} q
-       join ${db.tables.schedules} s on s.id = q.schedule_id and s.cron_expr = q.cron_expr
-      where q.max_age_ms is not null and s.enabled and s.job_type = '${JOB_TYPE}'
-        and s.next_run_at > now()
-        and (q.due_at is distinct from s.next_run_at or s.next_run_at > now() + ${agePromised('q')} * interval '1 ms')
+       ${movedPromises(db.tables)}
       order by s.next_run_at
       limit $1`,
     [limit],

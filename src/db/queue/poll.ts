@@ -4,7 +4,7 @@ import type {Database} from '../database.ts'
 import {exactInstant, millisecondsUntil} from '../instant.ts'
 import {lockNameOf} from '../payload.ts'
 import type {Session} from '../session.ts'
-import {exceptTimings, HAS_TIME, type ScheduleTiming} from './due.ts'
+import {exceptTimings, HAS_TIME, hasMovedPromises, type ScheduleTiming} from './due.ts'
 import {FROZEN, mayHaveLostJobs, OWN_FRESH_MS, RESCUED, rescueLostJobs, runningJobs} from './rescue.ts'
 import {hasSetsToAdvance} from './set-progress.ts'
 
@@ -35,6 +35,8 @@ export interface Poll {
   nextJobInMs: number | null
   /** Whether a set of jobs has gone on without this worker. */
   hasSetsToAdvance: boolean
+  /** Whether another program has set the next run of a schedule with a promise; false where not asked for. */
+  hasMovedPromises: boolean
 }
 
 /**
@@ -63,6 +65,7 @@ interface PollRow {
   next_schedule_ms: number | null
   next_job_ms: number | null
   has_sets_to_advance: boolean
+  has_moved_promises: boolean
   may_have_lost_jobs: boolean
 }
 
@@ -75,6 +78,8 @@ interface PollOptions {
   from?: PollBounds | null
   /** All jobs that were due before this instant are of busy views. */
   freeFrom?: string | null
+  /** Whether to look for schedules with a promise whose next run another program has set. */
+  looksForMoved?: boolean
 }
 
 /** The polling worker, whose own key and jobs need no proof of life. */
@@ -121,13 +126,14 @@ export async function poll(db: Database, options: PollOptions): Promise<Poll> {
     nextScheduleInMs: row.next_schedule_ms,
     nextJobInMs: row.next_job_ms,
     hasSetsToAdvance: row.has_sets_to_advance,
+    hasMovedPromises: row.has_moved_promises,
   }
 }
 
 async function runPoll(db: Database, options: PollOptions, {rescues}: {rescues: boolean}): Promise<PollRow> {
   const {jobs, schedules} = db.tables
   const {keys, jobIds} = options.poller
-  const except = exceptTimings(8, options.unreadable)
+  const except = exceptTimings(9, options.unreadable)
   const rows = await db.session.query<PollRow>(
     `with ${rescues ? rescueLostJobs(db.tables) : runningJobs(db.tables)}
      select ${rescues ? RESCUED : 'null'} as rescued,
@@ -148,7 +154,8 @@ async function runPoll(db: Database, options: PollOptions, {rescues}: {rescues: 
               where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at > now() and isfinite(j.run_at) and j.attempts < j.max_attempts
                 and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)
               order by j.run_at limit 1) as next_job_ms,
-            ${hasSetsToAdvance(db)} as has_sets_to_advance
+            ${hasSetsToAdvance(db)} as has_sets_to_advance,
+            case when $8::boolean then ${hasMovedPromises(db)} else false end as has_moved_promises
        from (select) as one
        left join lateral (
          select j.run_at, coalesce(${lockNameOf('j')} <> all ($1::text[]), true) as is_free
@@ -175,6 +182,7 @@ async function runPoll(db: Database, options: PollOptions, {rescues}: {rescues: 
       options.from?.jobs ?? '-infinity',
       options.from?.schedules ?? '-infinity',
       options.freeFrom ?? null,
+      options.looksForMoved ?? false,
       ...except.values,
     ],
   )

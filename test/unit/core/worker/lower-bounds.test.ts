@@ -17,6 +17,7 @@ const QUIET: Poll = {
   nextScheduleInMs: null,
   nextJobInMs: null,
   hasSetsToAdvance: false,
+  hasMovedPromises: false,
 }
 
 let now: number
