@@ -7,7 +7,7 @@ import {PATIENCE_MS, until} from '../support/until.ts'
 import {complaints, say, startWorker, stopWorkers} from '../support/worker.ts'
 
 /**
- * How many transactions make a rate. An idle worker has three in ten seconds, of two sessions, which the
+ * How many transactions make a rate. An idle worker has about four in ten seconds, of two sessions, which the
  * server may count together: a rate of few transactions would depend on which of them begins it.
  */
 const COUNTED = 6
