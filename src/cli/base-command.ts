@@ -85,14 +85,14 @@ export abstract class BaseCommand extends Command {
    */
   protected async show(
     render: (context: RenderContext) => Rendered | Promise<Rendered>,
-    {output}: {output?: 'wide' | undefined} = {},
+    {output, sort}: {output?: 'wide' | undefined; sort?: string | undefined} = {},
   ): Promise<void> {
     if (this.jsonEnabled()) return
     this.endWaiting()
     const terminal = describeTerminal(process.stdout, process.env)
     const isWide = output === 'wide'
     const shown = isWide ? {...terminal, columns: Number.POSITIVE_INFINITY} : terminal
-    const rendered = await render({terminal: shown, now: new Date(), isWide})
+    const rendered = await render({terminal: shown, now: new Date(), isWide, sort})
     if (this.#watch) return this.#watch.add(rendered)
     const text = textOf(rendered)
     if (terminal.isTerminal && text.includes('\n')) {

@@ -42,7 +42,7 @@ const duration = (ms: number | null): string | null => (ms === null ? null : for
 /** How fresh views are. */
 export function renderStatus(
   views: readonly ViewStatus[],
-  {terminal, now}: RenderContext,
+  {terminal, now, sort}: RenderContext,
   selection: ViewSelection = {schema: null, states: []},
 ): string {
   if (views.length === 0 && terminal.isTerminal) return describeNone(selection)
@@ -95,5 +95,5 @@ export function renderStatus(
       omitWhenEmpty: true,
     },
   ]
-  return renderTable(views, columns, terminal)
+  return renderTable(views, columns, terminal, sort)
 }

@@ -22,7 +22,7 @@ interface RegistrationSelection extends Partial<ViewSelection> {
 /** The list of registrations. */
 export function renderRegistrations(
   list: readonly ListedRegistration[],
-  {terminal, now}: RenderContext,
+  {terminal, now, sort}: RenderContext,
   {schema = null, states = [], total = list.length}: RegistrationSelection = {},
 ): Rendered {
   if (list.length === 0 && terminal.isTerminal) return describeNone({schema, states})
@@ -93,7 +93,7 @@ export function renderRegistrations(
     },
     {header: 'POLICY', value: ({policy}) => describePolicy(policy), priority: 1, omitWhenEmpty: true},
   ]
-  const table = renderTable(list, columns, terminal)
+  const table = renderTable(list, columns, terminal, sort)
   if (!terminal.isTerminal) return table
   const shown = list.map(({state}) => state)
   return withSummary(table, summarize('view', shown, {total}), terminal)

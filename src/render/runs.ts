@@ -39,7 +39,7 @@ export function renderHistory(
 /** Refreshes of a view, newest first; on a terminal below a chart of their durations, oldest first. */
 export function renderRuns(
   runs: readonly Run[],
-  {terminal, now}: RenderContext,
+  {terminal, now, sort}: RenderContext,
   {hasChart = true}: {hasChart?: boolean} = {},
 ): string {
   if (runs.length === 0 && terminal.isTerminal) {
@@ -105,7 +105,7 @@ export function renderRuns(
     },
     {header: 'REASON', value: (run) => run.reason, priority: 0, minWidth: 12, omitWhenEmpty: true},
   ]
-  const table = renderTable(runs, columns, terminal)
+  const table = renderTable(runs, columns, terminal, sort)
   if (!terminal.isTerminal) return table
   const chart = hasChart ? durationChart(runs, terminal) : null
   return chart === null ? table : `${chart}\n\n${table}`

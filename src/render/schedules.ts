@@ -45,7 +45,7 @@ interface ScheduleSelection {
 /** The list of schedules. */
 export function renderSchedules(
   list: readonly ListedSchedule[],
-  {terminal, now}: RenderContext,
+  {terminal, now, sort}: RenderContext,
   {state, schema, total}: ScheduleSelection = {state: null, schema: null, total: list.length},
 ): Rendered {
   if (list.length === 0 && terminal.isTerminal) {
@@ -56,7 +56,7 @@ export function renderSchedules(
   }
   const columns: Column<ListedSchedule>[] = [
     {header: 'NAME', value: ({name}) => name, priority: 9, isKey: true, minWidth: 20, cut: 'middle'},
-    {header: 'VIEW', value: viewOf, priority: 8, minWidth: 14, cut: 'middle'},
+    {header: 'VIEW', value: viewOf, priority: 8, isKey: true, minWidth: 14, cut: 'middle'},
     {
       header: 'CRON',
       value: (schedule) => schedule.cronExpr,
@@ -120,7 +120,7 @@ export function renderSchedules(
       omitWhenEmpty: true,
     },
   ]
-  const table = renderTable(list, columns, terminal)
+  const table = renderTable(list, columns, terminal, sort)
   if (!terminal.isTerminal) return table
   const states = list.map(({enabled}) => (enabled ? 'enabled' : 'disabled'))
   return withSummary(table, summarize('schedule', states, {total}), terminal)
@@ -204,7 +204,6 @@ export function renderNextRuns({timezone, runs}: NextRuns, {terminal, now}: Rend
       value: (run) => run,
       display: (run) => `${weekday.format(new Date(run))} ${local.format(new Date(run))}`,
       priority: 3,
-      minWidth: 20,
     },
     ...(timezone === 'UTC' ? [] : [{header: 'UTC', value: (run: string) => run, priority: 1}]),
     {header: 'FROM NOW', value: (run) => run, display: (run) => formatDue(run, now), priority: 2},

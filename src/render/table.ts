@@ -68,13 +68,20 @@ const BORDERLESS = {
   middle: ' '.repeat(GAP),
 }
 
-/** A list: on a terminal a table that fits it, else one record a line, tab-separated, without a header. */
+/**
+ * A list: on a terminal a table that fits it, else one record a line, tab-separated, without a header. The
+ * column that the list is sorted by is never dropped.
+ */
 export function renderTable<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   terminal: Terminal,
+  sort?: string,
 ): string {
-  return terminal.isTerminal ? drawTable(rows, columns, terminal) : separateByTabs(rows, columns)
+  if (!terminal.isTerminal) return separateByTabs(rows, columns)
+  const sorted = sort?.replaceAll('-', ' ').toUpperCase()
+  const kept = columns.map((column) => (column.header === sorted ? {...column, isKey: true} : column))
+  return drawTable(rows, kept, terminal)
 }
 
 /** The value on one line, cut at 8 kB; null is an empty text. */

@@ -23,6 +23,8 @@ export interface RenderContext {
   now: Date
   /** Nothing is left out or cut, however wide the terminal is. */
   isWide?: boolean
+  /** What a list is sorted by, as --sort names it. */
+  sort?: string | undefined
 }
 
 type Environment = Record<string, string | undefined>

@@ -86,6 +86,15 @@ describe('a due time', () => {
     const [other] = await onTerminal('schedules next @hourly --timezone Asia/Tokyo')
     expect(other?.split(/ {2,}/)).toEqual(['Asia/Tokyo', 'UTC', 'FROM NOW'])
   })
+
+  test('keeps its zone in the preview, at every width', async () => {
+    for (const columns of [40, 60, 100]) {
+      const [header, ...runs] = await onTerminal('schedules next @hourly --timezone Asia/Tokyo', columns)
+      expect(header).toMatch(/^Asia\/Tokyo/)
+      expect(runs).toHaveLength(5)
+      for (const run of runs) expect(run).toMatch(/^[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d GMT\+9( |$)/)
+    }
+  })
 })
 
 describe('a failed job', () => {
@@ -148,25 +157,30 @@ describe('a table', () => {
       `update _ayb_matview_refreshes set last_refresh_status = 'error', last_refresh_error = $1`,
       [failure],
     )
-    await createSchedule(own, 'x', {view: LONG[0]})
+    await createSchedule(own, `nightly_${LONG[0]}`, {view: LONG[0]})
     const id = await insertJob(own, {view_name: LONG[0]}, {state: 'failed', last_error: failure})
     const shown = async (line: string, columns: number) => {
       const {output} = await openTerminal(line.split(' '), {url: own.url, columns}).done
       return linesOf(output)
     }
     for (const columns of [60, 100, 200]) {
-      const [views = [], jobs = [], ...others] = await Promise.all(
-        ['matviews list', 'jobs list', 'matviews status', 'schedules list'].map((line) =>
+      const [views = [], jobs = [], schedules = [], ...others] = await Promise.all(
+        ['matviews list', 'jobs list', 'schedules list', 'matviews status'].map((line) =>
           shown(line, columns),
         ),
       )
-      for (const text of [views, jobs, ...others].flat()) {
+      for (const text of [views, jobs, schedules, ...others].flat()) {
         expect(displayWidth(text), text).toBeLessThanOrEqual(columns)
       }
       // The ends of names tell them apart.
       expect(views[1]).toMatch(/^public\.cu\S+25 /)
       expect(views[2]).toMatch(/^public\.cu\S+26 /)
       expect(views[1]).toContain('division by zero')
+      // Neither the name of a schedule nor that of its view is cut for the sake of less.
+      expect(schedules[1]?.split(/ {2,}/)).toEqual(
+        expect.arrayContaining([expect.stringMatching(/^public\.c\S+25$/)]),
+      )
+      expect(schedules[1]?.split(/ {2,}/)[1]?.length).toBeGreaterThanOrEqual(columns / 4)
       // Other columns make room for a name of up to a quarter of the terminal.
       expect(views[1]?.indexOf(' ')).toBeGreaterThanOrEqual(columns / 4)
       expect(jobs[1]).toMatch(RegExp(`^${id.slice(0, 8)} `))
@@ -175,6 +189,35 @@ describe('a table', () => {
     const wide = await shown('jobs list -o wide', 60)
     expect(wide.join('')).toContain(id)
     expect((await shown('matviews list --output wide', 60)).join('')).toContain(`public.${LONG[0]}`)
+  })
+
+  test('keeps the column that it is sorted by, at every width', async () => {
+    const own = await createTestDatabase()
+    await own.query(`create materialized view ${LONG[0]} as select 1 as one`)
+    await documentOf(['matviews', 'register', `${LONG[0]}`], own)
+    await documentOf(['refresh', `${LONG[0]}`], own)
+    await own.query(
+      `update _ayb_matview_refreshes set last_refresh_status = 'error', last_refresh_error = 'division by zero in some function'`,
+    )
+    // An age as wide as ages become.
+    await own.query(`update _ayb_matview_refresh_runs set started_at = now() - interval '100 minutes'`)
+    await createSchedule(own, LONG[0] as string, {view: LONG[0]})
+    for (const columns of [40, 60, 100, 200]) {
+      for (const [line, header] of [
+        ['matviews list --sort duration', 'DURATION'],
+        ['matviews list --sort last-refresh', 'LAST REFRESH'],
+        ['matviews list --sort next-run', 'NEXT RUN'],
+        ['matviews status --sort age', 'AGE'],
+        ['schedules list --sort next-run', 'NEXT RUN'],
+        ['schedules list --sort last-run', 'LAST RUN'],
+        [`matviews history ${LONG[0]} --sort duration`, 'DURATION'],
+      ] as const) {
+        const lines = await onTerminal(line, columns, own)
+        const headers = lines.find((text) => /\b(VIEW|STARTED)\b/.test(text))?.split(/ {2,}/)
+        expect(headers, `${line} on ${columns} columns`).toContain(header)
+        for (const text of lines) expect(displayWidth(text), text).toBeLessThanOrEqual(columns)
+      }
+    }
   })
 
   test('of a set keeps the ends of names, which tell them apart, at every width', async () => {
@@ -188,8 +231,10 @@ describe('a table', () => {
         for (const text of lines.filter((shown) => !shown.startsWith('  CREATE'))) {
           expect(displayWidth(text), text).toBeLessThanOrEqual(columns)
         }
-        expect(lines[1]).toMatch(/public\.cu\S+25 /)
-        expect(lines[2]).toMatch(/public\.cu\S+26 /)
+        // On a busy machine, a line tells before that views are refreshed.
+        const [, first, second] = lines.slice(lines.findIndex((text) => /\bVIEW\b/.test(text)))
+        expect(first).toMatch(/public\.cu\S+25 /)
+        expect(second).toMatch(/public\.cu\S+26 /)
       }
     }
   })
