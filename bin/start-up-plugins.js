@@ -1,4 +1,4 @@
-// esbuild plugins that make starts faster, and keep a start from failing. Not shipped.
+// esbuild plugins that make starts faster, keep a start from failing, and mend the help of oclif. Not shipped.
 import {readFileSync} from 'node:fs'
 import {builtinModules, createRequire} from 'node:module'
 
@@ -103,6 +103,14 @@ const oclifOnUse = {
       if (/util[/\\]os\.js$/.test(path)) {
         // Tells the Linux of Windows from others, for the names of installers.
         contents = replaced(contents, "(await import('wsl-utils')).isWsl", 'false')
+      }
+      if (/help[/\\]command\.js$/.test(path)) {
+        // The usage is wrapped before this gives way to the name of the command, which may be longer.
+        contents = replaced(contents, "theme?.command, '<%= command.id %>'", 'theme?.command, configuredId')
+      }
+      if (/help[/\\]formatter\.js$/.test(path)) {
+        // The rows are indented by two columns more than they are wrapped for.
+        contents = replaced(contents, 'opts.indentation + 2), 4)', 'opts.indentation + 4), 4)')
       }
       return {contents}
     })

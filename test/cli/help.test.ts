@@ -6,7 +6,7 @@ import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
 import {createTestDatabase} from '../support/database.ts'
 import {failureOf} from '../support/documents.ts'
-import {openTerminal} from '../support/terminal.ts'
+import {linesOf, openTerminal} from '../support/terminal.ts'
 
 /** Nothing listens there. */
 const NOWHERE = {url: 'postgres://nobody@127.0.0.1:1/nothing'}
@@ -73,6 +73,19 @@ describe('ayb help', () => {
     }
     expect(stdout).toContain(enabled)
     expect(stdout).toMatch(/--refresh-timeout=<duration> /)
+  })
+
+  test.each([60, 72, 80, 100])('of a command fits a terminal of %i columns', async (columns) => {
+    for (const line of ['matviews unregister', 'refresh', 'schedules create', 'worker']) {
+      const {code, output} = await openTerminal([...line.split(' '), '-h'], {...NOWHERE, columns}).done
+      expect(code, output).toBe(0)
+      // The title is one line, and so are examples, which are there to be pasted.
+      const [, explained = ''] = output.split(/(?=USAGE)|EXAMPLES/)
+      expect(explained).toContain('--verbose')
+      for (const text of linesOf(explained)) {
+        expect(displayWidth(text), `${line}: ${text}`).toBeLessThanOrEqual(columns)
+      }
+    }
   })
 
   test('has its titles in bold on a terminal', async () => {
