@@ -4,7 +4,8 @@ import {expect, test} from 'vitest'
 import {ayb} from '../support/ayb.ts'
 import {emptyHome} from '../support/children.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
-import {failureOf} from '../support/documents.ts'
+import {documentOf, failureOf} from '../support/documents.ts'
+import {startWorker, stopWorkers} from '../support/worker.ts'
 
 /** Writes a service file with one service. */
 function writeService(file: string, name: string, db: TestDatabase): void {
@@ -38,6 +39,49 @@ test('--service names a service of pg_service.conf, and goes before the variable
   expect(refused.message).toBe('--service and --database-url both say where to connect')
   const empty = await failureOf(['matviews', 'list', '--service='], 'INVALID_ARGUMENT', {home, env})
   expect(empty.message).toBe('--service is empty')
+})
+
+test('where to connect is told by a flag, a variable of ayb, a variable of others, those of Postgres, or nothing', async () => {
+  const home = emptyHome()
+  const place = (database: string) => `postgres://me@127.0.0.1:1/${database}`
+  const postgres = {PGHOST: '127.0.0.1', PGPORT: '1', PGUSER: 'me', PGDATABASE: 'of_postgres'}
+  const env = {AYB_DATABASE_URL: place('of_ayb'), DATABASE_URL: place('of_others'), ...postgres}
+  writeFileSync(
+    join(home, '.pg_service.conf'),
+    '[shop]\nhost=127.0.0.1\nport=1\nuser=me\ndbname=of_service\n',
+  )
+  const [{AYB_DATABASE_URL: _, ...others}, url] = [env, ['--database-url', place('of_flag')]]
+  for (const [database, args, variables] of [
+    ['of_flag', url, env],
+    ['of_service', ['--service', 'shop'], env],
+    ['of_ayb', [], env],
+    ['of_others', [], others],
+    ['of_others', [], {...others, AYB_DATABASE_URL: ''}],
+    ['of_service', [], {...postgres, PGSERVICE: 'shop'}],
+    ['of_postgres', [], postgres],
+    // That of Postgres: the name of the user.
+    ['me', [], {...postgres, PGDATABASE: undefined}],
+  ] as const) {
+    const failure = await failureOf(['matviews', 'list', ...args], 'CONNECTION_FAILED', {
+      home,
+      env: variables,
+    })
+    expect(failure.message).toContain(`to database "${database}" at 127.0.0.1:1 as user "me"`)
+  }
+})
+
+test('a worker takes a setting from a flag, a variable, or its default', async () => {
+  const db = await createTestDatabase({hasTables: true})
+  const env = {AYB_JOBS_WORKER_CONCURRENCY: '3'}
+  for (const [slots, args, variables] of [
+    [2, ['--concurrency', '2'], env],
+    [3, [], env],
+    [4, [], {}],
+  ] as const) {
+    const worker = await startWorker(db, [...args], {env: variables})
+    expect(await documentOf(['worker', 'list'], db)).toMatchObject([{slots}])
+    await stopWorkers([worker])
+  }
 })
 
 test('the unit for systemd in ayb help gitops runs a worker for the service that its instance names', async () => {

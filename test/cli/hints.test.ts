@@ -1,4 +1,5 @@
 import {beforeAll, describe, expect, test} from 'vitest'
+import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf} from '../support/documents.ts'
 import {openTerminal} from '../support/terminal.ts'
@@ -61,6 +62,23 @@ describe('the hint of a connection that is refused', () => {
       expect(failure.message).toContain('DATABASE_URL')
       expect(failure.message).not.toContain(db.password)
       expect(failure.hint).toContain('leave out the quotes around it')
+    }
+  })
+
+  test('is one line below one line, soon', async () => {
+    const wrong = new URL(db.url)
+    wrong.password = 'wrong'
+    const missing = new URL(db.url)
+    missing.pathname = '/nowhere'
+    for (const [url, error, hint] of [
+      [wrong.href, 'password authentication failed', 'check the user and the password'],
+      [missing.href, 'the database does not exist', 'createdb'],
+      [NOWHERE.url, 'connection refused', 'is the server running'],
+      ['postgres://me@no-such-host.invalid/x', 'unknown host', 'check the spelling'],
+    ] as const) {
+      const {code, stdout, stderr} = await ayb(['matviews', 'list'], {url, timeoutMs: 10_000})
+      expect({code, stdout}).toEqual({code: 6, stdout: ''})
+      expect(stderr).toMatch(RegExp(`^Error: [^\n]*${error}[^\n]*\nHint: [^\n]*${hint}[^\n]*\n$`))
     }
   })
 

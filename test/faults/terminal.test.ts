@@ -10,6 +10,7 @@ import {documentOf} from '../support/documents.ts'
 import {linesOf, openTerminal} from '../support/terminal.ts'
 
 const ESCAPE = '\u001b['
+const AYB = `'${process.execPath}' '${programPath()}'`
 
 let db: TestDatabase
 
@@ -23,6 +24,18 @@ beforeAll(async () => {
             ('größe', '週間ランキング', null, null, null)`,
   )
 })
+
+/** What a line of a shell prints on a terminal of 100 columns. */
+async function inShell(line: string): Promise<string> {
+  const env = minimalEnvironment(emptyHome(), db.url, {TERM: 'xterm-256color'})
+  const pty = spawn('/bin/sh', ['-c', line], {cols: 100, env})
+  let output = ''
+  pty.onData((data) => {
+    output += data
+  })
+  await new Promise((resolve) => pty.onExit(resolve))
+  return output
+}
 
 async function onTerminal(args: string[], columns: number, env: Record<string, string | undefined> = {}) {
   const {code, output} = await openTerminal(args, {url: db.url, columns, env}).done
@@ -69,6 +82,25 @@ describe('on a terminal', () => {
     expect(output).toMatch(/^Refreshed public\.leaderboard in \d.*\r\n$/)
   })
 
+  test('one without a size counts as one of 80 columns, and has no animation', async () => {
+    // Longer than a spinner waits before it shows itself.
+    await db.query('create materialized view nap as select pg_sleep(1)::text as slept')
+    await documentOf(['matviews', 'register', 'nap'], db)
+    const output = await inShell(
+      `stty cols 0; ${AYB} refresh nap; NO_COLOR=1 ${AYB} refresh nap nap leaderboard; ${AYB} list`,
+    )
+    await documentOf(['matviews', 'unregister', 'nap'], db)
+    // Nothing is written over.
+    expect(output.replaceAll('\r\n', '')).not.toContain('\r')
+    expect(output).not.toContain('Refreshing')
+    expect(output).not.toContain(`${ESCAPE}?25`)
+    const lines = linesOf(output)
+    expect(lines[0]).toMatch(/^Refreshed public\.nap in \d\.\d s$/)
+    const widths = lines.map(displayWidth)
+    expect(Math.max(...widths)).toBeLessThanOrEqual(80)
+    expect(Math.max(...widths)).toBeGreaterThan(60)
+  })
+
   test('an empty list says what to do, and an error is two lines', async () => {
     const empty = await createTestDatabase({template: false})
     const {output} = await openTerminal(['matviews', 'list'], {url: empty.url}).done
@@ -91,19 +123,7 @@ describe('off a terminal', () => {
   })
 
   test('each stream is looked at by itself', async () => {
-    const line = async (redirect: string) => {
-      const command = `'${process.execPath}' '${programPath()}' matviews list --schema größe`
-      const pty = spawn('/bin/sh', ['-c', `${command} ${redirect}`], {
-        cols: 100,
-        env: minimalEnvironment(emptyHome(), db.url, {TERM: 'xterm-256color'}),
-      })
-      let output = ''
-      pty.onData((data) => {
-        output += data
-      })
-      await new Promise((resolve) => pty.onExit(resolve))
-      return output
-    }
+    const line = (redirect: string) => inShell(`${AYB} matviews list --schema größe ${redirect}`)
     // stderr is a file, stdout the terminal; then stdout a pipe, stderr the terminal.
     expect(await line('2>/dev/null')).toMatch(/^\S*VIEW/)
     const piped = await line('| cat')
@@ -126,7 +146,7 @@ describe('off a terminal', () => {
       `insert into _ayb_matview_refreshes (view_name, last_refresh_error)
        select 'view_' || n, repeat('x', 200) from generate_series(1, 5000) n`,
     )
-    const command = `'${process.execPath}' '${programPath()}' matviews list${flag}`
+    const command = `${AYB} matviews list${flag}`
     const [stdout, stderr] = await new Promise<[string, string]>((resolve, reject) => {
       execFile(
         '/bin/sh',
