@@ -67,8 +67,8 @@ export class WaitingLine {
   connected({database, user}: {database: string; user: string}): void {
     this.tell(`Waiting for ${this.#place}`)
     if (!this.#isVerbose) return
-    const took = Date.now() - this.#startedAt
-    this.#stream.write(`${printable(`Connected to ${this.#place}/${database} as ${user} in ${took} ms`)}\n`)
+    const took = formatDuration(Date.now() - this.#startedAt)
+    this.#stream.write(`${printable(`Connected to ${this.#place}/${database} as ${user} in ${took}`)}\n`)
   }
 
   /** Takes the line away: the command has something to print, or has ended. */

@@ -73,7 +73,7 @@ export function writtenDuration(ms: number): string | number {
   return `${ms / size}${unit}`
 }
 
-/** Milliseconds for people: `342 ms`, `1.5 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`. */
+/** Milliseconds for people: `342 ms`, `1.5 s`, `3 m 05 s`, `2 h 10 m`, `3 d 04 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`

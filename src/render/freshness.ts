@@ -91,7 +91,7 @@ export function renderStatus(
       display: ({lastError}) => causeOf(lastError),
       priority: 6,
       isKey: true,
-      minWidth: 20,
+      minWidth: 16,
       omitWhenEmpty: true,
     },
   ]

@@ -202,6 +202,9 @@ describe('a table', () => {
     // An age as wide as ages become.
     await own.query(`update _ayb_matview_refresh_runs set started_at = now() - interval '100 minutes'`)
     await createSchedule(own, LONG[0] as string, {view: LONG[0]})
+    expect((await onTerminal('matviews status', 60, own))[0]?.split(/ +/)).toEqual([
+      ...['VIEW', 'STATE', 'AGE', 'ERROR'],
+    ])
     for (const columns of [40, 60, 100, 200]) {
       for (const [line, header] of [
         ['matviews list --sort duration', 'DURATION'],

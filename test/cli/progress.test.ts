@@ -55,7 +55,7 @@ describe.concurrent('a command', {timeout: 60_000}, () => {
     expect(usual.stderr).toMatch(/^To undo that/)
     expect(quiet.stderr).toBe('')
     expect(verbose.stderr).toMatch(
-      new RegExp(`^Connected to 127\\.0\\.0\\.1:${db.port}/${db.name} as \\S+ in \\d+ ms\\nTo undo that`),
+      new RegExp(`^Connected to 127\\.0\\.0\\.1:${db.port}/${db.name} as \\S+ in [\\d.]+ m?s\\nTo undo that`),
     )
     expect([quiet.stdout, verbose.stdout]).toEqual([usual.stdout, usual.stdout])
     expect(await ayb([...unregister, '--quiet', '--verbose'], db)).toMatchObject({code: 2, stdout: ''})

@@ -156,7 +156,7 @@ test('ayb worker and ayb serve tell with --verbose where they connected to', asy
   const own = await createTestDatabase({hasTables: true})
   const role = await own.createRole('reader')
   const connected = (user = '\\S+') =>
-    RegExp(`^Connected to 127\\.0\\.0\\.1:${own.port}/${own.name} as ${user} in \\d+ ms$`, 'm')
+    RegExp(`^Connected to 127\\.0\\.0\\.1:${own.port}/${own.name} as ${user} in [\\d.]+ m?s$`, 'm')
   const once = await ayb(['worker', '--once', '--verbose'], own)
   expect(once.stderr.match(connected())).toHaveLength(1)
   expect((await ayb(['worker', '--once'], own)).stderr).not.toContain('Connected')
@@ -168,6 +168,19 @@ test('ayb worker and ayb serve tell with --verbose where they connected to', asy
   expect(stderr).toMatch(connected())
   // The login that reads views, too.
   expect(stderr).toMatch(connected(role.name))
+})
+
+test('how long a slow connection took is told as durations are', async () => {
+  let isFirst = true
+  const proxy = await startAnswerProxy(db, (bytes, client) => {
+    setTimeout(() => client.write(bytes), isFirst ? 1100 : 0)
+    isFirst = false
+  })
+  const url = new URL(db.url)
+  url.host = `127.0.0.1:${proxy.port}`
+  const {stderr} = await ayb(['matviews', 'list', '--verbose'], {url: url.href})
+  await proxy.close()
+  expect(stderr).toMatch(/^Connected to .* in \d\.\d s$/m)
 })
 
 test.each(['worker', 'worker --once', 'serve --listen 127.0.0.1:0'])(

@@ -5,7 +5,7 @@ import {ayb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf, failureOf, keysOf} from '../support/documents.ts'
 import {insertAgedJob, jobRows, STORED_STATES} from '../support/jobs.ts'
-import {openTerminal} from '../support/terminal.ts'
+import {AYB, inShell, openTerminal} from '../support/terminal.ts'
 
 const DAY = 86_400
 
@@ -185,6 +185,13 @@ describe('ayb jobs prune on a terminal', () => {
     expect({code, isAsked: output.includes('[y/N]')}).toEqual({code: 0, isAsked: false})
     expect(await jobRows(db)).toEqual([])
   })
+})
+
+test('ayb jobs prune asks nothing where nobody can answer, though its errors go to a terminal', async () => {
+  const db = await createTestDatabase({hasTables: true})
+  await insertAgedJob(db, {state: 'completed', endedAge: 8 * DAY})
+  const output = await inShell(`${AYB} jobs prune --older-than 7d --quiet </dev/null`, db.url)
+  expect(output).toBe('Deleted 1 job and 0 runs\r\n')
 })
 
 describe('a line that prunes nothing', () => {

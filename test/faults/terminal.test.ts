@@ -1,16 +1,14 @@
 import {execFile} from 'node:child_process'
 import {stripVTControlCharacters} from 'node:util'
-import {spawn} from '@lydell/node-pty'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {displayWidth} from '../../src/render/width.ts'
 import {ayb} from '../support/ayb.ts'
-import {emptyHome, minimalEnvironment, programPath} from '../support/children.ts'
+import {emptyHome, minimalEnvironment} from '../support/children.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {documentOf} from '../support/documents.ts'
-import {linesOf, openTerminal} from '../support/terminal.ts'
+import {AYB, inShell, linesOf, openTerminal} from '../support/terminal.ts'
 
 const ESCAPE = '\u001b['
-const AYB = `'${process.execPath}' '${programPath()}'`
 
 let db: TestDatabase
 
@@ -24,18 +22,6 @@ beforeAll(async () => {
             ('größe', '週間ランキング', null, null, null)`,
   )
 })
-
-/** What a line of a shell prints on a terminal of 100 columns. */
-async function inShell(line: string): Promise<string> {
-  const env = minimalEnvironment(emptyHome(), db.url, {TERM: 'xterm-256color'})
-  const pty = spawn('/bin/sh', ['-c', line], {cols: 100, env})
-  let output = ''
-  pty.onData((data) => {
-    output += data
-  })
-  await new Promise((resolve) => pty.onExit(resolve))
-  return output
-}
 
 async function onTerminal(args: string[], columns: number, env: Record<string, string | undefined> = {}) {
   const {code, output} = await openTerminal(args, {url: db.url, columns, env}).done
@@ -88,6 +74,7 @@ describe('on a terminal', () => {
     await documentOf(['matviews', 'register', 'nap'], db)
     const output = await inShell(
       `stty cols 0; ${AYB} refresh nap; NO_COLOR=1 ${AYB} refresh nap nap leaderboard; ${AYB} list`,
+      db.url,
     )
     await documentOf(['matviews', 'unregister', 'nap'], db)
     // Nothing is written over.
@@ -123,7 +110,7 @@ describe('off a terminal', () => {
   })
 
   test('each stream is looked at by itself', async () => {
-    const line = (redirect: string) => inShell(`${AYB} matviews list --schema größe ${redirect}`)
+    const line = (redirect: string) => inShell(`${AYB} matviews list --schema größe ${redirect}`, db.url)
     // stderr is a file, stdout the terminal; then stdout a pipe, stderr the terminal.
     expect(await line('2>/dev/null')).toMatch(/^\S*VIEW/)
     const piped = await line('| cat')

@@ -157,6 +157,22 @@ describe('stopped', () => {
     await untilNothingIsLeft(db, PATIENCE_MS)
   })
 
+  test('a second time, it ends at once', async () => {
+    const db = await createRefreshDatabase()
+    const gate = await createGatedView(db, 'gated')
+    const server = await startServer(db)
+    await gate.close()
+    const answer = server.post(`${MATVIEWS}/gated/refresh`).catch(() => null)
+    await untilRefreshing(db, 'gated')
+    server.kill()
+    await untilLogged(server, ({msg}) => msg === 'stopping', 'the end to begin')
+    server.kill('SIGINT')
+    expect(await server.done).toMatchObject({code: 130, signal: null})
+    expect(await answer).toBeNull()
+    await untilNothingIsLeft(db, PATIENCE_MS)
+    await gate.open()
+  })
+
   test('it does not wait for connections that are open and say nothing', async () => {
     const server = await startServer(await createTestDatabase())
     // Somebody who has gone in the middle of a request is not waited for either.

@@ -44,6 +44,23 @@ export function linesOf(output: string): string[] {
   return lines.slice(0, Math.max(last, 0) + 1)
 }
 
+/** `ayb` in a line for `inShell`. */
+export const AYB = `'${process.execPath}' '${programPath()}'`
+
+/** What a line of a shell prints on a terminal of 100 columns, where one of its programs may have a pipe. */
+export async function inShell(line: string, url: string): Promise<string> {
+  const env = minimalEnvironment(emptyHome(), url, {TERM: 'xterm-256color'})
+  const pty = spawn('/bin/sh', ['-c', line], {cols: 100, env})
+  const release = killAtEnd(() => pty.kill('SIGKILL'))
+  let output = ''
+  pty.onData((data) => {
+    output += data
+  })
+  await new Promise((resolve) => pty.onExit(resolve))
+  release()
+  return output
+}
+
 /** Starts `ayb` on a real pseudoterminal and kills it at the end of the test file. */
 export function openTerminal(args: string[], options: TerminalOptions = {}): Terminal {
   const {columns = 80, rows = 24, url, env} = options

@@ -151,6 +151,15 @@ describe('README', () => {
     expect([...seen]).toEqual(expect.arrayContaining(['README.md', 'src/README.md', 'test/faults/README.md']))
   })
 
+  test('spells canceled one way, as all that ayb prints', () => {
+    const files = readdirSync(join(PACKAGE_ROOT, 'src'), {recursive: true, encoding: 'utf8'})
+      .filter((name) => /\.(ts|md|html|css)$/.test(name))
+      .map((name) => join(PACKAGE_ROOT, 'src', name))
+    const texts = [join(PACKAGE_ROOT, 'README.md'), ...files]
+    expect(texts.length).toBeGreaterThan(300)
+    for (const file of texts) expect(readFileSync(file, 'utf8'), file).not.toMatch(/cancelled|cancelling/i)
+  })
+
   test('names the version that it is about', () => {
     const named = [readme(), ...TOPICS.map(helpOf)].flatMap(
       (text) => text.match(/ayb[-:]\d+\.\d+\.\d+/g) ?? [],
