@@ -21,6 +21,7 @@ import {memory} from './rows/memory.ts'
 import {oldSnapshot} from './rows/old-snapshot.ts'
 import {pgCron} from './rows/pg-cron.ts'
 import {politeness} from './rows/politeness.ts'
+import {sameWork} from './rows/same-work.ts'
 import {scale} from './rows/scale.ts'
 import {schedulerStep} from './rows/scheduler-step.ts'
 import {sets} from './rows/sets.ts'
@@ -33,6 +34,7 @@ import {replaceSections, type Section, toMarkdown, toText} from './table.ts'
 const MEASUREMENTS: readonly Measurement[] = [
   startUp,
   throughput,
+  sameWork,
   workers,
   pgCron,
   lateness,

@@ -3,20 +3,22 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {PostgresServer} from '../support/postgres.ts'
 import {LEAD_MS} from './load/drain.ts'
 import {startMeter} from './processor.ts'
-import {peersFolder, startProgram} from './programs.ts'
+import {peersFolder, rivalsFolder, startProgram} from './programs.ts'
 import type {Progress, Rate} from './rates.ts'
-import {createBenchDatabase, type Mode, untilAlmost} from './server.ts'
+import {type BenchDatabase, createBenchDatabase, type Mode, untilAlmost} from './server.ts'
 
 /** Until it is up, and its jobs are in the database. */
 const READY_WITHIN_MS = 60_000
 /** It tells of the last refresh; that the job is done, it writes to the database after that. */
 const SETTLING_MS = 200
 
-/** A job queue that ayb is measured beside: a program under peers/. */
+/** A job queue that ayb is measured beside. */
 export interface Peer {
   program: 'graphile-worker' | 'pg-boss'
   /** With the settings that make it fast, not those it comes with. */
   isTuned: boolean
+  /** A program under rivals/, which does the same work as ayb; without that, one under peers/, which runs REFRESH alone. */
+  hasSameWork?: boolean
 }
 
 /**
@@ -40,9 +42,9 @@ export async function drainWithPeer(
     isConcurrent: mode === 'concurrent',
     leadMs: LEAD_MS,
   }
-  const program = startProgram(node, [join(peersFolder, `${peer.program}.mjs`), JSON.stringify(settings)], {
-    url: db.url,
-  })
+  const folder = peer.hasSameWork ? rivalsFolder : peersFolder
+  const args = [join(folder, `${peer.program}.mjs`), JSON.stringify(settings)]
+  const program = startProgram(node, args, {url: db.url})
   try {
     const [, dueAt] = await program.waitFor(/^ready, due at (\d+)$/m, READY_WITHIN_MS)
     await untilAlmost(db, Number(dueAt))
@@ -50,10 +52,20 @@ export async function drainWithPeer(
     const [, json = ''] = await program.waitFor(/^result (.+)$/m, deadlineMs + 60_000)
     await sleep(SETTLING_MS)
     const {done, elapsedMs} = JSON.parse(json) as {done: number; elapsedMs: number}
-    return {done, perSecond: (done / elapsedMs) * 1000, each: usedSince(done)}
+    const each = usedSince(done)
+    if (peer.hasSameWork) await checkHistory(db, done)
+    return {done, perSecond: (done / elapsedMs) * 1000, each}
   } finally {
     program.kill('SIGKILL')
     await program.ended
     await db.drop()
   }
+}
+
+/** @throws Error where the history lacks a refresh */
+async function checkHistory(db: BenchDatabase, done: number): Promise<void> {
+  const [row] = await db.query<{runs: number}>(
+    `select count(*)::int as runs from refresh_history where status = 'success'`,
+  )
+  if (!row || row.runs < done) throw new Error(`the history has ${row?.runs} of ${done} refreshes`)
 }

@@ -14,6 +14,8 @@ export const rootFolder = dirname(dirname(benchFolder))
 export const aybProgram = join(rootFolder, 'bin', 'run.js')
 /** The folder of what is measured beside ayb. */
 export const peersFolder = join(benchFolder, 'peers')
+/** The folder of what does the same work as ayb. */
+export const rivalsFolder = join(benchFolder, 'rivals')
 /** Where the benchmark's own dependencies are. */
 export const benchModules = join(benchFolder, 'node_modules')
 

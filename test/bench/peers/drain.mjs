@@ -1,10 +1,10 @@
-// What both job queues of the comparison share: a task that refreshes a view, and the clock that is read at the end.
+// What the job queues of the comparison share: a task that refreshes a view, and the clock that is read at the end.
 import pg from 'pg'
 
 /** {jobs, views, slots, isTuned, isConcurrent, leadMs, deadlineMs} */
 export const settings = JSON.parse(process.argv[2])
 
-const pool = new pg.Pool({connectionString: process.env.DATABASE_URL, max: settings.slots + 2})
+export const pool = new pg.Pool({connectionString: process.env.DATABASE_URL, max: settings.slots + 2})
 const command = settings.isConcurrent ? 'refresh materialized view concurrently' : 'refresh materialized view'
 let done = 0
 let isOver = false
@@ -24,13 +24,21 @@ export async function chooseDue() {
   return new Date(dueAt)
 }
 
-/** The task. Past the deadline it begins no refresh: what nobody counts is not to be done. */
-export async function refresh(view) {
-  if (isOver) return new Promise(() => {})
-  await pool.query(`${command} ${pg.escapeIdentifier(view)}`)
-  done++
-  if (done === settings.jobs) await report()
-}
+/** The task without anything else: REFRESH. */
+export const refreshAlone = (view) => pool.query(`${command} ${pg.escapeIdentifier(view)}`)
+
+/**
+ * The same task, and what it gets through is counted. Past the deadline it begins no refresh: what nobody counts is
+ * not to be done.
+ */
+export const counted =
+  (refresh) =>
+  async (...args) => {
+    if (isOver) return new Promise(() => {})
+    await refresh(...args)
+    done++
+    if (done === settings.jobs) await report()
+  }
 
 /** Call it when all jobs are in the queue: says so, for what is used of the processors counts from `dueAt` on. */
 export async function startClock() {

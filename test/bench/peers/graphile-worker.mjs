@@ -1,23 +1,4 @@
-import {Logger, makeWorkerUtils, run} from 'graphile-worker'
-import {chooseDue, refresh, settings, startClock, views} from './drain.mjs'
+import {refreshAlone} from './drain.mjs'
+import {drainWithGraphileWorker} from './drain-graphile-worker.mjs'
 
-const {slots, isTuned} = settings
-
-// Jobs leave the database, and are finished in it, many at a time. From 10 to 500 a size is as good as another.
-const TUNED = {localQueue: {size: 100}, completeJobBatchDelay: 0}
-
-await run({
-  connectionString: process.env.DATABASE_URL,
-  concurrency: slots,
-  maxPoolSize: Math.max(10, slots + 2),
-  noHandleSignals: true,
-  logger: new Logger(() => () => {}),
-  taskList: {refresh: ({view}) => refresh(view)},
-  crontab: '',
-  ...(isTuned ? {pollInterval: 100, preset: {worker: TUNED}} : {}),
-})
-const due = await chooseDue()
-const utils = await makeWorkerUtils({connectionString: process.env.DATABASE_URL})
-await utils.addJobs(views.map((view) => ({identifier: 'refresh', payload: {view}, runAt: due})))
-await utils.release()
-await startClock()
+await drainWithGraphileWorker(refreshAlone)

@@ -1,30 +1,21 @@
 import type {PostgresServer} from '../../support/postgres.ts'
 import {findPostgresProgram} from '../environment.ts'
-import {installedVersion, isInstalled} from '../install.ts'
+import {besideQueues, JOBS, type Load, nameOf, type Queue} from '../job-queues.ts'
 import {drainWithAyb} from '../load/drain.ts'
-import {drainWithPeer, type Peer} from '../peers.ts'
 import {refreshWithPgbench} from '../pgbench.ts'
-import {findNode24} from '../programs.ts'
-import {compareProfiles, describeCut, type Progress, type Rate, speedsOf} from '../rates.ts'
+import {compareProfiles, type Rate, speedsOf} from '../rates.ts'
 import {type Contestant, runRounds} from '../rounds.ts'
 import type {Bench, Measurement, Row} from '../row.ts'
-import {type Mode, startBenchServer} from '../server.ts'
+import {startBenchServer} from '../server.ts'
 import {describeValues, medianRatio} from '../statistics.ts'
 
 const ROUNDS = 3
-const JOBS = 2000
 const QUICK_JOBS = 1000
 /** Share of what pgbench reaches, to be reached at the guarded numbers of slots. */
 const TARGETS = {standard: 0.6, concurrent: 0.8}
 const GUARDED_SLOTS = [4, 8]
 /** Below that, and be it in one short round, the README would not be true any more. */
 const LEAST_IN_QUICK = 0.45
-const PEER_DEADLINE_MS = 20_000
-
-interface Load {
-  mode: Mode
-  slots: number
-}
 
 interface Drain extends Load {
   jobs: number
@@ -43,7 +34,7 @@ const PEER_LOADS: readonly Load[] = [
   {mode: 'concurrent', slots: 4},
 ]
 
-const PEERS: readonly (Peer & {note: string; isSlow?: boolean})[] = [
+const PEERS: readonly Queue[] = [
   {program: 'graphile-worker', isTuned: false, note: ''},
   {
     program: 'graphile-worker',
@@ -75,7 +66,9 @@ export const throughput: Measurement = {
     try {
       return [
         ...(await besideServer(bench, server)),
-        ...(bench.isQuick ? [] : await besidePeers(bench, server)),
+        ...(bench.isQuick
+          ? []
+          : await besideQueues(bench, server, {queues: PEERS, loads: PEER_LOADS, suffix: 'Node.js 24'})),
       ]
     } finally {
       await server.stop()
@@ -127,78 +120,3 @@ function rowBesideServer(
     note: isGuarded && ratio < least ? compareProfiles(ours, {name: 'pgbench', rates: theirs}) : '',
   }
 }
-
-async function besidePeers(bench: Bench, server: PostgresServer): Promise<Row[]> {
-  const node = findNode24()
-  const rows: Row[] = []
-  for (const load of PEER_LOADS) {
-    rows.push(...(node === null ? missingRows(load) : await besidePeersOn(node, load, server)))
-    bench.say(`${nameOf({...load, jobs: JOBS})}: beside job queues`)
-  }
-  return rows
-}
-
-async function besidePeersOn(node: string, load: Load, server: PostgresServer): Promise<Row[]> {
-  const drain = {...load, jobs: JOBS, node}
-  const toContestant = (peer: Peer): Contestant<Rate & Progress> => ({
-    name: labelOf(peer),
-    measure: () => drainWithPeer(server, peer, {...drain, deadlineMs: PEER_DEADLINE_MS}),
-  })
-  const ayb: Contestant<Rate & Progress> = {
-    name: 'ayb',
-    measure: async () => ({...(await drainWithAyb(server, drain)), done: JOBS}),
-  }
-  const present = PEERS.filter(({program}) => isInstalled(program))
-  const fast = present.filter(({isSlow}) => !isSlow).map(toContestant)
-  const slow = present.filter(({isSlow}) => isSlow).map(toContestant)
-  const ofFast = await runRounds([ayb, ...fast], ROUNDS)
-  const ofSlow = await runRounds(slow, 1)
-  return PEERS.map((peer) =>
-    rowBesidePeer(peer, load, ofFast('ayb'), [...ofFast(labelOf(peer)), ...ofSlow(labelOf(peer))]),
-  )
-}
-
-function rowBesidePeer(
-  peer: Peer & {note: string},
-  load: Load,
-  ours: readonly Rate[],
-  theirs: readonly (Rate & Progress)[],
-): Row {
-  const row = {
-    what: `${nameOf({...load, jobs: JOBS})}, Node.js 24`,
-    beside: labelOf(peer),
-    ours: describeValues(speedsOf(ours), 'jobs/s'),
-    target: 'ahead',
-  }
-  if (theirs.length === 0) return {...row, theirs: '', ratio: null, isMet: null, note: NO_PEER}
-  const ratio = medianRatio(speedsOf(ours), speedsOf(theirs))
-  const cut = describeCut(theirs, JOBS, PEER_DEADLINE_MS)
-  const profile = ratio > 1 ? '' : compareProfiles(ours, {name: labelOf(peer), rates: theirs})
-  return {
-    ...row,
-    theirs: describeValues(speedsOf(theirs), 'jobs/s'),
-    ratio,
-    isMet: ratio > 1,
-    note: [`${peer.note}${cut}`, profile].filter((part) => part !== '').join('; '),
-  }
-}
-
-const NO_PEER = 'it or the Node.js that it needs is not installed under test/bench'
-
-const missingRows = (load: Load): Row[] =>
-  PEERS.map((peer) => ({
-    what: nameOf({...load, jobs: JOBS}),
-    beside: labelOf(peer),
-    ours: '',
-    theirs: '',
-    ratio: null,
-    target: 'ahead',
-    isMet: null,
-    note: NO_PEER,
-  }))
-
-const nameOf = ({jobs, mode, slots}: Drain): string =>
-  `${jobs} refreshes due at once, ${mode}, ${slots === 1 ? '1 slot' : `${slots} slots`}`
-
-const labelOf = ({program, isTuned}: Peer): string =>
-  `${program} ${installedVersion(program) ?? ''}, ${isTuned ? 'tuned' : 'default'}`
