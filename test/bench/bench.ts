@@ -14,6 +14,7 @@ import {doctor} from './rows/doctor.ts'
 import {freshness} from './rows/freshness.ts'
 import {graph} from './rows/graph.ts'
 import {idle} from './rows/idle.ts'
+import {largeView} from './rows/large-view.ts'
 import {lateness} from './rows/lateness.ts'
 import {listeners} from './rows/listeners.ts'
 import {manyViews} from './rows/many-views.ts'
@@ -33,6 +34,7 @@ import {replaceSections, type Section, toMarkdown, toText} from './table.ts'
 
 const MEASUREMENTS: readonly Measurement[] = [
   startUp,
+  largeView,
   throughput,
   sameWork,
   workers,

@@ -1,10 +1,14 @@
 import type {ProcessorTime} from './processor.ts'
 import {median} from './statistics.ts'
 
-/** How fast a drain went, and what each refresh took of the processors: null where that is not told. */
-export interface Rate {
-  perSecond: number
+/** What each refresh took of the processors: null where that is not told. */
+interface Profiled {
   each: ProcessorTime | null
+}
+
+/** How fast a drain went. */
+export interface Rate extends Profiled {
+  perSecond: number
 }
 
 /** How far a drain came that ends at a deadline, and how fast. */
@@ -19,12 +23,16 @@ export const speedsOf = (rates: readonly {perSecond: number}[]): number[] =>
 
 /** Where the time of one goes, beside that of another; empty where that is not known. */
 export function compareProfiles(
-  ours: readonly Rate[],
-  {name, rates}: {name: string; rates: readonly Rate[]},
+  ours: readonly Profiled[],
+  {
+    name,
+    rates,
+    of = 'a refresh, from when they are due',
+  }: {name: string; rates: readonly Profiled[]; of?: string},
 ): string {
   const [one, other] = [profileOf(ours), profileOf(rates)]
   if (!one || !other) return ''
-  return `processor time of a refresh, from when they are due: ${describe(one)}; with ${name}: ${describe(other)}`
+  return `processor time of ${of}: ${describe(one)}; with ${name}: ${describe(other)}`
 }
 
 /** How far they came by the deadline where not all was done, the worst of them; empty where all was. */
@@ -33,7 +41,7 @@ export function describeCut(progress: readonly Progress[], jobs: number, deadlin
   return done === jobs ? '' : `; stopped after ${deadlineMs / 1000} s, with ${done} of ${jobs} done`
 }
 
-function profileOf(rates: readonly Rate[]): ProcessorTime | null {
+function profileOf(rates: readonly Profiled[]): ProcessorTime | null {
   const known = rates.flatMap(({each}) => each ?? [])
   if (known.length === 0) return null
   return {
