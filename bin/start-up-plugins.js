@@ -89,6 +89,15 @@ const oclifOnUse = {
     const imports = /^(?:const|var) (\w+_\d+) = ((?:__import\w+\()?require\([^()]*\)\)?);$/gm
     onLoad({filter: /@oclif[/\\]core[/\\]lib[/\\].*\.js$/}, ({path}) => {
       let contents = readFileSync(path, 'utf8')
+      if (/util[/\\]fs\.js$/.test(path)) {
+        // Reads the manifest, and looks twice for a theme: node:fs/promises takes 1 ms to load, and then goes through
+        // other threads.
+        contents = replaced(
+          contents,
+          "await (0, promises_1.readFile)(path, 'utf8')",
+          "(0, node_fs_1.readFileSync)(path, 'utf8')",
+        )
+      }
       for (const [statement, name, load] of contents.matchAll(imports)) {
         contents = contents
           .replace(statement, '')
@@ -201,6 +210,21 @@ const packagesOnUse = {
   },
 }
 
+/**
+ * ayb does the log-in itself, and refuses any that a server asks for later: so pg's own log-in never runs. It
+ * loads node:crypto, 2 to 4 ms.
+ */
+const driverWithoutLogin = {
+  name: 'driver-without-login',
+  setup({onLoad, onResolve}) {
+    const namespace = 'login-of-pg'
+    onResolve({filter: /^(\.\/crypto\/(sasl|utils)|pgpass)$/}, ({path, resolveDir}) =>
+      /[/\\]pg[/\\]lib$/.test(resolveDir) ? {path, namespace} : undefined,
+    )
+    onLoad({filter: /.*/, namespace}, () => ({contents: 'module.exports = {}'}))
+  },
+}
+
 /** A text of a package with a part of it replaced; a version without that part stops the build. */
 function replaced(contents, part, replacement) {
   if (!contents.includes(part)) throw new Error(`a package changed: ${part} is not in it any more`)
@@ -215,4 +239,5 @@ export const startUpPlugins = [
   oclifInSilence,
   oclifLoadsApart,
   packagesOnUse,
+  driverWithoutLogin,
 ]
