@@ -1,4 +1,5 @@
-import {isIP, type Socket} from 'node:net'
+import type {LookupAddress} from 'node:dns'
+import {isIPv4, isIPv6, type Socket} from 'node:net'
 import type pg from 'pg'
 import {abortable, withDeadline} from '../../lib/abort.ts'
 import {isAybError} from '../../lib/errors.ts'
@@ -34,8 +35,6 @@ export interface Connected {
 
 /** The settings that are the same for all hosts. */
 export interface Attempt {
-  Client: typeof pg.Client
-  Query: typeof pg.Query
   settings: Settings
   applicationName: string
 }
@@ -84,15 +83,23 @@ async function addressesOf(
 ): Promise<SocketAddress[]> {
   if (address !== undefined) return [{host: address, port}]
   if (isSocketHost(host)) return [{path: socketPath(host.replace(/^@/, '\0'), port)}]
-  if (isIP(host) !== 0) return [{host, port}]
+  if (isAddress(host)) return [{host, port}]
   try {
-    const {lookup} = await import('node:dns/promises')
-    const found = await abortable(lookup(host, {all: true, verbatim: true}), signal)
+    const found = await abortable(addressesNamed(host), signal)
     return found.map((entry) => ({host: entry.address, port}))
   } catch (error) {
     throw signal.aborted ? error : networkFailure(error, target)
   }
 }
+
+/** isIP would run a regular expression that takes 1 ms to compile, only to find that a name is no IPv6 address. */
+const isAddress = (host: string): boolean => (host.includes(':') ? isIPv6(host) : isIPv4(host))
+
+const addressesNamed = (host: string): Promise<LookupAddress[]> =>
+  new Promise((resolve, reject) => {
+    const {lookup} = process.getBuiltinModule('node:dns')
+    lookup(host, {all: true, verbatim: true}, (error, found) => (error ? reject(error) : resolve(found)))
+  })
 
 /** Tries one address in the one or two ways that sslmode allows. */
 async function connectToAddress(
@@ -106,15 +113,13 @@ async function connectToAddress(
     const socket = await open(attempt, address, shareMs, signal)
     let isEncrypted = true
     try {
-      const stream = await encrypt(
-        socket,
-        {encryption, host: attempt.host.host, settings: attempt.settings.tls},
-        signal,
-      )
+      const wish = {encryption, host: attempt.host.host, settings: attempt.settings.tls}
+      // The server starts a backend meanwhile.
+      const [stream, driver] = await Promise.all([encrypt(socket, wish, signal), import('./driver.ts')])
       isEncrypted = isTls(stream)
       // A server that refused the password over TLS must not get the password in clear text by refusing.
       const host = {...attempt.host, keepsPassword: isRefusedPassword(first) && !isEncrypted}
-      return await login({...attempt, host}, {address, socket, stream}, signal)
+      return await login({...attempt, host, driver}, {address, socket, stream}, signal)
     } catch (error) {
       socket.destroy()
       if (signal.aborted) throw error
@@ -158,6 +163,8 @@ async function open(
   }
 }
 
+type Driver = typeof import('./driver.ts')
+
 /** A connected socket, and the stream over it: the socket itself, or TLS. */
 interface OpenSocket {
   address: SocketAddress
@@ -166,18 +173,18 @@ interface OpenSocket {
 }
 
 async function login(
-  attempt: HostAttempt,
+  attempt: HostAttempt & {driver: Driver},
   {address, socket, stream}: OpenSocket,
   signal: AbortSignal,
 ): Promise<Connected> {
-  const {Query, settings, host, target, wanted} = attempt
+  const {driver, settings, host, target, wanted} = attempt
   // Keeps the address for cancel requests: the name may resolve to another server by then.
   const {remoteAddress, remotePort} = socket
   const client = await startSession(stream, attempt, signal)
   await requireRole(client, wanted, signal)
   return {
     client,
-    Query,
+    Query: driver.Query,
     processId: client.processID,
     target,
     warnings: settings.warnings,

@@ -30,8 +30,7 @@ export async function connect(options: ConnectOptions): Promise<Connected> {
   const {databaseUrl, urlName, env, applicationName, signal} = options
   signal?.throwIfAborted()
   const settings = resolveSettings(databaseUrl, env, urlName)
-  const {Client, Query} = await import('./driver.ts')
-  const attempt: Attempt = {Client, Query, settings, applicationName}
+  const attempt: Attempt = {settings, applicationName}
   const hosts = settings.shouldShuffleHosts ? shuffled(settings.hosts) : settings.hosts
 
   let tried: {target: ConnectionTarget; failure: HostFailure}[] = []

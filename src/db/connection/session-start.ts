@@ -12,7 +12,7 @@ export type StartedClient = pg.Client & {processID: number | null; secretKey: nu
 
 /** Who logs in where, and with which client. */
 interface SessionStart {
-  Client: typeof pg.Client
+  driver: {Client: typeof pg.Client}
   host: HostSettings
   settings: Settings
   applicationName: string
@@ -26,7 +26,7 @@ interface SessionStart {
  */
 export async function startSession(
   stream: Socket,
-  {Client, host, settings, applicationName}: SessionStart,
+  {driver, host, settings, applicationName}: SessionStart,
   signal: AbortSignal,
 ): Promise<StartedClient> {
   // The socket may have closed since the last event.
@@ -40,7 +40,7 @@ export async function startSession(
     certificate: isTls(stream) ? stream.getPeerCertificate().raw : null,
     warnings: settings.warnings,
   })
-  const client = new Client({
+  const client = new driver.Client({
     host: host.host,
     port: host.port,
     user: settings.user,
