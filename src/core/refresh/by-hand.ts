@@ -1,6 +1,7 @@
 import {announceRefresh} from '../../db/announcements.ts'
 import type {Database} from '../../db/database.ts'
 import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
+import {newRunId} from '../../db/refresh/attempt.ts'
 import {askIdentityAhead} from '../../db/refresh/refresh-message.ts'
 import {withDeadline} from '../../lib/abort.ts'
 import {AybError, isAybError} from '../../lib/errors.ts'
@@ -79,6 +80,8 @@ export async function refresh(
 ): Promise<Unworded<Refreshed>> {
   const {signal, onEvent} = options
   const within = db.within(ANSWER_DEADLINE_MS)
+  // The first id takes 2 to 4 ms, in which the server answers.
+  setImmediate(newRunId)
   let registration = await prepare(db, reference, options)
   for (;;) {
     const done = await refreshRegistered(within, registration, options, null)
