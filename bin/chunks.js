@@ -2,6 +2,9 @@
 import {readFileSync} from 'node:fs'
 import {join, relative} from 'node:path'
 
+/** What each start loads first. */
+const MAIN = 'src/cli/main.ts'
+
 /** The share of all commands that makes a file common. */
 const COMMON_SHARE = 0.6
 
@@ -11,8 +14,9 @@ const FREQUENT = ['src/commands/matviews/list.ts', 'src/commands/matviews/refres
 /**
  * esbuild puts two files into one chunk only if exactly the same entries load both, so it makes many small
  * chunks. Each chunk costs half a millisecond of a start. With this plugin, an entry that loads one file of a
- * group loads the whole group. The first group has the files that most commands load. Each frequent command
- * has a group of the other files that it loads. `outputs` is the metafile of a build without the plugin.
+ * group loads the whole group. The first group has the files that each start or most commands load. Each
+ * frequent command has a group of the other files that it loads. `outputs` is the metafile of a build without
+ * the plugin.
  */
 export function fewChunks({outputs}) {
   const entries = Object.keys(outputs).filter((path) => outputs[path].entryPoint?.startsWith('src/'))
@@ -49,14 +53,13 @@ function groupsOf(loadedBy) {
   const gone = FREQUENT.filter((entry) => !loadedBy.has(entry))
   if (gone.length > 0) throw new Error(`FREQUENT names ${gone.join(' and ')}, which is no command`)
   const isCommon = (input) => loaders.get(input) >= COMMON_SHARE * commands.length
-  const grouped = new Set()
-  return [[...loaders.keys()].filter(isCommon), ...FREQUENT.map((entry) => loadedBy.get(entry))].map(
-    (inputs) => {
-      const group = [...inputs].filter((input) => MOVABLE.test(input) && !grouped.has(input)).sort()
-      for (const input of group) grouped.add(input)
-      return group
-    },
-  )
+  const common = new Set([...loadedBy.get(MAIN), ...[...loaders.keys()].filter(isCommon)])
+  const grouped = new Set([MAIN])
+  return [common, ...FREQUENT.map((entry) => loadedBy.get(entry))].map((inputs) => {
+    const group = [...inputs].filter((input) => MOVABLE.test(input) && !grouped.has(input)).sort()
+    for (const input of group) grouped.add(input)
+    return group
+  })
 }
 
 /** Files of src, and the stand-ins for modules of Node.js and packages that src imports. */
