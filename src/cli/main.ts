@@ -18,6 +18,7 @@ const HELP = join(ROOT, 'dist', 'help')
 /** Runs one command line, and sets the exit code of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
   surviveClosedOutput()
+  endWithoutTidying()
   // Keeps oclif from looking for a TypeScript project (depending on NODE_ENV) and for plugins in the home
   // folder.
   settings.enableAutoTranspile = false
@@ -42,6 +43,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     printFailure(toAybError(error, config, undefined), {isJson: isJsonRequested(argv)})
   }
+}
+
+/**
+ * Once nothing is left to do, Node.js would free all memory piece by piece, and then end. The system frees the memory
+ * of a process that has ended at once.
+ */
+function endWithoutTidying(): void {
+  process.once('beforeExit', () => process.exit())
 }
 
 /**
