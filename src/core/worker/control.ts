@@ -26,7 +26,7 @@ interface ControlOptions {
   pollIntervalMs: number
   /** Whether to wait on a server in recovery; otherwise such a server is an error. */
   waitsForPromotion: boolean
-  /** Called when another session has changed schedules or jobs. */
+  /** Called when another session has changed schedules or jobs, or may have: the session is a new one. */
   onNotify(): void
 }
 
@@ -164,6 +164,7 @@ export class ControlSession {
     this.#told.clear()
     this.#db = db
     this.isUp = true
+    this.#onNotify()
     return db
   }
 

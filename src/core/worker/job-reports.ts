@@ -14,6 +14,8 @@ export type JobOutcome =
   | 'failed'
   | 'retried'
   | 'unchanged'
+  /** The job was put back for a second look. */
+  | 'second-look'
   | 'skipped'
   | 'interrupted'
   | 'lost'

@@ -14,7 +14,10 @@ const NO_SESSION_PAUSE_MS = 1000
 
 /** What a turn with a poll found and did. */
 export interface TurnFacts {
-  /** Where another worker holds due schedules, `nextScheduleInMs` is about schedules that are not due yet. */
+  /**
+   * After due schedules were moved on, the times are those of then. Where another worker holds due schedules,
+   * `nextScheduleInMs` is about schedules that are not due yet.
+   */
   seen: Pick<Poll, 'hasClaimable' | 'nextScheduleInMs' | 'nextJobInMs' | 'ownFreshInMs'>
   /** Whether schedules were due. */
   isDue: boolean
@@ -48,8 +51,16 @@ export type TurnEnd =
   | {as: 'backlog' | 'contended' | 'again' | 'idle' | 'failed'; pauseMs: number}
   | {as: 'done'}
 
-/** What a turn does first: claim for the free slots, or poll. */
-type TurnStart = 'claim' | 'poll'
+/** What a turn does first: claim for the free slots, poll, or nothing at all. */
+type TurnStart = 'claim' | 'poll' | 'sleep'
+
+/** What a job leaves behind when its slot becomes free. */
+export interface LeftByJob {
+  /** Whether jobs may be due, or come, of which the last poll or claim told nothing. */
+  mayBeMore: boolean
+  /** When the job itself is due again; null where it is not. */
+  dueInMs: number | null
+}
 
 /**
  * Says when a worker looks again, and why. A pure state machine: the worker's turns tell it what happened,
@@ -60,7 +71,13 @@ export class Rhythm {
   readonly #pollIntervalMs: number
   readonly #now: () => number
   #hasBacklog = false
+  #isAwake = true
+  /** What jobs have left since the last poll was sent. */
+  #mayBeMore = false
   #nextPollAt = 0
+  #pauseEndsAt = 0
+  /** When the first of the jobs is due again that were put back since the last poll was sent. */
+  #putBackAt = Number.POSITIVE_INFINITY
   #contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
   #endedAtLastWait = 0
 
@@ -69,9 +86,14 @@ export class Rhythm {
     this.#now = now
   }
 
-  /** What the next turn does first. With a backlog, a free slot takes a job without a poll. */
+  /**
+   * What the next turn does first. With a backlog, a free slot takes a job without a poll. Without one, a slot
+   * that has become free is no reason for a poll by itself.
+   */
   get next(): TurnStart {
-    return this.#hasBacklog && this.#untilPollMs > 0 ? 'claim' : 'poll'
+    if (this.#isAwake || this.#untilPollMs === 0) return 'poll'
+    if (this.#hasBacklog) return 'claim'
+    return this.#mayBeMore ? 'poll' : 'sleep'
   }
 
   /** Whether the last claim filled all free slots, so that more jobs are probably due. */
@@ -81,7 +103,20 @@ export class Rhythm {
 
   /** Something may be new, such as after a NOTIFY: the next turn polls. */
   wake(): void {
-    this.#nextPollAt = 0
+    this.#isAwake = true
+  }
+
+  /** A poll is sent, which sees all that has woken the worker. */
+  polling(): void {
+    this.#isAwake = false
+    this.#mayBeMore = false
+    this.#putBackAt = Number.POSITIVE_INFINITY
+  }
+
+  /** A slot has become free. */
+  freed({mayBeMore, dueInMs}: LeftByJob): void {
+    if (dueInMs !== null) this.#putBackAt = Math.min(this.#putBackAt, this.#now() + dueInMs)
+    if (mayBeMore) this.#mayBeMore = true
   }
 
   /** A claim for so many slots returned so many jobs. */
@@ -101,6 +136,11 @@ export class Rhythm {
     return this.#hasBacklog ? {as: 'backlog', pauseMs: this.#untilPollMs} : null
   }
 
+  /** How a turn ends in which nothing was to be done. */
+  sleepOn(): TurnEnd {
+    return {as: 'idle', pauseMs: Math.max(Math.min(this.#pauseEndsAt, this.#putBackAt) - this.#now(), 0)}
+  }
+
   /** How a turn ends after a poll and all that followed from the poll. */
   afterPoll(facts: TurnFacts): TurnEnd {
     const {seen, freeSlots, claimed} = facts
@@ -112,9 +152,10 @@ export class Rhythm {
     // A schedule or a job that another worker holds makes nothing else late.
     if (facts.isContended || isMissed) return this.#end('contended', Math.min(this.#contendedPause(), nextMs))
     this.#contendedPauseMs = FIRST_CONTENDED_PAUSE_MS
-    // The poll came before the new due times of the schedules, and before the jobs of ended workers were
-    // free.
-    if (facts.isDue || facts.hasEndedWorkers) return this.#end('again', 0)
+    // The poll came before the jobs of ended workers were free.
+    if (facts.hasEndedWorkers) return this.#end('again', 0)
+    // For a worker that runs once, the times say nothing.
+    if (facts.isDue && facts.once) return this.#end('again', 0)
     if (facts.once && facts.isIdle && claimed === 0 && seen.ownFreshInMs === null) {
       return facts.wasBusy ? this.#end('again', 0) : this.#doneUnlessSnoozed(facts.once)
     }
@@ -126,6 +167,7 @@ export class Rhythm {
    * its own.
    */
   afterFailure({isLost}: {isLost: boolean}): TurnEnd {
+    this.wake()
     return isLost ? {as: 'again', pauseMs: 0} : {as: 'failed', pauseMs: FAILURE_PAUSE_MS}
   }
 
@@ -139,7 +181,7 @@ export class Rhythm {
   }
 
   get #untilPollMs(): number {
-    return Math.max(this.#nextPollAt - this.#now(), 0)
+    return Math.max(Math.min(this.#nextPollAt, this.#putBackAt) - this.#now(), 0)
   }
 
   #contendedPause(): number {
@@ -148,7 +190,9 @@ export class Rhythm {
     return pauseMs
   }
 
-  #end(as: 'contended' | 'again' | 'idle', pauseMs: number): TurnEnd {
+  #end(as: 'contended' | 'again' | 'idle', longestMs: number): TurnEnd {
+    const pauseMs = Math.max(Math.min(longestMs, this.#putBackAt - this.#now()), 0)
+    this.#pauseEndsAt = this.#now() + pauseMs
     this.#nextPollAt = this.#now() + Math.min(pauseMs, LONGEST_WITHOUT_POLL_MS)
     return {as, pauseMs}
   }

@@ -8,7 +8,8 @@ import {
   readMovedPromises,
   readUntimedSchedules,
   type ScheduleTiming,
-  untilNextSchedule,
+  type UntilNext,
+  untilNext,
 } from '../../db/queue/due.ts'
 import {parseCron} from '../../lib/cron.ts'
 import {messageOf} from '../../lib/errors.ts'
@@ -70,10 +71,11 @@ export class Scheduler {
   }
 
   /**
-   * Milliseconds until the next schedule is due, without schedules that are due already; null without one.
+   * When the next schedule and the next job are due. Where another worker holds due schedules, these do not
+   * count. No schedule is due before `from`, as far as is known.
    */
-  untilNext(db: Database): Promise<number | null> {
-    return untilNextSchedule(db, this.unreadable)
+  untilNext(db: Database, options: {isContended: boolean; from: string | null}): Promise<UntilNext> {
+    return untilNext(db, this.unreadable, options)
   }
 
   /** Once a minute, computes the next run of schedules without one. Returns whether there were any. */

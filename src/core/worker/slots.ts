@@ -4,11 +4,13 @@ import {type ClaimedJob, type LockedJob, renewLeases} from '../../db/queue/claim
 import {failOrRequeueJob, returnJob} from '../../db/queue/settle.ts'
 import {type AybError, isAybError, messageOf} from '../../lib/errors.ts'
 import {lockName} from '../../lib/identifier.ts'
-import {viewOfPayload} from '../../lib/payload.ts'
+import {scopeOfPayload, viewOfPayload} from '../../lib/payload.ts'
 import {DeadConnections} from '../refresh/dead-connection.ts'
-import {factsOf} from './job-reports.ts'
+import {SECOND_LOOK_MS} from '../refresh/decide.ts'
+import {factsOf, type JobOutcome} from './job-reports.ts'
 import {advanceBehind} from './job-sets.ts'
 import {WITHOUT_SESSION} from './retry.ts'
+import type {LeftByJob} from './rhythm.ts'
 import {onAnySession, type RunnerContext, runJob} from './runner.ts'
 import type {WorkerSessions} from './sessions.ts'
 import type {Tally} from './tally.ts'
@@ -23,14 +25,31 @@ interface Running {
   db: Database | null
   /** Null until the refresh holds the lock of the view. */
   lock: RefreshLock | null
+  /** Whether a poll or a claim has left out its view since the job was claimed. */
+  isPassedOver: boolean
+  /** Null while the job runs, and where it was returned. */
+  outcome: JobOutcome | null
   done: Promise<void>
+}
+
+/**
+ * What the last job of a slot has left. A job that was completed leaves nothing, unless other jobs of its view
+ * were passed over meanwhile, or jobs of its set wait for it.
+ */
+function leftBy({job, isPassedOver, outcome}: Running): LeftByJob {
+  const isPutBack = outcome === 'second-look'
+  const isKnown = isPutBack || outcome === 'succeeded' || outcome === 'unchanged'
+  return {
+    mayBeMore: isPassedOver || !isKnown || scopeOfPayload(job.payload) !== null,
+    dueInMs: isPutBack ? SECOND_LOOK_MS : null,
+  }
 }
 
 /** What the slots need from the worker. */
 export interface SlotsContext extends RunnerContext {
   tally: Tally
   /** Called when a slot has become free. */
-  onFree(): void
+  onFree(left: LeftByJob): void
   /** Called when the tables cannot be trusted. */
   onDistrust(error: AybError): void
 }
@@ -76,17 +95,31 @@ export class Slots {
     const returned: ClaimedJob[] = []
     for (const job of jobs) {
       if (this.#isClosed || this.#isBusyWith(job)) {
+        this.passOver()
         returned.push(job)
         continue
       }
       this.#context.tally.countClaim()
       const startedAt = performance.now()
-      const running: Running = {job, startedAt, db: null, lock: null, done: Promise.resolve()}
+      const running: Running = {
+        job,
+        startedAt,
+        db: null,
+        lock: null,
+        isPassedOver: false,
+        outcome: null,
+        done: Promise.resolve(),
+      }
       this.#running.set(job.id, running)
       running.done = this.#run(running)
     }
     this.emitSlots()
     for (const job of returned) await returnJob(control, job)
+  }
+
+  /** What follows leaves out the views in hand, so that other jobs of these views may be due. */
+  passOver(): void {
+    for (const running of this.#running.values()) running.isPassedOver = true
   }
 
   /** No slot takes another job after this. */
@@ -159,7 +192,7 @@ export class Slots {
     } finally {
       this.#running.delete(running.job.id)
       this.emitSlots()
-      this.#context.onFree()
+      this.#context.onFree(leftBy(running))
     }
   }
 
@@ -173,7 +206,8 @@ export class Slots {
     const onLocked = (lock: RefreshLock) => {
       running.lock = lock
     }
-    const {next} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
+    const {next, outcome} = await runJob(db, job, {...this.#context, answer: lock, claimNext, onLocked})
+    running.outcome = outcome
     if (db.session.isUsable) await advanceBehind(db, job, this.#context.emit)
     if (!next) return null
     this.#running.delete(running.job.id)
@@ -182,6 +216,7 @@ export class Slots {
     const isReturned = this.#isClosed || this.#isBusyWith(next.job) || !db.session.isUsable
     running.job = next.job
     running.lock = null
+    running.outcome = null
     running.startedAt = performance.now()
     this.#running.set(next.job.id, running)
     if (!isReturned) return next

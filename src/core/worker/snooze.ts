@@ -94,7 +94,7 @@ export async function endUnchanged(
   if (state === 'canceled') return reportCanceled(facts, emit)
   if (state === 'queued') {
     emit({type: 'job-looks-unchanged', ...facts, delayMs: SECOND_LOOK_MS})
-    return 'skipped'
+    return 'second-look'
   }
   if (isLook) await forgetLook(db, job.id).catch(() => {})
   emit({type: 'job-unchanged', ...facts, since, isLook})

@@ -59,7 +59,8 @@ export class Turns {
    * nothing.
    */
   async take(control: Database, slots: Slots, signal: AbortSignal): Promise<TurnEnd> {
-    const {rhythm, once, throttle, scheduler} = this.#parts
+    const {rhythm, once, throttle, scheduler, bounds} = this.#parts
+    if (rhythm.next === 'sleep') return rhythm.sleepOn()
     if (rhythm.next === 'claim') {
       if (slots.busy > 0) await sleep(GATHER_MS)
       if (signal.aborted) return {as: 'done'}
@@ -79,7 +80,11 @@ export class Turns {
     await this.#keepHouse(control, seen)
     // A turn without a write does not prove that writes work again.
     if (seen.rescued.length + seen.exhausted + queued.schedules + claimed > 0) throttle.reset()
-    if (queued.isContended) seen.nextScheduleInMs = await scheduler.untilNext(control)
+    if (queued.isContended || (isDue && !once)) {
+      // The poll came before the new due times of the schedules.
+      const {isContended} = queued
+      Object.assign(seen, await scheduler.untilNext(control, {isContended, from: bounds.schedulesFrom}))
+    }
     return rhythm.afterPoll({
       seen,
       isDue,
@@ -95,12 +100,15 @@ export class Turns {
 
   /** What a slot claims in the message that ends its job; null where nothing more is known to be due. */
   claimNext(slots: Slots): ClaimRequest | null {
-    return this.#parts.rhythm.hasBacklog ? this.#claimFor(1, slots) : null
+    if (!this.#parts.rhythm.hasBacklog) return null
+    slots.passOver()
+    return this.#claimFor(1, slots)
   }
 
   /** Claims a job for each free slot, and starts the jobs. Returns how many jobs. */
   async #fill(control: Database, slots: Slots): Promise<number> {
     const {free} = slots
+    slots.passOver()
     if (free === 0) return 0
     const jobs = await claimJobs(control, this.#claimFor(free, slots))
     this.#parts.rhythm.claimed({slots: free, jobs: jobs.length})
@@ -123,7 +131,9 @@ export class Turns {
 
   /** Polls, and reports what the poll did to jobs of dead workers. */
   async #poll(control: Database, slots: Slots): Promise<Poll> {
-    const {sessions, bounds, scheduler, once, emit} = this.#parts
+    const {rhythm, sessions, bounds, scheduler, once, emit} = this.#parts
+    rhythm.polling()
+    slots.passOver()
     const look = {busyViews: slots.busyViews, unreadable: scheduler.unreadable}
     const looksForMoved = scheduler.takeMovedLook()
     const poller = {keys: sessions.keys, jobIds: slots.jobIds}

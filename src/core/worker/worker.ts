@@ -3,6 +3,9 @@
  *
  *      ┌─── sleep until the pause is over, a slot becomes free, NOTIFY arrives, or the session ends ◄───┐
  *      ▼                                                                                                │
+ *   a slot is free, and nothing else is known? ──yes─────────────────────────► idle  until the poll ────┤
+ *      │ no                                                                                             │
+ *      ▼                                                                                                │
  *   a backlog, and no poll due? ──yes──► claim ──► every slot has a job ──► backlog    until the poll ──┤
  *      │ no                                │                                           (5 s at most)    │
  *      │                                   │ a slot stayed free                                         │
@@ -12,7 +15,7 @@
  *   end frozen workers → make jobs of due schedules → claim → start → keep house                        │
  *      │                                                                                                │
  *      ├─ another worker holds due work ──────────────────────────────────► contended  50 ms to 1 s ────┤
- *      ├─ the poll is out of date: schedules were due, sessions ended ────► again      at once ─────────┤
+ *      ├─ the poll is out of date: sessions of a frozen worker ended ─────► again      at once ─────────┤
  *      ├─ otherwise ──────────────────────────────────────────────────────► idle       until something ─┤
  *      │                                                                               is due, or the   │
  *      │                                                                               poll interval    │
@@ -71,7 +74,7 @@ import {Once} from './once.ts'
 import {Presence} from './presence.ts'
 import {reconnect} from './reconnect.ts'
 import {Retention} from './retention.ts'
-import {Rhythm, type TurnEnd} from './rhythm.ts'
+import {type LeftByJob, Rhythm, type TurnEnd} from './rhythm.ts'
 import {Scheduler} from './scheduler.ts'
 import {type OpenDatabase, WorkerSessions} from './sessions.ts'
 import {Shutdown} from './shutdown.ts'
@@ -277,6 +280,12 @@ export class Worker {
     this.#alarm.ring()
   }
 
+  /** Has the loop take a free slot into account. A worker that runs once looks each time whether it is done. */
+  #noteFree({mayBeMore, dueInMs}: LeftByJob): void {
+    this.#rhythm.freed({mayBeMore: mayBeMore || this.#options.isOnce, dueInMs})
+    this.#alarm.ring()
+  }
+
   #noteProgress(): void {
     this.#lastTurnAt = performance.now()
   }
@@ -294,7 +303,7 @@ export class Worker {
       control: () => this.#control.current,
       reconnect: () => reconnect(this.#sessions, this.#giveUp.signal),
       claimNext: () => this.#slots && this.#turns.claimNext(this.#slots),
-      onFree: () => this.#alarm.ring(),
+      onFree: (left) => this.#noteFree(left),
       onDistrust: (error) => this.#distrust(error),
     })
   }

@@ -223,19 +223,39 @@ export async function readMovedPromises(
   return {due: rows.map(toDueSchedule), now: rows[0] ? new Date(Number(rows[0].now_ms)) : null}
 }
 
-/** How long until a schedule is due that is not due yet, in milliseconds; null where there is none. */
-export async function untilNextSchedule(
+/** How long until something is due, in milliseconds; null where nothing is. */
+export interface UntilNext {
+  /** 0 where a schedule is due now. */
+  nextScheduleInMs: number | null
+  /** Of jobs that are not due yet. */
+  nextJobInMs: number | null
+}
+
+/** SQL: a query for the milliseconds until the next queued job that is not due yet, under a further condition. */
+export const untilNextJob = ({jobs}: TableNames, condition = ''): string =>
+  `select ${millisecondsUntil('j.run_at')} from ${jobs} j
+              where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at > now() and isfinite(j.run_at) and j.attempts < j.max_attempts ${condition}
+              order by j.run_at limit 1`
+
+/**
+ * When the next schedule and the next job are due: with `isContended`, the next schedule that is not due yet.
+ * No schedule is due before `from`, as far as is known.
+ */
+export async function untilNext(
   db: Database,
   unreadable: readonly ScheduleTiming[],
-): Promise<number | null> {
-  const except = exceptTimings(1, unreadable)
-  const rows = await db.session.query<{ms: number}>(
-    `select ${millisecondsUntil('s.next_run_at')} as ms
-       from ${db.tables.schedules} s
-      where s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at > now() and ${HAS_TIME} ${except.sql}
-      order by s.next_run_at
-      limit 1`,
-    except.values,
+  {isContended, from}: {isContended: boolean; from: string | null},
+): Promise<UntilNext> {
+  const except = exceptTimings(2, unreadable)
+  const rows = await db.session.query<{schedule_ms: number | null; job_ms: number | null}>(
+    `select (select ${millisecondsUntil('s.next_run_at')}
+               from ${db.tables.schedules} s
+              where s.enabled and s.job_type = '${JOB_TYPE}' and ${HAS_TIME} ${except.sql}
+                and s.next_run_at >= $1::timestamptz ${isContended ? 'and s.next_run_at > now()' : ''}
+              order by s.next_run_at
+              limit 1) as schedule_ms,
+            (${untilNextJob(db.tables)}) as job_ms`,
+    [from ?? '-infinity', ...except.values],
   )
-  return rows[0]?.ms ?? null
+  return {nextScheduleInMs: rows[0]?.schedule_ms ?? null, nextJobInMs: rows[0]?.job_ms ?? null}
 }

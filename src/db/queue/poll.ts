@@ -4,7 +4,7 @@ import type {Database} from '../database.ts'
 import {exactInstant, millisecondsUntil} from '../instant.ts'
 import {lockNameOf} from '../payload.ts'
 import type {Session} from '../session.ts'
-import {exceptTimings, HAS_TIME, hasMovedPromises, type ScheduleTiming} from './due.ts'
+import {exceptTimings, HAS_TIME, hasMovedPromises, type ScheduleTiming, untilNextJob} from './due.ts'
 import {FROZEN, mayHaveLostJobs, OWN_FRESH_MS, RESCUED, rescueLostJobs, runningJobs} from './rescue.ts'
 import {hasSetsToAdvance} from './set-progress.ts'
 
@@ -150,10 +150,7 @@ async function runPoll(db: Database, options: PollOptions, {rescues}: {rescues: 
             ${boundAt('earliest.next_run_at')} as schedules_from,
             ${rescues ? OWN_FRESH_MS : 'null'} as own_fresh_ms,
             case when earliest.next_run_at is not null then ${millisecondsUntil('earliest.next_run_at')} end as next_schedule_ms,
-            (select ${millisecondsUntil('j.run_at')} from ${jobs} j
-              where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at > now() and isfinite(j.run_at) and j.attempts < j.max_attempts
-                and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)
-              order by j.run_at limit 1) as next_job_ms,
+            (${untilNextJob(db.tables, `and coalesce(${lockNameOf('j')} <> all ($1::text[]), true)`)}) as next_job_ms,
             ${hasSetsToAdvance(db)} as has_sets_to_advance,
             case when $8::boolean then ${hasMovedPromises(db)} else false end as has_moved_promises
        from (select) as one

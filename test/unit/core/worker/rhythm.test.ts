@@ -1,5 +1,11 @@
 import {beforeEach, describe, expect, test} from 'vitest'
-import {type OnceFacts, Rhythm, type TurnEnd, type TurnFacts} from '../../../../src/core/worker/rhythm.ts'
+import {
+  type LeftByJob,
+  type OnceFacts,
+  Rhythm,
+  type TurnEnd,
+  type TurnFacts,
+} from '../../../../src/core/worker/rhythm.ts'
 
 const POLL_MS = 60_000
 
@@ -54,7 +60,8 @@ describe('a turn with a poll ends', () => {
       idle(POLL_MS),
     ],
     ['idle after it started all due jobs', {claimed: 1, hasClaimable: true, freeSlots: 1}, idle(POLL_MS)],
-    ['again, when schedules were due', {isDue: true, nextScheduleInMs: 0, claimed: 1}, AGAIN],
+    ['idle until what comes next, when schedules were due', {isDue: true, nextScheduleInMs: 70}, idle(70)],
+    ['idle for no time, when the next schedule is due', {isDue: true, nextScheduleInMs: 0}, idle(0)],
     ['again, when a frozen worker was ended', {hasEndedWorkers: true}, AGAIN],
     ['contended, when another worker holds due schedules', {isDue: true, isContended: true}, contended(50)],
     ['contended, when another worker holds due jobs', {hasClaimable: true}, contended(50)],
@@ -120,6 +127,7 @@ describe('a pause for work that another worker holds', () => {
 describe('a worker with a backlog', () => {
   /** A poll after which a claim filled all of two slots. */
   function fillAll(): void {
+    rhythm.polling()
     rhythm.claimed({slots: 2, jobs: 2})
     rhythm.afterPoll(turn({claimed: 2, isIdle: false, freeSlots: 0}))
   }
@@ -145,6 +153,7 @@ describe('a worker with a backlog', () => {
   })
 
   test('polls before that when a schedule is due, or when something woke it', () => {
+    rhythm.polling()
     rhythm.claimed({slots: 2, jobs: 2})
     rhythm.afterPoll(turn({claimed: 2, nextScheduleInMs: 300}))
     now += 299
@@ -161,6 +170,20 @@ describe('a worker with a backlog', () => {
     rhythm.claimed({slots: 2, jobs: 1})
     expect(rhythm.afterClaim()).toBeNull()
     expect(rhythm.hasBacklog).toBe(false)
+  })
+
+  test('claims for a slot that becomes free, whatever its job has left', () => {
+    fillAll()
+    rhythm.freed({mayBeMore: true, dueInMs: null})
+    expect(rhythm.next).toBe('claim')
+  })
+
+  test('polls for what a job has left while the claim was sent that ended the backlog', () => {
+    fillAll()
+    rhythm.polling()
+    rhythm.freed({mayBeMore: true, dueInMs: null})
+    rhythm.claimed({slots: 1, jobs: 0})
+    rhythm.afterPoll(turn({}))
     expect(rhythm.next).toBe('poll')
   })
 
@@ -168,6 +191,60 @@ describe('a worker with a backlog', () => {
     fillAll()
     rhythm.queueing()
     expect(rhythm.hasBacklog).toBe(false)
+  })
+})
+
+describe('a worker that sleeps', () => {
+  const NOTHING: LeftByJob = {mayBeMore: false, dueInMs: null}
+
+  beforeEach(() => {
+    rhythm.polling()
+    rhythm.afterPoll(turn({nextScheduleInMs: 3000}))
+    now += 1000
+  })
+
+  test('sleeps on when a job ends that leaves nothing', () => {
+    rhythm.freed(NOTHING)
+    expect(rhythm.next).toBe('sleep')
+    expect(rhythm.sleepOn()).toEqual(idle(2000))
+    now += 2000
+    expect(rhythm.next).toBe('poll')
+  })
+
+  test('polls when a job ends that may leave something', () => {
+    rhythm.freed({mayBeMore: true, dueInMs: null})
+    expect(rhythm.next).toBe('poll')
+  })
+
+  test.each(['while it sleeps', 'in its turn'])('polls when a job is due that was put back %s', (when) => {
+    rhythm.polling()
+    if (when === 'in its turn') rhythm.freed({mayBeMore: false, dueInMs: 1500})
+    const end = rhythm.afterPoll(turn({}))
+    if (when === 'while it sleeps') rhythm.freed({mayBeMore: false, dueInMs: 1500})
+    else expect(end).toEqual(idle(1500))
+    rhythm.freed({mayBeMore: false, dueInMs: 11_000})
+    expect(rhythm.next).toBe('sleep')
+    expect(rhythm.sleepOn()).toEqual(idle(1500))
+    now += 1500
+    expect(rhythm.next).toBe('poll')
+    rhythm.polling()
+    expect(rhythm.afterPoll(turn({}))).toEqual(idle(POLL_MS))
+  })
+
+  test('polls when something wakes it in a turn, behind the poll', () => {
+    rhythm.polling()
+    rhythm.wake()
+    rhythm.afterPoll(turn({}))
+    expect(rhythm.next).toBe('poll')
+    rhythm.polling()
+    rhythm.afterPoll(turn({}))
+    expect(rhythm.next).toBe('sleep')
+  })
+
+  test('polls after an error', () => {
+    rhythm.polling()
+    rhythm.afterFailure({isLost: false})
+    expect(rhythm.next).toBe('poll')
   })
 })
 
