@@ -115,7 +115,7 @@ async function connectToAddress(
     try {
       const wish = {encryption, host: attempt.host.host, settings: attempt.settings.tls}
       // The server starts a backend meanwhile.
-      const [stream, driver] = await Promise.all([encrypt(socket, wish, signal), import('./driver.ts')])
+      const [stream, driver] = await Promise.all([encrypt(socket, wish, signal), loadDriver()])
       isEncrypted = isTls(stream)
       // A server that refused the password over TLS must not get the password in clear text by refusing.
       const host = {...attempt.host, keepsPassword: isRefusedPassword(first) && !isEncrypted}
@@ -163,7 +163,12 @@ async function open(
   }
 }
 
-type Driver = typeof import('./driver.ts')
+async function loadDriver() {
+  const {Client, Query} = await import('./driver.ts')
+  return {Client, Query}
+}
+
+type Driver = Awaited<ReturnType<typeof loadDriver>>
 
 /** A connected socket, and the stream over it: the socket itself, or TLS. */
 interface OpenSocket {
