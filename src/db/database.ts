@@ -31,10 +31,12 @@ const MOST_WARNINGS = 20
  */
 export class Server {
   readonly settings: SystemSettings
+  readonly tables: TableNames
   readonly #options: ConnectOptions
 
   constructor(options: ConnectOptions) {
     this.settings = systemSettings(options.env)
+    this.tables = tableNames(this.settings.schemaName)
     this.#options = options
   }
 
@@ -89,7 +91,7 @@ export class Database {
   constructor(server: Server, session: Session, known: Knowledge) {
     this.server = server
     this.session = session
-    this.tables = tableNames(server.settings.schemaName)
+    this.tables = server.tables
     this.#known = known
   }
 

@@ -65,9 +65,17 @@ export function pendingMigrations({relations, applied}: SystemState): Migration[
   )
 }
 
-function tablesOf({creates, statements}: Migration): SystemTable[] {
-  const changed = statements(tableNames('public')).flatMap(({alters, index}) => alters ?? index?.on ?? [])
-  return [...creates, ...changed]
+/** Each refresh of a set asks, and the statements of all migrations are long texts. */
+const knownTables = new Map<Migration, SystemTable[]>()
+
+function tablesOf(migration: Migration): SystemTable[] {
+  const {creates, statements} = migration
+  const tables = knownTables.get(migration) ?? [
+    ...creates,
+    ...statements(tableNames('public')).flatMap(({alters, index}) => alters ?? index?.on ?? []),
+  ]
+  knownTables.set(migration, tables)
+  return tables
 }
 
 /** The tables that an upgrade adds beside registrations that are there already. */
