@@ -12,5 +12,5 @@ export const REFRESHED_CHANNEL = 'ayb_cli_refreshed'
  * listeners look from time to time anyway.
  */
 export async function announceRefresh(session: Session): Promise<void> {
-  await session.query('select pg_notify($1, $2)', [REFRESHED_CHANNEL, '']).catch(() => {})
+  await session.query(`notify ${REFRESHED_CHANNEL}`).catch(() => {})
 }

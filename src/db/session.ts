@@ -258,10 +258,7 @@ export class Session {
    */
   async tidy(): Promise<void> {
     await this.#clean([
-      'set session authorization default',
-      'reset all',
-      'discard temp',
-      'select pg_catalog.pg_advisory_unlock_all()',
+      'set session authorization default; reset all; discard temp; select pg_catalog.pg_advisory_unlock_all()',
     ])
   }
 

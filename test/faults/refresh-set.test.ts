@@ -1,6 +1,7 @@
 import {stripVTControlCharacters} from 'node:util'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import type {RefreshedSet} from '../../src/lib/records/refreshes.ts'
+import {startAnswerProxy} from '../support/answer-proxy.ts'
 import {startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {startPgBouncer} from '../support/pgbouncer.ts'
@@ -229,6 +230,27 @@ describe('a session of a set', () => {
     expect(await statusesOf('gated')).toEqual(['error'])
   })
 
+  test('that is lost between two views costs none', async () => {
+    await createReader('below', 'gated')
+    let isLost = false
+    const proxy = await startAnswerProxy(db, (bytes, client) => {
+      // What makes a session ready for the next view.
+      const isReady = bytes.includes('DISCARD TEMP')
+      if (isReady && !isLost) client.destroy()
+      else client.write(bytes)
+      isLost ||= isReady
+    })
+    const url = new URL(db.url)
+    url.hostname = '127.0.0.1'
+    url.port = String(proxy.port)
+    const result = await start(['--all', '--json'], url.href).done
+    await proxy.close()
+    expect(isLost).toBe(true)
+    expect(result.code, result.stdout).toBe(0)
+    expect(viewsOf(result.json() as RefreshedSet)).toEqual(['gated success', 'below success'])
+    expect(await statusesOf('below')).toEqual(['success'])
+  })
+
   test('that cannot be had while the way to the server is broken is waited for', async () => {
     const pooler = await startPgBouncer(db, {poolMode: 'transaction'})
     await register(db, 'leaderboard')
@@ -301,6 +323,17 @@ describe('a session of a set', () => {
     expect(locks).toEqual([])
     expect(sessions).toHaveLength(1)
   })
+})
+
+test('each refresh of a set is announced, the last one, too', async () => {
+  await createReader('below', 'gated')
+  const listener = await db.connect()
+  let announced = 0
+  listener.on('notification', () => announced++)
+  await listener.query('listen ayb_cli_refreshed')
+  expect(await start(['--all']).done).toMatchObject({code: 0})
+  await listener.query('select 1')
+  expect(announced).toBe(2)
 })
 
 test.each([

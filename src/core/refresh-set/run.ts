@@ -155,17 +155,20 @@ export class SetRun {
     const {listener} = this.#options
     try {
       const db = await sessions.acquire()
+      const isKept = sessions.isKept(db)
       const turn = new Turn(member, db)
       listener.onStart(member)
       const ended = await turn.refresh(this.#options, this.#names)
       // The views that waited for this one need not wait for its session.
-      sessions.release(db)
+      sessions.release(db, {isRefreshed: 'status' in ended && ended.status === 'success'})
       // Behind a pooler, a statement without an answer may wait for a connection that another view has.
       if (turn.lost !== null && db.session.isPooled && this.#progress.running > 1) {
         this.#isNarrow = true
         this.#putBack(member, `a session got no answer while other sessions did: ${turn.lost.message}`)
         return
       }
+      // The session died between two views, so it is the turn of a session that lives.
+      if (turn.lost !== null && isKept && !db.session.isUsable) return await this.#run(member, sessions)
       for (const warning of turn.warnings()) this.#warnings.push(warning)
       if (!this.#isNarrow) this.#limit = Number.POSITIVE_INFINITY
       if ('lookAgainMs' in ended) this.#putAside(member, ended)

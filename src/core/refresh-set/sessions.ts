@@ -1,4 +1,5 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+import {announceRefresh} from '../../db/announcements.ts'
 import type {Database} from '../../db/database.ts'
 import {onAbort} from '../../lib/abort.ts'
 import {isAybError} from '../../lib/errors.ts'
@@ -33,7 +34,9 @@ export class SetSessions {
   readonly #waiting: Waiting[] = []
   /** Each ends the opening of a session. */
   readonly #openings = new Map<AbortController, Promise<void>>()
-  /** Sessions that are made ready for the next refresh. */
+  /** Sessions that were used before: one that died meanwhile may not show that yet. */
+  readonly #kept = new WeakSet<Database>()
+  /** What was sent behind refreshes, and is not answered yet. */
   readonly #releases = new Set<Promise<void>>()
   /** The wanted number of sessions, including sessions that nobody waits for yet. */
   #wanted = 0
@@ -101,7 +104,7 @@ export class SetSessions {
   }
 
   #openForThoseWhoWait(): void {
-    if (this.#openings.size + this.#releases.size < this.#waiting.length) this.#open()
+    if (this.#openings.size < this.#waiting.length) this.#open()
   }
 
   /** How many sessions there are, or will be. */
@@ -160,22 +163,35 @@ export class SetSessions {
     await sleep(AWAY_PAUSE_MS, undefined, {signal: this.#signal}).catch(() => this.#signal.throwIfAborted())
   }
 
-  /**
-   * Keeps a session for the next refresh, as if it had just been opened: the query of a view can leave locks
-   * and settings. Returns at once; the session is idle once it is ready.
-   */
-  release(db: Database): void {
-    const release = this.#makeReady(db).then(() => {
-      this.#releases.delete(release)
-      this.#inUse--
-      this.#offer(db)
-    })
-    this.#releases.add(release)
+  /** Whether an earlier refresh has used the session. */
+  isKept(db: Database): boolean {
+    return this.#kept.has(db)
   }
 
-  async #makeReady({session}: Database): Promise<void> {
-    // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.
-    if (!session.isPooled) await session.within(CLEAN_UP_DEADLINE_MS).tidy()
+  /**
+   * Keeps a session for the next refresh, as if it had just been opened: the query of a view can leave locks
+   * and settings. The next refresh does not wait for the answers, since its statements are sent behind those
+   * that make the session ready. Where these fail, the session is dropped.
+   */
+  release(db: Database, {isRefreshed}: {isRefreshed: boolean}): void {
+    const release = this.#makeReady(db, isRefreshed).then(() => {
+      this.#releases.delete(release)
+    })
+    this.#releases.add(release)
+    this.#kept.add(db)
+    this.#inUse--
+    this.#offer(db)
+  }
+
+  async #makeReady({session}: Database, isRefreshed: boolean): Promise<void> {
+    const limited = session.within(CLEAN_UP_DEADLINE_MS)
+    await session.together(() =>
+      Promise.all([
+        isRefreshed ? announceRefresh(limited) : null,
+        // Behind a pooler nothing of a session lasts, and a reset would reach another server connection.
+        session.isPooled ? null : limited.tidy(),
+      ]),
+    )
   }
 
   /** Closes the sessions that the set has opened. All of them must have been released. */

@@ -1,9 +1,15 @@
 import {announceRefresh} from '../../db/announcements.ts'
 import type {Database} from '../../db/database.ts'
-import {type LockAnswer, type RefreshLock, withRefreshLock} from '../../db/locks/refresh-lock.ts'
+import {
+  type LockAnswer,
+  type RefreshLock,
+  takeRefreshLock,
+  withRefreshLock,
+} from '../../db/locks/refresh-lock.ts'
 import {newRunId} from '../../db/refresh/attempt.ts'
 import {askIdentityAhead} from '../../db/refresh/refresh-message.ts'
 import {withDeadline} from '../../lib/abort.ts'
+import {allDone} from '../../lib/all-done.ts'
 import {AybError, isAybError} from '../../lib/errors.ts'
 import {qualifiedName, type ViewReference} from '../../lib/identifier.ts'
 import type {Refreshed} from '../../lib/records/refreshes.ts'
@@ -53,6 +59,13 @@ export interface LookAgain {
   lookAgainMs: number
 }
 
+/** A registration that was looked up, and the lock of its view. */
+interface Prepared {
+  registration: Registration
+  /** Whoever gets a lock has to release the lock. */
+  answer: LockAnswer | 'untried'
+}
+
 /** A request, what an attempt needs from a caller, and what the attempts have warned of. */
 interface Ordered {
   request: RefreshRequest<Registration>
@@ -82,20 +95,21 @@ export async function refresh(
   const within = db.within(ANSWER_DEADLINE_MS)
   // The first id takes 2 to 4 ms, in which the server answers.
   setImmediate(newRunId)
-  let registration = await prepare(db, reference, options)
+  let prepared = await prepare(db, reference, options)
   for (;;) {
-    const done = await refreshRegistered(within, registration, options, null)
+    const done = await refreshRegistered(within, prepared, options, null)
     if (!('lookAgainMs' in done)) return done
+    const {registration} = prepared
     await onEvent?.({type: 'unchanged', ...done}, registration)
     await pause(done.lookAgainMs, signal)
-    registration = await readAgain(within, registration, signal)
+    prepared = {registration: await readAgain(within, registration, signal), answer: 'untried'}
   }
 }
 
 /**
  * The same, but where the view looks unchanged and needs a second look, returns at once instead of waiting:
- * the caller uses the session for other views meanwhile. `set` has the qualified names of the views of its set;
- * null where the view is refreshed alone.
+ * the caller uses the session for other views meanwhile. `set` has the qualified names of the views of its set,
+ * which announces the refresh itself; null where the view is refreshed alone.
  */
 export async function refreshOrLookAgain(
   db: Database,
@@ -103,14 +117,14 @@ export async function refreshOrLookAgain(
   options: RefreshOptions,
   set: ReadonlySet<string> | null,
 ): Promise<Unworded<Refreshed> | LookAgain> {
-  const registration = await prepare(db, reference, options)
-  return refreshRegistered(db.within(ANSWER_DEADLINE_MS), registration, options, set)
+  const prepared = await prepare(db, reference, options)
+  return refreshRegistered(db.within(ANSWER_DEADLINE_MS), prepared, options, set)
 }
 
 /** `set` is null where the view is refreshed alone. */
 async function refreshRegistered(
   db: Database,
-  registration: Registration,
+  {registration, answer: firstAnswer}: Prepared,
   options: RefreshOptions,
   set: ReadonlySet<string> | null,
 ): Promise<Unworded<Refreshed> | LookAgain> {
@@ -132,7 +146,7 @@ async function refreshRegistered(
   // The last try, until another attempt has recorded how the refresh ended.
   let blocked: BlockedRefresh | null = null
   try {
-    for (let answer: LockAnswer | 'untried' = 'untried'; ; ) {
+    for (let answer = firstAnswer; ; ) {
       const work = async (lock: RefreshLock) => {
         signal.throwIfAborted()
         const current = hasWaited ? await readAgain(db, registration, signal) : registration
@@ -160,7 +174,7 @@ async function refreshRegistered(
         continue
       }
       if (result) {
-        await announceRefresh(db.session)
+        if (set === null) await announceRefresh(db.session)
         return result.refreshed
       }
       signal.throwIfAborted()
@@ -251,21 +265,41 @@ function reconnect(db: Database): Promise<Database> {
   )
 }
 
-/** Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that wait, too. */
+/**
+ * Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that wait, too. A view
+ * that is known by its name is locked meanwhile: each answer that a refresh waits for costs the time of the
+ * network. Behind a pooler the lock would be that of a transaction, in which nothing else may run yet.
+ */
 async function prepare(
   db: Database,
   reference: ViewReference,
   {settings, signal, ifChanged}: Pick<RefreshOptions, 'settings' | 'signal' | 'ifChanged'>,
-): Promise<Registration> {
+): Promise<Prepared> {
   const watched = db.watched()
-  askIdentityAhead(watched)
+  const {session} = db.within(ANSWER_DEADLINE_MS)
+  const lookUp = async () => {
+    const registration = await requireRegistration(watched, reference)
+    if (ifChanged) requireChanges(db)
+    await requireSettings(watched, settings.postgres)
+    await watched.prepareTables()
+    return registration
+  }
   return endingWith(signal, () =>
-    cancelOnAbort(db.session, signal, async () => {
-      const registration = await requireRegistration(watched, reference)
-      if (ifChanged) requireChanges(db)
-      await requireSettings(watched, settings.postgres)
-      await watched.prepareTables()
-      return registration
+    cancelOnAbort(session, signal, async () => {
+      const [locking, lookingUp] = session.together(() => {
+        // Sent first: the lock needs nothing, while the tables may be locked for long.
+        const sent = 'id' in reference || session.isPooled ? null : takeRefreshLock(session, reference)
+        askIdentityAhead(watched)
+        return [sent, lookUp()] as const
+      })
+      try {
+        const [registration, lock] = await allDone([lookingUp, locking])
+        return {registration, answer: locking === null ? 'untried' : (lock ?? 'refused')}
+      } catch (error) {
+        const lock = await locking?.catch(() => null)
+        await lock?.release()
+        throw error
+      }
     }),
   )
 }
