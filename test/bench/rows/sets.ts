@@ -173,6 +173,31 @@ function lowerBound(parents: Shape['parents'], durations: readonly number[], con
   return Math.max(workMs / concurrency, ...longestPaths(parents, durations))
 }
 
+/**
+ * What the shortest schedule takes, if all views take the same time: of the views that can start, those with
+ * the longest path behind them start first. For these shapes no schedule is shorter:
+ *
+ * - the chain, and the lattice with 8 at once, take as long as their longest path
+ * - the fan takes one round for the view that the others read, and 64 ÷ concurrency rounds for the others
+ * - the lattice with 4 at once takes 19 rounds: 3 at the beginning and 3 at the end have no more than 1, 2 and
+ *   3 views that can run, and the 52 views between them take 13
+ * - the graph takes 200 ÷ concurrency rounds: there are always enough views that can run
+ */
+function shortestSchedule(parents: Shape['parents'], concurrency: number): number {
+  const behind = parents.map(() => 0)
+  for (const [view, read] of [...parents.entries()].reverse()) {
+    for (const parent of read) behind[parent] = Math.max(behind[parent] ?? 0, (behind[view] ?? 0) + 1)
+  }
+  const byPath = [...parents.keys()].sort((a, b) => (behind[b] ?? 0) - (behind[a] ?? 0))
+  const ended = new Set<number>()
+  let rounds = 0
+  for (; ended.size < parents.length; rounds++) {
+    const canStart = (view: number) => !ended.has(view) && parents[view]?.every((parent) => ended.has(parent))
+    for (const view of byPath.filter(canStart).slice(0, concurrency)) ended.add(view)
+  }
+  return rounds * VIEW_MS
+}
+
 function rowsOf(
   {what, parents}: Shape,
   concurrency: number,
@@ -188,19 +213,32 @@ function rowsOf(
     parents.map(() => VIEW_MS),
     concurrency,
   )
-  const ratio = median(setMs) / sleepMs
-  const boundMs = ours.map((times) => times.boundMs)
-  return [
-    {
+  const shortestMs = shortestSchedule(parents, concurrency)
+  const besideSleep = (beside: string, ms: number, note: string): Row => {
+    const ratio = median(setMs) / ms
+    return {
       what: name,
-      beside: 'lower bound',
+      beside,
       ours: describeValues(setMs, 'ms'),
-      theirs: describeValues([sleepMs], 'ms'),
+      theirs: describeValues([ms], 'ms'),
       ratio,
       target: `at most ${TARGET}`,
       isMet: ratio <= TARGET,
-      note: `each view sleeps for ${VIEW_MS} ms; the bound is the longest path, or all work divided by the refreshes at once; ayb without the start of Node.js`,
-    },
+      note,
+    }
+  }
+  const boundMs = ours.map((times) => times.boundMs)
+  return [
+    besideSleep(
+      'lower bound',
+      sleepMs,
+      `each view sleeps for ${VIEW_MS} ms; the bound is the longest path, or all work divided by the refreshes at once${shortestMs > sleepMs ? ', which no schedule reaches' : ''}; ayb without the start of Node.js`,
+    ),
+    besideSleep(
+      'the shortest schedule',
+      shortestMs,
+      'the longest path first, where the views sleep and nothing else takes time',
+    ),
     {
       what: name,
       beside: 'lower bound, by what each REFRESH took',

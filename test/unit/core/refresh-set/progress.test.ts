@@ -190,4 +190,19 @@ describe('the expected time of a set', () => {
   test('is the sum where one runs at a time', () => expect(makespan([], 1)).toBe(60))
   test('is that of the critical path at the least', () => expect(makespan(['a > b > d'], 4)).toBe(50))
   test('counts who starts first', () => expect(makespan([], 2)).toBe(30))
+
+  test.each([
+    [4, 19],
+    [8, 15],
+  ])('of a lattice of 8 × 8 is that of the shortest schedule with %i at once', (concurrency, rounds) => {
+    const places = Array.from({length: 64}, (_, view) => ({row: Math.floor(view / 8), column: view % 8}))
+    const name = (row: number, column: number) => `v${row}${column}`
+    const paths = places.flatMap(({row, column}) => [
+      ...(row < 7 ? [`${name(row, column)} > ${name(row + 1, column)}`] : []),
+      ...(column < 7 ? [`${name(row, column)} > ${name(row, column + 1)}`] : []),
+    ])
+    const views = places.map(({row, column}) => name(row, column))
+    const {members} = membersOf(views.join(' '), paths, Object.fromEntries(views.map((view) => [view, 1])))
+    expect(expectedMakespan(members, concurrency, ownMs)).toBe(rounds)
+  })
 })
