@@ -76,6 +76,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'db',
     'db/fingerprint',
     'db/queue/sets.ts',
+    'db/refresh/ask-ahead.ts',
     'lib',
   ],
   'core/refresh': ['core', 'db', 'db/fingerprint', 'db/locks', 'db/queue', 'db/refresh', 'lib'],

@@ -1,6 +1,7 @@
 import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
+import {askRefreshAhead} from '../../db/refresh/ask-ahead.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {RefreshedSet, SetMember} from '../../lib/records/refreshes.ts'
@@ -37,6 +38,11 @@ export async function refreshSet(
     if (refreshed !== null) return refreshed
     await run.rest()
   }
+}
+
+/** Has the server answer what the first refresh needs, while the caller still makes other things ready. */
+export function askSetAhead(db: Database, {members: [first]}: SetPlan): void {
+  if (first) askRefreshAhead(db, first.registration)
 }
 
 /**

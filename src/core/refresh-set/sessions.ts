@@ -1,6 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {announceRefresh} from '../../db/announcements.ts'
 import type {Database} from '../../db/database.ts'
+import {askIdentityAhead} from '../../db/refresh/ask-ahead.ts'
 import {onAbort} from '../../lib/abort.ts'
 import {isAybError} from '../../lib/errors.ts'
 import type {Warning} from '../../lib/unworded.ts'
@@ -124,6 +125,7 @@ export class SetSessions {
           if (!this.#openings.delete(opening)) return db.close()
           this.#awaySince = null
           for (const warning of db.takeWarnings()) this.#onWarning(warning)
+          askIdentityAhead(db)
           this.#offer(db)
         },
         (error) => {

@@ -6,8 +6,8 @@ import {
   takeRefreshLock,
   withRefreshLock,
 } from '../../db/locks/refresh-lock.ts'
+import {askIdentityAhead} from '../../db/refresh/ask-ahead.ts'
 import {newRunId} from '../../db/refresh/attempt.ts'
-import {askIdentityAhead} from '../../db/refresh/refresh-message.ts'
 import {withDeadline} from '../../lib/abort.ts'
 import {allDone} from '../../lib/all-done.ts'
 import {AybError, isAybError} from '../../lib/errors.ts'

@@ -22,15 +22,6 @@ export interface StepStatement {
   sql: string
 }
 
-/**
- * Asks for the identity of the database, which the record of a refresh needs and the session keeps, while other
- * answers are on their way: each answer that a refresh waits for costs the time of the network. Behind a pooler
- * the statements could come between those of a transaction. Whoever needs the identity hears of failures.
- */
-export function askIdentityAhead(db: Database): void {
-  if (!db.session.isPooled) void writableIdentity(db).catch(() => {})
-}
-
 /** The statements of a refresh, in their order: what REFRESH needs, REFRESH itself, and the record. */
 export async function refreshMessage(
   db: Database,
