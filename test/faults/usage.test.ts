@@ -152,7 +152,7 @@ describe('help', () => {
     for (const flag of ['--database-url', '--json']) expect(stdout).toContain(flag)
   })
 
-  test('of each command fits 80 columns', async () => {
+  test('of each command fits 80 columns', {timeout: 120_000}, async () => {
     const {commands}: Interfaces.Manifest = JSON.parse(readFileSync(MANIFEST_FILE, 'utf8'))
     const ids = Object.keys(commands)
     expect(ids.length).toBeGreaterThan(30)
