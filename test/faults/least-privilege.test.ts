@@ -48,7 +48,7 @@ function readmeSql(): string[] {
   expect(blocks).toHaveLength(3)
   const [role = '', ...others] = blocks
   const forNew = /^GRANT MAINTAIN ON .*-- PostgreSQL 17 and newer$/m
-  const forOld = /^-- (GRANT leaderboard_owner TO .*-- PostgreSQL 14 to 16)$/m
+  const forOld = /^-- (GRANT leaderboard_owner TO .*-- PostgreSQL 14 to 16\b.*)$/m
   expect(role).toMatch(forNew)
   expect(role).toMatch(forOld)
   return version >= 170_000 ? blocks : [role.replace(forNew, '').replace(forOld, '$1'), ...others]
