@@ -66,16 +66,25 @@ export async function useOwnDefaults(client: pg.Client, {version, encoding}: Ser
     ...encodingFor(encoding),
   ].map((setting) => `set ${setting}`)
   const detection = [CLIENT_CHECK, ...DEAD_NETWORK_DETECTION].map((setting) => `set ${setting}`)
-  try {
-    await client.query([...defaults, ...detection].join('; '))
-  } catch (error) {
-    if (isFatal(error)) throw error
-    await client.query(defaults.join('; '))
-    for (const setting of detection) {
-      await client.query(setting).catch((unsupported) => {
-        if (isFatal(unsupported)) throw unsupported
-      })
-    }
+  // Two messages: a server that lacks a setting of the second one refuses all of that message, and other
+  // statements may already be on their way behind both.
+  await Promise.all([
+    client.query(defaults.join('; ')),
+    client.query(detection.join('; ')).catch((error) => useEachSupported(client, detection, error)),
+  ])
+}
+
+/** Runs each of these statements alone, after the server has refused all of them together. */
+async function useEachSupported(
+  client: pg.Client,
+  statements: readonly string[],
+  error: unknown,
+): Promise<void> {
+  if (isFatal(error)) throw error
+  for (const statement of statements) {
+    await client.query(statement).catch((unsupported) => {
+      if (isFatal(unsupported)) throw unsupported
+    })
   }
 }
 
