@@ -18,7 +18,6 @@ const HELP = join(ROOT, 'dist', 'help')
 /** Runs one command line, and sets the exit code of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
   surviveClosedOutput()
-  endWithoutTidying()
   // Keeps oclif from looking for a TypeScript project (depending on NODE_ENV) and for plugins in the home
   // folder.
   settings.enableAutoTranspile = false
@@ -42,6 +41,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     }
   } catch (error) {
     printFailure(toAybError(error, config, undefined), {isJson: isJsonRequested(argv)})
+  } finally {
+    // Not before: work that never ends while nothing is left to do must not look like a success.
+    endWithoutTidying()
   }
 }
 
