@@ -30,7 +30,7 @@ export async function startSession(
   signal: AbortSignal,
 ): Promise<StartedClient> {
   // The socket may have closed since the last event.
-  if (stream.destroyed) throw closedEarly()
+  if (stream.destroyed) throw stream.errored ?? closedEarly()
   const login = new Login({
     user: settings.user,
     password: host.password,
