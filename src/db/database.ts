@@ -234,6 +234,11 @@ export class Database {
     await this.migrate()
   }
 
+  /** Whether a table is missing or incomplete. */
+  get hasPendingMigrations(): boolean {
+    return pendingMigrations(this.#known.state).length > 0
+  }
+
   /** Whether prepareTables would find something to make, and have the rights for that. Changes nothing. */
   async couldPrepareTables(): Promise<boolean> {
     const {state} = this.#known

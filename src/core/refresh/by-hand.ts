@@ -267,8 +267,9 @@ function reconnect(db: Database): Promise<Database> {
 
 /**
  * Looks the view up and sees to the tables. Both can wait for a lock, and an abort ends that wait, too. A view
- * that is known by its name is locked meanwhile: each answer that a refresh waits for costs the time of the
- * network. Behind a pooler the lock would be that of a transaction, in which nothing else may run yet.
+ * that is known by its name is locked meanwhile, where nothing but the answer is waited for: each answer costs
+ * the time of the network. Behind a pooler the lock would be that of a transaction, in which nothing else may
+ * run yet.
  */
 async function prepare(
   db: Database,
@@ -287,8 +288,10 @@ async function prepare(
   return endingWith(signal, () =>
     cancelOnAbort(session, signal, async () => {
       const [locking, lookingUp] = session.together(() => {
+        const isQuick =
+          !session.isPooled && !db.hasPendingMigrations && Object.keys(settings.postgres).length === 0
         // Sent first: the lock needs nothing, while the tables may be locked for long.
-        const sent = 'id' in reference || session.isPooled ? null : takeRefreshLock(session, reference)
+        const sent = isQuick && !('id' in reference) ? takeRefreshLock(session, reference) : null
         askIdentityAhead(watched)
         return [sent, lookUp()] as const
       })
