@@ -248,7 +248,7 @@ export class Session {
    */
   async reset(): Promise<void> {
     this.#parts.statements?.forget()
-    await this.#clean(['discard all'])
+    await this.#clean('discard all')
   }
 
   /**
@@ -257,12 +257,12 @@ export class Session {
    * can leave a role and temporary tables. Never rejects, and is not for a pooled session, as `reset`.
    */
   async tidy(): Promise<void> {
-    await this.#clean([
+    await this.#clean(
       'set session authorization default; reset all; discard temp; select pg_catalog.pg_advisory_unlock_all()',
-    ])
+    )
   }
 
-  async #clean(statements: readonly string[]): Promise<void> {
+  async #clean(statements: string): Promise<void> {
     if (!this.isUsable) return
     const {client} = this.#parts.connection
     const open = this.#parts.transactions.isOpen ? ['rollback'] : []
@@ -272,7 +272,7 @@ export class Session {
         () =>
           this.together(() =>
             Promise.all([
-              ...[...open, ...statements].map((statement) => client.query(statement)),
+              ...[...open, statements].map((message) => client.query(message)),
               useOwnDefaults(client, this.#parts.server),
             ]),
           ),

@@ -139,7 +139,7 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
       postgres: options.settings.postgres,
     }
     const {describePlan, planSet, planUnseen, resolveSet} = await import('../../core/refresh-set/plan.ts')
-    const {askSetAhead, refreshSet} = await import('../../core/refresh-set/run.ts')
+    const {refreshSet} = await import('../../core/refresh-set/run.ts')
     const concurrency = flags.concurrency ?? DEFAULT_CONCURRENCY
     return this.withOwnCancellation(
       flags,
@@ -150,7 +150,6 @@ Several views are a set. ayb refreshes a view after the views that it reads, and
           return planUnseen(resolved)
         })
         if (flags['dry-run']) return this.#showPlan(commandLineDocument(describePlan(plan, {concurrency})))
-        askSetAhead(db, plan)
         const {listener, stop} = await this.#watch(plan)
         try {
           const refreshed = await refreshSet(db, plan, {

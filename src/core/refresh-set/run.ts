@@ -1,7 +1,7 @@
 import {setMaxListeners} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Database} from '../../db/database.ts'
-import {askRefreshAhead} from '../../db/refresh/ask-ahead.ts'
+import {askIdentityAhead} from '../../db/refresh/ask-ahead.ts'
 import {listRegistrations} from '../../db/registrations.ts'
 import {qualifiedName} from '../../lib/identifier.ts'
 import type {RefreshedSet, SetMember} from '../../lib/records/refreshes.ts'
@@ -32,17 +32,13 @@ export async function refreshSet(
   plan: SetPlan,
   options: SetOptions,
 ): Promise<Unworded<RefreshedSet>> {
+  askIdentityAhead(db)
   const run = new SetRun(plan, options)
   for (;;) {
     const refreshed = await run.proceed(db)
     if (refreshed !== null) return refreshed
     await run.rest()
   }
-}
-
-/** Has the server answer what the first refresh needs, while the caller still makes other things ready. */
-export function askSetAhead(db: Database, {members: [first]}: SetPlan): void {
-  if (first) askRefreshAhead(db, first.registration)
 }
 
 /**
@@ -173,8 +169,11 @@ export class SetRun {
         this.#putBack(member, `a session got no answer while other sessions did: ${turn.lost.message}`)
         return
       }
-      // The session died between two views, so it is the turn of a session that lives.
-      if (turn.lost !== null && isKept && !db.session.isUsable) return await this.#run(member, sessions)
+      // A session that was lost before the refresh began may have died between two views.
+      if (turn.lost !== null && isKept && !db.session.isUsable) {
+        listener.onPutBack(member)
+        return await this.#run(member, sessions)
+      }
       for (const warning of turn.warnings()) this.#warnings.push(warning)
       if (!this.#isNarrow) this.#limit = Number.POSITIVE_INFINITY
       if ('lookAgainMs' in ended) this.#putAside(member, ended)
