@@ -203,7 +203,10 @@ describe('a table', () => {
     await own.query(`update _ayb_matview_refresh_runs set started_at = now() - interval '100 minutes'`)
     await createSchedule(own, LONG[0] as string, {view: LONG[0]})
     expect((await onTerminal('matviews status', 60, own))[0]?.split(/ +/)).toEqual([
-      ...['VIEW', 'STATE', 'AGE', 'ERROR'],
+      'VIEW',
+      'STATE',
+      'AGE',
+      'ERROR',
     ])
     const shown = async (line: string, header: string, columns: number) => {
       const lines = await onTerminal(line, columns, own)

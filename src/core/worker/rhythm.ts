@@ -15,7 +15,7 @@ const NO_SESSION_PAUSE_MS = 1000
 /** What a turn with a poll found and did. */
 export interface TurnFacts {
   /**
-   * After due schedules were moved on, the times are those of then. Where another worker holds due schedules,
+   * If due schedules were moved on, the times were read after that. Where another worker holds due schedules,
    * `nextScheduleInMs` is about schedules that are not due yet.
    */
   seen: Pick<Poll, 'hasClaimable' | 'nextScheduleInMs' | 'nextJobInMs' | 'ownFreshInMs'>
@@ -58,7 +58,7 @@ type TurnStart = 'claim' | 'poll' | 'sleep'
 export interface LeftByJob {
   /** Whether jobs may be due, or come, of which the last poll or claim told nothing. */
   mayBeMore: boolean
-  /** When the job itself is due again; null where it is not. */
+  /** How long until the job is due again; null where the job was not put back. */
   dueInMs: number | null
 }
 

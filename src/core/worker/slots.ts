@@ -25,9 +25,9 @@ interface Running {
   db: Database | null
   /** Null until the refresh holds the lock of the view. */
   lock: RefreshLock | null
-  /** Whether a poll or a claim has left out its view since the job was claimed. */
+  /** Whether a poll or a claim has left out the view of a job since the slot took its first one. */
   isPassedOver: boolean
-  /** Null while the job runs, and where it was returned. */
+  /** Null while the job runs, and where it did not run to an end that was recorded. */
   outcome: JobOutcome | null
   done: Promise<void>
 }

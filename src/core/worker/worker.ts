@@ -3,7 +3,7 @@
  *
  *      ┌─── sleep until the pause is over, a slot becomes free, NOTIFY arrives, or the session ends ◄───┐
  *      ▼                                                                                                │
- *   a slot is free, and nothing else is known? ──yes─────────────────────────► idle  until the poll ────┤
+ *   only a slot has become free? ──yes───────────────────────────────────────► idle  until the poll ────┤
  *      │ no                                                                                             │
  *      ▼                                                                                                │
  *   a backlog, and no poll due? ──yes──► claim ──► every slot has a job ──► backlog    until the poll ──┤
