@@ -61,6 +61,7 @@ const POLLS = ['rescued as [(].*may_have_lost_jobs', '^(?!.*rescued as [(]).*may
 interface Plan {
   'Node Type': string
   'Relation Name'?: string
+  'Actual Loops': number
   'Shared Hit Blocks': number
   'Shared Read Blocks': number
   Plans?: Plan[]
@@ -86,23 +87,27 @@ async function planOf(pattern: string, args: string): Promise<{nodes: Plan[]; pa
 async function expectFewPages(pattern: string, args: string): Promise<void> {
   const {nodes, pages} = await planOf(pattern, args)
   const whole = nodes.filter(
-    (node) => node['Node Type'] === 'Seq Scan' && node['Relation Name']?.startsWith('_ayb'),
+    (node) =>
+      node['Node Type'] === 'Seq Scan' &&
+      node['Relation Name']?.startsWith('_ayb') &&
+      node['Actual Loops'] > 0,
   )
   expect(whole).toEqual([])
   expect(pages).toBeLessThan(FEW_PAGES)
 }
 
+/** Without the look for moved promises, which reads all promises once in two seconds. */
 const pollArguments = (seen: Poll, busyViews: string[] = [], freeFrom: string | null = null): string => {
   const {leases, jobs, schedules} = seen.bounds
   const busy = `array[${busyViews.map((view) => `'${view}'`)}]::text[]`
   const free = freeFrom === null ? 'null' : `'${freeFrom}'`
-  return `${busy}, array['fedcba9876543210'], array[]::uuid[], '${leases}', '${jobs}', '${schedules}', ${free}`
+  return `${busy}, array['fedcba9876543210'], array[]::uuid[], '${leases}', '${jobs}', '${schedules}', ${free}, false`
 }
 
 describe('behind an old snapshot, with plans of empty tables', () => {
   test('a look from the beginning reads the traces of all that was done', async () => {
     await look()
-    const beginning = `'-infinity', '-infinity', '-infinity', null`
+    const beginning = `'-infinity', '-infinity', '-infinity', null, false`
     const [whole = ''] = POLLS
     const {pages} = await planOf(
       whole,

@@ -191,22 +191,23 @@ async function readSchedules(
 }
 
 /**
- * SQL: enabled schedules under alias `s` with a promise whose next run another program has set: one that does
- * not know promises goes by the expression. Also those whose next run is so far ahead that the clock must have
- * been wrong.
+ * SQL: another program has set the next run of the schedule under alias `s`, which has the promise `q`: a program
+ * that does not know promises goes by the expression. Also where the next run is so far ahead that the clock must
+ * have been wrong.
  */
-const movedPromises = ({promises, schedules}: TableNames): string =>
-  `from ${promises} q
-       join ${schedules} s on s.id = q.schedule_id and s.cron_expr = q.cron_expr
-      where q.max_age_ms is not null and s.enabled and s.job_type = '${JOB_TYPE}'
-        and s.next_run_at > now()
+const IS_MOVED = `s.cron_expr = q.cron_expr and s.enabled and s.job_type = '${JOB_TYPE}' and s.next_run_at > now()
         and (q.due_at is distinct from s.next_run_at or s.next_run_at > now() + ${agePromised('q')} * interval '1 ms')`
 
 /**
- * SQL: `readMovedPromises` would find some. Who may not note the next runs would find each of them moved.
+ * SQL: `readMovedPromises` would find some. Who may not note the next runs would find each of them moved. Not a
+ * join: Postgres would begin with the schedules, of which there may be many without a promise.
  */
-export const hasMovedPromises = (db: Database): string =>
-  db.mayWrite('promises') ? `exists (select ${movedPromises(db.tables)})` : 'false'
+export const hasMovedPromises = (db: Database): string => {
+  if (!db.mayWrite('promises')) return 'false'
+  const {promises, schedules} = db.tables
+  return `exists (select from ${promises} q
+             where q.max_age_ms is not null and (select ${IS_MOVED} from ${schedules} s where s.id = q.schedule_id))`
+}
 
 /** Enabled schedules with a promise whose next run is not the one that keeps the promise. */
 export async function readMovedPromises(
@@ -215,7 +216,9 @@ export async function readMovedPromises(
 ): Promise<{due: DueSchedule[]; now: Date | null}> {
   const rows = await db.session.query<DueRow>(
     `select ${dueColumns(db)}
-       ${movedPromises(db.tables)}
+       from ${db.tables.promises} q
+       join ${db.tables.schedules} s on s.id = q.schedule_id
+      where q.max_age_ms is not null and ${IS_MOVED}
       order by s.next_run_at
       limit $1`,
     [limit],
