@@ -52,7 +52,7 @@ function typeCheck() {
   }
 }
 
-/** What CommonJS inside an ES module needs, each with what shows that a file uses that. */
+/** Lines that CommonJS inside an ES module needs. `use` matches the code of a file that needs the line. */
 const COMMONJS_NAMES = [
   {
     line: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url)",

@@ -211,8 +211,8 @@ const packagesOnUse = {
 }
 
 /**
- * ayb does the log-in itself, and refuses any that a server asks for later: so pg's own log-in never runs. It
- * loads node:crypto, 2 to 4 ms.
+ * ayb does the log-in itself, and refuses any that a server asks for later: so pg's own log-in, which
+ * loads node:crypto for 2 to 4 ms, never runs.
  */
 const driverWithoutLogin = {
   name: 'driver-without-login',

@@ -17,7 +17,7 @@ export interface Peer {
   program: 'graphile-worker' | 'pg-boss'
   /** With the settings that make it fast, not those it comes with. */
   isTuned: boolean
-  /** A program under rivals/, which does the same work as ayb; without that, one under peers/, which runs REFRESH alone. */
+  /** Whether the program is that under rivals/, with the same work as ayb; that under peers/ runs REFRESH alone. */
   hasSameWork?: boolean
 }
 

@@ -95,13 +95,14 @@ function measured(words: string): {figures: number[]; ratio: string} {
 }
 
 describe('README', () => {
-  test('has the figures of RESULTS.md, with the server and the disk that they were measured with', () => {
+  test('has the figures of RESULTS.md, with the version and the disk that they were measured with', () => {
     const [, section = ''] = /^## How fast\n(.*?)^## /ms.exec(readme()) ?? []
     const text = section.replace(/\s+/g, ' ')
+    const ayb = lineOf('- ayb: ').slice('- ayb: '.length)
     const [postgres] = /[\d.]+$/.exec(lineOf('- PostgreSQL: ')) ?? []
     const [disk] = /[\d.]+ ms/.exec(lineOf('- disk: ')) ?? []
     expect(text).toContain(
-      `Measured with Node.js 20 and PostgreSQL ${postgres} on two cores and a disk that needs ${disk} to write 8 kB`,
+      `Measured with ayb ${ayb}, Node.js 20 and PostgreSQL ${postgres} on two cores and a disk that needs ${disk} to write 8 kB`,
     )
     for (const command of ['list --json', 'refresh']) {
       const [ms = 0] = measured(`| matviews ${command}, Node.js 20 |`).figures
