@@ -8,13 +8,13 @@ const STAMP = join(benchModules, '.installed-from')
 
 /**
  * Installs what ayb is measured beside, unless just that is installed. Where it cannot be, it says so: the
- * measurements go on without it.
+ * measurements go on without it. Returns whether all is installed.
  */
-export async function installPeers(say: (text: string) => void): Promise<void> {
+export async function installPeers(say: (text: string) => void): Promise<boolean> {
   const wanted = createHash('sha256')
     .update(readFileSync(join(benchFolder, 'package-lock.json')))
     .digest('hex')
-  if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === wanted) return
+  if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === wanted) return true
   say('npm ci in test/bench')
   // Half of it wants a newer Node.js than this may be; it runs on the one that is installed with it.
   const npm = startProgram('npm', ['ci', '--loglevel=error', '--no-audit', '--no-fund'], {
@@ -24,6 +24,7 @@ export async function installPeers(say: (text: string) => void): Promise<void> {
   const code = await npm.ended.catch((error: Error) => error.message)
   if (code === 0) writeFileSync(STAMP, wanted)
   else say(`npm ci failed (${code}), so some columns will be empty:\n${npm.output()}`)
+  return code === 0
 }
 
 /** npm has its settings, a proxy among them, in the environment. */
