@@ -66,7 +66,7 @@ describe('refresh --set', () => {
     await gate.open()
     expect(await refreshing.done).toMatchObject({code: 0})
     expect(activity?.query).toMatch(
-      /'work_mem', '99MB'[\s\S]*refresh materialized view [\s\S]*"enable_nestloop" = default;\s*set local "work_mem" = default;[\s\S]*with done/,
+      /'work_mem', '99MB'[\s\S]*refresh materialized view [\s\S]*'enable_nestloop', null, true\), pg_catalog\.set_config\('work_mem', null, true\)[\s\S]*with done/,
     )
   })
 

@@ -459,6 +459,57 @@ test.each([
   expect(await runRefresh(db, second, lockOf(second))).toMatchObject({isSettled: true})
 })
 
+describe.each([
+  {who: 'that keeps statements', open: openAsWorker, name: 'kept'},
+  {who: 'that keeps none', open: () => openDatabase(server), name: 'plain'},
+])('on a session $who, decoys of what Postgres has', ({open, name}) => {
+  const schema = `decoys_${name}`
+  const path = `${schema}, pg_catalog`
+
+  beforeAll(async () => {
+    await server.query(
+      `create schema ${schema};
+       create function ${schema}.caught(text) returns boolean language plpgsql as $$ begin raise 'a decoy was called'; end $$;
+       create domain ${schema}.text as pg_catalog.text check (${schema}.caught(value::pg_catalog.text));
+       create function ${schema}.clock_timestamp() returns timestamptz language sql
+         as $$ select pg_catalog.now() from (select ${schema}.caught('now')) c $$;
+       create function ${schema}.hashtext(pg_catalog.text) returns int language sql
+         as $$ select 1 from (select ${schema}.caught('hash')) c $$;
+       create materialized view ${schema}_view as select 1 as one`,
+    )
+    await register(server, `${schema}_view`)
+  })
+
+  /** Of two refreshes, the second one meets the statements that the first one has left with the session. */
+  async function refreshTwice() {
+    const db = await open()
+    for (const _refresh of ['first', 'second']) {
+      const attempt = await begin(db, `${schema}_view`)
+      const lock = lockOf(attempt)
+      expect(await runRefresh(db, attempt, lock)).toMatchObject({isSettled: true})
+      await lock.release()
+      expect(db.session.isUsable).toBe(true)
+      await db.session.tidy()
+    }
+  }
+
+  test('are not called where an event trigger behind REFRESH sets another search_path', async () => {
+    await server.query(
+      `create function lead_${name}() returns event_trigger language plpgsql
+         as $$ begin perform set_config('search_path', '${path}', false); end $$;
+       create event trigger lead_${name} on ddl_command_end when tag in ('REFRESH MATERIALIZED VIEW')
+         execute function lead_${name}()`,
+    )
+    await refreshTwice().finally(() => server.query(`drop event trigger lead_${name}`))
+  })
+
+  test('are not called where the role has another search_path', async () => {
+    const set = (what: string) => server.query(`alter database ${server.name} ${what} search_path`)
+    await server.query(`alter database ${server.name} set search_path = ${path}`)
+    await refreshTwice().finally(() => set('reset'))
+  })
+})
+
 describe('a claim behind a refresh', () => {
   const claim = {
     slots: 1,

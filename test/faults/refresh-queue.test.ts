@@ -30,7 +30,7 @@ const inLine = (db: TestDatabase) =>
   db.query(
     `select pid from pg_stat_activity
       where datname = current_database() and application_name = 'ayb matviews refresh'
-        and query like '%pg_advisory_lock(hashtext(%'`,
+        and query like '%pg_advisory_lock(pg_catalog.hashtext(%'`,
   )
 
 describe('a refresh that waits', {timeout: 180_000}, () => {

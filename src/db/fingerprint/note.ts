@@ -1,5 +1,6 @@
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
+import {messageStatement} from '../message-statement.ts'
 import type {Look} from './look.ts'
 import {ownState} from './parts.ts'
 
@@ -20,10 +21,17 @@ export async function noteSeenSql(
   {schemaName, viewName}: ViewName,
   {fingerprint, lookedAt}: SeenBefore,
 ): Promise<string> {
-  const values = [schemaName, viewName, fingerprint, lookedAt].map((value) =>
-    value === null ? 'null' : session.literal(value),
-  )
-  const write = (schema: string, view: string, seen: string, at: string) => `with free as materialized (
+  const parameters = [
+    {type: 'text', literal: session.literal(schemaName)},
+    {type: 'text', literal: session.literal(viewName)},
+    {type: 'text', literal: fingerprint === null ? 'null' : session.literal(fingerprint)},
+    {type: 'timestamptz', literal: session.literal(lookedAt)},
+  ]
+  return messageStatement(
+    session,
+    'note what was seen',
+    parameters,
+    ([schema, view, seen, at]) => `with free as materialized (
   select s.ctid as at from ${tables.states} s
    where s.schema_name = ${schema} and s.view_name = ${view}
      for no key update skip locked)
@@ -36,14 +44,8 @@ update ${tables.states} as s
        unchanged_checks = 0,
        checked_at = ${at}
   from free
- where s.ctid = free.at`
-  if (!session.keepsStatements) {
-    const [schema = '', view = '', seen = '', at = ''] = values
-    return write(schema, view, `${seen}::text`, `${at}::timestamptz`)
-  }
-  const types = ['text', 'text', 'text', 'timestamptz']
-  const statement = await session.prepare('note what was seen', types, () => write('$1', '$2', '$3', '$4'))
-  return `execute ${statement} (${values.join(', ')})`
+ where s.ctid = free.at`,
+  )
 }
 
 /**

@@ -13,4 +13,4 @@ export const isHeldKey = (locks: string): string =>
           and ${locks}.database = (select d.oid from pg_database d where d.datname = current_database())`
 
 /** SQL: the key of a view's lock. `name` is an expression for the view's name, as lockName writes it. */
-export const viewKey = (name: string): string => `hashtext(${name})::bigint`
+export const viewKey = (name: string): string => `pg_catalog.hashtext(${name})::bigint`

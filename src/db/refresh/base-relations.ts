@@ -1,10 +1,12 @@
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
+import type {Parameter} from '../message-statement.ts'
+import {settingTo} from '../session/settings.ts'
 import type {Session} from '../session.ts'
-import {FEW_FILES, filesOf, readShape, shapeOf} from './view-shapes.ts'
+import {FEW_FILES, filesOf, type PlainShape, readShape, shapeOf} from './view-shapes.ts'
 
-/** A setting that holds the hash of the files, for the length of one transaction. */
-const SETTING = 'ayb.base_relations'
+/** SQL: the name of the setting that holds the hash of the files, for the length of one transaction. */
+const SETTING = "'ayb.base_relations'"
 
 /**
  * SQL: a hash of the files of all relations that the query of a view reads: through plain views, partitions
@@ -57,11 +59,14 @@ const arePlain = (oids: string): string =>
  */
 export interface SnapshotGuard {
   kind: 'few tables' | 'tables' | 'all relations' | 'files' | 'hash'
-  /** The statements in front of REFRESH. */
-  before: string[]
-  /** The values of the condition as literals, and their types. */
-  values: readonly string[]
-  types: readonly string[]
+  /** The setting to be made in front of REFRESH; null where the guard has read the files beforehand. */
+  before: {
+    parameters: readonly Parameter[]
+    /** SQL: an expression that makes the setting. */
+    setting(values: readonly string[]): string
+  } | null
+  /** The values of the condition. */
+  parameters: readonly Parameter[]
   /** The OID of the view; null where the condition does not compare the OID. */
   viewOid: string | null
   /**
@@ -74,9 +79,7 @@ export interface SnapshotGuard {
 /** SQL: the number 1; fails with SQLSTATE 22012 unless the condition holds. */
 export const oneIf = (condition: string): string => `(1 / (case when ${condition} then 1 else 0 end))`
 
-const SEEN = `pg_catalog.current_setting('${SETTING}', true)`
-
-const NAME_TYPES = ['text', 'text'] as const
+const SEEN = `pg_catalog.current_setting(${SETTING}, true)`
 
 /** The guard of the next refresh of a view on that session. */
 export async function snapshotGuard(db: Database, view: ViewName): Promise<SnapshotGuard> {
@@ -85,26 +88,27 @@ export async function snapshotGuard(db: Database, view: ViewName): Promise<Snaps
   const shape = await shapeOf(db, view)
   if (!shape) {
     const names = namesOf(session, view)
-    const statement = await session.prepare('files by name', NAME_TYPES, () =>
-      remember(filesHash('$1', '$2')),
-    )
     return {
       kind: 'all relations',
-      before: [`execute ${statement} (${names.join(', ')})`],
-      values: names,
-      types: NAME_TYPES,
+      before: {
+        setting: ([schema = '', name = '']) => settingTo(SETTING, filesHash(schema, name)),
+        parameters: names,
+      },
+      parameters: names,
       viewOid: null,
       holds: (_oid, [schema = '', name = '']) => `${SEEN} = ${filesHash(schema, name)}`,
     }
   }
   const of = {few: shape.relations <= FEW_FILES}
+  const [viewOid, oids] = parametersOf(shape)
   const kind = of.few ? 'few tables' : 'tables'
-  const statement = await session.prepare(`files of ${kind}`, ['oid[]'], () => remember(filesOf('$1', of)))
   return {
     kind,
-    before: [`execute ${statement} ('${shape.oids}')`],
-    values: [shape.viewOid, `'${shape.oids}'`],
-    types: ['oid', 'oid[]'],
+    before: {
+      setting: ([oids = '']) => settingTo(SETTING, filesOf(oids, of)),
+      parameters: [oids],
+    },
+    parameters: [viewOid, oids],
     viewOid: shape.viewOid,
     holds: (oid, values) => areSame(oid, values, SEEN, of),
   }
@@ -126,29 +130,32 @@ async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGua
   if (shape) {
     return {
       kind: 'files',
-      before: [],
-      values: [shape.viewOid, `'${shape.oids}'`, `'${shape.files}'`],
-      types: ['oid', 'oid[]', 'text'],
+      before: null,
+      parameters: [...parametersOf(shape), {type: 'text', literal: `'${shape.files}'`}],
       viewOid: shape.viewOid,
       holds: (oid, values) => areSame(oid, values, values[2] ?? '', {few: false}),
     }
   }
   const [schema, name] = namesOf(session, view)
-  const rows = await session.query<{hash: string}>(`select ${filesHash(schema, name)} as hash`)
+  const hash = filesHash(schema.literal, name.literal)
+  const rows = await session.query<{hash: string}>(`select ${hash} as hash`)
   return {
     kind: 'hash',
-    before: [],
-    values: [session.literal(rows[0]?.hash ?? ''), schema, name],
-    types: ['text', ...NAME_TYPES],
+    before: null,
+    parameters: [text(session, rows[0]?.hash ?? ''), schema, name],
     viewOid: null,
     holds: (_oid, [seen, ...names]) => `${seen} = ${filesHash(names[0] ?? '', names[1] ?? '')}`,
   }
 }
 
-const remember = (files: string): string => `select pg_catalog.set_config('${SETTING}', ${files}, true)`
-
-/** The names of a view as literals. */
-const namesOf = (session: Session, {schemaName, viewName}: ViewName): [string, string] => [
-  session.literal(schemaName),
-  session.literal(viewName),
+const parametersOf = ({viewOid, oids}: PlainShape): [Parameter, Parameter] => [
+  {type: 'oid', literal: viewOid},
+  {type: 'oid[]', literal: `'${oids}'`},
 ]
+
+const namesOf = (session: Session, {schemaName, viewName}: ViewName): [Parameter, Parameter] => [
+  text(session, schemaName),
+  text(session, viewName),
+]
+
+const text = (session: Session, value: string): Parameter => ({type: 'text', literal: session.literal(value)})

@@ -1,5 +1,5 @@
-import {quoteIdentifier} from '../../lib/identifier.ts'
 import {isAllowedSetting, type PostgresSettings, type Setting} from '../../lib/postgres-settings.ts'
+import {makeSettings, settingTo} from '../session/settings.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE, type StatementError} from '../sqlstate.ts'
 
@@ -10,19 +10,17 @@ export interface RefusedSetting extends Setting {
 }
 
 /**
- * SQL: the settings, until the transaction ends; empty where there are none. Unlike SET, set_config takes
- * each value as postgresql.conf does, also a list.
+ * SQL: makes the settings, at least one, until the transaction ends. Unlike SET, set_config takes each value
+ * as postgresql.conf does, also a list.
  */
-export function settingSql(session: Session, settings: PostgresSettings): string[] {
-  const calls = Object.entries(settings).map(
-    ([name, value]) => `pg_catalog.set_config(${session.literal(name)}, ${session.literal(value)}, true)`,
+export const settingSql = (session: Session, settings: PostgresSettings): string =>
+  makeSettings(
+    Object.entries(settings).map(([name, value]) => settingTo(session.literal(name), session.literal(value))),
   )
-  return calls.length === 0 ? [] : [`select ${calls.join(', ')}`]
-}
 
 /** SQL: the same settings as they were. None of them is one that a session of ours sets for itself. */
-export const resetSql = (settings: PostgresSettings): string[] =>
-  Object.keys(settings).map((name) => `set local ${quoteIdentifier(name)} = default`)
+export const resetSql = (session: Session, settings: PostgresSettings): string =>
+  makeSettings(Object.keys(settings).map((name) => settingTo(session.literal(name), null)))
 
 /** The SQLSTATEs with which a server refuses a setting: for its name, its value or the role. */
 const REFUSALS = [
@@ -43,7 +41,7 @@ export async function trySettings(session: Session, settings: PostgresSettings):
   const refused: RefusedSetting[] = []
   for (const [name, value] of Object.entries(settings)) {
     try {
-      await session.script(settingSql(session, {[name]: value}))
+      await session.script([settingSql(session, {[name]: value})])
     } catch (error) {
       if (!isSettingRefused(error)) throw error
       refused.push({name, value, error})

@@ -2,17 +2,19 @@ import {allDone} from '../../lib/all-done.ts'
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {noteSeenSql} from '../fingerprint/note.ts'
+import {messageStatement, type Parameter} from '../message-statement.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
-import {SAFE_SEARCH_PATH} from '../session/settings.ts'
+import {makeSettings, SAFE_SCHEMAS, settingTo} from '../session/settings.ts'
+import type {Session} from '../session.ts'
 import {StatementError} from '../sqlstate.ts'
 import {writableIdentity} from '../states/identity.ts'
 import type {Attempt} from './attempt.ts'
-import {snapshotGuard} from './base-relations.ts'
+import {type SnapshotGuard, snapshotGuard} from './base-relations.ts'
 import {resetSql, settingSql} from './postgres-settings.ts'
 import {successRecord} from './success-record.ts'
 
 /** What a statement of a refresh is for. */
-type Step = 'setting' | 'option' | 'guard' | 'refresh' | 'record' | 'seen'
+type Step = 'setting' | 'option' | 'refresh' | 'record' | 'seen'
 
 /** These write to ayb's own tables. */
 export const RECORDING: ReadonlySet<Step> = new Set<Step>(['record', 'seen'])
@@ -29,39 +31,81 @@ export async function refreshMessage(
   claim: ClaimRequest | null,
 ): Promise<StepStatement[]> {
   const {session} = db
-  const {timeoutMs, lockTimeoutMs, postgres} = attempt.settings
-  const limits = [
-    ...(timeoutMs === null ? [] : [`set local statement_timeout = ${timeoutMs}`]),
-    ...(lockTimeoutMs === null ? [] : [`set local lock_timeout = ${lockTimeoutMs}`]),
-  ]
+  const {timeoutMs, postgres} = attempt.settings
+  // What a new session asks for goes out together, here and below.
+  const [guard, identity] = await allDone([snapshotGuard(db, attempt.registration), writableIdentity(db)])
+  const [forRefresh, forRecord, record, seen] = await allDone([
+    settingsOfRefresh(session, guard, attempt),
+    settingsOfRecord(session, attempt, claim),
+    successRecord(db, attempt, {guard, identity, claim}),
+    attempt.seen && noteSeenSql(db, attempt.registration, attempt.seen),
+  ])
+  const message: StepStatement[] = []
+  const add = (step: Step, sql: string) => message.push({step, sql})
+  add('setting', forRefresh)
+  const hasOptions = Object.keys(postgres).length > 0
+  if (hasOptions) add('option', settingSql(session, postgres))
+  if (timeoutMs !== null) add('setting', `set local statement_timeout = ${timeoutMs}`)
+  if (isCommitUnhurried(attempt)) add('setting', 'set local synchronous_commit = off')
   // Functions in a view may use bare names: until 16 they are found by the role's search_path, from 17 on
-  // REFRESH sets a path of its own.
-  const rolePath = session.serverVersion < 170_000 ? ['set local search_path = default'] : []
+  // REFRESH sets a path of its own. The role's path comes last: what stands behind it may be found elsewhere.
+  if (session.serverVersion < 170_000) add('setting', 'set local search_path = default')
   const concurrently = attempt.mode === 'concurrent' ? 'concurrently ' : ''
-  // The record asks for the identity: a new session learns both in one go.
-  const [guard] = await allDone([snapshotGuard(db, attempt.registration), writableIdentity(db)])
-  const as = (step: Step, ...statements: string[]): StepStatement[] => statements.map((sql) => ({step, sql}))
-  return [
-    ...as('guard', ...guard.before),
-    ...as('setting', 'set local jit = default'),
-    ...as('option', ...settingSql(session, postgres)),
-    ...as('setting', ...limits, ...rolePath, ...commitSql(attempt)),
-    ...as('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`),
-    ...as(
-      'setting',
-      `set local ${SAFE_SEARCH_PATH}`,
-      ...(timeoutMs === null ? [] : ['set local statement_timeout = 0']),
-      ...resetSql(postgres),
-      // The plans of what follows are kept, however small the tables were when they were made.
-      'set local enable_seqscan = off',
-      'set local jit = off',
-      ...(claim ? ['set local enable_hashjoin = off', 'set local enable_mergejoin = off'] : []),
-      `set local lock_timeout = ${recordLockTimeoutMs(attempt)}`,
-    ),
-    ...as('record', await successRecord(db, attempt, {guard, claim})),
-    ...(attempt.seen ? as('seen', await noteSeenSql(db, attempt.registration, attempt.seen)) : []),
-  ]
+  add('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`)
+  if (timeoutMs !== null) add('setting', 'set local statement_timeout = 0')
+  if (hasOptions) add('setting', resetSql(session, postgres))
+  add('setting', forRecord)
+  add('record', record)
+  if (seen !== null) add('seen', seen)
+  return message
 }
+
+/** SQL: makes the settings that REFRESH needs, and the setting that its guard compares. */
+const settingsOfRefresh = (
+  session: Session,
+  {kind, before}: SnapshotGuard,
+  {settings: {lockTimeoutMs}}: Attempt,
+): Promise<string> =>
+  messageStatement(
+    session,
+    `settings of a refresh ${kind}`,
+    [milliseconds(lockTimeoutMs ?? 0), ...(before?.parameters ?? [])],
+    ([lockTimeout = '', ...values]) => {
+      const settings = [settingTo("'jit'", null), settingTo("'lock_timeout'", lockTimeout)]
+      if (before) settings.push(before.setting(values))
+      return makeSettings(settings)
+    },
+  )
+
+/**
+ * SQL: makes the settings that the statements behind REFRESH need. Their plans are kept, however small the
+ * tables were when the plans were made. Until 16 the search_path is that of the role, and an event trigger may
+ * have set any: so each name of this statement, types included, has its schema.
+ */
+const settingsOfRecord = (
+  session: Session,
+  attempt: Attempt,
+  claim: ClaimRequest | null,
+): Promise<string> => {
+  const off = claim ? OFF_FOR_CLAIM : OFF_FOR_RECORD
+  return messageStatement(
+    session,
+    `settings of a record ${off}`,
+    [milliseconds(recordLockTimeoutMs(attempt))],
+    ([lockTimeout = '']) =>
+      makeSettings([
+        settingTo("'search_path'", `'${SAFE_SCHEMAS}'`),
+        settingTo("'lock_timeout'", lockTimeout),
+        ...off.map((name) => settingTo(name, "'off'")),
+      ]),
+  )
+}
+
+/** SQL: the names of settings. */
+const OFF_FOR_RECORD = ["'jit'", "'enable_seqscan'"]
+const OFF_FOR_CLAIM = [...OFF_FOR_RECORD, "'enable_hashjoin'", "'enable_mergejoin'"]
+
+const milliseconds = (ms: number): Parameter => ({type: 'pg_catalog.text', literal: `'${ms}'`})
 
 /** The step of a message that an error belongs to; null where that is not known. */
 export const failedStep = (error: unknown, message: readonly StepStatement[]): Step | null =>
@@ -80,7 +124,5 @@ export const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concu
  * worker need not wait for the disk, nor for a standby. Whoever asks for a refresh of one view relies on the
  * answer.
  */
-const commitSql = ({job, mode}: Attempt): string[] =>
-  mode === 'concurrent' && job && job.scheduleId !== null && job.attempt < job.maxAttempts
-    ? ['set local synchronous_commit = off']
-    : []
+const isCommitUnhurried = ({job, mode}: Attempt): boolean =>
+  mode === 'concurrent' && job !== null && job.scheduleId !== null && job.attempt < job.maxAttempts

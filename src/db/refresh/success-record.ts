@@ -1,11 +1,12 @@
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {isoInstantOfClock} from '../instant.ts'
+import {messageStatement, type Parameter} from '../message-statement.ts'
 import {claimedJob, LOCK_OF_CLAIMED} from '../queue/claim-sql.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
 import {REGISTRATION} from '../registrations.ts'
 import type {Session} from '../session.ts'
-import {writableIdentity} from '../states/identity.ts'
+import type {DatabaseIdentity} from '../states/identity.ts'
 import {rememberSql} from '../states/remember.ts'
 import {isRemembered} from '../states/remembered-oids.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
@@ -16,26 +17,14 @@ import {endSql} from './job-end-sql.ts'
 const ELAPSED_MS =
   'least(round(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000), 2147483647)::int'
 
-/** The values of a success record, with their types; in this order. */
-const RECORD_TYPES = {
-  runId: 'uuid',
-  schema: 'text',
-  view: 'text',
-  relation: 'text',
-  mode: 'text',
-  trigger: 'text',
-  jobId: 'uuid',
-  workerId: 'text',
-  attempt: 'int',
-  token: 'text',
-  databaseOid: 'oid',
-  systemIdentifier: 'bigint',
-  lockWaitMs: 'bigint',
-  settings: 'jsonb',
-  reason: 'text',
-} as const
-
-type RecordValues = Record<keyof typeof RECORD_TYPES, string>
+/** What a record needs to know beside its attempt. */
+interface RecordContext {
+  guard: SnapshotGuard | null
+  /** Null where ayb cannot store what it sees of views. */
+  identity: DatabaseIdentity | null
+  /** Null for no claim. */
+  claim: ClaimRequest | null
+}
 
 /**
  * The statement that records a success behind REFRESH, in its transaction: run, registration and the job's
@@ -49,106 +38,117 @@ type RecordValues = Record<keyof typeof RECORD_TYPES, string>
  * and takes the lock of its view at once: one UPDATE of both jobs costs the server less than one UPDATE each,
  * unless many slots are after the same job.
  */
-export async function successRecord(
+export function successRecord(
   db: Database,
   attempt: Attempt,
-  {guard = null, claim: wanted = null}: {guard?: SnapshotGuard | null; claim?: ClaimRequest | null} = {},
+  {guard, identity, claim: wanted}: RecordContext,
 ): Promise<string> {
-  const {session} = db
-  const {registration, mode, runId, job} = attempt
+  const {registration, job} = attempt
   const claim = job ? wanted : null
-  const identity = await writableIdentity(db)
-  const literal = (value: string | null) => (value === null ? 'null' : session.literal(value))
-  const values: RecordValues = {
-    runId: literal(runId),
-    schema: literal(registration.schemaName),
-    view: literal(registration.viewName),
-    relation: literal(quoteViewName(registration)),
-    mode: literal(mode),
-    trigger: literal(triggerOf(attempt)),
-    jobId: literal(job?.id ?? null),
-    workerId: literal(job?.workerId ?? null),
-    attempt: String(job?.attempt ?? 'null'),
-    token: literal(job?.token ?? null),
-    databaseOid: String(identity?.databaseOid ?? 'null'),
-    systemIdentifier: identity?.systemIdentifier ?? 'null',
-    lockWaitMs: String(Math.round(attempt.lockWaitMs)),
-    settings: literal(storedSettingsOf(attempt)),
-    reason: literal(attempt.reason),
-  }
   const viewOid = guard?.viewOid ?? null
+  const remembers = identity !== null && !(viewOid !== null && isRemembered(db, registration, viewOid))
+  const settings = storedSettingsOf(attempt)
   const options: RecordOptions = {
     hasJob: job !== null,
-    remembers: identity !== null && !(viewOid !== null && isRemembered(db, registration, viewOid)),
+    remembers,
     // The columns came with the tables.
     hasLockWait: db.has('states'),
-    hasReasons: db.has('policies') && (attempt.reason !== null || storedSettingsOf(attempt) !== null),
+    hasReasons: db.has('policies') && (attempt.reason !== null || settings !== null),
     guard,
     claim: claim && {isBounded: !!claim.bound},
   }
-  if (!session.keepsStatements) {
-    const expressions = Object.entries(RECORD_TYPES).map(([name, type]) => [
-      name,
-      `${values[name as keyof RecordValues]}::${type}`,
-    ])
-    const ofGuard = guard?.values.map((value, position) => `${value}::${guard.types[position]}`)
-    return recordSql(db, options, Object.fromEntries(expressions) as RecordValues, ofGuard)
-  }
-  const ofClaim = claim ? claimValues(session, claim) : []
-  const guardTypes = guard?.types ?? []
-  const names = namesOf(options)
-  const types = [...names.map((name) => RECORD_TYPES[name]), ...guardTypes, ...ofClaim.map(({type}) => type)]
-  const statement = await session.prepare(purposeOf(db, options), types, () => {
-    const parameters = types.map((_type, position) => `$${position + 1}`)
-    const [firstOfGuard, firstOfClaim] = [names.length, names.length + guardTypes.length]
-    return recordSql(
+  const values = recordValues(db.session, attempt)
+  if (identity && remembers) values.push(...identityValues(identity))
+  if (options.hasReasons) values.push(...reasonValues(db.session, attempt.reason, settings))
+  const ofGuard = guard?.parameters ?? []
+  const ofClaim = claim ? claimValues(db.session, claim) : []
+  return messageStatement(db.session, purposeOf(db, options), [...values, ...ofGuard, ...ofClaim], (all) =>
+    recordSql(
       db,
       options,
-      Object.fromEntries(names.map((name, position) => [name, parameters[position]])) as RecordValues,
-      parameters.slice(firstOfGuard, firstOfClaim),
-      parameters.slice(firstOfClaim),
-    )
-  })
-  const all = [
-    ...names.map((name) => values[name]),
-    ...(guard?.values ?? []),
-    ...ofClaim.map(({value}) => value),
-  ]
-  return `execute ${statement} (${all.join(', ')})`
+      Object.fromEntries(values.map(({name}, position) => [name, all[position]])) as RecordExpressions,
+      all.slice(values.length, values.length + ofGuard.length),
+      all.slice(values.length + ofGuard.length),
+    ),
+  )
 }
 
-/** What a claim asks for, as literals in the order of the parameters of the statement. */
+/** A value of the record, with the name that the statement knows the value by. */
+interface RecordValue extends Parameter {
+  name: keyof RecordExpressions
+}
+
+/** SQL: an expression for each value of the record, by its name. The last four are there where a record needs them. */
+type RecordExpressions = Record<
+  | 'runId'
+  | 'schema'
+  | 'view'
+  | 'relation'
+  | 'mode'
+  | 'trigger'
+  | 'jobId'
+  | 'workerId'
+  | 'attempt'
+  | 'token'
+  | 'lockWaitMs'
+  | 'databaseOid'
+  | 'systemIdentifier'
+  | 'settings'
+  | 'reason',
+  string
+>
+
+function recordValues(session: Session, attempt: Attempt): RecordValue[] {
+  const {registration, job} = attempt
+  return [
+    {name: 'runId', type: 'uuid', literal: literalOf(session, attempt.runId)},
+    {name: 'schema', type: 'text', literal: literalOf(session, registration.schemaName)},
+    {name: 'view', type: 'text', literal: literalOf(session, registration.viewName)},
+    {name: 'relation', type: 'text', literal: literalOf(session, quoteViewName(registration))},
+    {name: 'mode', type: 'text', literal: literalOf(session, attempt.mode)},
+    {name: 'trigger', type: 'text', literal: literalOf(session, triggerOf(attempt))},
+    {name: 'jobId', type: 'uuid', literal: literalOf(session, job?.id)},
+    {name: 'workerId', type: 'text', literal: literalOf(session, job?.workerId)},
+    {name: 'attempt', type: 'int', literal: String(job?.attempt ?? 'null')},
+    {name: 'token', type: 'text', literal: literalOf(session, job?.token)},
+    {name: 'lockWaitMs', type: 'bigint', literal: String(Math.round(attempt.lockWaitMs))},
+  ]
+}
+
+/** The server reads each parameter anew for each refresh, so these go along only where they are needed. */
+const identityValues = ({databaseOid, systemIdentifier}: DatabaseIdentity): RecordValue[] => [
+  {name: 'databaseOid', type: 'oid', literal: String(databaseOid)},
+  {name: 'systemIdentifier', type: 'bigint', literal: systemIdentifier},
+]
+
+const reasonValues = (session: Session, reason: string | null, settings: string | null): RecordValue[] => [
+  {name: 'settings', type: 'jsonb', literal: literalOf(session, settings)},
+  {name: 'reason', type: 'text', literal: literalOf(session, reason)},
+]
+
+const literalOf = (session: Session, value: string | null | undefined): string =>
+  value === null || value === undefined ? 'null' : session.literal(value)
+
+/** What a claim asks for, in the order of the parameters of the statement. */
 function claimValues(
   session: Session,
   {workerId, leaseMs, busyViews, notBefore, bound}: ClaimRequest,
-): {value: string; type: string}[] {
-  const literal = (text: string) => session.literal(text)
-  const array = (texts: readonly string[], type: string) => `array[${texts.map(literal).join(', ')}]::${type}`
-  return [
-    {value: literal(workerId), type: 'text'},
-    {value: String(leaseMs), type: 'float8'},
-    {value: array(busyViews, 'text[]'), type: 'text[]'},
-    {value: literal(notBefore ?? '-infinity'), type: 'timestamptz'},
-    ...(bound
-      ? [
-          {value: literal(bound.until), type: 'timestamptz'},
-          {value: array(bound.jobIds, 'uuid[]'), type: 'uuid[]'},
-        ]
-      : []),
+): Parameter[] {
+  const array = (texts: readonly string[], type: string) =>
+    `array[${texts.map((text) => session.literal(text)).join(', ')}]::${type}`
+  const values = [
+    {type: 'text', literal: session.literal(workerId)},
+    {type: 'float8', literal: String(leaseMs)},
+    {type: 'text[]', literal: array(busyViews, 'text[]')},
+    {type: 'timestamptz', literal: session.literal(notBefore ?? '-infinity')},
   ]
-}
-
-const NAMES = Object.keys(RECORD_TYPES) as (keyof RecordValues)[]
-const OF_REASONS: readonly (keyof RecordValues)[] = ['settings', 'reason']
-const OF_IDENTITY: readonly (keyof RecordValues)[] = ['databaseOid', 'systemIdentifier']
-const WITHOUT_REASONS = NAMES.filter((name) => !OF_REASONS.includes(name))
-const WITHOUT_IDENTITY = NAMES.filter((name) => !OF_IDENTITY.includes(name))
-const WITHOUT_BOTH = WITHOUT_REASONS.filter((name) => !OF_IDENTITY.includes(name))
-
-/** The values that a record takes as parameters: the server reads each parameter anew for each refresh. */
-function namesOf({remembers, hasReasons}: RecordOptions): readonly (keyof RecordValues)[] {
-  if (remembers) return hasReasons ? NAMES : WITHOUT_REASONS
-  return hasReasons ? WITHOUT_IDENTITY : WITHOUT_BOTH
+  if (bound) {
+    values.push(
+      {type: 'timestamptz', literal: session.literal(bound.until)},
+      {type: 'uuid[]', literal: array(bound.jobIds, 'uuid[]')},
+    )
+  }
+  return values
 }
 
 interface RecordOptions {
@@ -177,9 +177,9 @@ const purposeOf = (
 function recordSql(
   db: Database,
   {hasJob, remembers, hasLockWait, hasReasons, guard, claim}: RecordOptions,
-  v: RecordValues,
-  ofGuard: readonly string[] = [],
-  ofClaim: readonly string[] = [],
+  v: RecordExpressions,
+  ofGuard: readonly string[],
+  ofClaim: readonly string[],
 ): string {
   const {session, tables} = db
   const lockWait = hasLockWait
@@ -219,8 +219,7 @@ r as (
      set last_refresh_at = done.at, last_refresh_duration_ms = done.ms, last_refresh_status = 'success',
          last_refresh_error = null, updated_at = done.at
     from done, j, free
-   where r.id = free.id
-returning r.*)${remember}${claim ? `,\n${LOCK_OF_CLAIMED.cte}` : ''}
+   where r.id = free.id${hasJob ? '' : '\nreturning r.*'})${remember}${claim ? `,\n${LOCK_OF_CLAIMED.cte}` : ''}
 select x.* from (
   select ${registration}, ${isoInstantOfClock('statement_timestamp()')} as run_started_at,
          done.ms as run_duration_ms, exists (select from j) as is_settled, exists (select from free) as is_free${remembers ? `,\n         case when exists (select from remembered) or exists (select from same) then done.oid::text end as remembered_oid` : ''}${next ? `,\n         ${next.columns}, u.is_tried, ${LOCK_OF_CLAIMED.columns}` : ''}

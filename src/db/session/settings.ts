@@ -2,10 +2,11 @@ import type pg from 'pg'
 import {isFatal} from '../sqlstate.ts'
 
 /**
- * Finds only names of Postgres itself, so that no function or operator in `public` can replace one that ayb
- * calls.
+ * A search_path that finds only names of Postgres itself, so that no function or operator in `public` can
+ * replace one that ayb calls.
  */
-export const SAFE_SEARCH_PATH = 'search_path = pg_catalog, pg_temp'
+export const SAFE_SCHEMAS = 'pg_catalog, pg_temp'
+const SAFE_SEARCH_PATH = `search_path = ${SAFE_SCHEMAS}`
 
 /**
  * Settings that a role or database may have and that must not affect our statements: a refresh has no time
@@ -96,8 +97,22 @@ export const commitsLocally = (scope: 'session' | 'transaction'): string =>
   `case when pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')
             then pg_catalog.set_config('synchronous_commit', 'local', ${scope === 'transaction'}) end`
 
+/**
+ * SQL: an expression that makes a setting until the transaction ends. `name` and `value` are expressions; a
+ * null restores what the role and the database have set.
+ */
+export const settingTo = (name: string, value: string | null): string =>
+  `pg_catalog.set_config(${name}, ${value}, true)`
+
+/**
+ * SQL: one statement that makes several settings by such expressions. A SET for each takes server and driver
+ * several times as long. `concat` calls each function, in order, and is never null: so there is no row.
+ */
+export const makeSettings = (settings: readonly string[]): string =>
+  `select where pg_catalog.concat(${settings.join(', ')}) is null`
+
 /** SQL: an expression that has the commit of its transaction wait for nothing, not even for the disk. */
-export const COMMIT_AT_ONCE = `pg_catalog.set_config('synchronous_commit', 'off', true)`
+export const COMMIT_AT_ONCE = settingTo("'synchronous_commit'", "'off'")
 
 /**
  * Begins a transaction with the same settings. Behind a pooler, the next transaction may use another server

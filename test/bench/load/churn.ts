@@ -3,8 +3,9 @@ import {type Database, Server} from '../../../src/db/database.ts'
 import {type ClaimedJob, claimJobs} from '../../../src/db/queue/claims.ts'
 import {planByIndex} from '../../../src/db/queue/plans.ts'
 import {type Poll, poll} from '../../../src/db/queue/poll.ts'
-import {newRunId} from '../../../src/db/refresh/attempt.ts'
+import {type Attempt, newRunId} from '../../../src/db/refresh/attempt.ts'
 import {successRecord} from '../../../src/db/refresh/success-record.ts'
+import {writableIdentity} from '../../../src/db/states/identity.ts'
 import type {BenchDatabase} from '../server.ts'
 
 const KEY = '5bd1e9955bd1e995'
@@ -77,7 +78,7 @@ export async function passThrough(db: Database): Promise<number> {
 async function successOf(db: Database, job: ClaimedJob): Promise<string> {
   const {registration} = job
   if (!registration) throw new Error(`the view of job ${job.id} is not registered`)
-  return successRecord(db, {
+  const attempt: Attempt = {
     runId: newRunId(),
     registration,
     mode: registration.refreshMode,
@@ -87,5 +88,6 @@ async function successOf(db: Database, job: ClaimedJob): Promise<string> {
     settings: {timeoutMs: null, lockTimeoutMs: null, postgres: {}},
     lockWaitMs: 0,
     startedAt: '',
-  })
+  }
+  return successRecord(db, attempt, {guard: null, identity: await writableIdentity(db), claim: null})
 }

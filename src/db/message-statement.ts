@@ -1,0 +1,26 @@
+import type {Session} from './session.ts'
+
+/** A value for a statement that takes no parameters, written as a literal. */
+export interface Parameter {
+  type: string
+  literal: string
+}
+
+/**
+ * SQL: a statement for a message of several statements, which takes no parameters. `write` gets an expression
+ * for each value. A session that keeps statements keeps this statement under that purpose, planned and with
+ * parameters, and the message has its EXECUTE.
+ */
+export async function messageStatement(
+  session: Pick<Session, 'keepsStatements' | 'prepare'>,
+  purpose: string,
+  parameters: readonly Parameter[],
+  write: (expressions: string[]) => string,
+): Promise<string> {
+  if (!session.keepsStatements) return write(parameters.map(({type, literal}) => `${literal}::${type}`))
+  const types = parameters.map(({type}) => type)
+  const name = await session.prepare(purpose, types, () =>
+    write(parameters.map((_parameter, position) => `$${position + 1}`)),
+  )
+  return `execute ${name} (${parameters.map(({literal}) => literal).join(', ')})`
+}
