@@ -212,10 +212,8 @@ const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
 async function unlock(session: Session, name: string, options?: {deadlineMs: number | null}): Promise<void> {
-  const rows = await session.query<{is_unlocked: boolean}>(
-    `select pg_advisory_unlock(${viewKey('$1')}) as is_unlocked`,
-    [name],
-    options,
-  )
-  if (!rows[0]?.is_unlocked) throw new AybError('INTERNAL', `the lock of ${name} was not held`)
+  // A message without parameters costs less. An event trigger may have set another search_path meanwhile.
+  const statement = `select pg_catalog.pg_advisory_unlock(${viewKey(session.literal(name))}) as is_unlocked`
+  const [rows] = (await session.script([statement], options)) as {is_unlocked: boolean}[][]
+  if (!rows?.[0]?.is_unlocked) throw new AybError('INTERNAL', `the lock of ${name} was not held`)
 }

@@ -29,10 +29,17 @@ function send(text: string) {
 }
 
 /** Answers one statement with values of a single column. */
-function answer(query: Answered, name: string, values: string[]): void {
-  query.handleRowDescription({fields: [{name, dataTypeID: 25, format: 'text'}]})
-  for (const value of values) query.handleDataRow({fields: [value]})
-  query.handleCommandComplete({text: `SELECT ${values.length}`})
+const answer = (query: Answered, name: string, values: string[]): void =>
+  answerRows(
+    query,
+    [name],
+    values.map((value) => [value]),
+  )
+
+function answerRows(query: Answered, names: string[], rows: string[][]): void {
+  query.handleRowDescription({fields: names.map((name) => ({name, dataTypeID: 25, format: 'text'}))})
+  for (const fields of rows) query.handleDataRow({fields})
+  query.handleCommandComplete({text: `SELECT ${rows.length}`})
 }
 
 test('a script is one message, and returns the rows of each statement', async () => {
@@ -45,6 +52,35 @@ test('a script is one message, and returns the rows of each statement', async ()
   expect(script.statementsDone).toBe(3)
   query.handleReadyForQuery()
   expect(await rows).toEqual([[{a: '1'}, {a: '2'}], [], [{c: '3'}]])
+})
+
+test('each row has its own columns and values, whatever rows were read before', async () => {
+  const {rows, query} = send('several')
+  answerRows(
+    query,
+    ['a', 'b'],
+    [
+      ['1', '2'],
+      ['3', '4'],
+    ],
+  )
+  answerRows(query, ['a,b'], [['5']])
+  answerRows(query, ['same', 'same'], [['6', '7']])
+  answerRows(query, ['__proto__', 'a'], [['8', '9']])
+  answerRows(query, ['a', 'b'], [['10', '11']])
+  query.handleReadyForQuery()
+  const [pair, joined, twice, ofProto, again] = (await rows) as Record<string, string>[][]
+  expect(pair).toEqual([
+    {a: '1', b: '2'},
+    {a: '3', b: '4'},
+  ])
+  expect(joined).toEqual([{'a,b': '5'}])
+  expect(twice).toEqual([{same: '7'}])
+  expect(Object.entries(ofProto?.[0] ?? {})).toEqual([
+    ['__proto__', '8'],
+    ['a', '9'],
+  ])
+  expect(again).toEqual([{a: '10', b: '11'}])
 })
 
 test('an error belongs to the statement behind those that are done', async () => {
