@@ -176,11 +176,11 @@ describe('a table', () => {
       expect(views[1]).toMatch(/^public\.cu\S+25 /)
       expect(views[2]).toMatch(/^public\.cu\S+26 /)
       expect(views[1]).toContain('division by zero')
-      // Neither the name of a schedule nor that of its view is cut for the sake of less.
-      expect(schedules[1]?.split(/ {2,}/)).toEqual(
-        expect.arrayContaining([expect.stringMatching(/^public\.c\S+25$/)]),
-      )
-      expect(schedules[1]?.split(/ {2,}/)[1]?.length).toBeGreaterThanOrEqual(columns / 4)
+      // Neither the name of a schedule nor that of its view is cut for the sake of less: whatever the time until
+      // the next run takes of the terminal, each has a quarter.
+      const cells = schedules[1]?.split(/ {2,}/) ?? []
+      const names = [cells[1], cells.find((cell) => /^public\.\S+25$/.test(cell))]
+      for (const name of names) expect(name?.length).toBeGreaterThanOrEqual(columns / 4)
       // Other columns make room for a name of up to a quarter of the terminal.
       expect(views[1]?.indexOf(' ')).toBeGreaterThanOrEqual(columns / 4)
       expect(jobs[1]).toMatch(RegExp(`^${id.slice(0, 8)} `))
