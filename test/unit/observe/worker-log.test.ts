@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs'
 import {describe, expect, test} from 'vitest'
 import {commandLineHint} from '../../../src/cli/remedies.ts'
+import {presentable} from '../../../src/lib/outside-text.ts'
 import {remediable} from '../../../src/lib/unworded.ts'
 import {NAMES} from '../../../src/observe/event-names.ts'
 import {jsonLine, prettyLine} from '../../../src/observe/log.ts'
@@ -60,6 +61,24 @@ describe('a line of the log', () => {
       expect(line).toContain('[cut here: the text is longer than 8 kB]')
       expect(line.length).toBeLessThan(4 * 8192 + 200)
     }
+  })
+
+  test.each([
+    'public.leaderboard',
+    'quo"te',
+    'back\\slash',
+    'password=hunter2',
+    'postgres://me:hunter2@db/app',
+    'password hunter2',
+    'line\n',
+    '\u001b[2J',
+    '\u202e',
+    'é',
+    '',
+    'x'.repeat(9000),
+  ])('has the text %j as JSON has it, without passwords and cut at 8 kB', (text) => {
+    const {view} = JSON.parse(jsonLine({...entry, view: text}, NOW))
+    expect(view).toBe(presentable(text))
   })
 })
 
