@@ -6,10 +6,20 @@ export interface Parameter {
   literal: string
 }
 
+/** A value with its type, and as a literal of SQL. */
+export function parameter(
+  session: Pick<Session, 'literal'>,
+  type: string,
+  value: string | number | null,
+): Parameter {
+  if (typeof value === 'string') return {type, literal: session.literal(value)}
+  return {type, literal: String(value)}
+}
+
 /**
  * SQL: a statement for a message of several statements, which takes no parameters. `write` gets an expression
  * for each value. A session that keeps statements keeps this statement under that purpose, planned and with
- * parameters, and the message has its EXECUTE.
+ * parameters. The message then has an EXECUTE.
  */
 export async function messageStatement(
   session: Pick<Session, 'keepsStatements' | 'prepare'>,

@@ -47,13 +47,7 @@ export function jsonLine(entry: LogEntry, now: Date, workerId: string | null = n
   return `${line}}`
 }
 
-/** A text that JSON writes as it is. `redact` finds passwords only beside `=` or `://`. Most names and ids are such. */
-const PLAIN_TEXT = /^[\w .-]{0,200}$/
-
-function jsonOf(value: unknown): string {
-  if (typeof value === 'string' && PLAIN_TEXT.test(value)) return `"${value}"`
-  return printableJson(withPresentableTexts(value))
-}
+const jsonOf = (value: unknown): string => printableJson(withPresentableTexts(value))
 
 /**
  * A line for people: local time with its zone, level, message, view, duration and error, and what they can

@@ -176,8 +176,8 @@ describe('a table', () => {
       expect(views[1]).toMatch(/^public\.cu\S+25 /)
       expect(views[2]).toMatch(/^public\.cu\S+26 /)
       expect(views[1]).toContain('division by zero')
-      // Neither the name of a schedule nor that of its view is cut for the sake of less: whatever the time until
-      // the next run takes of the terminal, each has a quarter.
+      // The name of a schedule and the name of its view each keep a quarter of the terminal, however long the text
+      // of the next run is.
       const cells = schedules[1]?.split(/ {2,}/) ?? []
       const names = [cells[1], cells.find((cell) => /^public\.\S+25$/.test(cell))]
       for (const name of names) expect(name?.length).toBeGreaterThanOrEqual(columns / 4)

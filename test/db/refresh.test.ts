@@ -462,7 +462,7 @@ test.each([
 describe.each([
   {who: 'that keeps statements', open: openAsWorker, name: 'kept'},
   {who: 'that keeps none', open: () => openDatabase(server), name: 'plain'},
-])('on a session $who, decoys of what Postgres has', ({open, name}) => {
+])('on a session $who, decoys of functions and types of Postgres', ({open, name}) => {
   const schema = `decoys_${name}`
   const path = `${schema}, pg_catalog`
 
@@ -480,7 +480,7 @@ describe.each([
     await register(server, `${schema}_view`)
   })
 
-  /** Of two refreshes, the second one meets the statements that the first one has left with the session. */
+  /** The second refresh uses the statements that the session has kept from the first refresh. */
   async function refreshTwice() {
     const db = await open()
     for (const _refresh of ['first', 'second']) {

@@ -20,8 +20,6 @@ const WATCH_AFTER_MS = 5000
 
 interface Running {
   job: ClaimedJob
-  /** By `lockNameOf`. */
-  lockName: string | null
   startedAt: number
   /** Null until the job has a session. */
   db: Database | null
@@ -45,12 +43,6 @@ function leftBy({job, isPassedOver, outcome}: Running): LeftByJob {
     mayBeMore: isPassedOver || !isKnown || scopeOfPayload(job.payload) !== null,
     dueInMs: isPutBack ? SECOND_LOOK_MS : null,
   }
-}
-
-/** The view of a job, as claims name it; null where the payload names no view. */
-function lockNameOf({payload}: ClaimedJob): string | null {
-  const view = viewOfPayload(payload)
-  return view ? lockName(view) : null
 }
 
 /** What the slots need from the worker. */
@@ -87,9 +79,10 @@ export class Slots {
 
   /** The views of the jobs in hand, as claims name them. */
   get busyViews(): string[] {
-    const views: string[] = []
-    for (const {lockName: name} of this.#running.values()) if (name !== null) views.push(name)
-    return views
+    return [...this.#running.values()].flatMap(({job}) => {
+      const view = viewOfPayload(job.payload)
+      return view ? [lockName(view)] : []
+    })
   }
 
   /** The ids of the jobs in hand. */
@@ -110,7 +103,6 @@ export class Slots {
       const startedAt = performance.now()
       const running: Running = {
         job,
-        lockName: lockNameOf(job),
         startedAt,
         db: null,
         lock: null,
@@ -136,8 +128,8 @@ export class Slots {
   }
 
   #isBusyWith(job: ClaimedJob): boolean {
-    const name = lockNameOf(job)
-    return name !== null && this.busyViews.includes(name)
+    const view = viewOfPayload(job.payload)
+    return view !== null && this.busyViews.includes(lockName(view))
   }
 
   /** Resolves when no job is in hand any more. */
@@ -223,7 +215,6 @@ export class Slots {
     // of the view. The query of the view may have released the lock, which ends the session.
     const isReturned = this.#isClosed || this.#isBusyWith(next.job) || !db.session.isUsable
     running.job = next.job
-    running.lockName = lockNameOf(next.job)
     running.lock = null
     running.outcome = null
     running.startedAt = performance.now()

@@ -1,6 +1,6 @@
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
-import {messageStatement} from '../message-statement.ts'
+import {messageStatement, parameter} from '../message-statement.ts'
 import type {Look} from './look.ts'
 import {ownState} from './parts.ts'
 
@@ -22,10 +22,10 @@ export async function noteSeenSql(
   {fingerprint, lookedAt}: SeenBefore,
 ): Promise<string> {
   const parameters = [
-    {type: 'text', literal: session.literal(schemaName)},
-    {type: 'text', literal: session.literal(viewName)},
-    {type: 'text', literal: fingerprint === null ? 'null' : session.literal(fingerprint)},
-    {type: 'timestamptz', literal: session.literal(lookedAt)},
+    parameter(session, 'text', schemaName),
+    parameter(session, 'text', viewName),
+    parameter(session, 'text', fingerprint),
+    parameter(session, 'timestamptz', lookedAt),
   ]
   return messageStatement(
     session,

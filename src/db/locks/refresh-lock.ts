@@ -212,7 +212,7 @@ const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
 async function unlock(session: Session, name: string, options?: {deadlineMs: number | null}): Promise<void> {
-  // A message without parameters costs less. An event trigger may have set another search_path meanwhile.
+  // An event trigger may have set another search_path during REFRESH: so each function has its schema.
   const statement = `select pg_catalog.pg_advisory_unlock(${viewKey(session.literal(name))}) as is_unlocked`
   const [rows] = (await session.script([statement], options)) as {is_unlocked: boolean}[][]
   if (!rows?.[0]?.is_unlocked) throw new AybError('INTERNAL', `the lock of ${name} was not held`)

@@ -1,6 +1,6 @@
 import type {ViewName} from '../../lib/records/values.ts'
 import type {Database} from '../database.ts'
-import type {Parameter} from '../message-statement.ts'
+import {type Parameter, parameter} from '../message-statement.ts'
 import {settingTo} from '../session/settings.ts'
 import type {Session} from '../session.ts'
 import {FEW_FILES, filesOf, type PlainShape, readShape, shapeOf} from './view-shapes.ts'
@@ -100,12 +100,12 @@ export async function snapshotGuard(db: Database, view: ViewName): Promise<Snaps
     }
   }
   const of = {few: shape.relations <= FEW_FILES}
-  const [viewOid, oids] = parametersOf(shape)
+  const [viewOid, oids] = parametersOf(session, shape)
   const kind = of.few ? 'few tables' : 'tables'
   return {
     kind,
     before: {
-      setting: ([oids = '']) => settingTo(SETTING, filesOf(oids, of)),
+      setting: ([list = '']) => settingTo(SETTING, filesOf(list, of)),
       parameters: [oids],
     },
     parameters: [viewOid, oids],
@@ -131,7 +131,7 @@ async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGua
     return {
       kind: 'files',
       before: null,
-      parameters: [...parametersOf(shape), {type: 'text', literal: `'${shape.files}'`}],
+      parameters: [...parametersOf(session, shape), parameter(session, 'text', shape.files)],
       viewOid: shape.viewOid,
       holds: (oid, values) => areSame(oid, values, values[2] ?? '', {few: false}),
     }
@@ -142,20 +142,18 @@ async function readAtOnce(session: Session, view: ViewName): Promise<SnapshotGua
   return {
     kind: 'hash',
     before: null,
-    parameters: [text(session, rows[0]?.hash ?? ''), schema, name],
+    parameters: [parameter(session, 'text', rows[0]?.hash ?? ''), schema, name],
     viewOid: null,
     holds: (_oid, [seen, ...names]) => `${seen} = ${filesHash(names[0] ?? '', names[1] ?? '')}`,
   }
 }
 
-const parametersOf = ({viewOid, oids}: PlainShape): [Parameter, Parameter] => [
-  {type: 'oid', literal: viewOid},
-  {type: 'oid[]', literal: `'${oids}'`},
+const parametersOf = (session: Session, {viewOid, oids}: PlainShape): [Parameter, Parameter] => [
+  parameter(session, 'oid', viewOid),
+  parameter(session, 'oid[]', oids),
 ]
 
 const namesOf = (session: Session, {schemaName, viewName}: ViewName): [Parameter, Parameter] => [
-  text(session, schemaName),
-  text(session, viewName),
+  parameter(session, 'text', schemaName),
+  parameter(session, 'text', viewName),
 ]
-
-const text = (session: Session, value: string): Parameter => ({type: 'text', literal: session.literal(value)})

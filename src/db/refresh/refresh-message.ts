@@ -2,7 +2,7 @@ import {allDone} from '../../lib/all-done.ts'
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {noteSeenSql} from '../fingerprint/note.ts'
-import {messageStatement, type Parameter} from '../message-statement.ts'
+import {messageStatement, type Parameter, parameter} from '../message-statement.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
 import {makeSettings, SAFE_SCHEMAS, settingTo} from '../session/settings.ts'
 import type {Session} from '../session.ts'
@@ -32,7 +32,7 @@ export async function refreshMessage(
 ): Promise<StepStatement[]> {
   const {session} = db
   const {timeoutMs, postgres} = attempt.settings
-  // What a new session asks for goes out together, here and below.
+  // A new session asks for both together, and prepares its statements together.
   const [guard, identity] = await allDone([snapshotGuard(db, attempt.registration), writableIdentity(db)])
   const [forRefresh, forRecord, record, seen] = await allDone([
     settingsOfRefresh(session, guard, attempt),
@@ -46,9 +46,10 @@ export async function refreshMessage(
   const hasOptions = Object.keys(postgres).length > 0
   if (hasOptions) add('option', settingSql(session, postgres))
   if (timeoutMs !== null) add('setting', `set local statement_timeout = ${timeoutMs}`)
-  if (isCommitUnhurried(attempt)) add('setting', 'set local synchronous_commit = off')
+  if (commitsWithoutWaiting(attempt)) add('setting', 'set local synchronous_commit = off')
   // Functions in a view may use bare names: until 16 they are found by the role's search_path, from 17 on
-  // REFRESH sets a path of its own. The role's path comes last: what stands behind it may be found elsewhere.
+  // REFRESH sets a path of its own. The role's path is set last: a statement behind it may find other
+  // functions and types than those of Postgres.
   if (session.serverVersion < 170_000) add('setting', 'set local search_path = default')
   const concurrently = attempt.mode === 'concurrent' ? 'concurrently ' : ''
   add('refresh', `refresh materialized view ${concurrently}${quoteViewName(attempt.registration)}`)
@@ -69,7 +70,7 @@ const settingsOfRefresh = (
   messageStatement(
     session,
     `settings of a refresh ${kind}`,
-    [milliseconds(lockTimeoutMs ?? 0), ...(before?.parameters ?? [])],
+    [milliseconds(session, lockTimeoutMs ?? 0), ...(before?.parameters ?? [])],
     ([lockTimeout = '', ...values]) => {
       const settings = [settingTo("'jit'", null), settingTo("'lock_timeout'", lockTimeout)]
       if (before) settings.push(before.setting(values))
@@ -79,8 +80,8 @@ const settingsOfRefresh = (
 
 /**
  * SQL: makes the settings that the statements behind REFRESH need. Their plans are kept, however small the
- * tables were when the plans were made. Until 16 the search_path is that of the role, and an event trigger may
- * have set any: so each name of this statement, types included, has its schema.
+ * tables were when the plans were made. This statement still runs with the search_path of the role until 16,
+ * and with the search_path of an event trigger: so it names each function and type with its schema.
  */
 const settingsOfRecord = (
   session: Session,
@@ -91,7 +92,7 @@ const settingsOfRecord = (
   return messageStatement(
     session,
     `settings of a record ${off}`,
-    [milliseconds(recordLockTimeoutMs(attempt))],
+    [milliseconds(session, recordLockTimeoutMs(attempt))],
     ([lockTimeout = '']) =>
       makeSettings([
         settingTo("'search_path'", `'${SAFE_SCHEMAS}'`),
@@ -105,7 +106,8 @@ const settingsOfRecord = (
 const OFF_FOR_RECORD = ["'jit'", "'enable_seqscan'"]
 const OFF_FOR_CLAIM = [...OFF_FOR_RECORD, "'enable_hashjoin'", "'enable_mergejoin'"]
 
-const milliseconds = (ms: number): Parameter => ({type: 'pg_catalog.text', literal: `'${ms}'`})
+const milliseconds = (session: Session, ms: number): Parameter =>
+  parameter(session, 'pg_catalog.text', `${ms}`)
 
 /** The step of a message that an error belongs to; null where that is not known. */
 export const failedStep = (error: unknown, message: readonly StepStatement[]): Step | null =>
@@ -124,5 +126,5 @@ export const recordLockTimeoutMs = ({mode}: Attempt): number => (mode === 'concu
  * worker need not wait for the disk, nor for a standby. Whoever asks for a refresh of one view relies on the
  * answer.
  */
-const isCommitUnhurried = ({job, mode}: Attempt): boolean =>
+const commitsWithoutWaiting = ({job, mode}: Attempt): boolean =>
   mode === 'concurrent' && job !== null && job.scheduleId !== null && job.attempt < job.maxAttempts

@@ -1,7 +1,7 @@
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {isoInstantOfClock} from '../instant.ts'
-import {messageStatement, type Parameter} from '../message-statement.ts'
+import {messageStatement, type Parameter, parameter} from '../message-statement.ts'
 import {claimedJob, LOCK_OF_CLAIMED} from '../queue/claim-sql.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
 import {REGISTRATION} from '../registrations.ts'
@@ -58,27 +58,25 @@ export function successRecord(
     claim: claim && {isBounded: !!claim.bound},
   }
   const values = recordValues(db.session, attempt)
-  if (identity && remembers) values.push(...identityValues(identity))
+  if (identity && remembers) values.push(...identityValues(db.session, identity))
   if (options.hasReasons) values.push(...reasonValues(db.session, attempt.reason, settings))
   const ofGuard = guard?.parameters ?? []
   const ofClaim = claim ? claimValues(db.session, claim) : []
-  return messageStatement(db.session, purposeOf(db, options), [...values, ...ofGuard, ...ofClaim], (all) =>
+  const all = [...values.map(([, value]) => value), ...ofGuard, ...ofClaim]
+  return messageStatement(db.session, purposeOf(db, options), all, (expressions) =>
     recordSql(
       db,
       options,
-      Object.fromEntries(values.map(({name}, position) => [name, all[position]])) as RecordExpressions,
-      all.slice(values.length, values.length + ofGuard.length),
-      all.slice(values.length + ofGuard.length),
+      Object.fromEntries(
+        values.map(([name], position) => [name, expressions[position]]),
+      ) as RecordExpressions,
+      expressions.slice(values.length, values.length + ofGuard.length),
+      expressions.slice(values.length + ofGuard.length),
     ),
   )
 }
 
-/** A value of the record, with the name that the statement knows the value by. */
-interface RecordValue extends Parameter {
-  name: keyof RecordExpressions
-}
-
-/** SQL: an expression for each value of the record, by its name. The last four are there where a record needs them. */
+/** SQL: an expression for each value of the record. A record has the last four only where it needs them. */
 type RecordExpressions = Record<
   | 'runId'
   | 'schema'
@@ -98,56 +96,55 @@ type RecordExpressions = Record<
   string
 >
 
+type RecordValue = [name: keyof RecordExpressions, value: Parameter]
+
 function recordValues(session: Session, attempt: Attempt): RecordValue[] {
   const {registration, job} = attempt
   return [
-    {name: 'runId', type: 'uuid', literal: literalOf(session, attempt.runId)},
-    {name: 'schema', type: 'text', literal: literalOf(session, registration.schemaName)},
-    {name: 'view', type: 'text', literal: literalOf(session, registration.viewName)},
-    {name: 'relation', type: 'text', literal: literalOf(session, quoteViewName(registration))},
-    {name: 'mode', type: 'text', literal: literalOf(session, attempt.mode)},
-    {name: 'trigger', type: 'text', literal: literalOf(session, triggerOf(attempt))},
-    {name: 'jobId', type: 'uuid', literal: literalOf(session, job?.id)},
-    {name: 'workerId', type: 'text', literal: literalOf(session, job?.workerId)},
-    {name: 'attempt', type: 'int', literal: String(job?.attempt ?? 'null')},
-    {name: 'token', type: 'text', literal: literalOf(session, job?.token)},
-    {name: 'lockWaitMs', type: 'bigint', literal: String(Math.round(attempt.lockWaitMs))},
+    ['runId', parameter(session, 'uuid', attempt.runId)],
+    ['schema', parameter(session, 'text', registration.schemaName)],
+    ['view', parameter(session, 'text', registration.viewName)],
+    ['relation', parameter(session, 'text', quoteViewName(registration))],
+    ['mode', parameter(session, 'text', attempt.mode)],
+    ['trigger', parameter(session, 'text', triggerOf(attempt))],
+    ['jobId', parameter(session, 'uuid', job?.id ?? null)],
+    ['workerId', parameter(session, 'text', job?.workerId ?? null)],
+    ['attempt', parameter(session, 'int', job?.attempt ?? null)],
+    ['token', parameter(session, 'text', job?.token ?? null)],
+    ['lockWaitMs', parameter(session, 'bigint', Math.round(attempt.lockWaitMs))],
   ]
 }
 
-/** The server reads each parameter anew for each refresh, so these go along only where they are needed. */
-const identityValues = ({databaseOid, systemIdentifier}: DatabaseIdentity): RecordValue[] => [
-  {name: 'databaseOid', type: 'oid', literal: String(databaseOid)},
-  {name: 'systemIdentifier', type: 'bigint', literal: systemIdentifier},
+/** For a record that remembers the view alone: the server reads each parameter anew for each refresh. */
+const identityValues = (
+  session: Session,
+  {databaseOid, systemIdentifier}: DatabaseIdentity,
+): RecordValue[] => [
+  ['databaseOid', parameter(session, 'oid', databaseOid)],
+  ['systemIdentifier', parameter(session, 'bigint', systemIdentifier)],
 ]
 
 const reasonValues = (session: Session, reason: string | null, settings: string | null): RecordValue[] => [
-  {name: 'settings', type: 'jsonb', literal: literalOf(session, settings)},
-  {name: 'reason', type: 'text', literal: literalOf(session, reason)},
+  ['settings', parameter(session, 'jsonb', settings)],
+  ['reason', parameter(session, 'text', reason)],
 ]
 
-const literalOf = (session: Session, value: string | null | undefined): string =>
-  value === null || value === undefined ? 'null' : session.literal(value)
-
-/** What a claim asks for, in the order of the parameters of the statement. */
+/** The values of a claim, in the order of the parameters of the statement. */
 function claimValues(
   session: Session,
   {workerId, leaseMs, busyViews, notBefore, bound}: ClaimRequest,
 ): Parameter[] {
-  const array = (texts: readonly string[], type: string) =>
-    `array[${texts.map((text) => session.literal(text)).join(', ')}]::${type}`
+  const array = (texts: readonly string[], type: string): Parameter => ({
+    type,
+    literal: `array[${texts.map((text) => session.literal(text)).join(', ')}]::${type}`,
+  })
   const values = [
-    {type: 'text', literal: session.literal(workerId)},
-    {type: 'float8', literal: String(leaseMs)},
-    {type: 'text[]', literal: array(busyViews, 'text[]')},
-    {type: 'timestamptz', literal: session.literal(notBefore ?? '-infinity')},
+    parameter(session, 'text', workerId),
+    parameter(session, 'float8', leaseMs),
+    array(busyViews, 'text[]'),
+    parameter(session, 'timestamptz', notBefore ?? '-infinity'),
   ]
-  if (bound) {
-    values.push(
-      {type: 'timestamptz', literal: session.literal(bound.until)},
-      {type: 'uuid[]', literal: array(bound.jobIds, 'uuid[]')},
-    )
-  }
+  if (bound) values.push(parameter(session, 'timestamptz', bound.until), array(bound.jobIds, 'uuid[]'))
   return values
 }
 

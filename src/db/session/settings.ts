@@ -105,8 +105,9 @@ export const settingTo = (name: string, value: string | null): string =>
   `pg_catalog.set_config(${name}, ${value}, true)`
 
 /**
- * SQL: one statement that makes several settings by such expressions. A SET for each takes server and driver
- * several times as long. `concat` calls each function, in order, and is never null: so there is no row.
+ * SQL: one statement that makes several settings, each an expression of `settingTo`. The driver reads one
+ * answer, not one for each SET. `concat` calls each function in turn and is never null, so the statement
+ * returns no row.
  */
 export const makeSettings = (settings: readonly string[]): string =>
   `select where pg_catalog.concat(${settings.join(', ')}) is null`
