@@ -34,3 +34,6 @@ export async function messageStatement(
   )
   return `execute ${name} (${parameters.map(({literal}) => literal).join(', ')})`
 }
+
+/** SQL: the number 1; fails with SQLSTATE 22012 unless the condition holds. */
+export const oneIf = (condition: string): string => `(1 / (case when ${condition} then 1 else 0 end))`

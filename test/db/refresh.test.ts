@@ -173,13 +173,70 @@ describe('a refresh', () => {
     ])
   })
 
-  test('whose lock was lost ends its session', async () => {
-    await createView('unlocked')
-    const db = await openDatabase(server)
-    const attempt = await begin(db, 'unlocked')
-    await db.session.query('select pg_advisory_unlock_all()')
-    await run(db, attempt)
-    expect(db.session.isUsable).toBe(false)
+  test.each([
+    {held: 'nobody', kept: true},
+    {held: 'nobody', kept: false},
+    {held: 'another session', kept: true},
+    {held: 'another session', kept: false},
+  ])(
+    'whose lock $held holds ends its session, and refreshes nothing (statements kept: $kept)',
+    async ({held, kept}) => {
+      const name = `unlocked_${held.replace(' ', '_')}_${kept}`
+      await createView(name)
+      const [db, other] = [await (kept ? openAsWorker() : openDatabase(server)), await openDatabase(server)]
+      const attempt = await begin(db, name)
+      await db.session.query('select pg_advisory_unlock_all()')
+      if (held === 'another session')
+        expect(await takeRefreshLock(other.session, attempt.registration)).not.toBeNull()
+      await expect(run(db, attempt)).rejects.toMatchObject({
+        code: 'INTERNAL',
+        message: `the lock of public.${name} was not held`,
+      })
+      expect(db.session.isUsable).toBe(false)
+      expect(await runsOf(server, name)).toEqual([])
+    },
+  )
+
+  test.each([true, false])(
+    'holds its lock until the transaction ends, and sends no unlock (statements kept: %s)',
+    async (kept) => {
+      const name = `held_${kept}`
+      await server.query(`create materialized view ${name} as select pg_sleep(0.5)::text as nap with no data`)
+      await register(server, name)
+      const [db, other] = [await (kept ? openAsWorker() : openDatabase(server)), await openDatabase(server)]
+      const attempt = await begin(db, name)
+      const running = run(db, attempt)
+      await until(
+        async () =>
+          (
+            await server.query(`select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`, [
+              db.session.pid,
+            ])
+          ).length > 0,
+        {what: 'the refresh to run'},
+      )
+      expect((await findLockHolder(other.session, attempt.registration))?.pid).toBe(db.session.pid)
+      await running
+      const lock = await takeRefreshLock(other.session, attempt.registration)
+      expect(lock).not.toBeNull()
+      // The session that refreshed has nothing left to release.
+      await release(attempt)
+      expect(db.session.isUsable).toBe(true)
+      expect((await findLockHolder(db.session, attempt.registration))?.pid).toBe(other.session.pid)
+      await lock?.release()
+    },
+  )
+
+  test('that fails before the transaction has its lock keeps no lock', async () => {
+    await createView('barely_begun')
+    const [db, other] = [await openDatabase(server), await openDatabase(server)]
+    const attempt = await begin(db, 'barely_begun')
+    const {session} = db
+    const send = session.script.bind(session)
+    session.script = (statements, options) => send(['select no_such_column', ...statements], options)
+    await expect(run(db, attempt)).rejects.toBeInstanceOf(StatementError)
+    expect(db.session.isUsable).toBe(true)
+    expect(await findLockHolder(other.session, attempt.registration)).toBeNull()
   })
 })
 

@@ -45,7 +45,7 @@ interface Circumstances {
  *
  * 1. plan: in which mode to refresh, and how long this try may wait for the lock of the view
  * 2. look: where changes count, whether anything has changed since the last refresh; if not, nothing follows
- * 3. statement: REFRESH and its record, one message in one transaction, with the unlock right behind
+ * 3. statement: REFRESH and its record, one message in one transaction, which also ends the lock
  * 4. result: where the statement failed, why, and the record of that
  */
 export async function attemptRefresh(

@@ -2,6 +2,7 @@ import {AybError} from '../../lib/errors.ts'
 import {lockName} from '../../lib/identifier.ts'
 import type {ViewName} from '../../lib/records/values.ts'
 import {exactInstant} from '../instant.ts'
+import {oneIf} from '../message-statement.ts'
 import type {Session} from '../session.ts'
 import {hasSqlstate, SQLSTATE} from '../sqlstate.ts'
 import {viewKey} from './advisory-keys.ts'
@@ -18,16 +19,19 @@ interface TakenLock {
   /** The backend that holds it. */
   pid: number
   /**
-   * Sends the unlock, behind whatever the session still runs, and waits for its end. Once: later calls return
-   * the same. A session whose unlock did not end as expected is dropped, and the lock with it. `deadlineMs`
-   * is for an unlock that waits behind a refresh.
+   * Sends the unlock and waits for its end. Once: later calls return the same. A session whose unlock did not
+   * end as expected is dropped, and the lock with it.
    */
-  release(options?: {deadlineMs: number | null}): Promise<void>
+  release(): Promise<void>
 }
 
 /** Held by a session. */
 export interface SessionLock extends TakenLock {
   isOfTransaction: false
+  /** The name of the view, as `lockName` writes it. */
+  name: string
+  /** The message that was sent leaves the lock to its transaction: nobody has to release the lock any more. */
+  endsWith(message: Promise<unknown>): void
 }
 
 /** Held for the transaction that is open on the session, and ends with it: behind a pooler. */
@@ -129,11 +133,30 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
     startedAt,
     pid: session.pid,
     isOfTransaction: false,
-    release(options) {
-      released ??= unlock(session, name, options).catch(() => session.destroy())
+    name,
+    endsWith(message) {
+      released ??= message.then(
+        () => {},
+        () => {},
+      )
+    },
+    release() {
+      released ??= unlock(session, name).catch(() => session.destroy())
       return released
     },
   }
+}
+
+/**
+ * SQL: leaves the lock of that name, which the session holds, to the transaction: the server frees the lock
+ * when the transaction ends, whatever becomes of this process. The number 1; fails with SQLSTATE 22012 where
+ * the session does not hold the lock. A lock that is held in both ways is held until both are released.
+ */
+export const leftToTransaction = (name: string): string => {
+  const key = viewKey(name)
+  return oneIf(
+    `case when pg_catalog.pg_try_advisory_xact_lock(${key}) then pg_catalog.pg_advisory_unlock(${key}) end`,
+  )
 }
 
 /** Whether the session holds the lock of any view. A worker's own key is outside the range of 32 bits. */
@@ -211,9 +234,12 @@ async function waitForLock(
 const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
-async function unlock(session: Session, name: string, options?: {deadlineMs: number | null}): Promise<void> {
-  // An event trigger may have set another search_path during REFRESH: so each function has its schema.
+async function unlock(session: Session, name: string): Promise<void> {
   const statement = `select pg_catalog.pg_advisory_unlock(${viewKey(session.literal(name))}) as is_unlocked`
-  const [rows] = (await session.script([statement], options)) as {is_unlocked: boolean}[][]
-  if (!rows?.[0]?.is_unlocked) throw new AybError('INTERNAL', `the lock of ${name} was not held`)
+  const [rows] = (await session.script([statement])) as {is_unlocked: boolean}[][]
+  if (!rows?.[0]?.is_unlocked) throw notHeld(name)
 }
+
+/** The session does not hold the lock of that name, as this program thought. */
+export const notHeld = (name: string): AybError =>
+  new AybError('INTERNAL', `the lock of ${name} was not held`)

@@ -76,9 +76,6 @@ export interface SnapshotGuard {
   holds(oid: string, values: readonly string[]): string
 }
 
-/** SQL: the number 1; fails with SQLSTATE 22012 unless the condition holds. */
-export const oneIf = (condition: string): string => `(1 / (case when ${condition} then 1 else 0 end))`
-
 const SEEN = `pg_catalog.current_setting(${SETTING}, true)`
 
 /** The guard of the next refresh of a view on that session. */

@@ -2,6 +2,7 @@ import {allDone} from '../../lib/all-done.ts'
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {noteSeenSql} from '../fingerprint/note.ts'
+import {leftToTransaction, type RefreshLock} from '../locks/refresh-lock.ts'
 import {messageStatement, type Parameter, parameter} from '../message-statement.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
 import {makeSettings, SAFE_SCHEMAS, settingTo} from '../session/settings.ts'
@@ -13,8 +14,8 @@ import {type SnapshotGuard, snapshotGuard} from './base-relations.ts'
 import {resetSql, settingSql} from './postgres-settings.ts'
 import {successRecord} from './success-record.ts'
 
-/** What a statement of a refresh is for. */
-type Step = 'setting' | 'option' | 'refresh' | 'record' | 'seen'
+/** What a statement of a refresh is for. The first statement makes settings, too. */
+type Step = 'lock' | 'setting' | 'option' | 'refresh' | 'record' | 'seen'
 
 /** These write to ayb's own tables. */
 export const RECORDING: ReadonlySet<Step> = new Set<Step>(['record', 'seen'])
@@ -24,10 +25,14 @@ export interface StepStatement {
   sql: string
 }
 
-/** The statements of a refresh, in their order: what REFRESH needs, REFRESH itself, and the record. */
+/**
+ * The statements of a refresh, in their order: what REFRESH needs, REFRESH itself, and the record. The first
+ * statement leaves a lock of the session to the transaction of the message.
+ */
 export async function refreshMessage(
   db: Database,
   attempt: Attempt,
+  lock: RefreshLock,
   claim: ClaimRequest | null,
 ): Promise<StepStatement[]> {
   const {session} = db
@@ -35,14 +40,14 @@ export async function refreshMessage(
   // A new session asks for both together, and prepares its statements together.
   const [guard, identity] = await allDone([snapshotGuard(db, attempt.registration), writableIdentity(db)])
   const [forRefresh, forRecord, record, seen] = await allDone([
-    settingsOfRefresh(session, guard, attempt),
+    settingsOfRefresh(session, guard, attempt, lock),
     settingsOfRecord(session, attempt, claim),
     successRecord(db, attempt, {guard, identity, claim}),
     attempt.seen && noteSeenSql(db, attempt.registration, attempt.seen),
   ])
   const message: StepStatement[] = []
   const add = (step: Step, sql: string) => message.push({step, sql})
-  add('setting', forRefresh)
+  add('lock', forRefresh)
   const hasOptions = Object.keys(postgres).length > 0
   if (hasOptions) add('option', settingSql(session, postgres))
   if (timeoutMs !== null) add('setting', `set local statement_timeout = ${timeoutMs}`)
@@ -66,17 +71,17 @@ const settingsOfRefresh = (
   session: Session,
   {kind, before}: SnapshotGuard,
   {settings: {lockTimeoutMs}}: Attempt,
-): Promise<string> =>
-  messageStatement(
-    session,
-    `settings of a refresh ${kind}`,
-    [milliseconds(session, lockTimeoutMs ?? 0), ...(before?.parameters ?? [])],
-    ([lockTimeout = '', ...values]) => {
-      const settings = [settingTo("'jit'", null), settingTo("'lock_timeout'", lockTimeout)]
-      if (before) settings.push(before.setting(values))
-      return makeSettings(settings)
-    },
-  )
+  lock: RefreshLock,
+): Promise<string> => {
+  const locks = lock.isOfTransaction ? [] : [parameter(session, 'pg_catalog.text', lock.name)]
+  const values = [milliseconds(session, lockTimeoutMs ?? 0), ...locks, ...(before?.parameters ?? [])]
+  return messageStatement(session, `settings of a refresh ${kind}`, values, ([lockTimeout = '', ...rest]) => {
+    const left = rest.slice(0, locks.length).map(leftToTransaction)
+    const settings = [settingTo("'jit'", null), settingTo("'lock_timeout'", lockTimeout)]
+    if (before) settings.push(before.setting(rest.slice(locks.length)))
+    return makeSettings([...left, ...settings])
+  })
+}
 
 /**
  * SQL: makes the settings that the statements behind REFRESH need. Their plans are kept, however small the

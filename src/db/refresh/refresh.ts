@@ -1,5 +1,5 @@
 import type {Database} from '../database.ts'
-import {type RefreshLock, releaseAllRefreshLocks} from '../locks/refresh-lock.ts'
+import {notHeld, type RefreshLock, releaseAllRefreshLocks} from '../locks/refresh-lock.ts'
 import type {LockedRow} from '../queue/claim-sql.ts'
 import {type ClaimRequest, type LockedJob, toLockedJob} from '../queue/claims.ts'
 import type {Session} from '../session.ts'
@@ -26,10 +26,10 @@ export interface RefreshAndClaim extends RecordedRefresh {
 }
 
 /**
- * REFRESH, its record and, right behind them, the unlock. Refresh and record are one message, so that no
- * crash comes between them, and the unlock is sent without waiting for the answer: a client that is stopped
- * meanwhile would keep the lock. With a claim, the record also claims the next job: of near-empty views a
- * claim of its own, committed for itself, would take longer than the refresh.
+ * REFRESH and its record: one message, so that no crash comes between them. The lock ends with the transaction
+ * of the message, however that ends: a client that is stopped meanwhile would keep the lock. With a claim, the
+ * record also claims the next job: of near-empty views a claim of its own, committed for itself, would take
+ * longer than the refresh.
  * @throws OutdatedSnapshot, RightsChanged, SettingsRefused, RecordBlocked, StatementError, or AybError
  * CONNECTION_LOST
  */
@@ -40,15 +40,18 @@ export async function runRefresh(
   claim: ClaimRequest | null = null,
 ): Promise<RefreshAndClaim> {
   const {session} = db
-  const message = await refreshMessage(db, attempt, claim)
+  const message = await refreshMessage(db, attempt, lock, claim)
   const {timeoutMs, postgres} = attempt.settings
-  // Without a timeout, a refresh may take any time, and the answer to the unlock comes after it.
+  // Without a timeout, a refresh may take any time.
   const deadlineMs = timeoutMs === null ? null : timeoutMs + ANSWER_PATIENCE_MS
-  const sent = session.together(() => sendWithUnlock(session, message, lock, {deadlineMs}))
-  const [outcome] = await Promise.allSettled(sent)
+  const [outcome] = await Promise.allSettled([send(session, message, lock, {deadlineMs})])
   if (outcome.status === 'rejected') {
-    if (claim) await releaseClaimed(session)
     const step = failedStep(outcome.reason, message)
+    if (claim || step === 'lock') await releaseAll(session)
+    if (step === 'lock' && !lock.isOfTransaction && hasSqlstate(outcome.reason, SQLSTATE.DIVISION_BY_ZERO)) {
+      session.destroy()
+      throw notHeld(lock.name)
+    }
     if (step && RECORDING.has(step) && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
       if ((await haveRightsChanged(db)) || (await hasLostTable(db, outcome.reason))) throw new RightsChanged()
     }
@@ -82,23 +85,27 @@ const hasLostTable = async (db: Database, error: unknown): Promise<boolean> =>
 const ANSWER_PATIENCE_MS = 70_000
 
 /** A lock of a transaction ends with the transaction, perhaps before this process hears of the end. */
-function sendWithUnlock(
+function send(
   session: Session,
   message: readonly StepStatement[],
   lock: RefreshLock,
   options: {deadlineMs: number | null},
-) {
+): Promise<object[][]> {
   const statements = message.map(({sql}) => sql)
-  if (!lock.isOfTransaction) return [session.script(statements, options), lock.release(options)] as const
-  const sent = session.script(statements, {...options, commits: true})
-  return [sent.finally(() => lock.release())] as const
+  if (lock.isOfTransaction) {
+    return session.script(statements, {...options, commits: true}).finally(() => lock.release())
+  }
+  const sent = session.script(statements, options)
+  lock.endsWith(sent)
+  return sent
 }
 
 /**
- * The claim takes the lock of the next view, which outlives its transaction. What fails behind that, a cancel
- * request for one, leaves the lock behind, and nobody knows its name.
+ * Releases the locks that a message which failed may have left behind. The claim takes the lock of the next
+ * view, which outlives its transaction; and the first statement may have failed before it left the lock of
+ * this view to the transaction.
  */
-async function releaseClaimed(session: Session): Promise<void> {
+async function releaseAll(session: Session): Promise<void> {
   if (session.isUsable) await releaseAllRefreshLocks(session).catch(() => session.destroy())
 }
 

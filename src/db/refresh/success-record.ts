@@ -1,7 +1,7 @@
 import {quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {isoInstantOfClock} from '../instant.ts'
-import {messageStatement, type Parameter, parameter} from '../message-statement.ts'
+import {messageStatement, oneIf, type Parameter, parameter} from '../message-statement.ts'
 import {claimedJob, LOCK_OF_CLAIMED} from '../queue/claim-sql.ts'
 import type {ClaimRequest} from '../queue/claims.ts'
 import {REGISTRATION} from '../registrations.ts'
@@ -10,7 +10,7 @@ import type {DatabaseIdentity} from '../states/identity.ts'
 import {rememberSql} from '../states/remember.ts'
 import {isRemembered} from '../states/remembered-oids.ts'
 import {type Attempt, storedSettingsOf, triggerOf} from './attempt.ts'
-import {oneIf, type SnapshotGuard} from './base-relations.ts'
+import type {SnapshotGuard} from './base-relations.ts'
 import {endSql} from './job-end-sql.ts'
 
 /** How long since the message arrived, which both now() and statement_timestamp() tell. */
