@@ -683,6 +683,41 @@ describe('a claim behind a refresh', () => {
     await server.query('delete from _ayb_jobs')
   })
 
+  test('passes over a job whose row was locked a moment ago, and a claim of its own takes that job', async () => {
+    const db = await openAsWorker()
+    await createView('passing')
+    const [touched, next] = [await queue('leaderboard', "'2000-01-01'"), await queue('other', "'2000-01-02'")]
+    const toucher = await server.connect()
+    await toucher.query('begin; select pg_current_xact_id()')
+    await toucher.query('select from _ayb_jobs where id = $1 for no key update', [touched])
+    await toucher.query('rollback')
+    const first = await beginJob(db, 'passing')
+    const behind = await runRefresh(db, first, lockOf(first), claim)
+    expect(behind.next?.job.id).toBe(next)
+    await takenWith(behind.next).release()
+    const [alone] = await claimJobs(db, {...claim, workerId: claim.workerId})
+    expect(alone?.id).toBe(touched)
+    await server.query('delete from _ayb_jobs')
+  })
+
+  test('takes a job whose row was locked more than a hundred transactions ago', async () => {
+    const db = await openAsWorker()
+    await createView('later')
+    const touched = await queue('leaderboard', "'2000-01-01'")
+    const toucher = await server.connect()
+    await toucher.query('begin')
+    await toucher.query('select from _ayb_jobs where id = $1 for no key update', [touched])
+    await toucher.query('rollback')
+    await toucher.query(
+      `do $$ begin for n in 1..110 loop perform pg_current_xact_id(); commit; end loop; end $$`,
+    )
+    const first = await beginJob(db, 'later')
+    const behind = await runRefresh(db, first, lockOf(first), claim)
+    expect(behind.next?.job.id).toBe(touched)
+    await takenWith(behind.next).release()
+    await server.query('delete from _ayb_jobs')
+  })
+
   test('that is not known to have failed leaves no lock behind', async () => {
     const db = await openAsWorker()
     await createView('locked_too')

@@ -56,17 +56,26 @@ export const isWithinBound = (alias: string, until: string, jobIds: string): str
   `(${alias}.run_at <= ${until}::timestamptz or ${alias}.id = any (${jobIds}::uuid[]))`
 
 /**
+ * SQL: whether none of the last hundred transactions changed or locked the row under that alias. A statement
+ * still sees a job as queued that another slot has claimed since the statement began. The server would lock the
+ * running job, and its slot could not end the job until this transaction is committed. `age` also compares ids
+ * that are not ids of transactions, and so that of a transaction that began later is negative.
+ */
+const isUntouched = (alias: string): string => `age(${alias}.xmax) not between -100 and 100`
+
+/**
  * SQL: the ids of the oldest jobs that are due at that instant, under a lock, and whether each was claimed
- * before. Literals for state and type: with parameters the partial index would not be used.
+ * before. Literals for state and type: with parameters the partial index would not be used. With
+ * `leavesTouched`, jobs whose rows were touched a moment ago are left to a later claim.
  */
 export const oldestDueJobs = (
   {jobs}: TableNames,
   {busyViews, notBefore, bound}: WantedJobs,
-  {at, limit}: {at: string; limit: string},
+  {at, limit, leavesTouched = false}: {at: string; limit: string; leavesTouched?: boolean},
 ): string =>
   `select j.id, j.last_run_at is not null as is_tried from ${jobs} j
         where j.state = 'queued' and j.type = '${JOB_TYPE}' and j.run_at <= ${at} and j.run_at >= ${notBefore}
-          and j.attempts < j.max_attempts
+          and j.attempts < j.max_attempts${leavesTouched ? ` and ${isUntouched('j')}` : ''}
           and coalesce(${lockNameOf('j')} <> all (${busyViews}::text[]), true)${bound ? ` and ${isWithinBound('j', bound.until, bound.jobIds)}` : ''}
         order by j.run_at
         limit ${limit}

@@ -50,7 +50,7 @@ function endAndClaim(
     return `${column} = ${ended === begun ? ended : `case when t.is_ended then ${ended} else ${begun} end`}`
   })
   return `c as materialized (
-       ${oldestDueJobs(tables, {busyViews, notBefore, bound}, {at: '(select at from done)', limit: '1'})}),
+       ${oldestDueJobs(tables, {busyViews, notBefore, bound}, {at: '(select at from done)', limit: '1', leavesTouched: true})}),
 both_jobs as (
   update ${tables.jobs} as j
      set ${set.join(', ')}
