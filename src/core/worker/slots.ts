@@ -211,8 +211,8 @@ export class Slots {
     if (db.session.isUsable) await advanceBehind(db, job, this.#context.emit)
     if (!next) return null
     this.#running.delete(running.job.id)
-    // Since the claim was sent, the worker may have been told to stop, or another slot may have taken a job
-    // of the view. The query of the view may have released the lock, which ends the session.
+    // Since the claim was sent, the worker may have been told to stop, another slot may have taken a job of the
+    // view, or the connection may be gone.
     const isReturned = this.#isClosed || this.#isBusyWith(next.job) || !db.session.isUsable
     running.job = next.job
     running.lock = null

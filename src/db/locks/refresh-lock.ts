@@ -235,9 +235,11 @@ const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
 async function unlock(session: Session, name: string): Promise<void> {
-  const statement = `select pg_catalog.pg_advisory_unlock(${viewKey(session.literal(name))}) as is_unlocked`
-  const [rows] = (await session.script([statement])) as {is_unlocked: boolean}[][]
-  if (!rows?.[0]?.is_unlocked) throw notHeld(name)
+  const [row] = await session.query<{is_unlocked: boolean}>(
+    `select pg_catalog.pg_advisory_unlock(${viewKey('$1')}) as is_unlocked`,
+    [name],
+  )
+  if (!row?.is_unlocked) throw notHeld(name)
 }
 
 /** The session does not hold the lock of that name, as this program thought. */
