@@ -227,16 +227,34 @@ describe('a refresh', () => {
     },
   )
 
+  /** Has the first statement of each message fail. */
+  function spoilMessages({session}: Database): void {
+    const send = session.script.bind(session)
+    session.script = (statements, options) => send(['select no_such_column', ...statements], options)
+  }
+
   test('that fails before the transaction has its lock keeps no lock', async () => {
     await createView('barely_begun')
     const [db, other] = [await openDatabase(server), await openDatabase(server)]
     const attempt = await begin(db, 'barely_begun')
-    const {session} = db
-    const send = session.script.bind(session)
-    session.script = (statements, options) => send(['select no_such_column', ...statements], options)
+    spoilMessages(db)
     await expect(run(db, attempt)).rejects.toBeInstanceOf(StatementError)
     expect(db.session.isUsable).toBe(true)
     expect(await findLockHolder(other.session, attempt.registration)).toBeNull()
+  })
+
+  test('that fails behind a pooler leaves the locks of the server connection alone', async () => {
+    await createView('behind_pooler')
+    const db = await openDatabase(server, {env: {AYB_POOLED: 'on'}})
+    await db.session.query('select pg_advisory_lock(42)')
+    const attempt = await begin(db, 'behind_pooler')
+    spoilMessages(db)
+    await expect(run(db, attempt)).rejects.toBeInstanceOf(StatementError)
+    expect(
+      await db.session.query(
+        `select objid from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'`,
+      ),
+    ).toEqual([{objid: 42}])
   })
 })
 
@@ -632,6 +650,34 @@ describe('a claim behind a refresh', () => {
     await server.query('delete from _ayb_jobs')
   })
 
+  test('is followed by a refresh that calls no decoy of a search_path which an event trigger has left', async () => {
+    const db = await openAsWorker()
+    await createView('guide')
+    await createView('guided')
+    await server.query(
+      `create schema left_behind;
+       create function left_behind.divided(int, int) returns int language plpgsql
+         as $$ begin raise 'a decoy was called'; end $$;
+       create operator left_behind./ (leftarg = int, rightarg = int, function = left_behind.divided);
+       create function leave_path() returns event_trigger language plpgsql
+         as $$ begin perform set_config('search_path', 'left_behind, pg_catalog', false); end $$;
+       create event trigger leave_path on ddl_command_end when tag in ('REFRESH MATERIALIZED VIEW')
+         execute function leave_path()`,
+    )
+    try {
+      await queue('guided', "'2000-01-01'")
+      const [first, second] = [await beginJob(db, 'guide'), await begin(db, 'guided')]
+      await release(second)
+      const {next} = await runRefresh(db, first, lockOf(first), claim)
+      await runRefresh(db, second, takenWith(next))
+      expect(await db.session.query('show search_path')).toEqual([{search_path: 'left_behind, pg_catalog'}])
+      expect(await runsOf(server, 'guided')).toMatchObject([{status: 'success'}])
+    } finally {
+      await server.query('drop event trigger leave_path')
+      await server.query('delete from _ayb_jobs')
+    }
+  })
+
   test('goes back where its answer was lost', async () => {
     const db = await openAsWorker()
     await createView('unheard')
@@ -683,38 +729,70 @@ describe('a claim behind a refresh', () => {
     await server.query('delete from _ayb_jobs')
   })
 
-  test('passes over a job whose row was locked a moment ago, and a claim of its own takes that job', async () => {
+  test('leaves alone the row of a job that another slot has claimed since the statement began', async () => {
     const db = await openAsWorker()
-    await createView('passing')
-    const [touched, next] = [await queue('leaderboard', "'2000-01-01'"), await queue('other', "'2000-01-02'")]
-    const toucher = await server.connect()
-    await toucher.query('begin; select pg_current_xact_id()')
-    await toucher.query('select from _ayb_jobs where id = $1 for no key update', [touched])
-    await toucher.query('rollback')
-    const first = await beginJob(db, 'passing')
-    const behind = await runRefresh(db, first, lockOf(first), claim)
+    await createView('meanwhile')
+    // Planning opens indexes, too. The server stops making plans after five.
+    for (let plans = 0; plans <= 7; plans++) {
+      const early = await beginJob(db, 'meanwhile')
+      await runRefresh(db, early, lockOf(early), claim)
+    }
+    const [taken, next] = [await queue('leaderboard', "'2000-01-01'"), await queue('other', "'2000-01-02'")]
+    const attempt = await beginJob(db, 'meanwhile')
+    // The statement opens this index behind its snapshot, and waits.
+    const holder = await server.connect()
+    await holder.query('begin; reindex index _ayb_job_edges_pkey')
+    const running = runRefresh(db, attempt, lockOf(attempt), claim)
+    await until(
+      async () =>
+        (
+          await server.query(
+            `select from pg_locks where pid = $1 and not granted and relation = '_ayb_job_edges_pkey'::regclass`,
+            [db.session.pid],
+          )
+        ).length > 0,
+      {what: 'the record to wait'},
+    )
+    await server.query(`update _ayb_jobs set state = 'running' where id = $1`, [taken])
+    await holder.query('commit')
+    const behind = await running
     expect(behind.next?.job.id).toBe(next)
+    // A lock of that transaction would have left its id.
+    const rows = await server.query<{touched: string}>(
+      'select xmax::text as touched from _ayb_jobs where id = $1',
+      [taken],
+    )
+    expect(rows).toEqual([{touched: '0'}])
     await takenWith(behind.next).release()
-    const [alone] = await claimJobs(db, {...claim, workerId: claim.workerId})
-    expect(alone?.id).toBe(touched)
     await server.query('delete from _ayb_jobs')
   })
 
-  test('takes a job whose row was locked more than a hundred transactions ago', async () => {
+  test.each([
+    {
+      how: 'locked and given up',
+      sql: 'select from _ayb_jobs where id = $1 for no key update',
+      end: 'rollback',
+    },
+    {
+      how: 'locked and made due',
+      sql: `update _ayb_jobs j set run_at = '2000-01-01'
+             from (select id from _ayb_jobs where id = $1 for no key update) l where j.id = l.id`,
+      end: 'commit',
+    },
+  ])('takes a job at once that another transaction has $how', async ({sql, end}) => {
     const db = await openAsWorker()
-    await createView('later')
+    await createView(`touched_${end}`)
     const touched = await queue('leaderboard', "'2000-01-01'")
     const toucher = await server.connect()
     await toucher.query('begin')
-    await toucher.query('select from _ayb_jobs where id = $1 for no key update', [touched])
-    await toucher.query('rollback')
-    await toucher.query(
-      `do $$ begin for n in 1..110 loop perform pg_current_xact_id(); commit; end loop; end $$`,
-    )
-    const first = await beginJob(db, 'later')
-    const behind = await runRefresh(db, first, lockOf(first), claim)
-    expect(behind.next?.job.id).toBe(touched)
-    await takenWith(behind.next).release()
+    await toucher.query(sql, [touched])
+    await toucher.query(end)
+    const rows = await server.query('select from _ayb_jobs where id = $1 and xmax <> $2', [touched, '0'])
+    expect(rows).toHaveLength(1)
+    const attempt = await beginJob(db, `touched_${end}`)
+    const {next} = await runRefresh(db, attempt, lockOf(attempt), claim)
+    expect(next?.job.id).toBe(touched)
+    await takenWith(next).release()
     await server.query('delete from _ayb_jobs')
   })
 

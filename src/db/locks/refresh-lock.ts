@@ -20,7 +20,7 @@ interface TakenLock {
   pid: number
   /**
    * Sends the unlock and waits for its end. Once: later calls return the same. A session whose unlock did not
-   * end as expected is dropped, and the lock with it.
+   * end as expected is dropped, and the lock with it. After `leaveTo`, nothing is sent.
    */
   release(): Promise<void>
 }
@@ -30,8 +30,11 @@ export interface SessionLock extends TakenLock {
   isOfTransaction: false
   /** The name of the view, as `lockName` writes it. */
   name: string
-  /** The message that was sent leaves the lock to its transaction: nobody has to release the lock any more. */
-  endsWith(message: Promise<unknown>): void
+  /**
+   * Tells the lock that the transaction of the message which was sent frees it, by `leftToTransaction`: a later
+   * `release` only waits for the end of that message.
+   */
+  leaveTo(message: Promise<unknown>): void
 }
 
 /** Held for the transaction that is open on the session, and ends with it: behind a pooler. */
@@ -47,8 +50,7 @@ export interface TransactionLock extends TakenLock {
 
 /**
  * Runs work that holds the lock of a view; null, without running it, where another session holds it. The work
- * may release the lock itself, and early: right behind its statement. Where nobody has tried to take the
- * lock, it is taken here.
+ * may leave the lock to a transaction. Where nobody has tried to take the lock, it is taken here.
  */
 export async function withRefreshLock<T>(
   session: Session,
@@ -134,11 +136,8 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
     pid: session.pid,
     isOfTransaction: false,
     name,
-    endsWith(message) {
-      released ??= message.then(
-        () => {},
-        () => {},
-      )
+    leaveTo(message) {
+      released ??= Promise.allSettled([message]).then(() => {})
     },
     release() {
       released ??= unlock(session, name).catch(() => session.destroy())
@@ -154,9 +153,7 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
  */
 export const leftToTransaction = (name: string): string => {
   const key = viewKey(name)
-  return oneIf(
-    `case when pg_catalog.pg_try_advisory_xact_lock(${key}) then pg_catalog.pg_advisory_unlock(${key}) end`,
-  )
+  return oneIf(`pg_catalog.pg_try_advisory_xact_lock(${key}) and pg_catalog.pg_advisory_unlock(${key})`)
 }
 
 /** Whether the session holds the lock of any view. A worker's own key is outside the range of 32 bits. */
@@ -235,6 +232,7 @@ const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
 async function unlock(session: Session, name: string): Promise<void> {
+  // An event trigger may have set another search_path in a refresh before.
   const [row] = await session.query<{is_unlocked: boolean}>(
     `select pg_catalog.pg_advisory_unlock(${viewKey('$1')}) as is_unlocked`,
     [name],
@@ -244,4 +242,6 @@ async function unlock(session: Session, name: string): Promise<void> {
 
 /** The session does not hold the lock of that name, as this program thought. */
 export const notHeld = (name: string): AybError =>
-  new AybError('INTERNAL', `the lock of ${name} was not held`)
+  new AybError('INTERNAL', `the lock of ${name} was not held`, {
+    hint: 'behind a pooler that passes a server connection on after each transaction, do not set AYB_POOLED=off',
+  })

@@ -56,17 +56,20 @@ export const isWithinBound = (alias: string, until: string, jobIds: string): str
   `(${alias}.run_at <= ${until}::timestamptz or ${alias}.id = any (${jobIds}::uuid[]))`
 
 /**
- * SQL: whether none of the last hundred transactions changed or locked the row under that alias. A statement
- * still sees a job as queued that another slot has claimed since the statement began. The server would lock the
- * running job, and its slot could not end the job until this transaction is committed. `age` also compares ids
- * that are not ids of transactions, and so that of a transaction that began later is negative.
+ * SQL: whether the last transaction that changed or locked the row under that alias had ended when the statement
+ * took its snapshot. A statement still sees a job as queued that another slot has claimed since. The server would
+ * then lock the running job, and its slot could not end the job until this transaction is committed. A row has 32
+ * bits of the id of that transaction: `age` tells how far back each id is, and so all 64 bits.
  */
-const isUntouched = (alias: string): string => `age(${alias}.xmax) not between -100 and 100`
+const isUntouched = (alias: string): string =>
+  `case when ${alias}.xmax = '0' then true
+                   else pg_visible_in_snapshot(greatest(pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+                     + age(pg_snapshot_xmax(pg_current_snapshot())::xid) - age(${alias}.xmax), 3)::text::xid8, pg_current_snapshot()) end`
 
 /**
  * SQL: the ids of the oldest jobs that are due at that instant, under a lock, and whether each was claimed
  * before. Literals for state and type: with parameters the partial index would not be used. With
- * `leavesTouched`, jobs whose rows were touched a moment ago are left to a later claim.
+ * `leavesTouched`, jobs whose rows were touched since the snapshot are left to a later claim.
  */
 export const oldestDueJobs = (
   {jobs}: TableNames,

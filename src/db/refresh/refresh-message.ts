@@ -14,7 +14,7 @@ import {type SnapshotGuard, snapshotGuard} from './base-relations.ts'
 import {resetSql, settingSql} from './postgres-settings.ts'
 import {successRecord} from './success-record.ts'
 
-/** What a statement of a refresh is for. The first statement makes settings, too. */
+/** What a statement of a refresh is for. The statement of the lock makes settings, too. */
 type Step = 'lock' | 'setting' | 'option' | 'refresh' | 'record' | 'seen'
 
 /** These write to ayb's own tables. */
@@ -47,7 +47,7 @@ export async function refreshMessage(
   ])
   const message: StepStatement[] = []
   const add = (step: Step, sql: string) => message.push({step, sql})
-  add('lock', forRefresh)
+  add(lock.isOfTransaction ? 'setting' : 'lock', forRefresh)
   const hasOptions = Object.keys(postgres).length > 0
   if (hasOptions) add('option', settingSql(session, postgres))
   if (timeoutMs !== null) add('setting', `set local statement_timeout = ${timeoutMs}`)
@@ -75,12 +75,17 @@ const settingsOfRefresh = (
 ): Promise<string> => {
   const locks = lock.isOfTransaction ? [] : [parameter(session, 'pg_catalog.text', lock.name)]
   const values = [milliseconds(session, lockTimeoutMs ?? 0), ...locks, ...(before?.parameters ?? [])]
-  return messageStatement(session, `settings of a refresh ${kind}`, values, ([lockTimeout = '', ...rest]) => {
-    const left = rest.slice(0, locks.length).map(leftToTransaction)
-    const settings = [settingTo("'jit'", null), settingTo("'lock_timeout'", lockTimeout)]
-    if (before) settings.push(before.setting(rest.slice(locks.length)))
-    return makeSettings([...left, ...settings])
-  })
+  return messageStatement(
+    session,
+    `settings of a refresh ${kind} ${locks.length}`,
+    values,
+    ([lockTimeout = '', ...rest]) => {
+      const left = rest.slice(0, locks.length).map(leftToTransaction)
+      const settings = [settingTo("'jit'", null), settingTo("'lock_timeout'", lockTimeout)]
+      if (before) settings.push(before.setting(rest.slice(locks.length)))
+      return makeSettings([...left, ...settings])
+    },
+  )
 }
 
 /**

@@ -27,8 +27,8 @@ export interface RefreshAndClaim extends RecordedRefresh {
 
 /**
  * REFRESH and its record: one message, so that no crash comes between them. The lock ends with the transaction
- * of the message, however that ends: a client that is stopped meanwhile would keep the lock. With a claim, the
- * record also claims the next job: of near-empty views a claim of its own, committed for itself, would take
+ * of the message, whatever becomes of this process, which would have to run on to send an unlock. With a claim,
+ * the record also claims the next job: of near-empty views a claim of its own, committed for itself, would take
  * longer than the refresh.
  * @throws OutdatedSnapshot, RightsChanged, SettingsRefused, RecordBlocked, StatementError, or AybError
  * CONNECTION_LOST
@@ -47,11 +47,13 @@ export async function runRefresh(
   const [outcome] = await Promise.allSettled([send(session, message, lock, {deadlineMs})])
   if (outcome.status === 'rejected') {
     const step = failedStep(outcome.reason, message)
-    if (claim || step === 'lock') await releaseAll(session)
-    if (step === 'lock' && !lock.isOfTransaction && hasSqlstate(outcome.reason, SQLSTATE.DIVISION_BY_ZERO)) {
-      session.destroy()
-      throw notHeld(lock.name)
-    }
+    if (step === 'lock' && !lock.isOfTransaction) {
+      if (hasSqlstate(outcome.reason, SQLSTATE.DIVISION_BY_ZERO)) {
+        session.destroy()
+        throw notHeld(lock.name)
+      }
+      await releaseAll(session)
+    } else if (claim) await releaseAll(session)
     if (step && RECORDING.has(step) && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
       if ((await haveRightsChanged(db)) || (await hasLostTable(db, outcome.reason))) throw new RightsChanged()
     }
@@ -84,7 +86,10 @@ const hasLostTable = async (db: Database, error: unknown): Promise<boolean> =>
  */
 const ANSWER_PATIENCE_MS = 70_000
 
-/** A lock of a transaction ends with the transaction, perhaps before this process hears of the end. */
+/**
+ * Sends the message. A lock that was taken by a transaction ends with the message, perhaps before this process
+ * hears of the end.
+ */
 function send(
   session: Session,
   message: readonly StepStatement[],
@@ -96,7 +101,7 @@ function send(
     return session.script(statements, {...options, commits: true}).finally(() => lock.release())
   }
   const sent = session.script(statements, options)
-  lock.endsWith(sent)
+  lock.leaveTo(sent)
   return sent
 }
 
