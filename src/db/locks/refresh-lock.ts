@@ -28,11 +28,9 @@ interface TakenLock {
 /** Held by a session. */
 export interface SessionLock extends TakenLock {
   isOfTransaction: false
-  /** The name of the view, as `lockName` writes it. */
-  name: string
   /**
-   * Tells the lock that the transaction of the message which was sent frees it, by `leftToTransaction`: a later
-   * `release` only waits for the end of that message.
+   * Notes that a message was sent whose transaction frees the lock, by `leftToTransaction`. A later `release`
+   * only waits for the end of that message.
    */
   leaveTo(message: Promise<unknown>): void
 }
@@ -135,7 +133,6 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
     startedAt,
     pid: session.pid,
     isOfTransaction: false,
-    name,
     leaveTo(message) {
       released ??= Promise.allSettled([message]).then(() => {})
     },
@@ -232,7 +229,7 @@ const SELECT_LOCK_ROW = `select ${exactInstant('clock_timestamp()')} as at,
             ${exactInstant('transaction_timestamp()')} as transaction_at, pg_backend_pid() as pid`
 
 async function unlock(session: Session, name: string): Promise<void> {
-  // An event trigger may have set another search_path in a refresh before.
+  // An event trigger of an earlier refresh may have set another search_path.
   const [row] = await session.query<{is_unlocked: boolean}>(
     `select pg_catalog.pg_advisory_unlock(${viewKey('$1')}) as is_unlocked`,
     [name],

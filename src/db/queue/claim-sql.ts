@@ -58,8 +58,9 @@ export const isWithinBound = (alias: string, until: string, jobIds: string): str
 /**
  * SQL: whether the last transaction that changed or locked the row under that alias had ended when the statement
  * took its snapshot. A statement still sees a job as queued that another slot has claimed since. The server would
- * then lock the running job, and its slot could not end the job until this transaction is committed. A row has 32
- * bits of the id of that transaction: `age` tells how far back each id is, and so all 64 bits.
+ * then lock the running job, and its slot could not end the job until this transaction is committed. A row stores
+ * 32 bits of the id of that transaction. How far that id is from an id of 64 bits, by `age`, gives all its bits;
+ * the first id of a transaction is 3.
  */
 const isUntouched = (alias: string): string =>
   `case when ${alias}.xmax = '0' then true

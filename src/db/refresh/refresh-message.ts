@@ -1,5 +1,5 @@
 import {allDone} from '../../lib/all-done.ts'
-import {quoteViewName} from '../../lib/identifier.ts'
+import {lockName, quoteViewName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {noteSeenSql} from '../fingerprint/note.ts'
 import {leftToTransaction, type RefreshLock} from '../locks/refresh-lock.ts'
@@ -70,10 +70,10 @@ export async function refreshMessage(
 const settingsOfRefresh = (
   session: Session,
   {kind, before}: SnapshotGuard,
-  {settings: {lockTimeoutMs}}: Attempt,
-  lock: RefreshLock,
+  {registration, settings: {lockTimeoutMs}}: Attempt,
+  {isOfTransaction}: RefreshLock,
 ): Promise<string> => {
-  const locks = lock.isOfTransaction ? [] : [parameter(session, 'pg_catalog.text', lock.name)]
+  const locks = isOfTransaction ? [] : [parameter(session, 'pg_catalog.text', lockName(registration))]
   const values = [milliseconds(session, lockTimeoutMs ?? 0), ...locks, ...(before?.parameters ?? [])]
   return messageStatement(
     session,

@@ -1,3 +1,4 @@
+import {lockName} from '../../lib/identifier.ts'
 import type {Database} from '../database.ts'
 import {notHeld, type RefreshLock, releaseAllRefreshLocks} from '../locks/refresh-lock.ts'
 import type {LockedRow} from '../queue/claim-sql.ts'
@@ -27,9 +28,8 @@ export interface RefreshAndClaim extends RecordedRefresh {
 
 /**
  * REFRESH and its record: one message, so that no crash comes between them. The lock ends with the transaction
- * of the message, whatever becomes of this process, which would have to run on to send an unlock. With a claim,
- * the record also claims the next job: of near-empty views a claim of its own, committed for itself, would take
- * longer than the refresh.
+ * of the message, whatever becomes of this process. With a claim, the record also claims the next job: of
+ * near-empty views a claim of its own, committed for itself, would take longer than the refresh.
  * @throws OutdatedSnapshot, RightsChanged, SettingsRefused, RecordBlocked, StatementError, or AybError
  * CONNECTION_LOST
  */
@@ -47,13 +47,11 @@ export async function runRefresh(
   const [outcome] = await Promise.allSettled([send(session, message, lock, {deadlineMs})])
   if (outcome.status === 'rejected') {
     const step = failedStep(outcome.reason, message)
-    if (step === 'lock' && !lock.isOfTransaction) {
-      if (hasSqlstate(outcome.reason, SQLSTATE.DIVISION_BY_ZERO)) {
-        session.destroy()
-        throw notHeld(lock.name)
-      }
-      await releaseAll(session)
-    } else if (claim) await releaseAll(session)
+    if (step === 'lock' && hasSqlstate(outcome.reason, SQLSTATE.DIVISION_BY_ZERO)) {
+      session.destroy()
+      throw notHeld(lockName(attempt.registration))
+    }
+    if (claim || step === 'lock') await releaseAll(session)
     if (step && RECORDING.has(step) && hasSqlstate(outcome.reason, ...TABLE_REFUSED)) {
       if ((await haveRightsChanged(db)) || (await hasLostTable(db, outcome.reason))) throw new RightsChanged()
     }
