@@ -39,5 +39,4 @@ export async function messageStatement(
  * SQL: the number 1; fails with SQLSTATE 22012 unless the condition holds. The operator has its schema: an event
  * trigger may have set another search_path.
  */
-export const oneIf = (condition: string): string =>
-  `(1 operator(pg_catalog./) (case when ${condition} then 1 else 0 end))`
+export const oneIf = (condition: string): string => `(1 operator(pg_catalog./) ((${condition}) is true)::int)`

@@ -148,10 +148,9 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
  * when the transaction ends, whatever becomes of this process. The number 1; fails with SQLSTATE 22012 where
  * the session does not hold the lock. A lock that is held in both ways is held until both are released.
  */
-export const leftToTransaction = (name: string): string => {
-  const key = viewKey(name)
-  return oneIf(`pg_catalog.pg_try_advisory_xact_lock(${key}) and pg_catalog.pg_advisory_unlock(${key})`)
-}
+export const leftToTransaction = (name: string): string =>
+  oneIf(`select pg_catalog.pg_try_advisory_xact_lock(l.key) and pg_catalog.pg_advisory_unlock(l.key)
+  from (select ${viewKey(name)}) l (key)`)
 
 /** Whether the session holds the lock of any view. A worker's own key is outside the range of 32 bits. */
 async function holdsAnyRefreshLock(session: Session): Promise<boolean> {
