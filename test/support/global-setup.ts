@@ -98,7 +98,7 @@ async function createTemplateWithTables(
   const url = new URL(adminUrl)
   url.pathname = `/${name}`
   const program = join(ROOT, 'bin', 'run.js')
-  const env = {PATH: process.env.PATH, HOME: ROOT, DATABASE_URL: url.href}
+  const env = {PATH: process.env.PATH, DATABASE_URL: url.href}
   const {status, stderr} = spawnSync(process.execPath, [program, 'migrate'], {env, encoding: 'utf8'})
   if (status !== 0) throw new Error(`ayb migrate failed in the template: ${stderr}`)
   await admin.query(`alter database ${name} allow_connections false`)
