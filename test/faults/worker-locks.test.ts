@@ -85,6 +85,30 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
     expect(complaints([worker])).toEqual([])
   })
 
+  test('has no slot wait for another view where the oldest jobs are of one view', async () => {
+    const db = await createTestDatabase({hasTables: true})
+    await db.query('create materialized view other as select 1 as one')
+    const gate = await createGatedView(db, 'slow')
+    await gate.close()
+    const worker = await startWorker(db, ['--concurrency', '2', '--poll-interval', '60s'])
+    const first = await insertJob(db, {view_name: 'other'})
+    await db.query('notify ayb_cli_wake')
+    await untilState(db, first, 'completed')
+    const due = await db.query<{id: string}>(`
+      insert into _ayb_jobs (type, payload, run_at)
+      select 'materialized_view_refresh', jsonb_build_object('view_name', view), now() - hours * interval '1 hour'
+        from (values ('slow', 6), ('slow', 5), ('slow', 4), ('other', 3)) as due (view, hours)
+      returning id`)
+    await db.query('notify ayb_cli_wake')
+    const ids = due.map(({id}) => id)
+    await untilState(db, ids.at(-1) as string, 'completed')
+    await untilRefreshing(db, 'slow')
+    await gate.open()
+    for (const id of ids) expect(await untilState(db, id, 'completed')).toMatchObject({attempts: 1})
+    await stopWorkers([worker])
+    expect(complaints([worker])).toEqual([])
+  })
+
   test('excludes a refresh by hand, and is excluded by one', async () => {
     const db = await createTestDatabase({hasTables: true})
     const gate = await createGatedView(db, 'slow')

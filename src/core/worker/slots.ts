@@ -90,8 +90,11 @@ export class Slots {
     return [...this.#running.keys()]
   }
 
-  /** Starts claimed jobs. Of two jobs of one view, the second is returned as if it had not been claimed. */
-  async start(control: Database, jobs: readonly ClaimedJob[]): Promise<void> {
+  /**
+   * Starts claimed jobs. Of two jobs of one view, the second is returned as if it had not been claimed. Returns
+   * how many jobs were started.
+   */
+  async start(control: Database, jobs: readonly ClaimedJob[]): Promise<number> {
     const returned: ClaimedJob[] = []
     for (const job of jobs) {
       if (this.#isClosed || this.#isBusyWith(job)) {
@@ -115,6 +118,7 @@ export class Slots {
     }
     this.emitSlots()
     for (const job of returned) await returnJob(control, job)
+    return jobs.length - returned.length
   }
 
   /** What follows leaves out the views in hand, so that other jobs of these views may be due. */

@@ -105,15 +105,22 @@ export class Turns {
     return this.#claimFor(1, slots)
   }
 
-  /** Claims a job for each free slot, and starts the jobs. Returns how many jobs. */
+  /**
+   * Claims a job for each free slot, and starts the jobs. Where two of the jobs are of one view, a slot stays
+   * free, and claims again. Returns how many jobs were claimed.
+   */
   async #fill(control: Database, slots: Slots): Promise<number> {
-    const {free} = slots
-    slots.passOver()
-    if (free === 0) return 0
-    const jobs = await claimJobs(control, this.#claimFor(free, slots))
-    this.#parts.rhythm.claimed({slots: free, jobs: jobs.length})
-    await slots.start(control, jobs)
-    return jobs.length
+    for (let claimed = 0; ; ) {
+      const {free} = slots
+      slots.passOver()
+      if (free === 0) return claimed
+      const jobs = await claimJobs(control, this.#claimFor(free, slots))
+      claimed += jobs.length
+      this.#parts.rhythm.claimed({slots: free, jobs: jobs.length})
+      const started = await slots.start(control, jobs)
+      // None is started where the worker stops.
+      if (jobs.length < free || started === 0 || started === jobs.length) return claimed
+    }
   }
 
   #claimFor(count: number, {busyViews}: Slots): ClaimRequest {
