@@ -36,7 +36,7 @@ export async function messageStatement(
 }
 
 /**
- * SQL: the number 1; fails with SQLSTATE 22012 unless the condition holds. The operator has its schema: an event
- * trigger may have set another search_path.
+ * SQL: the number 1; fails with SQLSTATE 22012 where the condition is false or null. The condition may be a
+ * SELECT of one value. The operator has its schema: an event trigger may have set another search_path.
  */
 export const oneIf = (condition: string): string => `(1 operator(pg_catalog./) ((${condition}) is true)::int)`
