@@ -6,7 +6,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import type {Interfaces} from '@oclif/core'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {startAnswerProxy} from '../support/answer-proxy.ts'
+import {countAnswered, startAnswerProxy} from '../support/answer-proxy.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob} from '../support/jobs.ts'
@@ -62,8 +62,6 @@ const folder = mkdtempSync(join(tmpdir(), 'ayb-waiting-'))
 const file = join(folder, 'ayb.yaml')
 writeFileSync(file, 'version: 1\nviews: {public.leaderboard: {maxAge: 1h}}\n')
 
-/** The message that ends an answer. */
-const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05I')
 /** To the password, to who is there, to two messages of settings, and to whether ayb's tables are there. */
 const OPENING_ANSWERS = 6
 
@@ -94,8 +92,7 @@ async function startSlowServer(database = db) {
       upstream.pause()
       await released
     }
-    for (let at = bytes.indexOf(READY_FOR_QUERY); at >= 0; at = bytes.indexOf(READY_FOR_QUERY, at + 1))
-      answers++
+    answers += countAnswered(bytes)
     client.write(bytes)
     upstream.resume()
   })

@@ -1,7 +1,7 @@
 import {readFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {describe, expect, test} from 'vitest'
-import {startAnswerProxy} from '../support/answer-proxy.ts'
+import {countAnswered, startAnswerProxy} from '../support/answer-proxy.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob, jobOf, runsOfJob} from '../support/jobs.ts'
 import {insertSchedule} from '../support/schedules.ts'
@@ -16,9 +16,6 @@ const MEASURED_MS = 60_000
 /** The start of a worker is over when the server has answered nothing for so long. */
 const QUIET_MS = 3000
 
-/** ReadyForQuery, outside of a transaction block. */
-const TRANSACTION_ENDED = 'Z\0\0\0\x05I'
-
 /**
  * A way to the server on which the transactions that end are counted: the counters of Postgres would have those
  * of an autovacuum, too, and come up to ten seconds late.
@@ -27,7 +24,7 @@ async function startCounting(db: TestDatabase) {
   const counted = {transactions: 0, lastAt: performance.now()}
   // Each answer of interest is far smaller than a packet, so it comes in one piece.
   const proxy = await startAnswerProxy(db, (bytes, client) => {
-    counted.transactions += bytes.toString('latin1').split(TRANSACTION_ENDED).length - 1
+    counted.transactions += countAnswered(bytes)
     counted.lastAt = performance.now()
     client.write(bytes)
   })

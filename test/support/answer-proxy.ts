@@ -1,6 +1,13 @@
 import {once} from 'node:events'
 import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
 
+/** ReadyForQuery, outside of a transaction block. */
+const READY_FOR_QUERY = 'Z\0\0\0\x05I'
+
+/** How many messages are answered whose transactions have ended, in bytes of the server. */
+export const countAnswered = (bytes: Buffer): number =>
+  bytes.toString('latin1').split(READY_FOR_QUERY).length - 1
+
 export interface AnswerProxy {
   port: number
   close(): Promise<void>
