@@ -39,11 +39,14 @@ export async function startPgBouncer(
   {poolMode, poolSize = 20, server = db, queryWaitTimeoutS = 120}: PgBouncerOptions,
 ): Promise<PgBouncer> {
   const folder = mkdtempSync(join(tmpdir(), 'ayb-pgbouncer-'))
-  const port = await freePort()
   const file = join(folder, 'pgbouncer.ini')
-  writeFileSync(
-    file,
-    `[databases]
+  // It refuses to run as root.
+  const account = unprivilegedAccount()
+  let port = 0
+  const configure = () => {
+    writeFileSync(
+      file,
+      `[databases]
 ${db.name} = host=${server.host} port=${server.port} user=${db.user} password='${db.password}'
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -57,10 +60,9 @@ max_client_conn = 500
 query_wait_timeout = ${queryWaitTimeoutS}
 server_reset_query = DISCARD ALL
 `,
-  )
-  // It refuses to run as root.
-  const account = unprivilegedAccount()
-  if (account) for (const path of [folder, file]) chownSync(path, account.uid, account.gid)
+    )
+    if (account) for (const path of [folder, file]) chownSync(path, account.uid, account.gid)
+  }
   const urlOf = (database: string) =>
     `postgres://${encodeURIComponent(db.user)}:any@127.0.0.1:${port}/${database}`
   const ask = async (command: string) => {
@@ -79,6 +81,7 @@ server_reset_query = DISCARD ALL
       ...(account ? {uid: account.uid, gid: account.gid} : {}),
     })
     let log = ''
+    let hasEnded = false
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       log += text
     })
@@ -88,12 +91,19 @@ server_reset_query = DISCARD ALL
         resolve()
       })
       child.once('exit', () => resolve())
+    }).then(() => {
+      hasEnded = true
     })
     const forget = killAtEnd(() => child.kill('SIGKILL'))
-    await until(() => ask('show version').catch(() => null), {
-      what: 'pgbouncer to listen',
-      timeoutMs: 10_000,
-    }).catch((error) => {
+    // The pooler of another test may have taken the port, and would answer.
+    const isOurs = async () => {
+      if (hasEnded) throw new Error('pgbouncer has ended')
+      const databases = await ask('show databases').catch(() => [])
+      return databases.some(({name}) => name === db.name)
+    }
+    await until(isOurs, {what: 'pgbouncer to listen', timeoutMs: 10_000}).catch((error) => {
+      child.kill('SIGKILL')
+      forget()
       throw new Error(`${error.message}:\n${log}`)
     })
     return async () => {
@@ -103,7 +113,15 @@ server_reset_query = DISCARD ALL
     }
   }
   killAtEnd(() => rmSync(folder, {recursive: true, force: true}))
-  let kill = await start()
+  const startAnywhere = async (ports = 3): Promise<() => Promise<void>> => {
+    port = await freePort()
+    configure()
+    return start().catch((error) => {
+      if (ports === 1) throw error
+      return startAnywhere(ports - 1)
+    })
+  }
+  let kill = await startAnywhere()
   return {
     url: urlOf(db.name),
     console: ask,
