@@ -6,7 +6,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import type {Interfaces} from '@oclif/core'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {countAnswered, startAnswerProxy} from '../support/answer-proxy.ts'
+import {countTransactions, startAnswerProxy} from '../support/answer-proxy.ts'
 import {ayb, startAyb} from '../support/ayb.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob} from '../support/jobs.ts'
@@ -92,7 +92,7 @@ async function startSlowServer(database = db) {
       upstream.pause()
       await released
     }
-    answers += countAnswered(bytes)
+    answers += countTransactions(bytes)
     client.write(bytes)
     upstream.resume()
   })

@@ -1,7 +1,7 @@
-import {readFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {describe, expect, test} from 'vitest'
-import {countAnswered, startAnswerProxy} from '../support/answer-proxy.ts'
+import {residentMb} from '../bench/load/memory.ts'
+import {countTransactions, startAnswerProxy} from '../support/answer-proxy.ts'
 import {createTestDatabase, type TestDatabase} from '../support/database.ts'
 import {insertJob, jobOf, runsOfJob} from '../support/jobs.ts'
 import {insertSchedule} from '../support/schedules.ts'
@@ -10,21 +10,21 @@ import {complaints, say, startWorker, stopWorkers} from '../support/worker.ts'
 
 /**
  * How long a rate is measured. The worker does some things once a minute: a shorter time would have too many
- * of them or none.
+ * of these things or none.
  */
 const MEASURED_MS = 60_000
-/** The start of a worker is over when the server has answered nothing for so long. */
+/** The start of a worker is over when the server has sent nothing for this long. */
 const QUIET_MS = 3000
 
 /**
- * A way to the server on which the transactions that end are counted: the counters of Postgres would have those
- * of an autovacuum, too, and come up to ten seconds late.
+ * Starts a proxy that counts the transactions that end. The counters of Postgres also have the transactions of
+ * an autovacuum, and are up to ten seconds late.
  */
 async function startCounting(db: TestDatabase) {
   const counted = {transactions: 0, lastAt: performance.now()}
   // Each answer of interest is far smaller than a packet, so it comes in one piece.
   const proxy = await startAnswerProxy(db, (bytes, client) => {
-    counted.transactions += countAnswered(bytes)
+    counted.transactions += countTransactions(bytes)
     counted.lastAt = performance.now()
     client.write(bytes)
   })
@@ -47,8 +47,7 @@ describe.concurrent('an idle worker', {timeout: 150_000}, () => {
     const [before, startedAt] = [counted.transactions, performance.now()]
     await sleep(MEASURED_MS)
     const rate = (1000 * (counted.transactions - before)) / (performance.now() - startedAt)
-    const status = readFileSync(`/proc/${worker.pid}/status`, 'utf8')
-    const rssMb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+    const rssMb = await residentMb(worker.pid)
     await stopWorkers([worker])
     await close()
     say(`an idle worker: a transaction in ${(1 / rate).toFixed(1)} s, ${Math.round(rssMb)} MB`)

@@ -85,7 +85,7 @@ describe.concurrent('a worker', {timeout: 90_000}, () => {
     expect(complaints([worker])).toEqual([])
   })
 
-  test('has no slot wait for another view where the oldest jobs are of one view', async () => {
+  test('starts the jobs of other views where the oldest jobs are of one view', async () => {
     const db = await createTestDatabase({hasTables: true})
     await db.query('create materialized view other as select 1 as one')
     const gate = await createGatedView(db, 'slow')

@@ -4,8 +4,8 @@ import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
 /** ReadyForQuery, outside of a transaction block. */
 const READY_FOR_QUERY = 'Z\0\0\0\x05I'
 
-/** How many messages are answered whose transactions have ended, in bytes of the server. */
-export const countAnswered = (bytes: Buffer): number =>
+/** How many transactions have ended, as these bytes of the server say. */
+export const countTransactions = (bytes: Buffer): number =>
   bytes.toString('latin1').split(READY_FOR_QUERY).length - 1
 
 export interface AnswerProxy {

@@ -40,7 +40,7 @@ export async function startPgBouncer(
 ): Promise<PgBouncer> {
   const folder = mkdtempSync(join(tmpdir(), 'ayb-pgbouncer-'))
   const file = join(folder, 'pgbouncer.ini')
-  // It refuses to run as root.
+  // PgBouncer refuses to run as root.
   const account = unprivilegedAccount()
   let port = 0
   const configure = () => {
@@ -81,7 +81,6 @@ server_reset_query = DISCARD ALL
       ...(account ? {uid: account.uid, gid: account.gid} : {}),
     })
     let log = ''
-    let hasEnded = false
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       log += text
     })
@@ -91,13 +90,11 @@ server_reset_query = DISCARD ALL
         resolve()
       })
       child.once('exit', () => resolve())
-    }).then(() => {
-      hasEnded = true
     })
     const forget = killAtEnd(() => child.kill('SIGKILL'))
-    // The pooler of another test may have taken the port, and would answer.
+    // The pooler of another test may have taken the port. That pooler would answer, too.
     const isOurs = async () => {
-      if (hasEnded) throw new Error('pgbouncer has ended')
+      if (child.pid === undefined || child.exitCode !== null) throw new Error('pgbouncer has ended')
       const databases = await ask('show databases').catch(() => [])
       return databases.some(({name}) => name === db.name)
     }
@@ -113,15 +110,18 @@ server_reset_query = DISCARD ALL
     }
   }
   killAtEnd(() => rmSync(folder, {recursive: true, force: true}))
-  const startAnywhere = async (ports = 3): Promise<() => Promise<void>> => {
-    port = await freePort()
-    configure()
-    return start().catch((error) => {
-      if (ports === 1) throw error
-      return startAnywhere(ports - 1)
-    })
+  const startOnFreePort = async () => {
+    for (let attempt = 1; ; attempt++) {
+      port = await freePort()
+      configure()
+      try {
+        return await start()
+      } catch (error) {
+        if (attempt === 3) throw error
+      }
+    }
   }
-  let kill = await startAnywhere()
+  let kill = await startOnFreePort()
   return {
     url: urlOf(db.name),
     console: ask,

@@ -106,8 +106,8 @@ export class Turns {
   }
 
   /**
-   * Claims a job for each free slot, and starts the jobs. Where two of the jobs are of one view, a slot stays
-   * free, and claims again. Returns how many jobs were claimed.
+   * Claims a job for each free slot, and starts the jobs. Where two of the jobs are of one view, a slot is still
+   * free, so a second claim follows. Returns how many jobs were claimed.
    */
   async #fill(control: Database, slots: Slots): Promise<number> {
     for (let claimed = 0; ; ) {
@@ -118,7 +118,7 @@ export class Turns {
       claimed += jobs.length
       this.#parts.rhythm.claimed({slots: free, jobs: jobs.length})
       const started = await slots.start(control, jobs)
-      // None is started where the worker stops.
+      // A worker that stops starts no job.
       if (jobs.length < free || started === 0 || started === jobs.length) return claimed
     }
   }

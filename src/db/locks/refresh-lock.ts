@@ -144,10 +144,11 @@ export function heldLock(session: Session, name: string, startedAt: string): Ses
 }
 
 /**
- * SQL: an expression that is 1. It leaves the lock of that name, which the session holds, to the transaction:
- * the server frees the lock when the transaction ends, whatever becomes of this process. It fails with SQLSTATE
- * 22012 where the session does not hold the lock. A lock that is held in both ways is held until both are
- * released. The expression has the name once: pg_stat_activity shows the first 1,024 bytes of a message.
+ * SQL: the number 1, from an expression that leaves the lock of that name, which the session holds, to the
+ * transaction: the server frees the lock when the transaction ends, whatever becomes of this process. The
+ * expression fails with SQLSTATE 22012 where the session does not hold the lock. A lock that is held in both
+ * ways is held until both are released. The expression contains the name only once, since pg_stat_activity shows
+ * no more than the first 1,024 bytes of a message.
  */
 export const leftToTransaction = (name: string): string =>
   oneIf(`select pg_catalog.pg_try_advisory_xact_lock(l.key) and pg_catalog.pg_advisory_unlock(l.key)
